@@ -1,0 +1,75 @@
+package sio
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Reasons of a socket's end that are not its session's; see also engineio.Reason.
+// The words are the reference's (socket.io/lib/socket-types.ts).
+const (
+	ReasonClientDisconnect = "client namespace disconnect"
+	ReasonServerDisconnect = "server namespace disconnect"
+	// ReasonAttachmentTimeout, ours, ends a session that began a packet and did
+	// not send its attachments in time.
+	ReasonAttachmentTimeout = "attachment timeout"
+	// ReasonExpired, ours, ends a session whose authorisation ran out; the stock
+	// client comes back by itself, with a new token if its page has one.
+	ReasonExpired = "authorization expired"
+)
+
+// Backend is what the server asks of whoever hears browsers. Calls for the
+// sockets of one session come one at a time and in the order of what happened:
+// Connecting, Connected, any number of Event, Disconnected; a session that ends
+// while it is being decided on has no Connected. Other sessions'
+// calls run concurrently. A call may block to slow that browser down; it must
+// return soon after [Socket.Done].
+type Backend interface {
+	// Connecting decides whether the socket may join its namespace, and as whom.
+	// auth is the JSON object the client sent, nil if none. A [*Refusal] is sent
+	// to the client as it is; any other error refuses with a message that tells
+	// nothing. The socket is no member yet: operations do not find it.
+	Connecting(s *Socket, auth []byte) (Admission, error)
+	// Connected follows when the socket is a member, its reply queued.
+	Connected(s *Socket)
+	// Event is one event of the browser. It owns what e refers to.
+	Event(s *Socket, e Event)
+	// Disconnected is the last call for a socket that Connecting admitted.
+	Disconnected(s *Socket, reason string)
+}
+
+// Event is an event from a browser.
+type Event struct {
+	Name        string
+	Args        []byte // JSON array text, verbatim, without the name
+	Attachments [][]byte
+	AckID       uint64 // answers go to [Socket.Ack]; valid if WantsAck
+	WantsAck    bool
+}
+
+// Admission is what a socket starts with. The zero Admission is a connection
+// of no user that lasts.
+type Admission struct {
+	User   string
+	Rooms  []string       // besides the room of its own id
+	Data   map[string]any // handed over
+	Expire time.Time      // zero: never; the session closes then
+}
+
+// Refusal is an answer to a client that may not connect: what its
+// connect_error handler gets.
+type Refusal struct {
+	Message string
+	Data    json.RawMessage // nil: none
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
+// silent is the Backend of a server nobody listens to: everybody may connect,
+// events go nowhere.
+type silent struct{}
+
+func (silent) Connecting(*Socket, []byte) (Admission, error) { return Admission{}, nil }
+func (silent) Connected(*Socket)                             {}
+func (silent) Event(*Socket, Event)                          {}
+func (silent) Disconnected(*Socket, string)                  {}

@@ -1,0 +1,124 @@
+package sio
+
+import (
+	"sync"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+)
+
+// conn is one browser: an Engine.IO session and the sockets multiplexed over
+// it, at most one in each namespace.
+type conn struct {
+	// Fixed at birth.
+	server    *Server
+	session   *engineio.Session
+	handshake *handshake
+	timeout   *time.Timer // closes a session that joins nothing
+
+	mu      sync.Mutex // serialises what this browser does and hears of it
+	decoder *parser.Decoder
+	// assembly closes a session whose packet waits for its attachments for too
+	// long; nil: none ever had any.
+	assembly *time.Timer
+	// sockets holds the socket of each namespace that was joined. One that the
+	// server ended stays until the client joins anew: what the client sent
+	// before it knew is then ignored instead of closing everything.
+	sockets map[string]*Socket
+}
+
+// Receive implements engineio.Receiver: one message, text or attachment.
+func (c *conn) Receive(data []byte, binary bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	decode := c.decoder.Text
+	if binary {
+		decode = c.decoder.Binary
+	}
+	p, err := decode(data)
+	if err != nil {
+		c.refuse("undecodable packet", err)
+		return
+	}
+	if p == nil {
+		c.awaitAttachments()
+		return
+	}
+	if len(p.Attachments) > 0 && c.assembly != nil {
+		c.assembly.Stop()
+	}
+	if p.Type == parser.Connect {
+		c.upcast(p)
+		c.connect(p)
+		return
+	}
+	s := c.sockets[p.Namespace]
+	if s == nil {
+		c.refuse("packet for a namespace that was not joined", nil)
+		return
+	}
+	if s.gone.Load() {
+		return
+	}
+	switch p.Type {
+	case parser.Event:
+		c.server.received.Add(1)
+		name, args := p.Event()
+		c.server.backend.Event(s, Event{Name: name, Args: args, Attachments: p.Attachments, AckID: p.ID, WantsAck: p.HasID})
+	case parser.Ack:
+		s.answer(p)
+	case parser.Disconnect:
+		if s.nsp.remove(s, ReasonClientDisconnect) {
+			delete(c.sockets, p.Namespace)
+			c.ended(s, ReasonClientDisconnect)
+		}
+	default: // CONNECT_ERROR is the server's to send
+		c.refuse("unexpected packet type", nil)
+	}
+}
+
+// awaitAttachments bounds the time from the first part of a packet to its last:
+// what a packet may hold, a stranger could otherwise have held for ever
+// (GHSA-55mf-67qm-4wpg).
+func (c *conn) awaitAttachments() {
+	timeout := c.server.opts.AttachmentTimeout
+	switch {
+	case c.assembly == nil:
+		c.assembly = time.AfterFunc(timeout, func() { c.session.Close(ReasonAttachmentTimeout) })
+	case c.decoder.Begun():
+		c.assembly.Reset(timeout)
+	}
+}
+
+// refuse closes the session over a mistake of its peer.
+func (c *conn) refuse(what string, err error) {
+	c.server.log.Debug("closing: "+what, "remote", c.handshake.remoteAddr, "error", err)
+	c.session.Close(engineio.ReasonParseError)
+}
+
+// Closed implements engineio.Receiver.
+func (c *conn) Closed(reason engineio.Reason) {
+	c.timeout.Stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.assembly != nil {
+		c.assembly.Stop()
+	}
+	for _, s := range c.sockets {
+		if s.nsp.remove(s, string(reason)) {
+			c.ended(s, string(reason))
+		}
+	}
+	clear(c.sockets)
+}
+
+// ended tells the backend that s, which was a member, is one no more. The caller
+// holds c.mu.
+func (c *conn) ended(s *Socket, reason string) {
+	c.server.backend.Disconnected(s, reason)
+	if s.away != nil {
+		s.away.number = s.number
+		close(s.away.heard)
+	}
+}

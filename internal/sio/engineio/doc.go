@@ -1,0 +1,30 @@
+// Package engineio is the server side of Engine.IO protocol v4, and of v3 where
+// that is let in: sessions, the transports that carry them (HTTP long polling,
+// WebSocket and WebTransport) and the upgrade from the first to the others.
+//
+// It knows HTTP, WebSocket frames, Engine.IO packets, heartbeats and limits. It
+// refuses to know what the messages mean: Socket.IO lives one floor up and is
+// reached through [Handler] and [Receiver] alone.
+//
+// # The baton
+//
+// Everything a session sends goes through its outbox, a queue bounded in bytes.
+// Whoever carries bytes to the browser is the outbox's one consumer: a polling
+// GET for the length of one request, a link - a websocket or a WebTransport
+// stream - for as long as it lives. An upgrade is one consumer handing over to
+// the next, so nothing is lost, repeated or reordered, and nobody needs a timer
+// to get the last poll out.
+//
+// # Locks
+//
+//	Session.in  held while one inbound packet is handled; taken before all others
+//	Session.mu  the session's state; may take outbox.mu
+//	gate.mu     who may hold sessions; memory only
+//	outbox.mu   innermost; memory only
+//
+// # Closing
+//
+// [Session.Close] is one idempotent act: the first reason wins, [Session.Done]
+// closes, and a goroutine of the session's own tells the receiver and takes the
+// wire down. It may be called from anywhere, under any lock.
+package engineio

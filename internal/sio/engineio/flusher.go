@@ -1,0 +1,113 @@
+package engineio
+
+import (
+	"runtime"
+	"sync"
+)
+
+// flusher is the goroutine that writes what waits for its share of the
+// WebSockets. It never waits for a browser: what a connection does not take at
+// once is left to a writer of that connection's own. While it is at work,
+// messages gather in the outboxes and go out together on its next pass, so the
+// busier it is, the fewer system calls a message costs.
+type flusher struct {
+	scratch // the goroutine's own
+
+	mu    sync.Mutex
+	work  sync.Cond // dirty is not empty, or over
+	room  sync.Cond // a pass has begun
+	dirty []*wsConn // woken since the last pass began
+	paced int       // bytes emitted since then
+	over  bool      // nothing will become dirty any more
+}
+
+// passBytes bounds what may be emitted between two passes of a flusher: about
+// the most a healthy browser's outbox gathers, far below its limit, so that no
+// emitter, however fast, makes browsers look slow.
+const passBytes = 256 << 10
+
+// flushers share the sessions among themselves, one for each processor.
+type flushers struct {
+	all     []*flusher
+	started sync.WaitGroup
+}
+
+func newFlushers() *flushers {
+	f := &flushers{}
+	for range runtime.GOMAXPROCS(0) {
+		x := &flusher{}
+		x.work.L, x.room.L = &x.mu, &x.mu
+		x.scratch.init()
+		f.all = append(f.all, x)
+		f.started.Go(x.run)
+	}
+	return f
+}
+
+// of returns the flusher of the n-th session.
+func (f *flushers) of(n uint64) *flusher { return f.all[n%uint64(len(f.all))] }
+
+// pace is called after bytes were emitted, under no lock. It waits while a
+// flusher has not begun its next pass and much has been emitted since the last:
+// for the time of one pass at most.
+func (f *flushers) pace(bytes int) {
+	for _, x := range f.all {
+		x.mu.Lock()
+		for x.paced > passBytes && len(x.dirty) > 0 && !x.over {
+			x.room.Wait()
+		}
+		if len(x.dirty) > 0 {
+			x.paced += bytes
+		}
+		x.mu.Unlock()
+	}
+}
+
+// stop ends the flushers when nothing will be woken any more, and waits for them.
+func (f *flushers) stop() {
+	for _, x := range f.all {
+		x.mu.Lock()
+		x.over = true
+		x.work.Signal()
+		x.room.Broadcast()
+		x.mu.Unlock()
+	}
+	f.started.Wait()
+}
+
+// add puts a connection on the next pass. It is called with its outbox's lock held.
+func (x *flusher) add(t *wsConn) {
+	x.mu.Lock()
+	x.dirty = append(x.dirty, t)
+	if len(x.dirty) == 1 {
+		x.work.Signal()
+	}
+	x.mu.Unlock()
+}
+
+func (x *flusher) run() {
+	var pass []*wsConn
+	for {
+		x.mu.Lock()
+		for len(x.dirty) == 0 && !x.over {
+			x.work.Wait()
+		}
+		if len(x.dirty) == 0 {
+			x.mu.Unlock()
+			return
+		}
+		pass, x.dirty, x.paced = x.dirty, pass[:0], 0
+		x.room.Broadcast()
+		x.mu.Unlock()
+		for i, t := range pass {
+			pass[i] = nil
+			t.flush(&x.scratch)
+		}
+		if cap(pass) > maxPass {
+			pass = nil // a burst's; the next may be long in coming
+		}
+	}
+}
+
+// maxPass bounds, in connections, the list a flusher keeps between bursts.
+const maxPass = 1 << 16

@@ -1,0 +1,190 @@
+package engineio
+
+import (
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestProxiesClient(t *testing.T) {
+	p, err := ParseProxies([]string{"10.0.0.0/8", "192.0.2.7", "fd00::/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, remote, forwarded string
+		addr                    string // empty: nobody
+		text                    string
+	}{
+		{"no proxy", "203.0.113.9:1234", "", "203.0.113.9", "203.0.113.9:1234"},
+		{"no proxy, but says it is one", "203.0.113.9:1234", "198.51.100.1", "203.0.113.9", "203.0.113.9:1234"},
+		{"a proxy", "10.1.2.3:80", "203.0.113.9", "203.0.113.9", "203.0.113.9"},
+		{"two proxies", "10.1.2.3:80", "203.0.113.9, 192.0.2.7", "203.0.113.9", "203.0.113.9"},
+		{"what the browser wrote does not count", "10.1.2.3:80", "198.51.100.1, 203.0.113.9", "203.0.113.9", "203.0.113.9"},
+		{"with a port", "10.1.2.3:80", "203.0.113.9:4711", "203.0.113.9", "203.0.113.9"},
+		{"IPv6", "[fd00::1]:80", "[2001:db8::5]:4711", "2001:db8::5", "2001:db8::5"},
+		{"IPv4 in IPv6", "[::ffff:10.1.2.3]:80", "::ffff:203.0.113.9", "203.0.113.9", "203.0.113.9"},
+		{"a proxy that names nobody", "10.1.2.3:80", "", "", "10.1.2.3:80"},
+		{"a proxy that writes nonsense", "10.1.2.3:80", "unknown", "", "10.1.2.3:80"},
+		{"a unix socket", "@", "203.0.113.9", "", "@"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.RemoteAddr = tt.remote
+			if tt.forwarded != "" {
+				r.Header.Set("X-Forwarded-For", tt.forwarded)
+			}
+			addr, text := p.client(r)
+			want := netip.Addr{}
+			if tt.addr != "" {
+				want = netip.MustParseAddr(tt.addr)
+			}
+			expect(t, "address", addr, want)
+			expect(t, "text", text, tt.text)
+		})
+	}
+	for _, bad := range []string{"proxy.example.com", "10.0.0.0/99", "fe80::1%eth0", ""} {
+		if _, err := ParseProxies([]string{bad}); err == nil {
+			t.Errorf("%q was taken for a proxy", bad)
+		}
+	}
+}
+
+// from opens a polling session as somebody.
+func (w *world) from(addr string) reply {
+	r := httptest.NewRequest("GET", "http://server/socket.io/?"+fresh, nil)
+	r.RemoteAddr = addr
+	rec := httptest.NewRecorder()
+	w.server.ServeHTTP(rec, r)
+	return reply{rec.Code, rec.Body.String(), rec.Header(), nil}
+}
+
+func TestAddressPending(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{AddressPending: 2}}, func(w *world) {
+		for range 2 {
+			expect(t, "status", w.from("203.0.113.9:1").status, 200)
+		}
+		r := w.from("203.0.113.9:2")
+		expect(t, "third", r.status, 429)
+		expect(t, "body", r.body, `{"code":4,"message":"Too many sessions of this address have joined nothing"}`)
+		expect(t, "Retry-After", r.header.Get("Retry-After"), retryAfter)
+		expect(t, "another address", w.from("203.0.113.10:1").status, 200)
+		for range 5 {
+			expect(t, "a neighbour", w.from("10.0.0.1:1").status, 200)
+		}
+		expect(t, "IPv6", w.from("[2001:db8::1]:1").status+w.from("[2001:db8::2]:1").status, 400)
+		expect(t, "IPv6, same network", w.from("[2001:db8::3]:1").status, 429)
+
+		w.sessions[0].session.Settle()
+		expect(t, "after one joined", w.from("203.0.113.9:3").status, 200)
+		w.sessions[1].session.Close(ReasonForcedClose)
+		w.sessions[1].session.Settle() // late: nothing to undo
+		time.Sleep(lastPollWait)
+		expect(t, "after one ended", w.from("203.0.113.9:4").status, 200)
+		expect(t, "at the limit again", w.from("203.0.113.9:5").status, 429)
+	})
+}
+
+func TestAddressRate(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{AddressRate: 2}}, func(w *world) {
+		open := func() (n int) {
+			for w.from("203.0.113.9:1").status == 200 {
+				n++
+			}
+			return n
+		}
+		expect(t, "at once", open(), 2*burst)
+		expect(t, "another address", w.from("198.51.100.1:1").status, 200)
+		time.Sleep(3 * time.Second)
+		expect(t, "after three seconds", open(), 6)
+		time.Sleep(time.Hour)
+		expect(t, "after an hour", open(), 2*burst)
+	})
+}
+
+func TestPendingInAll(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{Pending: 3}}, func(w *world) {
+		for range 3 {
+			w.open()
+		}
+		w.sessions[0].session.Settle()
+		w.open()
+		w.open() // too many: the oldest that joined nothing goes
+		time.Sleep(time.Millisecond)
+		for i, want := range []Reason{"", ReasonPendingLimit, "", "", ""} {
+			expect(t, "reason", w.sessions[i].closedWith(), want)
+		}
+	})
+}
+
+func TestSessionsInAll(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{Sessions: 2}}, func(w *world) {
+		w.open()
+		w.open()
+		r := w.do("GET", fresh, "")
+		expect(t, "third", r.status, 503)
+		expect(t, "body", r.body, `{"code":4,"message":"Server full"}`)
+		_, res, err := w.listener.DialWS(t, freshWS)
+		if err == nil || res == nil || res.StatusCode != 503 {
+			t.Errorf("third, by WebSocket: %v %v", res, err)
+		}
+		w.sessions[0].session.Close(ReasonPingTimeout)
+		time.Sleep(time.Millisecond)
+		expect(t, "after one ended", w.do("GET", fresh, "").status, 200)
+	})
+}
+
+// Whoever floods the server with sessions that join nothing locks nobody out,
+// and what is kept of them is bounded.
+func TestFloodOfPendingSessions(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{Pending: 50}}, func(w *world) {
+		_, honest := w.open()
+		honest.session.Settle()
+		for range 1000 {
+			expect(t, "flood", w.do("GET", fresh, "").status, 200)
+		}
+		time.Sleep(time.Millisecond)
+		expect(t, "sessions", w.server.Sessions()[transportPolling], 51)
+		expect(t, "reason of the honest one", honest.closedWith(), "")
+	})
+}
+
+func TestGateForgets(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{AddressPending: 1}}, func(w *world) {
+		for _, a := range []string{"203.0.113.1:1", "203.0.113.2:1", "[2001:db8::1]:1"} {
+			w.from(a)
+		}
+		remembered := func() (addresses, waiting int) {
+			g := w.server.gate
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return len(g.of), g.waiting.Len()
+		}
+		addresses, waiting := remembered()
+		expect(t, "addresses", addresses, 3)
+		expect(t, "pending", waiting, 3)
+		w.sessions[0].session.Settle()
+		w.sessions[1].session.Close(ReasonPingTimeout)
+		w.sessions[2].session.Close(ReasonPingTimeout)
+		time.Sleep(time.Millisecond)
+		addresses, waiting = remembered()
+		expect(t, "addresses afterwards", addresses, 0)
+		expect(t, "pending afterwards", waiting, 0)
+	})
+}
+
+func TestCookieNames(t *testing.T) {
+	for _, good := range []string{"", "io", "a-b_c.d"} {
+		if err := CheckCookieName(good); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range strings.Split("a b|a;b|a=b|ä", "|") {
+		if CheckCookieName(bad) == nil {
+			t.Errorf("%q was taken for a name", bad)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package engineio
+
+import "time"
+
+// heartbeat is a session's one timer: the next ping, or the end of the wait for
+// a pong. Session.mu guards it.
+type heartbeat struct {
+	timer    *time.Timer
+	deadline time.Time // a timer that fires earlier was reset meanwhile
+	awaiting bool      // a ping went out, no pong came yet
+	extended bool      // something else came meanwhile
+}
+
+func (h *heartbeat) start(s *Session) {
+	wait := s.srv.opts.PingInterval
+	if s.protocol == 3 {
+		// The client pings: there is only to wait for it.
+		wait += s.srv.opts.PingTimeout
+		h.awaiting = true
+	}
+	h.deadline = time.Now().Add(wait)
+	h.timer = time.AfterFunc(wait, s.beat)
+}
+
+func (h *heartbeat) reset(d time.Duration) {
+	h.deadline = time.Now().Add(d)
+	h.timer.Reset(d)
+}
+
+func (h *heartbeat) stop() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+}
+
+// heard notes a packet from the browser. A pong starts the next interval; any
+// other packet shows life and extends the wait for the pong, once
+// (engine.io/lib/socket.ts since 6.6.12).
+// Of a v3 client, which pings, only pings count.
+func (h *heartbeat) heard(s *Session, kind byte) {
+	switch {
+	case s.protocol == 3:
+		if kind == packetPing {
+			h.reset(s.srv.opts.PingInterval + s.srv.opts.PingTimeout)
+		}
+	case !h.awaiting:
+	case kind == packetPong:
+		h.awaiting, h.extended = false, false
+		h.reset(s.srv.opts.PingInterval)
+	case !h.extended:
+		h.extended = true
+		h.reset(s.srv.opts.PingTimeout)
+	}
+}
+
+// beat is the timer's function.
+func (s *Session) beat() {
+	s.mu.Lock()
+	h := &s.heartbeat
+	if s.reason != "" || time.Now().Before(h.deadline) {
+		s.mu.Unlock()
+		return
+	}
+	if h.awaiting {
+		s.mu.Unlock()
+		s.Close(ReasonPingTimeout)
+		return
+	}
+	h.awaiting = true
+	h.reset(s.srv.opts.PingTimeout)
+	s.mu.Unlock()
+	s.out.pushControl(pingPacket)
+}

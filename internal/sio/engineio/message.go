@@ -1,0 +1,126 @@
+package engineio
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+)
+
+// Engine.IO v4 packet types, as they stand first in a text packet.
+const (
+	packetOpen    = '0'
+	packetClose   = '1'
+	packetPing    = '2'
+	packetPong    = '3'
+	packetMessage = '4'
+	packetUpgrade = '5'
+	packetNoop    = '6'
+)
+
+// WebSocket opcodes (RFC 6455, section 5.2).
+const (
+	opText   = 0x1
+	opBinary = 0x2
+	opClose  = 0x8
+	opPong   = 0xA
+)
+
+// Message is one immutable outbound packet that computes each of its wire forms
+// at most once, however many sessions send it. It is safe for concurrent use.
+type Message struct {
+	// frame is the whole unmasked WebSocket frame. Its payload is also the
+	// polling record of a text packet, so both forms share these bytes.
+	frame  []byte
+	header int // bytes of frame before the payload
+	opcode byte
+
+	once   sync.Once
+	record []byte // the polling record of a binary packet: 'b' and base64
+
+	plain bool                  // never compressed over a WebSocket; set before the first use
+	forms atomic.Pointer[forms] // nil: none was needed
+}
+
+// Text returns a message packet holding text, which must be valid UTF-8. The
+// text is copied.
+func Text(text []byte) *Message {
+	return packet(packetMessage, text)
+}
+
+// Binary returns a message packet holding data, which is copied.
+func Binary(data []byte) *Message {
+	return frame(opBinary, nil, data)
+}
+
+// Plain marks a message as not worth compressing. It returns m, and must be
+// called before m is sent for the first time.
+func (m *Message) Plain() *Message {
+	m.plain = true
+	return m
+}
+
+func packet[S ~string | ~[]byte](kind byte, data S) *Message {
+	return frame(opText, []byte{kind}, []byte(data))
+}
+
+// frame lays out one final, unmasked frame: servers do not mask (RFC 6455, 5.1).
+func frame(opcode byte, prefix, data []byte) *Message {
+	n := len(prefix) + len(data)
+	b := make([]byte, 0, 10+n)
+	b = append(b, 0x80|opcode)
+	switch {
+	case n < 126:
+		b = append(b, byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
+	}
+	m := &Message{header: len(b), opcode: opcode}
+	b = append(b, prefix...)
+	m.frame = append(b, data...)
+	return m
+}
+
+// rawFrame is a frame that somebody else laid out. It is copied.
+func rawFrame(b []byte) *Message {
+	return &Message{frame: append([]byte(nil), b...), opcode: b[0] & 0xf}
+}
+
+// size is what the message costs an outbox, in bytes.
+func (m *Message) size() int { return len(m.frame) }
+
+// pollingRecord returns the packet as it stands in a polling payload. WebSocket
+// control frames have none: they are never queued while polling carries the session.
+func (m *Message) pollingRecord() []byte {
+	if m.opcode == opText {
+		return m.frame[m.header:]
+	}
+	m.once.Do(func() {
+		data := m.frame[m.header:]
+		m.record = make([]byte, 1, 1+base64.StdEncoding.EncodedLen(len(data)))
+		m.record[0] = 'b'
+		m.record = base64.StdEncoding.AppendEncode(m.record, data)
+	})
+	return m.record
+}
+
+// The packets without content, shared by all sessions.
+var (
+	pingPacket  = packet(packetPing, "")
+	pongPacket  = packet(packetPong, "")
+	closePacket = packet(packetClose, "")
+	noopPacket  = packet(packetNoop, "")
+	probeAnswer = packet(packetPong, "probe")
+)
+
+// Fits reports whether msgs together stay within limit, in bytes, as an outbox
+// counts them.
+func Fits(limit int, msgs ...*Message) bool {
+	n := 0
+	for _, m := range msgs {
+		n += m.size()
+	}
+	return n <= limit
+}

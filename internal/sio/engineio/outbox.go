@@ -1,0 +1,187 @@
+package engineio
+
+import (
+	"errors"
+	"sync"
+)
+
+var (
+	// ErrFull is what a push beyond the outbox's limit gets.
+	ErrFull = errors.New("engineio: outbox full")
+	// ErrClosed is what a push to a closed session gets.
+	ErrClosed = errors.New("engineio: session closed")
+)
+
+// consumer is whoever carries an outbox's messages to the browser.
+type consumer interface {
+	// wake says that messages wait, or that the consumer is to hand over: it
+	// takes until the outbox gives it nothing. It is called with outbox.mu
+	// held, at most once until the consumer was given nothing, and only starts
+	// or signals the consumer.
+	wake()
+}
+
+// outbox is a session's queue of outbound messages, bounded in bytes, with one
+// consumer at a time. A push appends all its messages or none, so that a packet
+// and its attachments stay together, and never blocks.
+type outbox struct {
+	limit int // bytes; fixed at birth
+
+	mu     sync.Mutex
+	queue  []*Message
+	bytes  int      // of queue
+	holder consumer // who is woken; nil: nobody carries just now
+	next   consumer // takes over when holder, still busy, is given nothing
+	busy   bool     // holder was woken and has not yet been given nothing
+	sealed bool     // no push is accepted any more
+}
+
+// push appends msgs, or returns ErrFull or ErrClosed and appends nothing.
+func (o *outbox) push(msgs ...*Message) error {
+	n := 0
+	for _, m := range msgs {
+		n += m.size()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.sealed {
+		return ErrClosed
+	}
+	if o.bytes+n > o.limit {
+		return ErrFull
+	}
+	o.appendLocked(n, msgs...)
+	return nil
+}
+
+// pushVolatile is push for messages that are dropped unless the consumer is
+// there and idle: what the reference calls a writable transport.
+func (o *outbox) pushVolatile(msgs ...*Message) bool {
+	n := 0
+	for _, m := range msgs {
+		n += m.size()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.sealed || o.holder == nil || o.busy || len(o.queue) > 0 || n > o.limit {
+		return false
+	}
+	o.appendLocked(n, msgs...)
+	return true
+}
+
+// pushControl appends a packet of the protocol's own, limit or not: there is at
+// most one heartbeat on its way.
+func (o *outbox) pushControl(m *Message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.sealed {
+		o.appendLocked(m.size(), m)
+	}
+}
+
+func (o *outbox) appendLocked(n int, msgs ...*Message) {
+	o.queue = append(o.queue, msgs...)
+	o.bytes += n
+	o.wakeLocked()
+}
+
+func (o *outbox) wakeLocked() {
+	if o.holder != nil && !o.busy {
+		o.busy = true
+		o.holder.wake()
+	}
+}
+
+// attach makes c the consumer: at once, or, while another is busy, as soon as
+// that one is given nothing.
+func (o *outbox) attach(c consumer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.busy {
+		o.next = c
+		return
+	}
+	o.holder = c
+	if len(o.queue) > 0 {
+		o.wakeLocked()
+	}
+}
+
+// take gives the consumer everything that waits and keeps spare, which must be
+// cleared, to queue what comes next. It gives nothing when the outbox is empty
+// or another consumer takes over; then c must stop carrying until it is woken.
+// last says that nothing will ever come again.
+func (o *outbox) take(c consumer, spare []*Message) (msgs []*Message, last bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.holder != c {
+		return nil, false
+	}
+	if o.next != nil {
+		o.handOverLocked()
+		return nil, false
+	}
+	if len(o.queue) == 0 {
+		o.busy = false
+		return nil, o.sealed
+	}
+	o.busy = true
+	msgs = o.queue
+	o.queue, o.bytes = spare[:0], 0
+	return msgs, false
+}
+
+// detach ends c's time as consumer.
+func (o *outbox) detach(c consumer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.holder == c {
+		o.handOverLocked()
+	}
+}
+
+func (o *outbox) handOverLocked() {
+	o.holder, o.next, o.busy = o.next, nil, false
+	if len(o.queue) > 0 {
+		o.wakeLocked()
+	}
+}
+
+// seal refuses every further push. The queue ends with the farewell; drop
+// throws away what waited before it. It wakes the consumer.
+func (o *outbox) seal(farewell *Message, drop bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.sealed {
+		return
+	}
+	if drop {
+		clear(o.queue)
+		o.queue, o.bytes = o.queue[:0], 0
+	}
+	o.sealed = true
+	o.appendLocked(farewell.size(), farewell)
+}
+
+// empty drops what is left when the session has ended.
+func (o *outbox) empty() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sealed = true
+	o.queue, o.bytes = nil, 0
+}
+
+// drained reports whether nothing waits and nothing can come any more.
+func (o *outbox) drained() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sealed && len(o.queue) == 0
+}
+
+// queued returns the bytes that wait.
+func (o *outbox) queued() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}

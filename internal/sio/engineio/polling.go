@@ -1,0 +1,218 @@
+package engineio
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// poll is a pending GET: the consumer of its session's outbox for one response.
+type poll struct {
+	signal chan struct{} // holds one: look again
+}
+
+func (p *poll) wake() {
+	select {
+	case p.signal <- struct{}{}:
+	default:
+	}
+}
+
+// openPolling answers the request that opened the session.
+func (s *Session) openPolling(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	if s.reason == "" {
+		s.heartbeat.start(s)
+		s.startLocked()
+	}
+	s.mu.Unlock()
+	maps.Copy(w.Header(), s.srv.opts.InitialHeaders)
+	if name := s.srv.opts.Cookie; name != "" {
+		http.SetCookie(w, &http.Cookie{Name: name, Value: s.id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	}
+	// A browser that does not get this knows no sid: the timeouts take the session.
+	_ = s.writePayload(w, r, []*Message{s.srv.openPacket(s, transportPolling)})
+}
+
+// servePoll answers a GET with what waits, or as soon as something does.
+func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
+	p := &poll{signal: make(chan struct{}, 1)}
+	s.mu.Lock()
+	overlap := s.poll != nil
+	if !overlap {
+		s.poll = p
+	}
+	s.mu.Unlock()
+	if overlap {
+		s.Close(ReasonTransportError)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	defer s.endPoll(p)
+	s.out.attach(p)
+	for {
+		msgs, last := s.out.take(p, nil)
+		if len(msgs) > 0 {
+			if err := s.writePayload(w, r, msgs); err != nil {
+				s.Close(ReasonTransportError)
+			}
+			return
+		}
+		if last {
+			// An earlier poll has fetched the farewell: the session is gone.
+			s.srv.refuse(w, r, errUnknownSession)
+			return
+		}
+		if s.upgrading() {
+			_ = s.writePayload(w, r, []*Message{noopPacket}) // nothing is lost with it
+			return
+		}
+		select {
+		case <-p.signal:
+		case <-r.Context().Done():
+			s.Close(ReasonTransportError)
+			return
+		}
+	}
+}
+
+// upgrading reports whether polls are to return at once, because the browser
+// waits for its last one to end before it changes over.
+func (s *Session) upgrading() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.probed || s.link != nil
+}
+
+func (s *Session) endPoll(p *poll) {
+	s.out.detach(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.poll = nil
+	if s.fetched != nil && s.out.drained() {
+		close(s.fetched)
+		s.fetched = nil
+	}
+}
+
+// servePost handles the packets of a POST.
+func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	overlap := s.posting
+	s.posting = true
+	s.mu.Unlock()
+	if overlap {
+		s.Close(ReasonTransportError)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	defer func() {
+		s.mu.Lock()
+		s.posting = false
+		s.mu.Unlock()
+	}()
+	// v4 has no binary payloads; the reference crashed on them (CVE-2026-59725).
+	t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	binary := t == "application/octet-stream"
+	if binary && s.protocol != 3 {
+		s.Close(ReasonTransportError)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	body, err := s.readBody(w, r)
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		w.WriteHeader(http.StatusRequestEntityTooLarge) // the session lives on
+		return
+	}
+	if err != nil {
+		s.Close(ReasonTransportError)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if isJSONP(r) {
+		payload, ok := unwrapJSONP(body)
+		if !ok {
+			postOK(w) // nothing in it, as in the reference
+			return
+		}
+		body = payload
+	}
+	s.in.Lock()
+	err = s.payloadDecoder(binary)(body, func(p inbound) bool {
+		s.handle(p)
+		select {
+		case <-s.done:
+			return false
+		default:
+			return true
+		}
+	})
+	s.in.Unlock()
+	if err != nil {
+		s.Close(ReasonParseError)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	postOK(w)
+}
+
+// payloadDecoder returns what reads the payloads of this session's client.
+func (s *Session) payloadDecoder(binary bool) func([]byte, func(inbound) bool) error {
+	switch {
+	case s.protocol != 3:
+		return decodePayload
+	case binary:
+		return decodeBinaryPayloadV3
+	}
+	return decodePayloadV3
+}
+
+func postOK(w http.ResponseWriter) {
+	h := w.Header()
+	// Not text/plain: a browser that is made to open this should not render it.
+	h.Set("Content-Type", "text/html")
+	h.Set("Cache-Control", "no-store")
+	w.Write([]byte("ok"))
+}
+
+// readBody reads a POST's body within the bounds of size and time.
+func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > s.srv.opts.MaxPayload {
+		return nil, &http.MaxBytesError{Limit: s.srv.opts.MaxPayload}
+	}
+	// A heartbeat's worth: a slower body costs its session anyway.
+	c := http.NewResponseController(w)
+	c.SetReadDeadline(time.Now().Add(s.srv.opts.PingInterval + s.srv.opts.PingTimeout))
+	defer c.SetReadDeadline(time.Time{})
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, s.srv.opts.MaxPayload))
+}
+
+// writePayload answers a request with the payload of msgs.
+func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, msgs []*Message) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	var payload []byte
+	switch {
+	case s.protocol != 3:
+		payload = appendPayload(nil, msgs)
+	case s.form&formBase64 == 0 && hasBinary(msgs) && !isJSONP(r):
+		payload = appendBinaryPayloadV3(nil, msgs)
+		h.Set("Content-Type", "application/octet-stream")
+	default:
+		payload = appendPayloadV3(nil, msgs)
+	}
+	h.Set("Cache-Control", "no-store")
+	if isJSONP(r) {
+		payload = wrapJSONP(lastValue(r.URL.Query(), "j"), payload)
+		h.Set("Content-Type", "text/javascript; charset=UTF-8")
+		h.Set("X-Content-Type-Options", "nosniff")
+	}
+	payload = s.srv.compressBody(h, r, payload)
+	h.Set("Content-Length", strconv.Itoa(len(payload)))
+	_, err := w.Write(payload)
+	return err
+}

@@ -1,0 +1,60 @@
+package engineio
+
+// Reason says why a session closed. The first eight are the reference's words
+// (engine.io/lib/socket.ts, socket.io/lib/socket-types.ts); the rest are ours,
+// where the reference has no such case.
+type Reason string
+
+const (
+	ReasonTransportError Reason = "transport error"
+	ReasonTransportClose Reason = "transport close"
+	ReasonForcedClose    Reason = "forced close"
+	ReasonPingTimeout    Reason = "ping timeout"
+	ReasonParseError     Reason = "parse error"
+	ReasonShutdown       Reason = "server shutting down"
+	ReasonForcedServer   Reason = "forced server close"
+
+	// ReasonSlowConsumer closes a session whose outbox is full: the browser
+	// takes less than it is sent.
+	ReasonSlowConsumer Reason = "slow consumer"
+	// ReasonConnectTimeout closes a session that joined no namespace in time.
+	ReasonConnectTimeout Reason = "connect timeout"
+	// ReasonPendingLimit closes the oldest of too many sessions that joined nothing.
+	ReasonPendingLimit Reason = "too many pending sessions"
+)
+
+// graceful reports whether what is queued is still worth delivering: the peer
+// is there and did nothing wrong.
+func (r Reason) graceful() bool {
+	switch r {
+	case ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonPingTimeout,
+		ReasonParseError, ReasonSlowConsumer, ReasonConnectTimeout, ReasonPendingLimit:
+		return false
+	}
+	return true // the server's own decision, the reasons of the floors above among them
+}
+
+// closeCode is the WebSocket status that goes with the reason (RFC 6455, 7.4.1).
+// The reference closes without one; the stock client ignores it, people and
+// other tools do not.
+func (r Reason) closeCode() uint16 {
+	switch r {
+	case ReasonShutdown:
+		return 1001
+	case ReasonParseError:
+		return 1002
+	case ReasonSlowConsumer, ReasonConnectTimeout, ReasonPingTimeout, ReasonPendingLimit:
+		return 1008
+	}
+	return 1000
+}
+
+// tooLargeFrame ends a WebSocket over a message beyond the limit, as gorilla
+// does when it is the one to notice.
+var tooLargeFrame = frame(opClose, []byte{1009 >> 8, 1009 & 0xff}, nil)
+
+// closeFrame is the last frame of a WebSocket.
+func (r Reason) closeFrame() *Message {
+	c := r.closeCode()
+	return frame(opClose, []byte{byte(c >> 8), byte(c)}, []byte(r))
+}

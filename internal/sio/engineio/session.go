@@ -1,0 +1,272 @@
+package engineio
+
+import (
+	"container/list"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Receiver hears one session. Its methods are called one at a time, in the
+// order in which things happened, never again after Closed.
+type Receiver interface {
+	// Receive is called with each message from the browser and owns data. It
+	// may block: the session reads nothing more meanwhile, so that the browser
+	// feels it, but heartbeats go unanswered too and the session ends by ping
+	// timeout. It should stop blocking when the session is done.
+	Receive(data []byte, binary bool)
+	// Closed is called once, after the session closed.
+	Closed(Reason)
+}
+
+// Starter is a [Receiver] that wants to act first: with Engine.IO v3 it is the
+// server that speaks first. Start is called once the open packet is on its way,
+// in turn with Receive, and may block as that may.
+type Starter interface{ Start() }
+
+// Session is one browser's connection, whichever transport carries it. Its
+// exported methods are safe for concurrent use and never block.
+type Session struct {
+	// Fixed at birth.
+	srv      *Server
+	protocol uint8  // of Engine.IO: 3 or 4
+	number   uint64 // counts the server's sessions
+	id       string // a bearer secret: never logged, never handed upwards
+	done     chan struct{}
+	out      outbox
+	form     form       // of its polls, and of its WebSocket where that does not say otherwise
+	from     netip.Addr // whom it counts for at the gate; invalid: nobody
+
+	pending *list.Element // its place among those that joined nothing; guarded by gate.mu
+
+	in       sync.Mutex // held while the session is opened or one inbound packet is handled
+	receiver Receiver
+
+	mu        sync.Mutex
+	reason    Reason        // empty: open
+	link      link          // carries the session since its upgrade or birth; nil: polling
+	candidate link          // is being probed
+	probed    bool          // the candidate was answered: polls return at once
+	poll      *poll         // the pending GET
+	posting   bool          // a POST is being handled
+	fetched   chan struct{} // a closed polling session: closed when a GET took the farewell
+	heartbeat heartbeat
+}
+
+// newID returns 20 url-safe characters, all of them from the system's
+// randomness: who knows a session's id can read its polls.
+func newID() string {
+	var b [15]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// formFor returns the form of what this request's transport carries. A client
+// without binary messages says b64, with every transport anew
+// (engine.io/lib/server.ts, handshake).
+func (s *Session) formFor(r *http.Request) form {
+	f := s.form &^ formBase64
+	if lastValue(r.URL.Query(), "b64") != "" {
+		f |= formBase64
+	}
+	return f
+}
+
+// Send queues msgs, all or none, in order and next to each other. A session
+// whose outbox would overflow closes with [ReasonSlowConsumer]. It reports
+// whether they were queued.
+func (s *Session) Send(msgs ...*Message) bool {
+	err := s.out.push(msgs...)
+	if errors.Is(err, ErrFull) {
+		s.Close(ReasonSlowConsumer)
+	}
+	return err == nil
+}
+
+// SendVolatile sends msgs only if the transport is ready to take them at once,
+// and reports whether it was.
+func (s *Session) SendVolatile(msgs ...*Message) bool {
+	return s.out.pushVolatile(msgs...)
+}
+
+// Protocol returns the version of Engine.IO that the client speaks: 3 or 4.
+func (s *Session) Protocol() int { return int(s.protocol) }
+
+// Settle says that the session is used for something: from then on it is no
+// longer one of the pending ones that [Limits] bound.
+func (s *Session) Settle() { s.srv.gate.settle(s) }
+
+// Queued returns the bytes that wait to be written.
+func (s *Session) Queued() int { return s.out.queued() }
+
+// Transport returns the name of the transport that carries the session now.
+func (s *Session) Transport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.transportLocked()
+}
+
+func (s *Session) transportLocked() string {
+	if s.link != nil {
+		return s.link.transport()
+	}
+	return transportPolling
+}
+
+// Reason returns why the session closed, empty while it is open.
+func (s *Session) Reason() Reason {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason
+}
+
+// Done is closed as soon as the session closes.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Close closes the session; the first reason counts. What was queued before is
+// still delivered when the reason is the server's own decision, within bounds
+// of time. The receiver's Closed follows from another goroutine.
+func (s *Session) Close(reason Reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason != "" {
+		return
+	}
+	s.reason = reason
+	s.heartbeat.stop()
+	close(s.done)
+	// Made before the farewell is queued: a pending poll may fetch it at once.
+	fetched := make(chan struct{})
+	s.fetched = fetched
+	s.out.seal(s.farewellLocked(reason), !reason.graceful())
+	s.srv.running.Go(func() { s.teardown(reason, fetched) })
+}
+
+// farewellLocked returns the last message the session's transport carries.
+func (s *Session) farewellLocked(reason Reason) *Message {
+	switch {
+	case s.link != nil:
+		return s.link.farewellLocked(reason)
+	case reason == ReasonTransportClose:
+		// The browser said goodbye itself: its poll gets a noop.
+		return noopPacket
+	}
+	return closePacket
+}
+
+// teardown takes the wire down and tells the receiver. It runs once.
+func (s *Session) teardown(reason Reason, fetched <-chan struct{}) {
+	s.mu.Lock()
+	link, candidate := s.link, s.candidate
+	s.mu.Unlock()
+
+	if candidate != nil {
+		candidate.abandon()
+	}
+	if link != nil {
+		wait := closeWait // a writer stuck on a dead peer ends in time
+		if reason == ReasonShutdown {
+			wait = shutdownWait
+		}
+		link.expire(wait)
+		link.resume()
+		s.tell(reason)
+		<-link.gone()
+	} else {
+		s.tell(reason)
+		s.awaitLastPoll(reason, fetched)
+	}
+	s.out.empty()
+	s.mu.Lock()
+	if s.poll != nil {
+		s.poll.wake() // came too late
+	}
+	s.mu.Unlock()
+	s.srv.remove(s)
+}
+
+// tell hands the reason to the receiver, after the packet that is being handled.
+func (s *Session) tell(reason Reason) {
+	s.in.Lock()
+	defer s.in.Unlock()
+	if s.receiver != nil { // nil: the handler refused the session
+		s.receiver.Closed(reason)
+	}
+}
+
+// awaitLastPoll keeps a closed polling session until a GET has fetched its
+// farewell. A peer that broke the protocol or the connection is not waited for
+// unless its GET is here; one that said goodbye may have sent a GET along that
+// was overtaken; a shutdown waits for a GET that is on its way.
+func (s *Session) awaitLastPoll(reason Reason, fetched <-chan struct{}) {
+	s.mu.Lock()
+	pending := s.poll != nil
+	s.mu.Unlock()
+	wait := lastPollWait
+	switch {
+	case pending:
+	case reason == ReasonTransportClose:
+		wait = overtakenPollWait
+	case reason == ReasonShutdown:
+		wait = shutdownWait
+	case !reason.graceful():
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-fetched:
+	case <-t.C:
+	case <-s.srv.hurry:
+	}
+}
+
+// startLocked lets a Starter act, where the protocol has it so. The caller holds
+// s.mu of an open session.
+func (s *Session) startLocked() {
+	starter, ok := s.receiver.(Starter)
+	if !ok || s.protocol != 3 {
+		return
+	}
+	s.srv.running.Go(func() {
+		s.in.Lock()
+		defer s.in.Unlock()
+		if s.Reason() == "" {
+			starter.Start()
+		}
+	})
+}
+
+// handle handles one packet from the browser. The caller holds s.in.
+func (s *Session) handle(p inbound) {
+	s.mu.Lock()
+	if s.reason != "" {
+		s.mu.Unlock()
+		return
+	}
+	s.heartbeat.heard(s, p.kind)
+	s.mu.Unlock()
+
+	switch p.kind {
+	case packetMessage:
+		s.receiver.Receive(p.data, p.binary)
+	case packetPing, packetPong:
+		// Since v4 only the server pings, before only the client ("invalid
+		// heartbeat direction", engine.io/lib/socket.ts).
+		switch {
+		case (p.kind == packetPing) != (s.protocol == 3):
+			if p.kind == packetPing || s.protocol == 3 {
+				s.Close(ReasonTransportError)
+			}
+		case p.kind == packetPing:
+			s.out.pushControl(pongPacket)
+		}
+	case packetClose:
+		s.Close(ReasonTransportClose)
+	}
+	// Anything else means nothing here and is ignored, as in the reference.
+}

@@ -1,0 +1,176 @@
+package engineio
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"github.com/quic-go/webtransport-go"
+)
+
+// WebTransport carries sessions of a [Server] over HTTP/3. A client opens one
+// WebTransport session and in it one bidirectional stream. Create it with
+// [NewWebTransport].
+type WebTransport struct {
+	srv     *Server
+	wt      *webtransport.Server
+	opening atomic.Int64 // WebTransport sessions that have not said what they want
+}
+
+// Bounds of what one QUIC connection may cost before its peer is known.
+const (
+	maxOpening       = 1000      // WebTransport sessions without a packet yet, in all
+	quicStreams      = 16        // of each kind that a peer may open: it needs two, and HTTP/3 a few
+	quicStreamWindow = 256 << 10 // bytes that may be on their way to us in one stream
+	quicConnWindow   = 512 << 10 // and in all streams of a connection
+	maxQUICHeader    = 16 << 10  // bytes, as for HTTP/1
+)
+
+// NewWebTransport returns what serves s over HTTP/3, at path. The certificate is
+// the one in c; s must have been made with [Options.WebTransport].
+func NewWebTransport(s *Server, path string, c *tls.Config) *WebTransport {
+	w := &WebTransport{srv: s}
+	mux := http.NewServeMux()
+	mux.HandleFunc(path, w.serve)
+	w.wt = &webtransport.Server{
+		H3: &http3.Server{
+			Handler:        mux,
+			TLSConfig:      http3.ConfigureTLSConfig(c),
+			MaxHeaderBytes: maxQUICHeader,
+			Logger:         s.log,
+			QUICConfig: &quic.Config{
+				// The heartbeat ends a silent session; QUIC must not do so before it.
+				MaxIdleTimeout:             s.opts.PingInterval + s.opts.PingTimeout + closeWait,
+				HandshakeIdleTimeout:       s.opts.UpgradeTimeout,
+				MaxIncomingStreams:         quicStreams,
+				MaxIncomingUniStreams:      quicStreams,
+				MaxStreamReceiveWindow:     quicStreamWindow,
+				MaxConnectionReceiveWindow: quicConnWindow,
+			},
+		},
+		CheckOrigin: func(*http.Request) bool { return true }, // done before, as for all transports
+	}
+	return w
+}
+
+// Serve takes connections from c until Close; then it returns http.ErrServerClosed.
+func (w *WebTransport) Serve(c net.PacketConn) error {
+	err := w.wt.Serve(c)
+	if errors.Is(err, context.Canceled) || errors.Is(err, quic.ErrServerClosed) {
+		return http.ErrServerClosed
+	}
+	return err
+}
+
+// Close ends all connections. The server's sessions are to be shut down before.
+func (w *WebTransport) Close() error { return w.wt.Close() }
+
+// serve answers a request for a WebTransport session. The checks are those of
+// the other transports; the reference has none here.
+func (w *WebTransport) serve(rw http.ResponseWriter, r *http.Request) {
+	s := w.srv
+	from, remote := s.opts.Proxies.client(r)
+	r.RemoteAddr = remote
+	if ok, _ := s.opts.Origins.allows(r); !ok {
+		s.refuseOrigin(rw, r)
+		return
+	}
+	q := r.URL.Query()
+	sid := lastValue(q, "sid")
+	switch {
+	case lastValue(q, "transport") != transportWebTransport:
+		s.refuse(rw, r, errUnknownTransport)
+		return
+	case q.Has("sid") && s.session(sid) == nil:
+		s.refuse(rw, r, errUnknownSession)
+		return
+	case lastValue(q, "EIO") != "4":
+		s.refuse(rw, r, errVersion)
+		return
+	}
+	if w.opening.Add(1) > maxOpening {
+		w.opening.Add(-1)
+		s.refuse(rw, r, errFull)
+		return
+	}
+	defer w.opening.Add(-1)
+	session, err := w.wt.Upgrade(rw, r)
+	if err != nil {
+		s.refuse(rw, r, errBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(session.Context(), s.opts.UpgradeTimeout)
+	defer cancel()
+	stream, err := session.AcceptStream(ctx)
+	if err != nil {
+		session.CloseWithError(0, "no stream in time") //nolint:errcheck // it is gone either way
+		return
+	}
+	w.greet(r, wtSession{stream, session}, sid, from)
+}
+
+// greet reads the packet that says whether a session is to be opened or taken
+// over, and does so. The caller's request names the session too, or none.
+func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from netip.Addr) {
+	s := w.srv
+	stream.SetReadDeadline(time.Now().Add(s.opts.UpgradeTimeout))
+	reader := bufio.NewReaderSize(stream, readBuffer)
+	p, err := readRecord(reader, s.opts.MaxPayload)
+	stream.SetReadDeadline(time.Time{})
+	if err != nil || p.binary || p.kind != packetOpen {
+		stream.hangUp()
+		return
+	}
+	if len(p.data) == 0 && sid == "" {
+		if !s.openWebTransport(r, stream, reader, from) {
+			stream.hangUp()
+		}
+		return
+	}
+	var hello struct {
+		SID string `json:"sid"`
+	}
+	if json.Unmarshal(p.data, &hello) != nil || (sid != "" && sid != hello.SID) {
+		stream.hangUp()
+		return
+	}
+	sess := s.session(hello.SID)
+	if sess == nil || sess.protocol != 4 {
+		stream.hangUp()
+		return
+	}
+	if t := newWTConn(sess, stream, reader); !sess.offer(t, t.probe) {
+		stream.hangUp()
+	}
+}
+
+// openWebTransport opens a session over a stream. There is no answer to refuse
+// it by: the stream just ends.
+func (s *Server) openWebTransport(r *http.Request, stream wtStream, reader *bufio.Reader, from netip.Addr) bool {
+	sess, refusal := s.admit(r, 4, from)
+	if refusal != nil {
+		s.log.Debug("WebTransport refused", "message", refusal.message, "remote", r.RemoteAddr)
+		return false
+	}
+	newWTConn(sess, stream, reader).open()
+	return true
+}
+
+// wtSession is a stream with the session it is the only one of.
+type wtSession struct {
+	*webtransport.Stream
+	session *webtransport.Session
+}
+
+func (w wtSession) hangUp() {
+	w.session.CloseWithError(0, "") //nolint:errcheck // it is gone either way
+}

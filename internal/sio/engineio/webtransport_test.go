@@ -1,0 +1,357 @@
+package engineio
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/webtransport-go"
+)
+
+// pipeStream is a wtStream in the process.
+type pipeStream struct{ net.Conn }
+
+func (p pipeStream) hangUp() { p.Conn.Close() }
+
+// wtClient is the client's side of a stream.
+type wtClient struct {
+	t testing.TB
+	wtStream
+	r *bufio.Reader
+}
+
+func newWTClient(t testing.TB, s wtStream) *wtClient { return &wtClient{t, s, bufio.NewReader(s)} }
+
+func (c *wtClient) say(text string) {
+	c.t.Helper()
+	if _, err := c.Write(appendRecord(nil, frame(opText, nil, []byte(text)))); err != nil {
+		c.t.Fatalf("write %q: %v", text, err)
+	}
+}
+
+func (c *wtClient) next() string {
+	c.t.Helper()
+	p, err := readRecord(c.r, 1<<30)
+	if err != nil {
+		c.t.Fatalf("read: %v", err)
+	}
+	if p.binary {
+		return "binary:" + string(p.data)
+	}
+	return string(p.kind) + string(p.data)
+}
+
+// ended reads until the stream ends.
+func (c *wtClient) ended() (rest []string) {
+	for {
+		p, err := readRecord(c.r, 1<<30)
+		if err != nil {
+			c.hangUp()
+			return rest
+		}
+		rest = append(rest, string(p.kind)+string(p.data))
+	}
+}
+
+// stream opens a stream to the server, as after a WebTransport handshake with
+// this query's sid.
+func (w *world) stream(sid string) *wtClient {
+	client, server := net.Pipe()
+	wt := &WebTransport{srv: w.server}
+	r, err := http.NewRequest("CONNECT", "https://server/socket.io/?EIO=4&transport=webtransport", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	go wt.greet(r, pipeStream{server}, sid, netip.Addr{})
+	return newWTClient(w.t, pipeStream{client})
+}
+
+func TestWebTransportBothWays(t *testing.T) {
+	inBubble(t, Options{WebTransport: true}, func(w *world) {
+		c := w.stream("")
+		c.say("0")
+		if open := c.next(); !strings.HasPrefix(open, `0{"sid":`) || !strings.Contains(open, `"upgrades":[]`) {
+			t.Errorf("open packet %q", open)
+		}
+		h := w.last()
+		c.say("4hello")
+		c.Write(appendRecord(nil, Binary([]byte{1, 2, 3})))
+		for _, n := range []int{0, 124, 125, 126, 65534, 65535, 200_000} {
+			h.session.Send(Text(make([]byte, n)), Binary(make([]byte, max(n, 1))))
+			expect(t, "text", len(c.next()), n+1)
+			expect(t, "binary", len(c.next()), max(n, 1)+len("binary:"))
+		}
+		synctest.Wait()
+		expect(t, "received", strings.Join(h.messages(), "|"), "text:hello|binary:\x01\x02\x03")
+		expect(t, "transport", h.session.Transport(), "webtransport")
+		expect(t, "ping", c.next(), "2")
+		c.say("3")
+		expect(t, "another ping", c.next(), "2")
+		synctest.Wait()
+		expect(t, "counted", w.server.Sessions()[transportWebTransport], 1)
+		c.ended()
+		synctest.Wait()
+		expect(t, "reason", h.closedWith(), ReasonPingTimeout)
+	})
+}
+
+func TestWebTransportEnds(t *testing.T) {
+	tests := []struct {
+		name   string
+		do     func(*wtClient, *heard)
+		reason Reason
+	}{
+		{"goes away", func(c *wtClient, _ *heard) { c.hangUp() }, ReasonTransportClose},
+		{"close packet", func(c *wtClient, _ *heard) { c.say("1") }, ReasonTransportClose},
+		{"client pings", func(c *wtClient, _ *heard) { c.say("2") }, ReasonTransportError},
+		{"length zero", func(c *wtClient, _ *heard) { c.Write([]byte{0}) }, ReasonParseError},
+		{"unknown packet", func(c *wtClient, _ *heard) { c.say("x") }, ReasonParseError},
+		{"not UTF-8", func(c *wtClient, _ *heard) { c.say("4\xff") }, ReasonParseError},
+		{"too long", func(c *wtClient, _ *heard) { c.Write([]byte{126, 0x40, 0}) }, ReasonParseError},
+		{"endless", func(c *wtClient, _ *heard) { c.Write([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}) }, ReasonParseError},
+		{"ends inside a packet", func(c *wtClient, _ *heard) { c.Write([]byte{9, '4'}); c.hangUp() }, ReasonTransportError},
+		{"server closes", func(_ *wtClient, h *heard) {
+			h.session.Send(Text([]byte("last")))
+			h.session.Close(ReasonForcedServer)
+		}, ReasonForcedServer},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, Options{MaxPayload: 1000}, func(w *world) {
+				c := w.stream("")
+				c.say("0")
+				c.next()
+				h := w.last()
+				go tt.do(c, h)
+				rest := c.ended()
+				synctest.Wait()
+				expect(t, "reason", h.closedWith(), tt.reason)
+				if tt.reason == ReasonForcedServer {
+					expect(t, "what came before the end", strings.Join(rest, "|"), "4last|1")
+				}
+				expect(t, "sessions", len(w.server.all()), 0)
+			})
+		})
+	}
+}
+
+func TestWebTransportUpgrade(t *testing.T) {
+	inBubble(t, Options{WebTransport: true}, func(w *world) {
+		if r := w.do("GET", fresh, ""); !strings.Contains(r.body, `"upgrades":["websocket","webtransport"]`) {
+			t.Errorf("open packet %s", r.body)
+		}
+		q, h := w.open()
+		p := w.poll(q)
+		synctest.Wait()
+		c := w.stream("")
+		c.say(`0{"sid":"` + h.session.id + `"}`)
+		c.say("2probe")
+		expect(t, "probe", c.next(), "3probe")
+		expect(t, "pending poll", (<-p).body, "6")
+		h.session.Send(Text([]byte("queued")))
+		c.say("5")
+		expect(t, "over the stream", c.next(), "4queued")
+		expect(t, "transport", h.session.Transport(), "webtransport")
+		expect(t, "polling afterwards", w.do("GET", q, "").body, `{"code":3,"message":"Bad request"}`)
+		second := w.stream("")
+		second.say(`0{"sid":"` + h.session.id + `"}`)
+		expect(t, "packets for a second upgrade", len(second.ended()), 0)
+		expect(t, "reason", h.closedWith(), "")
+		c.hangUp()
+	})
+}
+
+// Whatever a stream says first that makes no sense ends it, and nothing else.
+func TestWebTransportRefused(t *testing.T) {
+	for name, hello := range map[string]string{
+		"message": "4hello", "no JSON": "0{", "unknown sid": `0{"sid":"nope"}`, "unknown type": "x", "another sid than the request's": "mismatch",
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, Options{}, func(w *world) {
+				q, h := w.open()
+				sid := ""
+				if hello == "mismatch" {
+					sid, hello = "another", `0{"sid":"`+h.session.id+`"}`
+				}
+				c := w.stream(sid)
+				c.say(hello)
+				expect(t, "packets", len(c.ended()), 0)
+				h.session.Send(Text(nil))
+				expect(t, "poll", w.do("GET", q, "").body, "4")
+				expect(t, "sessions", len(w.server.all()), 1)
+			})
+		})
+	}
+	t.Run("silence", func(t *testing.T) {
+		inBubble(t, Options{}, func(w *world) {
+			start := time.Now()
+			expect(t, "packets", len(w.stream("").ended()), 0)
+			expect(t, "ended after", time.Since(start), DefaultUpgradeTimeout)
+		})
+	})
+	t.Run("full", func(t *testing.T) {
+		inBubble(t, Options{Limits: Limits{Sessions: 1}}, func(w *world) {
+			w.open()
+			c := w.stream("")
+			c.say("0")
+			expect(t, "packets", len(c.ended()), 0)
+		})
+	})
+	t.Run("silence after the probe", func(t *testing.T) {
+		inBubble(t, Options{}, func(w *world) {
+			q, h := w.open()
+			c := w.stream("")
+			c.say(`0{"sid":"` + h.session.id + `"}`)
+			c.say("2probe")
+			c.next()
+			c.ended()
+			synctest.Wait()
+			h.session.Send(Text(nil))
+			expect(t, "poll", w.do("GET", q, "").body, "4")
+		})
+	})
+}
+
+func TestShutdownWebTransport(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		c := w.stream("")
+		c.say("0")
+		c.next()
+		h := w.last()
+		go c.ended()
+		if err := w.server.Shutdown(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "reason", h.closedWith(), ReasonShutdown)
+	})
+}
+
+// certificate returns a certificate for 127.0.0.1 and who trusts it.
+func certificate(t *testing.T) (server *tls.Config, client *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client = x509.NewCertPool()
+	client.AddCert(cert)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, client
+}
+
+// All of it over real UDP.
+func TestWebTransportOverUDP(t *testing.T) {
+	origins, err := ParseOrigins([]string{"https://app.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, Options{WebTransport: true, Origins: origins})
+	defer w.end()
+	serverTLS, pool := certificate(t)
+	wt := NewWebTransport(w.server, "/socket.io/", serverTLS)
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- wt.Serve(udp) }()
+	defer func() {
+		wt.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		udp.Close()
+	}()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	dialer := webtransport.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: pool},
+		QUICConfig:      &quic.Config{EnableDatagrams: true, EnableStreamResetPartialDelivery: true},
+	}
+	defer dialer.Close()
+	dial := func(query, origin string) (int, *webtransport.Session) {
+		t.Helper()
+		url := fmt.Sprintf("https://%s/socket.io/?%s", udp.LocalAddr(), query)
+		res, session, err := dialer.Dial(ctx, url, http.Header{"Origin": {origin}})
+		if res == nil {
+			t.Fatalf("dial %s: %v", query, err)
+		}
+		return res.StatusCode, session
+	}
+	const app, freshWT = "https://app.example.com", "EIO=4&transport=webtransport"
+	for _, tt := range []struct {
+		name, query, origin string
+		status              int
+	}{
+		{"foreign origin", freshWT, "https://evil.example", 403},
+		{"unknown sid", freshWT + "&sid=nope", app, 400},
+		{"old protocol", "EIO=3&transport=webtransport", app, 400},
+		{"another transport", "EIO=4&transport=polling", app, 400},
+	} {
+		status, _ := dial(tt.query, tt.origin)
+		expect(t, tt.name, status, tt.status)
+	}
+
+	open := func() *wtClient {
+		t.Helper()
+		status, session := dial(freshWT, app)
+		expect(t, "status", status, 200)
+		stream, err := session.OpenStreamSync(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newWTClient(t, wtSession{stream, session})
+	}
+	c := open()
+	c.say("0")
+	if got := c.next(); !strings.HasPrefix(got, `0{"sid":`) {
+		t.Fatalf("open packet %q", got)
+	}
+	h := w.last()
+	big := bytes.Repeat([]byte("0123456789"), 90_000)
+	h.session.Send(Text([]byte("one")), Binary(big))
+	expect(t, "text", c.next(), "4one")
+	expect(t, "binary", c.next(), "binary:"+string(big))
+	h.session.Send(Text([]byte("last")))
+	h.session.Close(ReasonForcedServer)
+	expect(t, "before the end", strings.Join(c.ended(), "|"), "4last|1")
+
+	_, polling := w.open()
+	c = open()
+	c.say(`0{"sid":"` + polling.session.id + `"}`)
+	c.say("2probe")
+	expect(t, "probe", c.next(), "3probe")
+	c.say("5")
+	polling.session.Send(Text([]byte("taken over")))
+	expect(t, "after the upgrade", c.next(), "4taken over")
+	c.hangUp()
+	<-polling.session.Done()
+}

@@ -1,0 +1,173 @@
+package engineio
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// wtStream is the one bidirectional stream of a WebTransport session that
+// carries packets, and the end of that session.
+type wtStream interface {
+	io.ReadWriter
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+	// Close ends what is written; what was is still delivered.
+	Close() error
+	// hangUp ends the WebTransport session, without waiting.
+	hangUp()
+}
+
+// wtConn is one WebTransport stream: a session's link, or the candidate to
+// become it.
+type wtConn struct {
+	session *Session
+	stream  wtStream
+	reader  *bufio.Reader
+	written chan struct{} // closed when the last was written
+	closed  chan struct{} // closed when the reader has ended and the stream is closed
+	once    sync.Once
+}
+
+// lingerWait is how long a peer may take to end its side after we ended ours:
+// hanging up at once would drop what is still on its way.
+const lingerWait = 300 * time.Millisecond
+
+// maxChunk bounds, in bytes, what is copied for one write.
+const maxChunk = 64 << 10
+
+func newWTConn(s *Session, stream wtStream, r *bufio.Reader) *wtConn {
+	return &wtConn{session: s, stream: stream, reader: r, written: make(chan struct{}), closed: make(chan struct{})}
+}
+
+// open makes the stream that opened a session its link.
+func (t *wtConn) open() {
+	s := t.session
+	s.mu.Lock()
+	if s.reason != "" {
+		s.mu.Unlock()
+		t.abandon()
+		return
+	}
+	s.link = t
+	s.heartbeat.start(s)
+	s.out.pushControl(s.srv.openPacket(s, transportWebTransport))
+	s.out.attach(t)
+	s.startLocked()
+	s.srv.running.Go(t.read)
+	s.mu.Unlock()
+}
+
+// probe speaks the upgrade, as that of a WebSocket does.
+func (t *wtConn) probe() {
+	s := t.session
+	deadline := time.Now().Add(s.srv.opts.UpgradeTimeout)
+	t.stream.SetReadDeadline(deadline)
+	t.stream.SetWriteDeadline(deadline)
+	if t.expect(packetPing, "probe") && t.answerProbe() && t.expect(packetUpgrade, "") {
+		t.stream.SetReadDeadline(time.Time{})
+		t.stream.SetWriteDeadline(time.Time{})
+		if s.adopt(t) {
+			t.read()
+			return
+		}
+	}
+	s.withdraw()
+	t.end()
+}
+
+func (t *wtConn) expect(kind byte, data string) bool {
+	p, err := readRecord(t.reader, t.session.srv.opts.MaxPayload)
+	return err == nil && !p.binary && p.kind == kind && string(p.data) == data
+}
+
+func (t *wtConn) answerProbe() bool {
+	if _, err := t.stream.Write(appendRecord(nil, probeAnswer)); err != nil {
+		return false
+	}
+	t.session.probing()
+	return true
+}
+
+// wake starts a writer, which ends when nothing waits.
+func (t *wtConn) wake() { t.session.srv.running.Go(t.write) }
+
+func (t *wtConn) write() {
+	var spare []*Message
+	var chunk []byte
+	for {
+		msgs, last := t.session.out.take(t, spare)
+		if len(msgs) == 0 {
+			if last {
+				t.stream.Close()
+				t.stream.SetReadDeadline(time.Now().Add(lingerWait))
+				close(t.written)
+			}
+			return
+		}
+		for i, m := range msgs {
+			chunk = appendRecord(chunk, m)
+			if i < len(msgs)-1 && len(chunk) < maxChunk {
+				continue
+			}
+			if _, err := t.stream.Write(chunk); err != nil {
+				// It stays the outbox's busy consumer: nothing is written any more.
+				t.session.Close(ReasonTransportError)
+				close(t.written)
+				t.abandon()
+				return
+			}
+			chunk = chunk[:0]
+		}
+		spare = recycle(msgs)
+	}
+}
+
+// read reads until the stream ends, which it then closes.
+func (t *wtConn) read() {
+	defer t.end()
+	s := t.session
+	for {
+		p, err := readRecord(t.reader, s.srv.opts.MaxPayload)
+		if err != nil {
+			switch {
+			case malformed(err):
+				s.Close(ReasonParseError)
+			case errors.Is(err, io.EOF):
+				s.Close(ReasonTransportClose)
+			default:
+				s.Close(ReasonTransportError)
+			}
+			<-t.written // the teardown bounds it
+			return
+		}
+		s.in.Lock()
+		s.handle(p)
+		s.in.Unlock()
+	}
+}
+
+func (t *wtConn) transport() string { return transportWebTransport }
+
+func (t *wtConn) farewellLocked(Reason) *Message { return closePacket }
+
+func (t *wtConn) expire(d time.Duration) {
+	t.stream.SetReadDeadline(time.Now().Add(d))
+	t.stream.SetWriteDeadline(time.Now().Add(d))
+}
+
+func (t *wtConn) resume() {} // its reader never rests
+
+func (t *wtConn) abandon() { t.stream.hangUp() }
+
+func (t *wtConn) gone() <-chan struct{} { return t.closed }
+
+// end marks the stream as gone, once.
+func (t *wtConn) end() {
+	t.once.Do(func() {
+		t.stream.hangUp()
+		close(t.closed)
+	})
+}

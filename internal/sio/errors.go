@@ -1,0 +1,17 @@
+package sio
+
+import "errors"
+
+var (
+	// ErrUnknownNamespace: the target names a namespace that is not configured.
+	ErrUnknownNamespace = errors.New("unknown namespace")
+	// ErrNotFound: there is no connection with this id.
+	ErrNotFound = errors.New("no such connection")
+	// ErrTooLarge: the packet exceeds what may wait for one client, so that
+	// sending it would close every connection it is meant for.
+	ErrTooLarge = errors.New("packet exceeds the limit of a client's queue")
+	// ErrBusy: too many answers are awaited already.
+	ErrBusy = errors.New("too many answers are awaited")
+	// ErrClosed: the server is shutting down.
+	ErrClosed = errors.New("server shutting down")
+)

@@ -1,0 +1,122 @@
+package sio
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
+)
+
+// eventLog holds the latest events of one namespace, in the order in which its
+// sockets were sent them: for clients that were cut off and come back. Positions
+// count the events since the namespace began. Namespace.mu guards it.
+type eventLog struct {
+	first   uint64 // position of entries[0]
+	entries []*logged
+}
+
+// logged is an event that was emitted.
+type logged struct {
+	offset uint64 // names it to clients
+	at     time.Time
+	to     room.Selector
+	out    *outgoing
+	msgs   messages // nil where nobody needed that encoding so far
+	size   int64    // bytes
+	gone   bool     // dropped
+}
+
+// eventOverhead is what an event in the log costs beyond its bytes, about.
+const eventOverhead = 300
+
+// newLogged is o as it is logged. It is called under no lock.
+func newLogged(o *Emit, offset uint64, out *outgoing) *logged {
+	l := &logged{offset: offset, at: time.Now(), to: o.To.Selector, out: out}
+	l.size = eventOverhead + out.size()
+	for _, names := range [][]string{l.to.Rooms, l.to.Except, l.to.IDs, l.to.Users} {
+		for _, name := range names {
+			l.size += int64(len(name)) + 16
+		}
+	}
+	return l
+}
+
+// encoded adds an encoding, and returns by how many bytes that makes the log
+// larger.
+func (l *logged) encoded(e parser.Encoding, msgs []*engineio.Message) int64 {
+	if l.msgs[e] != nil || msgs == nil {
+		return 0
+	}
+	l.msgs[e] = msgs
+	if l.gone {
+		return 0 // who comes back may still hold it
+	}
+	n := l.out.size()
+	l.size += n
+	return n
+}
+
+// size is about what the packet costs in one encoding, in bytes.
+func (o *outgoing) size() int64 {
+	n := len(o.event) + len(o.args)
+	for _, a := range o.packet.Attachments {
+		n += len(a)
+	}
+	return int64(n)
+}
+
+// next is the position of the next event.
+func (g *eventLog) next() uint64 { return g.first + uint64(len(g.entries)) }
+
+func (g *eventLog) append(l *logged) { g.entries = append(g.entries, l) }
+
+// oldest returns the oldest event, nil if there is none.
+func (g *eventLog) oldest() *logged {
+	if len(g.entries) == 0 {
+		return nil
+	}
+	return g.entries[0]
+}
+
+// drop forgets the oldest event and returns its size.
+func (g *eventLog) drop() int64 {
+	size := g.entries[0].size
+	g.entries[0].gone = true
+	g.entries[0] = nil
+	g.entries = g.entries[1:]
+	g.first++
+	return size
+}
+
+// from returns the events from a position on, false if some of them are gone.
+func (g *eventLog) from(position uint64) ([]*logged, bool) {
+	if position < g.first {
+		return nil, false
+	}
+	return g.entries[min(position-g.first, uint64(len(g.entries))):], true
+}
+
+// after returns the position behind the event with this offset. Offsets are as
+// good as ordered, and what clients ask for is late.
+func (g *eventLog) after(offset uint64) (position uint64, ok bool) {
+	for i := len(g.entries) - 1; i >= 0; i-- {
+		if g.entries[i].offset == offset {
+			return g.first + uint64(i) + 1, true
+		}
+	}
+	return 0, false
+}
+
+// formatOffset is how clients see an offset: short, since every event carries it.
+func formatOffset(offset uint64) string { return strconv.FormatUint(offset, 36) }
+
+// parseOffset is the inverse of formatOffset; 0 is none.
+func parseOffset(s string) uint64 {
+	offset, err := strconv.ParseUint(s, 36, 64)
+	if err != nil || formatOffset(offset) != s {
+		return 0
+	}
+	return offset
+}

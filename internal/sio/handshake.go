@@ -1,0 +1,80 @@
+package sio
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// handshake is what is kept of the request that opened a session: copies of
+// the little that is asked for later, never the request itself.
+type handshake struct {
+	remoteAddr string
+	// authorization is that header's value: a secret for the Backend's eyes, kept
+	// because a namespace may be joined at any later time.
+	authorization string
+	headers       []pair // allow-listed, names in lower case
+	query         []pair // without the protocol's own parameters and the secrets
+	secrets       []pair // of the query
+}
+
+// pair is a name and its value. A connection has few of them, so a list costs
+// far less than a map.
+type pair struct{ name, value string }
+
+// asMap returns the pairs for those who look at a connection.
+func asMap(pairs []pair) map[string]string {
+	if len(pairs) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(pairs))
+	for _, p := range pairs {
+		m[p.name] = p.value
+	}
+	return m
+}
+
+// DefaultHeaders are the request headers shown with a connection. None of them
+// carries credentials, as Cookie and Authorization do.
+var DefaultHeaders = []string{"accept-language", "origin", "referer", "user-agent", "x-forwarded-for", "x-real-ip", "x-request-id"}
+
+// maxHeader bounds, in bytes, each header value that is kept.
+const maxHeader = 512
+
+// maxAuthorization bounds the Authorization header that is kept, in bytes; a
+// longer one is as good as none.
+const maxAuthorization = 8 << 10
+
+func newHandshake(r *http.Request, headers, secrets []string) *handshake {
+	h := &handshake{remoteAddr: r.RemoteAddr}
+	if v := r.Header.Get("Authorization"); len(v) <= maxAuthorization {
+		h.authorization = strings.Clone(v)
+	}
+	// Counted first: what is kept should not be larger than it has to be.
+	n := 0
+	for _, name := range headers {
+		if r.Header.Get(name) != "" {
+			n++
+		}
+	}
+	h.headers = make([]pair, 0, n)
+	for _, name := range headers {
+		if v := r.Header.Get(name); v != "" {
+			h.headers = append(h.headers, pair{name, strings.Clone(v[:min(len(v), maxHeader)])})
+		}
+	}
+	for name, values := range r.URL.Query() {
+		switch name {
+		case "EIO", "transport", "sid", "t", "j", "b64":
+			continue
+		}
+		// Flat, and the last one wins, as in the reference.
+		p := pair{strings.Clone(name), strings.Clone(values[len(values)-1])}
+		if slices.Contains(secrets, name) {
+			h.secrets = append(h.secrets, p)
+		} else {
+			h.query = append(h.query, p)
+		}
+	}
+	return h
+}

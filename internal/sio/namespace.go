@@ -1,0 +1,266 @@
+package sio
+
+import (
+	"encoding/json"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
+)
+
+// Namespace is the one place where membership changes and where operations meet
+// sockets. Each operation is one critical section.
+type Namespace struct {
+	server *Server
+	name   string
+
+	lastAsk  atomic.Uint64 // ack id
+	visitors int           // of a child: what keeps it in existence; guarded by namespaces.mu
+
+	// readers counts the members that read each encoding. It changes under mu.
+	readers [encodings]atomic.Int32
+
+	recovery *recovery // nil: none
+
+	mu      sync.Mutex
+	members *room.Registry[*Socket]
+}
+
+// newNamespace returns an empty namespace; see [recovery] for what else it may
+// have.
+func newNamespace(s *Server, name string) *Namespace {
+	return &Namespace{server: s, name: name, members: room.New[*Socket]()}
+}
+
+// connected is the reply to a CONNECT.
+func (n *Namespace) connected(s *Socket) []*engineio.Message {
+	reply, _ := json.Marshal(struct { // strings cannot fail
+		SID string `json:"sid"`
+		PID string `json:"pid,omitempty"`
+	}{s.id, s.pid})
+	return s.conn.encode(parser.Connect, n.name, reply)
+}
+
+// add makes s a member and queues the reply to its CONNECT.
+func (n *Namespace) add(s *Socket, a *Admission) {
+	if n.recovery != nil && !s.conn.old() {
+		s.pid = newID()
+	}
+	reply := n.connected(s)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.addLocked(s, a, reply)
+	s.granted = a.Rooms
+	if n.recovery != nil {
+		next := n.recovery.log.next()
+		s.trail = trail{since: next, moved: next}
+	}
+}
+
+// addLocked makes s a member and sends it what comes first, in one step: no
+// operation finds the socket before the client can know its id.
+func (n *Namespace) addLocked(s *Socket, a *Admission, first []*engineio.Message) {
+	n.readers[s.encoding].Add(1)
+	s.from = nil
+	s.entry = n.members.Add(s.id, a.User, s)
+	for _, name := range a.Rooms {
+		n.members.Join(s.entry, name)
+	}
+	s.data = a.Data
+	s.expireLocked(a.Expire)
+	s.conn.session.Send(first...)
+}
+
+// remove ends s's membership and reports whether it was a member.
+func (n *Namespace) remove(s *Socket, reason string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.removeLocked(s, reason)
+}
+
+func (n *Namespace) removeLocked(s *Socket, reason string) bool {
+	if s.gone.Swap(true) {
+		return false
+	}
+	if n.recovery != nil {
+		n.recovery.keepLocked(s, reason)
+	}
+	n.members.Remove(s.entry)
+	n.readers[s.encoding].Add(-1)
+	s.forsakeLocked()
+	n.server.namespaces.leave(n)
+	s.expireLocked(time.Time{})
+	return true
+}
+
+func (n *Namespace) size() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.members.Len()
+}
+
+// emit encodes the event and queues it for every socket of the target.
+func (n *Namespace) emit(o Emit) (Result, error) {
+	send := (*engineio.Session).Send
+	if o.Volatile {
+		send = (*engineio.Session).SendVolatile
+	}
+	out := n.outgoing(&o)
+	var l *logged
+	if n.recovery != nil && !o.Volatile {
+		l = n.recovery.number(&o, out)
+	}
+	msgs, err := n.encodeAndLock(out, o.To.Selector)
+	if err != nil {
+		return Result{}, err
+	}
+	matched := 0
+	visit := func(e *room.Entry[*Socket]) {
+		if s := e.Value; send(s.conn.session, msgs[s.encoding]...) {
+			matched++
+		}
+	}
+	if l != nil {
+		n.recovery.appendLocked(l, msgs)
+		n.members.Select(o.To.Selector, func(e *room.Entry[*Socket]) {
+			e.Value.trail.last = l.offset // also if it is not sent: it was meant to be
+			visit(e)
+		})
+	} else {
+		n.members.Select(o.To.Selector, visit)
+	}
+	n.mu.Unlock()
+	n.server.emitted.Add(1)
+	n.server.sent.Add(uint64(matched))
+	if matched > 0 {
+		n.server.engine.Pace(msgs.any())
+	}
+	return Result{Matched: matched}, nil
+}
+
+// selectLocked returns the target's members in a slice, for operations that
+// change memberships.
+func (n *Namespace) selectLocked(sel room.Selector) []*Socket {
+	var all []*Socket
+	n.members.Select(sel, func(e *room.Entry[*Socket]) { all = append(all, e.Value) })
+	return all
+}
+
+func (n *Namespace) join(o Join) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	sockets := n.selectLocked(o.To.Selector)
+	for _, s := range sockets {
+		for _, name := range o.Rooms {
+			if n.members.Join(s.entry, name) {
+				s.movedLocked()
+			}
+		}
+	}
+	n.forgetLocked(o.To.Selector)
+	return len(sockets)
+}
+
+func (n *Namespace) leave(o Leave) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	sockets := n.selectLocked(o.To.Selector)
+	for _, s := range sockets {
+		for _, name := range o.Rooms {
+			if n.members.Leave(s.entry, name) {
+				s.movedLocked()
+			}
+		}
+	}
+	n.forgetLocked(o.To.Selector)
+	return len(sockets)
+}
+
+// disconnect ends the target's memberships at once; what the wire and the
+// backend learn of it follows.
+func (n *Namespace) disconnect(o Disconnect) int {
+	reason := ReasonServerDisconnect
+	goodbye := outgoing{packet: parser.Packet{Type: parser.Disconnect, Namespace: n.name}}
+	if o.Transport {
+		reason = string(engineio.ReasonForcedServer)
+	}
+	msgs, _ := n.encodeAndLock(&goodbye, o.To.Selector) // a packet without data cannot fail
+	sockets := n.selectLocked(o.To.Selector)
+	n.forgetLocked(o.To.Selector)
+	for _, s := range sockets {
+		n.removeLocked(s, reason)
+		if !o.Transport {
+			s.conn.session.Send(msgs[s.encoding]...)
+		}
+	}
+	n.mu.Unlock()
+	for _, s := range sockets {
+		if o.Transport {
+			s.conn.session.Close(engineio.ReasonForcedServer)
+		}
+	}
+	for _, s := range sockets {
+		// The backend may be busy with this browser: no reason to let the caller wait.
+		n.server.callbacks.Go(func() {
+			s.conn.mu.Lock()
+			defer s.conn.mu.Unlock()
+			s.conn.ended(s, reason)
+		})
+	}
+	return len(sockets)
+}
+
+// movedLocked notes that the rooms of s have changed.
+func (s *Socket) movedLocked() {
+	if r := s.nsp.recovery; r != nil {
+		s.trail.moved = r.log.next()
+	}
+}
+
+// forgetLocked keeps those who are away from coming back past an operation that
+// means them.
+func (n *Namespace) forgetLocked(sel room.Selector) {
+	if n.recovery != nil {
+		n.recovery.forgetLocked(sel)
+	}
+}
+
+func (n *Namespace) update(o Update) (Result, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e := n.members.Lookup(o.ID)
+	if e == nil {
+		return Result{}, ErrNotFound
+	}
+	s := e.Value
+	data := maps.Clone(s.data)
+	if data == nil {
+		data = make(map[string]any, len(o.Data))
+	}
+	for k, v := range o.Data {
+		if v == nil {
+			delete(data, k)
+		} else {
+			data[k] = v
+		}
+	}
+	s.data = data
+	if !o.Expire.IsZero() {
+		s.expireLocked(o.Expire)
+	}
+	return Result{Matched: 1}, nil
+}
+
+// expired is a socket's expiry timer. A renewal may have come first.
+func (n *Namespace) expired(s *Socket) {
+	n.mu.Lock()
+	due := !s.gone.Load() && !s.expire.IsZero() && !time.Now().Before(s.expire)
+	n.mu.Unlock()
+	if due {
+		s.Close(ReasonExpired)
+	}
+}

@@ -1,0 +1,156 @@
+package sio
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+// maxNamespaceName bounds, in bytes, the name of a namespace that a client makes
+// up within a pattern: it is kept for as long as the namespace.
+const maxNamespaceName = 256
+
+// namespaces are those of one server: some have names of their own and last;
+// children of a pattern exist while somebody is in them.
+type namespaces struct {
+	// Fixed at birth.
+	server      *Server
+	named       map[string]*Namespace
+	patterns    []string // as path.Match takes them
+	maxChildren int
+
+	mu       sync.RWMutex
+	children map[string]*Namespace
+}
+
+func newNamespaces(s *Server, names []string, maxChildren int) (*namespaces, error) {
+	ns := &namespaces{
+		server: s, maxChildren: maxChildren,
+		named: map[string]*Namespace{}, children: map[string]*Namespace{},
+	}
+	for _, name := range names {
+		if err := CheckNamespace(name); err != nil {
+			return nil, err
+		}
+		if strings.Contains(name, "*") {
+			// A star stands for something: "/" is no child of "/*".
+			ns.patterns = append(ns.patterns, strings.ReplaceAll(name, "*", "?*"))
+			continue
+		}
+		ns.named[name] = ns.lasting(name)
+	}
+	return ns, nil
+}
+
+// CheckNamespace reports why name is neither the name of a namespace nor a
+// pattern of names, if so. In a pattern, each * stands for one character or
+// more, none of them a slash.
+func CheckNamespace(name string) error {
+	switch {
+	case !strings.HasPrefix(name, "/"), strings.ContainsAny(name, ",?"):
+		return fmt.Errorf("%q is no namespace: it starts with / and holds neither comma nor question mark", name)
+	case strings.Contains(name, "*") && (strings.Contains(name, "**") || strings.ContainsAny(name, `[]\`)):
+		return fmt.Errorf("%q is no pattern: besides single * it holds no **, brackets or backslashes", name)
+	}
+	return nil
+}
+
+// find returns the namespace with this name, for operations on it, or nil if
+// there can be none. A child that is not there now is an empty one: whatever is
+// done to it reaches nobody.
+func (ns *namespaces) find(name string) *Namespace {
+	if n := ns.named[name]; n != nil {
+		return n
+	}
+	ns.mu.RLock()
+	n := ns.children[name]
+	ns.mu.RUnlock()
+	if n == nil && ns.matches(name) {
+		n = newNamespace(ns.server, name)
+	}
+	return n
+}
+
+// enter returns the namespace with this name for a client that wants to join,
+// and keeps it in existence until leave. Nil: there is none, or too many.
+func (ns *namespaces) enter(name string) (*Namespace, *Refusal) {
+	if n := ns.named[name]; n != nil {
+		return n, nil
+	}
+	if !ns.matches(name) {
+		return nil, &Refusal{Message: "Invalid namespace"} // the reference's words (socket.io/lib/client.ts)
+	}
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	n := ns.children[name]
+	if n == nil {
+		if len(ns.children) >= ns.maxChildren {
+			return nil, &Refusal{Message: "too many namespaces"}
+		}
+		n = ns.lasting(name)
+		ns.children[name] = n
+	}
+	n.visitors++
+	return n, nil
+}
+
+// leave ends what enter began: an empty child goes.
+func (ns *namespaces) leave(n *Namespace) {
+	if ns.named[n.name] == n {
+		return
+	}
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if n.visitors--; n.visitors == 0 {
+		delete(ns.children, n.name)
+	}
+}
+
+// stay is enter for somebody who knows that the namespace is there.
+func (ns *namespaces) stay(n *Namespace) {
+	if ns.named[n.name] == n {
+		return
+	}
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	n.visitors++
+}
+
+// lasting returns a namespace that clients can be in, and come back to.
+func (ns *namespaces) lasting(name string) *Namespace {
+	n := newNamespace(ns.server, name)
+	if ns.server.opts.RecoveryWindow > 0 {
+		n.recovery = newRecovery(n)
+	}
+	return n
+}
+
+// matches reports whether name can be that of a child.
+func (ns *namespaces) matches(name string) bool {
+	if len(name) > maxNamespaceName || strings.Contains(name, "*") || CheckNamespace(name) != nil ||
+		strings.ContainsFunc(name, unicode.IsControl) {
+		return false
+	}
+	return slices.ContainsFunc(ns.patterns, func(p string) bool {
+		ok, err := path.Match(p, name)
+		return ok && err == nil
+	})
+}
+
+// all returns the namespaces there are now, by name.
+func (ns *namespaces) all() []*Namespace {
+	ns.mu.RLock()
+	all := make([]*Namespace, 0, len(ns.named)+len(ns.children))
+	for _, n := range ns.children {
+		all = append(all, n)
+	}
+	ns.mu.RUnlock()
+	for _, n := range ns.named {
+		all = append(all, n)
+	}
+	slices.SortFunc(all, func(a, b *Namespace) int { return strings.Compare(a.name, b.name) })
+	return all
+}

@@ -1,0 +1,224 @@
+package sio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/fanoutd/fanoutd/internal/sio/room"
+)
+
+func in(namespace string) Target {
+	return Target{Namespace: namespace, Selector: room.Selector{All: true}}
+}
+
+// listed returns the namespaces there are, each with its connections.
+func (w *world) listed() string {
+	w.t.Helper()
+	page, more, err := w.Namespaces(context.Background(), "", "", 100)
+	if err != nil || more {
+		w.t.Fatalf("Namespaces: %v, more %v", err, more)
+	}
+	var names []string
+	for _, n := range page {
+		names = append(names, fmt.Sprintf("%s %d", n.Name, n.Connections))
+	}
+	return strings.Join(names, ", ")
+}
+
+func TestChildren(t *testing.T) {
+	inBubble(t, Options{Namespaces: []string{"/", "/tenant-*", "/*/live", "/tenant-named"}}, func(w *world) {
+		expect(t, "at first", w.listed(), "/ 0, /tenant-named 0")
+		a, _ := w.connect("/tenant-1")
+		b, _ := w.connect("/tenant-1")
+		live := b.Join("/x/live")
+		a.Join("/tenant-named")
+		expect(t, "later", w.listed(), "/ 0, /tenant-1 2, /tenant-named 1, /x/live 1")
+		expect(t, "connections", w.Stats().Connections, 4)
+		counts, _ := w.Count(context.Background(), Target{Selector: room.Selector{All: true}}, GroupNamespace)
+		expect(t, "counts", fmt.Sprint(counts), "map[/tenant-1:2 /tenant-named:1 /x/live:1]")
+
+		expect(t, "emit", w.apply(Emit{To: in("/tenant-1"), Event: "x"}), 2)
+		expect(t, "event", a.Next(), `42/tenant-1,["x"]`)
+		expect(t, "event", b.Next(), `42/tenant-1,["x"]`)
+		v, err := w.Connection(context.Background(), "/x/live", live)
+		expect(t, "connection", v.Namespace, "/x/live")
+		expect(t, "error", err, nil)
+
+		a.Say("41/tenant-1,")
+		w.forget()
+		expect(t, "one has left", w.listed(), "/ 0, /tenant-1 1, /tenant-named 1, /x/live 1")
+		w.apply(Disconnect{To: in("/tenant-1")})
+		expect(t, "all have left", w.listed(), "/ 0, /tenant-named 1, /x/live 1")
+		expect(t, "told", b.Next(), "41/tenant-1,")
+		b.Join("/tenant-1") // anew
+		expect(t, "one is back", w.listed(), "/ 0, /tenant-1 1, /tenant-named 1, /x/live 1")
+		b.Say("1")
+		b.MustClose(1000, "transport close")
+		w.forget()
+		expect(t, "in the end", w.listed(), "/ 0, /tenant-named 1")
+		a.Close()
+	})
+}
+
+// A client that is refused leaves no namespace behind.
+func TestChildRefused(t *testing.T) {
+	inBubble(t, Options{Namespaces: []string{"/*"}}, func(w *world) {
+		w.backend.refuse = &Refusal{Message: "no"}
+		c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
+		c.Next()
+		c.Say("40/a")
+		expect(t, "refusal", c.Next(), `44/a,{"message":"no"}`)
+		expect(t, "namespaces", w.listed(), "")
+		w.backend.refuse = nil
+		c.Join("/a")
+		expect(t, "namespaces", w.listed(), "/a 1")
+		c.Close()
+	})
+}
+
+// Operations on a child that is not there reach nobody; one that cannot be
+// there is unknown.
+func TestAbsentChild(t *testing.T) {
+	inBubble(t, Options{Namespaces: []string{"/tenant-*"}}, func(w *world) {
+		ctx := context.Background()
+		for _, op := range []Op{Emit{To: in("/tenant-1"), Event: "x"}, Join{To: in("/tenant-1"), Rooms: []string{"r"}}, Leave{To: in("/tenant-1")}, Disconnect{To: in("/tenant-1")}} {
+			expect(t, fmt.Sprintf("%T", op), w.apply(op), 0)
+		}
+		if _, err := w.Apply(ctx, Update{Namespace: "/tenant-1", ID: "x"}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Update: %v, want ErrNotFound", err)
+		}
+		if _, err := w.Connection(ctx, "/tenant-1", "x"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Connection: %v, want ErrNotFound", err)
+		}
+		if tally, err := w.Ask(ctx, Ask{Emit: Emit{To: in("/tenant-1"), Event: "x"}, Timeout: 1}, nil); err != nil || tally.Expected != 0 {
+			t.Errorf("Ask: %v, %v", tally, err)
+		}
+		page, more, err := w.Connections(ctx, in("/tenant-1"), 0, 10)
+		if len(page) > 0 || more || err != nil {
+			t.Errorf("Connections: %v, %v, %v", page, more, err)
+		}
+		rooms, more, err := w.Rooms(ctx, "/tenant-1", "", "", 10)
+		if len(rooms) > 0 || more || err != nil {
+			t.Errorf("Rooms: %v, %v, %v", rooms, more, err)
+		}
+		expect(t, "namespaces", w.listed(), "")
+		for _, name := range []string{"/", "/tenant-", "/tenant-*", "/tenant-1/x", "/other", "tenant-1", "/tenant-1,", "/tenant-1?", "/tenant-\n", "/tenant-" + strings.Repeat("x", 300), ""} {
+			if _, err := w.Apply(ctx, Emit{To: in(name), Event: "x"}); !errors.Is(err, ErrUnknownNamespace) {
+				t.Errorf("%.20q: %v, want ErrUnknownNamespace", name, err)
+			}
+		}
+	})
+}
+
+func TestChildrenBounded(t *testing.T) {
+	inBubble(t, Options{Namespaces: []string{"/", "/*"}, MaxChildren: 2}, func(w *world) {
+		c, _ := w.connect("/a")
+		c.Join("/b")
+		c.Say("40/c,")
+		expect(t, "one too many", c.Next(), `44/c,{"message":"too many namespaces"}`)
+		other, _ := w.connect("/b") // is there
+		other.Join("")
+		c.Say("41/a,")
+		w.forget()
+		other.Join("/c")
+		c.Close()
+		other.Close()
+	})
+	inBubble(t, Options{Namespaces: []string{"/*"}}, func(w *world) {
+		c, _ := w.connect("/n0")
+		for i := 1; i < maxJoined; i++ {
+			c.Join(fmt.Sprint("/n", i))
+		}
+		c.Say("40/more,")
+		expect(t, "one too many in a session", c.Next(), `44/more,{"message":"too many namespaces"}`)
+		c.Say("41/n0,")
+		c.Join("/more")
+		c.Close()
+	})
+}
+
+// Clients come and go in children while operations look for them.
+func TestChildrenChurn(t *testing.T) {
+	inBubble(t, Options{Namespaces: []string{"/*"}}, func(w *world) {
+		var clients, emitter sync.WaitGroup
+		stop := make(chan struct{})
+		emitter.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				w.apply(Emit{To: in(fmt.Sprint("/n", i%3)), Event: "x"})
+				w.Stats()
+			}
+		})
+		for i := range 6 {
+			clients.Go(func() {
+				for range 20 {
+					name := fmt.Sprint("/n", i%3)
+					c, id := w.connect(name)
+					if n := w.apply(Emit{To: Target{Namespace: name, Selector: room.Selector{IDs: []string{id}}}, Event: "mine"}); n != 1 {
+						t.Errorf("an emit to a client that is there matched %d", n)
+					}
+					for c.Next() != "42"+name+`,["mine"]` {
+					}
+					c.Say("41" + name)
+					c.Close()
+				}
+			})
+		}
+		clients.Wait()
+		close(stop)
+		emitter.Wait()
+		w.forget()
+		expect(t, "namespaces", w.listed(), "")
+	})
+}
+
+func TestCheckNamespace(t *testing.T) {
+	for _, name := range []string{"/", "/chat", "/a/b", "/tenant-*", "/*", "/*/*", "/é"} {
+		if err := CheckNamespace(name); err != nil {
+			t.Errorf("%q refused: %v", name, err)
+		}
+	}
+	for _, name := range []string{"", "chat", "/a,b", "/a?b", "/**", "/[a]*", `/\**`} {
+		if CheckNamespace(name) == nil {
+			t.Errorf("%q accepted", name)
+		}
+	}
+}
+
+// Whatever a client calls its namespace, it matches as the pattern says.
+func FuzzNamespace(f *testing.F) {
+	ns, err := newNamespaces(&Server{}, []string{"/", "/tenant-*", "/*/live"}, 10)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range []string{"/", "/tenant-1", "/tenant-", "/x/live", "/x/y/live", "/tenant-*", "/tenant-1,", "tenant-1", "/tenant-é"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		n, refusal := ns.enter(name)
+		if (n == nil) == (refusal == nil) {
+			t.Fatalf("namespace %v and refusal %v", n, refusal)
+		}
+		if n == nil {
+			return
+		}
+		defer ns.leave(n)
+		one, live := strings.TrimPrefix(name, "/tenant-"), strings.TrimSuffix(strings.TrimPrefix(name, "/"), "/live")
+		isOne := len(one)+len("/tenant-") == len(name) && one != "" && !strings.Contains(one, "/")
+		isLive := len(live)+len("//live") == len(name) && live != "" && !strings.Contains(live, "/")
+		if n.name != name || name != "/" && !isOne && !isLive || strings.ContainsAny(name, "*,?\n") || len(name) > maxNamespaceName {
+			t.Errorf("%q entered %q", name, n.name)
+		}
+		if ns.find(name) != n {
+			t.Errorf("%q is not found", name)
+		}
+	})
+}

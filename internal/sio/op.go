@@ -1,0 +1,91 @@
+package sio
+
+import (
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/room"
+)
+
+// Target says which connections an operation means: the union a
+// [room.Selector] describes, inside one namespace. The zero Target selects
+// nobody; callers that want everybody say so with All.
+type Target struct {
+	Namespace string // always with its leading slash; "/" is the default namespace
+	room.Selector
+}
+
+// Op is one operation on the connections of one namespace: [Emit], [Join],
+// [Leave], [Disconnect] or [Update]. The set is sealed, so that whatever
+// carries operations (this process, later a bus) can handle every one of them.
+// An Op and everything it points to is immutable once it has been handed over.
+type Op interface {
+	target() Target
+}
+
+// Emit sends one event to every connection of its target, each exactly once.
+type Emit struct {
+	To    Target
+	Event string
+	// Args is the text of a JSON array holding the event's arguments, embedded
+	// verbatim: key order and large integers survive. Empty means no arguments.
+	// It must be valid JSON; each attachment stands in it exactly as
+	// {"_placeholder":true,"num":i}.
+	Args        []byte
+	Attachments [][]byte // at most parser.MaxAttachments
+	// Volatile drops the event for every connection that cannot take it at
+	// once, instead of queueing it.
+	Volatile bool
+	// Compress is a hint for transports that negotiated compression.
+	Compress bool
+}
+
+// Join adds rooms to every connection of the target; rooms it is in already
+// are left as they are.
+type Join struct {
+	To    Target
+	Rooms []string
+}
+
+// Leave removes rooms from every connection of the target; rooms it is not in
+// are ignored.
+type Leave struct {
+	To    Target
+	Rooms []string
+}
+
+// Disconnect ends every connection of the target.
+type Disconnect struct {
+	To Target
+	// Transport closes the Engine.IO session under the connection without a
+	// DISCONNECT packet: the stock client comes back by itself. Every namespace
+	// multiplexed over that session ends with it. False sends DISCONNECT for
+	// this namespace only: the stock client stays away.
+	Transport bool
+}
+
+// Update merges Data into what is stored with the one connection ID: keys with
+// a nil value are removed, others are set.
+type Update struct {
+	Namespace string
+	ID        string
+	Data      map[string]any
+	// Expire moves the time at which the connection's authorisation runs out;
+	// zero leaves it as it is.
+	Expire time.Time
+}
+
+func (o Emit) target() Target       { return o.To }
+func (o Join) target() Target       { return o.To }
+func (o Leave) target() Target      { return o.To }
+func (o Disconnect) target() Target { return o.To }
+func (o Update) target() Target {
+	return Target{Namespace: o.Namespace, Selector: room.Selector{IDs: []string{o.ID}}}
+}
+
+// Result is what an operation did.
+type Result struct {
+	// Matched counts the connections the target selected: for an Emit those the
+	// event was queued for (a volatile one may be fewer than selected), for an
+	// Update 0 or 1.
+	Matched int
+}

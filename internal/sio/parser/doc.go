@@ -1,0 +1,16 @@
+// Package parser turns Socket.IO protocol v5 packets into bytes and back, in
+// the JSON encoding (socket.io-parser/lib/index.ts, lib/binary.ts).
+//
+// It is pure: bytes in, bytes out, no goroutine, no clock, no I/O. It knows
+// the shape of packets and the limits that keep a stranger's packet harmless;
+// it refuses to know what a namespace, an event or an ack means to a server.
+//
+// JSON is checked, never decoded: argument texts pass through verbatim, so key
+// order, large integers and spacing survive, and nothing is allocated for
+// values nobody here looks at.
+//
+// Where the reference decoder takes what no encoder writes (an empty packet
+// read as CONNECT, a blank read as the ack id 0, "1e0" as an attachment count,
+// an EVENT without its array), this one refuses: every accepted packet has one
+// reading. The tests list each difference.
+package parser

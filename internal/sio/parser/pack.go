@@ -1,0 +1,149 @@
+package parser
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"strconv"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+var errPack = errors.New("parser: data is not valid JSON with its attachments")
+
+// AppendMessagePack appends the one message that carries p, attachments
+// included (socket.io-msgpack-parser/index.js). Integers of up to 64 bits stay
+// integers; larger ones, and all other numbers, become doubles, which is what a
+// JSON client makes of them. It fails if p.Data is no JSON text, or its
+// placeholders do not fit the attachments: see [CheckArgs].
+func AppendMessagePack(dst []byte, p *Packet) ([]byte, error) {
+	members := uint32(2)
+	if p.Data != nil {
+		members++
+	}
+	if p.HasID {
+		members++
+	}
+	dst = msgp.AppendMapHeader(dst, members)
+	dst = msgp.AppendInt(msgp.AppendString(dst, "type"), int(p.Type))
+	dst = msgp.AppendString(msgp.AppendString(dst, "nsp"), p.Namespace)
+	if p.HasID {
+		dst = msgp.AppendUint64(msgp.AppendString(dst, "id"), p.ID)
+	}
+	if p.Data == nil {
+		return dst, nil
+	}
+	var l layout
+	check := scanner{b: p.Data, placeholders: len(p.Attachments) > 0, attachments: len(p.Attachments), layout: &l}
+	if _, ok := check.document(); !ok {
+		return nil, errPack
+	}
+	k := packer{
+		dst: msgp.AppendString(dst, "data"), text: scanner{b: p.Data}, layout: l, attachments: p.Attachments,
+	}
+	k.value()
+	return k.dst, nil
+}
+
+// packer turns a JSON text that has been checked into MessagePack.
+type packer struct {
+	dst         []byte
+	text        scanner
+	layout      layout // of what is still to come
+	attachments [][]byte
+}
+
+// value packs the next value.
+func (k *packer) value() {
+	s := &k.text
+	s.space()
+	switch c := s.peek(); c {
+	case '"':
+		k.string()
+	case '[', '{':
+		k.container(c == '{')
+	case 't', 'f':
+		k.dst = msgp.AppendBool(k.dst, c == 't')
+		_ = s.word("true") || s.word("false")
+	case 'n':
+		k.dst = msgp.AppendNil(k.dst)
+		s.word("null")
+	default:
+		start := s.i
+		s.number()
+		k.number(string(s.b[start:s.i]))
+	}
+}
+
+func (k *packer) string() {
+	start := k.text.i
+	k.text.string()
+	said, _ := unquote(k.text.b[start:k.text.i]) // has been checked
+	k.dst = msgp.AppendString(k.dst, said)
+}
+
+// container packs an array or an object, or what an object stands for.
+func (k *packer) container(object bool) {
+	s := &k.text
+	n := k.layout[0]
+	k.layout = k.layout[1:]
+	if n&standsFor != 0 {
+		k.dst = msgp.AppendBytes(k.dst, k.attachments[n&^standsFor])
+		s.i += bytes.IndexByte(s.b[s.i:], '}') + 1 // it holds no other: see scanner.placeholder
+		return
+	}
+	if object {
+		k.dst = msgp.AppendMapHeader(k.dst, n)
+	} else {
+		k.dst = msgp.AppendArrayHeader(k.dst, n)
+	}
+	s.i++ // the opening bracket
+	for range n {
+		if object {
+			s.space()
+			k.string()
+			s.space()
+			s.i++ // the colon
+		}
+		k.value()
+		s.space()
+		s.i++ // the comma, or the closing bracket
+	}
+	if n == 0 {
+		s.space()
+		s.i++
+	}
+}
+
+func (k *packer) number(literal string) {
+	if i, err := strconv.ParseInt(literal, 10, 64); err == nil {
+		k.dst = msgp.AppendInt64(k.dst, i)
+		return
+	}
+	if u, err := strconv.ParseUint(literal, 10, 64); err == nil {
+		k.dst = msgp.AppendUint64(k.dst, u)
+		return
+	}
+	f, _ := strconv.ParseFloat(literal, 64) // beyond its range: infinity, as in JavaScript
+	k.dst = msgp.AppendFloat64(k.dst, f)
+}
+
+// appendNumber appends f the way JSON.stringify writes it (ECMA-262,
+// Number::toString): null if it is none, no sign before zero, no exponent from
+// 1e-6 up to 1e21.
+func appendNumber(dst []byte, f float64) []byte {
+	abs := math.Abs(f)
+	switch {
+	case math.IsNaN(f), math.IsInf(f, 0):
+		return append(dst, "null"...)
+	case abs == 0:
+		return append(dst, '0')
+	case abs >= 1e-6 && abs < 1e21:
+		return strconv.AppendFloat(dst, f, 'f', -1, 64)
+	}
+	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
+	if n := len(dst); dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' {
+		dst = append(dst[:n-2], dst[n-1]) // 1e-07 is 1e-7 there
+	}
+	return dst
+}

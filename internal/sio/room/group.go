@@ -1,0 +1,106 @@
+package room
+
+// group is a set of members in no particular order: a room, the connections
+// of a user, or all.
+type group[M any] struct {
+	name  string
+	slots []slot[M]
+	kind  kind
+	one   [1]slot[M] // backs slots while there is one: most rooms are a member's own
+}
+
+type kind uint8
+
+const (
+	kindAll kind = iota
+	kindRoom
+	kindUser
+)
+
+// slot is a member's place in a group, membership the group's place in the
+// member's list. Each holds the other's index, so either finds both.
+type slot[M any] struct {
+	entry *Entry[M]
+	at    uint32 // index in entry.in
+}
+
+type membership[M any] struct {
+	group *group[M]
+	pos   uint32 // index in group.slots
+}
+
+// keepSlots is the capacity below which a group never gives memory back: 1 KiB.
+const keepSlots = 64
+
+func newGroup[M any](name string, k kind) *group[M] {
+	g := &group[M]{name: name, kind: k}
+	g.slots = g.one[:0]
+	return g
+}
+
+func (g *group[M]) len() int {
+	if g == nil {
+		return 0
+	}
+	return len(g.slots)
+}
+
+// add appends e, which is known not to be in g.
+func (g *group[M]) add(e *Entry[M]) {
+	e.in = append(e.in, membership[M]{group: g, pos: uint32(len(g.slots))})
+	g.slots = append(g.slots, slot[M]{entry: e, at: uint32(len(e.in) - 1)})
+	if len(g.slots) == 2 {
+		g.one[0] = slot[M]{} // slots has moved away; keep no member alive from here
+	}
+}
+
+// find returns the index of g in e's memberships, or -1. It searches the
+// shorter of the two lists, so that neither a member of many rooms nor a room
+// of many members makes joining slow.
+func (g *group[M]) find(e *Entry[M]) int {
+	if len(g.slots) < len(e.in) {
+		for _, s := range g.slots {
+			if s.entry == e {
+				return int(s.at)
+			}
+		}
+		return -1
+	}
+	for i, m := range e.in {
+		if m.group == g {
+			return i
+		}
+	}
+	return -1
+}
+
+// drop ends e's membership i, which is in g. In both lists the last element
+// takes the free place, and its counterpart learns the new position.
+func (g *group[M]) drop(e *Entry[M], i int) {
+	pos := e.in[i].pos
+
+	last := len(g.slots) - 1
+	moved := g.slots[last]
+	g.slots[pos] = moved
+	moved.entry.in[moved.at].pos = pos
+	g.slots[last] = slot[M]{}
+	g.slots = g.slots[:last]
+	g.shrink()
+
+	last = len(e.in) - 1
+	m := e.in[last]
+	e.in[last] = membership[M]{}
+	e.in = e.in[:last]
+	if i < last {
+		e.in[i] = m
+		m.group.slots[m.pos].at = uint32(i)
+	}
+}
+
+// shrink gives memory back after a crowd has left: a group holds at most four
+// times what its members need.
+func (g *group[M]) shrink() {
+	if n := len(g.slots); cap(g.slots) > keepSlots && n < cap(g.slots)/4 {
+		g.slots = append(make([]slot[M], 0, 2*n), g.slots...)
+	}
+}

@@ -1,0 +1,212 @@
+package room
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// model is the index as maps of sets, too slow and too plain to be wrong.
+type model struct {
+	rooms map[string]map[string]bool // room -> ids
+	users map[string]string          // id -> user; has every member
+}
+
+func (m *model) join(id, room string) bool {
+	if m.rooms[room][id] {
+		return false
+	}
+	if m.rooms[room] == nil {
+		m.rooms[room] = map[string]bool{}
+	}
+	m.rooms[room][id] = true
+	return true
+}
+
+func (m *model) leave(id, room string) bool {
+	if !m.rooms[room][id] {
+		return false
+	}
+	delete(m.rooms[room], id)
+	if len(m.rooms[room]) == 0 {
+		delete(m.rooms, room)
+	}
+	return true
+}
+
+func (m *model) remove(id string) {
+	for room := range m.rooms {
+		m.leave(id, room)
+	}
+	delete(m.users, id)
+}
+
+func (m *model) selected(s Selector) []string {
+	var ids []string
+	for id, user := range m.users {
+		in := func(room string) bool { return m.rooms[room][id] }
+		meant := s.All || slices.ContainsFunc(s.Rooms, in) || slices.Contains(s.IDs, id) ||
+			user != "" && slices.Contains(s.Users, user)
+		if meant && !slices.ContainsFunc(s.Except, in) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// TestModel does the same random things to the index and to the model, in a
+// small world so that everything meets everything.
+func TestModel(t *testing.T) {
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			pick := func(prefix string, n int) string { return fmt.Sprint(prefix, rnd.IntN(n)) }
+			some := func(pick func() string) []string {
+				var names []string
+				for range rnd.IntN(3) {
+					names = append(names, pick())
+				}
+				return names
+			}
+			id := func() string { return pick("id", 30) }
+			room := func() string { // an id is a room too
+				if rnd.IntN(4) == 0 {
+					return id()
+				}
+				return pick("room", 8)
+			}
+			user := func() string { return pick("user", 4) }
+
+			r := New[string]()
+			m := &model{rooms: map[string]map[string]bool{}, users: map[string]string{}}
+			for step := range 3000 {
+				i, rm := id(), room()
+				e := r.Lookup(i)
+				if _, ok := m.users[i]; ok != (e != nil) {
+					t.Fatalf("step %d: Lookup(%s) = %v", step, i, e)
+				}
+				u := ""
+				if rnd.IntN(2) == 0 {
+					u = user()
+				}
+				switch op := rnd.IntN(10); {
+				case e == nil:
+					if r.Add(i, u, "value of "+i) == nil {
+						t.Fatalf("step %d: Add(%s) found it taken", step, i)
+					}
+					m.users[i] = u
+					m.join(i, i)
+				case op == 0:
+					r.Remove(e)
+					m.remove(i)
+				case op == 1:
+					r.SetUser(e, u)
+					m.users[i] = u
+				case op < 7:
+					if got, want := r.Join(e, rm), m.join(i, rm); got != want {
+						t.Fatalf("step %d: Join(%s, %s) = %v", step, i, rm, got)
+					}
+				default:
+					if got, want := r.Leave(e, rm), m.leave(i, rm); got != want {
+						t.Fatalf("step %d: Leave(%s, %s) = %v", step, i, rm, got)
+					}
+				}
+				s := Selector{Rooms: some(room), IDs: some(id), Users: some(user), Except: some(room), All: rnd.IntN(6) == 0}
+				if got, want := selected(r, s), m.selected(s); !slices.Equal(got, want) {
+					t.Fatalf("step %d: Select(%+v) = %v, want %v", step, s, got, want)
+				}
+				if step%50 == 0 {
+					compare(t, r, m)
+				}
+			}
+			compare(t, r, m)
+			for i := range m.users {
+				r.Remove(r.Lookup(i))
+			}
+			if r.Len() != 0 || r.RoomCount() != 0 || len(r.users) != 0 || r.all.len() != 0 {
+				t.Errorf("left behind: %d members, %d rooms, %d users, %d in all", r.Len(), r.RoomCount(), len(r.users), r.all.len())
+			}
+		})
+	}
+}
+
+// selected is what Select yields, sorted; a member yielded twice is there twice.
+func selected[M any](r *Registry[M], s Selector) []string {
+	var ids []string
+	r.Select(s, func(e *Entry[M]) { ids = append(ids, e.ID()) })
+	slices.Sort(ids)
+	return ids
+}
+
+func compare(t *testing.T, r *Registry[string], m *model) {
+	t.Helper()
+	if r.Len() != len(m.users) || r.RoomCount() != len(m.rooms) {
+		t.Fatalf("%d members in %d rooms, want %d in %d", r.Len(), r.RoomCount(), len(m.users), len(m.rooms))
+	}
+	members := map[string]int{}
+	for i, user := range m.users {
+		e := r.Lookup(i)
+		if e.ID() != i || e.User() != user || e.Value != "value of "+i {
+			t.Fatalf("%s: id %s, user %s, value %s, want user %s", i, e.ID(), e.User(), e.Value, user)
+		}
+		var rooms []string
+		for room, ids := range m.rooms {
+			if ids[i] {
+				rooms = append(rooms, room)
+			}
+		}
+		slices.Sort(rooms)
+		if got := e.Rooms(); !slices.Equal(got, rooms) {
+			t.Fatalf("%s: rooms %v, want %v", i, got, rooms)
+		}
+		if user != "" {
+			members[user]++
+		}
+	}
+	if len(r.users) != len(members) {
+		t.Fatalf("%d users, want %d", len(r.users), len(members))
+	}
+	for user, n := range members {
+		if r.UserLen(user) != n {
+			t.Fatalf("UserLen(%s) = %d, want %d", user, r.UserLen(user), n)
+		}
+	}
+	for _, prefix := range []string{"", "room", "id1", "nothing"} {
+		for _, limit := range []int{1, 3, 1 << 62} {
+			compareRooms(t, r, m, prefix, limit)
+		}
+	}
+}
+
+func compareRooms(t *testing.T, r *Registry[string], m *model, prefix string, limit int) {
+	t.Helper()
+	var want []Count
+	for _, name := range slices.Sorted(maps.Keys(m.rooms)) {
+		if strings.HasPrefix(name, prefix) {
+			want = append(want, Count{name, len(m.rooms[name])})
+			if got := r.RoomLen(name); got != len(m.rooms[name]) {
+				t.Fatalf("RoomLen(%s) = %d, want %d", name, got, len(m.rooms[name]))
+			}
+		}
+	}
+	var got []Count
+	after := ""
+	for {
+		page, more := r.Rooms(prefix, after, limit)
+		if len(page) > limit || more && len(page) < limit {
+			t.Fatalf("a page of %d with limit %d, more %v", len(page), limit, more)
+		}
+		got = append(got, page...)
+		if !more {
+			break
+		}
+		after = page[len(page)-1].Name
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("Rooms(%q) by %d = %v, want %v", prefix, limit, got, want)
+	}
+}

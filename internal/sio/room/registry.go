@@ -1,0 +1,174 @@
+package room
+
+import "slices"
+
+// Registry holds the members of one namespace. A Registry comes from [New];
+// its methods are not safe for concurrent use.
+type Registry[M any] struct {
+	ids   map[string]*Entry[M]
+	rooms map[string]*group[M]
+	users map[string]*group[M]
+	all   group[M]
+	epoch uint64 // the mark of the latest selection that needed one
+}
+
+// Entry is the handle of one member, valid from Add to Remove.
+type Entry[M any] struct {
+	Value M
+
+	id   string
+	user *group[M]       // nil: no user
+	in   []membership[M] // every group it is in; the registry's all comes first
+	mark uint64          // the latest selection that yielded or excluded it
+}
+
+// New returns an empty Registry.
+func New[M any]() *Registry[M] {
+	return &Registry[M]{
+		ids:   make(map[string]*Entry[M]),
+		rooms: make(map[string]*group[M]),
+		users: make(map[string]*group[M]),
+	}
+}
+
+// Add adds a member under id, which also becomes the first room it is in, and
+// under user unless that is empty. An id that is taken changes nothing and
+// returns nil.
+func (r *Registry[M]) Add(id, user string, m M) *Entry[M] {
+	if _, taken := r.ids[id]; taken {
+		return nil
+	}
+	// Room for all, its own room, a user and one room more.
+	e := &Entry[M]{Value: m, id: id, in: make([]membership[M], 0, 4)}
+	r.ids[id] = e
+	r.all.add(e)
+	r.Join(e, id)
+	r.SetUser(e, user)
+	return e
+}
+
+// Remove removes e from every room and from the registry. An entry that is
+// gone already stays so.
+func (r *Registry[M]) Remove(e *Entry[M]) {
+	if !e.present() {
+		return
+	}
+	for i := len(e.in) - 1; i >= 0; i-- {
+		r.drop(e, i)
+	}
+	e.in, e.user = nil, nil
+	delete(r.ids, e.id)
+}
+
+// Join puts e into room, creating it if need be. It reports whether that
+// changed anything: false if e was in room, or has been removed.
+func (r *Registry[M]) Join(e *Entry[M], room string) bool {
+	if !e.present() {
+		return false
+	}
+	g := r.rooms[room]
+	if g == nil {
+		g = newGroup[M](room, kindRoom)
+		r.rooms[room] = g
+	} else if g.find(e) >= 0 {
+		return false
+	}
+	g.add(e)
+	return true
+}
+
+// Leave takes e out of room; an empty room vanishes. It reports whether that
+// changed anything. A member may leave the room of its own id, as in the
+// reference (socket.io-adapter/lib/in-memory-adapter.ts, del); it is still
+// found by Lookup and by Selector.IDs.
+func (r *Registry[M]) Leave(e *Entry[M], room string) bool {
+	g := r.rooms[room]
+	if g == nil {
+		return false
+	}
+	i := g.find(e)
+	if i < 0 {
+		return false
+	}
+	r.drop(e, i)
+	return true
+}
+
+// SetUser moves e to user; empty means no user.
+func (r *Registry[M]) SetUser(e *Entry[M], user string) {
+	if !e.present() || e.User() == user {
+		return
+	}
+	if e.user != nil {
+		r.drop(e, e.user.find(e))
+		e.user = nil
+	}
+	if user == "" {
+		return
+	}
+	g := r.users[user]
+	if g == nil {
+		g = newGroup[M](user, kindUser)
+		r.users[user] = g
+	}
+	g.add(e)
+	e.user = g
+}
+
+// Lookup returns the member with this id, or nil.
+func (r *Registry[M]) Lookup(id string) *Entry[M] { return r.ids[id] }
+
+// Len is the number of members.
+func (r *Registry[M]) Len() int { return len(r.ids) }
+
+// RoomCount is the number of rooms, those of the members' own ids included.
+func (r *Registry[M]) RoomCount() int { return len(r.rooms) }
+
+// RoomLen is the number of members in room.
+func (r *Registry[M]) RoomLen(room string) int { return r.rooms[room].len() }
+
+// UserLen is the number of members of user.
+func (r *Registry[M]) UserLen(user string) int { return r.users[user].len() }
+
+// drop ends membership i of e and forgets a group that is empty thereby.
+func (r *Registry[M]) drop(e *Entry[M], i int) {
+	g := e.in[i].group
+	g.drop(e, i)
+	if g.len() > 0 {
+		return
+	}
+	switch g.kind {
+	case kindRoom:
+		delete(r.rooms, g.name)
+	case kindUser:
+		delete(r.users, g.name)
+	}
+}
+
+// ID is the id the member was added under.
+func (e *Entry[M]) ID() string { return e.id }
+
+// User is the member's user, empty if none.
+func (e *Entry[M]) User() string {
+	if e.user == nil {
+		return ""
+	}
+	return e.user.name
+}
+
+// Rooms returns the names of the rooms the member is in, sorted, in a slice of
+// the caller's own.
+func (e *Entry[M]) Rooms() []string {
+	names := make([]string, 0, len(e.in))
+	for _, m := range e.in {
+		if m.group.kind == kindRoom {
+			names = append(names, m.group.name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// present reports whether the member is in its registry: it is in the group
+// of all from Add to Remove.
+func (e *Entry[M]) present() bool { return len(e.in) > 0 }

@@ -1,0 +1,205 @@
+package sio
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+)
+
+// Options of a [Server]. The zero value is valid.
+type Options struct {
+	// Engine configures sessions and transports.
+	Engine engineio.Options
+	// Namespaces lists the namespaces clients may join, each with its leading
+	// slash. Default: "/" alone. A list without "/" leaves that one out. A name
+	// with stars is a pattern, as in "/tenant-*": namespaces that match it exist
+	// while clients are in them. See [CheckNamespace].
+	Namespaces []string
+	// MaxChildren bounds how many namespaces of patterns may exist at once.
+	// Default 10,000.
+	MaxChildren int
+	// RecoveryWindow is how long a client that was cut off may take to come back
+	// as the same connection, with its rooms, its data and the events it missed
+	// (connection state recovery). 0: it may not, and nothing is kept for it.
+	RecoveryWindow time.Duration
+	// RecoveryBytes bounds the events and connections that are kept for this, in
+	// all namespaces together; the oldest go first. Default 64 MiB.
+	RecoveryBytes int64
+	// ConnectTimeout is how long a session may stay without having joined any
+	// namespace. Default 45 s, as in the reference (socket.io/lib/index.ts).
+	ConnectTimeout time.Duration
+	// AttachmentTimeout is how long a packet with attachments may take from its
+	// text to its last attachment; then its session is closed. Default 30 s: the
+	// largest packet over 0.5 Mbit/s.
+	AttachmentTimeout time.Duration
+	// Headers lists the request headers that are shown with a connection, in
+	// lower case. Default [DefaultHeaders].
+	Headers []string
+	// SecretQuery lists query parameters that carry credentials: they are for the
+	// Backend ([Socket.Secret]) and never shown with a connection.
+	SecretQuery []string
+	// Backend hears what browsers do. Default: nobody does.
+	Backend Backend
+}
+
+// Defaults of [Options].
+const (
+	DefaultConnectTimeout    = 45 * time.Second
+	DefaultAttachmentTimeout = 30 * time.Second
+	DefaultMaxChildren       = 10_000
+	DefaultRecoveryBytes     = 64 << 20
+)
+
+// Server is the Socket.IO server, an http.Handler. Create it with [NewServer];
+// it is safe for concurrent use.
+type Server struct {
+	opts       Options
+	log        *slog.Logger
+	engine     *engineio.Server
+	backend    Backend
+	namespaces *namespaces
+	hold       time.Duration // how long a browser may be held up over an answer
+
+	seq     atomic.Uint64 // of connections
+	awaited atomic.Int64  // answers, by all asks together
+	kept    atomic.Int64  // bytes, for clients that may come back
+
+	applying sync.RWMutex // read: an operation is being applied
+	closing  bool         // guarded by applying
+	// callbacks counts the callbacks that run on goroutines of their own: the
+	// ends of sockets that an operation caused.
+	callbacks sync.WaitGroup
+
+	received atomic.Uint64 // events from browsers
+	emitted  atomic.Uint64 // emits applied
+	sent     atomic.Uint64 // events queued for browsers
+}
+
+// NewServer returns a server. It fails on options that make no sense.
+func NewServer(opts Options) (*Server, error) {
+	if len(opts.Namespaces) == 0 {
+		opts.Namespaces = []string{"/"}
+	}
+	if opts.MaxChildren == 0 {
+		opts.MaxChildren = DefaultMaxChildren
+	}
+	if opts.ConnectTimeout == 0 {
+		opts.ConnectTimeout = DefaultConnectTimeout
+	}
+	if opts.AttachmentTimeout == 0 {
+		opts.AttachmentTimeout = DefaultAttachmentTimeout
+	}
+	if opts.RecoveryBytes == 0 {
+		opts.RecoveryBytes = DefaultRecoveryBytes
+	}
+	if opts.ConnectTimeout < 0 || opts.AttachmentTimeout < 0 || opts.MaxChildren < 0 || opts.RecoveryWindow < 0 || opts.RecoveryBytes < 0 {
+		return nil, fmt.Errorf("sio: none may be negative: ConnectTimeout %v, AttachmentTimeout %v, MaxChildren %d, RecoveryWindow %v, RecoveryBytes %d",
+			opts.ConnectTimeout, opts.AttachmentTimeout, opts.MaxChildren, opts.RecoveryWindow, opts.RecoveryBytes)
+	}
+	if opts.Headers == nil {
+		opts.Headers = DefaultHeaders
+	}
+	s := &Server{opts: opts, backend: opts.Backend}
+	if s.backend == nil {
+		s.backend = silent{}
+	}
+	var err error
+	if s.engine, err = engineio.NewServer(opts.Engine, s); err != nil {
+		return nil, err
+	}
+	if s.namespaces, err = newNamespaces(s, opts.Namespaces, opts.MaxChildren); err != nil {
+		return nil, err
+	}
+	s.log = s.engine.Options().Logger
+	s.hold = min(maxHold, s.engine.Options().PingTimeout/2)
+	return s, nil
+}
+
+// ServeHTTP serves the Engine.IO endpoint.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// Open implements engineio.Handler.
+func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Receiver, error) {
+	c := &conn{
+		server:    s,
+		session:   session,
+		handshake: newHandshake(r, s.opts.Headers, s.opts.SecretQuery),
+		decoder:   parser.NewDecoder(parser.Limits{MaxBytes: decoderLimit(s.engine.Options().MaxPayload)}),
+		sockets:   map[string]*Socket{},
+	}
+	c.timeout = time.AfterFunc(s.opts.ConnectTimeout, func() { session.Close(engineio.ReasonConnectTimeout) })
+	return c, nil
+}
+
+// decoderLimit bounds a packet with its attachments to two messages' worth, so
+// that eleven messages of the full size do not add up before authentication.
+func decoderLimit(maxPayload int64) int { return int(2 * maxPayload) }
+
+// Apply carries one operation out on this server's sockets. It is in force when
+// Apply returns: the next operation sees its effect. It never waits for a
+// browser. Errors: [ErrUnknownNamespace], [ErrTooLarge], [ErrClosed], and for an
+// Update [ErrNotFound].
+func (s *Server) Apply(_ context.Context, op Op) (Result, error) {
+	s.applying.RLock()
+	defer s.applying.RUnlock()
+	if s.closing {
+		return Result{}, ErrClosed
+	}
+	n := s.namespaces.find(op.target().Namespace)
+	if n == nil {
+		return Result{}, ErrUnknownNamespace
+	}
+	switch op := op.(type) {
+	case Emit:
+		return n.emit(op)
+	case Join:
+		return Result{Matched: n.join(op)}, nil
+	case Leave:
+		return Result{Matched: n.leave(op)}, nil
+	case Disconnect:
+		return Result{Matched: n.disconnect(op)}, nil
+	case Update:
+		return n.update(op)
+	}
+	panic(fmt.Sprintf("sio: unknown operation %T", op)) // the set is sealed
+}
+
+// Shutdown closes every session without a DISCONNECT packet, so that stock
+// clients come back by themselves, and waits until all have ended and all
+// callbacks returned, or ctx is done.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.applying.Lock()
+	s.closing = true
+	s.applying.Unlock()
+	err := s.engine.Shutdown(ctx)
+	s.callbacks.Wait()
+	return err
+}
+
+// Stats counts what the server holds and did since it started.
+type Stats struct {
+	Sessions    map[string]int // by transport
+	Connections int            // in all namespaces
+	Received    uint64         // events from browsers
+	Emitted     uint64         // emits applied
+	Sent        uint64         // events queued for browsers
+}
+
+// Stats returns the current counts.
+func (s *Server) Stats() Stats {
+	st := Stats{
+		Sessions: s.engine.Sessions(),
+		Received: s.received.Load(), Emitted: s.emitted.Load(), Sent: s.sent.Load(),
+	}
+	for _, n := range s.namespaces.all() {
+		st.Connections += n.size()
+	}
+	return st
+}

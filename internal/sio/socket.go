@@ -1,0 +1,163 @@
+package sio
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
+)
+
+// Socket is one client in one namespace: what the control API calls a
+// connection. Its exported methods are safe for concurrent use.
+type Socket struct {
+	// Fixed at birth.
+	nsp      *Namespace
+	conn     *conn
+	id       string
+	seq      uint64
+	born     time.Time
+	encoding parser.Encoding // of what it reads
+	// pid is what the client may come back with after a cut: a secret. Empty: it
+	// may not.
+	pid       string
+	recovered bool // it has come back so, or wants to
+
+	number uint64 // see Number
+
+	// gone is set, under Namespace.mu, when the socket leaves its namespace.
+	gone atomic.Bool
+
+	// Guarded by Namespace.mu.
+	entry *room.Entry[*Socket] // nil before the socket is a member
+	asks  map[uint64]*ask      // by ack id: who awaits an answer; nil: nobody
+	from  *away                // as what it comes back, before it is a member
+	away  *away                // as what it may come back, after it was a member
+	trail trail
+	// granted are the rooms that its admission gave it.
+	granted []string
+	data    map[string]any // replaced, never changed: views share it
+	// expiry closes the session when the authorisation runs out; nil: it lasts.
+	expiry *time.Timer
+	expire time.Time
+}
+
+func newSocket(n *Namespace, c *conn) *Socket {
+	// Not the session's id, which is a secret.
+	return &Socket{
+		nsp: n, conn: c, id: newID(), seq: c.server.seq.Add(1), born: time.Now(),
+		encoding: c.decoder.Encoding(),
+	}
+}
+
+// newID returns 20 url-safe characters, all of them from the system's randomness.
+func newID() string {
+	var b [15]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// ID is what the client sees as socket.id.
+func (s *Socket) ID() string { return s.id }
+
+// Namespace is the name of the socket's namespace.
+func (s *Socket) Namespace() string { return s.nsp.name }
+
+// Connection returns a copy of what is known about the socket. It may be called
+// while the socket is being decided on, when it has no rooms yet, or those of the
+// connection that it wants to come back as, and after its end.
+func (s *Socket) Connection() Connection {
+	s.nsp.mu.Lock()
+	defer s.nsp.mu.Unlock()
+	return s.viewLocked()
+}
+
+// Recovered reports whether the socket is a connection that was cut off and has
+// come back as what it was, or, while it is being decided on, wants to.
+func (s *Socket) Recovered() bool { return s.recovered }
+
+// Number returns 1, 2, 3 and so on, for the Backend to number what it hears of a
+// connection: one that comes back goes on where it was cut. Only the Backend's
+// own methods may call it, for the socket that they are called for.
+func (s *Socket) Number() uint64 {
+	s.number++
+	return s.number
+}
+
+// Authorization returns the Authorization header of the request that opened the
+// session: a secret, for the Backend to decide by and never to pass on.
+func (s *Socket) Authorization() string { return s.conn.handshake.authorization }
+
+// Secret returns a query parameter of Options.SecretQuery, under the same terms.
+func (s *Socket) Secret(name string) string {
+	for _, p := range s.conn.handshake.secrets {
+		if p.name == name {
+			return p.value
+		}
+	}
+	return ""
+}
+
+// Done is closed when the session under the socket closes.
+func (s *Socket) Done() <-chan struct{} { return s.conn.session.Done() }
+
+// Close closes the session under the socket, as a [Disconnect] of its transport
+// does, with a reason of the caller's.
+func (s *Socket) Close(reason string) { s.conn.session.Close(engineio.Reason(reason)) }
+
+// expireLocked sets when the socket's authorisation runs out; zero: never.
+func (s *Socket) expireLocked(at time.Time) {
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
+	}
+	s.expire = at
+	if !at.IsZero() {
+		s.expiry = time.AfterFunc(time.Until(at), func() { s.nsp.expired(s) })
+	}
+}
+
+// Ack answers the event that awaits this ack id. args is the text of a JSON
+// array, as in [Emit]. After the socket's end it does nothing. Errors:
+// [ErrTooLarge].
+func (s *Socket) Ack(id uint64, args []byte, attachments [][]byte) error {
+	if s.gone.Load() {
+		return nil
+	}
+	if len(args) == 0 {
+		args = []byte("[]")
+	}
+	out := outgoing{
+		packet: parser.Packet{
+			Type: parser.Ack, Namespace: s.nsp.name, ID: id, HasID: true, Data: args, Attachments: attachments,
+		},
+		limit: s.nsp.server.engine.Options().MaxQueue,
+	}
+	msgs, err := out.encode(s.encoding)
+	if err != nil {
+		return err
+	}
+	s.conn.session.Send(msgs...)
+	return nil
+}
+
+// view copies what is known about the socket. The caller holds Namespace.mu.
+func (s *Socket) viewLocked() Connection {
+	h := s.conn.handshake
+	c := Connection{
+		Seq: s.seq, ID: s.id, Namespace: s.nsp.name,
+		Transport: s.conn.session.Transport(), Protocol: s.conn.session.Protocol(), RemoteAddr: h.remoteAddr,
+		ConnectedAt: s.born, Data: s.data, Recovered: s.recovered, Headers: asMap(h.headers), Query: asMap(h.query),
+		QueuedBytes: s.conn.session.Queued(), Expire: s.expire,
+	}
+	switch {
+	case s.entry != nil:
+		c.UserID, c.Rooms = s.entry.User(), s.entry.Rooms()
+	case s.from != nil:
+		c.UserID, c.Rooms, c.Data = s.from.user, s.from.rooms, s.from.data
+	}
+	return c
+}
