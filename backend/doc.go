@@ -1,0 +1,37 @@
+// Package backend is for programs behind fanoutd: it sends events to browsers,
+// and hears what browsers send. It is a thin layer over the generated contract
+// (package fanoutv1), for what every backend would write again: reconnects,
+// events of one connection in order, acknowledgement after the work is done,
+// and a clean end. What it has no helper for is a call away, see [Client.GRPC].
+//
+// # Sending
+//
+// [Dial] a daemon, then [Client.Emit] to a [Target]: [All], [Rooms], [IDs],
+// [Users]. Arguments are whatever encoding/json marshals; a []byte becomes a
+// binary attachment.
+//
+// # Hearing
+//
+// A [Consumer] is one member of a group; the members of a group share the
+// work. Register handlers, then [Consumer.Run] until its context ends:
+//
+//   - Events of one connection are handled one at a time, in order; different
+//     connections at once, up to [ConsumerOptions.Concurrency].
+//   - An event is acknowledged when its handler has returned without an error.
+//     An error gives it back: it comes again after a pause, 10 times at most,
+//     and what follows it from that connection waits. So return an error for
+//     what may work later (a database that is away), and answer what a browser
+//     got wrong with a reply. An [ArgsError], which [Args.Decode] returns, is
+//     never retried.
+//   - Delivery is at least once: after a lost connection or process an event
+//     may come again, with [Event.Attempt] above 1. A process does not handle
+//     again what it has just handled; another one cannot know. [Event.Key]
+//     names the event at every attempt: keep it with what you store, or make
+//     it the idempotency key of what you emit.
+//   - A handler that takes many seconds holds its connection up, and a daemon
+//     that sees a consumer settle nothing for 5 s takes it for stuck. Hand
+//     long work over and return.
+//
+// Everything here may be used by several goroutines at once, except that all
+// handlers are to be registered before Run.
+package backend

@@ -1,0 +1,79 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+)
+
+// NewEmit returns the request for an event, for those who want to set more than
+// [Client.Emit] does, such as Volatile or IdempotencyKey. Each argument is
+// marshalled by encoding/json, except that a []byte among the arguments, or at
+// any depth in a map[string]any or []any among them, becomes a binary
+// attachment. (Inside other types a []byte is base64 text, as always in Go.)
+func NewEmit(to Target, event string, args ...any) (*fanoutv1.EmitRequest, error) {
+	text, attachments, err := encode(args)
+	if err != nil {
+		return nil, fmt.Errorf("backend: the arguments of %q: %w", event, err)
+	}
+	return &fanoutv1.EmitRequest{To: to.Proto(), Event: event, ArgsJson: text, Attachments: attachments}, nil
+}
+
+// Emit sends an event to every connection of a target and returns how many
+// that are. That none is there is no error, and none that are means that their
+// browsers have seen it. For the arguments see [NewEmit].
+func (c *Client) Emit(ctx context.Context, to Target, event string, args ...any) (matched int, err error) {
+	req, err := NewEmit(to, event, args...)
+	if err != nil {
+		return 0, err
+	}
+	return c.Send(ctx, req)
+}
+
+// Send sends a request that [NewEmit] made and returns how many connections it
+// reaches.
+func (c *Client) Send(ctx context.Context, req *fanoutv1.EmitRequest) (matched int, err error) {
+	res, err := c.emitter.Emit(ctx, req)
+	if err != nil {
+		return 0, fmt.Errorf("backend: emitting %q: %w", req.GetEvent(), err)
+	}
+	return int(res.GetMatched()), nil
+}
+
+// Join puts the connections of a target into rooms, in force for every later
+// call. Repeating it is harmless.
+func (c *Client) Join(ctx context.Context, to Target, rooms ...string) error {
+	if _, err := c.registry.Join(ctx, &fanoutv1.JoinRequest{To: to.Proto(), Rooms: rooms}); err != nil {
+		return fmt.Errorf("backend: joining rooms: %w", err)
+	}
+	return nil
+}
+
+// Leave takes the connections of a target out of rooms. Repeating it is
+// harmless.
+func (c *Client) Leave(ctx context.Context, to Target, rooms ...string) error {
+	if _, err := c.registry.Leave(ctx, &fanoutv1.LeaveRequest{To: to.Proto(), Rooms: rooms}); err != nil {
+		return fmt.Errorf("backend: leaving rooms: %w", err)
+	}
+	return nil
+}
+
+// Count returns how many connections a target has.
+func (c *Client) Count(ctx context.Context, to Target) (int, error) {
+	res, err := c.registry.CountConnections(ctx, &fanoutv1.CountConnectionsRequest{To: to.Proto()})
+	if err != nil {
+		return 0, fmt.Errorf("backend: counting connections: %w", err)
+	}
+	return int(res.GetTotal()), nil
+}
+
+// Disconnect ends the connections of a target. Their clients are told and stay
+// away until their pages connect again. (To make them come back, call the
+// contract's Disconnect with mode TRANSPORT.)
+func (c *Client) Disconnect(ctx context.Context, to Target) error {
+	if _, err := c.registry.Disconnect(ctx, &fanoutv1.DisconnectRequest{To: to.Proto()}); err != nil {
+		return fmt.Errorf("backend: disconnecting: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package backend
+
+import (
+	"context"
+	"time"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+)
+
+// Conn is one client in one namespace, what Socket.IO calls a server-side
+// socket. It goes on naming that connection after the handler has returned.
+type Conn struct {
+	ID        string // what the client sees as socket.id
+	Namespace string // with its leading slash
+	UserID    string // empty: none
+
+	client *Client
+}
+
+// Target means this connection only.
+func (c Conn) Target() Target { return IDs(c.ID).In(c.Namespace) }
+
+// Emit sends an event to this connection; that it is gone is no error. For the
+// arguments see [NewEmit].
+func (c Conn) Emit(ctx context.Context, event string, args ...any) error {
+	_, err := c.client.Emit(ctx, c.Target(), event, args...)
+	return err
+}
+
+// Join puts the connection into rooms.
+func (c Conn) Join(ctx context.Context, rooms ...string) error {
+	return c.client.Join(ctx, c.Target(), rooms...)
+}
+
+// Leave takes the connection out of rooms.
+func (c Conn) Leave(ctx context.Context, rooms ...string) error {
+	return c.client.Leave(ctx, c.Target(), rooms...)
+}
+
+// Disconnect ends the connection; its client stays away.
+func (c Conn) Disconnect(ctx context.Context) error {
+	return c.client.Disconnect(ctx, c.Target())
+}
+
+// Event is one thing that a connection did.
+type Event struct {
+	Conn
+
+	// Name of what the client emitted. Empty for the events of OnConnecting,
+	// OnConnect and OnDisconnect.
+	Name string
+
+	// Args are the event's arguments; of OnConnecting one, what the client gave
+	// as auth, or none without it.
+	Args Args
+
+	// Reason says to OnDisconnect why, in Socket.IO's words: "transport close".
+	Reason string
+
+	// Sequence counts the connection's events from 1, those that nobody asked
+	// for included.
+	Sequence uint64
+
+	// Attempt is 1 at first. More: the event was delivered before, here or to
+	// another consumer, and may have been handled.
+	Attempt int
+
+	// ReplyExpected says that the client waits for a reply.
+	ReplyExpected bool
+
+	// ReceivedAt is when it happened, by the daemon's clock.
+	ReceivedAt time.Time
+
+	// Connection is all that is known about the connection. Only for
+	// OnConnecting and OnConnect, otherwise nil.
+	Connection *fanoutv1.Connection
+
+	deliveryID string
+}
+
+// Key names the event, the same at every attempt and for every group, and
+// different for every other event.
+func (e *Event) Key() string { return e.deliveryID }
+
+func (c *Client) event(e *fanoutv1.Event) *Event {
+	return &Event{
+		Conn:          Conn{ID: e.GetConnectionId(), Namespace: e.GetNamespace(), UserID: e.GetUserId(), client: c},
+		Name:          e.GetEvent(),
+		Args:          Args{text: e.GetArgsJson(), attachments: e.GetAttachments()},
+		Reason:        e.GetReason(),
+		Sequence:      e.GetSequence(),
+		Attempt:       int(e.GetAttempt()),
+		ReplyExpected: e.GetReplyExpected(),
+		ReceivedAt:    e.GetReceivedAt().AsTime(),
+		Connection:    e.GetConnection(),
+		deliveryID:    e.GetDeliveryId(),
+	}
+}

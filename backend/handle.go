@@ -1,0 +1,178 @@
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+)
+
+// maxAttempts is how often an event is handled. The daemon gives an event up
+// after a tenth refusal; this side does so just before, and says so.
+const maxAttempts = 10
+
+// outcome is what becomes of a delivery.
+type outcome struct {
+	id      string                   // of the delivery
+	request *fanoutv1.ConsumeRequest // that settles it; nil: an ack
+	again   bool                     // it is given back
+	last    bool                     // nothing else is left to try
+}
+
+// handle runs the handler for an event and says what becomes of it.
+func (c *Consumer) handle(ctx context.Context, d *delivery) outcome {
+	o := outcome{id: d.event.deliveryID}
+	var err error
+	switch d.kind {
+	case fanoutv1.Event_CONNECTING:
+		if c.connecting != nil {
+			o.request, err = c.decide(ctx, d.event)
+		}
+	case fanoutv1.Event_CONNECTED:
+		err = c.observe(ctx, d.event, c.connect)
+	case fanoutv1.Event_DISCONNECTED:
+		err = c.observe(ctx, d.event, c.disconnect)
+	case fanoutv1.Event_MESSAGE:
+		o.request, err = c.answer(ctx, d.event)
+	}
+	if err == nil {
+		return o
+	}
+	log := c.log.With("event", d.event.Name, "kind", d.kind.String(), "connection", d.event.ID, "attempt", d.event.Attempt, "error", err)
+	var args *ArgsError
+	switch {
+	case errors.As(err, &args):
+		log.Debug("an event is not what its handler expects")
+		return o
+	case d.event.Attempt >= maxAttempts && d.kind != fanoutv1.Event_CONNECTING:
+		log.Error("giving an event up: its handler has failed too often")
+		return o
+	}
+	log.Warn("a handler failed; the event comes again")
+	o.again = true
+	o.request = &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Nack_{
+		Nack: &fanoutv1.ConsumeRequest_Nack{DeliveryIds: []string{o.id}},
+	}}
+	return o
+}
+
+// recovered turns a handler's panic into an error: one event that nobody can
+// handle is not to end one backend after the other.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
+}
+
+func (c *Consumer) observe(ctx context.Context, e *Event, h func(context.Context, *Event) error) (err error) {
+	defer recovered(&err)
+	if h == nil {
+		return nil
+	}
+	return h(ctx, e)
+}
+
+// answer handles what a browser emitted. The request is nil if it awaits no
+// reply.
+func (c *Consumer) answer(ctx context.Context, e *Event) (_ *fanoutv1.ConsumeRequest, err error) {
+	defer recovered(&err)
+	h := c.handlers[e.Name]
+	if h == nil {
+		h = c.any
+	}
+	if h == nil {
+		return nil, nil
+	}
+	reply, err := h(ctx, e)
+	if err != nil || !e.ReplyExpected {
+		return nil, err
+	}
+	text, attachments, err := encode(reply)
+	if err != nil {
+		return nil, fmt.Errorf("the reply: %w", err)
+	}
+	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Reply{Reply: &fanoutv1.ReplyRequest{
+		DeliveryId: e.deliveryID, ArgsJson: text, Attachments: attachments,
+	}}}, nil
+}
+
+// decide asks the OnConnecting handler. Whatever is no permission refuses.
+func (c *Consumer) decide(ctx context.Context, e *Event) (_ *fanoutv1.ConsumeRequest, err error) {
+	defer recovered(&err)
+	grant, err := c.connecting(ctx, e)
+	var args *ArgsError
+	var r *Refusal
+	switch {
+	case errors.As(err, &r):
+		return refuse(e.deliveryID, r)
+	case errors.As(err, &args):
+		return refuse(e.deliveryID, &Refusal{})
+	case err != nil:
+		return nil, err
+	}
+	data, err := object(grant.Data)
+	if err != nil {
+		return nil, err
+	}
+	allow := &fanoutv1.ConsumeRequest_Verdict_Allow{UserId: grant.UserID, Rooms: grant.Rooms, Data: data}
+	if !grant.ExpireAt.IsZero() {
+		allow.ExpireAt = timestamppb.New(grant.ExpireAt)
+	}
+	return verdict(&fanoutv1.ConsumeRequest_Verdict{
+		DeliveryId: e.deliveryID, Decision: &fanoutv1.ConsumeRequest_Verdict_Allow_{Allow: allow},
+	}), nil
+}
+
+func refuse(deliveryID string, r *Refusal) (*fanoutv1.ConsumeRequest, error) {
+	data, err := object(r.Data)
+	if err != nil {
+		return nil, err
+	}
+	return verdict(&fanoutv1.ConsumeRequest_Verdict{
+		DeliveryId: deliveryID,
+		Decision: &fanoutv1.ConsumeRequest_Verdict_Refuse_{
+			Refuse: &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: r.Message, Data: data},
+		},
+	}), nil
+}
+
+func verdict(v *fanoutv1.ConsumeRequest_Verdict) *fanoutv1.ConsumeRequest {
+	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Verdict_{Verdict: v}}
+}
+
+// object returns a map as the contract has it; whatever encoding/json marshals
+// may be in it.
+func object(m map[string]any) (*structpb.Struct, error) {
+	if m == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("the data: %w", err)
+	}
+	s := &structpb.Struct{}
+	if err := s.UnmarshalJSON(text); err != nil {
+		return nil, fmt.Errorf("the data: %w", err)
+	}
+	return s, nil
+}
+
+// rejected deals with a settlement that the daemon did not carry out.
+func (c *Consumer) rejected(s *stream, l *lanes, r *fanoutv1.ConsumeResponse_Rejected) {
+	log := c.log.With("delivery", r.GetDeliveryId(), "why", r.GetMessage())
+	if codes.Code(r.GetCode()) != codes.InvalidArgument {
+		log.Debug("too late: the delivery went elsewhere, or its browser left")
+		return
+	}
+	if o, ok := l.lastResort(r.GetDeliveryId()); ok { // the delivery still waits
+		log.Error("a reply or a verdict cannot be sent: settling without a reply, or refusing")
+		s.amend(o)
+	}
+}

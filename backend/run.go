@@ -1,0 +1,122 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+var (
+	// ErrReplaced ends a Consumer whose ID has joined the group again, from
+	// elsewhere.
+	ErrReplaced = errors.New("backend: another consumer has joined with the same id")
+
+	// errEnded is a stream that ended without a reason.
+	errEnded = errors.New("the daemon ended the stream")
+
+	// errOver ends what handlers are still at when the grace is over.
+	errOver = errors.New("backend: the time to end is over")
+)
+
+// Run joins the group and handles events until ctx ends. It comes back by
+// itself when the connection is lost or the daemon restarts.
+//
+// When ctx ends, Run takes no more events, lets handlers finish those that it
+// has, settles them, and returns nil: nothing is lost or repeated. After the
+// grace it gives up, and what is not settled goes to another member. It waits
+// for handlers in any case, so they have to respect their context.
+//
+// Errors are what no further try can change: [ErrReplaced], a key or a group
+// that the daemon does not accept. One Run at a time; a second one panics.
+func (c *Consumer) Run(ctx context.Context) error {
+	if !c.running.CompareAndSwap(false, true) {
+		panic("backend: this Consumer runs already")
+	}
+	defer c.running.Store(false)
+
+	handling, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	l := newLanes(c.opts.Concurrency, func(d *delivery) outcome { return c.handle(handling, d) })
+	defer l.wait()
+	defer stop(errOver)
+
+	for b := (backoff{}); ; {
+		ready, err := c.session(ctx, l, stop)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !passing(err) {
+			return fmt.Errorf("backend: consuming: %w", err)
+		}
+		if ready {
+			b.reset()
+		}
+		c.log.Warn("the event stream was lost; trying again", "error", err)
+		if !b.wait(ctx, pause(err)) {
+			return nil
+		}
+	}
+}
+
+// session lives through one stream. ready says that it got as far as hearing
+// events.
+func (c *Consumer) session(ctx context.Context, l *lanes, stop context.CancelCauseFunc) (ready bool, err error) {
+	s, err := openStream(context.WithoutCancel(ctx), c.client.events, c.open())
+	if err != nil {
+		return false, err
+	}
+	ended := make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-ctx.Done():
+		case <-ended:
+			return
+		}
+		s.leave()
+		grace := time.NewTimer(c.opts.Grace)
+		defer grace.Stop()
+		select {
+		case <-grace.C:
+			stop(errOver)
+			s.cancel()
+		case <-ended:
+		}
+	}()
+	ready, err = c.receive(s, l)
+	close(ended)
+	<-watched
+	l.detach(s)
+	s.close()
+	switch {
+	case replaced(err):
+		err = ErrReplaced
+	case errors.Is(err, io.EOF):
+		err = errEnded
+	}
+	return ready, err
+}
+
+// receive takes what the daemon says until the stream ends.
+func (c *Consumer) receive(s *stream, l *lanes) (ready bool, err error) {
+	for {
+		res, err := s.receive()
+		if err != nil {
+			return ready, err
+		}
+		switch {
+		case res.GetReady() != nil:
+			ready = true
+			c.log.Info("hearing events", "node", res.GetReady().GetNode())
+		case res.GetEvent() != nil:
+			s.received()
+			l.add(&delivery{stream: s, event: c.client.event(res.GetEvent()), kind: res.GetEvent().GetKind()})
+		case res.GetDraining() != nil:
+			s.draining()
+		case res.GetRejected() != nil:
+			c.rejected(s, l, res.GetRejected())
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Tokens knows which tokens are good. Its methods may be called at once.
+type Tokens struct {
+	parser    *jwt.Parser
+	keys      source
+	userClaim string
+	sources   []Source
+}
+
+// NewTokens returns the Tokens of o. It fails on Options that are incomplete,
+// contradict each other or are not safe; errors show no key. It fetches
+// nothing: see [Tokens.Run].
+func NewTokens(o Options) (*Tokens, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	keys, err := o.source()
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	return &Tokens{
+		parser: jwt.NewParser(
+			jwt.WithValidMethods(o.Algorithms),
+			jwt.WithIssuer(o.Issuer),
+			jwt.WithAudience(o.Audience...),
+			jwt.WithExpirationRequired(),
+			jwt.WithLeeway(leeway),
+			jwt.WithStrictDecoding(),
+		),
+		keys:      keys,
+		userClaim: o.UserClaim,
+		sources:   o.Sources,
+	}, nil
+}
+
+// Run fetches the JWK Set, again and again, until ctx ends; with a key of
+// another source it returns at once. It is called once. Tokens verified before
+// the first fetch has ended wait for it. No failure ends it: while there has
+// never been a set, tokens are refused as [Unavailable].
+func (t *Tokens) Run(ctx context.Context) {
+	if s, ok := t.keys.(*keySet); ok {
+		s.run(ctx)
+	}
+}
+
+// Verify returns whom the token is for, or an [*Error]. With a JWK Set it may
+// wait for a fetch, until ctx ends or for 5 seconds.
+func (t *Tokens) Verify(ctx context.Context, token string) (Identity, error) {
+	switch {
+	case token == "":
+		return Identity{}, &Error{Code: Missing}
+	case len(token) > MaxToken:
+		return Identity{}, refuse(Invalid, "it has %d bytes; allowed: %d", len(token), MaxToken)
+	case strings.ContainsAny(token, "\r\n"):
+		// encoding/base64 passes over them, so one token could be written in many ways.
+		return Identity{}, refuse(Invalid, "it has line breaks")
+	}
+	c := claims{}
+	if _, err := t.parser.ParseWithClaims(token, &c, t.trusted(ctx)); err != nil {
+		return Identity{}, &Error{Code: code(err), Reason: err}
+	}
+	id, err := c.identity(t.userClaim)
+	if err != nil {
+		return Identity{}, &Error{Code: Invalid, Reason: err}
+	}
+	// The parser's leeway is for clocks that are ahead of ours, not for this.
+	if !time.Now().Before(id.Expire) {
+		return Identity{}, refuse(Expired, "at %v", id.Expire)
+	}
+	return id, nil
+}
+
+// trusted returns the function that finds the keys for a token, whose header
+// and algorithm have been checked against what is configured by then.
+func (t *Tokens) trusted(ctx context.Context) jwt.Keyfunc {
+	return func(token *jwt.Token) (any, error) {
+		if _, ok := token.Header["crit"]; ok {
+			return nil, errors.New("its header asks for extensions by crit")
+		}
+		kid, ok := token.Header["kid"].(string)
+		if !ok && token.Header["kid"] != nil {
+			return nil, errors.New("the kid in its header is no string")
+		}
+		found, err := t.keys.find(ctx, kid)
+		if err != nil {
+			return nil, err
+		}
+		// A kid need not be unique, so that several keys may have to be tried.
+		var set jwt.VerificationKeySet
+		for _, k := range found {
+			if k.serves(token.Method.Alg()) {
+				set.Keys = append(set.Keys, k.public)
+			}
+		}
+		if len(set.Keys) == 0 {
+			return nil, fmt.Errorf("no key with the kid %.64q for %s", kid, token.Method.Alg())
+		}
+		return set, nil
+	}
+}
+
+// code tells what the client may know. That a token has expired is told only if
+// nothing else is wrong with it.
+func code(err error) Code {
+	if errors.Is(err, errUnavailable) {
+		return Unavailable
+	}
+	for _, other := range []error{
+		jwt.ErrTokenMalformed, jwt.ErrTokenUnverifiable, jwt.ErrTokenSignatureInvalid,
+		jwt.ErrTokenRequiredClaimMissing, jwt.ErrTokenInvalidAudience, jwt.ErrTokenInvalidIssuer,
+		jwt.ErrTokenNotValidYet,
+	} {
+		if errors.Is(err, other) {
+			return Invalid
+		}
+	}
+	if errors.Is(err, jwt.ErrTokenExpired) {
+		return Expired
+	}
+	return Invalid
+}

@@ -1,0 +1,87 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+)
+
+// Info is what the daemon tells about itself by AdminService.GetServerInfo.
+type Info struct {
+	Version      string // of the release; default "dev"
+	Commit       string // empty: unknown
+	Node         string // this node's name
+	StartedAt    time.Time
+	Listeners    []Listener
+	MaxPayload   int // bytes of one message from a browser
+	PingInterval time.Duration
+	PingTimeout  time.Duration
+}
+
+// Listener is one address that the daemon serves.
+type Listener struct {
+	Name    string // who it is for: "browsers", "backends" or "operators"
+	Address string // host:port, or unix:PATH
+}
+
+// admin is the AdminService.
+type admin struct {
+	fanoutv1.UnimplementedAdminServiceServer
+
+	hub    Hub
+	events Events // nil: there are none
+	log    *slog.Logger
+	info   Info
+}
+
+var _ fanoutv1.AdminServiceServer = (*admin)(nil)
+
+func (a *admin) GetServerInfo(ctx context.Context, _ *fanoutv1.GetServerInfoRequest) (*fanoutv1.GetServerInfoResponse, error) {
+	resp := &fanoutv1.GetServerInfoResponse{
+		Version:         a.info.Version,
+		Commit:          a.info.Commit,
+		GoVersion:       runtime.Version(),
+		Node:            a.info.Node,
+		StartedAt:       timestamppb.New(a.info.StartedAt),
+		MaxPayloadBytes: count(a.info.MaxPayload),
+		PingInterval:    durationpb.New(a.info.PingInterval),
+		PingTimeout:     durationpb.New(a.info.PingTimeout),
+		Limits: &fanoutv1.GetServerInfoResponse_Limits{
+			MaxRequestBytes:  maxRequestBytes,
+			MaxResponseBytes: maxResponseBytes,
+			MaxAttachments:   parser.MaxAttachments,
+			MaxBatch:         maxBatch,
+			MaxPageSize:      maxPage,
+			IdempotencyKeys:  keyCount,
+			IdempotencyTtl:   durationpb.New(keyTTL),
+			MaxEventBytes:    count(maxEventBytes(a.info.MaxPayload)),
+			MaxInFlight:      maxInFlight,
+		},
+	}
+	for _, l := range a.info.Listeners {
+		resp.Listeners = append(resp.Listeners, &fanoutv1.GetServerInfoResponse_Listener{Name: l.Name, Address: l.Address})
+	}
+	connections, rooms := 0, 0
+	for after, more := "", true; more; {
+		page, next, err := a.hub.Namespaces(ctx, "", after, maxPage)
+		if err != nil {
+			return nil, hubError(ctx, a.log, err, &problems{}, "")
+		}
+		for _, n := range page {
+			resp.Namespaces = append(resp.Namespaces, n.Name)
+			connections += n.Connections
+			rooms += n.Rooms
+			after = n.Name
+		}
+		more = next && len(page) > 0
+	}
+	resp.Connections, resp.Rooms = count(connections), count(rooms)
+	return resp, nil
+}

@@ -1,0 +1,110 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// deafHub takes operations and does nothing, so that what is measured is the
+// way to it.
+type deafHub struct{ Hub }
+
+func (deafHub) Apply(context.Context, sio.Op) (sio.Result, error) { return sio.Result{Matched: 1}, nil }
+
+// dialTCP is dial over loopback.
+func dialTCP(b *testing.B, hub Hub) *grpc.ClientConn {
+	b.Helper()
+	s, err := NewServer(hub, Options{Insecure: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	go func() { _ = s.Serve(l) }()
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = conn.Close()
+		_ = s.Shutdown(context.Background())
+	})
+	return conn
+}
+
+// benchEmit is a small event as a fast publisher writes it.
+func benchEmit() *fanoutv1.EmitRequest {
+	return &fanoutv1.EmitRequest{
+		To:       &fanoutv1.Target{Rooms: []string{"some room"}},
+		Event:    "tick",
+		ArgsJson: `[{"symbol":"ABCD","price":"1234.5600","size":100}]`,
+	}
+}
+
+// BenchmarkEmit and BenchmarkEmitStream send the same event over one
+// connection, one call after the other and as a stream that is read to its
+// end. The contract promises that the stream is at least ten times as fast.
+func BenchmarkEmit(b *testing.B) {
+	c := fanoutv1.NewEmitterServiceClient(dialTCP(b, deafHub{}))
+	req := benchEmit()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Emit(b.Context(), req); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEmitStream(b *testing.B) {
+	c := fanoutv1.NewEmitterServiceClient(dialTCP(b, deafHub{}))
+	stream, err := c.EmitStream(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	type end struct {
+		through uint64
+		answers int
+		err     error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		var e end
+		for {
+			resp, err := stream.Recv()
+			if err != nil {
+				e.err = err
+				ended <- e
+				return
+			}
+			e.through = resp.GetAckedThrough()
+			e.answers++
+		}
+	}()
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if err := stream.Send(&fanoutv1.EmitStreamRequest{Sequence: uint64(i) + 1, Emit: benchEmit()}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := stream.CloseSend(); err != nil {
+		b.Fatal(err)
+	}
+	e := <-ended
+	if !errors.Is(e.err, io.EOF) || e.through != uint64(b.N) {
+		b.Fatalf("acked through %d of %d, %v", e.through, b.N, e.err)
+	}
+	b.ReportMetric(float64(b.N)/float64(e.answers), "items/ack")
+}

@@ -1,0 +1,227 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"strings"
+	"unicode"
+
+	"google.golang.org/grpc"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+// Bounds of what one consumer may ask for; the contract states them.
+const (
+	maxInFlight        = 10_000
+	defaultInFlight    = 1000
+	maxConsumerName    = 128 // bytes of a group's or a consumer's name
+	maxNamespaceFilter = 100
+	maxEventFilter     = 1000
+	maxEventName       = 1024 // bytes
+	maxConnectionList  = 1000
+)
+
+// maxRejected bounds the rejections that wait to be sent on one stream: past it
+// a consumer that does not read is not read either. The contract states it.
+const maxRejected = 1024
+
+type consumeStream = grpc.BidiStreamingServer[fanoutv1.ConsumeRequest, fanoutv1.ConsumeResponse]
+
+// consumer is one Consume stream. A goroutine receives what the worker says and
+// carries it out, another sends all that the worker hears, and the caller's
+// goroutine waits for whatever ends first: the other two may hang in the
+// stream, from which only the end of the call frees them.
+type consumer struct {
+	// Fixed at birth.
+	events *events
+	stream consumeStream
+	ctx    context.Context // the stream's
+	member *dispatch.Member
+	sub    dispatch.Subscription
+	decode bool
+
+	rejected chan *fanoutv1.ConsumeResponse // from the receiver to the sender
+	leave    chan struct{}                  // closed when the worker said leave
+	left     bool                           // leave is closed; the receiver's
+}
+
+func (e *events) Consume(stream consumeStream) error {
+	c, err := e.open(stream)
+	if err != nil {
+		return err
+	}
+	defer c.member.Leave()
+	sent := c.start(c.send)
+	received := c.start(c.receive)
+	select {
+	case err := <-received:
+		if err != nil {
+			return err
+		}
+		// The worker has closed its side: what it had not settled goes to
+		// others at once, and it hears what is left to say.
+		c.member.Leave()
+		return <-sent
+	case err := <-sent:
+		return err
+	case <-c.member.Done():
+		return consumerError(c.member.Err())
+	}
+}
+
+// start runs f on a goroutine that outlives the call by no more than it takes
+// to see its end, and that the server waits for.
+func (c *consumer) start(f func() error) <-chan error {
+	ended := make(chan error, 1)
+	c.events.streams.Go(func() {
+		ended <- c.events.recover.run(c.ctx, fanoutv1.EventService_Consume_FullMethodName, f)
+	})
+	return ended
+}
+
+// open reads the first message and joins the group. The error is a gRPC status.
+func (e *events) open(stream consumeStream) (*consumer, error) {
+	if e.closing() {
+		return nil, errClosing
+	}
+	first, err := stream.Recv()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	open := first.GetOpen()
+	if open == nil {
+		return nil, invalid(&problems{}, "open", "must be the first message")
+	}
+	p := problems{at: "open"}
+	sub := e.toSubscription(stream.Context(), &p, open)
+	if p.any() {
+		return nil, p.err()
+	}
+	member, err := e.source.Join(sub)
+	if err != nil {
+		return nil, consumerError(err)
+	}
+	return &consumer{
+		events: e, stream: stream, ctx: stream.Context(), member: member, sub: sub, decode: open.GetDecode(),
+		rejected: make(chan *fanoutv1.ConsumeResponse, maxRejected), leave: make(chan struct{}),
+	}, nil
+}
+
+func (e *events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.ConsumeRequest_Open) dispatch.Subscription {
+	sub := dispatch.Subscription{
+		Group:       m.GetGroup(),
+		ConsumerID:  m.GetConsumerId(),
+		Namespaces:  e.toNamespaces(ctx, p, m.GetNamespaces()),
+		Events:      toEventNames(p, m.GetEvents()),
+		Lifecycle:   m.GetLifecycle(),
+		Authorize:   m.GetAuthorize(),
+		MaxInFlight: int(min(m.GetMaxInFlight(), maxInFlight)),
+	}
+	if sub.Group == "" {
+		p.add("group", "must not be empty")
+	}
+	consumerName(p, "group", sub.Group)
+	consumerName(p, "consumer_id", sub.ConsumerID)
+	if sub.ConsumerID == "" {
+		sub.ConsumerID = rand.Text()
+	}
+	if sub.MaxInFlight == 0 {
+		sub.MaxInFlight = defaultInFlight
+	}
+	return sub
+}
+
+func consumerName(p *problems, field, s string) {
+	atMost(p, field, s, maxConsumerName)
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		p.add(field, "must not hold control characters")
+	}
+}
+
+// send is the stream's only writer. It ends when the member does, once the
+// daemon drains and all is settled, or with the stream.
+func (c *consumer) send() error {
+	if err := c.stream.Send(c.ready()); err != nil {
+		return err
+	}
+	leave, draining := (<-chan struct{})(c.leave), c.events.draining
+	closing := false
+	for {
+		d, ok, err := c.member.Poll()
+		switch {
+		case ok:
+			if err := c.stream.Send(c.events.delivery(&d, c.decode)); err != nil {
+				return err
+			}
+		case errors.Is(err, dispatch.ErrLeft):
+			return c.flush()
+		case errors.Is(err, dispatch.ErrDrained):
+			if closing {
+				return errClosing
+			}
+		case err != nil:
+			return consumerError(err)
+		}
+		// The rest has its turn after each delivery, so that a busy stream does
+		// not starve it, and is waited for without one.
+		var drain bool
+		turn := always
+		if !ok {
+			turn = c.member.News()
+		}
+		select {
+		case <-turn:
+		case m := <-c.rejected:
+			if err := c.stream.Send(m); err != nil {
+				return err
+			}
+		case <-leave:
+			leave, drain = nil, true
+		case <-draining:
+			draining, drain, closing = nil, true, true
+		case <-c.member.Done():
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+		if drain {
+			c.member.Drain() // before it is said: nothing may follow
+			if err := c.stream.Send(drained); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// always never makes anybody wait.
+var always = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// drained is the same for everybody, and read only.
+var drained = &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Draining_{Draining: &fanoutv1.ConsumeResponse_Draining{}}}
+
+func (c *consumer) ready() *fanoutv1.ConsumeResponse {
+	return &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Ready_{Ready: &fanoutv1.ConsumeResponse_Ready{
+		Group: c.sub.Group, ConsumerId: c.sub.ConsumerID, Node: c.events.node, MaxInFlight: count(c.sub.MaxInFlight),
+	}}}
+}
+
+// flush sends the rejections that are left; the receiver has ended.
+func (c *consumer) flush() error {
+	for {
+		select {
+		case m := <-c.rejected:
+			if err := c.stream.Send(m); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package control
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+func (a *admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequest) (*fanoutv1.ListConsumersResponse, error) {
+	var p problems
+	size := toPageSize(&p, req.GetPageSize())
+	list := newListing("consumers", req.GetGroup())
+	after := list.toName(&p, req.GetPageToken())
+	if p.any() {
+		return nil, p.err()
+	}
+	resp := &fanoutv1.ListConsumersResponse{}
+	if a.events == nil {
+		return resp, nil
+	}
+	resp.Counts = fromStats(a.events.Stats())
+	var group *fanoutv1.ListConsumersResponse_Group // that is being filled
+	bytes, last := 0, ""
+	for _, s := range seats(a.events.Groups()) {
+		if s.key <= after || (req.GetGroup() != "" && s.group.Name != req.GetGroup()) {
+			continue
+		}
+		var consumer *fanoutv1.ListConsumersResponse_Consumer
+		if s.consumer != nil {
+			consumer = fromConsumer(s.consumer, a.info.Node)
+		}
+		bytes += proto.Size(consumer) + len(s.key)
+		if last != "" && (size == 0 || bytes > maxPageBytes) {
+			resp.NextPageToken = list.token([]byte(last))
+			break
+		}
+		if group == nil || group.GetName() != s.group.Name {
+			group = fromGroup(s.group)
+			resp.Groups = append(resp.Groups, group)
+		}
+		if consumer != nil {
+			group.Consumers = append(group.Consumers, consumer)
+		}
+		size--
+		last = s.key
+	}
+	return resp, nil
+}
+
+// seat is a line of the listing: a consumer in its group, or a group without
+// any.
+type seat struct {
+	key      string // what the listing is sorted and paged by
+	group    *dispatch.Group
+	consumer *dispatch.Consumer // nil: none
+}
+
+// seats sorts by group and then by consumer. The NUL in the key, which no name
+// holds, makes it the same order.
+func seats(groups []dispatch.Group) []seat {
+	var all []seat
+	for i := range groups {
+		g := &groups[i]
+		if len(g.Consumers) == 0 {
+			all = append(all, seat{key: g.Name + "\x00", group: g})
+		}
+		for j := range g.Consumers {
+			c := &g.Consumers[j]
+			all = append(all, seat{key: g.Name + "\x00" + c.ConsumerID, group: g, consumer: c})
+		}
+	}
+	slices.SortFunc(all, func(a, b seat) int { return strings.Compare(a.key, b.key) })
+	return all
+}
+
+func fromGroup(g *dispatch.Group) *fanoutv1.ListConsumersResponse_Group {
+	return &fanoutv1.ListConsumersResponse_Group{
+		Name: g.Name, PendingEvents: count(g.Waiting), OrphanedBytes: count(g.OrphanedBytes),
+	}
+}
+
+func fromConsumer(c *dispatch.Consumer, node string) *fanoutv1.ListConsumersResponse_Consumer {
+	return &fanoutv1.ListConsumersResponse_Consumer{
+		ConsumerId: c.ConsumerID, Node: node,
+		Namespaces: c.Namespaces, Events: c.Events, Lifecycle: c.Lifecycle, Authorize: c.Authorize,
+		MaxInFlight: count(c.MaxInFlight), InFlight: count(c.InFlight), Connections: count(c.Connections),
+		QueuedBytes: count(c.QueuedBytes), Leaving: c.Leaving, LastActive: timestamppb.New(c.LastActive),
+	}
+}
+
+func fromStats(s dispatch.Stats) *fanoutv1.ListConsumersResponse_Counts {
+	return &fanoutv1.ListConsumersResponse_Counts{
+		Events: s.Events, Unheard: s.Unheard, Dropped: s.Dropped, Redelivered: s.Redelivered,
+		StalledConsumers: s.StalledConsumers, StalledSessions: s.StalledSessions,
+	}
+}

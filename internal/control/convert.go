@@ -1,0 +1,226 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
+)
+
+// Bounds of what a backend may name. The daemon keeps rooms for as long as they
+// have members, and keys for minutes, so they are bounded beyond the size of a
+// request.
+const (
+	maxRooms    = 1000
+	maxRoomName = 1024 // bytes
+	maxKey      = 128  // bytes of an idempotency key
+)
+
+// namespaceName is the full name of a namespace as a caller may write it.
+func namespaceName(s string) string {
+	switch {
+	case s == "":
+		return "/"
+	case s[0] != '/':
+		return "/" + s
+	}
+	return s
+}
+
+// toTarget converts the required field `to`. The target shares its slices with
+// m, which nobody changes once it has been received.
+func toTarget(p *problems, m *fanoutv1.Target) sio.Target {
+	to := sio.Target{
+		Namespace: namespaceName(m.GetNamespace()),
+		Selector: room.Selector{
+			Rooms:  m.GetRooms(),
+			Except: m.GetExcept(),
+			IDs:    m.GetIds(),
+			Users:  m.GetUsers(),
+			All:    m.GetAll(),
+		},
+	}
+	named := len(to.Rooms) + len(to.IDs) + len(to.Users)
+	switch {
+	case named == 0 && !to.All:
+		p.add("to", `selects nobody: name rooms, ids or users, or say "all": true`)
+	case named > 0 && to.All:
+		p.add("to", "contradicts itself: all together with rooms, ids or users")
+	}
+	noneEmpty(p, "to.rooms", to.Rooms)
+	noneEmpty(p, "to.except", to.Except)
+	noneEmpty(p, "to.ids", to.IDs)
+	noneEmpty(p, "to.users", to.Users)
+	return to
+}
+
+func noneEmpty(p *problems, field string, names []string) {
+	for i, s := range names {
+		if s == "" {
+			p.add(fmt.Sprintf("%s[%d]", field, i), "must not be empty")
+		}
+	}
+}
+
+// toRooms converts the required field `rooms` of Join and Leave.
+func toRooms(p *problems, rooms []string) []string {
+	if len(rooms) == 0 {
+		p.add("rooms", "must name at least one room")
+	}
+	names(p, "rooms", rooms, maxRooms, maxRoomName)
+	return rooms
+}
+
+// names checks a list that the daemon keeps: how many they are, that none is
+// empty, and how long they are in bytes.
+func names(p *problems, field string, list []string, most, longest int) {
+	if len(list) > most {
+		p.add(field, "%d entries, but at most %d are allowed", len(list), most)
+	}
+	noneEmpty(p, field, list)
+	for i, s := range list {
+		atMost(p, fmt.Sprintf("%s[%d]", field, i), s, longest)
+	}
+}
+
+// atMost bounds a text in bytes.
+func atMost(p *problems, field, s string, longest int) {
+	if len(s) > longest {
+		p.add(field, "%d bytes, but at most %d are allowed", len(s), longest)
+	}
+}
+
+// toData converts values that are kept with a connection.
+func toData(p *problems, field string, m *structpb.Struct) map[string]any {
+	fields := m.GetFields()
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if _, err := appendValue(nil, fields[key]); err != nil {
+			p.add(fmt.Sprintf("%s.%.64s", field, key), "%s", err)
+		}
+	}
+	return m.AsMap()
+}
+
+// toExpiry converts the optional field `expire_at`; unset is the zero time. The
+// first of January of year 1 is what an unset date looks like in some
+// languages: taken for what it says it would mean never, here of all places.
+func toExpiry(p *problems, field string, at *timestamppb.Timestamp) time.Time {
+	switch {
+	case at == nil:
+		return time.Time{}
+	case !at.IsValid():
+		p.add(field, "is no valid time")
+	case at.GetSeconds() < 0:
+		p.add(field, "is before 1970")
+	}
+	return at.AsTime()
+}
+
+// toEvent checks the required name of an event to be sent.
+func toEvent(p *problems, name string) string {
+	if name == "" {
+		p.add("event", "must not be empty")
+	} else if parser.Reserved(name) {
+		p.add("event", "%q is reserved by Socket.IO", name)
+	}
+	return name
+}
+
+// toEmit converts an emit and checks everything about it but its size.
+func toEmit(p *problems, m *fanoutv1.EmitRequest) sio.Emit {
+	op := sio.Emit{
+		To:          toTarget(p, m.GetTo()),
+		Event:       toEvent(p, m.GetEvent()),
+		Attachments: m.GetAttachments(),
+		Volatile:    m.GetVolatile(),
+		Compress:    true,
+	}
+	if m != nil && m.Compress != nil {
+		op.Compress = m.GetCompress()
+	}
+	op.Args = toArgs(p, m)
+	atMost(p, "idempotency_key", m.GetIdempotencyKey(), maxKey)
+	if _, known := fanoutv1.EmitRequest_Wait_name[int32(m.GetWait())]; !known {
+		p.add("wait", "%d is no value of this field", m.GetWait())
+	}
+	return op
+}
+
+// fromConnection converts what is known about one connection; node holds it.
+// Text that a browser chose is made valid UTF-8: anything else cannot be
+// encoded, and one odd query string must not spoil a listing.
+func fromConnection(c *sio.Connection, node string) (*fanoutv1.Connection, error) {
+	m := &fanoutv1.Connection{
+		Id:            c.ID,
+		Namespace:     c.Namespace,
+		UserId:        c.UserID,
+		Rooms:         c.Rooms,
+		Transport:     c.Transport,
+		Protocol:      count(c.Protocol),
+		Node:          node,
+		RemoteAddress: c.RemoteAddr,
+		ConnectedAt:   timestamppb.New(c.ConnectedAt),
+		Headers:       validMap(c.Headers),
+		Query:         validMap(c.Query),
+		QueuedBytes:   count(c.QueuedBytes),
+	}
+	if len(c.Data) > 0 {
+		data, err := structpb.NewStruct(c.Data)
+		if err != nil {
+			return nil, fmt.Errorf("data of connection %s: %w", c.ID, err)
+		}
+		m.Data = data
+	}
+	m.Recovered = c.Recovered
+	if !c.Expire.IsZero() {
+		m.ExpiresAt = timestamppb.New(c.Expire)
+	}
+	return m, nil
+}
+
+func validMap(in map[string]string) map[string]string {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		out[strings.ToValidUTF8(k, "\uFFFD")] = strings.ToValidUTF8(v, "\uFFFD")
+	}
+	return out
+}
+
+// count is n as the contract's counts are: 32 bits, which JSON prints as a
+// number where 64 would be a string.
+func count(n int) uint32 {
+	return uint32(min(max(n, 0), math.MaxUint32))
+}
+
+// checkNamespace adds the problem that the namespace is unknown to a request
+// that has others: it would otherwise show only once these are cured. The good
+// path never pays for this, since the Hub looks there anyway.
+func checkNamespace(ctx context.Context, hub Hub, p *problems, namespace, field string) {
+	if !p.any() {
+		return
+	}
+	namespaceExists(ctx, hub, p, namespace, field)
+}
+
+// namespaceExists adds the problem that the namespace is unknown.
+func namespaceExists(ctx context.Context, hub Hub, p *problems, namespace, field string) {
+	nobody := sio.Target{Namespace: namespace}
+	if _, err := hub.Count(ctx, nobody, sio.GroupNone); errors.Is(err, sio.ErrUnknownNamespace) {
+		p.add(field, "no such namespace")
+	}
+}

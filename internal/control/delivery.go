@@ -1,0 +1,141 @@
+package control
+
+import (
+	"encoding/json"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+// When the arguments of an event come as values too; the contract states both.
+const (
+	// Bytes of JSON text. As values it takes up to six times as many, and
+	// whoever asked for them must not be cut off by a browser that writes
+	// [0,0,0,...].
+	maxDecodedText = 128 << 10
+
+	// Of arrays and objects. An object takes three messages for each level, and
+	// protobuf's C++, Java and Python runtimes refuse more than 100.
+	maxDecodedDepth = 30
+)
+
+// maxEventBytes bounds the message that carries one event. A packet with its
+// attachments has at most two payloads' bytes; the rest is for decoded
+// arguments, or a connection with its rooms and data. With the default payload
+// it is below the 4 MiB that gRPC clients take by default.
+func maxEventBytes(maxPayload int) int { return 2*maxPayload + 2<<20 }
+
+// kinds are dispatch's kinds in the contract's words.
+var kinds = map[dispatch.Kind]fanoutv1.Event_Kind{
+	dispatch.Connecting:   fanoutv1.Event_CONNECTING,
+	dispatch.Connected:    fanoutv1.Event_CONNECTED,
+	dispatch.Message:      fanoutv1.Event_MESSAGE,
+	dispatch.Disconnected: fanoutv1.Event_DISCONNECTED,
+}
+
+// delivery is a message with one delivery, all of it in one allocation: it is
+// made for every event of every consumer.
+func (e *events) delivery(d *dispatch.Delivery, decode bool) *fanoutv1.ConsumeResponse {
+	var m struct {
+		response fanoutv1.ConsumeResponse
+		body     fanoutv1.ConsumeResponse_Event
+		eventMessage
+	}
+	m.response.Response = &m.body
+	m.body.Event = &m.event
+	e.describe(&m.eventMessage, d.Event)
+	m.event.DeliveryId, m.event.Attempt = d.ID(), d.Attempt
+	m.event.ArgsJson = string(d.Args)
+	if decode {
+		m.event.Args = decodeArgs(d.Args)
+	}
+	return &m.response
+}
+
+// eventMessage is an Event and what it always points to.
+type eventMessage struct {
+	event fanoutv1.Event
+	at    timestamppb.Timestamp
+}
+
+// describe fills m with all of ev but its arguments, which are shown in several
+// ways.
+func (e *events) describe(m *eventMessage, ev *dispatch.Event) {
+	m.at.Seconds, m.at.Nanos = ev.ReceivedAt.Unix(), int32(ev.ReceivedAt.Nanosecond())
+	m.event.Kind = kinds[ev.Kind]
+	m.event.Namespace = ev.Namespace
+	m.event.ConnectionId = ev.ConnectionID
+	m.event.UserId = ev.UserID
+	m.event.Sequence = ev.Sequence
+	m.event.Event = ev.Name
+	m.event.Attachments = ev.Attachments
+	m.event.ReplyExpected = ev.ReplyExpected
+	// Reasons may repeat what a peer wrote.
+	m.event.Reason = strings.ToValidUTF8(ev.Reason, "\uFFFD")
+	m.event.ReceivedAt = &m.at
+	if ev.Connection != nil {
+		c, err := fromConnection(ev.Connection, e.node)
+		if err != nil {
+			e.log.Error("an event is delivered without its connection", "error", err)
+			return
+		}
+		m.event.Connection = c
+	}
+}
+
+// decodeArgs returns the values of a JSON array, nil if they are not to be
+// shown; see the constants above.
+func decodeArgs(text []byte) []*structpb.Value {
+	if len(text) > maxDecodedText {
+		return nil
+	}
+	var args []any
+	if json.Unmarshal(text, &args) != nil { // a number beyond float64, or nobody's arguments
+		return nil
+	}
+	list := make([]*structpb.Value, len(args))
+	for i, a := range args {
+		if list[i] = decodeValue(a, maxDecodedDepth); list[i] == nil {
+			return nil
+		}
+	}
+	return list
+}
+
+// decodeValue returns nil for a value deeper than depth.
+func decodeValue(a any, depth int) *structpb.Value {
+	if depth < 0 {
+		return nil
+	}
+	switch a := a.(type) {
+	case bool:
+		return structpb.NewBoolValue(a)
+	case float64:
+		return structpb.NewNumberValue(a)
+	case string:
+		return structpb.NewStringValue(a)
+	case []any:
+		list := &structpb.ListValue{Values: make([]*structpb.Value, len(a))}
+		for i, e := range a {
+			if list.Values[i] = decodeValue(e, depth-1); list.Values[i] == nil {
+				return nil
+			}
+		}
+		return structpb.NewListValue(list)
+	case map[string]any:
+		object := &structpb.Struct{Fields: make(map[string]*structpb.Value, len(a))}
+		for name, e := range a {
+			v := decodeValue(e, depth-1)
+			if v == nil {
+				return nil
+			}
+			object.Fields[name] = v
+		}
+		return structpb.NewStructValue(object)
+	}
+	return structpb.NewNullValue()
+}

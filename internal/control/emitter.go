@@ -1,0 +1,89 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"google.golang.org/grpc/status"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// maxBatch bounds the work of one call, and the size of its answer.
+const maxBatch = 1000
+
+// emitter is the EmitterService.
+type emitter struct {
+	fanoutv1.UnimplementedEmitterServiceServer
+
+	hub      Hub
+	log      *slog.Logger
+	keys     *idempotency
+	draining <-chan struct{} // closed when the daemon is about to shut down
+}
+
+var _ fanoutv1.EmitterServiceServer = (*emitter)(nil)
+
+func (e *emitter) Emit(ctx context.Context, req *fanoutv1.EmitRequest) (*fanoutv1.EmitResponse, error) {
+	return e.emit(ctx, req, "")
+}
+
+func (e *emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest) (*fanoutv1.EmitBatchResponse, error) {
+	emits := req.GetEmits()
+	if len(emits) > maxBatch {
+		return nil, invalid(&problems{}, "emits", "%d emits, but at most %d are allowed", len(emits), maxBatch)
+	}
+	results := make([]*fanoutv1.EmitBatchResponse_Result, len(emits))
+	for i, m := range emits {
+		resp, err := e.emit(ctx, m, fmt.Sprintf("emits[%d]", i))
+		st := status.Convert(err)
+		results[i] = &fanoutv1.EmitBatchResponse_Result{
+			Code:     int32(st.Code()),
+			Message:  st.Message(),
+			Response: resp,
+		}
+	}
+	return &fanoutv1.EmitBatchResponse{Results: results}, nil
+}
+
+// emit carries out one emit. at is the path of m in its request. The error is
+// a gRPC status.
+func (e *emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) (*fanoutv1.EmitResponse, error) {
+	p := problems{at: at}
+	op := toEmit(&p, m)
+	if p.any() {
+		checkNamespace(ctx, e.hub, &p, op.To.Namespace, "to.namespace")
+		return nil, p.err()
+	}
+	apply := func() (*fanoutv1.EmitResponse, error) {
+		res, err := e.hub.Apply(ctx, op)
+		if err != nil {
+			return nil, err
+		}
+		return &fanoutv1.EmitResponse{Matched: count(res.Matched)}, nil
+	}
+	key := m.GetIdempotencyKey()
+	if key == "" {
+		resp, err := apply()
+		return resp, e.emitError(ctx, err, &p, m)
+	}
+	resp, same, err := e.keys.do(ctx, key, fingerprintOf(op), apply)
+	if !same {
+		return nil, invalid(&p, "idempotency_key", "was used for an emit with other content")
+	}
+	return resp, e.emitError(ctx, err, &p, m)
+}
+
+// emitError codes what the Hub answered to an emit.
+func (e *emitter) emitError(ctx context.Context, err error, p *problems, m *fanoutv1.EmitRequest) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sio.ErrTooLarge):
+		return tooLarge(p, m)
+	}
+	return hubError(ctx, e.log, err, p, "to.namespace")
+}

@@ -1,0 +1,170 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// errorDomain qualifies the reasons of ErrorInfo details.
+const errorDomain = "fanoutd"
+
+// maxViolations bounds what one refusal lists. Details travel in HTTP/2
+// trailers, which clients bound (8 KiB in gRPC's C core), and nobody reads
+// more than these.
+const maxViolations = 16
+
+// problems gathers what is wrong with a request, so that one answer names all
+// of it. The zero value has none.
+type problems struct {
+	at   string // path of the message that is looked at; empty: the request
+	list []*errdetails.BadRequest_FieldViolation
+	more int // found beyond maxViolations
+}
+
+// path is where field lies in the request.
+func (p *problems) path(field string) string {
+	if p.at == "" {
+		return field
+	}
+	return p.at + "." + field
+}
+
+func (p *problems) add(field, format string, args ...any) {
+	if len(p.list) == maxViolations {
+		p.more++
+		return
+	}
+	p.list = append(p.list, &errdetails.BadRequest_FieldViolation{
+		Field:       p.path(field),
+		Description: fmt.Sprintf(format, args...),
+	})
+}
+
+func (p *problems) any() bool { return len(p.list) > 0 }
+
+// err is INVALID_ARGUMENT with everything gathered, nil if that is nothing.
+func (p *problems) err() error {
+	if !p.any() {
+		return nil
+	}
+	var msg strings.Builder
+	for i, v := range p.list {
+		if i > 0 {
+			msg.WriteString("; ")
+		}
+		fmt.Fprintf(&msg, "%s: %s", v.GetField(), v.GetDescription())
+	}
+	if p.more > 0 {
+		fmt.Fprintf(&msg, "; and %d more", p.more)
+	}
+	return newError(codes.InvalidArgument, msg.String(), &errdetails.BadRequest{FieldViolations: p.list})
+}
+
+// invalid is INVALID_ARGUMENT for one field.
+func invalid(p *problems, field, format string, args ...any) error {
+	p.add(field, format, args...)
+	return p.err()
+}
+
+// tooLarge is INVALID_ARGUMENT for arguments that no client would take.
+func tooLarge(p *problems, m arguments) error {
+	field := "args_json"
+	switch {
+	case len(m.GetAttachments()) > 0:
+		field = "attachments"
+	case len(m.GetArgs()) > 0:
+		field = "args"
+	}
+	return invalid(p, field, "the packet is larger than clients accept")
+}
+
+// errUnauthenticated is UNAUTHENTICATED with a reason that programs can read.
+func errUnauthenticated(reason, msg string) error {
+	return newError(codes.Unauthenticated, msg, &errdetails.ErrorInfo{Reason: reason, Domain: errorDomain})
+}
+
+func errNoConnection(namespace, id string) error {
+	return status.Errorf(codes.NotFound, "no connection %.64q in namespace %.64q", id, namespace)
+}
+
+// errClosing is what everything ends with at shutdown.
+var errClosing = status.Error(codes.Unavailable, "the server is shutting down")
+
+// errInternal says nothing: what went wrong is in the log.
+var errInternal = status.Error(codes.Internal, "internal error")
+
+// hubError codes what a Hub answered. namespace is the field that named the
+// namespace; what only some methods answer has its case at the caller.
+func hubError(ctx context.Context, log *slog.Logger, err error, p *problems, namespace string) error {
+	switch {
+	case errors.Is(err, sio.ErrUnknownNamespace):
+		return invalid(p, namespace, "no such namespace")
+	case errors.Is(err, sio.ErrBusy):
+		return newError(codes.ResourceExhausted, err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryBusy)})
+	case errors.Is(err, sio.ErrClosed):
+		return errClosing
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, "canceled by the caller")
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, "the deadline passed without a result")
+	}
+	log.ErrorContext(ctx, "a request failed inside", "error", err)
+	return errInternal
+}
+
+// settleError codes what a Member or a Dispatcher answered about one delivery.
+func settleError(err error, p *problems) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, dispatch.ErrBadID):
+		return invalid(p, "delivery_id", "not the delivery_id of an event")
+	case errors.Is(err, dispatch.ErrNotInFlight), errors.Is(err, dispatch.ErrNoReply), errors.Is(err, dispatch.ErrNoVerdict):
+		return status.Error(codes.FailedPrecondition, err.Error())
+	}
+	return errInternal
+}
+
+// How long a caller should stay away: answers that are awaited come or time out,
+// a consumer that stalled is wanted back, and that there are too many of them
+// will not change in a moment.
+const (
+	retryBusy    = time.Second
+	retryStalled = time.Second
+	retryTooMany = 10 * time.Second
+)
+
+// consumerError codes why a consumer or a watcher has ended or was not admitted.
+func consumerError(err error) error {
+	switch {
+	case errors.Is(err, dispatch.ErrReplaced):
+		return newError(codes.Aborted, "a consumer with the same id has joined the group again and taken over",
+			&errdetails.ErrorInfo{Reason: "CONSUMER_REPLACED", Domain: errorDomain})
+	case errors.Is(err, dispatch.ErrStalled):
+		return newError(codes.ResourceExhausted, "stalled: "+err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryStalled)})
+	case errors.Is(err, dispatch.ErrTooMany):
+		return newError(codes.ResourceExhausted, err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryTooMany)})
+	}
+	return errInternal
+}
+
+func newError(code codes.Code, msg string, detail protoadapt.MessageV1) error {
+	st := status.New(code, msg)
+	if with, err := st.WithDetails(detail); err == nil {
+		st = with
+	}
+	return st.Err()
+}

@@ -1,0 +1,74 @@
+package control
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+// health is grpc.health.v1: every service, and the server as a whole under the
+// empty name, serves until the drain.
+//
+// It stands in for grpc's own health server because watches have to end at the
+// drain: each would hold up a graceful stop for as long as that may take.
+type health struct {
+	healthv1.UnimplementedHealthServer
+
+	services map[string]bool // the names there are; not written while serving
+	draining <-chan struct{}
+}
+
+var _ healthv1.HealthServer = (*health)(nil)
+
+func (h *health) status(service string) healthv1.HealthCheckResponse_ServingStatus {
+	if !h.services[service] {
+		return healthv1.HealthCheckResponse_SERVICE_UNKNOWN
+	}
+	select {
+	case <-h.draining:
+		return healthv1.HealthCheckResponse_NOT_SERVING
+	default:
+		return healthv1.HealthCheckResponse_SERVING
+	}
+}
+
+// Check answers at once. NOT_FOUND if there is no such service.
+func (h *health) Check(_ context.Context, req *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
+	st := h.status(req.GetService())
+	if st == healthv1.HealthCheckResponse_SERVICE_UNKNOWN {
+		return nil, status.Error(codes.NotFound, "no such service")
+	}
+	return &healthv1.HealthCheckResponse{Status: st}, nil
+}
+
+// List answers for all services at once.
+func (h *health) List(context.Context, *healthv1.HealthListRequest) (*healthv1.HealthListResponse, error) {
+	resp := &healthv1.HealthListResponse{Statuses: make(map[string]*healthv1.HealthCheckResponse)}
+	for name := range h.services {
+		resp.Statuses[name] = &healthv1.HealthCheckResponse{Status: h.status(name)}
+	}
+	return resp, nil
+}
+
+// Watch tells the status and, at the drain, the new one; then it ends with
+// UNAVAILABLE.
+func (h *health) Watch(req *healthv1.HealthCheckRequest, stream grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
+	told := h.status(req.GetService())
+	if err := stream.Send(&healthv1.HealthCheckResponse{Status: told}); err != nil {
+		return err
+	}
+	select {
+	case <-h.draining:
+	case <-stream.Context().Done():
+		return status.FromContextError(stream.Context().Err()).Err()
+	}
+	if now := h.status(req.GetService()); now != told {
+		if err := stream.Send(&healthv1.HealthCheckResponse{Status: now}); err != nil {
+			return err
+		}
+	}
+	return errClosing
+}

@@ -1,0 +1,313 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	hookv1 "github.com/fanoutd/fanoutd/gen/fanout/hook/v1"
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+func TestRequestArrives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, b := newTest(t, Options{Key: "k3y"})
+		var got *hookv1.AuthorizeRequest
+		b.set(func(ctx context.Context, req *hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error) {
+			got = req
+			if sent := metadata.ValueFromIncomingContext(ctx, "authorization"); !slices.Equal(sent, []string{"Bearer k3y"}) {
+				t.Errorf("sent the key as %q", sent)
+			}
+			if end, ok := ctx.Deadline(); !ok || time.Until(end) > DefaultTimeout {
+				t.Errorf("deadline %v, %v", end, ok)
+			}
+			return allow(&hookv1.AuthorizeResponse_Allow{})(ctx, req)
+		})
+		b.start()
+		r := request()
+		r.Connection.Query = map[string]string{"a\xff": "b\xff"}
+		a, err := c.Authorize(t.Context(), r)
+		if err != nil || !reflect.DeepEqual(a, sio.Admission{}) {
+			t.Fatalf("got %+v, %v", a, err)
+		}
+		want := &hookv1.AuthorizeRequest{
+			Namespace: "/chat", ConnectionId: "abc", UserId: "42", AuthJson: `{"token":"s3cr3t"}`, RemoteAddress: "192.0.2.1:5",
+			Headers: map[string]string{"origin": "https://app.example.com"}, Query: map[string]string{"a\uFFFD": "b\uFFFD"},
+		}
+		if !proto.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
+func value(t *testing.T, v any) *structpb.Value {
+	t.Helper()
+	m, err := structpb.NewValue(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestDecisions(t *testing.T) {
+	object := func(v map[string]any) *structpb.Struct { return value(t, v).GetStructValue() }
+	tests := []struct {
+		name   string
+		answer answer
+		want   sio.Admission
+		err    string // of the refusal or failure; empty: allowed
+		data   string // of the refusal
+		failed bool   // no refusal, but no decision
+	}{
+		{"allow", allow(&hookv1.AuthorizeResponse_Allow{UserId: "u", Rooms: []string{"a", "b"}, Data: object(map[string]any{"x": 1.0}), ExpireAt: timestamppb.New(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC))}),
+			sio.Admission{User: "u", Rooms: []string{"a", "b"}, Data: map[string]any{"x": 1.0}, Expire: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}, "", "", false},
+		{"allow, saying nothing", allow(nil), sio.Admission{}, "", "", false},
+		{"allow until some time ago", allow(&hookv1.AuthorizeResponse_Allow{ExpireAt: timestamppb.New(time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC))}), sio.Admission{}, "not authorized", "", false},
+		{"refuse", refuse(&hookv1.AuthorizeResponse_Refuse{Message: "banned", Data: value(t, map[string]any{"until": "<tomorrow>", "n": 1})}), sio.Admission{}, "banned", `{"n":1,"until":"\u003ctomorrow\u003e"}`, false},
+		{"refuse with a word", refuse(&hookv1.AuthorizeResponse_Refuse{Message: "banned", Data: value(t, "w")}), sio.Admission{}, "banned", `"w"`, false},
+		{"refuse, saying nothing", refuse(nil), sio.Admission{}, "not authorized", "", false},
+
+		{"no decision", says(&hookv1.AuthorizeResponse{}), sio.Admission{}, "neither", "", true},
+		{"a long user", allow(&hookv1.AuthorizeResponse_Allow{UserId: strings.Repeat("x", 1025)}), sio.Admission{}, "user_id", "", true},
+		{"many rooms", allow(&hookv1.AuthorizeResponse_Allow{Rooms: slices.Repeat([]string{"r"}, 257)}), sio.Admission{}, "257 rooms", "", true},
+		{"an empty room", allow(&hookv1.AuthorizeResponse_Allow{Rooms: []string{"r", ""}}), sio.Admission{}, "rooms[1]", "", true},
+		{"a long room", allow(&hookv1.AuthorizeResponse_Allow{Rooms: []string{strings.Repeat("x", 1025)}}), sio.Admission{}, "rooms[0]", "", true},
+		{"large data", allow(&hookv1.AuthorizeResponse_Allow{Data: object(map[string]any{"x": strings.Repeat("x", 4096)})}), sio.Admission{}, "data has", "", true},
+		{"a time beyond calendars", allow(&hookv1.AuthorizeResponse_Allow{ExpireAt: &timestamppb.Timestamp{Seconds: 1 << 60}}), sio.Admission{}, "expire_at", "", true},
+		{"a long message", refuse(&hookv1.AuthorizeResponse_Refuse{Message: strings.Repeat("x", 1025)}), sio.Admission{}, "message", "", true},
+		{"a refusal with large data", refuse(&hookv1.AuthorizeResponse_Refuse{Message: "m", Data: value(t, strings.Repeat("x", 4096))}), sio.Admission{}, "data has", "", true},
+		{"an answer too large to read", allow(&hookv1.AuthorizeResponse_Allow{UserId: strings.Repeat("x", maxAnswer)}), sio.Admission{}, "ResourceExhausted", "", true},
+		{"an error", func(context.Context, *hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error) {
+			return nil, status.Error(codes.PermissionDenied, "key?")
+		}, sio.Admission{}, "PermissionDenied", "", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // where the year 2000 begins
+				c, b := newTest(t, Options{})
+				b.set(tt.answer)
+				b.start()
+				got, err := c.Authorize(t.Context(), request())
+				if !reflect.DeepEqual(got, tt.want) {
+					t.Errorf("got %+v, want %+v", got, tt.want)
+				}
+				want := Stats{Allowed: 1}
+				var refusal *sio.Refusal
+				switch {
+				case tt.failed:
+					want = Stats{Failed: 1}
+					if !errors.Is(err, ErrFailed) || errors.As(err, &refusal) || !strings.Contains(err.Error(), tt.err) {
+						t.Errorf("got %v, want a failure with %q", err, tt.err)
+					}
+				case tt.err != "":
+					want = Stats{Refused: 1}
+					if !errors.As(err, &refusal) || refusal.Message != tt.err || string(refusal.Data) != tt.data {
+						t.Errorf("got %v, want the refusal %q with %s", err, tt.err, tt.data)
+					}
+				case err != nil:
+					t.Errorf("refused: %v", err)
+				}
+				if s := c.Stats(); s != want {
+					t.Errorf("counts %+v, want %+v", s, want)
+				}
+			})
+		})
+	}
+}
+
+func TestLargeAuthIsRefusedUnasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newTest(t, Options{})
+		r := request()
+		r.Auth = make([]byte, maxAuth+1)
+		var refusal *sio.Refusal
+		if _, err := c.Authorize(t.Context(), r); !errors.As(err, &refusal) || refusal.Message != "auth too large" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestTimeoutRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, b := newTest(t, Options{})
+		b.set(hangs)
+		b.start()
+		begun := time.Now()
+		_, err := c.Authorize(t.Context(), request())
+		if !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "DeadlineExceeded") {
+			t.Errorf("got %v", err)
+		}
+		if waited := time.Since(begun); waited != DefaultTimeout {
+			t.Errorf("waited %v", waited)
+		}
+		b.set(allow(nil))
+		if _, err := c.Authorize(t.Context(), request()); err != nil {
+			t.Errorf("the next: %v", err)
+		}
+		if s := c.Stats(); s != (Stats{Allowed: 1, Failed: 1}) {
+			t.Errorf("counts %+v", s)
+		}
+	})
+}
+
+// TestCap: no more calls than allowed are under way; who gets no turn in time
+// is refused, and a turn is passed on.
+func TestCap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, b := newTest(t, Options{Concurrency: 2})
+		b.set(hangs)
+		b.start()
+		var waiting sync.WaitGroup
+		refusedAs := func(want error) {
+			waiting.Go(func() {
+				if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, want) {
+					t.Errorf("got %v, want %v", err, want)
+				}
+			})
+		}
+		refusedAs(ErrFailed)
+		refusedAs(ErrFailed)
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		passed := make(chan error, 1)
+		waiting.Go(func() {
+			_, err := c.Authorize(t.Context(), request())
+			passed <- err
+		})
+		synctest.Wait()
+		if s := c.Stats(); s.InFlight != 2 || len(passed) > 0 {
+			t.Errorf("%+v", s)
+		}
+		b.set(allow(nil)) // the first two hang already
+		waiting.Wait()
+		if err := <-passed; err != nil {
+			t.Errorf("no turn after the others: %v", err)
+		}
+
+		b.set(hangs)
+		refusedAs(ErrFailed)
+		refusedAs(ErrFailed)
+		synctest.Wait()
+		begun := time.Now()
+		if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, ErrBusy) || time.Since(begun) != DefaultTimeout/2 {
+			t.Errorf("got %v after %v", err, time.Since(begun))
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		waiting.Go(func() {
+			if _, err := c.Authorize(short, request()); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrBusy) {
+				t.Errorf("left while it waited: got %v", err)
+			}
+		})
+		waiting.Wait()
+		if s := c.Stats(); s != (Stats{Allowed: 1, Failed: 4, Busy: 1, Left: 1}) {
+			t.Errorf("counts %+v", s)
+		}
+	})
+}
+
+func TestBackendIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, b := newTest(t, Options{})
+		begun := time.Now()
+		if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("got %v", err)
+		}
+		if waited := time.Since(begun); waited != DefaultTimeout {
+			t.Errorf("waited %v", waited)
+		}
+		// It restarts: who asks meanwhile is let in when it is back.
+		b.start()
+		if _, err := c.Authorize(t.Context(), request()); err != nil {
+			t.Errorf("is there: %v", err)
+		}
+		b.stop()
+		synctest.Wait() // a call on the old connection would end with it
+		time.AfterFunc(time.Second, func() { b.start() })
+		if _, err := c.Authorize(t.Context(), request()); err != nil {
+			t.Errorf("back after a second: %v", err)
+		}
+		// Nor does it matter for how long it was away.
+		b.stop()
+		synctest.Wait()
+		time.Sleep(time.Hour)
+		b.start()
+		if _, err := c.Authorize(t.Context(), request()); err != nil {
+			t.Errorf("back after an hour: %v", err)
+		}
+		// It goes in the middle of a call.
+		b.set(hangs)
+		time.AfterFunc(time.Second, b.stop)
+		if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, ErrFailed) {
+			t.Errorf("gone while asked: %v", err)
+		}
+	})
+}
+
+func TestEndOfTheSessionStopsTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, b := newTest(t, Options{})
+		stopped := make(chan time.Time, 1)
+		b.set(func(ctx context.Context, _ *hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error) {
+			<-ctx.Done()
+			stopped <- time.Now()
+			return nil, ctx.Err()
+		})
+		b.start()
+		closed := errors.New("transport close")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		begun := time.Now()
+		time.AfterFunc(time.Second, func() { cancel(closed) })
+		_, err := c.Authorize(ctx, request())
+		if !errors.Is(err, closed) || errors.Is(err, ErrFailed) {
+			t.Errorf("got %v", err)
+		}
+		if at := <-stopped; at.Sub(begun) != time.Second {
+			t.Errorf("the backend was told after %v", at.Sub(begun))
+		}
+		if s := c.Stats(); s != (Stats{Left: 1}) {
+			t.Errorf("counts %+v", s)
+		}
+	})
+}
+
+// TestLog: an outage is told once in a while, and no secrets with it.
+func TestLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged strings.Builder
+		c, b := newTest(t, Options{Key: "k3y", Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		b.set(func(context.Context, *hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error) {
+			return nil, status.Error(codes.Internal, "broken")
+		})
+		b.start()
+		for range 30 {
+			if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, ErrFailed) {
+				t.Fatalf("got %v", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := strings.Count(logged.String(), "level=WARN"); n != 3 {
+			t.Errorf("%d warnings in 30 seconds", n)
+		}
+		if n := strings.Count(logged.String(), "broken"); n != 30 {
+			t.Errorf("%d lines say why", n)
+		}
+		if strings.Contains(logged.String(), "k3y") || strings.Contains(logged.String(), "s3cr3t") {
+			t.Error("shows a secret")
+		}
+	})
+}

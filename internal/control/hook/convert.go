@@ -1,0 +1,136 @@
+package hook
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	hookv1 "github.com/fanoutd/fanoutd/gen/fanout/hook/v1"
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// Bounds of what is asked and answered, as the contract states them.
+const (
+	maxAuth    = 64 << 10 // bytes; a token and a name need far less
+	maxRooms   = 256
+	maxName    = 1024    // bytes of a user or of a room's name
+	maxMessage = 1024    // bytes
+	maxData    = 4 << 10 // bytes as JSON
+)
+
+// notAuthorized is what clients are told if the backend says nothing.
+const notAuthorized = "not authorized"
+
+// Request is the connection that asks.
+type Request struct {
+	Connection sio.Connection
+	User       string // that its token names; empty: none
+	Auth       []byte // the JSON object that the client sent; nil: none
+}
+
+// message is r as it is sent. Text that a browser chose is made valid UTF-8,
+// since anything else cannot be encoded.
+func (r Request) message() (*hookv1.AuthorizeRequest, error) {
+	if len(r.Auth) > maxAuth {
+		return nil, &sio.Refusal{Message: "auth too large"}
+	}
+	return &hookv1.AuthorizeRequest{
+		Namespace:     r.Connection.Namespace,
+		ConnectionId:  r.Connection.ID,
+		UserId:        r.User,
+		AuthJson:      valid(string(r.Auth)),
+		Query:         validMap(r.Connection.Query),
+		Headers:       validMap(r.Connection.Headers),
+		RemoteAddress: r.Connection.RemoteAddr,
+	}, nil
+}
+
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+func validMap(in map[string]string) map[string]string {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		out[valid(k)] = valid(v)
+	}
+	return out
+}
+
+// decision is what the backend decided. A refusal is a [*sio.Refusal]; any other
+// error is an answer that is none.
+func decision(m *hookv1.AuthorizeResponse) (sio.Admission, error) {
+	switch d := m.GetDecision().(type) {
+	case *hookv1.AuthorizeResponse_Allow_:
+		return admission(d.Allow)
+	case *hookv1.AuthorizeResponse_Refuse_:
+		return sio.Admission{}, refusal(d.Refuse)
+	}
+	return sio.Admission{}, errors.New("neither allows nor refuses")
+}
+
+func admission(m *hookv1.AuthorizeResponse_Allow) (sio.Admission, error) {
+	a := sio.Admission{User: m.GetUserId(), Rooms: m.GetRooms()}
+	if len(a.User) > maxName {
+		return sio.Admission{}, fmt.Errorf("user_id has %d bytes; allowed: %d", len(a.User), maxName)
+	}
+	if len(a.Rooms) > maxRooms {
+		return sio.Admission{}, fmt.Errorf("%d rooms; allowed: %d", len(a.Rooms), maxRooms)
+	}
+	for i, room := range a.Rooms {
+		if room == "" || len(room) > maxName {
+			return sio.Admission{}, fmt.Errorf("rooms[%d] is empty or has more than %d bytes", i, maxName)
+		}
+	}
+	if m.GetData() != nil {
+		if _, err := toJSON(structpb.NewStructValue(m.GetData())); err != nil {
+			return sio.Admission{}, err
+		}
+		a.Data = m.GetData().AsMap()
+	}
+	if m.GetExpireAt() != nil {
+		if err := m.GetExpireAt().CheckValid(); err != nil {
+			return sio.Admission{}, fmt.Errorf("expire_at: %w", err)
+		}
+		a.Expire = m.GetExpireAt().AsTime()
+		if !time.Now().Before(a.Expire) {
+			return sio.Admission{}, &sio.Refusal{Message: notAuthorized}
+		}
+	}
+	return a, nil
+}
+
+// refusal is never nil: an answer that refuses and breaks a bound refuses still.
+func refusal(m *hookv1.AuthorizeResponse_Refuse) error {
+	r := &sio.Refusal{Message: m.GetMessage()}
+	if r.Message == "" {
+		r.Message = notAuthorized
+	}
+	if len(r.Message) > maxMessage {
+		return fmt.Errorf("message has %d bytes; allowed: %d", len(r.Message), maxMessage)
+	}
+	if m.GetData() != nil {
+		var err error
+		if r.Data, err = toJSON(m.GetData()); err != nil {
+			return err
+		}
+	}
+	return r
+}
+
+// toJSON is v as JSON, within the bound.
+func toJSON(v *structpb.Value) (json.RawMessage, error) {
+	text, err := json.Marshal(v.AsInterface())
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("data: %w", err)
+	case len(text) > maxData:
+		return nil, fmt.Errorf("data has %d bytes as JSON; allowed: %d", len(text), maxData)
+	}
+	return text, nil
+}

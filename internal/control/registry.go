@@ -1,0 +1,203 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// maxGroups bounds the answer of CountConnections; the contract states it.
+const maxGroups = 100_000
+
+// registry is the RegistryService.
+type registry struct {
+	fanoutv1.UnimplementedRegistryServiceServer
+
+	hub  Hub
+	log  *slog.Logger
+	node string // this node's name
+	run  string // tells this run of the daemon from others
+}
+
+var _ fanoutv1.RegistryServiceServer = (*registry)(nil)
+
+func (r *registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnectionsRequest) (*fanoutv1.ListConnectionsResponse, error) {
+	var p problems
+	to := toTarget(&p, req.GetTo())
+	size := toPageSize(&p, req.GetPageSize())
+	list := newTargetListing(r.run, to)
+	after := list.toSeq(&p, req.GetPageToken())
+	if p.any() {
+		checkNamespace(ctx, r.hub, &p, to.Namespace, "to.namespace")
+		return nil, p.err()
+	}
+	page, more, err := r.hub.Connections(ctx, to, after, size)
+	if err != nil {
+		return nil, hubError(ctx, r.log, err, &p, "to.namespace")
+	}
+	resp := &fanoutv1.ListConnectionsResponse{}
+	bytes := 0
+	for i := range page {
+		c, err := fromConnection(&page[i], r.node)
+		if err != nil {
+			return nil, hubError(ctx, r.log, err, &p, "")
+		}
+		if bytes += proto.Size(c); bytes > maxPageBytes && i > 0 {
+			page, more = page[:i], true
+			break
+		}
+		resp.Connections = append(resp.Connections, c)
+	}
+	if more && len(page) > 0 {
+		resp.NextPageToken = list.seqToken(page[len(page)-1].Seq)
+	}
+	return resp, nil
+}
+
+func (r *registry) GetConnection(ctx context.Context, req *fanoutv1.GetConnectionRequest) (*fanoutv1.GetConnectionResponse, error) {
+	var p problems
+	namespace := namespaceName(req.GetNamespace())
+	if req.GetId() == "" {
+		p.add("id", "must not be empty")
+		checkNamespace(ctx, r.hub, &p, namespace, "namespace")
+		return nil, p.err()
+	}
+	c, err := r.connection(ctx, &p, namespace, req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return &fanoutv1.GetConnectionResponse{Connection: c}, nil
+}
+
+// connection is one connection, or a gRPC status.
+func (r *registry) connection(ctx context.Context, p *problems, namespace, id string) (*fanoutv1.Connection, error) {
+	c, err := r.hub.Connection(ctx, namespace, id)
+	if errors.Is(err, sio.ErrNotFound) {
+		return nil, errNoConnection(namespace, id)
+	}
+	if err != nil {
+		return nil, hubError(ctx, r.log, err, p, "namespace")
+	}
+	m, err := fromConnection(&c, r.node)
+	if err != nil {
+		return nil, hubError(ctx, r.log, err, p, "")
+	}
+	return m, nil
+}
+
+func (r *registry) CountConnections(ctx context.Context, req *fanoutv1.CountConnectionsRequest) (*fanoutv1.CountConnectionsResponse, error) {
+	var p problems
+	to := toTarget(&p, req.GetTo())
+	by := sio.GroupNone
+	switch req.GetGroupBy() {
+	case fanoutv1.CountConnectionsRequest_NONE, fanoutv1.CountConnectionsRequest_NODE:
+	case fanoutv1.CountConnectionsRequest_ROOM:
+		by = sio.GroupRoom
+	case fanoutv1.CountConnectionsRequest_TRANSPORT:
+		by = sio.GroupTransport
+	case fanoutv1.CountConnectionsRequest_USER:
+		by = sio.GroupUser
+	case fanoutv1.CountConnectionsRequest_NAMESPACE:
+		by = sio.GroupNamespace
+		if req.GetTo().GetNamespace() == "" {
+			to.Namespace = "" // every namespace
+		}
+	default:
+		p.add("group_by", "%d is no value of this field", req.GetGroupBy())
+	}
+	if p.any() {
+		if to.Namespace != "" {
+			checkNamespace(ctx, r.hub, &p, to.Namespace, "to.namespace")
+		}
+		return nil, p.err()
+	}
+	groups, err := r.hub.Count(ctx, to, by)
+	if err != nil {
+		return nil, hubError(ctx, r.log, err, &p, "to.namespace")
+	}
+	if len(groups) > maxGroups {
+		return nil, status.Errorf(codes.FailedPrecondition, "there are more than %d groups: page through ListRooms or ListConnections instead", maxGroups)
+	}
+	all := groups
+	if by == sio.GroupRoom { // whose groups overlap
+		if all, err = r.hub.Count(ctx, to, sio.GroupNone); err != nil {
+			return nil, hubError(ctx, r.log, err, &p, "to.namespace")
+		}
+	}
+	total := 0
+	for _, n := range all {
+		total += n
+	}
+	resp := &fanoutv1.CountConnectionsResponse{Total: count(total)}
+	switch req.GetGroupBy() {
+	case fanoutv1.CountConnectionsRequest_NONE:
+	case fanoutv1.CountConnectionsRequest_NODE:
+		resp.Counts = counts(map[string]int{r.node: total})
+	default:
+		delete(groups, "") // those of no user
+		resp.Counts = counts(groups)
+	}
+	return resp, nil
+}
+
+// counts leaves out groups without connections.
+func counts(groups map[string]int) map[string]uint32 {
+	m := make(map[string]uint32, len(groups))
+	for name, n := range groups {
+		if n > 0 {
+			m[name] = count(n)
+		}
+	}
+	return m
+}
+
+func (r *registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest) (*fanoutv1.ListRoomsResponse, error) {
+	var p problems
+	namespace := namespaceName(req.GetNamespace())
+	size := toPageSize(&p, req.GetPageSize())
+	list := newListing("rooms", namespace, req.GetPrefix())
+	after := list.toName(&p, req.GetPageToken())
+	if p.any() {
+		checkNamespace(ctx, r.hub, &p, namespace, "namespace")
+		return nil, p.err()
+	}
+	page, more, err := r.hub.Rooms(ctx, namespace, req.GetPrefix(), after, size)
+	if err != nil {
+		return nil, hubError(ctx, r.log, err, &p, "namespace")
+	}
+	resp := &fanoutv1.ListRoomsResponse{Rooms: make([]*fanoutv1.ListRoomsResponse_Room, len(page))}
+	for i, n := range page {
+		resp.Rooms[i] = &fanoutv1.ListRoomsResponse_Room{Name: n.Name, Connections: count(n.Connections)}
+	}
+	resp.NextPageToken = list.nextName(page, more)
+	return resp, nil
+}
+
+func (r *registry) ListNamespaces(ctx context.Context, req *fanoutv1.ListNamespacesRequest) (*fanoutv1.ListNamespacesResponse, error) {
+	var p problems
+	size := toPageSize(&p, req.GetPageSize())
+	list := newListing("namespaces", req.GetPrefix())
+	after := list.toName(&p, req.GetPageToken())
+	if p.any() {
+		return nil, p.err()
+	}
+	page, more, err := r.hub.Namespaces(ctx, req.GetPrefix(), after, size)
+	if err != nil {
+		return nil, hubError(ctx, r.log, err, &p, "prefix")
+	}
+	resp := &fanoutv1.ListNamespacesResponse{Namespaces: make([]*fanoutv1.ListNamespacesResponse_Namespace, len(page))}
+	for i, n := range page {
+		resp.Namespaces[i] = &fanoutv1.ListNamespacesResponse_Namespace{
+			Name: n.Name, Connections: count(n.Connections), Rooms: count(n.Rooms),
+		}
+	}
+	resp.NextPageToken = list.nextName(page, more)
+	return resp, nil
+}

@@ -1,0 +1,155 @@
+package control
+
+import (
+	"errors"
+	"io"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+// Bounds of a verdict; the contract states them. What is allowed stays with the
+// connection and is part of its CONNECTED; what is refused has to fit into any
+// client's queue.
+const (
+	maxUser           = 1024     // bytes
+	maxAllowData      = 64 << 10 // bytes of JSON
+	maxRefusalMessage = 1024     // bytes
+	maxRefusalData    = 8 << 10  // bytes of JSON
+)
+
+// receive carries out what the worker says, one message after the other, until
+// it has closed its side, which is nil, or the stream breaks.
+func (c *consumer) receive() error {
+	for {
+		m, err := c.stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.take(m); err != nil {
+			return err
+		}
+	}
+}
+
+// take carries out one message. What cannot be done is rejected; an error, a
+// gRPC status, ends the stream.
+func (c *consumer) take(m *fanoutv1.ConsumeRequest) error {
+	switch m := m.GetRequest().(type) {
+	case *fanoutv1.ConsumeRequest_Ack_:
+		return c.each("ack", m.Ack.GetDeliveryIds(), c.member.Ack)
+	case *fanoutv1.ConsumeRequest_Nack_:
+		return c.each("nack", m.Nack.GetDeliveryIds(), c.member.Nack)
+	case *fanoutv1.ConsumeRequest_Reply:
+		return c.reject(m.Reply.GetDeliveryId(), c.reply(m.Reply))
+	case *fanoutv1.ConsumeRequest_Verdict_:
+		return c.reject(m.Verdict.GetDeliveryId(), c.verdict(m.Verdict))
+	case *fanoutv1.ConsumeRequest_Leave_:
+		if !c.left {
+			c.left = true
+			close(c.leave)
+		}
+		return nil
+	case *fanoutv1.ConsumeRequest_Open_:
+		return invalid(&problems{}, "open", "must be the first message and only that")
+	}
+	return invalid(&problems{}, "request", "must not be empty")
+}
+
+func (c *consumer) each(at string, ids []string, settle func(id string) error) error {
+	for _, id := range ids {
+		if err := settle(id); err != nil {
+			if err := c.reject(id, settleError(err, &problems{at: at})); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reply answers the browser, and settles the delivery unless the reply could
+// not be understood: then a better one may follow.
+func (c *consumer) reply(m *fanoutv1.ReplyRequest) error {
+	err := c.events.reply(&problems{at: "reply"}, m)
+	if status.Code(err) == codes.InvalidArgument {
+		return err
+	}
+	// It may have been settled before; a CONNECTING cannot be settled so.
+	if ackErr := c.member.Ack(m.GetDeliveryId()); errors.Is(ackErr, dispatch.ErrNoVerdict) {
+		return settleError(ackErr, &problems{at: "reply"})
+	}
+	return err
+}
+
+func (c *consumer) verdict(m *fanoutv1.ConsumeRequest_Verdict) error {
+	p := problems{at: "verdict"}
+	v := toVerdict(&p, m)
+	if p.any() {
+		return p.err()
+	}
+	return settleError(c.member.Verdict(m.GetDeliveryId(), v), &p)
+}
+
+func toVerdict(p *problems, m *fanoutv1.ConsumeRequest_Verdict) (v dispatch.Verdict) {
+	if m.GetDeliveryId() == "" {
+		p.add("delivery_id", "must not be empty")
+	}
+	switch d := m.GetDecision().(type) {
+	case *fanoutv1.ConsumeRequest_Verdict_Allow_:
+		v.Allow = true
+		v.User = d.Allow.GetUserId()
+		v.Rooms = d.Allow.GetRooms()
+		v.UserData = d.Allow.GetData().AsMap()
+		verdictData(p, "allow.data", d.Allow.GetData(), maxAllowData)
+		v.ExpiresAt = toExpiry(p, "allow.expire_at", d.Allow.GetExpireAt())
+		atMost(p, "allow.user_id", v.User, maxUser)
+		names(p, "allow.rooms", v.Rooms, maxRooms, maxRoomName)
+	case *fanoutv1.ConsumeRequest_Verdict_Refuse_:
+		v.Message = d.Refuse.GetMessage()
+		atMost(p, "refuse.message", v.Message, maxRefusalMessage)
+		v.Data = verdictData(p, "refuse.data", d.Refuse.GetData(), maxRefusalData)
+	default:
+		p.add("decision", "must be allow or refuse")
+	}
+	return v
+}
+
+// verdictData is data as JSON, nil if unset.
+func verdictData(p *problems, field string, data *structpb.Struct, most int) []byte {
+	if data == nil {
+		return nil
+	}
+	text, err := appendValue(nil, structpb.NewStructValue(data))
+	if err != nil {
+		p.add(field, "%s", err)
+	} else if len(text) > most {
+		p.add(field, "%d bytes of JSON, but at most %d are allowed", len(text), most)
+	}
+	return text
+}
+
+// reject tells the worker that something about a delivery was not done, err
+// being a gRPC status; nil is nothing to tell. It blocks while too much of that
+// waits, until the stream ends, which is its error.
+func (c *consumer) reject(id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	st := status.Convert(err)
+	m := &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Rejected_{Rejected: &fanoutv1.ConsumeResponse_Rejected{
+		DeliveryId: id, Code: int32(st.Code()), Message: st.Message(),
+	}}}
+	select {
+	case c.rejected <- m:
+		return nil
+	case <-c.ctx.Done():
+		return status.FromContextError(c.ctx.Err()).Err()
+	}
+}

@@ -1,0 +1,304 @@
+package control
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+func TestConsumeRefusesOpen(t *testing.T) {
+	long := strings.Repeat("x", 129)
+	tests := []struct {
+		name  string
+		first *fanoutv1.ConsumeRequest
+		want  []string
+	}{
+		{"nothing", &fanoutv1.ConsumeRequest{}, []string{"open"}},
+		{"an ack", acking("x"), []string{"open"}},
+		{"no group", opening(&fanoutv1.ConsumeRequest_Open{}), []string{"open.group"}},
+		{"long names", opening(&fanoutv1.ConsumeRequest_Open{Group: long, ConsumerId: long}), []string{"open.group", "open.consumer_id"}},
+		{"control characters", opening(&fanoutv1.ConsumeRequest_Open{Group: "a\x00b", ConsumerId: "a\nb"}), []string{"open.group", "open.consumer_id"}},
+		{"unknown namespaces", opening(&fanoutv1.ConsumeRequest_Open{Group: "g", Namespaces: []string{"chat", "/no", ""}}), []string{"open.namespaces[1]"}},
+		{"too many namespaces", opening(&fanoutv1.ConsumeRequest_Open{Group: "g", Namespaces: make([]string, 101)}), []string{"open.namespaces"}},
+		{"bad events", opening(&fanoutv1.ConsumeRequest_Open{Group: "g", Events: []string{"ok", "", "disconnect", strings.Repeat("x", 1025)}}),
+			[]string{"open.events[1]", "open.events[3]", "open.events[2]"}},
+		{"too many events", opening(&fanoutv1.ConsumeRequest_Open{Group: "g", Events: slices.Repeat([]string{"e"}, 1001)}), []string{"open.events"}},
+	}
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		for _, tt := range tests {
+			k := w.open(tt.first)
+			_, err := k.stream.Recv()
+			if got := fields(t, err); !slices.Equal(got, tt.want) {
+				t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+			}
+		}
+		k := w.open(nil)
+		k.close()
+		_, err := k.stream.Recv()
+		if got := fields(t, err); !slices.Equal(got, []string{"open"}) {
+			t.Errorf("closed at once: got %q", got)
+		}
+		if n := len(w.events.Groups()); n != 0 {
+			t.Errorf("there are %d groups", n)
+		}
+	})
+}
+
+func TestConsumeEndsAtFault(t *testing.T) {
+	tests := []struct {
+		name string
+		m    *fanoutv1.ConsumeRequest
+		want string
+	}{
+		{"a second open", opening(&fanoutv1.ConsumeRequest_Open{Group: "g"}), "open"},
+		{"nothing", &fanoutv1.ConsumeRequest{}, "request"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, dispatch.Options{}, func(w *world) {
+				k := w.consume(&fanoutv1.ConsumeRequest_Open{})
+				k.say(tt.m)
+				_, err := k.stream.Recv()
+				if got := fields(t, err); !slices.Equal(got, []string{tt.want}) {
+					t.Errorf("got %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// What cannot be done is rejected, and the stream lives on.
+func TestConsumeRejects(t *testing.T) {
+	inWorld(t, dispatch.Options{VerdictTimeout: time.Hour}, func(w *world) {
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{Authorize: true})
+		c := w.knock("40")
+		connecting := k.event("CONNECTING / []").GetDeliveryId()
+		const none = "nobody.1" // looks like a delivery and is none
+		nan := &structpb.Struct{Fields: map[string]*structpb.Value{"a": structpb.NewNumberValue(math.NaN())}}
+		big := object(t, map[string]any{"a": strings.Repeat("x", 64<<10)})
+		longName := strings.Repeat("x", 1025)
+		allow := func(a *fanoutv1.ConsumeRequest_Verdict_Allow) *fanoutv1.ConsumeRequest {
+			return allowing(connecting, a)
+		}
+		refuse := func(r *fanoutv1.ConsumeRequest_Verdict_Refuse) *fanoutv1.ConsumeRequest {
+			return refusing(connecting, r)
+		}
+		type row struct {
+			name string
+			m    *fanoutv1.ConsumeRequest
+			id   string
+			code codes.Code
+			text string
+		}
+		check := func(rows []row) {
+			t.Helper()
+			for _, r := range rows {
+				t.Log(r.name)
+				k.say(r.m)
+				k.rejection(r.id, r.code, r.text)
+			}
+		}
+		check([]row{
+			{"ack of nothing", acking(none), none, codes.FailedPrecondition, "in flight"},
+			{"ack of garbage", acking("x"), "x", codes.FailedPrecondition, "in flight"},
+			{"ack of a CONNECTING", acking(connecting), connecting, codes.FailedPrecondition, "CONNECTING"},
+			{"nack of nothing", nacking(none), none, codes.FailedPrecondition, "in flight"},
+			{"reply to nothing", replying(none, ""), none, codes.FailedPrecondition, "awaits no reply"},
+			{"reply to garbage", replying("x", ""), "x", codes.InvalidArgument, "reply.delivery_id: "},
+			{"reply without an id", replying("", ""), "", codes.InvalidArgument, "reply.delivery_id: "},
+			{"reply to a CONNECTING", replying(connecting, ""), connecting, codes.FailedPrecondition, "CONNECTING"},
+			{"verdict on nothing", allowing(none, nil), none, codes.FailedPrecondition, "in flight"},
+			{"verdict without an id", allowing("", nil), "", codes.InvalidArgument, "verdict.delivery_id: "},
+			{"no decision", verdict(&fanoutv1.ConsumeRequest_Verdict{DeliveryId: connecting}), connecting, codes.InvalidArgument, "verdict.decision: "},
+			{"an empty room", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Rooms: []string{"r", ""}}), connecting, codes.InvalidArgument, "verdict.allow.rooms[1]: "},
+			{"a long room", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Rooms: []string{longName}}), connecting, codes.InvalidArgument, "verdict.allow.rooms[0]: "},
+			{"too many rooms", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Rooms: slices.Repeat([]string{"r"}, 1001)}), connecting, codes.InvalidArgument, "verdict.allow.rooms: "},
+			{"a long user", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{UserId: longName}), connecting, codes.InvalidArgument, "verdict.allow.user_id: "},
+			{"NaN in data", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Data: nan}), connecting, codes.InvalidArgument, "verdict.allow.data: "},
+			{"much data", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Data: big}), connecting, codes.InvalidArgument, "verdict.allow.data: "},
+			{"no time", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{ExpireAt: &timestamppb.Timestamp{Nanos: -1}}), connecting, codes.InvalidArgument, "verdict.allow.expire_at: "},
+			{"year 1", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{ExpireAt: timestamppb.New(time.Time{})}), connecting, codes.InvalidArgument, "verdict.allow.expire_at: "},
+			{"a long message", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Message: longName}), connecting, codes.InvalidArgument, "verdict.refuse.message: "},
+			{"NaN in the refusal's data", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Data: nan}), connecting, codes.InvalidArgument, "verdict.refuse.data: "},
+			{"much data of the refusal", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Data: big}), connecting, codes.InvalidArgument, "verdict.refuse.data: "},
+		})
+		// None of this was a decision.
+		k.say(allow(&fanoutv1.ConsumeRequest_Verdict_Allow{}))
+		c.Next()
+		c.Say(`427["question"]`)
+		c.Say(`42["statement"]`)
+		question := k.event("MESSAGE / question[]").GetDeliveryId()
+		statement := k.event("MESSAGE / statement[]").GetDeliveryId()
+		both := replying(question, "[]")
+		both.GetReply().Args = []*structpb.Value{structpb.NewNullValue()}
+		infinite := replying(question, "")
+		infinite.GetReply().Args = []*structpb.Value{structpb.NewNullValue(), structpb.NewNumberValue(math.Inf(1))}
+		check([]row{
+			{"a second verdict", allow(nil), connecting, codes.FailedPrecondition, "in flight"},
+			{"verdict on a MESSAGE", allowing(question, nil), question, codes.FailedPrecondition, "CONNECTING"},
+			{"no JSON", replying(question, "["), question, codes.InvalidArgument, "reply.args_json: "},
+			{"no array", replying(question, "{}"), question, codes.InvalidArgument, "reply.args_json: "},
+			{"both forms", both, question, codes.InvalidArgument, "reply.args_json: "},
+			{"infinity", infinite, question, codes.InvalidArgument, "reply.args[1]: "},
+			{"an unused attachment", replying(question, "[]", nil), question, codes.InvalidArgument, "reply.attachments: "},
+			{"eleven attachments", replying(question, "[]", make([][]byte, 11)...), question, codes.InvalidArgument, "reply.attachments: "},
+			{"too large", replying(question, `["`+strings.Repeat("x", 5<<20)+`"]`), question, codes.InvalidArgument, "reply.args_json: "},
+		})
+		// The browser still waits, and the delivery is still in flight.
+		k.say(replying(question, `["answer"]`))
+		if got := c.Next(); got != `437["answer"]` {
+			t.Errorf("the client got %q", got)
+		}
+		check([]row{
+			{"a second reply", replying(question, ""), question, codes.FailedPrecondition, "awaits no reply"},
+			{"an ack of what the reply settled", acking(question), question, codes.FailedPrecondition, "in flight"},
+			{"a reply that nobody expects", replying(statement, ""), statement, codes.FailedPrecondition, "awaits no reply"},
+			{"an ack of what that settled", acking(statement), statement, codes.FailedPrecondition, "in flight"},
+		})
+		k.close()
+		k.ends(codes.OK)
+		c.Close()
+	})
+}
+
+// Some of a message's deliveries may be at fault: the others are settled.
+func TestConsumeRejectsSome(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{})
+		c, _ := w.connect("")
+		c.Say(`42["n",0]`)
+		c.Say(`42["n",1]`)
+		k.say(acking(k.event("MESSAGE / n[0]").GetDeliveryId(), "x", k.event("MESSAGE / n[1]").GetDeliveryId(), "y"))
+		k.close()
+		k.rejection("x", codes.FailedPrecondition, "in flight")
+		k.rejection("y", codes.FailedPrecondition, "in flight")
+		k.ends(codes.OK)
+		if n := w.events.Groups()[0].Waiting; n != 0 {
+			t.Errorf("%d events are left", n)
+		}
+		c.Close()
+	})
+}
+
+// A worker that only makes mistakes and does not read is not read either.
+func TestConsumeBoundsRejections(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		const mistakes = 10_000
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{})
+		id := strings.Repeat("x", 1000)
+		said := 0
+		go func() {
+			for range mistakes {
+				k.say(acking(id))
+				said++
+			}
+			k.close()
+		}()
+		synctest.Wait()
+		if said < maxRejected || said > mistakes/2 {
+			t.Errorf("it could make %d mistakes of %d without reading", said, mistakes)
+		}
+		for range mistakes {
+			k.rejection(id, codes.FailedPrecondition, "in flight")
+		}
+		k.ends(codes.OK)
+	})
+}
+
+func TestReply(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{})
+		c, _ := w.connect("")
+		c.Say(`427["question"]`)
+		c.Say(`428["question"]`)
+		c.Say(`42["statement"]`)
+		first := k.event("MESSAGE / question[]").GetDeliveryId()
+		second := k.event("MESSAGE / question[]").GetDeliveryId()
+		statement := k.event("MESSAGE / statement[]").GetDeliveryId()
+
+		reply := func(m *fanoutv1.ReplyRequest) error {
+			_, err := w.client.Reply(w.ctx(), m)
+			return err
+		}
+		for _, tt := range []struct {
+			name string
+			m    *fanoutv1.ReplyRequest
+			want []string
+		}{
+			{"nothing", &fanoutv1.ReplyRequest{}, []string{"delivery_id"}},
+			{"no id of ours", &fanoutv1.ReplyRequest{DeliveryId: "x"}, []string{"delivery_id"}},
+			{"all wrong", &fanoutv1.ReplyRequest{ArgsJson: "{}"}, []string{"delivery_id", "args_json"}},
+			{"no array", &fanoutv1.ReplyRequest{DeliveryId: first, ArgsJson: "1"}, []string{"args_json"}},
+			{"a missing attachment", &fanoutv1.ReplyRequest{DeliveryId: first, ArgsJson: `[{"_placeholder":true,"num":0}]`}, []string{"args_json"}},
+			{"an infinity", &fanoutv1.ReplyRequest{DeliveryId: first, Args: []*structpb.Value{structpb.NewNumberValue(math.Inf(-1))}}, []string{"args[0]"}},
+		} {
+			if got := fields(t, reply(tt.m)); !slices.Equal(got, tt.want) {
+				t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+			}
+		}
+		for i, m := range []*fanoutv1.ReplyRequest{
+			{DeliveryId: first, Args: []*structpb.Value{structpb.NewStringValue("a"), structpb.NewNumberValue(1)}},
+			{DeliveryId: second},
+		} {
+			if err := reply(m); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{`437["a",1]`, `438[]`}[i]
+			if got := c.Next(); got != want {
+				t.Errorf("the client got %q, want %q", got, want)
+			}
+		}
+		for name, id := range map[string]string{"a second": first, "nobody asked": statement, "a stranger": "nobody.1"} {
+			if err := reply(&fanoutv1.ReplyRequest{DeliveryId: id}); status.Code(err) != codes.FailedPrecondition {
+				t.Errorf("%s: got %v, want FAILED_PRECONDITION", name, err)
+			}
+		}
+		// The deliveries are still the stream's to settle.
+		k.say(acking(first, second, statement))
+		k.quiet()
+		c.Close()
+	})
+}
+
+// panicky is an Events whose replies have a bug.
+type panicky struct{ *dispatch.Dispatcher }
+
+func (panicky) Reply(string, []byte, [][]byte) error { panic("a secret") }
+
+// A panic on a stream's own goroutines ends that stream, and nothing else.
+func TestConsumePanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dispatch.New(dispatch.Options{})
+		_, conn := dial(t, newMemHub(), Options{Events: panicky{d}})
+		w := &world{t: t, events: d, client: fanoutv1.NewEventServiceClient(conn)}
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{})
+		k.say(replying("a.1", ""))
+		if st := k.ends(codes.Internal); strings.Contains(st.Message(), "secret") {
+			t.Errorf("the status tells %q", st.Message())
+		}
+		if n := len(d.Groups()[0].Consumers); n != 0 {
+			t.Errorf("%d consumers are left", n)
+		}
+	})
+}
+
+func TestTooManyConsumers(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		for i := range 100 {
+			w.consume(&fanoutv1.ConsumeRequest_Open{Group: fmt.Sprint(i)})
+		}
+		w.open(opening(&fanoutv1.ConsumeRequest_Open{Group: "one more"})).ends(codes.ResourceExhausted)
+	})
+}

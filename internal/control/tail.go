@@ -1,0 +1,112 @@
+package control
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+)
+
+// Tail sends the headers when the watch has begun.
+func (e *events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServer[fanoutv1.TailResponse]) error {
+	ctx := stream.Context()
+	var p problems
+	filter := e.toTailFilter(ctx, &p, req)
+	if p.any() {
+		return p.err()
+	}
+	tail, err := e.source.Tail(filter)
+	if err != nil {
+		return consumerError(err)
+	}
+	defer tail.Stop()
+	if err := stream.SendHeader(nil); err != nil {
+		return err
+	}
+	decode := req == nil || req.Decode == nil || req.GetDecode()
+	told := uint64(0) // of those that were dropped
+	for {
+		select {
+		case ev := <-tail.C:
+			dropped := tail.Dropped()
+			m := e.shown(ev, decode)
+			m.Dropped = count(int(dropped - told))
+			told = dropped
+			if err := stream.Send(m); err != nil {
+				return err
+			}
+		case <-e.draining:
+			return errClosing
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
+		}
+	}
+}
+
+// shown is an event for eyes: its arguments in one form only.
+func (e *events) shown(ev *dispatch.Event, decode bool) *fanoutv1.TailResponse {
+	var m eventMessage
+	e.describe(&m, ev)
+	if decode {
+		m.event.Args = decodeArgs(ev.Args)
+	}
+	if m.event.Args == nil {
+		m.event.ArgsJson = string(ev.Args)
+	}
+	return &fanoutv1.TailResponse{Event: &m.event}
+}
+
+func (e *events) toTailFilter(ctx context.Context, p *problems, m *fanoutv1.TailRequest) dispatch.TailFilter {
+	f := dispatch.TailFilter{
+		Namespaces:  e.toNamespaces(ctx, p, m.GetNamespaces()),
+		Events:      toEventNames(p, m.GetEvents()),
+		Connections: m.GetConnectionIds(),
+	}
+	names(p, "connection_ids", f.Connections, maxConnectionList, maxEventName)
+	for i, k := range m.GetKinds() {
+		field := fmt.Sprintf("kinds[%d]", i)
+		switch k {
+		case fanoutv1.Event_CONNECTED:
+			f.Kinds = append(f.Kinds, dispatch.Connected)
+		case fanoutv1.Event_MESSAGE:
+			f.Kinds = append(f.Kinds, dispatch.Message)
+		case fanoutv1.Event_DISCONNECTED:
+			f.Kinds = append(f.Kinds, dispatch.Disconnected)
+		case fanoutv1.Event_CONNECTING:
+			p.add(field, "CONNECTING is shown to consumers that authorize, and to nobody else: it carries secrets")
+		default:
+			p.add(field, "%d is no kind", k)
+		}
+	}
+	return f
+}
+
+// toNamespaces converts the field `namespaces` of a filter.
+func (e *events) toNamespaces(ctx context.Context, p *problems, list []string) []string {
+	if len(list) > maxNamespaceFilter {
+		p.add("namespaces", "%d entries, but at most %d are allowed", len(list), maxNamespaceFilter)
+		return nil
+	}
+	full := make([]string, len(list))
+	for i, s := range list {
+		full[i] = namespaceName(s)
+		namespaceExists(ctx, e.hub, p, full[i], fmt.Sprintf("namespaces[%d]", i))
+	}
+	return full
+}
+
+// toEventNames converts the field `events` of a filter.
+func toEventNames(p *problems, list []string) []string {
+	names(p, "events", list, maxEventFilter, maxEventName)
+	for i, s := range list {
+		if parser.Reserved(s) {
+			p.add(fmt.Sprintf("events[%d]", i), "%q is no event of a browser: connections come and go by their own kinds", s)
+		}
+	}
+	return list
+}

@@ -1,0 +1,98 @@
+package dispatch
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+var (
+	// ErrBadID: what was given is no delivery id.
+	ErrBadID = errors.New("not a delivery id")
+	// ErrNoReply: the event awaits no reply: it asked for none, it was answered,
+	// or its connection is gone.
+	ErrNoReply = errors.New("the event awaits no reply (any more)")
+)
+
+// client is what is known of one connection.
+type client struct {
+	socket *sio.Socket
+	// Only touched by the sio.Backend calls of this connection, which come one
+	// at a time.
+	user string
+
+	mu       sync.Mutex
+	awaiting []awaited // in the order of their sequence
+}
+
+// awaited is an event whose browser waits for a reply.
+type awaited struct{ sequence, ack uint64 }
+
+func (c *client) event(k Kind) *Event {
+	e := &Event{
+		Kind: k, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), UserID: c.user,
+		Sequence: c.socket.Number(), ReceivedAt: time.Now(),
+	}
+	if k == Connecting || k == Connected {
+		v := c.socket.Connection()
+		e.Connection = &v
+	}
+	e.measure()
+	return e
+}
+
+// await notes that the event takes a reply.
+func (c *client) await(sequence, ack uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.awaiting) >= maxAwaiting {
+		c.awaiting = slices.Delete(c.awaiting, 0, 1)
+	}
+	i, _ := slices.BinarySearchFunc(c.awaiting, sequence, bySequence)
+	c.awaiting = slices.Insert(c.awaiting, i, awaited{sequence, ack})
+}
+
+func bySequence(a awaited, sequence uint64) int { return cmp.Compare(a.sequence, sequence) }
+
+// answered takes the event off the list and returns its ack id; false: it was
+// not on it.
+func (c *client) answered(sequence uint64) (ack uint64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i, ok := slices.BinarySearchFunc(c.awaiting, sequence, bySequence)
+	if !ok {
+		return 0, false
+	}
+	ack = c.awaiting[i].ack
+	c.awaiting = slices.Delete(c.awaiting, i, i+1)
+	return ack, true
+}
+
+// Reply answers the browser's ack callback of an event. One reply wins. args is
+// the text of a JSON array, checked by the caller. Errors: [ErrBadID],
+// [ErrNoReply], and [sio.ErrTooLarge], after which the browser still waits.
+func (d *Dispatcher) Reply(id string, args []byte, attachments [][]byte) error {
+	connection, sequence, ok := parseID(id)
+	if !ok {
+		return ErrBadID
+	}
+	c := d.client(connection)
+	if c == nil {
+		return ErrNoReply
+	}
+	ack, ok := c.answered(sequence)
+	if !ok {
+		return ErrNoReply
+	}
+	if err := c.socket.Ack(ack, args, attachments); err != nil {
+		c.await(sequence, ack)
+		return err
+	}
+	return nil
+}
+
+func compare(a, b string) int { return cmp.Compare(a, b) }

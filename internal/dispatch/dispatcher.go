@@ -1,0 +1,254 @@
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// ReasonStalled closes a session whose events no consumer took in time.
+const ReasonStalled = "backend stalled"
+
+// Dispatcher is the sio.Backend that hands everything to consumers. Create it
+// with [New]; it is safe for concurrent use.
+type Dispatcher struct {
+	opts Options
+	log  *slog.Logger
+
+	mu      sync.RWMutex
+	groups  map[string]*group
+	clients map[string]*client // by connection id
+	tails   map[*Tail]bool
+
+	events      atomic.Uint64 // from browsers, of every kind
+	unheard     atomic.Uint64 // that no group asked for
+	dropped     atomic.Uint64 // by policy, by a forgotten group, or refused too often
+	redelivered atomic.Uint64 // taken back from members that went
+	stalled     atomic.Uint64 // members taken out
+	cut         atomic.Uint64 // sessions closed with ReasonStalled
+}
+
+var _ sio.Backend = (*Dispatcher)(nil)
+
+// New returns a Dispatcher.
+func New(o Options) *Dispatcher {
+	o = o.withDefaults()
+	return &Dispatcher{opts: o, log: o.Logger, groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{}}
+}
+
+func (d *Dispatcher) policy(namespace string) Policy {
+	if p, ok := d.opts.Policies[namespace]; ok {
+		return p
+	}
+	return d.opts.Policy
+}
+
+// Connecting implements sio.Backend.
+func (d *Dispatcher) Connecting(s *sio.Socket, auth []byte) (sio.Admission, error) {
+	ctx := session{context.Background(), s.Done()}
+	admission, err := d.opts.Admit(ctx, s, auth)
+	if err != nil {
+		return sio.Admission{}, err
+	}
+	if r := d.unready(s.Namespace()); r != nil {
+		return sio.Admission{}, r
+	}
+	c := &client{socket: s, user: admission.User}
+	d.mu.Lock()
+	d.clients[s.ID()] = c
+	d.mu.Unlock()
+	if admission, err = d.decide(ctx, c, admission, auth); err != nil {
+		d.forget(c)
+		return sio.Admission{}, err
+	}
+	c.user = admission.User
+	return admission, nil
+}
+
+// session is a context that ends with a socket's session.
+type session struct {
+	context.Context
+	done <-chan struct{}
+}
+
+func (s session) Done() <-chan struct{} { return s.done }
+
+func (s session) Err() error {
+	select {
+	case <-s.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// unready returns why the namespace takes no new connections just now, if so.
+func (d *Dispatcher) unready(namespace string) *sio.Refusal {
+	groups := d.all()
+	if d.policy(namespace) == Refuse && !slices.ContainsFunc(groups, func(g *group) bool { return g.online(namespace) }) {
+		return &sio.Refusal{Message: "no backend available"}
+	}
+	if slices.ContainsFunc(groups, func(g *group) bool { return g.full(namespace) }) {
+		return &sio.Refusal{Message: "backend busy"}
+	}
+	return nil
+}
+
+// Connected implements sio.Backend.
+func (d *Dispatcher) Connected(s *sio.Socket) {
+	if c := d.client(s.ID()); c != nil && d.heard() {
+		d.publish(c, c.event(Connected))
+	}
+}
+
+// Event implements sio.Backend. It holds the browser up while the event exceeds
+// what may wait for its consumers.
+func (d *Dispatcher) Event(s *sio.Socket, in sio.Event) {
+	c := d.client(s.ID())
+	if c == nil || !d.heard() {
+		return
+	}
+	e := c.event(Message)
+	e.Name, e.Args, e.Attachments, e.ReplyExpected = in.Name, in.Args, in.Attachments, in.WantsAck
+	e.measure()
+	if in.WantsAck {
+		c.await(e.Sequence, in.AckID)
+	}
+	lanes := d.publish(c, e)
+	if len(lanes) == 0 && in.WantsAck {
+		c.answered(e.Sequence)
+	}
+	d.hold(c, lanes)
+}
+
+// Disconnected implements sio.Backend.
+func (d *Dispatcher) Disconnected(s *sio.Socket, reason string) {
+	c := d.client(s.ID())
+	if c == nil {
+		return
+	}
+	if d.heard() {
+		e := c.event(Disconnected)
+		e.Reason = reason
+		d.publish(c, e)
+	}
+	d.mu.Lock()
+	delete(d.clients, s.ID())
+	d.mu.Unlock()
+	for _, g := range d.all() {
+		g.end(s.ID())
+	}
+}
+
+// forget removes a connection that was not admitted, and what it queued. One that
+// wanted to come back may have more than that in its lanes.
+func (d *Dispatcher) forget(c *client) {
+	d.mu.Lock()
+	delete(d.clients, c.socket.ID())
+	d.mu.Unlock()
+	for _, g := range d.all() {
+		if c.socket.Recovered() {
+			g.end(c.socket.ID())
+		} else {
+			g.discard(c.socket.ID())
+		}
+	}
+}
+
+// publish queues e in every group that asked for it and returns the lanes.
+func (d *Dispatcher) publish(c *client, e *Event) (lanes []*lane) {
+	d.events.Add(1)
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, g := range d.groups {
+		if l := g.enqueue(e); l != nil {
+			lanes = append(lanes, l)
+		}
+	}
+	if len(lanes) == 0 {
+		d.unheard.Add(1)
+	}
+	for t := range d.tails {
+		t.offer(e)
+	}
+	return lanes
+}
+
+// hold waits until none of the lanes is over its bounds, or closes the session.
+func (d *Dispatcher) hold(c *client, lanes []*lane) {
+	var limit *time.Timer
+	for _, l := range lanes {
+		for {
+			room := l.wait()
+			if room == nil {
+				break
+			}
+			if limit == nil {
+				limit = time.NewTimer(d.opts.HoldTimeout)
+				defer limit.Stop()
+			}
+			select {
+			case <-room:
+			case <-c.socket.Done():
+				return
+			case <-limit.C:
+				d.cut.Add(1)
+				d.log.Warn("closing a session: its events were not consumed in time", "group", l.group.name, "connection", c.socket.ID())
+				c.socket.Close(ReasonStalled)
+				return
+			}
+		}
+	}
+}
+
+// wait returns nil if the lane's browser may go on, else what to wait for.
+func (l *lane) wait() <-chan struct{} {
+	l.group.mu.Lock()
+	defer l.group.mu.Unlock()
+	if !l.over() {
+		return nil
+	}
+	if l.waiter == nil {
+		l.waiter = make(chan struct{})
+	}
+	if ld := l.load(); ld.bytes > l.group.dispatcher.opts.MemberBytes {
+		ld.waiting = append(ld.waiting, l)
+	}
+	return l.waiter
+}
+
+// heard reports whether there is anybody to publish to, and counts the event if
+// not: a daemon that only emits should not pay for what nobody hears.
+func (d *Dispatcher) heard() bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if len(d.groups)+len(d.tails) > 0 {
+		return true
+	}
+	d.events.Add(1)
+	d.unheard.Add(1)
+	return false
+}
+
+func (d *Dispatcher) client(connection string) *client {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.clients[connection]
+}
+
+// all returns the groups, by name.
+func (d *Dispatcher) all() []*group {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	all := make([]*group, 0, len(d.groups))
+	for _, g := range d.groups {
+		all = append(all, g)
+	}
+	slices.SortFunc(all, func(a, b *group) int { return compare(a.name, b.name) })
+	return all
+}

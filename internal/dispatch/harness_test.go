@@ -1,0 +1,146 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
+)
+
+// world is a Socket.IO server with the Dispatcher under test behind it.
+type world struct {
+	*Dispatcher
+	t        *testing.T
+	server   *sio.Server
+	listener *wiretest.Listener
+}
+
+func inBubble(t *testing.T, opts Options, f func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		opts.Logger = slog.New(slog.DiscardHandler)
+		d := New(opts)
+		s, err := sio.NewServer(sio.Options{
+			Namespaces: []string{"/", "/chat"}, Backend: d, RecoveryWindow: time.Minute,
+			Engine: engineio.Options{Logger: opts.Logger},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{Dispatcher: d, t: t, server: s, listener: wiretest.Listen()}
+		hs := &http.Server{Handler: s}
+		go hs.Serve(w.listener)
+		defer func() { // also after a Fatal
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if err := s.Shutdown(ctx); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+			hs.Close()
+			for _, g := range d.all() {
+				g.mu.Lock()
+				for len(g.members) > 0 {
+					g.members[0].removeLocked(ErrLeft)
+				}
+				if g.forget != nil {
+					g.forget.Stop()
+				}
+				g.mu.Unlock()
+			}
+		}()
+		f(w)
+	})
+}
+
+func (w *world) join(s Subscription) *Member {
+	w.t.Helper()
+	if s.Group == "" {
+		s.Group = "g"
+	}
+	if s.ConsumerID == "" {
+		s.ConsumerID = "c"
+	}
+	m, err := w.Join(s)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+func (w *world) connect(namespace string) (*wiretest.WS, string) {
+	w.t.Helper()
+	return w.listener.Connect(w.t, namespace)
+}
+
+// numbered returns n events with the numbers from 0.
+func numbered(n int) (texts []string) {
+	for i := range n {
+		texts = append(texts, fmt.Sprintf(`42["n",%d]`, i))
+	}
+	return texts
+}
+
+// get returns the next delivery, or fails when none is there once all is quiet.
+func (m *Member) get(t *testing.T) Delivery {
+	t.Helper()
+	synctest.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	d, err := m.Next(ctx)
+	if err != nil {
+		t.Fatalf("Next: %v", err)
+	}
+	return d
+}
+
+// none fails if there is a delivery once all is quiet.
+func (m *Member) none(t *testing.T) {
+	t.Helper()
+	synctest.Wait()
+	if d, ok, _ := m.Poll(); ok {
+		t.Errorf("unexpected delivery %s", show(d))
+	}
+}
+
+func show(d Delivery) string {
+	kind := [...]string{"connecting", "connected", "message", "disconnected"}[d.Kind]
+	s := fmt.Sprintf("%s %s %s%s%s", kind, d.Namespace, d.Name, d.Args, d.Reason)
+	if d.Attempt > 1 {
+		s += fmt.Sprintf(" attempt %d", d.Attempt)
+	}
+	return strings.TrimSpace(s)
+}
+
+func (m *Member) expect(t *testing.T, wants ...string) (all []Delivery) {
+	t.Helper()
+	for _, want := range wants {
+		d := m.get(t)
+		if got := show(d); got != want {
+			t.Errorf("delivery %q, want %q", got, want)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func expect[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s = %v, want %v", what, got, want)
+	}
+}

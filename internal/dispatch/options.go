@@ -1,0 +1,98 @@
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// Policy says what becomes of events while no member of a group is online.
+type Policy int
+
+const (
+	// Buffer keeps events, within the bounds, until a member is back.
+	Buffer Policy = iota
+	// Drop throws events away and counts them.
+	Drop
+	// Refuse refuses new connections and buffers for those there are.
+	Refuse
+)
+
+// Options of a [Dispatcher]. The zero value is valid.
+type Options struct {
+	// Admit decides on a connection before consumers are asked; see
+	// sio.Backend.Connecting. Its ctx ends with the browser's session. Default:
+	// everybody may connect.
+	Admit func(ctx context.Context, s *sio.Socket, auth []byte) (sio.Admission, error)
+	// RequireVerdict refuses every connection that no consumer decided on, also
+	// while no authorising consumer has ever been seen.
+	RequireVerdict bool
+	// Policy holds where Policies, by namespace, have no other. Default: Buffer.
+	Policy   Policy
+	Policies map[string]Policy
+
+	// VerdictTimeout bounds the wait for a consumer's verdict; then the
+	// connection is refused. Default 5 s. Keep it below the ping timeout: no
+	// pong is read meanwhile.
+	VerdictTimeout time.Duration
+	// HoldTimeout is how long a browser may be held up because its events are
+	// not consumed; then its session is closed with [ReasonStalled]. Default
+	// 10 s; the same limit applies.
+	HoldTimeout time.Duration
+	// StallTimeout is how long a member may make no progress, neither taking
+	// nor acknowledging, while events wait for it; then it is taken out of its
+	// group. Default 5 s; below HoldTimeout, so that another member comes first.
+	StallTimeout time.Duration
+	// GroupMemory is how long a group is kept, and buffered for, after its last
+	// member left. Groups that authorise are kept for ever. Default 1 min.
+	GroupMemory time.Duration
+	// LaneBytes bounds what may wait for one group from one connection.
+	// Default 256 KiB.
+	LaneBytes int
+	// MemberBytes bounds what may wait for one member, or in one group for
+	// nobody. Default 64 MiB.
+	MemberBytes int
+	// Logger. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// Bounds that are not worth a setting.
+const (
+	maxGroups  = 100
+	maxMembers = 1000 // of one group
+	// maxAwaiting bounds the events of one connection that may await a reply;
+	// the oldest is given up for a newer one.
+	maxAwaiting = 1024
+	// maxNacks is how often an event may be refused. The next time it is
+	// dropped, so that one poisonous event does not hold up its connection for ever.
+	maxNacks = 10
+	// eventOverhead is what an event costs beyond its bytes, about.
+	eventOverhead = 256
+)
+
+func (o Options) withDefaults() Options {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&o.VerdictTimeout, 5*time.Second)
+	def(&o.HoldTimeout, 10*time.Second)
+	def(&o.StallTimeout, 5*time.Second)
+	def(&o.GroupMemory, time.Minute)
+	if o.LaneBytes == 0 {
+		o.LaneBytes = 256 << 10
+	}
+	if o.MemberBytes == 0 {
+		o.MemberBytes = 64 << 20
+	}
+	if o.Admit == nil {
+		o.Admit = func(context.Context, *sio.Socket, []byte) (sio.Admission, error) { return sio.Admission{}, nil }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}

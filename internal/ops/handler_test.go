@@ -1,0 +1,85 @@
+package ops
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func testHandler(ready *Readiness) http.Handler {
+	return Handler(ready, NewRegistry(Build{Version: "1.2.3", Commit: "abc", GoVersion: "go1"}, func() Stats {
+		return Stats{
+			Sessions:    map[string]int{"polling": 2, "websocket": 3},
+			Connections: 4, Received: 5, Emitted: 6, Sent: 7,
+		}
+	}))
+}
+
+func TestPages(t *testing.T) {
+	ready := &Readiness{}
+	ready.Ready()
+	h := testHandler(ready)
+	tests := []struct {
+		method, path string
+		status       int
+		body         string // is in the answer
+	}{
+		{http.MethodGet, "/", 200, "/metrics"},
+		{http.MethodGet, "/livez", 200, "ok\n"},
+		{http.MethodHead, "/livez", 200, ""},
+		{http.MethodPost, "/livez", 405, ""},
+		{http.MethodGet, "/readyz", 200, "ok\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_sessions{transport=\"polling\"} 2\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_sessions{transport=\"websocket\"} 3\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_connections 4\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_events_received_total 5\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_emits_total 6\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_events_sent_total 7\n"},
+		{http.MethodGet, "/metrics", 200, `fanoutd_build_info{commit="abc",goversion="go1",version="1.2.3"} 1`},
+		{http.MethodGet, "/metrics", 200, "\ngo_goroutines "},
+		{http.MethodGet, "/metrics", 200, "\nprocess_start_time_seconds "},
+		{http.MethodGet, "/debug/pprof/", 200, "goroutine"},
+		{http.MethodGet, "/debug/pprof/goroutine?debug=1", 200, "TestPages"},
+		{http.MethodPost, "/debug/pprof/symbol", 200, "num_symbols"},
+		{http.MethodGet, "/debug/pprof/cmdline", 403, "secrets"},
+		{http.MethodPost, "/debug/pprof/cmdline", 405, ""},
+		{http.MethodGet, "/nothing", 404, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
+			if w.Code != tt.status {
+				t.Errorf("status %d, want %d", w.Code, tt.status)
+			}
+			if !strings.Contains(w.Body.String(), tt.body) {
+				t.Errorf("no %q in %s", tt.body, w.Body)
+			}
+		})
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	ready := &Readiness{}
+	h := testHandler(ready)
+	check := func(status int, body string) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if w.Code != status || w.Body.String() != body {
+			t.Errorf("got %d %q, want %d %q", w.Code, w.Body, status, body)
+		}
+	}
+	check(503, "not ready: starting\n")
+	ready.Ready()
+	check(200, "ok\n")
+	ready.NotReady("shutting down")
+	check(503, "not ready: shutting down\n")
+
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/livez", nil))
+	if w.Code != 200 {
+		t.Errorf("not ready made it not live: %d", w.Code)
+	}
+}

@@ -1,0 +1,34 @@
+package ops
+
+import (
+	"net/http"
+	"sync/atomic"
+)
+
+// Readiness says whether new browsers are welcome. The zero value says no:
+// starting. It is safe for concurrent use, and the handler of /readyz.
+type Readiness struct {
+	why atomic.Pointer[string] // nil: starting; empty: ready
+}
+
+// Ready declares the daemon ready.
+func (r *Readiness) Ready() { r.NotReady("") }
+
+// NotReady declares it not ready, for this reason; an empty one means ready.
+func (r *Readiness) NotReady(why string) { r.why.Store(&why) }
+
+// Why returns why the daemon is not ready, or nothing if it is.
+func (r *Readiness) Why() string {
+	if why := r.why.Load(); why != nil {
+		return *why
+	}
+	return "starting"
+}
+
+func (r *Readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	if why := r.Why(); why != "" {
+		plain(w, http.StatusServiceUnavailable, "not ready: "+why+"\n")
+		return
+	}
+	plain(w, http.StatusOK, "ok\n")
+}
