@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// consumerConfig is what was said about the backends that hear browsers.
+type consumerConfig struct {
+	requireVerdict bool
+	absence        absence
+}
+
+// absence says what becomes of events while no consumer is there.
+type absence struct {
+	policy   dispatch.Policy            // where no other is given
+	policies map[string]dispatch.Policy // by namespace
+}
+
+var policies = map[string]dispatch.Policy{
+	"buffer": dispatch.Buffer, "drop": dispatch.Drop, "refuse": dispatch.Refuse,
+}
+
+func (c *consumerConfig) add(s *settings) {
+	s.add("no-consumer", "what becomes of browsers' events while no consumer of a group is there: buffer, drop or refuse (new connections); for one namespace as in /chat=refuse",
+		listValue(&c.absence, []string{"buffer"}, "buffer, drop or refuse, once, and NAMESPACE=POLICY, each namespace once", parseAbsence))
+	s.add("require-verdict", "refuse every connection that no consumer decided on",
+		boolValue(&c.requireVerdict, false))
+}
+
+func parseAbsence(items []string) (absence, error) {
+	a := absence{policies: map[string]dispatch.Policy{}}
+	general := false
+	for _, item := range items {
+		namespace, name, particular := strings.Cut(item, "=")
+		if !particular {
+			name = item
+		}
+		p, known := policies[name]
+		switch _, twice := a.policies[namespace]; {
+		case !known:
+			return absence{}, fmt.Errorf("%q is no policy", name)
+		case !particular && general:
+			return absence{}, fmt.Errorf("%q is a second policy for all namespaces", name)
+		case !particular:
+			a.policy, general = p, true
+		case twice:
+			return absence{}, fmt.Errorf("%q is there twice", namespace)
+		default:
+			if err := sio.CheckNamespace(namespace); err != nil {
+				return absence{}, err
+			}
+			a.policies[namespace] = p
+		}
+	}
+	return a, nil
+}
+
+// registerConsumers adds the metrics of deliveries.
+func registerConsumers(r prometheus.Registerer, d *dispatch.Dispatcher) {
+	count := func(name, help string, of func(dispatch.Stats) uint64) {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
+			func() float64 { return float64(of(d.Stats())) }))
+	}
+	count("fanoutd_deliveries_events_total", "What browsers did, of every kind, connecting and disconnecting too.",
+		func(s dispatch.Stats) uint64 { return s.Events })
+	count("fanoutd_deliveries_unheard_total", "Of those, what no group asked for.",
+		func(s dispatch.Stats) uint64 { return s.Unheard })
+	count("fanoutd_deliveries_dropped_total", "Deliveries thrown away: by policy, with a forgotten group, or refused too often.",
+		func(s dispatch.Stats) uint64 { return s.Dropped })
+	count("fanoutd_deliveries_repeated_total", "Deliveries taken back from consumers that went.",
+		func(s dispatch.Stats) uint64 { return s.Redelivered })
+	count("fanoutd_consumers_stalled_total", "Consumers ended because they made no progress while events waited.",
+		func(s dispatch.Stats) uint64 { return s.StalledConsumers })
+	count("fanoutd_sessions_stalled_total", "Sessions closed because their events were not consumed in time.",
+		func(s dispatch.Stats) uint64 { return s.StalledSessions })
+}

@@ -1,0 +1,80 @@
+// Command fanoutd is the fan-out daemon: browsers connect to it by Socket.IO,
+// backends tell it by gRPC what to send to whom.
+//
+// This package is flags and wiring: it reads the settings, binds the
+// listeners, makes the servers know each other and ends them in the right
+// order. What they do is decided elsewhere.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// Exit codes.
+const (
+	exitOK       = 0
+	exitFailed   = 1 // a listener could not be bound, or serving broke off
+	exitSettings = 2 // the command line, a variable or the file is wrong
+)
+
+func main() {
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks for a shutdown in order. From then on signals have
+	// their usual effect again, so that a second one ends the process at once.
+	context.AfterFunc(ctx, restore)
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run carries out one command line and returns the exit code. The end of ctx
+// shuts a serving daemon down.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	command := "serve"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		command, args = args[0], args[1:]
+	}
+	switch command {
+	case "serve":
+		c, err := load(args, environ)
+		if errors.Is(err, errHelp) {
+			printHelp(stdout)
+			return exitOK
+		}
+		if err != nil {
+			fmt.Fprintln(stderr, "fanoutd:", err)
+			return exitSettings
+		}
+		log := newLogger(stderr, c)
+		if err := serve(ctx, c, log); err != nil {
+			log.Error("fanoutd ends", "error", err)
+			return exitFailed
+		}
+		return exitOK
+	case "token":
+		return token(args, environ, stdout, stderr)
+	case "version":
+		fmt.Fprintln(stdout, readBuild())
+		return exitOK
+	case "help":
+		printHelp(stdout)
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, token, version and help\n", command)
+	return exitSettings
+}
+
+// newLogger returns the daemon's logger.
+func newLogger(w io.Writer, c *config) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.logLevel}
+	if c.logFormat == logJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

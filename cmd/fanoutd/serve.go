@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/ops"
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+)
+
+// What one HTTP peer may cost. Bodies and pending polls are bounded by the
+// Engine.IO server, which knows how long they may take.
+const (
+	headerTimeout  = 10 * time.Second // from accept to the end of the headers
+	idleTimeout    = 75 * time.Second // longer than the 60 s after which common proxies drop an idle connection
+	maxHeaderBytes = 16 << 10         // as Node.js, where the reference runs
+	opsTimeout     = 2 * time.Minute  // one operators' page, a profile of a minute included
+)
+
+// daemon is all servers, made for each other.
+type daemon struct {
+	config       *config
+	log          *slog.Logger
+	listeners    *listeners
+	ready        ops.Readiness
+	authorize    *authorizer
+	consumers    *dispatch.Dispatcher
+	sockets      *sio.Server
+	backends     *control.Server
+	browsers     *http.Server
+	webTransport *webTransport
+	operators    *http.Server
+}
+
+// gcPercent makes the garbage collector run more often than Go's default, 100:
+// most of the daemon's memory is idle connections, which would otherwise be
+// matched by as much garbage, and fanning out makes hardly any. The variable
+// GOGC overrides it.
+const gcPercent = 50
+
+// serve runs the daemon until ctx ends or a listener fails; only that, and a
+// start that was not possible, is an error.
+func serve(ctx context.Context, c *config, log *slog.Logger) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	l, err := bind(ctx, c)
+	if err != nil {
+		return err
+	}
+	d, err := newDaemon(c, log, l)
+	if err != nil {
+		l.close()
+		return err
+	}
+	return d.run(ctx)
+}
+
+func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
+	d := &daemon{config: c, log: log, listeners: l}
+	var err error
+	if d.authorize, err = newAuthorizer(c, log); err != nil {
+		return nil, err
+	}
+	d.consumers = dispatch.New(dispatch.Options{
+		Admit:          d.authorize.admit,
+		RequireVerdict: c.consumers.requireVerdict,
+		Policy:         c.consumers.absence.policy,
+		Policies:       c.consumers.absence.policies,
+		// No pong is read while a verdict is awaited or a browser is held up;
+		// tokens and the hook have the rest of the ping timeout.
+		VerdictTimeout: c.pingTimeout / 4,
+		HoldTimeout:    c.pingTimeout / 2,
+		StallTimeout:   c.pingTimeout / 4,
+		Logger:         log,
+	})
+	engine := engineio.Options{
+		PingInterval:   c.pingInterval,
+		PingTimeout:    c.pingTimeout,
+		UpgradeTimeout: c.upgradeTimeout,
+		MaxPayload:     int64(c.maxPayload),
+		MaxQueue:       c.maxQueue,
+		Origins:        c.origins,
+		Logger:         log,
+	}
+	c.engine.options(&engine)
+	sockets := sio.Options{
+		Engine:         engine,
+		Namespaces:     c.namespaces,
+		ConnectTimeout: c.connectTimeout,
+		Backend:        d.consumers,
+		SecretQuery:    c.auth.secretQuery(),
+	}
+	c.sockets.options(&sockets)
+	d.sockets, err = sio.NewServer(sockets)
+	if err != nil {
+		return nil, err
+	}
+	b := readBuild()
+	node, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("the name of this host: %w", err)
+	}
+	d.backends, err = control.NewServer(d.sockets, control.Options{
+		Keys:     c.controlKeys,
+		Insecure: len(c.controlKeys) == 0, // the settings have been checked
+		Info: control.Info{
+			Version: b.version, Commit: b.commit, Node: node, StartedAt: time.Now(),
+			Listeners:  l.list(),
+			MaxPayload: c.maxPayload, PingInterval: c.pingInterval, PingTimeout: c.pingTimeout,
+		},
+		Events: d.consumers,
+		Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.browsers = d.httpServer(pages(c, d.sockets, display(l.backends), b.version))
+	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
+		func() ops.Stats { return ops.Stats(d.sockets.Stats()) })
+	d.authorize.register(registry)
+	registerConsumers(registry, d.consumers)
+	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
+	d.operators.WriteTimeout = opsTimeout
+	d.webTransport, err = listenWebTransport(&c.engine.webTransport, d.sockets, log)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *daemon) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+	}
+}
+
+// run serves until ctx ends or a listener fails, and shuts down in order.
+func (d *daemon) run(ctx context.Context) error {
+	failed := make(chan error, 4)
+	var serving sync.WaitGroup
+	background, end := context.WithCancel(context.Background())
+	serving.Go(func() { d.authorize.run(background) })
+	for _, x := range []struct {
+		who   string
+		at    net.Listener
+		serve func(net.Listener) error
+	}{
+		{"operators", d.listeners.operators, d.operators.Serve},
+		{"backends", d.listeners.backends, d.backends.Serve},
+		{"browsers", d.listeners.browsers, d.browsers.Serve},
+	} {
+		d.log.Info("serving", "who", x.who, "address", display(x.at))
+		serving.Go(func() {
+			if err := x.serve(x.at); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serving %s: %w", x.who, err)
+			}
+		})
+	}
+	serving.Go(func() {
+		if err := d.webTransport.serve(); err != nil {
+			failed <- err
+		}
+	})
+	d.warn()
+	d.ready.Ready()
+	d.log.Info("ready", "version", version)
+
+	var err error
+	select {
+	case <-ctx.Done():
+		d.log.Info("shutting down", "grace", d.config.grace.String())
+	case err = <-failed:
+		d.log.Error("shutting down after a failure", "error", err)
+	}
+	d.shutdown()
+	end()
+	d.authorize.close()
+	serving.Wait()
+	return err
+}
+
+// warn says what is open to more people than one may think.
+func (d *daemon) warn() {
+	if d.config.insecureControl {
+		d.log.Warn("everybody who reaches the control listener may send and disconnect: insecure-control is set",
+			"address", display(d.listeners.backends))
+	}
+	if !d.config.opsListen.private() {
+		d.log.Warn("the operators' listener asks nobody who they are and others may reach it",
+			"address", display(d.listeners.operators))
+	}
+	if c := d.config.auth; c.asksHook() && !c.hookEncrypted() && !c.hook.private() {
+		d.log.Warn("what browsers pass as auth goes to the hook in plain text: set hook-tls or hook-ca", "address", c.hook.String())
+	}
+}
+
+// shutdown ends everything within the grace period: first it says so to those
+// who ask, then browsers and backends leave side by side, last come the
+// operators, who want to see it. Browsers' transports are closed without a
+// DISCONNECT packet, so that stock clients come back by themselves.
+func (d *daemon) shutdown() {
+	d.ready.NotReady("shutting down")
+	d.backends.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), d.config.grace)
+	defer cancel()
+
+	var leaving sync.WaitGroup
+	leaving.Go(func() {
+		d.report("backends", d.backends.Shutdown(ctx))
+	})
+	leaving.Go(func() {
+		// The listener stays open meanwhile: a polling client learns by its next
+		// request that its session is over.
+		d.report("sessions", d.sockets.Shutdown(ctx))
+		d.webTransport.close()
+		d.report("browsers", d.stop(ctx, d.browsers))
+	})
+	leaving.Wait()
+	d.report("operators", d.stop(ctx, d.operators))
+	d.log.Info("ended")
+}
+
+// stop closes an HTTP server's listener and idle connections, and waits for
+// requests under way; those that ctx does not leave time for are cut off.
+func (d *daemon) stop(ctx context.Context, s *http.Server) error {
+	err := s.Shutdown(ctx)
+	if err != nil {
+		s.Close()
+	}
+	return err
+}
+
+func (d *daemon) report(who string, err error) {
+	if err != nil {
+		d.log.Warn("the grace period was too short: the rest was cut off", "who", who, "error", err)
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/auth"
+)
+
+// grantFlags are the flags of fanoutd token besides the settings.
+type grantFlags struct {
+	auth.Grant
+	data    string
+	keyFile string
+}
+
+// add adds the flags to fs.
+func (g *grantFlags) add(fs *flag.FlagSet) {
+	fs.StringVar(&g.User, "user", "", "the `user` that the token is for")
+	fs.Func("room", "a `room` that its connections start in; may be repeated", func(room string) error {
+		g.Rooms = append(g.Rooms, room)
+		return nil
+	})
+	fs.StringVar(&g.data, "data", "", "a `JSON` object that is kept with its connections")
+	fs.DurationVar(&g.TTL, "ttl", time.Hour, "how `long` it is good, such as 90s or 24h")
+	fs.StringVar(&g.keyFile, "private-key-file", "", "the PEM `file` with the private key that signs it, unless jwt-secret does")
+	fs.StringVar(&g.KeyID, "key-id", "", "the `kid` in its header, for a key from jwks-url")
+}
+
+// token mints a development token from the same settings that the daemon
+// verifies tokens by, and prints it.
+func token(args, environ []string, stdout, stderr io.Writer) int {
+	minted, err := mint(args, environ)
+	if errors.Is(err, errHelp) {
+		printHelp(stdout)
+		return exitOK
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "fanoutd:", err)
+		return exitSettings
+	}
+	fmt.Fprintln(stdout, minted)
+	return exitOK
+}
+
+func mint(args, environ []string) (string, error) {
+	c, g := &config{}, &grantFlags{}
+	s := newSettings(c)
+	s.more = g.add
+	if err := s.read(args, environ); err != nil {
+		return "", err
+	}
+	if err := c.auth.read(s); err != nil {
+		return "", err
+	}
+	if !c.auth.verifiesTokens() {
+		return "", errors.New("token: no token is asked for, so none is needed: set jwt-secret-file, jwt-public-key-file or jwks-url, as for the daemon")
+	}
+	if g.User == "" {
+		return "", errors.New("token: --user is needed: whom the token is for")
+	}
+	if g.data != "" {
+		if !json.Valid([]byte(g.data)) {
+			return "", errors.New("token: --data is not JSON")
+		}
+		g.Data = json.RawMessage(g.data)
+	}
+	var private []byte
+	if g.keyFile != "" {
+		var err error
+		if private, err = readSmall(g.keyFile); err != nil {
+			return "", fmt.Errorf("token: --private-key-file: %w", err)
+		}
+	}
+	minted, err := auth.Mint(c.auth.tokenOptions(slog.Default()), private, g.Grant)
+	if err != nil {
+		return "", fmt.Errorf("token: %w", err)
+	}
+	return minted, nil
+}
