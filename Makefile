@@ -1,0 +1,158 @@
+# fanoutd: what a developer runs. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+BIN := bin
+say = @printf '\033[1m== %s\033[0m\n' $(1)
+
+##@ Help
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-zA-Z0-9_-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Daemon
+
+.PHONY: run
+run: build $(BIN)/chat ## Build and run the daemon with its demo page, and a chat backend
+	$(call say,"run: the demo page is at http://localhost:8080 - open it in two tabs")
+	@printf '%s\n' \
+		'Then paste these into another terminal; the page offers more, for the very tab it is in.' \
+		'No grpcurl yet? "make $(BIN)/grpcurl" builds one.' '' \
+		"  grpcurl -plaintext -d '{\"to\":{\"all\":true},\"event\":\"new message\",\"args\":[{\"msg\":\"hello\"}]}' localhost:8081 fanout.v1.EmitterService/Emit" \
+		"  grpcurl -plaintext -d '{\"to\":{\"all\":true}}' localhost:8081 fanout.v1.RegistryService/ListConnections" '' \
+		'Ctrl-C ends the daemon and the chat.'
+	@examples/chat/run.sh
+
+.PHONY: build
+build: web ## Build bin/fanoutd with the client and the demo page in it
+	$(call say,"build: $(BIN)/fanoutd")
+	@mkdir -p $(BIN)
+	go build -trimpath -o $(BIN)/fanoutd ./cmd/fanoutd
+
+.PHONY: $(BIN)/chat
+$(BIN)/chat: # the Go build cache knows whether there is anything to do
+	@mkdir -p $(BIN)
+	go build -trimpath -o $@ ./examples/chat/go
+
+.PHONY: web
+web: web/dist/manifest.json ## Build what the daemon serves to browsers, web/dist
+
+web/dist/manifest.json: web/node_modules/.package-lock.json web/build.mjs $(wildcard web/demo/*)
+	$(call say,"web: the Socket.IO client and the demo page into web/dist")
+	node web/build.mjs
+
+# What npm writes when it has installed everything.
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	$(call say,"npm ci in $*/")
+	cd $* && npm ci --no-fund --no-audit
+	@touch $@
+
+##@ Tests
+
+.PHONY: test
+test: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json ## Run all tests: Go with the race detector, then real peers
+	@node test/run.mjs
+
+.PHONY: bench
+bench: build bench/node_modules/.package-lock.json ## Compare with the npm Socket.IO server: a table of ratios
+	$(call say,"bench: fanoutd and the npm Socket.IO server take turns")
+	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd
+
+.PHONY: conformance
+conformance: test/conformance/node_modules/.package-lock.json ## Check the protocols byte by byte, with stock clients, and against the reference
+	$(call say,"conformance: Engine.IO byte by byte - stock clients - a differential run against socket.io")
+	cd test/conformance && npm test
+
+FUZZTIME ?= 1m
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder, each for FUZZTIME (default 1m)
+	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' internal | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c6-); do \
+			printf '\033[1m== fuzz: %s in %s for %s\033[0m\n' $$target $$dir $(FUZZTIME); \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$dir; \
+		done; \
+	done
+
+##@ Contract
+
+.PHONY: generate
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/ from proto/
+	$(call say,"generate: gen/ from proto/")
+	$(BIN)/buf format --write proto
+	$(BIN)/buf generate
+
+.PHONY: generate-check
+generate-check: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Check that gen/ is what proto/ generates
+	$(call say,"generate-check: gen/ against a fresh generation from proto/")
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(BIN)/buf generate --output "$$fresh"; \
+	diff --recursive --brief "$$fresh/gen" gen \
+		|| { echo "gen/ is stale: run 'make generate' and commit the result" >&2; exit 1; }
+
+##@ Lint
+
+.PHONY: lint
+lint: lint-proto lint-breaking generate-check lint-go ## Run every check below
+
+.PHONY: lint-proto
+lint-proto: $(BIN)/buf ## Check the style and format of proto/
+	$(call say,"lint-proto: buf lint and buf format on proto/")
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code proto
+
+.PHONY: lint-breaking
+lint-breaking: $(BIN)/buf ## Check that proto/ breaks no released client
+	$(call say,"lint-breaking: buf breaking on proto/")
+	@tools/breaking.sh $(BIN)/buf
+
+.PHONY: lint-go
+lint-go: $(BIN)/golangci-lint ## Check the Go code: gofmt, go vet, linters, the floors
+	$(call say,"lint-go: gofmt")
+	@unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | while read -r f; do \
+		if [ -e "$$f" ]; then echo "$$f"; fi; done | xargs -r gofmt -l -s); \
+	if [ -n "$$unformatted" ]; then printf 'not formatted, run gofmt -s -w:\n%s\n' "$$unformatted" >&2; exit 1; fi
+	$(call say,"lint-go: go vet")
+	go vet ./...
+	$(call say,"lint-go: golangci-lint - style and the floors of the design")
+	$(BIN)/golangci-lint run
+
+##@ Tools
+
+.PHONY: tools
+tools: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/grpcurl $(BIN)/golangci-lint ## Build all pinned tools into bin/
+
+# Each tool is built from source, at the version that its module under tools/
+# pins, so that nothing but the Go module proxy is needed. The modules are
+# three, so that no tool raises the requirements of another or of the daemon.
+
+$(BIN)/protoc-gen-go: tools/go.mod tools/go.sum
+	$(call build-tool,tools,google.golang.org/protobuf/cmd/protoc-gen-go)
+
+$(BIN)/protoc-gen-go-grpc: tools/go.mod tools/go.sum
+	$(call build-tool,tools,google.golang.org/grpc/cmd/protoc-gen-go-grpc)
+
+$(BIN)/grpcurl: tools/go.mod tools/go.sum
+	$(call build-tool,tools,github.com/fullstorydev/grpcurl/cmd/grpcurl)
+
+$(BIN)/buf: tools/buf/go.mod tools/buf/go.sum
+	$(call build-tool,tools/buf,github.com/bufbuild/buf/cmd/buf)
+
+$(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	$(call build-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+# build-tool: module directory, package. The first build of a large one takes
+# minutes; the Go build cache makes the next ones quick.
+define build-tool
+	@printf '\033[1m== tools: building %s from %s\033[0m\n' $(notdir $(2)) $(1)/go.mod
+	@mkdir -p $(BIN)
+	GOBIN=$(CURDIR)/$(BIN) GOFLAGS= go -C $(1) install $(2)
+	@touch $@
+endef

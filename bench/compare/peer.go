@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/fanoutd/fanoutd/backend"
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+)
+
+// peer is a server under measurement, with the application that it needs.
+type peer struct {
+	name    string
+	address string // where clients connect
+	daemon  int    // the process that browsers connect to
+	all     []int  // that one and its application's, if it is another
+	emit    func(ctx context.Context, n int, payload string) error
+	joined  func(ctx context.Context) error // called when all clients are there
+	stop    func()
+}
+
+// startNode starts the reference.
+func startNode(ctx context.Context) (*peer, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	_, port, _ := net.SplitHostPort(address)
+	cmd, stop, err := start(ctx, address, "node", "peers/socketio.mjs", port)
+	if err != nil {
+		return nil, err
+	}
+	return &peer{
+		name: "node", address: address, daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid}, stop: stop,
+		joined: func(context.Context) error { return nil },
+		emit: func(ctx context.Context, n int, payload string) error {
+			req, err := http.NewRequestWithContext(ctx, "POST", fmt.Sprintf("http://%s/emit?n=%d", address, n), strings.NewReader(payload))
+			if err != nil {
+				return err
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				return errors.New(res.Status)
+			}
+			return nil
+		},
+	}, nil
+}
+
+// startFanoutd starts the daemon and, as another process, a backend that echoes.
+func startFanoutd(ctx context.Context, binary string) (*peer, error) {
+	var addresses [3]string
+	for i := range addresses {
+		var err error
+		if addresses[i], err = freeAddress(); err != nil {
+			return nil, err
+		}
+	}
+	cmd, stopDaemon, err := start(ctx, addresses[0], binary,
+		"--listen", addresses[0], "--control-listen", addresses[1], "--ops-listen", addresses[2], "--log-level", "error", "--grace", "1s")
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		stopDaemon()
+		return nil, err
+	}
+	app, stopApp, err := start(ctx, addresses[1], self, "echo", addresses[1])
+	if err != nil {
+		stopDaemon()
+		return nil, err
+	}
+	stop := func() { stopApp(); stopDaemon() }
+	conn, err := grpc.NewClient(addresses[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	stream, err := fanoutv1.NewEmitterServiceClient(conn).EmitStream(ctx)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	var sequence uint64
+	var acked atomic.Uint64
+	news := make(chan struct{}, 1)
+	go func() {
+		for {
+			res, err := stream.Recv()
+			if err != nil {
+				return
+			}
+			acked.Store(res.GetAckedThrough())
+			select {
+			case news <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	bench := &fanoutv1.Target{Rooms: []string{"bench"}}
+	return &peer{
+		name: "fanoutd", address: addresses[0], daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid, app.Process.Pid},
+		stop: func() { conn.Close(); stop() },
+		joined: func(ctx context.Context) error {
+			_, err := fanoutv1.NewRegistryServiceClient(conn).Join(ctx, &fanoutv1.JoinRequest{To: &fanoutv1.Target{All: true}, Rooms: []string{"bench"}})
+			return err
+		},
+		emit: func(ctx context.Context, n int, payload string) error {
+			args := `["` + payload + `"]`
+			for range n {
+				sequence++
+				if err := stream.Send(&fanoutv1.EmitStreamRequest{Sequence: sequence, Emit: &fanoutv1.EmitRequest{To: bench, Event: "m", ArgsJson: args}}); err != nil {
+					return err
+				}
+			}
+			for acked.Load() < sequence {
+				select {
+				case <-news:
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}
+			return nil
+		},
+	}, nil
+}
+
+// echo is the application beside fanoutd: it answers every "echo".
+func echo(ctx context.Context, address string) error {
+	daemon, err := backend.Dial(ctx, address, backend.Options{})
+	if err != nil {
+		return err
+	}
+	defer daemon.Close()
+	c := daemon.Consumer(backend.ConsumerOptions{Group: "echo"})
+	c.On("echo", func(_ context.Context, e *backend.Event) (backend.Reply, error) {
+		var value string
+		if err := e.Args.Decode(&value); err != nil {
+			return nil, err
+		}
+		return backend.Reply{value}, nil
+	})
+	return c.Run(ctx)
+}
+
+// start starts a process and waits until address takes connections. stop ends
+// it by its process id and waits.
+func start(ctx context.Context, address, name string, args ...string) (cmd *exec.Cmd, stop func(), err error) {
+	cmd = exec.CommandContext(ctx, name, args...)
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	stop = func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		killer := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		killer.Stop()
+	}
+	for range 200 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			return cmd, stop, nil
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	stop()
+	return nil, nil, fmt.Errorf("%s does not listen on %s: %s", name, address, output.String())
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}

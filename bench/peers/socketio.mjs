@@ -1,0 +1,30 @@
+// The reference: the npm Socket.IO server with the handlers that the benchmark
+// needs, the application inside its process as its users write it.
+//
+//   node socketio.mjs PORT
+//
+// POST /emit?n=N with a body sends it N times, as event "m", to the room "bench",
+// which every client is in.
+
+import { createServer } from "node:http";
+import { Server } from "socket.io";
+
+const http = createServer((req, res) => {
+  const url = new URL(req.url, "http://localhost");
+  if (url.pathname !== "/emit") {
+    res.writeHead(404).end();
+    return;
+  }
+  let body = "";
+  req.on("data", (chunk) => (body += chunk));
+  req.on("end", () => {
+    for (let i = 0; i < Number(url.searchParams.get("n")); i++) io.to("bench").emit("m", body);
+    res.end("ok");
+  });
+});
+const io = new Server(http, { serveClient: false });
+io.on("connection", (socket) => {
+  socket.join("bench");
+  socket.on("echo", (value, answer) => answer(value));
+});
+http.listen(Number(process.argv[2]), "127.0.0.1");

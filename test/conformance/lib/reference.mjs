@@ -1,0 +1,29 @@
+// The reference server from npm, with the reactions of the conformance server.
+
+import { createServer } from "node:http";
+import { once } from "node:events";
+
+import { Server } from "socket.io";
+
+export async function startReference() {
+  const http = createServer();
+  const io = new Server(http, { cors: { origin: "*" }, allowEIO3: true, pingInterval: 25_000, connectTimeout: 1000 });
+  for (const name of ["/", "/custom"]) {
+    io.of(name).on("connection", (socket) => {
+      socket.emit("auth", socket.handshake.auth);
+      socket.on("message", (...args) => socket.emit("message-back", ...args));
+      socket.on("message-with-ack", (...args) => {
+        const answer = args.pop();
+        if (typeof answer === "function") answer(...args);
+      });
+    });
+  }
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  return {
+    address: `127.0.0.1:${http.address().port}`,
+    async stop() {
+      await io.close();
+    },
+  };
+}

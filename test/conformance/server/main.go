@@ -1,0 +1,148 @@
+// Command server is what conformance tests talk to: the reactions that the
+// official test suites of Engine.IO and Socket.IO expect, at /engine.io/ and
+// /socket.io/. It is for tests: it lets every page in and echoes what it hears.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:0", "where to listen; the address is printed")
+	interval := flag.Duration("ping-interval", 300*time.Millisecond, "what the official suites expect: they wait for whole heartbeats")
+	debug := flag.Bool("debug", false, "log what is refused")
+	flag.Parse()
+	if err := run(*listen, *interval, *debug); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(listen string, interval time.Duration, debug bool) error {
+	level := slog.LevelError
+	if debug {
+		level = slog.LevelDebug
+	}
+	origins, err := engineio.ParseOrigins([]string{"*"})
+	if err != nil {
+		return err
+	}
+	options := engineio.Options{
+		PingInterval: interval,
+		PingTimeout:  200 * time.Millisecond,
+		MaxPayload:   1_000_000,
+		Origins:      origins,
+		AllowEIO3:    true,
+		Logger:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+	}
+	engine, err := engineio.NewServer(options, echo{})
+	if err != nil {
+		return err
+	}
+	backend := &reactions{auth: map[string][]byte{}}
+	backend.server, err = sio.NewServer(sio.Options{
+		Engine: options, Namespaces: []string{"/", "/custom"}, ConnectTimeout: time.Second, Backend: backend,
+	})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.Addr())
+	mux := http.NewServeMux()
+	mux.Handle("/engine.io/", engine)
+	mux.Handle("/socket.io/", backend.server)
+	return (&http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}).Serve(l)
+}
+
+// echo sends back what a session sends.
+type echo struct{}
+
+func (echo) Open(s *engineio.Session, _ *http.Request) (engineio.Receiver, error) {
+	s.Settle()
+	return echoing{s}, nil
+}
+
+type echoing struct{ session *engineio.Session }
+
+func (e echoing) Receive(data []byte, binary bool) {
+	if binary {
+		e.session.Send(engineio.Binary(data))
+	} else {
+		e.session.Send(engineio.Text(data))
+	}
+}
+
+func (echoing) Closed(engineio.Reason) {}
+
+// reactions are a backend that says hello with what the client passed as auth,
+// and answers the events "message" and "message-with-ack".
+type reactions struct {
+	server *sio.Server
+
+	mu   sync.Mutex
+	auth map[string][]byte // by id, between Connecting and Connected
+}
+
+func (r *reactions) Connecting(s *sio.Socket, auth []byte) (sio.Admission, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.auth[s.ID()] = auth
+	return sio.Admission{}, nil
+}
+
+func (r *reactions) Connected(s *sio.Socket) {
+	r.mu.Lock()
+	auth := r.auth[s.ID()]
+	delete(r.auth, s.ID())
+	r.mu.Unlock()
+	if auth == nil {
+		auth = []byte("{}")
+	}
+	args, err := json.Marshal([]json.RawMessage{auth})
+	if err == nil {
+		r.emit(s, "auth", args, nil)
+	}
+}
+
+func (r *reactions) Event(s *sio.Socket, e sio.Event) {
+	switch {
+	case e.Name == "message":
+		r.emit(s, "message-back", e.Args, e.Attachments)
+	case e.Name == "message-with-ack" && e.WantsAck:
+		if err := s.Ack(e.AckID, e.Args, e.Attachments); err != nil {
+			log.Print(err)
+		}
+	}
+}
+
+func (r *reactions) Disconnected(s *sio.Socket, _ string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.auth, s.ID())
+}
+
+func (r *reactions) emit(s *sio.Socket, event string, args []byte, attachments [][]byte) {
+	_, err := r.server.Apply(context.Background(), sio.Emit{
+		To:    sio.Target{Namespace: s.Namespace(), Selector: room.Selector{IDs: []string{s.ID()}}},
+		Event: event, Args: args, Attachments: attachments,
+	})
+	if err != nil {
+		log.Print(err)
+	}
+}

@@ -1,0 +1,118 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// daemon is a fanoutd process and where it listens.
+type daemon struct {
+	listen, control, ops string // host:port
+}
+
+// startDaemon runs the daemon on free ports until the test ends, and returns
+// when it is ready. It is the binary $DAEMON, or one built for the purpose:
+// without the race detector, which 5,000 clients would only slow down.
+func startDaemon(ctx context.Context, t *testing.T) daemon {
+	t.Helper()
+	ports := freeAddresses(t, 3)
+	d := daemon{listen: ports[0], control: ports[1], ops: ports[2]}
+	cmd := exec.Command(binary(ctx, t), "--listen="+d.listen, "--control-listen="+d.control, "--ops-listen="+d.ops)
+	var log syncBuffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.Dir = t.TempDir() // no settings file of anybody's lies there
+	// Settings of whoever runs the tests must not leak in.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FANOUTD_") })
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting the daemon: %v", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("the daemon ended with %v after SIGTERM", err)
+			}
+		case <-time.After(time.Minute):
+			_ = cmd.Process.Kill()
+			t.Errorf("the daemon did not end within a minute of SIGTERM: %v", <-ended)
+		}
+		if t.Failed() {
+			t.Logf("the daemon's log:\n%s", log.String())
+		}
+	})
+	for {
+		if res, err := http.Get("http://" + d.ops + "/readyz"); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return d
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("the daemon ended before it was ready: %v\n%s", err, log.String())
+		case <-ctx.Done():
+			t.Fatalf("the daemon is not ready: %v", context.Cause(ctx))
+		}
+	}
+}
+
+func binary(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("DAEMON"); path != "" {
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "fanoutd")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "../cmd/fanoutd").CombinedOutput(); err != nil {
+		t.Fatalf("building the daemon: %v\n%s", err, out)
+	}
+	return path
+}
+
+// freeAddresses are loopback addresses that were free a moment ago.
+func freeAddresses(t *testing.T, n int) []string {
+	t.Helper()
+	addresses := make([]string, n)
+	for i := range addresses {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addresses[i] = l.Addr().String()
+	}
+	return addresses
+}
+
+// syncBuffer is a bytes.Buffer that a process may write while a test reads.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,173 @@
+// The control API as people type it: the one-liners of the README, the whole
+// story of two browsers, and every refusal with its field.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { status } from "./lib/backend.mjs";
+import { client, connected, heard, upgraded } from "./lib/browser-like.mjs";
+import { Daemon } from "./lib/daemon.mjs";
+import { call, line, refusal } from "./lib/grpcurl.mjs";
+import { sleep, until } from "./lib/until.mjs";
+
+test("the README's one-liners", async (t) => {
+  const daemon = await Daemon.start(t);
+  const socket = await upgraded(client(t, daemon));
+
+  const services = (await line(daemon, "grpcurl -plaintext localhost:8081 list")).split("\n");
+  for (const name of ["fanout.v1.EmitterService", "fanout.v1.RegistryService", "fanout.v1.AdminService", "grpc.health.v1.Health"]) {
+    assert.ok(services.includes(name), `${name} is not listed`);
+  }
+  assert.deepEqual(
+    await line(daemon, `grpcurl -plaintext -d '{"to":{"all":true},"event":"new message","args":[{"msg":"hello"}]}' localhost:8081 fanout.v1.EmitterService/Emit`),
+    { matched: 1 },
+  );
+  assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"ids":["${socket.id}"]},"rooms":["some room"]}' localhost:8081 fanout.v1.RegistryService/Join`), {
+    affected: 1,
+  });
+  assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"rooms":["some room"]},"event":"some event"}' localhost:8081 fanout.v1.EmitterService/Emit`), {
+    matched: 1,
+  });
+  const { connections } = await line(daemon, `grpcurl -plaintext -d '{"to":{"all":true}}' localhost:8081 fanout.v1.RegistryService/ListConnections`);
+  assert.deepEqual(
+    connections.map(({ id, transport, rooms }) => ({ id, transport, rooms })),
+    [{ id: socket.id, transport: "websocket", rooms: [socket.id, "some room"].sort() }],
+  );
+  assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"users":["42"]},"mode":"TRANSPORT"}' localhost:8081 fanout.v1.RegistryService/Disconnect`), {});
+  assert.deepEqual(await heard(socket, 2), [["new message", { msg: "hello" }], ["some event"]]);
+});
+
+test("two browsers, one of them in a room", async (t) => {
+  const daemon = await Daemon.start(t);
+  const [a, b] = await Promise.all([upgraded(client(t, daemon)), upgraded(client(t, daemon))]);
+  const room = { rooms: ["some room"] };
+
+  assert.deepEqual(await call(daemon, "RegistryService/Join", { to: { ids: [a.id] }, ...room }), { affected: 1 });
+  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: room, event: "1: to the room" }), { matched: 1 });
+  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: { all: true }, event: "2: to all" }), { matched: 2 });
+  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: { all: true, except: ["some room"] }, event: "3: to the others" }), { matched: 1 });
+  assert.deepEqual(await call(daemon, "RegistryService/Leave", { to: { ids: [a.id] }, ...room }), { affected: 1 });
+  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: room, event: "4: to nobody" }), {});
+  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: { all: true }, event: "5: the end" }), { matched: 2 });
+  assert.deepEqual((await heard(a, 3)).flat(), ["1: to the room", "2: to all", "5: the end"]);
+  assert.deepEqual((await heard(b, 3)).flat(), ["2: to all", "3: to the others", "5: the end"]);
+
+  const { connections } = await call(daemon, "RegistryService/ListConnections", { to: { all: true } });
+  assert.deepEqual(new Set(connections.map(({ id }) => id)), new Set([a.id, b.id]));
+  for (const connection of connections) {
+    assert.equal(connection.transport, "websocket");
+    assert.deepEqual(connection.rooms, [connection.id]);
+  }
+
+  const before = a.id;
+  assert.deepEqual(await call(daemon, "RegistryService/Disconnect", { to: { ids: [a.id] }, mode: "TRANSPORT" }), { affected: 1 });
+  await until(() => a.connected && a.id !== before, "a is back");
+  assert.deepEqual(await call(daemon, "RegistryService/Disconnect", { to: { ids: [b.id] }, mode: "NAMESPACE" }), { affected: 1 });
+  await until(() => !b.connected, "b is gone");
+  await sleep(500); // many times its reconnection delay
+  assert.equal(b.connected, false);
+  assert.deepEqual(b.ends, ["io server disconnect"]);
+  assert.deepEqual((await call(daemon, "RegistryService/ListConnections", { to: { all: true } })).connections.length, 1);
+});
+
+test("the rest of the registry, and the server about itself", async (t) => {
+  const daemon = await Daemon.start(t, { namespaces: "/,/chat" });
+  const socket = await upgraded(client(t, daemon));
+  await call(daemon, "RegistryService/Join", { to: { ids: [socket.id] }, rooms: ["news:1", "news:2"] });
+
+  const rooms = await call(daemon, "RegistryService/ListRooms", { prefix: "news:" });
+  assert.deepEqual(rooms, {
+    rooms: [
+      { name: "news:1", connections: 1 },
+      { name: "news:2", connections: 1 },
+    ],
+  });
+  const first = await call(daemon, "RegistryService/ListRooms", { prefix: "news:", page_size: 1 });
+  assert.deepEqual(first.rooms, [{ name: "news:1", connections: 1 }]);
+  const second = await call(daemon, "RegistryService/ListRooms", { prefix: "news:", page_size: 1, page_token: first.nextPageToken });
+  assert.deepEqual(second.rooms, [{ name: "news:2", connections: 1 }]);
+  assert.deepEqual(await call(daemon, "RegistryService/CountConnections", { to: { all: true }, group_by: "NAMESPACE" }), { total: 1, counts: { "/": 1 } });
+  assert.deepEqual((await call(daemon, "RegistryService/ListNamespaces", {})).namespaces.map(({ name }) => name), ["/", "/chat"]);
+
+  await call(daemon, "RegistryService/UpdateConnection", { id: socket.id, data: { plan: "pro", seats: 3 } });
+  const { connection } = await call(daemon, "RegistryService/UpdateConnection", { id: socket.id, data: { seats: null, city: "Pune" } });
+  assert.deepEqual(connection.data, { plan: "pro", city: "Pune" });
+
+  const info = await call(daemon, "AdminService/GetServerInfo", {});
+  assert.deepEqual(info.namespaces, ["/", "/chat"]);
+  assert.equal(info.connections, 1);
+  assert.equal(info.maxPayloadBytes, 1_000_000);
+
+  const batch = await call(daemon, "EmitterService/EmitBatch", {
+    emits: [
+      { to: { all: true }, event: "first" },
+      { to: { all: true }, event: "connect" },
+      { to: { all: true }, event: "third" },
+    ],
+  });
+  assert.equal(batch.results.length, 3);
+  assert.deepEqual(await heard(socket, 2), [["first"], ["third"]]);
+});
+
+describe("refusals name their field, and nothing is sent", () => {
+  const all = { to: { all: true } };
+  const eleven = Array.from({ length: 11 }, (_, num) => ({ _placeholder: true, num }));
+  const rows = [
+    ["an empty target", "EmitterService/Emit", { event: "x" }, ["to"]],
+    ["a target that is there and empty", "EmitterService/Emit", { to: {}, event: "x" }, ["to"]],
+    ["all together with rooms", "EmitterService/Emit", { to: { all: true, rooms: ["a"] }, event: "x" }, ["to"]],
+    ["an unknown namespace", "EmitterService/Emit", { to: { all: true, namespace: "/nowhere" }, event: "x" }, ["to.namespace"]],
+    ["no event name", "EmitterService/Emit", all, ["event"]],
+    ["a reserved event name", "EmitterService/Emit", { ...all, event: "disconnect" }, ["event"]],
+    ["invalid JSON", "EmitterService/Emit", { ...all, event: "x", args_json: "[1," }, ["args_json"]],
+    ["JSON that is no array", "EmitterService/Emit", { ...all, event: "x", args_json: '{"a":1}' }, ["args_json"]],
+    ["both kinds of arguments", "EmitterService/Emit", { ...all, event: "x", args: [1], args_json: "[1]" }, ["args_json"]],
+    ["11 attachments", "EmitterService/Emit", { ...all, event: "x", args: eleven, attachments: Array(11).fill("AA==") }, ["attachments"]],
+    ["several at once", "EmitterService/Emit", { to: {}, event: "connect", args_json: "x" }, ["to", "event", "args_json"]],
+    ["nothing to join", "RegistryService/Join", all, ["rooms"]],
+    ["an empty room name", "RegistryService/Join", { ...all, rooms: ["a", ""] }, ["rooms[1]"]],
+    ["leave without a target", "RegistryService/Leave", { rooms: ["a"] }, ["to"]],
+    ["disconnect without a target", "RegistryService/Disconnect", {}, ["to"]],
+    ["disconnect in an unknown namespace", "RegistryService/Disconnect", { to: { all: true, namespace: "/nowhere" } }, ["to.namespace"]],
+    ["a page too large", "RegistryService/ListConnections", { ...all, page_size: 1001 }, ["page_size"]],
+    ["a page token of nowhere", "RegistryService/ListConnections", { ...all, page_token: "garbage" }, ["page_token"]],
+  ];
+
+  test("INVALID_ARGUMENT", async (t) => {
+    const daemon = await Daemon.start(t);
+    const socket = await connected(client(t, daemon));
+    const id = socket.id;
+    for (const [name, method, request, fields] of rows) {
+      await t.test(name, async () => {
+        const refused = await refusal(daemon, method, request);
+        assert.equal(refused.code, status.INVALID_ARGUMENT, refused.message);
+        assert.deepEqual(refused.fields, fields);
+      });
+    }
+    await call(daemon, "EmitterService/Emit", { ...all, event: "the first that was sent" });
+    assert.deepEqual(await heard(socket, 1), [["the first that was sent"]]);
+    assert.equal(socket.id, id);
+    assert.deepEqual((await call(daemon, "RegistryService/GetConnection", { id })).connection.rooms, [id]);
+  });
+
+  test("NOT_FOUND, and an emit to nobody is OK", async (t) => {
+    const daemon = await Daemon.start(t);
+    assert.equal((await refusal(daemon, "RegistryService/GetConnection", { id: "gone" })).code, status.NOT_FOUND);
+    assert.equal((await refusal(daemon, "RegistryService/UpdateConnection", { id: "gone", data: { a: 1 } })).code, status.NOT_FOUND);
+    assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: { all: true }, event: "x" }), {});
+    assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: { ids: ["gone"] }, event: "x" }), {});
+  });
+
+  test("UNAUTHENTICATED without the key, served with it", async (t) => {
+    const key = "correct-horse-battery-staple";
+    const daemon = await Daemon.start(t, { "control-key": key });
+    const method = "RegistryService/ListConnections";
+    const request = { to: { all: true } };
+    // Without a key grpcurl cannot even ask for the schema.
+    await assert.rejects(call(daemon, method, request), /Unauthenticated/);
+    await assert.rejects(line(daemon, `grpcurl -plaintext -H 'authorization: Bearer wrong' localhost:8081 list`), /Unauthenticated/);
+    assert.match(await line(daemon, `grpcurl -plaintext -H 'authorization: Bearer ${key}' localhost:8081 list`), /EmitterService/);
+    const refused = await refusal(daemon, method, {}, ["-H", `authorization: Bearer ${key}`]);
+    assert.equal(refused.code, status.INVALID_ARGUMENT);
+  });
+});

@@ -1,0 +1,64 @@
+// A backend in another language than the daemon's: the gRPC client that
+// grpc-js makes of proto/ at run time.
+
+import path from "node:path";
+
+import grpc from "@grpc/grpc-js";
+import protoLoader from "@grpc/proto-loader";
+
+import { root } from "./daemon.mjs";
+
+const definition = protoLoader.loadSync(
+  ["emitter", "registry", "event", "admin"].map((name) => `fanout/v1/${name}.proto`),
+  {
+    includeDirs: [path.join(root, "proto")],
+    keepCase: true, // names as in the .proto files
+    longs: String, // uint64 is wider than a number
+    enums: String,
+    defaults: true,
+  },
+);
+const { fanout } = grpc.loadPackageDefinition(definition);
+
+const deadlineMs = 20_000;
+
+// Connects to a daemon's control API for one test. Every unary RPC of every
+// service is a method in lower camel case that returns a promise.
+export function backend(t, daemon) {
+  const clients = ["EmitterService", "RegistryService", "EventService", "AdminService"].map(
+    (name) => new fanout.v1[name](daemon.control, grpc.credentials.createInsecure()),
+  );
+  t.after(() => clients.forEach((client) => client.close()));
+  const [emitter, registry, events, admin] = clients;
+  const unary = (client, method) => (request) =>
+    new Promise((resolve, reject) => {
+      client[method](request, { deadline: Date.now() + deadlineMs }, (err, answer) => (err ? reject(err) : resolve(answer)));
+    });
+  return {
+    emit: unary(emitter, "Emit"),
+    emitBatch: unary(emitter, "EmitBatch"),
+    emitStream: () => emitter.EmitStream({ deadline: Date.now() + 6 * deadlineMs }),
+    // Resolves with all messages of the answer.
+    emitWithAck: async (request) => {
+      const messages = [];
+      for await (const message of emitter.EmitWithAck(request, { deadline: Date.now() + deadlineMs })) messages.push(message);
+      return messages;
+    },
+    call: unary(emitter, "Call"),
+    listConnections: unary(registry, "ListConnections"),
+    getConnection: unary(registry, "GetConnection"),
+    countConnections: unary(registry, "CountConnections"),
+    listRooms: unary(registry, "ListRooms"),
+    listNamespaces: unary(registry, "ListNamespaces"),
+    join: unary(registry, "Join"),
+    leave: unary(registry, "Leave"),
+    disconnect: unary(registry, "Disconnect"),
+    updateConnection: unary(registry, "UpdateConnection"),
+    consume: () => events.Consume(),
+    reply: unary(events, "Reply"),
+    listConsumers: unary(admin, "ListConsumers"),
+    getServerInfo: unary(admin, "GetServerInfo"),
+  };
+}
+
+export const { status } = grpc;

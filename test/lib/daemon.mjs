@@ -1,0 +1,109 @@
+// Starts the real, built daemon on free ports and ends it again.
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { until } from "./until.mjs";
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+export const binary = process.env.DAEMON ?? path.join(root, "bin/fanoutd");
+
+// Only the latest part of the log is kept: a chatty failure must not fill memory.
+const maxLog = 1 << 20; // characters
+
+export class Daemon {
+  // Starts a daemon for one test, or one file of tests; it ends with it. flags
+  // are settings by name: {"ping-interval": "300ms", demo: true}.
+  static async start(t, flags = {}) {
+    const daemon = new Daemon(flags);
+    daemon.dir = await mkdtemp(path.join(os.tmpdir(), "fanoutd-test-"));
+    t.after(async () => {
+      await daemon.stop();
+      await rm(daemon.dir, { recursive: true });
+    });
+    // A port that was free may be taken by the time the daemon wants it.
+    for (let attempt = 1; ; attempt++) {
+      await daemon.choosePorts();
+      try {
+        await daemon.run();
+        return daemon;
+      } catch (err) {
+        if (attempt === 3 || !daemon.log.includes("address already in use")) throw err;
+      }
+    }
+  }
+
+  constructor(flags) {
+    this.flags = flags;
+    this.log = "";
+    this.process = null;
+  }
+
+  async choosePorts() {
+    const [listen, control, ops] = await freePorts(3);
+    this.url = `http://127.0.0.1:${listen}`;
+    this.control = `127.0.0.1:${control}`;
+    this.ops = `http://127.0.0.1:${ops}`;
+    this.addresses = {
+      listen: `127.0.0.1:${listen}`,
+      "control-listen": this.control,
+      "ops-listen": `127.0.0.1:${ops}`,
+    };
+  }
+
+  // Runs the daemon on the ports it has, until it is ready.
+  async run() {
+    if (!existsSync(binary)) throw new Error(`${binary} is not there: run "make build" first`);
+    const args = Object.entries({ ...this.addresses, ...this.flags }).map(([name, value]) => `--${name}=${value}`);
+    // Settings of whoever runs the tests must not leak in.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("FANOUTD_")));
+    const child = spawn(binary, args, { cwd: this.dir, env, stdio: ["ignore", "pipe", "pipe"] });
+    this.process = child;
+    this.ended = new Promise((resolve) => {
+      child.on("error", (err) => resolve({ code: null, signal: null, error: err }));
+      child.on("close", (code, signal) => resolve({ code, signal }));
+    });
+    this.ended.then((how) => (this.end = how));
+    this.end = null;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (this.log = (this.log + text).slice(-maxLog)));
+    }
+    await until(async () => {
+      if (this.end) throw new Error(`the daemon ended at once, ${JSON.stringify(this.end)}:\n${this.log}`);
+      return (await fetch(`${this.ops}/readyz`).catch(() => null))?.ok;
+    }, "the daemon is ready");
+  }
+
+  // Ends the daemon and says how it ended: {code, signal}.
+  async stop(signal = "SIGTERM") {
+    if (!this.process) return this.end;
+    const child = this.process;
+    this.process = null;
+    if (!this.end) child.kill(signal);
+    const hurry = setTimeout(() => child.kill("SIGKILL"), 15_000);
+    try {
+      return await this.ended;
+    } finally {
+      clearTimeout(hurry);
+    }
+  }
+}
+
+// n ports that were free a moment ago.
+async function freePorts(n) {
+  const servers = await Promise.all(
+    Array.from({ length: n }, async () => {
+      const server = net.createServer();
+      await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

@@ -1,0 +1,74 @@
+// Runs every test there is, one kind after the other: the Go packages with the
+// race detector, then the files of Node's own test runner. Says what was
+// skipped and why, and ends with one line that adds all up.
+//
+// Words after the command choose what runs: "go", "web", "peers"; none is all.
+
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import { run } from "node:test";
+
+import { goTests } from "./lib/go-tests.mjs";
+import { root } from "./lib/daemon.mjs";
+import { Tally } from "./lib/tally.mjs";
+
+// One file of tests takes a minute at most; this ends one that hangs.
+const fileTimeoutMs = 10 * 60_000;
+
+const kinds = {
+  go: ["the Go packages, with the race detector", () => goTests(root, tally)],
+  web: ["the demo page's own parts", () => nodeTests("web/demo")],
+  peers: ["the built daemon with real peers", () => nodeTests("test")],
+};
+
+const tally = new Tally();
+const chosen = process.argv.slice(2);
+const unknown = chosen.filter((name) => !(name in kinds));
+if (unknown.length > 0) {
+  console.error(`unknown: ${unknown.join(", ")}; there are: ${Object.keys(kinds).join(", ")}`);
+  process.exit(2);
+}
+for (const [name, [title, start]] of Object.entries(kinds)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue;
+  console.log(`\n\x1b[1m== test: ${title}\x1b[0m`);
+  await start();
+}
+tally.print();
+process.exitCode = tally.failed > 0 ? 1 : 0;
+
+// Files run one at a time: each starts daemons and clients of its own, and a
+// machine that is busy with three of them only makes all slow.
+async function nodeTests(dir) {
+  const files = readdirSync(path.join(root, dir))
+    .filter((name) => name.endsWith(".test.mjs"))
+    .sort()
+    .map((name) => path.join(root, dir, name));
+  const stream = run({ files, concurrency: 1, timeout: fileTimeoutMs });
+  // Results come children first. Only a test without subtests counts, or one
+  // that fails by itself.
+  let children = [];
+  const take = (event) => {
+    const { name, nesting, details, skip, todo } = event;
+    const hadChildren = children[nesting + 1] > 0;
+    children.length = nesting + 1;
+    children[nesting] = (children[nesting] ?? 0) + 1;
+    const where = `${path.relative(root, event.file ?? dir)}: ${name}`;
+    const failed = details.error !== undefined && todo === undefined;
+    if (details.type === "suite" || hadChildren) {
+      if (failed && details.error.failureType !== "subtestsFailed") tally.fail(where, reason(details.error));
+      return;
+    }
+    if (skip !== undefined) tally.skip(where, skip);
+    else if (failed) tally.fail(where, reason(details.error));
+    else tally.pass(where, details.duration_ms);
+  };
+  for await (const { type, data } of stream) {
+    if (type === "test:pass" || type === "test:fail") take(data);
+    if (type === "test:stderr" || type === "test:stdout") process.stderr.write(data.message);
+  }
+}
+
+function reason(err) {
+  const cause = err.cause ?? err;
+  return cause.stack ?? String(cause);
+}
