@@ -56,6 +56,18 @@ func (s *Session) withdraw() {
 	s.candidate, s.probed = nil, false
 }
 
+// left ends a session whose page was closed while it changed over: an answered
+// browser polls no more until it has said "5", so that nothing else would tell
+// before the heartbeat does. While a poll waits, its end is what counts.
+func (s *Session) left() {
+	s.mu.Lock()
+	gone := s.probed && s.poll == nil
+	s.mu.Unlock()
+	if gone {
+		s.Close(ReasonTransportClose)
+	}
+}
+
 // adopt makes the candidate the session's transport. Queued messages follow over
 // it as soon as a poll that is still being written has ended.
 func (s *Session) adopt(l link) bool {

@@ -34,9 +34,13 @@ func (t *wsConn) probe() {
 	t.end()
 }
 
-// expect reads one packet and reports whether it is this one.
+// expect reads one packet and reports whether it is this one. A page that goes
+// away takes its session along, unless a poll waits, which then tells by itself.
 func (t *wsConn) expect(kind byte, data string) bool {
 	k, b, err := t.readMessage()
+	if websocket.IsCloseError(err, websocket.CloseGoingAway) {
+		t.session.left()
+	}
 	if err != nil || k != websocket.TextMessage {
 		return false
 	}

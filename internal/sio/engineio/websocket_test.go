@@ -274,6 +274,37 @@ func TestUpgradeFails(t *testing.T) {
 	}
 }
 
+// Browsers close a page's WebSockets with 1001. Between the probe and "5" no
+// poll needs to be pending, and the session must not linger until its heartbeat.
+func TestPageClosedDuringUpgrade(t *testing.T) {
+	goingAway := func(c *wiretest.WS) {
+		c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""), time.Time{})
+		c.Close()
+	}
+	t.Run("no poll waits", func(t *testing.T) {
+		inBubble(t, Options{}, func(w *world) {
+			q, h := w.open()
+			p := w.poll(q)
+			synctest.Wait()
+			c := w.dial(strings.Replace(q, "polling", "websocket", 1))
+			c.Say("2probe")
+			c.Next()
+			expect(t, "pending poll", (<-p).body, "6")
+			goingAway(c)
+			synctest.Wait()
+			expect(t, "reason", h.closedWith(), ReasonTransportClose)
+		})
+	})
+	t.Run("not probed", func(t *testing.T) {
+		inBubble(t, Options{}, func(w *world) {
+			q, h := w.open()
+			goingAway(w.dial(strings.Replace(q, "polling", "websocket", 1)))
+			synctest.Wait()
+			expect(t, "reason", h.closedWith(), "")
+		})
+	})
+}
+
 func TestCloseDuringUpgrade(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		q, h := w.open()
