@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,6 +176,11 @@ func (c *config) check(s *settings) error {
 		return control.errorf("others can reach %s: set control-key or control-key-file, listen on loopback or unix:/PATH, or allow everybody with --insecure-control", c.controlListen)
 	case c.demo && !c.serveClient:
 		return s.get("demo").errorf("the page loads the client that serve-client switches off")
+	}
+	for name := range c.sockets.volatile.policies {
+		if !slices.Contains(c.namespaces, name) {
+			return s.get("volatile").errorf("namespaces has no %q", name)
+		}
 	}
 	if err := c.engine.webTransport.read(s); err != nil {
 		return err

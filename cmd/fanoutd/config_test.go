@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // writeFile writes a settings file and returns its path.
@@ -333,7 +334,7 @@ func TestNoConsumer(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := c.consumers.absence
-	want := absence{dispatch.Drop, map[string]dispatch.Policy{"/chat": dispatch.Refuse, "/a": dispatch.Buffer}}
+	want := byNamespace[dispatch.Policy]{dispatch.Drop, map[string]dispatch.Policy{"/chat": dispatch.Refuse, "/a": dispatch.Buffer}}
 	if got.policy != want.policy || !maps.Equal(got.policies, want.policies) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -362,6 +363,21 @@ func TestSecretQuery(t *testing.T) {
 		}
 		if got := c.auth.secretQuery(); !slices.Equal(got, tt.want) {
 			t.Errorf("%v: %v, want %v", tt.args, got, tt.want)
+		}
+	}
+}
+
+func TestVolatilePolicies(t *testing.T) {
+	c, err := load([]string{"--namespaces", "/,/map-*", "--volatile", "/map-*=drop-oldest"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.sockets.volatile; got.policy != sio.DropNewest || got.policies["/map-*"] != sio.DropOldest {
+		t.Errorf("got %+v", got)
+	}
+	for _, bad := range []string{"keep", "drop-oldest,drop-newest", "/elsewhere=drop-oldest"} {
+		if _, err := load([]string{"--volatile", bad}, nil); err == nil || !strings.Contains(err.Error(), "volatile") {
+			t.Errorf("%s: %v, want a refusal that names the setting", bad, err)
 		}
 	}
 }

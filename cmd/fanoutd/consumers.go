@@ -1,25 +1,15 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fanoutd/fanoutd/internal/dispatch"
-	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // consumerConfig is what was said about the backends that hear browsers.
 type consumerConfig struct {
 	requireVerdict bool
-	absence        absence
-}
-
-// absence says what becomes of events while no consumer is there.
-type absence struct {
-	policy   dispatch.Policy            // where no other is given
-	policies map[string]dispatch.Policy // by namespace
+	absence        byNamespace[dispatch.Policy]
 }
 
 var policies = map[string]dispatch.Policy{
@@ -28,37 +18,9 @@ var policies = map[string]dispatch.Policy{
 
 func (c *consumerConfig) add(s *settings) {
 	s.add("no-consumer", "what becomes of browsers' events while no consumer of a group is there: buffer, drop or refuse (new connections); for one namespace as in /chat=refuse",
-		listValue(&c.absence, []string{"buffer"}, "buffer, drop or refuse, once, and NAMESPACE=POLICY, each namespace once", parseAbsence))
+		policyValue(&c.absence, policies, "buffer", "buffer, drop or refuse"))
 	s.add("require-verdict", "refuse every connection that no consumer decided on",
 		boolValue(&c.requireVerdict, false))
-}
-
-func parseAbsence(items []string) (absence, error) {
-	a := absence{policies: map[string]dispatch.Policy{}}
-	general := false
-	for _, item := range items {
-		namespace, name, particular := strings.Cut(item, "=")
-		if !particular {
-			name = item
-		}
-		p, known := policies[name]
-		switch _, twice := a.policies[namespace]; {
-		case !known:
-			return absence{}, fmt.Errorf("%q is no policy", name)
-		case !particular && general:
-			return absence{}, fmt.Errorf("%q is a second policy for all namespaces", name)
-		case !particular:
-			a.policy, general = p, true
-		case twice:
-			return absence{}, fmt.Errorf("%q is there twice", namespace)
-		default:
-			if err := sio.CheckNamespace(namespace); err != nil {
-				return absence{}, err
-			}
-			a.policies[namespace] = p
-		}
-	}
-	return a, nil
 }
 
 // registerConsumers adds the metrics of deliveries.

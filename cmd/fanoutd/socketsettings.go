@@ -15,6 +15,11 @@ type socketConfig struct {
 	attachmentTimeout time.Duration
 	recoveryWindow    time.Duration // 0: none
 	recoveryBytes     int
+	volatile          byNamespace[sio.VolatilePolicy]
+}
+
+var volatilePolicies = map[string]sio.VolatilePolicy{
+	"drop-newest": sio.DropNewest, "drop-oldest": sio.DropOldest,
 }
 
 // Bounds of recovery-bytes: below, little is ever recovered.
@@ -34,6 +39,8 @@ func (c *socketConfig) add(s *settings) {
 			}
 			return n, nil
 		}))
+	s.add("volatile", "which volatile events are dropped for a client that cannot take them at once: drop-newest (the one that comes) or drop-oldest (it waits, and older ones go when too much does); for one namespace as in /map=drop-oldest",
+		policyValue(&c.volatile, volatilePolicies, "drop-newest", "drop-newest or drop-oldest"))
 	s.add("attachment-timeout", "how long a packet from a client may take from its text to its last attachment",
 		durationValue(&c.attachmentTimeout, sio.DefaultAttachmentTimeout))
 	s.add("recovery-window", "how long a client that was cut off may take to come back as the same connection, with its rooms and what it missed; 0: it may not",
@@ -51,6 +58,7 @@ func (c *socketConfig) add(s *settings) {
 // options sets what the settings say.
 func (c *socketConfig) options(o *sio.Options) {
 	o.MaxChildren = c.maxNamespaces
+	o.Volatile, o.VolatileIn = c.volatile.policy, c.volatile.policies
 	o.AttachmentTimeout = c.attachmentTimeout
 	o.RecoveryWindow = c.recoveryWindow
 	o.RecoveryBytes = int64(c.recoveryBytes)

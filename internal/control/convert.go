@@ -175,6 +175,8 @@ func fromConnection(c *sio.Connection, node string) (*fanoutv1.Connection, error
 		Headers:       validMap(c.Headers),
 		Query:         validMap(c.Query),
 		QueuedBytes:   count(c.QueuedBytes),
+
+		VolatileDropped: count(c.VolatileDropped),
 	}
 	if len(c.Data) > 0 {
 		data, err := structpb.NewStruct(c.Data)

@@ -12,6 +12,8 @@ type Stats struct {
 	Received    uint64         // events from browsers
 	Emitted     uint64         // emits applied
 	Sent        uint64         // events queued for browsers
+	Dropped     uint64         // volatile events dropped for slow browsers
+	Slow        uint64         // sessions closed for being too slow
 }
 
 // Build says which build this is.
@@ -56,10 +58,14 @@ var (
 		"Emits that were applied.", nil, nil)
 	sent = prometheus.NewDesc("fanoutd_events_sent_total",
 		"Events queued for browsers: one for each connection an emit reached.", nil, nil)
+	dropped = prometheus.NewDesc("fanoutd_volatile_dropped_total",
+		"Volatile events dropped because a browser could not take them: one for each connection.", nil, nil)
+	slow = prometheus.NewDesc("fanoutd_sessions_slow_total",
+		"Sessions closed because more waited for their browser than max-queue.", nil, nil)
 )
 
 func (c collector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sessions, connections, received, emitted, sent} {
+	for _, d := range []*prometheus.Desc{sessions, connections, received, emitted, sent, dropped, slow} {
 		descs <- d
 	}
 }
@@ -73,4 +79,6 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	metrics <- prometheus.MustNewConstMetric(received, prometheus.CounterValue, float64(s.Received))
 	metrics <- prometheus.MustNewConstMetric(emitted, prometheus.CounterValue, float64(s.Emitted))
 	metrics <- prometheus.MustNewConstMetric(sent, prometheus.CounterValue, float64(s.Sent))
+	metrics <- prometheus.MustNewConstMetric(dropped, prometheus.CounterValue, float64(s.Dropped))
+	metrics <- prometheus.MustNewConstMetric(slow, prometheus.CounterValue, float64(s.Slow))
 }

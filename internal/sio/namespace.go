@@ -18,6 +18,8 @@ type Namespace struct {
 	server *Server
 	name   string
 
+	volatile VolatilePolicy
+
 	lastAsk  atomic.Uint64 // ack id
 	visitors int           // of a child: what keeps it in existence; guarded by namespaces.mu
 
@@ -106,7 +108,10 @@ func (n *Namespace) size() int {
 // emit encodes the event and queues it for every socket of the target.
 func (n *Namespace) emit(o Emit) (Result, error) {
 	send := (*engineio.Session).Send
-	if o.Volatile {
+	switch {
+	case o.Volatile && n.volatile == DropOldest:
+		send = (*engineio.Session).SendLatest
+	case o.Volatile:
 		send = (*engineio.Session).SendVolatile
 	}
 	out := n.outgoing(&o)

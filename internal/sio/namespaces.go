@@ -19,12 +19,15 @@ type namespaces struct {
 	// Fixed at birth.
 	server      *Server
 	named       map[string]*Namespace
-	patterns    []string // as path.Match takes them
+	patterns    []pattern
 	maxChildren int
 
 	mu       sync.RWMutex
 	children map[string]*Namespace
 }
+
+// pattern is one of Options.Namespaces that has stars.
+type pattern struct{ name, match string } // match: as path.Match takes it
 
 func newNamespaces(s *Server, names []string, maxChildren int) (*namespaces, error) {
 	ns := &namespaces{
@@ -37,10 +40,15 @@ func newNamespaces(s *Server, names []string, maxChildren int) (*namespaces, err
 		}
 		if strings.Contains(name, "*") {
 			// A star stands for something: "/" is no child of "/*".
-			ns.patterns = append(ns.patterns, strings.ReplaceAll(name, "*", "?*"))
+			ns.patterns = append(ns.patterns, pattern{name, strings.ReplaceAll(name, "*", "?*")})
 			continue
 		}
 		ns.named[name] = ns.lasting(name)
+	}
+	for name := range s.opts.VolatileIn {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("there is no namespace %q to drop volatile events in", name)
+		}
 	}
 	return ns, nil
 }
@@ -122,6 +130,7 @@ func (ns *namespaces) stay(n *Namespace) {
 // lasting returns a namespace that clients can be in, and come back to.
 func (ns *namespaces) lasting(name string) *Namespace {
 	n := newNamespace(ns.server, name)
+	n.volatile = ns.volatile(name)
 	if ns.server.opts.RecoveryWindow > 0 {
 		n.recovery = newRecovery(n)
 	}
@@ -134,10 +143,28 @@ func (ns *namespaces) matches(name string) bool {
 		strings.ContainsFunc(name, unicode.IsControl) {
 		return false
 	}
-	return slices.ContainsFunc(ns.patterns, func(p string) bool {
-		ok, err := path.Match(p, name)
-		return ok && err == nil
-	})
+	return ns.pattern(name) != ""
+}
+
+// pattern returns the first pattern that name matches, empty if there is none.
+func (ns *namespaces) pattern(name string) string {
+	for _, p := range ns.patterns {
+		if ok, err := path.Match(p.match, name); ok && err == nil {
+			return p.name
+		}
+	}
+	return ""
+}
+
+// volatile returns the policy of the namespace with this name.
+func (ns *namespaces) volatile(name string) VolatilePolicy {
+	o := &ns.server.opts
+	for _, key := range []string{name, ns.pattern(name)} {
+		if p, ok := o.VolatileIn[key]; ok {
+			return p
+		}
+	}
+	return o.Volatile
 }
 
 // all returns the namespaces there are now, by name.

@@ -22,6 +22,10 @@ type Options struct {
 	// with stars is a pattern, as in "/tenant-*": namespaces that match it exist
 	// while clients are in them. See [CheckNamespace].
 	Namespaces []string
+	// Volatile says what becomes of volatile events for slow clients. VolatileIn
+	// says it for some of Namespaces, by their names there, patterns included.
+	Volatile   VolatilePolicy
+	VolatileIn map[string]VolatilePolicy
 	// MaxChildren bounds how many namespaces of patterns may exist at once.
 	// Default 10,000.
 	MaxChildren int
@@ -48,6 +52,18 @@ type Options struct {
 	// Backend hears what browsers do. Default: nobody does.
 	Backend Backend
 }
+
+// VolatilePolicy says what becomes of a volatile event for a client that cannot
+// take it at once.
+type VolatilePolicy int
+
+const (
+	// DropNewest drops the event, as the reference does.
+	DropNewest VolatilePolicy = iota
+	// DropOldest lets it wait; when too much waits, the oldest volatile event is
+	// dropped for the newest.
+	DropOldest
+)
 
 // Defaults of [Options].
 const (
@@ -190,6 +206,8 @@ type Stats struct {
 	Received    uint64         // events from browsers
 	Emitted     uint64         // emits applied
 	Sent        uint64         // events queued for browsers
+	Dropped     uint64         // volatile events dropped for slow browsers
+	Slow        uint64         // sessions closed for being too slow
 }
 
 // Stats returns the current counts.
@@ -198,6 +216,7 @@ func (s *Server) Stats() Stats {
 		Sessions: s.engine.Sessions(),
 		Received: s.received.Load(), Emitted: s.emitted.Load(), Sent: s.sent.Load(),
 	}
+	st.Dropped, st.Slow = s.engine.Slow()
 	for _, n := range s.namespaces.all() {
 		st.Connections += n.size()
 	}

@@ -151,7 +151,7 @@ func (s *Socket) viewLocked() Connection {
 		Seq: s.seq, ID: s.id, Namespace: s.nsp.name,
 		Transport: s.conn.session.Transport(), Protocol: s.conn.session.Protocol(), RemoteAddr: h.remoteAddr,
 		ConnectedAt: s.born, Data: s.data, Recovered: s.recovered, Headers: asMap(h.headers), Query: asMap(h.query),
-		QueuedBytes: s.conn.session.Queued(), Expire: s.expire,
+		QueuedBytes: s.conn.session.Queued(), VolatileDropped: s.conn.session.Dropped(), Expire: s.expire,
 	}
 	switch {
 	case s.entry != nil:

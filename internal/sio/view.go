@@ -22,7 +22,9 @@ type Connection struct {
 	Expire      time.Time      // when the authorisation runs out; zero: never
 	Headers     map[string]string
 	Query       map[string]string
-	QueuedBytes int // waiting in the session's outbox, shared by its namespaces
+	// Of its session, which its namespaces share.
+	QueuedBytes     int // waiting in the outbox
+	VolatileDropped int // volatile events dropped so far
 }
 
 // GroupBy names what CountConnections groups by.

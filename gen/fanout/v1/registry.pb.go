@@ -185,9 +185,12 @@ type Connection struct {
 	// The client was cut off and has come back as this same connection, with its
 	// rooms, its data and the events it missed, at `connected_at`. Only where the
 	// daemon has a recovery window. Of a CONNECTING: it wants to.
-	Recovered     bool `protobuf:"varint,15,opt,name=recovered,proto3" json:"recovered,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Recovered bool `protobuf:"varint,15,opt,name=recovered,proto3" json:"recovered,omitempty"`
+	// Volatile events that were dropped so far because the client could not take
+	// them, for all the namespaces it uses together.
+	VolatileDropped uint32 `protobuf:"varint,16,opt,name=volatile_dropped,json=volatileDropped,proto3" json:"volatile_dropped,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Connection) Reset() {
@@ -323,6 +326,13 @@ func (x *Connection) GetRecovered() bool {
 		return x.Recovered
 	}
 	return false
+}
+
+func (x *Connection) GetVolatileDropped() uint32 {
+	if x != nil {
+		return x.VolatileDropped
+	}
+	return 0
 }
 
 // ListConnectionsRequest asks for one page.
@@ -1567,7 +1577,7 @@ var File_fanout_v1_registry_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x05\n" +
+	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x05\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -1586,7 +1596,8 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\fqueued_bytes\x18\r \x01(\rR\vqueuedBytes\x129\n" +
 	"\n" +
 	"expires_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1c\n" +
-	"\trecovered\x18\x0f \x01(\bR\trecovered\x1a:\n" +
+	"\trecovered\x18\x0f \x01(\bR\trecovered\x12)\n" +
+	"\x10volatile_dropped\x18\x10 \x01(\rR\x0fvolatileDropped\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +

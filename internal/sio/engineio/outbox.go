@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -34,7 +35,22 @@ type outbox struct {
 	next   consumer // takes over when holder, still busy, is given nothing
 	busy   bool     // holder was woken and has not yet been given nothing
 	sealed bool     // no push is accepted any more
+	latest *latest  // which of queue newer ones may push out; nil: none was ever slow to go
+	lost   uint32   // volatile packets that were dropped
 }
+
+// latestShare is which part of an outbox's limit pushLatest may use.
+const latestShare = 16
+
+// latest are the packets of a queue that may be dropped for newer ones, the
+// oldest first.
+type latest struct {
+	packets []span
+	bytes   int
+}
+
+// span is one packet, with its attachments, in a queue.
+type span struct{ start, messages, bytes int }
 
 // push appends msgs, or returns ErrFull or ErrClosed and appends nothing.
 func (o *outbox) push(msgs ...*Message) error {
@@ -63,11 +79,78 @@ func (o *outbox) pushVolatile(msgs ...*Message) bool {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.sealed || o.holder == nil || o.busy || len(o.queue) > 0 || n > o.limit {
+	if o.sealed {
+		return false
+	}
+	if !o.readyLocked() || n > o.limit {
+		o.lost++
 		return false
 	}
 	o.appendLocked(n, msgs...)
 	return true
+}
+
+// readyLocked reports whether the consumer is there and idle.
+func (o *outbox) readyLocked() bool {
+	return o.holder != nil && !o.busy && len(o.queue) == 0
+}
+
+// pushLatest is pushVolatile for messages that may wait: a share of the outbox
+// is theirs, and when it is used up the oldest of them are dropped for the
+// newest. It returns how many packets were dropped, and whether this one was not
+// among them.
+func (o *outbox) pushLatest(msgs ...*Message) (dropped int, ok bool) {
+	n := 0
+	for _, m := range msgs {
+		n += m.size()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.sealed:
+		return 0, false
+	case o.readyLocked() && n <= o.limit:
+		o.appendLocked(n, msgs...)
+		return 0, true
+	case n > o.limit/latestShare:
+		o.lost++
+		return 1, false
+	}
+	if o.latest == nil {
+		o.latest = &latest{}
+	}
+	for o.latest.bytes+n > o.limit/latestShare {
+		o.dropOldestLocked()
+		dropped++
+	}
+	if o.bytes+n > o.limit { // what must not be dropped fills it
+		o.lost++
+		return dropped + 1, false
+	}
+	o.latest.packets = append(o.latest.packets, span{len(o.queue), len(msgs), n})
+	o.latest.bytes += n
+	o.appendLocked(n, msgs...)
+	return dropped, true
+}
+
+func (o *outbox) dropOldestLocked() {
+	l := o.latest
+	old := l.packets[0]
+	l.packets = slices.Delete(l.packets, 0, 1)
+	for i := range l.packets {
+		l.packets[i].start -= old.messages
+	}
+	o.queue = slices.Delete(o.queue, old.start, old.start+old.messages)
+	o.bytes -= old.bytes
+	l.bytes -= old.bytes
+	o.lost++
+}
+
+// clearLatestLocked is called when the queue was taken or dropped.
+func (o *outbox) clearLatestLocked() {
+	if o.latest != nil {
+		o.latest.packets, o.latest.bytes = o.latest.packets[:0], 0
+	}
 }
 
 // pushControl appends a packet of the protocol's own, limit or not: there is at
@@ -129,6 +212,7 @@ func (o *outbox) take(c consumer, spare []*Message) (msgs []*Message, last bool)
 	o.busy = true
 	msgs = o.queue
 	o.queue, o.bytes = spare[:0], 0
+	o.clearLatestLocked()
 	return msgs, false
 }
 
@@ -159,6 +243,7 @@ func (o *outbox) seal(farewell *Message, drop bool) {
 	if drop {
 		clear(o.queue)
 		o.queue, o.bytes = o.queue[:0], 0
+		o.clearLatestLocked()
 	}
 	o.sealed = true
 	o.appendLocked(farewell.size(), farewell)
@@ -169,7 +254,7 @@ func (o *outbox) empty() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sealed = true
-	o.queue, o.bytes = nil, 0
+	o.queue, o.bytes, o.latest = nil, 0, nil
 }
 
 // drained reports whether nothing waits and nothing can come any more.
@@ -184,4 +269,11 @@ func (o *outbox) queued() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.bytes
+}
+
+// dropped returns how many volatile packets were dropped so far.
+func (o *outbox) dropped() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return int(o.lost)
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -288,6 +291,95 @@ func TestVolatile(t *testing.T) {
 		expect(t, "with a poll", h.session.SendVolatile(Text([]byte("b"))), true)
 		expect(t, "poll", (<-p).body, "4b")
 	})
+}
+
+// What may be replaced waits in its share of the outbox; the oldest goes first,
+// and what may not be dropped stays in its place.
+func TestLatest(t *testing.T) {
+	inBubble(t, Options{MaxQueue: 16 * 100}, func(w *world) { // a share of 100 bytes
+		q, h := w.open()
+		position := func(name string) bool {
+			return h.session.SendLatest(Text(fmt.Appendf(nil, "%s%s", name, strings.Repeat(".", 20))), Binary([]byte(name)))
+		}
+		for _, name := range []string{"a", "b"} {
+			expect(t, name, position(name), true)
+		}
+		h.session.Send(Text([]byte("keep")))
+		for _, name := range []string{"c", "d", "e"} {
+			expect(t, name, position(name), true)
+		}
+		expect(t, "beyond the share", h.session.SendLatest(Text(make([]byte, 101))), false)
+		expect(t, "dropped", h.session.Dropped(), 3)
+		var got []string
+		for r := range strings.SplitSeq(w.do("GET", q, "").body, "\x1e") {
+			got = append(got, strings.TrimRight(r, "."))
+		}
+		expect(t, "poll", strings.Join(got, " "), "4keep 4c bYw== 4d bZA== 4e bZQ==")
+
+		p := w.poll(q)
+		synctest.Wait()
+		expect(t, "at once", position("f"), true)
+		synctest.Wait()
+		<-p
+		expect(t, "still dropped", h.session.Dropped(), 3)
+		dropped, _ := w.server.Slow()
+		expect(t, "dropped by all", dropped, 3)
+
+		// What must not be dropped may need all the room there is.
+		h.session.Send(Text(make([]byte, 16*100-10)))
+		expect(t, "in a full outbox", position("g"), false)
+		expect(t, "reason", h.closedWith(), "")
+	})
+}
+
+// Whatever is pushed in whatever order: the bytes are those of what waits, and
+// the latest are where they are said to be.
+func TestLatestKeepsCount(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		o := outbox{limit: 2000}
+		var want []string // what waits, in order
+		for range 100 {
+			text := strings.Repeat("x", random.IntN(60))
+			m := Text([]byte(text))
+			switch random.IntN(5) {
+			case 0:
+				if o.push(m) == nil {
+					want = append(want, "keep")
+				}
+			default:
+				dropped, ok := o.pushLatest(m)
+				if !ok {
+					dropped--
+				}
+				for range dropped {
+					i := slices.Index(want, "drop")
+					want = slices.Delete(want, i, i+1)
+				}
+				if ok {
+					want = append(want, "drop")
+				}
+			}
+			bytes, latest := 0, 0
+			for _, m := range o.queue {
+				bytes += m.size()
+			}
+			if o.latest != nil {
+				for i, p := range o.latest.packets {
+					latest += p.bytes
+					if o.queue[p.start].size() != p.bytes || i > 0 && p.start <= o.latest.packets[i-1].start {
+						t.Fatalf("packet %d is not at %d", i, p.start)
+					}
+				}
+				expect(t, "bytes of the latest", o.latest.bytes, latest)
+				if latest > o.limit/latestShare {
+					t.Fatalf("%d bytes of the latest", latest)
+				}
+			}
+			expect(t, "bytes", o.bytes, bytes)
+			expect(t, "messages", len(o.queue), len(want))
+		}
+	}
 }
 
 func TestHeartbeatPolling(t *testing.T) {

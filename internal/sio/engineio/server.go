@@ -43,6 +43,8 @@ type Server struct {
 	readers  *readers
 	retire   sync.Once     // stops these three, after the last session
 	opened   atomic.Uint64 // sessions
+	dropped  atomic.Uint64 // volatile packets
+	slow     atomic.Uint64 // sessions closed for it
 	hurry    chan struct{} // closed when Shutdown's patience ends
 
 	// running counts what Shutdown waits for: every session, from its opening to
@@ -257,6 +259,12 @@ func (s *Server) Sessions() map[string]int {
 		n[sess.Transport()]++
 	}
 	return n
+}
+
+// Slow counts what slow clients cost since the start: volatile packets that were
+// dropped, and sessions that were closed with [ReasonSlowConsumer].
+func (s *Server) Slow() (dropped, closed uint64) {
+	return s.dropped.Load(), s.slow.Load()
 }
 
 func (s *Server) all() []*Session {

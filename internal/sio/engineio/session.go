@@ -90,7 +90,21 @@ func (s *Session) Send(msgs ...*Message) bool {
 // SendVolatile sends msgs only if the transport is ready to take them at once,
 // and reports whether it was.
 func (s *Session) SendVolatile(msgs ...*Message) bool {
-	return s.out.pushVolatile(msgs...)
+	ok := s.out.pushVolatile(msgs...)
+	if !ok {
+		s.srv.dropped.Add(1)
+	}
+	return ok
+}
+
+// SendLatest is SendVolatile for a transport that may be a little late: what it
+// does not take at once waits, within bounds, and when too much waits the oldest
+// that was sent so is dropped for the newest. It reports whether msgs were
+// queued; they may be dropped later.
+func (s *Session) SendLatest(msgs ...*Message) bool {
+	dropped, ok := s.out.pushLatest(msgs...)
+	s.srv.dropped.Add(uint64(dropped))
+	return ok
 }
 
 // Protocol returns the version of Engine.IO that the client speaks: 3 or 4.
@@ -102,6 +116,9 @@ func (s *Session) Settle() { s.srv.gate.settle(s) }
 
 // Queued returns the bytes that wait to be written.
 func (s *Session) Queued() int { return s.out.queued() }
+
+// Dropped returns how many volatile packets were dropped for the session.
+func (s *Session) Dropped() int { return s.out.dropped() }
 
 // Transport returns the name of the transport that carries the session now.
 func (s *Session) Transport() string {
@@ -137,6 +154,9 @@ func (s *Session) Close(reason Reason) {
 		return
 	}
 	s.reason = reason
+	if reason == ReasonSlowConsumer {
+		s.srv.slow.Add(1)
+	}
 	s.heartbeat.stop()
 	close(s.done)
 	// Made before the farewell is queued: a pending poll may fetch it at once.
