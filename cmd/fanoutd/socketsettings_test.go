@@ -14,8 +14,9 @@ func TestSocketSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.sockets != (socketConfig{10_000, 30 * time.Second, 0, 64 << 20}) {
-		t.Errorf("defaults are %+v", c.sockets)
+	if s := c.sockets; s.maxNamespaces != 10_000 || s.attachmentTimeout != 30*time.Second || s.recoveryWindow != 0 ||
+		s.recoveryBytes != 64<<20 || s.volatile.policy != sio.DropNewest || len(s.volatile.policies) != 0 {
+		t.Errorf("defaults are %+v", s)
 	}
 	c, err = load([]string{"--namespaces=/,tenant-*", "--max-namespaces=7", "--recovery-window=2m", "--recovery-bytes=2000000", "--attachment-timeout=5s"}, nil)
 	if err != nil {

@@ -154,7 +154,9 @@ type EmitRequest struct {
 	Attachments [][]byte `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// True drops the event for every connection that cannot be written to at
 	// this moment, instead of queueing it. For data that the next event
-	// replaces, such as positions.
+	// replaces, such as positions. Where the daemon's `volatile` setting says
+	// drop-oldest, it waits instead, and when too much does, older volatile
+	// events are dropped for it.
 	Volatile bool `protobuf:"varint,6,opt,name=volatile,proto3" json:"volatile,omitempty"`
 	// Whether transports that negotiated compression should compress this event.
 	// Unset means true. Only a hint.
