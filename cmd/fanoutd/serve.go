@@ -14,6 +14,7 @@ import (
 
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/front"
 	"github.com/fanoutd/fanoutd/internal/ops"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
@@ -150,6 +151,14 @@ func (d *daemon) httpServer(h http.Handler) *http.Server {
 	}
 }
 
+// serveBrowsers serves WebSockets from their first request on by themselves, and
+// all else by net/http.
+func (d *daemon) serveBrowsers(l net.Listener) error {
+	return d.browsers.Serve(front.Listen(l, front.Options{
+		Handler: d.browsers.Handler, Timeout: headerTimeout, Logger: d.log,
+	}))
+}
+
 // run serves until ctx ends or a listener fails, and shuts down in order.
 func (d *daemon) run(ctx context.Context) error {
 	failed := make(chan error, 4)
@@ -163,7 +172,7 @@ func (d *daemon) run(ctx context.Context) error {
 	}{
 		{"operators", d.listeners.operators, d.operators.Serve},
 		{"backends", d.listeners.backends, d.backends.Serve},
-		{"browsers", d.listeners.browsers, d.browsers.Serve},
+		{"browsers", d.listeners.browsers, d.serveBrowsers},
 	} {
 		d.log.Info("serving", "who", x.who, "address", display(x.at))
 		serving.Go(func() {

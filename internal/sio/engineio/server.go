@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/fanoutd/fanoutd/internal/workers"
 )
 
 // Transport names, as in the query and the open packet.
@@ -40,12 +42,12 @@ type Server struct {
 	upgrader websocket.Upgrader
 	flushers *flushers
 	poller   lazyPoller
-	readers  *readers
-	retire   sync.Once     // stops these three, after the last session
-	opened   atomic.Uint64 // sessions
-	dropped  atomic.Uint64 // volatile packets
-	slow     atomic.Uint64 // sessions closed for it
-	hurry    chan struct{} // closed when Shutdown's patience ends
+	readers  *workers.Pool[*wsConn] // read from WebSockets that are not silent
+	retire   sync.Once              // stops these three, after the last session
+	opened   atomic.Uint64          // sessions
+	dropped  atomic.Uint64          // volatile packets
+	slow     atomic.Uint64          // sessions closed for it
+	hurry    chan struct{}          // closed when Shutdown's patience ends
 
 	// running counts what Shutdown waits for: every session, from its opening to
 	// the end of its teardown, and the goroutines they start. A session is
@@ -72,7 +74,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		gate:     newGate(opts.Limits),
 		sessions: map[string]*Session{},
 		flushers: newFlushers(),
-		readers:  newReaders(),
+		readers:  workers.New((*wsConn).read),
 		hurry:    make(chan struct{}),
 		upgrader: websocket.Upgrader{
 			// The read buffer is ours, see hijacker, and so are the frames: the
@@ -295,7 +297,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.retire.Do(func() {
 			s.flushers.stop()
 			s.poller.stop()
-			s.readers.stop()
+			s.readers.Stop()
 		})
 		close(ended)
 	}()

@@ -85,7 +85,7 @@ func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	// A client has nothing to say before it has read all that.
 	if t.rc == nil || !t.leave() {
-		t.session.srv.readers.start(t)
+		t.session.srv.readers.Do(t)
 	}
 }
 
@@ -297,7 +297,7 @@ func (t *wsConn) furnish() {
 // resume starts the reader if the connection is parked.
 func (t *wsConn) resume() {
 	if t.parked.CompareAndSwap(true, false) {
-		t.session.srv.readers.start(t)
+		t.session.srv.readers.Do(t)
 	}
 }
 
