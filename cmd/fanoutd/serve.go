@@ -127,7 +127,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.browsers = d.httpServer(pages(c, d.sockets, display(l.backends), b.version))
+	d.browsers = d.httpServer(bounded(pages(c, d.sockets, display(l.backends), b.version), c.pingInterval+c.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		func() ops.Stats { return ops.Stats(d.sockets.Stats()) })
 	d.authorize.register(registry)
@@ -157,6 +157,20 @@ func (d *daemon) serveBrowsers(l net.Listener) error {
 	return d.browsers.Serve(front.Listen(l, front.Options{
 		Handler: d.browsers.Handler, Timeout: headerTimeout, Logger: d.log,
 	}))
+}
+
+// bounded gives a peer so long to send what belongs to its request, which net/http
+// reads to the end before it answers even if nobody wants it, and to take the
+// answer. Polls, which answer late, set their own time for that.
+func bounded(h http.Handler, d time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, until := http.NewResponseController(w), time.Now().Add(d)
+		c.SetWriteDeadline(until)
+		if r.ContentLength != 0 {
+			c.SetReadDeadline(until)
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // run serves until ctx ends or a listener fails, and shuts down in order.

@@ -105,6 +105,7 @@ func (c *conn) Closed(reason engineio.Reason) {
 	if c.assembly != nil {
 		c.assembly.Stop()
 	}
+	c.decoder.Drop()
 	for _, s := range c.sockets {
 		if s.nsp.remove(s, string(reason)) {
 			c.ended(s, string(reason))

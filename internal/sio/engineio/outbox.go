@@ -36,6 +36,7 @@ type outbox struct {
 	busy   bool     // holder was woken and has not yet been given nothing
 	sealed bool     // no push is accepted any more
 	latest *latest  // which of queue newer ones may push out; nil: none was ever slow to go
+	pong   int      // 1 + the place in queue of an answer to a ping; 0: none waits
 	lost   uint32   // volatile packets that were dropped
 }
 
@@ -141,6 +142,9 @@ func (o *outbox) dropOldestLocked() {
 		l.packets[i].start -= old.messages
 	}
 	o.queue = slices.Delete(o.queue, old.start, old.start+old.messages)
+	if o.pong > old.start {
+		o.pong -= old.messages
+	}
 	o.bytes -= old.bytes
 	l.bytes -= old.bytes
 	o.lost++
@@ -159,6 +163,22 @@ func (o *outbox) pushControl(m *Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.sealed {
+		o.appendLocked(m.size(), m)
+	}
+}
+
+// pushPong appends the answer to a ping. One that still waits is replaced: the last
+// is enough (RFC 6455, 5.5.3), and who pings without reading costs no memory.
+func (o *outbox) pushPong(m *Message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.sealed:
+	case o.pong > 0:
+		o.bytes += m.size() - o.queue[o.pong-1].size()
+		o.queue[o.pong-1] = m
+	default:
+		o.pong = len(o.queue) + 1
 		o.appendLocked(m.size(), m)
 	}
 }
@@ -211,7 +231,7 @@ func (o *outbox) take(c consumer, spare []*Message) (msgs []*Message, last bool)
 	}
 	o.busy = true
 	msgs = o.queue
-	o.queue, o.bytes = spare[:0], 0
+	o.queue, o.bytes, o.pong = spare[:0], 0, 0
 	o.clearLatestLocked()
 	return msgs, false
 }
@@ -242,7 +262,7 @@ func (o *outbox) seal(farewell *Message, drop bool) {
 	}
 	if drop {
 		clear(o.queue)
-		o.queue, o.bytes = o.queue[:0], 0
+		o.queue, o.bytes, o.pong = o.queue[:0], 0, 0
 		o.clearLatestLocked()
 	}
 	o.sealed = true
@@ -254,7 +274,7 @@ func (o *outbox) empty() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sealed = true
-	o.queue, o.bytes, o.latest = nil, 0, nil
+	o.queue, o.bytes, o.pong, o.latest = nil, 0, 0, nil
 }
 
 // drained reports whether nothing waits and nothing can come any more.

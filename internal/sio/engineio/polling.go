@@ -157,7 +157,13 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	s.srv.allowWrite(w) // a backend may have held it up
 	postOK(w)
+}
+
+// allowWrite gives the peer a heartbeat's worth to take the answer.
+func (s *Server) allowWrite(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opts.PingInterval + s.opts.PingTimeout))
 }
 
 // payloadDecoder returns what reads the payloads of this session's client.
@@ -187,8 +193,11 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	// A heartbeat's worth: a slower body costs its session anyway.
 	c := http.NewResponseController(w)
 	c.SetReadDeadline(time.Now().Add(s.srv.opts.PingInterval + s.srv.opts.PingTimeout))
-	defer c.SetReadDeadline(time.Time{})
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, s.srv.opts.MaxPayload))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.srv.opts.MaxPayload))
+	if err == nil {
+		c.SetReadDeadline(time.Time{}) // else what is left of it is still to be read
+	}
+	return body, err
 }
 
 // writePayload answers a request with the payload of msgs.
@@ -213,6 +222,7 @@ func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, msgs []*M
 	}
 	payload = s.srv.compressBody(h, r, payload)
 	h.Set("Content-Length", strconv.Itoa(len(payload)))
+	s.srv.allowWrite(w)
 	_, err := w.Write(payload)
 	return err
 }

@@ -283,7 +283,7 @@ func (s *Session) handle(p inbound) {
 				s.Close(ReasonTransportError)
 			}
 		case p.kind == packetPing:
-			s.out.pushControl(pongPacket)
+			s.out.pushPong(pongPacket)
 		}
 	case packetClose:
 		s.Close(ReasonTransportClose)

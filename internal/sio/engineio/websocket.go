@@ -101,7 +101,7 @@ func (t *wsConn) send(m *Message) {
 	}
 	s.mu.Unlock()
 	if carries && m.opcode != opClose {
-		s.Send(m)
+		s.out.pushPong(m)
 	}
 }
 

@@ -125,6 +125,9 @@ func (d *Decoder) Binary(b []byte) (*Packet, error) {
 	return p, nil
 }
 
+// Drop forgets the packet under way, when nothing will follow.
+func (d *Decoder) Drop() { d.forget() }
+
 func (d *Decoder) forget() { d.pending, d.missing, d.bytes = nil, 0, 0 }
 
 // decodeText reads a whole text message, which is valid UTF-8, and returns
