@@ -163,7 +163,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 
 // allowWrite gives the peer a heartbeat's worth to take the answer.
 func (s *Server) allowWrite(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opts.PingInterval + s.opts.PingTimeout))
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opts.PingInterval + s.opts.PingTimeout))
 }
 
 // payloadDecoder returns what reads the payloads of this session's client.
