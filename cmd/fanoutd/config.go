@@ -95,7 +95,7 @@ func newSettings(c *config) *settings {
 		durationValue(&c.upgradeTimeout, engineio.DefaultUpgradeTimeout))
 	s.add("max-payload", "bytes of one message from a browser",
 		bytesValue(&c.maxPayload, engineio.DefaultMaxPayload, minPayload, maxPayload))
-	s.add("max-queue", "bytes that may wait for one client; one that falls further behind is closed",
+	s.add("max-queue", "bytes that may wait for one client, 128 for each message beside its own; one that falls further behind is closed",
 		bytesValue(&c.maxQueue, engineio.DefaultMaxQueue, minQueue, maxQueue))
 
 	s.add("serve-client", "serve the Socket.IO client at /socket.io/socket.io.js",

@@ -14,7 +14,7 @@ import (
 // of them it gets, and it stays connected.
 func TestVolatilePolicies(t *testing.T) {
 	opts := Options{
-		Engine:     engineio.Options{MaxQueue: 16 * 50}, // two of these events are a share of 50 bytes
+		Engine:     engineio.Options{MaxQueue: 16 * 350}, // two of these events are a share of 350 bytes
 		Namespaces: []string{"/", "/map-*", "/news"},
 		VolatileIn: map[string]VolatilePolicy{"/map-*": DropOldest},
 	}

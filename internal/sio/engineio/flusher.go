@@ -13,6 +13,8 @@ import (
 type flusher struct {
 	scratch // the goroutine's own
 
+	passBytes int // that may be emitted between two passes
+
 	mu    sync.Mutex
 	work  sync.Cond // dirty is not empty, or over
 	room  sync.Cond // a pass has begun
@@ -21,10 +23,15 @@ type flusher struct {
 	over  bool      // nothing will become dirty any more
 }
 
-// passBytes bounds what may be emitted between two passes of a flusher: about
-// the most a healthy browser's outbox gathers, far below its limit, so that no
-// emitter, however fast, makes browsers look slow.
-const passBytes = 256 << 10
+// maxPassBytes bounds what may be emitted between two passes of a flusher, and
+// with it what a healthy browser's outbox gathers.
+const maxPassBytes = 256 << 10
+
+// passShare is which part of an outbox's limit that is at most. A browser may be
+// the last of a pass and the first of the next, so two passes' worth may wait for
+// it: far below the limit, so that no emitter, however fast, makes browsers that
+// read look slow.
+const passShare = 4
 
 // flushers share the sessions among themselves, one for each processor.
 type flushers struct {
@@ -32,10 +39,10 @@ type flushers struct {
 	started sync.WaitGroup
 }
 
-func newFlushers() *flushers {
+func newFlushers(maxQueue int) *flushers {
 	f := &flushers{}
 	for range runtime.GOMAXPROCS(0) {
-		x := &flusher{}
+		x := &flusher{passBytes: min(maxPassBytes, maxQueue/passShare)}
 		x.work.L, x.room.L = &x.mu, &x.mu
 		x.scratch.init()
 		f.all = append(f.all, x)
@@ -53,7 +60,7 @@ func (f *flushers) of(n uint64) *flusher { return f.all[n%uint64(len(f.all))] }
 func (f *flushers) pace(bytes int) {
 	for _, x := range f.all {
 		x.mu.Lock()
-		for x.paced > passBytes && len(x.dirty) > 0 && !x.over {
+		for x.paced > x.passBytes && len(x.dirty) > 0 && !x.over {
 			x.room.Wait()
 		}
 		if len(x.dirty) > 0 {

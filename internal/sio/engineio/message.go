@@ -88,8 +88,13 @@ func rawFrame(b []byte) *Message {
 	return &Message{frame: append([]byte(nil), b...), opcode: b[0] & 0xf}
 }
 
+// messageCost is, in bytes, about what a message takes in memory beside its frame,
+// its place in a queue included. A client that reads nothing may be the only one to
+// hold it.
+const messageCost = 128
+
 // size is what the message costs an outbox, in bytes.
-func (m *Message) size() int { return len(m.frame) }
+func (m *Message) size() int { return messageCost + len(m.frame) }
 
 // pollingRecord returns the packet as it stands in a polling payload. WebSocket
 // control frames have none: they are never queued while polling carries the session.

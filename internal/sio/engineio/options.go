@@ -21,8 +21,9 @@ type Options struct {
 	// MaxPayload bounds, in bytes, one polling request's body and one WebSocket
 	// message from a browser. Default 1,000,000.
 	MaxPayload int64
-	// MaxQueue bounds, in bytes, what may wait for one session. A session that
-	// falls further behind is closed with [ReasonSlowConsumer]. Default 4 MiB.
+	// MaxQueue bounds, in bytes, what may wait for one session, 128 for each
+	// message beside its own. A session that falls further behind is closed with
+	// [ReasonSlowConsumer]. Default 4 MiB.
 	MaxQueue int
 	// Origins lists what web pages may connect, besides those of the same
 	// origin: "https://app.example.com", "https://*.example.com" for one more

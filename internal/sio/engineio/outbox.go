@@ -288,7 +288,7 @@ func (o *outbox) drained() bool {
 func (o *outbox) queued() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.bytes
+	return o.bytes - messageCost*len(o.queue)
 }
 
 // dropped returns how many volatile packets were dropped so far.

@@ -269,11 +269,12 @@ func TestShutdownPolling(t *testing.T) {
 }
 
 func TestSlowConsumer(t *testing.T) {
-	inBubble(t, Options{MaxQueue: 1000}, func(w *world) {
+	inBubble(t, Options{MaxQueue: 1000 + 2*messageCost}, func(w *world) {
 		q, h := w.open()
 		m := Text(make([]byte, 400))
 		expect(t, "first", h.session.Send(m), true)
 		expect(t, "second", h.session.Send(m), true)
+		expect(t, "queued", h.session.Queued(), 2*len(m.frame))
 		expect(t, "third", h.session.Send(m), false)
 		synctest.Wait()
 		expect(t, "reason", h.closedWith(), ReasonSlowConsumer)
@@ -296,7 +297,8 @@ func TestVolatile(t *testing.T) {
 // What may be replaced waits in its share of the outbox; the oldest goes first,
 // and what may not be dropped stays in its place.
 func TestLatest(t *testing.T) {
-	inBubble(t, Options{MaxQueue: 16 * 100}, func(w *world) { // a share of 100 bytes
+	const share = 100 + 6*messageCost // three packets of two messages
+	inBubble(t, Options{MaxQueue: latestShare * share}, func(w *world) {
 		q, h := w.open()
 		position := func(name string) bool {
 			return h.session.SendLatest(Text(fmt.Appendf(nil, "%s%s", name, strings.Repeat(".", 20))), Binary([]byte(name)))
@@ -308,7 +310,7 @@ func TestLatest(t *testing.T) {
 		for _, name := range []string{"c", "d", "e"} {
 			expect(t, name, position(name), true)
 		}
-		expect(t, "beyond the share", h.session.SendLatest(Text(make([]byte, 101))), false)
+		expect(t, "beyond the share", h.session.SendLatest(Text(make([]byte, share))), false)
 		expect(t, "dropped", h.session.Dropped(), 3)
 		var got []string
 		for r := range strings.SplitSeq(w.do("GET", q, "").body, "\x1e") {
@@ -326,7 +328,7 @@ func TestLatest(t *testing.T) {
 		expect(t, "dropped by all", dropped, 3)
 
 		// What must not be dropped may need all the room there is.
-		h.session.Send(Text(make([]byte, 16*100-10)))
+		h.session.Send(Text(make([]byte, latestShare*share-messageCost-10)))
 		expect(t, "in a full outbox", position("g"), false)
 		expect(t, "reason", h.closedWith(), "")
 	})

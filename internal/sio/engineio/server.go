@@ -73,7 +73,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		log:      opts.Logger,
 		gate:     newGate(opts.Limits),
 		sessions: map[string]*Session{},
-		flushers: newFlushers(),
+		flushers: newFlushers(opts.MaxQueue),
 		readers:  workers.New((*wsConn).read),
 		hurry:    make(chan struct{}),
 		upgrader: websocket.Upgrader{
