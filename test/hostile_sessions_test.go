@@ -179,13 +179,15 @@ func attackAttachments(t *testing.T, binary string) {
 			return err
 		}
 		defer w.Close()
-		if i%2 == 0 { // it is the same before anything was joined
+		want := "attachment timeout"
+		frames := [][]byte{text(`4510-["x",{"_placeholder":true,"num":0}]`), part, part}
+		if i%2 == 0 {
 			if err := w.join(); err != nil {
 				return err
 			}
+		} else { // for a stranger nothing is held
+			frames, want = frames[:1], "parse error"
 		}
-		want := "attachment timeout"
-		frames := [][]byte{text(`4510-["x",{"_placeholder":true,"num":0}]`), part, part}
 		if i%10 == 0 {
 			frames, want = append(frames, part), "parse error"
 		}
@@ -218,8 +220,10 @@ func attackPolledAttachments(t *testing.T, binary string) {
 		if err := p.open(""); err != nil {
 			return err
 		}
-		if err := p.post(`4510-["x",{"_placeholder":true,"num":0}]`); err != nil {
-			return err
+		for _, packet := range []string{"40", `4510-["x",{"_placeholder":true,"num":0}]`} {
+			if err := p.post(packet); err != nil {
+				return err
+			}
 		}
 		for range 2 {
 			if err := p.post(part); err != nil {

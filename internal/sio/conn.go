@@ -42,7 +42,9 @@ func (c *conn) Receive(data []byte, binary bool) {
 		return
 	}
 	if p == nil {
-		c.awaitAttachments()
+		if namespace, ok := c.decoder.Begun(); ok {
+			c.awaitAttachments(namespace)
+		}
 		return
 	}
 	if len(p.Attachments) > 0 && c.assembly != nil {
@@ -55,7 +57,7 @@ func (c *conn) Receive(data []byte, binary bool) {
 	}
 	s := c.sockets[p.Namespace]
 	if s == nil {
-		c.refuse("packet for a namespace that was not joined", nil)
+		c.refuse(notJoined, nil)
 		return
 	}
 	if s.gone.Load() {
@@ -79,17 +81,21 @@ func (c *conn) Receive(data []byte, binary bool) {
 }
 
 // awaitAttachments bounds the time from the first part of a packet to its last:
-// what a packet may hold, a stranger could otherwise have held for ever
-// (GHSA-55mf-67qm-4wpg).
-func (c *conn) awaitAttachments() {
+// what a packet may hold, a client could otherwise have held for ever
+// (GHSA-55mf-67qm-4wpg). For one that has joined nothing, nothing is held at all.
+func (c *conn) awaitAttachments(namespace string) {
 	timeout := c.server.opts.AttachmentTimeout
 	switch {
+	case c.sockets[namespace] == nil:
+		c.refuse(notJoined, nil)
 	case c.assembly == nil:
 		c.assembly = time.AfterFunc(timeout, func() { c.session.Close(ReasonAttachmentTimeout) })
-	case c.decoder.Begun():
+	default:
 		c.assembly.Reset(timeout)
 	}
 }
+
+const notJoined = "packet for a namespace that was not joined"
 
 // refuse closes the session over a mistake of its peer.
 func (c *conn) refuse(what string, err error) {

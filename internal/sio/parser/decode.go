@@ -65,8 +65,14 @@ func (d *Decoder) Waiting() bool { return d.pending != nil }
 // long as it has not said anything.
 func (d *Decoder) Encoding() Encoding { return d.encoding }
 
-// Begun reports whether the packet under way has none of its attachments yet.
-func (d *Decoder) Begun() bool { return d.Waiting() && len(d.pending.Attachments) == 0 }
+// Begun reports whether the packet under way has none of its attachments yet, and
+// in which namespace it is.
+func (d *Decoder) Begun() (namespace string, ok bool) {
+	if !d.Waiting() || len(d.pending.Attachments) > 0 {
+		return "", false
+	}
+	return d.pending.Namespace, true
+}
 
 // Text takes a text message and returns its packet, or neither packet nor
 // error while attachments are awaited. The caller hands b over: the packet
