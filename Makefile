@@ -70,6 +70,11 @@ conformance: test/conformance/node_modules/.package-lock.json ## Check the proto
 	$(call say,"conformance: Engine.IO byte by byte - stock clients - a differential run against socket.io")
 	cd test/conformance && npm test
 
+.PHONY: interop
+interop: build test/node_modules/.package-lock.json ## Run Socket.IO clients of many languages through one scenario
+	$(call say,"interop: real clients - npm 4, 3, 2, MessagePack, Python, Java, Rust, Go")
+	@node test/interop/run.mjs
+
 FUZZTIME ?= 1m
 
 .PHONY: fuzz
