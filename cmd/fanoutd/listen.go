@@ -31,7 +31,11 @@ func bind(ctx context.Context, c *config) (*listeners, error) {
 		{&l.operators, "ops-listen", c.opsListen},
 	} {
 		var err error
-		if *x.to, err = listen(ctx, x.at); err != nil {
+		lc := net.ListenConfig{}
+		if x.to == &l.browsers {
+			lc.KeepAlive = -1 // Engine.IO's heartbeat finds the dead ones, and net/http's timeout the idle
+		}
+		if *x.to, err = listen(ctx, lc, x.at); err != nil {
 			l.close()
 			return nil, fmt.Errorf("cannot listen as the setting %s says: %w", x.setting, err)
 		}
@@ -63,8 +67,7 @@ func display(l net.Listener) string {
 
 // listen opens one listener. A unix socket that a process left behind when it
 // was killed is replaced; one that somebody serves is an address in use.
-func listen(ctx context.Context, at address) (net.Listener, error) {
-	var lc net.ListenConfig
+func listen(ctx context.Context, lc net.ListenConfig, at address) (net.Listener, error) {
 	l, err := lc.Listen(ctx, at.network, at.name)
 	if errors.Is(err, syscall.EADDRINUSE) && at.network == "unix" && abandoned(at.name) {
 		if err := os.Remove(at.name); err != nil {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -44,18 +43,9 @@ type daemon struct {
 	operators    *http.Server
 }
 
-// gcPercent makes the garbage collector run more often than Go's default, 100:
-// most of the daemon's memory is idle connections, which would otherwise be
-// matched by as much garbage, and fanning out makes hardly any. The variable
-// GOGC overrides it.
-const gcPercent = 50
-
 // serve runs the daemon until ctx ends or a listener fails; only that, and a
 // start that was not possible, is an error.
 func serve(ctx context.Context, c *config, log *slog.Logger) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	l, err := bind(ctx, c)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -70,7 +71,7 @@ func newID() string {
 // (engine.io/lib/server.ts, handshake).
 func (s *Session) formFor(r *http.Request) form {
 	f := s.form &^ formBase64
-	if lastValue(r.URL.Query(), "b64") != "" {
+	if strings.Contains(r.URL.RawQuery, "b64=") && lastValue(r.URL.Query(), "b64") != "" {
 		f |= formBase64
 	}
 	return f
