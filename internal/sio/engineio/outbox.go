@@ -240,8 +240,11 @@ func (o *outbox) take(c consumer, spare []*Message) (msgs []*Message, last bool)
 func (o *outbox) detach(c consumer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.holder == c {
+	switch c {
+	case o.holder:
 		o.handOverLocked()
+	case o.next:
+		o.next = nil
 	}
 }
 

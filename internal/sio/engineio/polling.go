@@ -42,21 +42,26 @@ func (s *Session) openPolling(w http.ResponseWriter, r *http.Request) {
 func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 	p := &poll{signal: make(chan struct{}, 1)}
 	s.mu.Lock()
-	overlap := s.poll != nil
-	if !overlap {
+	overlap, carried := s.poll != nil, s.link != nil
+	if !overlap && !carried {
 		s.poll = p
+		s.out.attach(p)
 	}
 	s.mu.Unlock()
-	if overlap {
+	switch {
+	case carried: // since this request was looked at
+		s.srv.refuse(w, r, errBadRequest)
+		return
+	case overlap:
 		s.Close(ReasonTransportError)
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	defer s.endPoll(p)
-	s.out.attach(p)
 	for {
 		msgs, last := s.out.take(p, nil)
 		if len(msgs) > 0 {
+			s.answering(p)
 			if err := s.writePayload(w, r, msgs); err != nil {
 				s.Close(ReasonTransportError)
 			}
@@ -88,11 +93,22 @@ func (s *Session) upgrading() bool {
 	return s.probed || s.link != nil
 }
 
-func (s *Session) endPoll(p *poll) {
-	s.out.detach(p)
+// answering lets the next GET come: a browser that has the last byte of an answer
+// may send it before the handler that wrote that has returned. It waits for its
+// turn at the outbox.
+func (s *Session) answering(p *poll) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.poll = nil
+	if s.poll == p {
+		s.poll = nil
+	}
+}
+
+func (s *Session) endPoll(p *poll) {
+	s.out.detach(p)
+	s.answering(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.fetched != nil && s.out.drained() {
 		close(s.fetched)
 		s.fetched = nil

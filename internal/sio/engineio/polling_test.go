@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -123,6 +124,46 @@ func TestPollingOverlap(t *testing.T) {
 		synctest.Wait()
 		expect(t, "afterwards", w.do("GET", q, "").body, `{"code":1,"message":"Session ID unknown"}`)
 		expect(t, "reason", h.closedWith(), ReasonTransportError)
+	})
+}
+
+// slowWriter has its answer read before the handler knows that it is written.
+type slowWriter struct {
+	*httptest.ResponseRecorder
+	written chan struct{}
+}
+
+func (w *slowWriter) Write(b []byte) (int, error) {
+	n, err := w.ResponseRecorder.Write(b)
+	<-w.written
+	return n, err
+}
+
+// The next GET may come as soon as an answer has arrived; it waits for its turn.
+func TestPollingNextGET(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		q, h := w.open()
+		h.session.Send(Text([]byte("a")))
+		first := &slowWriter{httptest.NewRecorder(), make(chan struct{})}
+		go w.server.ServeHTTP(first, httptest.NewRequest("GET", "http://server/socket.io/?"+q, nil))
+		synctest.Wait()
+		expect(t, "first", first.Body.String(), "4a")
+		p := w.poll(q)
+		synctest.Wait()
+		h.session.Send(Text([]byte("b")))
+		synctest.Wait()
+		select {
+		case r := <-p:
+			t.Errorf("answered %+v out of turn", r)
+		default:
+		}
+		close(first.written)
+		expect(t, "second", (<-p).body, "4b")
+		p = w.poll(q)
+		synctest.Wait()
+		expect(t, "reason", h.closedWith(), "")
+		h.session.Send(Text([]byte("c")))
+		expect(t, "third", (<-p).body, "4c")
 	})
 }
 
