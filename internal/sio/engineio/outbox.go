@@ -36,7 +36,7 @@ type outbox struct {
 	busy   bool     // holder was woken and has not yet been given nothing
 	sealed bool     // no push is accepted any more
 	latest *latest  // which of queue newer ones may push out; nil: none was ever slow to go
-	pong   int      // 1 + the place in queue of an answer to a ping; 0: none waits
+	pongs  [2]int   // 1 + the places in queue of answers to pings, of WebSocket and of Engine.IO v3; 0: none waits
 	lost   uint32   // volatile packets that were dropped
 }
 
@@ -142,8 +142,10 @@ func (o *outbox) dropOldestLocked() {
 		l.packets[i].start -= old.messages
 	}
 	o.queue = slices.Delete(o.queue, old.start, old.start+old.messages)
-	if o.pong > old.start {
-		o.pong -= old.messages
+	for i := range o.pongs {
+		if o.pongs[i] > old.start {
+			o.pongs[i] -= old.messages
+		}
 	}
 	o.bytes -= old.bytes
 	l.bytes -= old.bytes
@@ -172,13 +174,17 @@ func (o *outbox) pushControl(m *Message) {
 func (o *outbox) pushPong(m *Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	pong := &o.pongs[0]
+	if m.opcode == opText {
+		pong = &o.pongs[1]
+	}
 	switch {
 	case o.sealed:
-	case o.pong > 0:
-		o.bytes += m.size() - o.queue[o.pong-1].size()
-		o.queue[o.pong-1] = m
+	case *pong > 0:
+		o.bytes += m.size() - o.queue[*pong-1].size()
+		o.queue[*pong-1] = m
 	default:
-		o.pong = len(o.queue) + 1
+		*pong = len(o.queue) + 1
 		o.appendLocked(m.size(), m)
 	}
 }
@@ -231,7 +237,7 @@ func (o *outbox) take(c consumer, spare []*Message) (msgs []*Message, last bool)
 	}
 	o.busy = true
 	msgs = o.queue
-	o.queue, o.bytes, o.pong = spare[:0], 0, 0
+	o.queue, o.bytes, o.pongs = spare[:0], 0, [2]int{}
 	o.clearLatestLocked()
 	return msgs, false
 }
@@ -265,7 +271,7 @@ func (o *outbox) seal(farewell *Message, drop bool) {
 	}
 	if drop {
 		clear(o.queue)
-		o.queue, o.bytes, o.pong = o.queue[:0], 0, 0
+		o.queue, o.bytes, o.pongs = o.queue[:0], 0, [2]int{}
 		o.clearLatestLocked()
 	}
 	o.sealed = true
@@ -277,7 +283,7 @@ func (o *outbox) empty() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sealed = true
-	o.queue, o.bytes, o.pong, o.latest = nil, 0, 0, nil
+	o.queue, o.bytes, o.pongs, o.latest = nil, 0, [2]int{}, nil
 }
 
 // drained reports whether nothing waits and nothing can come any more.

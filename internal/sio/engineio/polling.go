@@ -141,6 +141,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := s.readBody(w, r)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		s.discard(r)
 		w.WriteHeader(http.StatusRequestEntityTooLarge) // the session lives on
 		return
 	}
@@ -215,6 +216,17 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	}
 	return body, err
 }
+
+// discard reads on in a body that is too large, as far as is reasonable: whoever is
+// answered while still sending may find the connection reset before the answer.
+func (s *Session) discard(r *http.Request) {
+	if r.Header.Get("Expect") == "" { // else it asks before it sends
+		_, _ = io.CopyN(io.Discard, r.Body, discarded*s.srv.opts.MaxPayload)
+	}
+}
+
+// discarded bounds what is read in vain, in payloads.
+const discarded = 4
 
 // writePayload answers a request with the payload of msgs.
 func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, msgs []*Message) error {

@@ -233,6 +233,7 @@ func (t *wsConn) read() {
 		if err != nil {
 			s.Close(readReason(err))
 			<-t.written // our close frame; the teardown bounds it
+			t.swallow(err)
 			t.end()
 			return
 		}
@@ -245,6 +246,15 @@ func (t *wsConn) read() {
 		if err != nil {
 			s.Close(ReasonParseError)
 		}
+	}
+}
+
+// swallow reads on after a message that was too large, until the peer has
+// answered our close frame, or for as long as expire allows: closing with its
+// bytes unread would reset the connection and cost it that frame.
+func (t *wsConn) swallow(err error) {
+	if errors.Is(err, websocket.ErrReadLimit) {
+		_, _ = io.Copy(io.Discard, t.raw)
 	}
 }
 

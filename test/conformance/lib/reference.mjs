@@ -5,13 +5,13 @@ import { once } from "node:events";
 
 import { Server } from "socket.io";
 
-export async function startReference() {
+export async function startReference(options) {
   const http = createServer();
-  const io = new Server(http, { cors: { origin: "*" }, allowEIO3: true, pingInterval: 25_000, connectTimeout: 1000 });
+  const io = new Server(http, { cors: { origin: "*" }, serveClient: false, ...options });
   for (const name of ["/", "/custom"]) {
     io.of(name).on("connection", (socket) => {
       socket.emit("auth", socket.handshake.auth);
-      socket.on("message", (...args) => socket.emit("message-back", ...args));
+      socket.on("message", (...args) => socket.emit("message-back", ...args.filter((arg) => typeof arg !== "function")));
       socket.on("message-with-ack", (...args) => {
         const answer = args.pop();
         if (typeof answer === "function") answer(...args);
@@ -23,6 +23,7 @@ export async function startReference() {
   return {
     address: `127.0.0.1:${http.address().port}`,
     async stop() {
+      http.closeAllConnections();
       await io.close();
     },
   };

@@ -16,7 +16,7 @@ export async function start(...flags) {
   const binary = path.join(dir, "server");
   const built = spawnSync("go", ["build", "-o", binary, "./test/conformance/server"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
   if (built.status !== 0) throw new Error("the conformance server does not build");
-  const child = spawn(binary, flags, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(binary, ["-leash", ...flags], { stdio: ["pipe", "pipe", "inherit"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const address = await new Promise((resolve, reject) => {
     createInterface(child.stdout).once("line", resolve);

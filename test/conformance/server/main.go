@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -24,37 +25,45 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "where to listen; the address is printed")
 	interval := flag.Duration("ping-interval", 300*time.Millisecond, "what the official suites expect: they wait for whole heartbeats")
+	timeout := flag.Duration("ping-timeout", 200*time.Millisecond, "the suites' likewise")
+	connect := flag.Duration("connect-timeout", time.Second, "the suites' likewise")
+	old := flag.Bool("allow-eio3", true, "let clients of Engine.IO v3 in")
+	leash := flag.Bool("leash", false, "end when stdin does, as it does when whoever started this is gone")
 	debug := flag.Bool("debug", false, "log what is refused")
 	flag.Parse()
-	if err := run(*listen, *interval, *debug); err != nil {
-		log.Fatal(err)
+	if *leash {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}()
 	}
-}
-
-func run(listen string, interval time.Duration, debug bool) error {
 	level := slog.LevelError
-	if debug {
+	if *debug {
 		level = slog.LevelDebug
 	}
+	err := run(*listen, *connect, engineio.Options{
+		PingInterval: *interval,
+		PingTimeout:  *timeout,
+		MaxPayload:   1_000_000,
+		AllowEIO3:    *old,
+		Logger:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+	})
+	log.Fatal(err)
+}
+
+func run(listen string, connectTimeout time.Duration, options engineio.Options) error {
 	origins, err := engineio.ParseOrigins([]string{"*"})
 	if err != nil {
 		return err
 	}
-	options := engineio.Options{
-		PingInterval: interval,
-		PingTimeout:  200 * time.Millisecond,
-		MaxPayload:   1_000_000,
-		Origins:      origins,
-		AllowEIO3:    true,
-		Logger:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
-	}
+	options.Origins = origins
 	engine, err := engineio.NewServer(options, echo{})
 	if err != nil {
 		return err
 	}
 	backend := &reactions{auth: map[string][]byte{}}
 	backend.server, err = sio.NewServer(sio.Options{
-		Engine: options, Namespaces: []string{"/", "/custom"}, ConnectTimeout: time.Second, Backend: backend,
+		Engine: options, Namespaces: []string{"/", "/custom"}, ConnectTimeout: connectTimeout, Backend: backend,
 	})
 	if err != nil {
 		return err

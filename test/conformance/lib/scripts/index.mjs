@@ -1,0 +1,12 @@
+// What the differential run says to both servers: scripts of a kind, for a pair
+// of servers that are set up alike; without a name it is the usual pair, which
+// lets clients of both versions in.
+
+import { scripts as corpus } from "./corpus.mjs";
+import { scripts as msgpack } from "./msgpack.mjs";
+import { scripts as polling } from "./polling.mjs";
+import { scripts as upgrade } from "./upgrade.mjs";
+import { scripts as v3 } from "./v3.mjs";
+import { scripts as websocket } from "./websocket.mjs";
+
+export const scripts = [...websocket, ...polling, ...upgrade, ...v3, ...msgpack, ...corpus];

@@ -1,0 +1,60 @@
+// From polling to a WebSocket, and what can go wrong on the way.
+
+import { candidate, connect, drain, finish, get, offer, open, polling, polling3, post, request, send, sentinel, sentinel3, settle, start, v3, websocket, websocket3 } from "../steps.mjs";
+
+const event = '42["message",1]';
+const wrong = ["3probe", "2", "2prob", "2probe2", "2PROBE", "5", "4", "40", event, "1", "6", "0", "x", "", "bAQID", Buffer.from([1]), Buffer.from("2probe")];
+
+// beside opens one more WebSocket and keeps the one that there is.
+const beside = (ws) => ({ ...candidate(ws), beside: true });
+
+const generations = [
+  { kind: "upgrade", first: polling, ws: `${websocket}&sid={sid}`, pack: (p) => p, more: {}, joined: [open(), post("40"), get()], over: send(sentinel) },
+  { kind: "v3 upgrade", first: polling3, ws: `${websocket3}&sid={sid}`, pack: (p) => v3(p), more: { old: true }, joined: [open(polling3), settle, drain({ old: true })], over: send(sentinel3) },
+];
+
+function of({ kind, first, ws, pack, more, joined, over }) {
+  const sid = `${first}&sid={sid}`;
+  const say = (p) => post(pack(p));
+  const end = [settle, drain(more)];
+  const upgraded = [...joined, candidate(ws), offer("2probe"), offer("5")];
+  const all = [
+    // As it should be.
+    [...upgraded, send(event), over],
+    [...joined, start("a", get()), candidate(ws), offer("2probe"), finish("a"), offer("5"), send(event), over],
+    [...joined, candidate(ws), start("a", get()), offer("2probe"), finish("a"), offer("5"), send(event)],
+    [...joined, candidate(ws), offer("2probe"), start("a", get()), finish("a"), offer("5"), send(event)],
+    [...joined, candidate(ws), offer("2probe"), say(event), offer("5"), send(event)],
+    [...joined, candidate(ws), offer("2probe"), say(event), get(), offer("5"), send(event)],
+    [...joined, say(event), candidate(ws), offer("2probe"), offer("5"), send(event)],
+    [open(first), settle, candidate(ws), offer("2probe"), offer("5"), send("40"), send(event)],
+    [...joined, candidate(`${ws}&b64=1`), offer("2probe"), offer("5"), send('451-["message",{"_placeholder":true,"num":0}]'), send(first === polling ? Buffer.from([1]) : Buffer.from([4, 1])), over],
+    // A probe that is none.
+    ...wrong.flatMap((m) => [
+      [...joined, candidate(ws), offer(m), ...end],
+      [...joined, candidate(ws), offer("2probe"), offer(m), ...end],
+      [...joined, start("a", get()), candidate(ws), offer(m), say(event), finish("a"), ...end],
+    ]),
+    // Twice, or of nobody.
+    [...upgraded, send(event), candidate(ws), offer("2probe"), drain(more)],
+    [...joined, candidate(ws), offer("2probe"), beside(ws), offer("2probe"), ...end],
+    [...joined, candidate(ws), offer("2probe"), candidate(ws), offer("2probe"), offer("5"), send(event)],
+    [connect(`${websocket}&sid=unknown`)], [connect(`${websocket}&sid=__proto__`)], [connect(`${websocket3}&sid=unknown`)],
+    [...joined, candidate(`${first === polling ? websocket3 : websocket}&sid={sid}`), ...end],
+    [...joined, candidate("transport=websocket&sid={sid}"), ...end],
+    [...joined, candidate("EIO=5&transport=websocket&sid={sid}"), ...end],
+    [...joined, candidate(sid), ...end],
+    // Polling after that.
+    [...upgraded, request("GET", sid), request("POST", sid, { body: pack(event) }), send(event)],
+    [...upgraded, request("PUT", sid), request("OPTIONS", sid), request("HEAD", sid), send(event)],
+    // Ends on the way.
+    [...joined, candidate(ws), offer("2probe"), say("1"), offer("5")],
+    [...joined, candidate(ws), offer("2probe"), say("x"), offer("5")],
+    [...joined, candidate(ws), say("1"), offer("2probe"), ...end],
+    [...upgraded, send("1")], [...upgraded, send("x")], [...upgraded, send("41"), over], [...upgraded, send("40")],
+    [...upgraded, send("2probe")], [...upgraded, send("2")], [...upgraded, send("5"), send(event)],
+  ];
+  return all.map((steps) => ({ kind, steps }));
+}
+
+export const scripts = generations.flatMap(of);
