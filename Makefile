@@ -60,10 +60,17 @@ web/dist/manifest.json: web/node_modules/.package-lock.json web/build.mjs $(wild
 test: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json ## Run all tests: Go with the race detector, then real peers
 	@node test/run.mjs
 
+PEERS ?= node
+
 .PHONY: bench
-bench: build bench/node_modules/.package-lock.json ## Compare with the npm Socket.IO server: a table of ratios
-	$(call say,"bench: fanoutd and the npm Socket.IO server take turns")
-	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd
+bench: build bench/node_modules/.package-lock.json ## Compare with the npm Socket.IO server: a table of ratios (PEERS=all: Python, Rust and Go too)
+	$(call say,"bench: fanoutd and its peers take turns")
+	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -peers $(PEERS)
+
+.PHONY: bench-growth
+bench-growth: build bench/node_modules/.package-lock.json ## Show how cost grows: 1,000, 5,000, 10,000 and 15,000 connections
+	$(call say,"bench: 1k - 5k - 10k - 15k connections")
+	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -peers $(PEERS) -growth
 
 .PHONY: conformance
 conformance: test/conformance/node_modules/.package-lock.json ## Check the protocols byte by byte, with stock clients, and against the reference

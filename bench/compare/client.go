@@ -34,7 +34,7 @@ func dial(ctx context.Context, address string) (*client, error) {
 	status, err := c.in.ReadString('\n')
 	if err != nil || !strings.Contains(status, " 101 ") {
 		conn.Close()
-		return nil, fmt.Errorf("handshake: %q %w", status, err)
+		return nil, fmt.Errorf("handshake: got %q, %v", status, err)
 	}
 	for line := ""; line != "\r\n"; {
 		if line, err = c.in.ReadString('\n'); err != nil {
@@ -44,9 +44,13 @@ func dial(ctx context.Context, address string) (*client, error) {
 	}
 	for _, step := range []struct{ want, say string }{{"0{", "40"}, {"40{", ""}} {
 		frame, err := c.read()
+		if err == nil && string(frame) == "2" { // some ping before anything else
+			c.say("3")
+			frame, err = c.read()
+		}
 		if err != nil || !strings.HasPrefix(string(frame), step.want) {
 			conn.Close()
-			return nil, fmt.Errorf("waiting for %s: %q %w", step.want, frame, err)
+			return nil, fmt.Errorf("waiting for %s: got %q, %v", step.want, frame, err)
 		}
 		if step.say != "" {
 			c.say(step.say)
@@ -90,6 +94,13 @@ func (c *client) read() ([]byte, error) {
 	return frame[skip:], nil
 }
 
+// What every server has to send, to the byte: an answer or an event that
+// differs does not count, and its measurement ends with an error.
+const (
+	echoed    = `431["0123456789"]`
+	eventHead = `42["m","`
+)
+
 // listen counts events until the connection ends.
 func (c *client) listen(events *atomic.Int64, latency func(time.Duration)) {
 	for {
@@ -100,9 +111,9 @@ func (c *client) listen(events *atomic.Int64, latency func(time.Duration)) {
 		switch {
 		case len(frame) == 1 && frame[0] == '2':
 			c.say("3")
-		case len(frame) > 1 && frame[1] == '3':
+		case string(frame) == echoed:
 			c.acks <- struct{}{}
-		case len(frame) > 1 && frame[1] == '2':
+		case len(frame) == len(eventHead)+payloadSize+len(`"]`) && strings.HasPrefix(string(frame[:len(eventHead)]), eventHead):
 			if latency != nil {
 				latency(sentAgo(frame))
 			}
@@ -114,11 +125,8 @@ func (c *client) listen(events *atomic.Int64, latency func(time.Duration)) {
 // sentAgo reads the time that stands, in nanoseconds, at the payload's start:
 // 42["m","T<19 digits>...
 func sentAgo(frame []byte) time.Duration {
-	const at = len(`42["m","T`)
+	const at = len(eventHead + "T")
 	var ns int64
-	if len(frame) < at+19 {
-		return 0
-	}
 	for _, d := range frame[at : at+19] {
 		ns = ns*10 + int64(d-'0')
 	}

@@ -1,17 +1,23 @@
-// Command compare measures fanoutd beside the npm Socket.IO server, on this
+// Command compare measures fanoutd beside other Socket.IO servers, on this
 // machine, over loopback, and prints one table of ratios.
 //
-//	go run ./compare [-daemon ../bin/fanoutd] [-clients 2000] [-rounds 3]
+//	go run ./compare [-daemon ../bin/fanoutd] [-peers node,python,rust,go] [-clients 2000] [-rounds 3]
+//	go run ./compare -growth [-sizes 1000,5000,10000,15000]
+//
+// The second form prints instead how cost grows with connections. A peer that
+// cannot be had, or that fails, is named with the reason, and the others go on.
 //
 // Absolute figures are this machine's of this minute; the ratios are medians over
-// rounds in which the two take turns. Processor time is that of the server's
+// rounds in which all take turns. Processor time is that of the server's
 // processes: of fanoutd's backend too, where one takes part.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -20,6 +26,14 @@ import (
 	"text/tabwriter"
 	"time"
 )
+
+// contestant is a server that takes turns with the others.
+type contestant struct {
+	name, about string
+	start       func(context.Context) (*peer, error)
+	results     map[string][]float64 // by figure, one a round
+	notRun      error                // why it is in no table
+}
 
 func main() {
 	log.SetFlags(0)
@@ -32,41 +46,114 @@ func main() {
 		return
 	}
 	daemon := flag.String("daemon", "../bin/fanoutd", "the daemon's binary")
+	peers := flag.String("peers", "node", "whom to compare with: all, or some of node,python,rust,go")
 	clients := flag.Int("clients", 2000, "connections")
 	rounds := flag.Int("rounds", 3, "rounds, of which the median counts")
 	window := flag.Duration("window", 3*time.Second, "length of each measurement")
+	grow := flag.Bool("growth", false, "show how cost grows with connections")
+	sizes := flag.String("sizes", "1000,5000,10000,15000", "connections, with -growth")
 	flag.Parse()
 
-	start := map[string]func(context.Context) (*peer, error){
-		"fanoutd": func(ctx context.Context) (*peer, error) { return startFanoutd(ctx, *daemon) },
-		"node":    startNode,
+	chosen, err := choose(*peers)
+	if err != nil {
+		log.Fatal(err)
 	}
-	results := map[string]map[string][]float64{} // by figure and peer
-	for round := range *rounds {
-		for _, name := range []string{"fanoutd", "node"} {
-			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, *rounds, name)
-			figures, err := measure(ctx, start[name], *clients, *window)
+	steps, err := numbers(*sizes)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := raiseDescriptors(); err != nil {
+		log.Fatal("descriptors: ", err)
+	}
+	all := contestants(ctx, *daemon, chosen)
+	fmt.Printf("%s\n", machine())
+	ran := true
+	if *grow {
+		fmt.Printf("over WebSocket, %d rounds of %v\n\n", *rounds, *window)
+		ran = growth(ctx, os.Stdout, all, steps, *rounds, *window)
+	} else {
+		if err := room(*clients); err != nil {
+			log.Fatalf("%d connections: %v", *clients, err)
+		}
+		takeTurns(ctx, all, *rounds, *clients, *window, true)
+		fmt.Printf("%d clients over WebSocket, %d rounds of %v\n\n", *clients, *rounds, *window)
+		table(os.Stdout, all)
+	}
+	fmt.Println()
+	for _, c := range all {
+		if c.notRun != nil {
+			fmt.Printf("%s: not run: %v\n", c.name, c.notRun)
+		} else {
+			fmt.Printf("%s: %s\n", c.name, c.about)
+		}
+	}
+	if !ran || all[0].notRun != nil || !slices.ContainsFunc(all[1:], func(c *contestant) bool { return c.notRun == nil }) {
+		log.Fatal("nothing was compared")
+	}
+}
+
+// contestants are fanoutd, first, and its peers, those ready that can be had.
+func contestants(ctx context.Context, daemon string, chosen []other) []*contestant {
+	all := []*contestant{{
+		name: "fanoutd", about: daemon + " and a Go backend",
+		start:   func(ctx context.Context) (*peer, error) { return startFanoutd(ctx, daemon) },
+		results: map[string][]float64{},
+	}}
+	for _, o := range chosen {
+		version, err := o.prepare(ctx)
+		all = append(all, &contestant{
+			name: o.name, about: o.about + ", " + version, start: o.start, results: map[string][]float64{}, notRun: err,
+		})
+	}
+	return all
+}
+
+// takeTurns measures all contestants, a round after another. Who fails once is
+// out: figures of fewer rounds would not compare.
+func takeTurns(ctx context.Context, all []*contestant, rounds, clients int, window time.Duration, roundTrips bool) {
+	for round := range rounds {
+		for _, c := range all {
+			if c.notRun != nil {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "%d connections, round %d of %d: %s\n", clients, round+1, rounds, c.name)
+			figures, err := measure(ctx, c.start, clients, window, roundTrips)
 			if err != nil {
-				log.Fatalf("%s: %v", name, err)
+				c.notRun = fmt.Errorf("at %d connections: %w", clients, errors.Join(err, context.Cause(ctx)))
+				continue
 			}
 			for figure, v := range figures {
-				if results[figure] == nil {
-					results[figure] = map[string][]float64{}
-				}
-				results[figure][name] = append(results[figure][name], v)
+				c.results[figure] = append(c.results[figure], v)
 			}
 		}
 	}
-	fmt.Printf("%s; %d clients over WebSocket, %d rounds of %v\n\n", machine(), *clients, *rounds, *window)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "figure\tfanoutd\tnode\tratio\t")
+}
+
+// table prints every figure, and fanoutd's share of what it costs each peer.
+func table(out io.Writer, all []*contestant) {
+	us := all[0]
+	if us.notRun != nil {
+		return
+	}
+	all = slices.DeleteFunc(slices.Clone(all[1:]), func(c *contestant) bool { return c.notRun != nil })
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "figure\tfanoutd\t")
+	for _, c := range all {
+		fmt.Fprintf(w, "%s\tratio\t", c.name)
+	}
+	fmt.Fprintln(w)
 	for _, f := range figures {
-		ours, theirs := results[f.name]["fanoutd"], results[f.name]["node"]
-		var ratios []float64
-		for i := range ours {
-			ratios = append(ratios, ours[i]/theirs[i])
+		ours := us.results[f.name]
+		fmt.Fprintf(w, "%s\t%.1f\t", f.name, median(ours))
+		for _, c := range all {
+			theirs := c.results[f.name]
+			var ratios []float64
+			for i := range ours {
+				ratios = append(ratios, ours[i]/theirs[i])
+			}
+			fmt.Fprintf(w, "%.1f\t%.2f\t", median(theirs), median(ratios))
 		}
-		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.2f\t\n", f.name, median(ours), median(theirs), median(ratios))
+		fmt.Fprintln(w)
 	}
 	w.Flush()
 }

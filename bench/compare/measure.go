@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,17 +17,17 @@ var figures = []struct{ name string }{
 	{"memory of an idle connection, KiB"},
 	{"CPU of a delivery, one emit at a time, us"},
 	{"CPU of a delivery, 32 emits at a time, us"},
-	{"time to reach everybody, p50, ms"},
-	{"time to reach everybody, p99, ms"},
+	{"time of a delivery, p50, ms"},
+	{"time of a delivery, p99, ms"},
 	{"round trips of 64 clients, 1/s"},
 	{"CPU of a round trip, us"},
 	{"round trip of one client, p50, us"},
 	{"round trip of one client, p99, us"},
 }
 
-// measure takes all figures of one peer.
-func measure(ctx context.Context, start func(context.Context) (*peer, error), clients int, window time.Duration) (map[string]float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute+10*window)
+// measure takes all figures of one peer, those of round trips only if asked to.
+func measure(ctx context.Context, start func(context.Context) (*peer, error), clients int, window time.Duration, roundTrips bool) (map[string]float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute+10*window)
 	defer cancel()
 	p, err := start(ctx)
 	if err != nil {
@@ -35,12 +36,14 @@ func measure(ctx context.Context, start func(context.Context) (*peer, error), cl
 	defer p.stop()
 	m := &measurement{peer: p, out: map[string]float64{}}
 	defer m.close()
-	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return m.connect(ctx, clients) },
-		func(ctx context.Context) error { return m.fanOut(ctx, window) },
-		func(ctx context.Context) error { return m.roundTrips(ctx, window) },
-	} {
-		if err := step(ctx); err != nil {
+	if err := m.connect(ctx, clients); err != nil {
+		return nil, err
+	}
+	if err := m.fanOut(ctx, window); err != nil {
+		return nil, err
+	}
+	if roundTrips {
+		if err := m.roundTrips(ctx, window); err != nil {
 			return nil, err
 		}
 	}
@@ -123,10 +126,12 @@ func (m *measurement) connect(ctx context.Context, n int) error {
 	return nil
 }
 
-// payload is an event's string of 100 bytes, with the time at its start.
+const payloadSize = 100 // bytes
+
+// payload is an event's string, with the time at its start.
 func payload() string {
 	s := fmt.Sprintf("T%d", time.Now().UnixNano())
-	return s + strings.Repeat("x", 100-len(s))
+	return s + strings.Repeat("x", payloadSize-len(s))
 }
 
 // fanOut emits to everybody, waiting for every delivery of one burst before the next.
@@ -156,7 +161,7 @@ func (m *measurement) fanOut(ctx context.Context, window time.Duration) error {
 		if burst == 1 {
 			m.out["CPU of a delivery, one emit at a time, us"] = micros(now-used) / deliveries
 			p50, p99 := percentiles(m.latency)
-			m.out["time to reach everybody, p50, ms"], m.out["time to reach everybody, p99, ms"] = p50/1000, p99/1000
+			m.out["time of a delivery, p50, ms"], m.out["time to reach everybody, p99, ms"] = p50/1000, p99/1000
 		} else {
 			m.out["CPU of a delivery, 32 emits at a time, us"] = micros(now-used) / deliveries
 		}
@@ -178,6 +183,8 @@ func (m *measurement) await(ctx context.Context, events int64) error {
 
 // roundTrips has clients send events that the application answers.
 func (m *measurement) roundTrips(ctx context.Context, window time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*window+10*time.Second, errors.New("an echo was not answered with its value"))
+	defer cancel()
 	for _, n := range []int{1, 64} {
 		used, err := cpu(m.peer.all)
 		if err != nil {

@@ -3,13 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -30,38 +27,6 @@ type peer struct {
 	emit    func(ctx context.Context, n int, payload string) error
 	joined  func(ctx context.Context) error // called when all clients are there
 	stop    func()
-}
-
-// startNode starts the reference.
-func startNode(ctx context.Context) (*peer, error) {
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	_, port, _ := net.SplitHostPort(address)
-	cmd, stop, err := start(ctx, address, "node", "peers/socketio.mjs", port)
-	if err != nil {
-		return nil, err
-	}
-	return &peer{
-		name: "node", address: address, daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid}, stop: stop,
-		joined: func(context.Context) error { return nil },
-		emit: func(ctx context.Context, n int, payload string) error {
-			req, err := http.NewRequestWithContext(ctx, "POST", fmt.Sprintf("http://%s/emit?n=%d", address, n), strings.NewReader(payload))
-			if err != nil {
-				return err
-			}
-			res, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return err
-			}
-			defer res.Body.Close()
-			if res.StatusCode != http.StatusOK {
-				return errors.New(res.Status)
-			}
-			return nil
-		},
-	}, nil
 }
 
 // startFanoutd starts the daemon and, as another process, a backend that echoes.

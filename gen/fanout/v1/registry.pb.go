@@ -157,8 +157,8 @@ type Connection struct {
 	UserId string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// The rooms it is in, sorted; its own id is one of them.
 	Rooms []string `protobuf:"bytes,4,rep,name=rooms,proto3" json:"rooms,omitempty"`
-	// What carries it at this moment: "polling" or "websocket". Changes once
-	// when the client upgrades.
+	// What carries it at this moment: "polling", "websocket" or "webtransport".
+	// Changes once when the client upgrades.
 	Transport string `protobuf:"bytes,5,opt,name=transport,proto3" json:"transport,omitempty"`
 	// Revision of the Engine.IO protocol that the client speaks: 4, or 3 of a
 	// Socket.IO v2 client.

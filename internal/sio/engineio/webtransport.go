@@ -87,13 +87,13 @@ func (w *WebTransport) serve(rw http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	sid := lastValue(q, "sid")
 	switch {
-	case lastValue(q, "transport") != transportWebTransport:
+	case q.Has("transport") && lastValue(q, "transport") != transportWebTransport:
 		s.refuse(rw, r, errUnknownTransport)
 		return
 	case q.Has("sid") && s.session(sid) == nil:
 		s.refuse(rw, r, errUnknownSession)
 		return
-	case lastValue(q, "EIO") != "4":
+	case q.Has("EIO") && lastValue(q, "EIO") != "4":
 		s.refuse(rw, r, errVersion)
 		return
 	}

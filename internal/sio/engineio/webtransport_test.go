@@ -72,13 +72,18 @@ func (c *wtClient) ended() (rest []string) {
 // stream opens a stream to the server, as after a WebTransport handshake with
 // this query's sid.
 func (w *world) stream(sid string) *wtClient {
+	return w.streamBy(sid, func(c pipeStream) wtStream { return c })
+}
+
+// streamBy is stream over what serve makes of the server's end.
+func (w *world) streamBy(sid string, serve func(pipeStream) wtStream) *wtClient {
 	client, server := net.Pipe()
 	wt := &WebTransport{srv: w.server}
 	r, err := http.NewRequest("CONNECT", "https://server/socket.io/?EIO=4&transport=webtransport", nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	go wt.greet(r, pipeStream{server}, sid, netip.Addr{})
+	go wt.greet(r, serve(pipeStream{server}), sid, netip.Addr{})
 	return newWTClient(w.t, pipeStream{client})
 }
 
@@ -228,6 +233,26 @@ func TestWebTransportRefused(t *testing.T) {
 	})
 }
 
+// halfClosed is a stream whose reader stays when its writer has closed it, as with
+// QUIC.
+type halfClosed struct{ pipeStream }
+
+func (halfClosed) Close() error { return nil }
+
+// A stock client does not react to the end of the stream, only to that of the
+// whole: it is not left waiting for it.
+func TestWebTransportLingers(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		c := w.streamBy("", func(s pipeStream) wtStream { return halfClosed{s} })
+		c.say("0")
+		c.next()
+		start := time.Now()
+		w.last().session.Close(ReasonForcedServer)
+		expect(t, "before the end", strings.Join(c.ended(), "|"), "1")
+		expect(t, "hung up after", time.Since(start), lingerWait)
+	})
+}
+
 func TestShutdownWebTransport(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		c := w.stream("")
@@ -315,6 +340,7 @@ func TestWebTransportOverUDP(t *testing.T) {
 		{"unknown sid", freshWT + "&sid=nope", app, 400},
 		{"old protocol", "EIO=3&transport=webtransport", app, 400},
 		{"another transport", "EIO=4&transport=polling", app, 400},
+		{"all of it said", freshWT, app, 200},
 	} {
 		status, _ := dial(tt.query, tt.origin)
 		expect(t, tt.name, status, tt.status)
@@ -322,7 +348,7 @@ func TestWebTransportOverUDP(t *testing.T) {
 
 	open := func() *wtClient {
 		t.Helper()
-		status, session := dial(freshWT, app)
+		status, session := dial("", app) // the stock client leaves its query out
 		expect(t, "status", status, 200)
 		stream, err := session.OpenStreamSync(ctx)
 		if err != nil {

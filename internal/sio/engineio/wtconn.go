@@ -102,8 +102,8 @@ func (t *wtConn) write() {
 		if len(msgs) == 0 {
 			if last {
 				t.stream.Close()
-				t.stream.SetReadDeadline(time.Now().Add(lingerWait))
 				close(t.written)
+				t.stream.SetReadDeadline(time.Now().Add(lingerWait))
 			}
 			return
 		}
@@ -156,6 +156,11 @@ func (t *wtConn) farewellLocked(Reason) *Message { return closePacket }
 func (t *wtConn) expire(d time.Duration) {
 	t.stream.SetReadDeadline(time.Now().Add(d))
 	t.stream.SetWriteDeadline(time.Now().Add(d))
+	select {
+	case <-t.written: // before: then what remains is to linger
+		t.stream.SetReadDeadline(time.Now().Add(lingerWait))
+	default:
+	}
 }
 
 func (t *wtConn) resume() {} // its reader never rests

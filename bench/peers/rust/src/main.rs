@@ -1,0 +1,41 @@
+// socketioxide with the handlers that the benchmark needs: see ../socketio.mjs.
+//
+//   peer PORT
+
+use axum::{Router, extract::Query, http::StatusCode, routing::post};
+use serde::Deserialize;
+use socketioxide::{
+    SocketIo,
+    extract::{AckSender, Data, SocketRef},
+};
+
+#[derive(Deserialize)]
+struct Emit {
+    n: usize,
+}
+
+#[tokio::main]
+async fn main() {
+    let port = std::env::args().nth(1).expect("usage: peer PORT");
+    let (layer, io) = SocketIo::new_layer();
+    io.ns("/", async |socket: SocketRef| {
+        socket.join("bench");
+        socket.on("echo", async |Data::<String>(value), answer: AckSender| {
+            answer.send(&value).ok();
+        });
+    });
+    let emit = async move |Query(q): Query<Emit>, body: String| {
+        for _ in 0..q.n {
+            // A full queue of one client would be a delivery lost: let it be seen.
+            if io.to("bench").emit("m", &body).await.is_err() {
+                return StatusCode::INSUFFICIENT_STORAGE;
+            }
+        }
+        StatusCode::OK
+    };
+    let app = Router::new().route("/emit", post(emit)).layer(layer);
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}"))
+        .await
+        .expect("listening");
+    axum::serve(listener, app).await.expect("serving");
+}
