@@ -232,10 +232,9 @@ func TestAskOverTheWire(t *testing.T) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		a.SayLater("431[1]") // read once it is asked for
 		got, err := answers(ctx, c, req)
-		want := []string{idB + " TIMEOUT", "expected 2 acked 0 timed out 2 disconnected 0"}
-		if err != nil || len(got) != 3 || !slices.Contains(got, want[0]) || got[2] != want[1] {
+		want := "expected 2 acked 0 timed out 2 disconnected 0"
+		if err != nil || len(got) != 3 || !slices.Contains(got, idA+" TIMEOUT") || !slices.Contains(got, idB+" TIMEOUT") || got[2] != want {
 			t.Errorf("with a deadline: %v, %v", got, err)
 		}
 		if took := time.Since(start); took >= 10*time.Second || took < 9*time.Second {
