@@ -161,7 +161,7 @@ func (m *measurement) fanOut(ctx context.Context, window time.Duration) error {
 		if burst == 1 {
 			m.out["CPU of a delivery, one emit at a time, us"] = micros(now-used) / deliveries
 			p50, p99 := percentiles(m.latency)
-			m.out["time of a delivery, p50, ms"], m.out["time to reach everybody, p99, ms"] = p50/1000, p99/1000
+			m.out["time of a delivery, p50, ms"], m.out["time of a delivery, p99, ms"] = p50/1000, p99/1000
 		} else {
 			m.out["CPU of a delivery, 32 emits at a time, us"] = micros(now-used) / deliveries
 		}
