@@ -61,7 +61,7 @@ func TestComeAndGo(t *testing.T) {
 	needFiles(t, uint64(n+n/10+500)) // a polling client may hold two connections for a moment
 	ctx, cancel := context.WithTimeout(t.Context(), comeEnd)
 	defer cancel()
-	d := startDaemonWith(ctx, t, "--ping-interval=1h") // nobody here answers pings
+	d := startDaemon(ctx, t, "--ping-interval=1h") // nobody here answers pings
 	control := connectTo(t, d.control)
 	emitter, registry := fanoutv1.NewEmitterServiceClient(control), fanoutv1.NewRegistryServiceClient(control)
 	if _, err := emitter.Emit(ctx, &fanoutv1.EmitRequest{To: &fanoutv1.Target{All: true}, Event: "first"}); err != nil {

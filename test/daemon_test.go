@@ -19,16 +19,23 @@ import (
 // daemon is a fanoutd process and where it listens.
 type daemon struct {
 	listen, control, ops string // host:port
+	pid                  int
 }
 
 // startDaemon runs the daemon on free ports until the test ends, and returns
 // when it is ready. It is the binary $DAEMON, or one built for the purpose:
 // without the race detector, which 5,000 clients would only slow down.
-func startDaemon(ctx context.Context, t *testing.T) daemon {
+func startDaemon(ctx context.Context, t *testing.T, flags ...string) daemon {
+	t.Helper()
+	return runDaemon(ctx, t, binary(ctx, t), flags...)
+}
+
+// runDaemon is startDaemon for this binary.
+func runDaemon(ctx context.Context, t *testing.T, path string, flags ...string) daemon {
 	t.Helper()
 	ports := freeAddresses(t, 3)
 	d := daemon{listen: ports[0], control: ports[1], ops: ports[2]}
-	cmd := exec.Command(binary(ctx, t), "--listen="+d.listen, "--control-listen="+d.control, "--ops-listen="+d.ops)
+	cmd := exec.Command(path, append([]string{"--listen=" + d.listen, "--control-listen=" + d.control, "--ops-listen=" + d.ops}, flags...)...)
 	var log syncBuffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.Dir = t.TempDir() // no settings file of anybody's lies there
@@ -37,6 +44,7 @@ func startDaemon(ctx context.Context, t *testing.T) daemon {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting the daemon: %v", err)
 	}
+	d.pid = cmd.Process.Pid
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {

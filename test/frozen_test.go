@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,7 +60,7 @@ func TestFrozen(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), swarmPatience)
 	defer cancel()
 	// A heartbeat would end the frozen ones, too, and disturb the measurement.
-	d := startDaemonWith(ctx, t, "--ping-interval=1h", "--max-queue="+strconv.Itoa(frozenQueue))
+	d := startDaemon(ctx, t, "--ping-interval=1h", "--max-queue="+strconv.Itoa(frozenQueue))
 	f := &frozenTest{t: t, ctx: ctx, d: d, gone: tailEnds(ctx, t, d)}
 	f.emitter, f.registry = dialControl(t, d.control)
 	f.crowd = gather(ctx, t, d.listen)
@@ -466,18 +464,6 @@ func tailEnds(ctx context.Context, t *testing.T, d daemon) <-chan *fanoutv1.Even
 		}
 	}()
 	return ends
-}
-
-// startDaemonWith is startDaemon with flags.
-func startDaemonWith(ctx context.Context, t *testing.T, flags ...string) daemon {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "daemon")
-	script := "#!/bin/sh\nexec '" + binary(ctx, t) + "' '" + strings.Join(flags, "' '") + "' \"$@\"\n"
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("DAEMON", path)
-	return startDaemon(ctx, t)
 }
 
 // metric is one of the daemon's, by its name and labels as they are exposed.

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strconv"
@@ -49,7 +48,6 @@ type siege struct {
 	ctx    context.Context
 	giveUp context.CancelFunc // ends ctx
 	daemon
-	pid    int
 	before footprint
 	honest []*honest
 
@@ -68,7 +66,7 @@ func besiege(t *testing.T, binary string, flags ...string) *siege {
 	ctx, cancel := context.WithTimeout(t.Context(), siegePatience)
 	t.Cleanup(cancel)
 	s := &siege{T: t, ctx: ctx, giveUp: cancel, patience: reclaimPatience}
-	s.start(binary, slices.Concat(besieged, flags))
+	s.daemon = runDaemon(ctx, t, binary, slices.Concat(besieged, flags)...)
 	emitter, registry := dialControl(t, s.control)
 	room := []string{"honest"}
 	var reading sync.WaitGroup
@@ -90,39 +88,6 @@ func besiege(t *testing.T, binary string, flags ...string) *siege {
 	s.emitting.Go(func() { s.emit(running, emitter) })
 	s.emitting.Go(func() { s.visit(running) })
 	return s
-}
-
-// start runs the daemon until the test ends.
-func (s *siege) start(binary string, flags []string) {
-	s.Helper()
-	ports := freeAddresses(s.T, 3)
-	s.daemon = daemon{listen: ports[0], control: ports[1], ops: ports[2]}
-	cmd := exec.Command(binary, append([]string{"--listen=" + s.listen, "--control-listen=" + s.control, "--ops-listen=" + s.ops}, flags...)...)
-	var log syncBuffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.Dir = s.TempDir()
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FANOUTD_") })
-	if err := cmd.Start(); err != nil {
-		s.Fatal(err)
-	}
-	s.pid = cmd.Process.Pid
-	s.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended
-		if err := cmd.Wait(); err != nil {
-			s.Errorf("the daemon ended with %v after SIGTERM", err)
-		}
-		if s.Failed() {
-			s.Logf("the daemon's log:\n%s", log.String())
-		}
-	})
-	eventually(s.ctx, s.T, "the daemon is ready", func() bool {
-		res, err := http.Get("http://" + s.ops + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	})
 }
 
 // emit sends numbered events to the honest clients, and at last the end.

@@ -204,12 +204,12 @@ func postOK(w http.ResponseWriter) {
 
 // readBody reads a POST's body within the bounds of size and time.
 func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > s.srv.opts.MaxPayload {
-		return nil, &http.MaxBytesError{Limit: s.srv.opts.MaxPayload}
-	}
 	// A heartbeat's worth: a slower body costs its session anyway.
 	c := http.NewResponseController(w)
 	c.SetReadDeadline(time.Now().Add(s.srv.opts.PingInterval + s.srv.opts.PingTimeout))
+	if r.ContentLength > s.srv.opts.MaxPayload {
+		return nil, &http.MaxBytesError{Limit: s.srv.opts.MaxPayload}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.srv.opts.MaxPayload))
 	if err == nil {
 		c.SetReadDeadline(time.Time{}) // else what is left of it is still to be read
