@@ -5,6 +5,6 @@
 // are not quite right, connections that say nothing.
 //
 // net/http makes for each connection two buffers of 4 KiB and a goroutine that
-// watches for its end, which a WebSocket throws away at once. When thousands come
-// at a time, that and collecting it is a third of what a handshake costs.
+// watches for its end, which a WebSocket throws away at once: most of the garbage
+// when thousands come at a time.
 package front
