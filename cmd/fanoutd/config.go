@@ -46,6 +46,8 @@ type config struct {
 	grace     time.Duration
 
 	file string
+
+	unknown []unknownVariable // what the environment has that looks like ours
 }
 
 // Formats of the log.
@@ -124,18 +126,20 @@ func newSettings(c *config) *settings {
 
 // load reads the settings from the command line, the environment ("NAME=value")
 // and the file, in this order of precedence. Its errors are one line for the
-// person at the terminal.
+// person at the terminal; with one, only the unknown variables are of use.
 func load(args, environ []string) (*config, error) {
 	c := &config{}
 	s := newSettings(c)
-	if err := s.read(args, environ); err != nil {
-		return nil, err
+	err := s.read(args, environ)
+	c.unknown = s.unknown
+	if err != nil {
+		return c, err
 	}
 	if err := c.readKeys(s); err != nil {
-		return nil, err
+		return c, err
 	}
 	if err := c.auth.read(s); err != nil {
-		return nil, err
+		return c, err
 	}
 	return c, c.check(s)
 }

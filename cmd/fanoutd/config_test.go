@@ -123,9 +123,6 @@ func TestRefusals(t *testing.T) {
 		want []string // all in the error
 	}{
 		{"unknown flag", []string{"--pong=1"}, "", "", []string{"--pong", "allowed: listen, "}},
-		{"unknown variable", nil, "FANOUTD_PONG=1", "", []string{"FANOUTD_PONG", "environment", "allowed"}},
-		{"variable in small letters", nil, "FANOUTD_listen=:1", "", []string{"FANOUTD_listen", "environment"}},
-		{"variable with a hyphen", nil, "FANOUTD_PING-INTERVAL=1s", "", []string{"FANOUTD_PING-INTERVAL"}},
 		{"unknown key", nil, "", "listen: :1\npong: 1\n", []string{`"pong"`, "fanoutd.yaml, line 2", "allowed: listen, "}},
 		{"key in capitals", nil, "", "Listen: :1", []string{`"Listen"`, "line 1"}},
 
@@ -192,13 +189,51 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestKubernetesVariablesAreNotOurs(t *testing.T) {
-	environ := []string{
-		"FANOUTD_SERVICE_HOST=10.0.0.1", "FANOUTD_SERVICE_PORT=8080", "FANOUTD_SERVICE_PORT_GRPC=8081",
-		"FANOUTD_PORT=tcp://10.0.0.1:8080", "FANOUTD_PORT_8080_TCP_ADDR=10.0.0.1",
+// Kubernetes describes every Service to the containers beside it by variables
+// that begin with the Service's name, and a Service may be called fanoutd or
+// fanoutd-anything.
+func TestServiceVariables(t *testing.T) {
+	for _, service := range []string{"FANOUTD", "FANOUTD_CONTROL", "FANOUTD_OPS", "FANOUTD_HEADLESS_2", "FANOUTD_LISTEN", "FANOUTD_SERVICE"} {
+		t.Run(service, func(t *testing.T) {
+			c, err := load(nil, []string{
+				service + "_SERVICE_HOST=10.0.0.7", service + "_SERVICE_PORT=8080", service + "_SERVICE_PORT_GRPC_WEB=8081",
+				service + "_PORT=tcp://10.0.0.7:8080", service + "_PORT_8080_TCP=tcp://10.0.0.7:8080", service + "_PORT_8080_TCP_PROTO=tcp",
+				service + "_PORT_8080_TCP_PORT=8080", service + "_PORT_8080_TCP_ADDR=10.0.0.7", service + "_PORT_53_UDP=udp://[fd00::7]:53",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(c.unknown) > 0 {
+				t.Errorf("unknown variables: %v", c.unknown)
+			}
+		})
 	}
-	if _, err := load(nil, environ); err != nil {
-		t.Error(err)
+}
+
+// A variable that is no setting may belong to something else, so it does not
+// keep the daemon from starting; it may be a mistake, so it is named.
+func TestUnknownVariables(t *testing.T) {
+	for _, tt := range []struct{ variable, nearest string }{
+		{"FANOUTD_PONG=1", ""},
+		{"FANOUTD_listen=:1", "FANOUTD_LISTEN"},
+		{"FANOUTD_PING-INTERVAL=1s", "FANOUTD_PING_INTERVAL"},
+		{"FANOUTD_PING_INTERVALL=1s", "FANOUTD_PING_INTERVAL"},
+		{"FANOUTD_CONTROL_PORT=8081", ""}, // no link of Kubernetes, whose value is a URL
+		{"FANOUTD_MAX_PAYLOD=1", "FANOUTD_MAX_PAYLOAD"},
+	} {
+		name, _, _ := strings.Cut(tt.variable, "=")
+		c, err := load(nil, []string{tt.variable})
+		if err != nil {
+			t.Errorf("%s: %v", tt.variable, err)
+			continue
+		}
+		if len(c.unknown) != 1 || c.unknown[0].name != name || tt.nearest != "" && c.unknown[0].nearest != tt.nearest {
+			t.Errorf("%s: unknown variables %+v, want it alone, nearest %s", tt.variable, c.unknown, tt.nearest)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	if run(t.Context(), []string{"--grace=x"}, []string{"FANOUTD_GRASE=1s"}, &stdout, &stderr); !strings.Contains(stderr.String(), "FANOUTD_GRASE is no setting") {
+		t.Errorf("beside an error the variable goes unnamed: %s", &stderr)
 	}
 }
 

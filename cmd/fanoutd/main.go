@@ -48,10 +48,16 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 			return exitOK
 		}
 		if err != nil {
+			for _, v := range c.unknown { // which may be why
+				fmt.Fprintln(stderr, "fanoutd:", v)
+			}
 			fmt.Fprintln(stderr, "fanoutd:", err)
 			return exitSettings
 		}
 		log := newLogger(stderr, c)
+		for _, v := range c.unknown {
+			log.Warn("an environment variable is no setting and is ignored", "variable", v.name, "nearest", v.nearest)
+		}
 		if err := serve(ctx, c, log); err != nil {
 			log.Error("fanoutd ends", "error", err)
 			return exitFailed

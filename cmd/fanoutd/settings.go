@@ -12,16 +12,14 @@ import (
 // configName is the setting that names the file, and so cannot stand in it.
 const configName = "config"
 
-// envPrefix starts the variables that are ours.
-const envPrefix = "FANOUTD_"
-
 // errHelp is a command line that asks for help.
 var errHelp = flag.ErrHelp
 
 // settings are all there are, in the order of the help.
 type settings struct {
-	all  []*setting
-	more func(*flag.FlagSet) // adds the flags of a command that are no settings; nil: none
+	all     []*setting
+	more    func(*flag.FlagSet) // adds the flags of a command that are no settings; nil: none
+	unknown []unknownVariable   // found by read
 }
 
 // setting is one thing that can be set, by --name, FANOUTD_NAME, or name in
@@ -63,11 +61,8 @@ func (s *settings) names() string {
 // read sets everything from the file, then from the environment, then from the
 // command line: each is checked in full, and the last one is in force.
 func (s *settings) read(args, environ []string) error {
+	env := s.ours(environ)
 	if err := s.parseFlags(args); err != nil {
-		return err
-	}
-	env, err := s.ours(environ)
-	if err != nil {
 		return err
 	}
 	file := s.get(configName)
@@ -121,44 +116,6 @@ func (s *settings) parseFlags(args []string) error {
 	}
 	return nil
 }
-
-// ours picks the variables that are settings. Others with our prefix are
-// mistakes, but for those Kubernetes adds for a service called fanoutd.
-func (s *settings) ours(environ []string) (map[*setting]string, error) {
-	env := map[*setting]string{}
-	var unknown []string
-	for _, v := range environ {
-		name, value, _ := strings.Cut(v, "=")
-		rest, ok := strings.CutPrefix(name, envPrefix)
-		if !ok || injected(rest) {
-			continue
-		}
-		x := s.get(strings.ToLower(strings.ReplaceAll(rest, "_", "-")))
-		if x == nil || envName(x.name) != name {
-			unknown = append(unknown, name)
-			continue
-		}
-		env[x] = value
-	}
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		return nil, fmt.Errorf("unknown setting %s (environment): allowed, in capitals and with _ for -: %s", unknown[0], s.names())
-	}
-	return env, nil
-}
-
-// injected reports whether Kubernetes sets the variable in the pods beside a
-// service called fanoutd (Kubernetes, Service, environment variables).
-func injected(rest string) bool {
-	return rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_")
-}
-
-func envName(name string) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-}
-
-// variable says that a value came from the environment.
-func (x *setting) variable() string { return "environment variable " + envName(x.name) }
 
 // set sets x to raw, which came from there.
 func (x *setting) set(raw, from string) error {
