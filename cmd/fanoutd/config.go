@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -181,9 +182,14 @@ func (c *config) check(s *settings) error {
 	case c.demo && !c.serveClient:
 		return s.get("demo").errorf("the page loads the client that serve-client switches off")
 	}
-	for name := range c.sockets.volatile.policies {
-		if !slices.Contains(c.namespaces, name) {
-			return s.get("volatile").errorf("namespaces has no %q", name)
+	for name, byNamespace := range map[string][]string{
+		"volatile":    slices.Sorted(maps.Keys(c.sockets.volatile.policies)),
+		"no-consumer": slices.Sorted(maps.Keys(c.consumers.absence.policies)),
+	} {
+		for _, namespace := range byNamespace {
+			if !slices.Contains(c.namespaces, namespace) {
+				return s.get(name).errorf("namespaces has no %q", namespace)
+			}
 		}
 	}
 	if err := c.engine.webTransport.read(s); err != nil {

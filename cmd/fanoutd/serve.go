@@ -69,6 +69,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 		RequireVerdict: c.consumers.requireVerdict,
 		Policy:         c.consumers.absence.policy,
 		Policies:       c.consumers.absence.policies,
+		Namespaces:     c.namespaces,
 		// No pong is read while a verdict is awaited or a browser is held up;
 		// tokens and the hook have the rest of the ping timeout.
 		VerdictTimeout: c.pingTimeout / 4,

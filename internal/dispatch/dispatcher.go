@@ -41,8 +41,15 @@ func New(o Options) *Dispatcher {
 	return &Dispatcher{opts: o, log: o.Logger, groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{}}
 }
 
+// policy returns what holds in a namespace.
 func (d *Dispatcher) policy(namespace string) Policy {
+	if len(d.opts.Policies) == 0 {
+		return d.opts.Policy
+	}
 	if p, ok := d.opts.Policies[namespace]; ok {
+		return p
+	}
+	if p, ok := d.opts.Policies[sio.FindPattern(d.opts.Namespaces, namespace)]; ok {
 		return p
 	}
 	return d.opts.Policy

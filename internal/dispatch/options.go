@@ -29,9 +29,13 @@ type Options struct {
 	// RequireVerdict refuses every connection that no consumer decided on, also
 	// while no authorising consumer has ever been seen.
 	RequireVerdict bool
-	// Policy holds where Policies, by namespace, have no other. Default: Buffer.
-	Policy   Policy
+	// Policy holds where Policies have no other. Default: Buffer.
+	Policy Policy
+	// Policies are by namespace or by pattern, one of Namespaces.
 	Policies map[string]Policy
+	// Namespaces are the server's, as sio.Options has them: Policies for a pattern
+	// hold in the namespaces that it is the first to match.
+	Namespaces []string
 
 	// VerdictTimeout bounds the wait for a consumer's verdict; then the
 	// connection is refused. Default 5 s. Keep it below the ping timeout: no

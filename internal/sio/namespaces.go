@@ -29,6 +29,16 @@ type namespaces struct {
 // pattern is one of Options.Namespaces that has stars.
 type pattern struct{ name, match string } // match: as path.Match takes it
 
+func newPattern(name string) pattern {
+	// A star stands for something: "/" is no child of "/*".
+	return pattern{name, strings.ReplaceAll(name, "*", "?*")}
+}
+
+func (p pattern) matches(name string) bool {
+	ok, err := path.Match(p.match, name)
+	return ok && err == nil
+}
+
 func newNamespaces(s *Server, names []string, maxChildren int) (*namespaces, error) {
 	ns := &namespaces{
 		server: s, maxChildren: maxChildren,
@@ -39,8 +49,7 @@ func newNamespaces(s *Server, names []string, maxChildren int) (*namespaces, err
 			return nil, err
 		}
 		if strings.Contains(name, "*") {
-			// A star stands for something: "/" is no child of "/*".
-			ns.patterns = append(ns.patterns, pattern{name, strings.ReplaceAll(name, "*", "?*")})
+			ns.patterns = append(ns.patterns, newPattern(name))
 			continue
 		}
 		ns.named[name] = ns.lasting(name)
@@ -64,6 +73,17 @@ func CheckNamespace(name string) error {
 		return fmt.Errorf("%q is no pattern: besides single * it holds no **, brackets or backslashes", name)
 	}
 	return nil
+}
+
+// FindPattern returns the first pattern among names that the namespace matches,
+// empty if there is none.
+func FindPattern(names []string, namespace string) string {
+	for _, name := range names {
+		if strings.Contains(name, "*") && newPattern(name).matches(namespace) {
+			return name
+		}
+	}
+	return ""
 }
 
 // find returns the namespace with this name, for operations on it, or nil if
@@ -149,7 +169,7 @@ func (ns *namespaces) matches(name string) bool {
 // pattern returns the first pattern that name matches, empty if there is none.
 func (ns *namespaces) pattern(name string) string {
 	for _, p := range ns.patterns {
-		if ok, err := path.Match(p.match, name); ok && err == nil {
+		if p.matches(name) {
 			return p.name
 		}
 	}

@@ -1,0 +1,20 @@
+package dispatch
+
+import "testing"
+
+// A policy for a pattern holds in the namespaces that match it first, and one for a
+// namespace's own name before that.
+func TestPolicyOfAPattern(t *testing.T) {
+	d := New(Options{
+		Policy:     Drop,
+		Namespaces: []string{"/", "/t-own", "/t-vip-*", "/t-*"},
+		Policies:   map[string]Policy{"/t-own": Buffer, "/t-*": Refuse},
+	})
+	for namespace, want := range map[string]Policy{
+		"/": Drop, "/t-own": Buffer, "/t-1": Refuse, "/t-vip-1": Drop, "/t-": Drop, "/other": Drop,
+	} {
+		if got := d.policy(namespace); got != want {
+			t.Errorf("%s: %v, want %v", namespace, got, want)
+		}
+	}
+}
