@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"log/slog"
 	"runtime"
 	"time"
 
@@ -37,7 +36,6 @@ type admin struct {
 
 	hub    Hub
 	events Events // nil: there are none
-	log    *slog.Logger
 	info   Info
 }
 
@@ -72,7 +70,7 @@ func (a *admin) GetServerInfo(ctx context.Context, _ *fanoutv1.GetServerInfoRequ
 	for after, more := "", true; more; {
 		page, next, err := a.hub.Namespaces(ctx, "", after, maxPage)
 		if err != nil {
-			return nil, hubError(ctx, a.log, err, &problems{}, "")
+			return nil, hubError(err, &problems{}, "")
 		}
 		for _, n := range page {
 			resp.Namespaces = append(resp.Namespaces, n.Name)

@@ -57,7 +57,7 @@ func (e *emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.Serv
 		p.at = "emit"
 		return tooLarge(&p, req.GetEmit())
 	case err != nil:
-		return hubError(ctx, e.log, err, &p, "emit.to.namespace")
+		return hubError(err, &p, "emit.to.namespace")
 	}
 	return stream.Send(&fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Summary_{
 		Summary: &fanoutv1.EmitWithAckResponse_Summary{
@@ -98,7 +98,7 @@ func (e *emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv
 	case errors.Is(err, sio.ErrTooLarge):
 		return nil, tooLarge(&p, req)
 	case err != nil:
-		return nil, hubError(ctx, e.log, err, &p, "namespace")
+		return nil, hubError(err, &p, "namespace")
 	case tally.Expected == 0:
 		return nil, errNoConnection(namespace, id)
 	case tally.Gone > 0:

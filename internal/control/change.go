@@ -49,7 +49,7 @@ func (r *registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectReque
 }
 
 // apply carries out op on to unless p has problems, and returns how many
-// connections it matched. The error is a gRPC status.
+// connections it matched.
 func (r *registry) apply(ctx context.Context, p *problems, to sio.Target, op sio.Op) (uint32, error) {
 	if p.any() {
 		checkNamespace(ctx, r.hub, p, to.Namespace, "to.namespace")
@@ -57,7 +57,7 @@ func (r *registry) apply(ctx context.Context, p *problems, to sio.Target, op sio
 	}
 	res, err := r.hub.Apply(ctx, op)
 	if err != nil {
-		return 0, hubError(ctx, r.log, err, p, "to.namespace")
+		return 0, hubError(err, p, "to.namespace")
 	}
 	return count(res.Matched), nil
 }
@@ -79,7 +79,7 @@ func (r *registry) UpdateConnection(ctx context.Context, req *fanoutv1.UpdateCon
 	case errors.Is(err, sio.ErrNotFound), err == nil && res.Matched == 0:
 		return nil, errNoConnection(op.Namespace, op.ID)
 	case err != nil:
-		return nil, hubError(ctx, r.log, err, &p, "namespace")
+		return nil, hubError(err, &p, "namespace")
 	}
 	c, err := r.connection(ctx, &p, op.Namespace, op.ID)
 	if err != nil {

@@ -78,12 +78,12 @@ func (e *events) Consume(stream consumeStream) error {
 func (c *consumer) start(f func() error) <-chan error {
 	ended := make(chan error, 1)
 	c.events.streams.Go(func() {
-		ended <- c.events.recover.run(c.ctx, fanoutv1.EventService_Consume_FullMethodName, f)
+		ended <- c.events.errors.Recover(c.ctx, fanoutv1.EventService_Consume_FullMethodName, f)
 	})
 	return ended
 }
 
-// open reads the first message and joins the group. The error is a gRPC status.
+// open reads the first message and joins the group.
 func (e *events) open(stream consumeStream) (*consumer, error) {
 	if e.closing() {
 		return nil, errClosing

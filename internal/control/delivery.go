@@ -1,7 +1,9 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -47,7 +49,7 @@ func (e *events) delivery(d *dispatch.Delivery, decode bool) *fanoutv1.ConsumeRe
 	}
 	m.response.Response = &m.body
 	m.body.Event = &m.event
-	e.describe(&m.eventMessage, d.Event)
+	e.describe(fanoutv1.EventService_Consume_FullMethodName, &m.eventMessage, d.Event)
 	m.event.DeliveryId, m.event.Attempt = d.ID(), d.Attempt
 	m.event.ArgsJson = string(d.Args)
 	if decode {
@@ -63,8 +65,8 @@ type eventMessage struct {
 }
 
 // describe fills m with all of ev but its arguments, which are shown in several
-// ways.
-func (e *events) describe(m *eventMessage, ev *dispatch.Event) {
+// ways. method is the one whose answer m is.
+func (e *events) describe(method string, m *eventMessage, ev *dispatch.Event) {
 	m.at.Seconds, m.at.Nanos = ev.ReceivedAt.Unix(), int32(ev.ReceivedAt.Nanosecond())
 	m.event.Kind = kinds[ev.Kind]
 	m.event.Namespace = ev.Namespace
@@ -80,7 +82,8 @@ func (e *events) describe(m *eventMessage, ev *dispatch.Event) {
 	if ev.Connection != nil {
 		c, err := fromConnection(ev.Connection, e.node)
 		if err != nil {
-			e.log.Error("an event is delivered without its connection", "error", err)
+			_ = e.errors.Code(context.Background(), method,
+				fmt.Errorf("an event is delivered without its connection: %w", err))
 			return
 		}
 		m.event.Connection = c

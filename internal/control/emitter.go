@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"google.golang.org/grpc/status"
 
@@ -20,7 +19,7 @@ type emitter struct {
 	fanoutv1.UnimplementedEmitterServiceServer
 
 	hub      Hub
-	log      *slog.Logger
+	errors   *ErrorReporter
 	keys     *idempotency
 	draining <-chan struct{} // closed when the daemon is about to shut down
 }
@@ -39,7 +38,7 @@ func (e *emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest)
 	results := make([]*fanoutv1.EmitBatchResponse_Result, len(emits))
 	for i, m := range emits {
 		resp, err := e.emit(ctx, m, fmt.Sprintf("emits[%d]", i))
-		st := status.Convert(err)
+		st := status.Convert(e.errors.Code(ctx, fanoutv1.EmitterService_EmitBatch_FullMethodName, err))
 		results[i] = &fanoutv1.EmitBatchResponse_Result{
 			Code:     int32(st.Code()),
 			Message:  st.Message(),
@@ -49,8 +48,7 @@ func (e *emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest)
 	return &fanoutv1.EmitBatchResponse{Results: results}, nil
 }
 
-// emit carries out one emit. at is the path of m in its request. The error is
-// a gRPC status.
+// emit carries out one emit. at is the path of m in its request.
 func (e *emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) (*fanoutv1.EmitResponse, error) {
 	p := problems{at: at}
 	op := toEmit(&p, m)
@@ -68,22 +66,22 @@ func (e *emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) 
 	key := m.GetIdempotencyKey()
 	if key == "" {
 		resp, err := apply()
-		return resp, e.emitError(ctx, err, &p, m)
+		return resp, emitError(err, &p, m)
 	}
 	resp, same, err := e.keys.do(ctx, key, fingerprintOf(op), apply)
 	if !same {
 		return nil, invalid(&p, "idempotency_key", "was used for an emit with other content")
 	}
-	return resp, e.emitError(ctx, err, &p, m)
+	return resp, emitError(err, &p, m)
 }
 
 // emitError codes what the Hub answered to an emit.
-func (e *emitter) emitError(ctx context.Context, err error, p *problems, m *fanoutv1.EmitRequest) error {
+func emitError(err error, p *problems, m *fanoutv1.EmitRequest) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, sio.ErrTooLarge):
 		return tooLarge(p, m)
 	}
-	return hubError(ctx, e.log, err, p, "to.namespace")
+	return hubError(err, p, "to.namespace")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -106,9 +105,39 @@ var errClosing = status.Error(codes.Unavailable, "the server is shutting down")
 // errInternal says nothing: what went wrong is in the log.
 var errInternal = status.Error(codes.Internal, "internal error")
 
+// unexpectedError is an error that no mistake of the caller explains. Its text
+// is for the log; whoever reads it as a status sees errInternal. It hides the
+// status that the error may hold, which is that of another server.
+type unexpectedError struct{ err error }
+
+func (e *unexpectedError) Error() string              { return e.err.Error() }
+func (e *unexpectedError) GRPCStatus() *status.Status { return status.Convert(errInternal) }
+
+// codeError returns the gRPC status for an error that a service returned.
+// expected is false if an operator has to hear of it.
+func codeError(err error) (coded error, expected bool) {
+	switch {
+	case err == nil, err == errInternal: //nolint:errorlint // as it is, it has been logged
+		return err, true
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, "canceled by the caller"), true
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, "the deadline passed without a result"), true
+	}
+	// A service returns its statuses, and those of a broken stream, as they are:
+	// one that is wrapped is that of something else. INTERNAL and UNKNOWN no
+	// service makes, but a stream that cannot encode a message does.
+	if s, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // see above
+		if code := s.GRPCStatus().Code(); code != codes.Internal && code != codes.Unknown {
+			return err, true
+		}
+	}
+	return errInternal, false
+}
+
 // hubError codes what a Hub answered. namespace is the field that named the
 // namespace; what only some methods answer has its case at the caller.
-func hubError(ctx context.Context, log *slog.Logger, err error, p *problems, namespace string) error {
+func hubError(err error, p *problems, namespace string) error {
 	switch {
 	case errors.Is(err, sio.ErrUnknownNamespace):
 		return invalid(p, namespace, "no such namespace")
@@ -116,13 +145,16 @@ func hubError(ctx context.Context, log *slog.Logger, err error, p *problems, nam
 		return newError(codes.ResourceExhausted, err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryBusy)})
 	case errors.Is(err, sio.ErrClosed):
 		return errClosing
-	case errors.Is(err, context.Canceled):
-		return status.Error(codes.Canceled, "canceled by the caller")
-	case errors.Is(err, context.DeadlineExceeded):
-		return status.Error(codes.DeadlineExceeded, "the deadline passed without a result")
 	}
-	log.ErrorContext(ctx, "a request failed inside", "error", err)
-	return errInternal
+	return unexpected(err)
+}
+
+// unexpected returns err for the log, unless a context's end explains it.
+func unexpected(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &unexpectedError{err}
 }
 
 // settleError codes what a Member or a Dispatcher answered about one delivery.
@@ -135,7 +167,7 @@ func settleError(err error, p *problems) error {
 	case errors.Is(err, dispatch.ErrNotInFlight), errors.Is(err, dispatch.ErrNoReply), errors.Is(err, dispatch.ErrNoVerdict):
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
-	return errInternal
+	return unexpected(err)
 }
 
 // How long a caller should stay away: answers that are awaited come or time out,
@@ -158,7 +190,7 @@ func consumerError(err error) error {
 	case errors.Is(err, dispatch.ErrTooMany):
 		return newError(codes.ResourceExhausted, err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryTooMany)})
 	}
-	return errInternal
+	return unexpected(err)
 }
 
 func newError(code codes.Code, msg string, detail protoadapt.MessageV1) error {

@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -40,9 +39,8 @@ type events struct {
 
 	source   Events
 	hub      Hub
-	log      *slog.Logger
 	node     string // this node's name
-	recover  recoverer
+	errors   *ErrorReporter
 	streams  *sync.WaitGroup // the goroutines of streams
 	draining <-chan struct{} // closed when the daemon is about to shut down
 }
@@ -56,7 +54,7 @@ func (e *events) Reply(_ context.Context, req *fanoutv1.ReplyRequest) (*fanoutv1
 	return &fanoutv1.ReplyResponse{}, nil
 }
 
-// reply hands a reply to its connection. The error is a gRPC status.
+// reply hands a reply to its connection.
 func (e *events) reply(p *problems, m *fanoutv1.ReplyRequest) error {
 	if m.GetDeliveryId() == "" {
 		p.add("delivery_id", "must not be empty")

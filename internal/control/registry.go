@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -21,7 +20,6 @@ type registry struct {
 	fanoutv1.UnimplementedRegistryServiceServer
 
 	hub  Hub
-	log  *slog.Logger
 	node string // this node's name
 	run  string // tells this run of the daemon from others
 }
@@ -40,14 +38,14 @@ func (r *registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnec
 	}
 	page, more, err := r.hub.Connections(ctx, to, after, size)
 	if err != nil {
-		return nil, hubError(ctx, r.log, err, &p, "to.namespace")
+		return nil, hubError(err, &p, "to.namespace")
 	}
 	resp := &fanoutv1.ListConnectionsResponse{}
 	bytes := 0
 	for i := range page {
 		c, err := fromConnection(&page[i], r.node)
 		if err != nil {
-			return nil, hubError(ctx, r.log, err, &p, "")
+			return nil, hubError(err, &p, "")
 		}
 		if bytes += proto.Size(c); bytes > maxPageBytes && i > 0 {
 			page, more = page[:i], true
@@ -76,18 +74,18 @@ func (r *registry) GetConnection(ctx context.Context, req *fanoutv1.GetConnectio
 	return &fanoutv1.GetConnectionResponse{Connection: c}, nil
 }
 
-// connection is one connection, or a gRPC status.
+// connection is one connection.
 func (r *registry) connection(ctx context.Context, p *problems, namespace, id string) (*fanoutv1.Connection, error) {
 	c, err := r.hub.Connection(ctx, namespace, id)
 	if errors.Is(err, sio.ErrNotFound) {
 		return nil, errNoConnection(namespace, id)
 	}
 	if err != nil {
-		return nil, hubError(ctx, r.log, err, p, "namespace")
+		return nil, hubError(err, p, "namespace")
 	}
 	m, err := fromConnection(&c, r.node)
 	if err != nil {
-		return nil, hubError(ctx, r.log, err, p, "")
+		return nil, hubError(err, p, "")
 	}
 	return m, nil
 }
@@ -120,7 +118,7 @@ func (r *registry) CountConnections(ctx context.Context, req *fanoutv1.CountConn
 	}
 	groups, err := r.hub.Count(ctx, to, by)
 	if err != nil {
-		return nil, hubError(ctx, r.log, err, &p, "to.namespace")
+		return nil, hubError(err, &p, "to.namespace")
 	}
 	if len(groups) > maxGroups {
 		return nil, status.Errorf(codes.FailedPrecondition, "there are more than %d groups: page through ListRooms or ListConnections instead", maxGroups)
@@ -128,7 +126,7 @@ func (r *registry) CountConnections(ctx context.Context, req *fanoutv1.CountConn
 	all := groups
 	if by == sio.GroupRoom { // whose groups overlap
 		if all, err = r.hub.Count(ctx, to, sio.GroupNone); err != nil {
-			return nil, hubError(ctx, r.log, err, &p, "to.namespace")
+			return nil, hubError(err, &p, "to.namespace")
 		}
 	}
 	total := 0
@@ -170,7 +168,7 @@ func (r *registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest
 	}
 	page, more, err := r.hub.Rooms(ctx, namespace, req.GetPrefix(), after, size)
 	if err != nil {
-		return nil, hubError(ctx, r.log, err, &p, "namespace")
+		return nil, hubError(err, &p, "namespace")
 	}
 	resp := &fanoutv1.ListRoomsResponse{Rooms: make([]*fanoutv1.ListRoomsResponse_Room, len(page))}
 	for i, n := range page {
@@ -190,7 +188,7 @@ func (r *registry) ListNamespaces(ctx context.Context, req *fanoutv1.ListNamespa
 	}
 	page, more, err := r.hub.Namespaces(ctx, req.GetPrefix(), after, size)
 	if err != nil {
-		return nil, hubError(ctx, r.log, err, &p, "prefix")
+		return nil, hubError(err, &p, "prefix")
 	}
 	resp := &fanoutv1.ListNamespacesResponse{Namespaces: make([]*fanoutv1.ListNamespacesResponse_Namespace, len(page))}
 	for i, n := range page {

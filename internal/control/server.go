@@ -93,7 +93,7 @@ func NewServer(hub Hub, o Options) (*Server, error) {
 	if o.Info.Version == "" {
 		o.Info.Version = "dev"
 	}
-	r := recoverer{log: o.Logger}
+	r := NewErrorReporter(o.Logger)
 	s := &Server{
 		grpc: grpc.NewServer(
 			grpc.MaxRecvMsgSize(maxRequestBytes),
@@ -110,16 +110,16 @@ func NewServer(hub Hub, o Options) (*Server, error) {
 		draining: make(chan struct{}),
 	}
 	fanoutv1.RegisterEmitterServiceServer(s.grpc, &emitter{
-		hub: hub, log: o.Logger, keys: newIdempotency(keyCount), draining: s.draining,
+		hub: hub, errors: r, keys: newIdempotency(keyCount), draining: s.draining,
 	})
 	fanoutv1.RegisterRegistryServiceServer(s.grpc, &registry{
-		hub: hub, log: o.Logger, node: o.Info.Node, run: rand.Text(),
+		hub: hub, node: o.Info.Node, run: rand.Text(),
 	})
-	fanoutv1.RegisterAdminServiceServer(s.grpc, &admin{hub: hub, events: o.Events, log: o.Logger, info: o.Info})
+	fanoutv1.RegisterAdminServiceServer(s.grpc, &admin{hub: hub, events: o.Events, info: o.Info})
 	if o.Events != nil {
 		fanoutv1.RegisterEventServiceServer(s.grpc, &events{
-			source: o.Events, hub: hub, log: o.Logger, node: o.Info.Node,
-			recover: r, streams: &s.streams, draining: s.draining,
+			source: o.Events, hub: hub, node: o.Info.Node,
+			errors: r, streams: &s.streams, draining: s.draining,
 		})
 	}
 	services := map[string]bool{"": true}

@@ -39,8 +39,8 @@ func (c *consumer) receive() error {
 	}
 }
 
-// take carries out one message. What cannot be done is rejected; an error, a
-// gRPC status, ends the stream.
+// take carries out one message. What cannot be done is rejected; an error
+// ends the stream.
 func (c *consumer) take(m *fanoutv1.ConsumeRequest) error {
 	switch m := m.GetRequest().(type) {
 	case *fanoutv1.ConsumeRequest_Ack_:
@@ -135,14 +135,14 @@ func verdictData(p *problems, field string, data *structpb.Struct, most int) []b
 	return text
 }
 
-// reject tells the worker that something about a delivery was not done, err
-// being a gRPC status; nil is nothing to tell. It blocks while too much of that
+// reject tells the worker that something about a delivery was not done, and why;
+// nil is nothing to tell. It blocks while too much of that
 // waits, until the stream ends, which is its error.
 func (c *consumer) reject(id string, err error) error {
 	if err == nil {
 		return nil
 	}
-	st := status.Convert(err)
+	st := status.Convert(c.events.errors.Code(c.ctx, fanoutv1.EventService_Consume_FullMethodName, err))
 	m := &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Rejected_{Rejected: &fanoutv1.ConsumeResponse_Rejected{
 		DeliveryId: id, Code: int32(st.Code()), Message: st.Message(),
 	}}}

@@ -44,6 +44,7 @@ func (e *emitter) receive(stream grpc.BidiStreamingServer[fanoutv1.EmitStreamReq
 			last = sequence
 			_, err = e.emit(ctx, item.GetEmit(), "emit")
 		}
+		err = e.errors.Code(ctx, fanoutv1.EmitterService_EmitStream_FullMethodName, err)
 		if err := a.add(ctx, last, sequence, err); err != nil {
 			return err
 		}

@@ -1,0 +1,95 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// How much of the log the failures of one method may take: as many lines at
+// once, then one in each interval. A caller that repeats a call which fails
+// must not fill a disk, and ten lines show whether the failures are alike.
+const (
+	maxErrorBurst = 10
+	errorInterval = time.Second
+)
+
+// ErrorReporter turns errors and panics into what a caller may see. What is
+// nobody's mistake (an error that is no status of ours, a panic) is logged with
+// its method, and is INTERNAL without a text for the caller. All methods may be
+// called at once.
+type ErrorReporter struct {
+	log *slog.Logger
+
+	mu      sync.Mutex
+	methods map[string]*errorLimit // bounded: the methods that are served
+}
+
+// errorLimit bounds what is logged of one method.
+type errorLimit struct {
+	lines      *rate.Limiter
+	suppressed int // since the last line
+}
+
+// NewErrorReporter returns an ErrorReporter that logs to log.
+func NewErrorReporter(log *slog.Logger) *ErrorReporter {
+	return &ErrorReporter{log: log, methods: make(map[string]*errorLimit)}
+}
+
+// Code returns the gRPC status for err, which a call of method, or a part of
+// it, ended with. Statuses made by this package are returned as they are, errors
+// of contexts as CANCELED or DEADLINE_EXCEEDED; anything else is logged.
+func (r *ErrorReporter) Code(ctx context.Context, method string, err error) error {
+	coded, expected := codeError(err)
+	if !expected {
+		r.report(ctx, "a call failed inside", method, "error", err)
+	}
+	return coded
+}
+
+// Recover calls f and returns its error. A panic in it is logged with its stack
+// and returned as a gRPC status. The goroutines that a call starts need it as
+// much as the call: their panics would end the process.
+func (r *ErrorReporter) Recover(ctx context.Context, method string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.report(ctx, "panic in a call", method, "panic", v, "stack", string(debug.Stack()))
+			err = errInternal
+		}
+	}()
+	return f()
+}
+
+func (r *ErrorReporter) report(ctx context.Context, msg, method string, args ...any) {
+	suppressed, allowed := r.allow(method)
+	if !allowed {
+		return
+	}
+	args = append([]any{"method", method}, args...)
+	if suppressed > 0 {
+		args = append(args, "suppressed", suppressed)
+	}
+	r.log.ErrorContext(ctx, msg, args...)
+}
+
+// allow reports whether a failure of method may be logged now, and how many
+// were not since the last one that was.
+func (r *ErrorReporter) allow(method string) (suppressed int, allowed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.methods[method]
+	if l == nil {
+		l = &errorLimit{lines: rate.NewLimiter(rate.Every(errorInterval), maxErrorBurst)}
+		r.methods[method] = l
+	}
+	if !l.lines.Allow() {
+		l.suppressed++
+		return 0, false
+	}
+	suppressed, l.suppressed = l.suppressed, 0
+	return suppressed, true
+}
