@@ -10,6 +10,7 @@
 // # Locks
 //
 //	conn.mu -> Namespace.mu -> namespaces.mu
+//	                        -> retention.mu
 //	                        -> engineio's
 //
 // conn.mu serialises what one browser does, so callbacks of one session never

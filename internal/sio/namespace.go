@@ -80,8 +80,10 @@ func (n *Namespace) addLocked(s *Socket, a *Admission, first []*engineio.Message
 // remove ends s's membership and reports whether it was a member.
 func (n *Namespace) remove(s *Socket, reason string) bool {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.removeLocked(s, reason)
+	removed := n.removeLocked(s, reason)
+	n.mu.Unlock()
+	n.server.retention.evict()
+	return removed
 }
 
 func (n *Namespace) removeLocked(s *Socket, reason string) bool {
@@ -139,6 +141,9 @@ func (n *Namespace) emit(o Emit) (Result, error) {
 		n.members.Select(o.To.Selector, visit)
 	}
 	n.mu.Unlock()
+	if l != nil {
+		n.server.retention.evict()
+	}
 	n.server.emitted.Add(1)
 	n.server.sent.Add(uint64(matched))
 	if matched > 0 {
@@ -203,6 +208,7 @@ func (n *Namespace) disconnect(o Disconnect) int {
 		}
 	}
 	n.mu.Unlock()
+	n.server.retention.evict()
 	for _, s := range sockets {
 		if o.Transport {
 			s.conn.session.Close(engineio.ReasonForcedServer)

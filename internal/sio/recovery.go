@@ -35,6 +35,10 @@ type recovery struct {
 	index *room.Registry[*away]
 	order list.List   // of *away, by the end of their time
 	sweep *time.Timer // runs while something is kept
+
+	// Guarded by retention.mu.
+	oldest time.Time // since when the oldest item has been kept
+	place  int       // in retention.order; -1: nothing is kept
 }
 
 func newRecovery(n *Namespace) *recovery {
@@ -42,7 +46,7 @@ func newRecovery(n *Namespace) *recovery {
 	window := n.server.opts.RecoveryWindow
 	return &recovery{
 		nsp: n, window: window, memory: window + engine.PingInterval + engine.PingTimeout,
-		pids: map[string]*away{}, index: room.New[*away](),
+		pids: map[string]*away{}, index: room.New[*away](), place: -1,
 	}
 }
 
@@ -82,16 +86,46 @@ func (r *recovery) keepLocked(s *Socket, reason string) {
 	r.keptLocked(w.size)
 }
 
-// keptLocked accounts for what was added. What is too old, or too much, goes,
-// the oldest first.
+// keptLocked accounts for what was added. What is too old goes; what is too much
+// goes with the next [retention.evict], which the caller owes once it has released
+// the lock.
 func (r *recovery) keptLocked(size int64) {
-	s := r.nsp.server
-	s.kept.Add(size)
+	r.accountLocked(size)
 	r.pruneLocked(time.Now())
-	for s.kept.Load() > s.opts.RecoveryBytes && r.dropOldestLocked() {
-	}
 	if r.sweep == nil {
 		r.sweep = time.AfterFunc(r.window, r.swept)
+	}
+}
+
+// accountLocked accounts for n bytes more, or fewer, and for what is the oldest
+// now.
+func (r *recovery) accountLocked(n int64) {
+	var oldest time.Time
+	if l := r.log.oldest(); l != nil {
+		oldest = l.at
+	}
+	if w := r.oldestLocked(); w != nil {
+		if cut := w.until.Add(-r.window); oldest.IsZero() || cut.Before(oldest) {
+			oldest = cut
+		}
+	}
+	r.nsp.server.retention.add(r, n, oldest)
+}
+
+// evictAtOnce bounds how many items are dropped before the lock is released: it
+// may be another namespace's operation that made them too many.
+const evictAtOnce = 100
+
+// evict drops the oldest items, for as long as too much is kept and they are the
+// oldest of all namespaces.
+func (r *recovery) evict() {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	for range evictAtOnce {
+		if r.nsp.server.retention.next() != r {
+			return
+		}
+		r.dropOldestLocked()
 	}
 }
 
@@ -104,17 +138,14 @@ func (r *recovery) oldestLocked() *away {
 }
 
 // dropOldestLocked drops the event or the connection that has been kept longest.
-func (r *recovery) dropOldestLocked() bool {
+func (r *recovery) dropOldestLocked() {
 	l, w := r.log.oldest(), r.oldestLocked()
 	switch {
 	case w != nil && (l == nil || w.until.Add(-r.window).Before(l.at)):
 		r.dropLocked(w)
 	case l != nil:
-		r.nsp.server.kept.Add(-r.log.drop())
-	default:
-		return false
+		r.accountLocked(-r.log.drop())
 	}
-	return true
 }
 
 // pruneLocked drops what is too old, and returns when there will be more of it;
@@ -125,7 +156,7 @@ func (r *recovery) pruneLocked(now time.Time) (due time.Duration) {
 		if due = l.at.Add(r.memory).Sub(now); due > 0 {
 			break
 		}
-		r.nsp.server.kept.Add(-r.log.drop())
+		r.accountLocked(-r.log.drop())
 		due = -1
 	}
 	for w := r.oldestLocked(); w != nil; w = r.oldestLocked() {
@@ -161,7 +192,7 @@ func (r *recovery) dropLocked(w *away) {
 	r.order.Remove(w.place)
 	w.entry = nil
 	delete(r.pids, w.pid)
-	r.nsp.server.kept.Add(-w.size)
+	r.accountLocked(-w.size)
 	r.nsp.server.namespaces.leave(r.nsp)
 }
 
@@ -328,7 +359,7 @@ func (r *recovery) encodeUnlocked(lacking []*logged, e parser.Encoding) bool {
 	}
 	r.nsp.mu.Lock()
 	for i, l := range lacking {
-		r.nsp.server.kept.Add(l.encoded(e, made[i]))
+		r.accountLocked(l.encoded(e, made[i]))
 	}
 	return err == nil
 }

@@ -247,7 +247,7 @@ func TestRecoveryIsNot(t *testing.T) {
 				if _, err := w.Connection(context.Background(), "/", was); !errors.Is(err, ErrNotFound) {
 					t.Errorf("the old connection: %v, want ErrNotFound", err)
 				}
-				if kept := w.kept.Load(); kept > opts.RecoveryBytes {
+				if kept := w.retention.kept(); kept > opts.RecoveryBytes {
 					t.Errorf("%d bytes are kept", kept)
 				}
 				r.Close()
@@ -426,7 +426,7 @@ func TestRecoveryInAChild(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		expect(t, "namespaces", w.listed(), "/ 0")
-		expect(t, "bytes kept", w.kept.Load(), 0)
+		expect(t, "bytes kept", w.retention.kept(), 0)
 	})
 }
 
@@ -434,18 +434,18 @@ func TestRecoveryInAChild(t *testing.T) {
 func TestRecoveryForgets(t *testing.T) {
 	inBubble(t, recovering, func(w *world) {
 		w.emit(all, "to nobody")
-		expect(t, "kept of it", w.kept.Load(), 0)
+		expect(t, "kept of it", w.retention.kept(), 0)
 		r := w.returner("")
 		w.emit(all, "first")
 		r.next()
 		r.cut()
 		w.emit(all, "missed")
-		if w.kept.Load() == 0 {
+		if w.retention.kept() == 0 {
 			t.Error("nothing is kept")
 		}
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		expect(t, "kept in the end", w.kept.Load(), 0)
+		expect(t, "kept in the end", w.retention.kept(), 0)
 		rec := w.namespaces.find("/").recovery
 		expect(t, "events", len(rec.log.entries), 0)
 		expect(t, "connections", len(rec.pids)+rec.order.Len()+rec.index.Len(), 0)
@@ -461,7 +461,7 @@ func TestRecoveryBounded(t *testing.T) {
 		for range 100 {
 			last = w.returner("")
 			last.cut()
-			if kept := w.kept.Load(); kept > opts.RecoveryBytes {
+			if kept := w.retention.kept(); kept > opts.RecoveryBytes {
 				t.Fatalf("%d bytes are kept", kept)
 			}
 		}
@@ -480,7 +480,7 @@ func TestRecoveryOfOldClients(t *testing.T) {
 		expect(t, "CONNECT", c.Next(), "40")
 		c.Close()
 		synctest.Wait()
-		expect(t, "kept", w.kept.Load(), 0)
+		expect(t, "kept", w.retention.kept(), 0)
 	})
 }
 
@@ -497,7 +497,7 @@ func TestRecoveryOff(t *testing.T) {
 		if reply := c.Next(); strings.Contains(reply, "pid") {
 			t.Errorf("CONNECT answered %s", reply)
 		}
-		expect(t, "kept", w.kept.Load(), 0)
+		expect(t, "kept", w.retention.kept(), 0)
 		c.Close()
 	})
 }
@@ -516,14 +516,14 @@ func TestRecoveryInMessagePack(t *testing.T) {
 		synctest.Wait()
 		w.apply(Emit{To: everybody, Event: "x", Args: []byte(`[{"_placeholder":true,"num":0}]`), Attachments: [][]byte{{1}}})
 		w.emit(all, "y")
-		before := w.kept.Load()
+		before := w.retention.kept()
 		c = w.dialPacked()
 		c.say(`0{"pid":"` + o.PID + `"}`)
 		expect(t, "missed", c.next(), `51-["x",{"_placeholder":true,"num":0},"1"] "\x01"`)
 		expect(t, "missed", c.next(), `2["y","2"]`)
 		expect(t, "reply", c.next(), fmt.Sprintf(`0{"sid":%q,"pid":%q}`, o.SID, o.PID))
-		if w.kept.Load() >= before {
-			t.Errorf("%d bytes are kept, before %d", w.kept.Load(), before)
+		if w.retention.kept() >= before {
+			t.Errorf("%d bytes are kept, before %d", w.retention.kept(), before)
 		}
 		c.Close()
 		text.Close()
@@ -558,7 +558,7 @@ func TestRecoveryOfMuch(t *testing.T) {
 				}
 				rec.nsp.mu.Lock()
 				if rec.log.oldest() != nil && rec.pids[pid] != nil && rec.pids[pid].claimed {
-					w.kept.Add(-rec.log.drop())
+					rec.accountLocked(-rec.log.drop())
 				}
 				rec.nsp.mu.Unlock()
 			}
@@ -658,4 +658,34 @@ func FuzzClaim(f *testing.F) {
 			t.Errorf("%q claimed, offset %d", auth, offset)
 		}
 	})
+}
+
+// A busy namespace fills all that recovery may keep; what a quiet one keeps later
+// is younger, and stays.
+func TestRecoveryEvictsTheOldestOfAllNamespaces(t *testing.T) {
+	o := Options{Namespaces: []string{"/", "/chat"}, RecoveryWindow: time.Minute, RecoveryBytes: 1 << 20}
+	inBubble(t, o, func(w *world) {
+		witness, _ := w.connect("")
+		witness.Idle()
+		for range 5000 { // small, so that nothing of the 1 MiB is left
+			w.apply(Emit{To: everybody, Event: "busy", Args: []byte(`["` + strings.Repeat("x", 100) + `"]`)})
+		}
+		time.Sleep(time.Second)
+
+		chat := Target{Namespace: "/chat", Selector: room.Selector{All: true}}
+		r := w.returner("/chat,")
+		w.apply(Emit{To: chat, Event: "first"})
+		expect(t, "event", r.next(), "first")
+		r.cut()
+		w.apply(Emit{To: chat, Event: "missed"})
+		time.Sleep(time.Second)
+		r.back(true, "missed")
+	})
+}
+
+// kept returns how many bytes are kept.
+func (t *retention) kept() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bytes
 }

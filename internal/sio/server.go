@@ -81,11 +81,11 @@ type Server struct {
 	engine     *engineio.Server
 	backend    Backend
 	namespaces *namespaces
+	retention  retention
 	hold       time.Duration // how long a browser may be held up over an answer
 
 	seq     atomic.Uint64 // of connections
 	awaited atomic.Int64  // answers, by all asks together
-	kept    atomic.Int64  // bytes, for clients that may come back
 
 	applying sync.RWMutex // read: an operation is being applied
 	closing  bool         // guarded by applying
@@ -122,7 +122,7 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.Headers == nil {
 		opts.Headers = DefaultHeaders
 	}
-	s := &Server{opts: opts, backend: opts.Backend}
+	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}}
 	if s.backend == nil {
 		s.backend = silent{}
 	}
