@@ -41,4 +41,6 @@ func registerConsumers(r prometheus.Registerer, d *dispatch.Dispatcher) {
 		func(s dispatch.Stats) uint64 { return s.StalledConsumers })
 	count("fanoutd_sessions_stalled_total", "Sessions closed because their events were not consumed in time.",
 		func(s dispatch.Stats) uint64 { return s.StalledSessions })
+	count("fanoutd_verdict_timeouts_total", "Connections refused because no consumer decided on them in time.",
+		func(s dispatch.Stats) uint64 { return s.VerdictTimeouts })
 }

@@ -44,7 +44,7 @@ func (d *Dispatcher) decide(ctx context.Context, c *client, a sio.Admission, aut
 			}
 			a = grant(a, v)
 		case <-ctx.Done():
-			d.log.Warn("refusing a connection: no verdict in time", "group", g.name, "namespace", c.socket.Namespace())
+			d.undecided(c, g)
 			return a, errUndecided
 		}
 	}
@@ -55,6 +55,22 @@ func (d *Dispatcher) decide(ctx context.Context, c *client, a sio.Admission, aut
 		return a, errRefused
 	}
 	return a, nil
+}
+
+// undecided counts and logs a connection that the group did not decide on. Its
+// browser may have left, which any stranger can do at any rate: no warning.
+func (d *Dispatcher) undecided(c *client, g *group) {
+	namespace := c.socket.Namespace()
+	select {
+	case <-c.socket.Done():
+		d.log.Debug("a browser left before a verdict", "namespace", namespace, "group", g.name)
+		return
+	default:
+	}
+	d.verdictTimeouts.Add(1)
+	if n, ok := g.verdictTimeouts.Event(); ok {
+		d.log.Warn("refusing connections: no verdict in time", "namespace", namespace, "group", g.name, "connections", n)
+	}
 }
 
 // grant adds a verdict to what was granted before.

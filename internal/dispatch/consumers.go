@@ -48,6 +48,7 @@ func (g *group) view() Group {
 // Stats counts since the start.
 type Stats struct {
 	Events, Unheard, Dropped, Redelivered, StalledConsumers, StalledSessions uint64
+	VerdictTimeouts                                                          uint64 // connections refused because no verdict came in time
 }
 
 // Stats returns the current counts.
@@ -55,5 +56,6 @@ func (d *Dispatcher) Stats() Stats {
 	return Stats{
 		d.events.Load(), d.unheard.Load(), d.dropped.Load(),
 		d.redelivered.Load(), d.stalled.Load(), d.cut.Load(),
+		d.verdictTimeouts.Load(),
 	}
 }

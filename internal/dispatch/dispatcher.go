@@ -31,6 +31,8 @@ type Dispatcher struct {
 	redelivered atomic.Uint64 // taken back from members that went
 	stalled     atomic.Uint64 // members taken out
 	cut         atomic.Uint64 // sessions closed with ReasonStalled
+
+	verdictTimeouts atomic.Uint64 // connections refused because no verdict came in time
 }
 
 var _ sio.Backend = (*Dispatcher)(nil)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/admission"
 )
 
 // Subscription is what a member asks for.
@@ -42,6 +44,8 @@ func (s *Subscription) wants(e *Event) bool {
 type group struct {
 	dispatcher *Dispatcher
 	name       string
+
+	verdictTimeouts admission.Throttle // bounds the warnings about them
 
 	mu       sync.Mutex
 	dead     bool // forgotten; whoever still has it finds nothing here

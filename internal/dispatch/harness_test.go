@@ -26,11 +26,13 @@ type world struct {
 func inBubble(t *testing.T, opts Options, f func(*world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		opts.Logger = slog.New(slog.DiscardHandler)
+		if opts.Logger == nil {
+			opts.Logger = slog.New(slog.DiscardHandler)
+		}
 		d := New(opts)
 		s, err := sio.NewServer(sio.Options{
 			Namespaces: []string{"/", "/chat"}, Backend: d, RecoveryWindow: time.Minute,
-			Engine: engineio.Options{Logger: opts.Logger},
+			Engine: engineio.Options{Logger: slog.New(slog.DiscardHandler)},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,2 @@
+// Package admission decides who may connect.
+package admission
