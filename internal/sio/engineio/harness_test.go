@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +64,7 @@ type world struct {
 	client   *http.Client
 	listener *wiretest.Listener
 	refuse   error
+	serving  atomic.Int32 // requests in the server's hands
 
 	mu       sync.Mutex
 	sessions []*heard
@@ -104,11 +106,18 @@ func newWorld(t testing.TB, opts Options) *world {
 		t.Fatal(err)
 	}
 	w.server = server
-	w.http = &http.Server{Handler: server}
+	w.http = &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.serving.Add(1)
+		defer w.serving.Add(-1)
+		server.ServeHTTP(rw, r)
+	})}
 	go w.http.Serve(w.listener)
 	w.client = &http.Client{Transport: &http.Transport{DialContext: w.listener.Dial, MaxIdleConnsPerHost: 10}}
 	return w
 }
+
+// requests returns how many HTTP requests are being served.
+func (w *world) requests() int { return int(w.serving.Load()) }
 
 func (w *world) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -92,4 +92,5 @@ func (s *Session) cut() {
 	if l != nil {
 		l.abandon()
 	}
+	s.expireExchanges(0)
 }

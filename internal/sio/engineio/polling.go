@@ -35,12 +35,16 @@ func (s *Session) openPolling(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: name, Value: s.id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	}
 	// A browser that does not get this knows no sid: the timeouts take the session.
-	_ = s.writePayload(w, r, []*Message{s.srv.openPacket(s, transportPolling)})
+	x := s.begin(w, r)
+	defer s.finish(x)
+	_ = s.writePayload(w, r, x, []*Message{s.srv.openPacket(s, transportPolling)})
 }
 
 // servePoll answers a GET with what waits, or as soon as something does.
 func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 	p := &poll{signal: make(chan struct{}, 1)}
+	x := s.begin(w, r)
+	defer s.finish(x)
 	s.mu.Lock()
 	overlap, carried := s.poll != nil, s.link != nil
 	if !overlap && !carried {
@@ -62,7 +66,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 		msgs, last := s.out.take(p, nil)
 		if len(msgs) > 0 {
 			s.answering(p)
-			if err := s.writePayload(w, r, msgs); err != nil {
+			if err := s.writePayload(w, r, x, msgs); err != nil {
 				s.Close(ReasonTransportError)
 			}
 			return
@@ -73,7 +77,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if s.upgrading() {
-			_ = s.writePayload(w, r, []*Message{noopPacket}) // nothing is lost with it
+			_ = s.writePayload(w, r, x, []*Message{noopPacket}) // nothing is lost with it
 			return
 		}
 		select {
@@ -117,6 +121,8 @@ func (s *Session) endPoll(p *poll) {
 
 // servePost handles the packets of a POST.
 func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
+	x := s.begin(w, r)
+	defer s.finish(x)
 	s.mu.Lock()
 	overlap := s.posting
 	s.posting = true
@@ -139,7 +145,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	body, err := s.readBody(w, r)
+	body, err := s.readBody(w, r, x)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		s.discard(r)
 		w.WriteHeader(http.StatusRequestEntityTooLarge) // the session lives on
@@ -174,14 +180,13 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	s.srv.allowWrite(w) // a backend may have held it up
+	x.allowWrite(s.srv.heartbeatBound()) // a backend may have held it up
 	postOK(w)
 }
 
-// allowWrite gives the peer a heartbeat's worth to take the answer.
-func (s *Server) allowWrite(w http.ResponseWriter) {
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opts.PingInterval + s.opts.PingTimeout))
-}
+// heartbeatBound is how long a peer may take to send a body or to read an answer:
+// the heartbeat of a slower one fails anyway.
+func (s *Server) heartbeatBound() time.Duration { return s.opts.PingInterval + s.opts.PingTimeout }
 
 // payloadDecoder returns what reads the payloads of this session's client.
 func (s *Session) payloadDecoder(binary bool) func([]byte, func(inbound) bool) error {
@@ -203,16 +208,14 @@ func postOK(w http.ResponseWriter) {
 }
 
 // readBody reads a POST's body within the bounds of size and time.
-func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	// A heartbeat's worth: a slower body costs its session anyway.
-	c := http.NewResponseController(w)
-	c.SetReadDeadline(time.Now().Add(s.srv.opts.PingInterval + s.srv.opts.PingTimeout))
+func (s *Session) readBody(w http.ResponseWriter, r *http.Request, x *exchange) ([]byte, error) {
+	x.allowRead(s.srv.heartbeatBound())
 	if r.ContentLength > s.srv.opts.MaxPayload {
 		return nil, &http.MaxBytesError{Limit: s.srv.opts.MaxPayload}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.srv.opts.MaxPayload))
-	if err == nil {
-		c.SetReadDeadline(time.Time{}) // else what is left of it is still to be read
+	if err == nil { // else what is left of it is still to be read
+		x.endRead()
 	}
 	return body, err
 }
@@ -228,8 +231,9 @@ func (s *Session) discard(r *http.Request) {
 // discarded bounds what is read in vain, in payloads.
 const discarded = 4
 
-// writePayload answers a request with the payload of msgs.
-func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, msgs []*Message) error {
+// writePayload answers a request with the payload of msgs, and returns when the
+// connection has taken it.
+func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, x *exchange, msgs []*Message) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	var payload []byte
@@ -250,7 +254,13 @@ func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, msgs []*M
 	}
 	payload = s.srv.compressBody(h, r, payload)
 	h.Set("Content-Length", strconv.Itoa(len(payload)))
-	s.srv.allowWrite(w)
-	_, err := w.Write(payload)
+	x.allowWrite(s.srv.heartbeatBound())
+	if _, err := w.Write(payload); err != nil {
+		return err
+	}
+	err := x.control.Flush() // else net/http writes a short one after the session has let go of the request
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil // not net/http's writer
+	}
 	return err
 }

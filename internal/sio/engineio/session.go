@@ -54,6 +54,7 @@ type Session struct {
 	probed    bool          // the candidate was answered: polls return at once
 	poll      *poll         // the pending GET
 	posting   bool          // a POST is being handled
+	exchanges []*exchange   // the requests that are being served
 	fetched   chan struct{} // a closed polling session: closed when a GET took the farewell
 	heartbeat heartbeat
 }
@@ -188,11 +189,9 @@ func (s *Session) teardown(reason Reason, fetched <-chan struct{}) {
 	if candidate != nil {
 		candidate.abandon()
 	}
+	wait := s.srv.closeBound(reason) // a writer stuck on a dead peer ends in time
+	s.expireExchanges(wait)
 	if link != nil {
-		wait := closeWait // a writer stuck on a dead peer ends in time
-		if reason == ReasonShutdown {
-			wait = shutdownWait
-		}
 		link.expire(wait)
 		link.resume()
 		s.tell(reason)
