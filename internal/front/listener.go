@@ -29,18 +29,18 @@ type Options struct {
 // serves the others. It is for one [http.Server]'s Serve.
 type Listener struct {
 	net.Listener
-	opts  Options
-	lobby *workers.Pool[visitor]
-	rest  chan accepted
-	done  chan struct{} // closed by Close
+	opts    Options
+	workers *workers.Pool[conn]
+	rest    chan accepted
+	done    chan struct{} // closed by Close
 
 	mu      sync.Mutex
-	silent  map[visitor]struct{} // connections that have said nothing yet
+	silent  map[conn]struct{} // connections that have said nothing yet
 	closing bool
 }
 
-// visitor is a connection at which a look can be had.
-type visitor interface {
+// conn is a connection at which a look can be had.
+type conn interface {
 	net.Conn
 	syscall.Conn
 }
@@ -55,9 +55,9 @@ func Listen(l net.Listener, opts Options) *Listener {
 	f := &Listener{
 		Listener: l, opts: opts,
 		rest: make(chan accepted), done: make(chan struct{}),
-		silent: map[visitor]struct{}{},
+		silent: map[conn]struct{}{},
 	}
-	f.lobby = workers.New(f.receive)
+	f.workers = workers.New(f.receive)
 	go f.run()
 	return f
 }
@@ -91,11 +91,11 @@ func (f *Listener) Close() error {
 // run accepts until the listener is closed. Errors are left to net/http, which
 // waits a while after one that passes, and so does run.
 func (f *Listener) run() {
-	defer f.lobby.Stop()
+	defer f.workers.Stop()
 	for {
 		c, err := f.Listener.Accept()
-		if v, ok := c.(visitor); ok && canPeek {
-			f.lobby.Do(v)
+		if v, ok := c.(conn); ok && canPeek {
+			f.workers.Do(v)
 			continue
 		}
 		if !f.pass(accepted{c, err}) {
@@ -118,13 +118,13 @@ func (f *Listener) pass(a accepted) bool {
 }
 
 // receive serves a new connection, or leaves it to net/http.
-func (f *Listener) receive(c visitor) {
+func (f *Listener) receive(c conn) {
 	d := f.await(c)
 	if d == nil {
 		c.Close()
 		return
 	}
-	defer desks.Put(d)
+	defer buffers.Put(d)
 	if r := d.read(c); r != nil {
 		f.serve(d, c, r)
 		return
@@ -133,9 +133,9 @@ func (f *Listener) receive(c visitor) {
 	f.pass(accepted{conn: c})
 }
 
-// await waits for the first bytes, or the end, and returns a desk with what there
+// await waits for the first bytes, or the end, and returns a buffer with what there
 // is; nil if nothing came in time.
-func (f *Listener) await(c visitor) *desk {
+func (f *Listener) await(c conn) *buffer {
 	f.mu.Lock()
 	if f.closing {
 		f.mu.Unlock()
@@ -152,8 +152,8 @@ func (f *Listener) await(c visitor) *desk {
 }
 
 // serve has the handler answer.
-func (f *Listener) serve(d *desk, c net.Conn, r *http.Request) {
-	a := &answer{conn: c, desk: d, header: http.Header{}}
+func (f *Listener) serve(d *buffer, c net.Conn, r *http.Request) {
+	a := &response{conn: c, buffer: d, header: http.Header{}}
 	defer func() {
 		switch p := recover(); {
 		case p != nil:

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// desk is the space to read one request in, and to begin an answer.
-type desk struct {
+// buffer is the space to read one request in, and to begin an answer.
+type buffer struct {
 	head   [maxHead]byte
 	peeked int // bytes of head that are filled
 	bytes  bytes.Reader
@@ -24,13 +24,13 @@ type desk struct {
 // is a kilobyte, with large cookies more.
 const maxHead = 4 << 10
 
-var desks = sync.Pool{New: func() any {
-	return &desk{reader: bufio.NewReaderSize(nil, maxHead), writer: bufio.NewWriterSize(nil, 512)}
+var buffers = sync.Pool{New: func() any {
+	return &buffer{reader: bufio.NewReaderSize(nil, maxHead), writer: bufio.NewWriterSize(nil, 512)}
 }}
 
 // read takes a request for a WebSocket from the connection, the whole and nothing
 // else. Otherwise it returns nil and has taken nothing.
-func (d *desk) read(c visitor) *http.Request {
+func (d *buffer) read(c conn) *http.Request {
 	head := d.head[:d.peeked]
 	if !isHandshake(head) {
 		return nil

@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// answer is the ResponseWriter of one handshake. An answer that is no WebSocket
+// response is the ResponseWriter of one handshake. An answer that is no WebSocket
 // is sent as a whole, and ends the connection.
-type answer struct {
+type response struct {
 	conn     net.Conn
-	desk     *desk
+	buffer   *buffer
 	header   http.Header
 	status   int
 	body     bytes.Buffer
 	hijacked bool
 }
 
-func (a *answer) Header() http.Header { return a.header }
+func (a *response) Header() http.Header { return a.header }
 
-func (a *answer) WriteHeader(status int) {
+func (a *response) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
 	}
 }
 
-func (a *answer) Write(b []byte) (int, error) {
+func (a *response) Write(b []byte) (int, error) {
 	if a.hijacked {
 		return 0, http.ErrHijacked
 	}
@@ -37,18 +37,18 @@ func (a *answer) Write(b []byte) (int, error) {
 }
 
 // Hijack implements http.Hijacker.
-func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (a *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if a.hijacked {
 		return nil, nil, http.ErrHijacked
 	}
 	a.hijacked = true
-	// Not the desk's: who hijacks a connection may keep these. Nothing is in the
+	// Not the buffer's: who hijacks a connection may keep these. Nothing is in the
 	// reader, and the writer holds the answer to a handshake.
 	return a.conn, bufio.NewReadWriter(bufio.NewReaderSize(a.conn, 16), bufio.NewWriterSize(a.conn, 256)), nil
 }
 
 // send writes the answer. Who does not take it gets no other.
-func (a *answer) send(r *http.Request) {
+func (a *response) send(r *http.Request) {
 	a.WriteHeader(http.StatusOK)
 	if a.header.Get("Date") == "" {
 		a.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
@@ -61,8 +61,8 @@ func (a *answer) send(r *http.Request) {
 		StatusCode: a.status, ProtoMajor: 1, ProtoMinor: 1, Request: r, Header: a.header,
 		ContentLength: int64(a.body.Len()), Body: io.NopCloser(&a.body), Close: true,
 	}
-	a.desk.writer.Reset(a.conn)
-	if response.Write(a.desk.writer) == nil {
-		a.desk.writer.Flush()
+	a.buffer.writer.Reset(a.conn)
+	if response.Write(a.buffer.writer) == nil {
+		a.buffer.writer.Flush()
 	}
 }
