@@ -1,10 +1,14 @@
-// Package front stands before net/http on a listener that serves WebSockets. It
-// looks at what a new connection says first, without taking it. A complete
-// request for a WebSocket it hands to the HTTP handler by itself; everything else
-// goes to net/http, untouched: other requests, requests in pieces, requests that
-// are not quite right, connections that say nothing.
+// Package front serves WebSocket handshakes on a listener that net/http serves
+// otherwise. It looks at the first bytes of a new connection with MSG_PEEK, which
+// leaves them in the socket. One complete, valid GET that asks for a WebSocket it
+// reads and hands to the HTTP handler; every other connection goes to net/http
+// with nothing read from it: other requests, requests in pieces, malformed
+// requests, connections that end.
 //
-// net/http makes for each connection two buffers of 4 KiB and a goroutine that
-// watches for its end, which a WebSocket throws away at once: most of the garbage
-// when thousands come at a time.
+// What it takes, net/http would have taken as the same request: FuzzTake compares
+// the two.
+//
+// net/http allocates two buffers of 4 KiB for each connection and starts a
+// goroutine that watches for its end, all of which a WebSocket throws away at once:
+// most of the garbage when thousands connect at a time.
 package front

@@ -15,18 +15,18 @@ import (
 
 // Options of a [Listener].
 type Options struct {
-	// Handler serves requests for WebSockets. Its ResponseWriter can be hijacked.
-	// The request's context is never done.
+	// Handler serves WebSocket handshakes. Its ResponseWriter can be hijacked. The
+	// request's context is never done.
 	Handler http.Handler
-	// Timeout is how long a connection may take to say something, and then to
+	// Timeout is how long a connection may take to send its first bytes, and then to
 	// take an answer that is not a WebSocket.
 	Timeout time.Duration
-	// Logger is told of panics.
+	// Logger is told of panics in Handler.
 	Logger *slog.Logger
 }
 
-// Listener gives net/http, by Accept, the connections that it is to serve, and
-// serves the others. It is for one [http.Server]'s Serve.
+// Listener serves WebSocket handshakes, and gives all other connections to
+// net/http by Accept. It is for one [http.Server]'s Serve.
 type Listener struct {
 	net.Listener
 	opts    Options
@@ -34,17 +34,18 @@ type Listener struct {
 	rest    chan accepted
 	done    chan struct{} // closed by Close
 
-	mu      sync.Mutex
-	silent  map[conn]struct{} // connections that have said nothing yet
-	closing bool
+	mu     sync.Mutex
+	silent map[conn]struct{} // connections that have sent nothing yet
+	closed bool
 }
 
-// conn is a connection at which a look can be had.
+// conn is a connection whose socket can be peeked at.
 type conn interface {
 	net.Conn
 	syscall.Conn
 }
 
+// accepted is what Accept returns.
 type accepted struct {
 	conn net.Conn
 	err  error
@@ -58,7 +59,7 @@ func Listen(l net.Listener, opts Options) *Listener {
 		silent: map[conn]struct{}{},
 	}
 	f.workers = workers.New(f.receive)
-	go f.run()
+	go f.run() // until Close
 	return f
 }
 
@@ -72,30 +73,34 @@ func (f *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close closes the listener, and the connections that have said nothing yet.
-// Handshakes under way end as they would.
+// Close closes the listener, and the connections that net/http has not got and
+// that have sent nothing yet. Handshakes under way end as they would, those that
+// the handler refuses within [Options].Timeout.
 func (f *Listener) Close() error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closing {
+	if f.closed {
+		f.mu.Unlock()
 		return net.ErrClosed
 	}
-	f.closing = true
+	f.closed = true
+	silent := f.silent
+	f.silent = nil
+	f.mu.Unlock()
 	close(f.done)
-	for c := range f.silent {
+	for c := range silent {
 		c.Close()
 	}
 	return f.Listener.Close()
 }
 
 // run accepts until the listener is closed. Errors are left to net/http, which
-// waits a while after one that passes, and so does run.
+// calls Accept again after a pause if they may pass; so run pauses, too.
 func (f *Listener) run() {
 	defer f.workers.Stop()
 	for {
 		c, err := f.Listener.Accept()
-		if v, ok := c.(conn); ok && canPeek {
-			f.workers.Do(v)
+		if c, ok := c.(conn); ok && canPeek {
+			f.workers.Do(c)
 			continue
 		}
 		if !f.pass(accepted{c, err}) {
@@ -104,7 +109,8 @@ func (f *Listener) run() {
 	}
 }
 
-// pass hands something to net/http, and reports false when nobody takes it any more.
+// pass gives a connection or an error to net/http. It reports false, and closes
+// the connection, when the listener is closed.
 func (f *Listener) pass(a accepted) bool {
 	select {
 	case f.rest <- a:
@@ -119,53 +125,54 @@ func (f *Listener) pass(a accepted) bool {
 
 // receive serves a new connection, or leaves it to net/http.
 func (f *Listener) receive(c conn) {
-	d := f.await(c)
-	if d == nil {
+	b := f.await(c)
+	if b == nil {
 		c.Close()
 		return
 	}
-	defer buffers.Put(d)
-	if r := d.read(c); r != nil {
-		f.serve(d, c, r)
+	r := b.take(c)
+	b.release()
+	c.SetReadDeadline(time.Time{})
+	if r == nil {
+		f.pass(accepted{conn: c})
 		return
 	}
-	c.SetReadDeadline(time.Time{})
-	f.pass(accepted{conn: c})
+	f.serve(c, r)
 }
 
-// await waits for the first bytes, or the end, and returns a buffer with what there
-// is; nil if nothing came in time.
+// await waits for the first bytes or the end of the connection, and returns what
+// there is; nil if nothing comes in time or the listener is closed.
 func (f *Listener) await(c conn) *buffer {
+	c.SetReadDeadline(time.Now().Add(f.opts.Timeout))
 	f.mu.Lock()
-	if f.closing {
+	if f.closed {
 		f.mu.Unlock()
 		return nil
 	}
 	f.silent[c] = struct{}{}
 	f.mu.Unlock()
-	c.SetReadDeadline(time.Now().Add(f.opts.Timeout))
-	d := peek(c)
+	b := peek(c)
 	f.mu.Lock()
 	delete(f.silent, c)
 	f.mu.Unlock()
-	return d
+	return b
 }
 
-// serve has the handler answer.
-func (f *Listener) serve(d *buffer, c net.Conn, r *http.Request) {
-	a := &response{conn: c, buffer: d, header: http.Header{}}
+// serve has the handler answer a handshake.
+func (f *Listener) serve(c net.Conn, r *http.Request) {
+	w := &response{conn: c, header: http.Header{}}
 	defer func() {
 		switch p := recover(); {
 		case p != nil:
 			if err, _ := p.(error); !errors.Is(err, http.ErrAbortHandler) {
-				f.opts.Logger.Error("a request for a WebSocket caused a panic", "remote", c.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
+				f.opts.Logger.Error("a WebSocket handshake caused a panic", "remote", c.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
 			}
 			c.Close()
-		case !a.hijacked:
-			c.SetWriteDeadline(time.Now().Add(f.opts.Timeout))
-			a.send(r)
+		case !w.hijacked:
+			c.SetDeadline(time.Now().Add(f.opts.Timeout))
+			w.send(r)
 			c.Close()
 		}
 	}()
-	f.opts.Handler.ServeHTTP(a, r)
+	f.opts.Handler.ServeHTTP(w, r)
 }

@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,8 +22,8 @@ import (
 // patience bounds every wait of the tests.
 const patience = 20 * time.Second
 
-// world is an http.Server behind a Listener.
-type world struct {
+// harness is an http.Server behind a Listener.
+type harness struct {
 	*testing.T
 	at     string
 	server *http.Server
@@ -31,16 +33,43 @@ type world struct {
 	log    bytes.Buffer
 }
 
-func start(t *testing.T, opts Options) *world {
-	if !canPeek {
-		t.Skip("connections cannot be looked at on this system")
-	}
-	w := &world{T: t}
+// Write takes what is logged.
+func (w *harness) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.Write(b)
+}
+
+func (w *harness) logged() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.String()
+}
+
+func start(t *testing.T, opts Options) *harness {
+	t.Helper()
+	return startOn(t, listen(t), opts)
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.at = l.Addr().String()
+	return l
+}
+
+// startOn is start for a listener of the test's.
+func startOn(t *testing.T, l net.Listener, opts Options) *harness {
+	t.Helper()
+	if !canPeek {
+		t.Skip("this system cannot peek at connections")
+	}
+	if opts.Timeout == 0 {
+		opts.Timeout = patience
+	}
+	w := &harness{T: t, at: l.Addr().String()}
 	mux := http.NewServeMux()
 	upgrader := websocket.Upgrader{}
 	mux.HandleFunc("/echo", func(rw http.ResponseWriter, r *http.Request) {
@@ -62,20 +91,32 @@ func start(t *testing.T, opts Options) *world {
 	mux.HandleFunc("/refuse", func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("X-Who", r.Host)
 		rw.WriteHeader(http.StatusTeapot)
+		rw.Header().Set("X-Late", "no part of the answer")
 		fmt.Fprint(rw, `{"no":"thanks"}`)
 	})
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
-	w.server = &http.Server{Handler: mux, ReadHeaderTimeout: patience, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	mux.HandleFunc("/abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	mux.HandleFunc("/large", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(make([]byte, largeAnswer)) })
+	mux.HandleFunc("/raw", func(rw http.ResponseWriter, _ *http.Request) {
+		c, brw, err := http.NewResponseController(rw).Hijack()
+		if err != nil {
+			return
+		}
+		go func() { // echoes a byte
+			defer c.Close()
+			if b, err := brw.ReadByte(); err == nil {
+				_, _ = c.Write([]byte{b})
+			}
+		}()
+	})
+	w.server = &http.Server{Handler: mux, ReadHeaderTimeout: opts.Timeout, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	opts.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		w.direct++
 		w.mu.Unlock()
 		mux.ServeHTTP(rw, r)
 	})
-	if opts.Timeout == 0 {
-		opts.Timeout = patience
-	}
-	opts.Logger = slog.New(slog.NewTextHandler(&w.log, nil))
+	opts.Logger = slog.New(slog.NewTextHandler(w, nil))
 	ended := make(chan error)
 	go func() { ended <- w.server.Serve(Listen(l, opts)) }()
 	t.Cleanup(func() {
@@ -88,7 +129,7 @@ func start(t *testing.T, opts Options) *world {
 }
 
 // served checks how many requests the Listener served by itself.
-func (w *world) served(want int) {
+func (w *harness) served(want int) {
 	w.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,7 +138,7 @@ func (w *world) served(want int) {
 	}
 }
 
-func (w *world) dial() net.Conn {
+func (w *harness) dial() net.Conn {
 	c, err := net.Dial("tcp", w.at)
 	if err != nil {
 		w.Fatal(err)
@@ -107,8 +148,8 @@ func (w *world) dial() net.Conn {
 	return c
 }
 
-// say sends bytes on a new connection and returns the answer.
-func (w *world) say(parts ...string) *http.Response {
+// send sends bytes on a new connection and returns the answer.
+func (w *harness) send(parts ...string) *http.Response {
 	w.Helper()
 	c := w.dial()
 	for _, p := range parts {
@@ -120,7 +161,7 @@ func (w *world) say(parts ...string) *http.Response {
 	return w.answer(c)
 }
 
-func (w *world) answer(c net.Conn) *http.Response {
+func (w *harness) answer(c net.Conn) *http.Response {
 	w.Helper()
 	r, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
@@ -180,10 +221,10 @@ func TestRefusal(t *testing.T) {
 	}
 	body, _ := io.ReadAll(r.Body)
 	if r.StatusCode != http.StatusTeapot || string(body) != `{"no":"thanks"}` || r.Header.Get("X-Who") != "here" ||
-		r.Header.Get("Date") == "" || r.ContentLength != int64(len(body)) || !r.Close {
+		r.Header.Get("Date") == "" || r.Header.Get("X-Late") != "" || r.ContentLength != int64(len(body)) || !r.Close {
 		t.Errorf("answered %q", all)
 	}
-	r = w.say(handshake("/nowhere"))
+	r = w.send(handshake("/nowhere"))
 	if r.StatusCode != http.StatusNotFound || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("answered %d %v", r.StatusCode, r.Header)
 	}
@@ -211,22 +252,42 @@ func TestLeftToNetHTTP(t *testing.T) {
 		"another upgrade":    {[]string{strings.Replace(handshake("/refuse"), "websocket", "h2c", 1)}, http.StatusTeapot},
 		"nonsense":           {[]string{"\x16\x03\x01 nonsense\r\n\r\n"}, http.StatusBadRequest},
 	} {
-		if r := w.say(x.parts...); r.StatusCode != x.status {
+		if r := w.send(x.parts...); r.StatusCode != x.status {
 			t.Errorf("%s: answered %d, not %d", name, r.StatusCode, x.status)
 		}
 	}
 	w.served(0)
 }
 
-// Whoever speaks before the handshake is answered is refused, as by net/http.
-func TestTooEarly(t *testing.T) {
+// A frame that comes in one piece with the handshake is the first that is read.
+func TestFrameWithHandshake(t *testing.T) {
 	w := start(t, Options{})
 	c := w.dial()
-	io.WriteString(c, handshake("/echo")+"\x81\x80\x00\x00\x00\x00")
-	if got, _ := io.ReadAll(c); len(got) != 0 {
-		t.Errorf("answered %q", got)
+	hello := "\x81\x85\x00\x00\x00\x00hello"
+	io.WriteString(c, handshake("/echo")+hello[:3])
+	r := bufio.NewReader(c)
+	if res, err := http.ReadResponse(r, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("answered %v, %v", res, err)
 	}
-	w.served(0)
+	io.WriteString(c, hello[3:])
+	got := make([]byte, len("\x81\x05hello"))
+	if _, err := io.ReadFull(r, got); err != nil || string(got) != "\x81\x05hello" {
+		t.Errorf("the echo is %q, %v", got, err)
+	}
+	w.served(1)
+}
+
+// A handler that refuses is heard, too, when more came with the handshake.
+func TestRefusalOfMore(t *testing.T) {
+	w := start(t, Options{})
+	for range 20 {
+		c := w.dial()
+		io.WriteString(c, handshake("/refuse")+"\x81\x80\x00\x00\x00\x00")
+		if got, err := io.ReadAll(c); err != nil || !bytes.HasSuffix(got, []byte(`{"no":"thanks"}`)) {
+			t.Fatalf("answered %q, %v", got, err)
+		}
+	}
+	w.served(20)
 }
 
 func TestPanic(t *testing.T) {
@@ -236,29 +297,82 @@ func TestPanic(t *testing.T) {
 	if got, err := io.ReadAll(c); len(got) != 0 || err != nil {
 		t.Errorf("answered %q, %v", got, err)
 	}
-	if r := w.say(handshake("/refuse")); r.StatusCode != http.StatusTeapot {
+	c = w.dial()
+	io.WriteString(c, handshake("/abort"))
+	if got, err := io.ReadAll(c); len(got) != 0 || err != nil {
+		t.Errorf("answered %q, %v", got, err)
+	}
+	if r := w.send(handshake("/refuse")); r.StatusCode != http.StatusTeapot {
 		t.Errorf("afterwards answered %d", r.StatusCode)
 	}
-	if !strings.Contains(w.log.String(), "panic=oh") {
-		t.Errorf("logged %q", &w.log)
+	if log := w.logged(); strings.Count(log, "panic=") != 1 || !strings.Contains(log, "panic=oh") {
+		t.Errorf("logged %q, want one panic", log)
 	}
 }
 
-// Silence ends, by the timeout or with the server; silent connections hold up
-// nobody.
+// Connections that send nothing, or half a handshake, are closed when the timeout
+// is over, and hold up nobody meanwhile.
 func TestSilence(t *testing.T) {
-	w := start(t, Options{Timeout: 50 * time.Millisecond})
-	for range 100 {
+	w := start(t, Options{Timeout: shortTimeout})
+	var conns []net.Conn
+	for i := range 100 {
 		c := w.dial()
-		defer func() {
-			if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-				t.Errorf("read %d bytes, %v", n, err)
-			}
-		}()
+		if i%2 == 0 {
+			io.WriteString(c, handshake("/echo")[:50])
+		}
+		conns = append(conns, c)
 	}
-	if r := w.say(handshake("/echo")); r.StatusCode != http.StatusSwitchingProtocols {
+	if r := w.send(handshake("/echo")); r.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("answered %d", r.StatusCode)
 	}
+	for i, c := range conns {
+		// It is reset if bytes are in the socket that nobody read.
+		if got, err := io.ReadAll(c); len(got) != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("connection %d was answered %q, %v", i, got, err)
+		}
+	}
+	w.served(1)
+}
+
+// shortTimeout is for tests in which it passes.
+const shortTimeout = 50 * time.Millisecond
+
+// The timeout is about the handshake: who hijacks a connection has no deadline.
+func TestNoDeadlineLater(t *testing.T) {
+	w := start(t, Options{Timeout: shortTimeout})
+	c := w.dial()
+	io.WriteString(c, handshake("/raw"))
+	w.awaitTimeout()
+	io.WriteString(c, "x")
+	if got, err := io.ReadAll(c); string(got) != "x" || err != nil {
+		t.Errorf("the echo is %q, %v", got, err)
+	}
+	w.served(1)
+}
+
+// awaitTimeout returns when a connection that is made now has timed out.
+func (w *harness) awaitTimeout() {
+	w.Helper()
+	if got, err := io.ReadAll(w.dial()); len(got) != 0 || err != nil {
+		w.Fatalf("a silent connection was answered %q, %v", got, err)
+	}
+}
+
+// largeAnswer is more, in bytes, than a connection takes which is not read from.
+const largeAnswer = 64 << 20
+
+// Who does not take an answer is given up when the timeout is over.
+func TestUnreadAnswer(t *testing.T) {
+	w := start(t, Options{Timeout: shortTimeout})
+	c := w.dial()
+	io.WriteString(c, handshake("/large"))
+	for range 3 {
+		w.awaitTimeout()
+	}
+	if n, err := io.Copy(io.Discard, c); n >= largeAnswer {
+		t.Errorf("read %d bytes of an answer that was to be given up, %v", n, err)
+	}
+	w.served(1)
 }
 
 func TestClose(t *testing.T) {
@@ -267,7 +381,7 @@ func TestClose(t *testing.T) {
 	for range 10 {
 		silent = append(silent, w.dial())
 	}
-	if r := w.say(handshake("/echo")); r.StatusCode != http.StatusSwitchingProtocols {
+	if r := w.send(handshake("/echo")); r.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("answered %d", r.StatusCode)
 	}
 	w.server.Close()
@@ -277,6 +391,95 @@ func TestClose(t *testing.T) {
 		}
 	}
 	if _, err := net.Dial("tcp", w.at); err == nil {
+		t.Error("the listener is still open")
+	}
+}
+
+// Connections that nobody took from Accept end with the listener.
+func TestCloseWithPending(t *testing.T) {
+	l := listen(t)
+	f := Listen(l, Options{Handler: http.NotFoundHandler(), Timeout: patience, Logger: slog.New(slog.DiscardHandler)})
+	var conns []net.Conn
+	for range 10 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience))
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+		conns = append(conns, c)
+	}
+	first, err := f.Accept() // the others wait as this one did
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closing again: %v", err)
+	}
+	if c, err := f.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept returned %v, %v", c, err)
+	}
+	for i, c := range conns {
+		if c.LocalAddr().String() == first.RemoteAddr().String() {
+			continue
+		}
+		if n, err := c.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("connection %d: read %d bytes, %v", i, n, err)
+		}
+	}
+}
+
+// failing is a listener whose Accept returns errors first.
+type failing struct {
+	net.Listener
+	errs chan error
+}
+
+func (l *failing) Accept() (net.Conn, error) {
+	select {
+	case err := <-l.errs:
+		return nil, err
+	default:
+		return l.Listener.Accept()
+	}
+}
+
+// A process that is out of files accepts again when it has some.
+func TestAcceptErrors(t *testing.T) {
+	l := &failing{listen(t), make(chan error, 3)}
+	for range cap(l.errs) {
+		l.errs <- &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	w := startOn(t, l, Options{})
+	if r := w.send(handshake("/echo")); r.StatusCode != http.StatusSwitchingProtocols {
+		t.Errorf("answered %d", r.StatusCode)
+	}
+	if r := w.send("GET /refuse HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"); r.StatusCode != http.StatusTeapot {
+		t.Errorf("answered %d", r.StatusCode)
+	}
+	w.served(1)
+	if n := len(l.errs); n != 0 {
+		t.Errorf("%d errors were not reached", n)
+	}
+}
+
+// An error that does not pass ends Serve with it.
+func TestAcceptFails(t *testing.T) {
+	l := &failing{listen(t), make(chan error, 1)}
+	broken := errors.New("broken")
+	l.errs <- broken
+	server := &http.Server{ReadHeaderTimeout: patience}
+	f := Listen(l, Options{Handler: http.NotFoundHandler(), Timeout: patience, Logger: slog.New(slog.DiscardHandler)})
+	if err := server.Serve(f); !errors.Is(err, broken) {
+		t.Errorf("serving ended with %v", err)
+	}
+	if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		c.Close()
 		t.Error("the listener is still open")
 	}
 }
@@ -295,10 +498,7 @@ func BenchmarkHandshake(b *testing.B) {
 	for _, name := range []string{"net/http", "front"} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				b.Fatal(err)
-			}
+			l := listen(b)
 			at := l.Addr().String()
 			server := &http.Server{Handler: refuse, ReadHeaderTimeout: patience}
 			defer server.Close()

@@ -2,7 +2,7 @@
 
 package front
 
-// canPeek says that connections can be looked at on this system.
+// canPeek says whether this system can peek at connections.
 const canPeek = false
 
 func peek(conn) *buffer { return nil }

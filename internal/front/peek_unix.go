@@ -4,31 +4,31 @@ package front
 
 import "syscall"
 
-// canPeek says that connections can be looked at on this system.
+// canPeek says whether this system can peek at connections.
 const canPeek = true
 
-// peek waits for the connection to say something, or to end, and returns a buffer
-// with what can be read of it now; nil when the deadline passes first. A silent
-// connection occupies no buffer.
-func peek(c conn) (d *buffer) {
+// peek waits until the connection can be read from, or has ended, and returns a
+// buffer with what can be read now, which stays in the socket; nil when the
+// deadline passes first. A connection that waits occupies no buffer.
+func peek(c conn) (b *buffer) {
 	rc, err := c.SyscallConn()
 	if err != nil {
 		return nil
 	}
 	err = rc.Read(func(fd uintptr) bool {
-		d = buffers.Get().(*buffer)
-		n, _, err := syscall.Recvfrom(int(fd), d.head[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		d.peeked = max(n, 0)
+		b = buffers.Get().(*buffer)
+		n, _, err := syscall.Recvfrom(int(fd), b.head[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		b.peeked = max(n, 0)
 		if err != syscall.EAGAIN && err != syscall.EINTR {
 			return true
 		}
-		buffers.Put(d)
-		d = nil
+		b.release()
+		b = nil
 		return false
 	})
-	if err != nil && d != nil {
-		buffers.Put(d)
-		d = nil
+	if err != nil && b != nil {
+		b.release()
+		b = nil
 	}
-	return d
+	return b
 }

@@ -1,77 +1,80 @@
 package front
 
 import (
-	"bufio"
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"strings"
-	"sync"
 
 	"golang.org/x/net/http/httpguts"
 )
 
-// buffer is the space to read one request in, and to begin an answer.
-type buffer struct {
-	head   [maxHead]byte
-	peeked int // bytes of head that are filled
-	bytes  bytes.Reader
-	reader *bufio.Reader
-	writer *bufio.Writer
-}
-
-// maxHead bounds, in bytes, the requests that are looked at. What browsers send
-// is a kilobyte, with large cookies more.
-const maxHead = 4 << 10
-
-var buffers = sync.Pool{New: func() any {
-	return &buffer{reader: bufio.NewReaderSize(nil, maxHead), writer: bufio.NewWriterSize(nil, 512)}
-}}
-
-// read takes a request for a WebSocket from the connection, the whole and nothing
-// else. Otherwise it returns nil and has taken nothing.
-func (d *buffer) read(c conn) *http.Request {
-	head := d.head[:d.peeked]
-	if !isHandshake(head) {
+// take reads the WebSocket handshake that the buffer begins with from c, and
+// nothing beyond it: bytes that follow, such as a first frame, stay in c. If the
+// buffer begins with anything else, take returns nil and has read nothing.
+func (b *buffer) take(c net.Conn) *http.Request {
+	r, n := b.parse()
+	if r == nil {
 		return nil
 	}
-	d.bytes.Reset(head)
-	d.reader.Reset(&d.bytes)
-	r, err := http.ReadRequest(d.reader)
-	if err != nil || !valid(r) {
-		return nil
-	}
-	if _, err := io.ReadFull(c, head); err != nil {
-		return nil // net/http will see it too
+	if _, err := io.ReadFull(c, b.head[:n]); err != nil {
+		return nil // net/http gets the error, too
 	}
 	r.RemoteAddr = c.RemoteAddr().String()
 	return r
 }
 
+// parse returns the handshake that the buffer begins with, and its length in
+// bytes; nil if there is none, or not all of it.
+func (b *buffer) parse() (*http.Request, int) {
+	n := handshakeLen(b.head[:b.peeked])
+	if n == 0 {
+		return nil, 0
+	}
+	b.bytes.Reset(b.head[:n])
+	b.reader.Reset(&b.bytes)
+	r, err := http.ReadRequest(b.reader)
+	// A line may end with a bare LF: then the request may end before n.
+	if err != nil || b.reader.Buffered()+b.bytes.Len() > 0 || !valid(r) {
+		return nil, 0
+	}
+	return r, n
+}
+
 var (
-	get   = []byte("GET ")
+	get   = []byte("GET /")
 	blank = []byte("\r\n\r\n")
 	line  = []byte("\r\n")
 	colon = []byte(":")
 )
 
-// isHandshake reports whether head is one complete GET that asks for a WebSocket,
-// with nothing after it.
-func isHandshake(head []byte) bool {
-	if !bytes.HasPrefix(head, get) || bytes.Index(head, blank) != len(head)-len(blank) {
-		return false
+// handshakeLen returns the length, in bytes, of the GET for a WebSocket that head
+// begins with; 0 if there is none, or not all of it. It is quick, and may take for
+// a handshake what is none.
+//
+// The target must be a path. With an absolute URL, net/http still demands a valid
+// Host field, of which http.ReadRequest shows nothing.
+func handshakeLen(head []byte) int {
+	n := bytes.Index(head, blank) + len(blank)
+	if n < len(blank) || !bytes.HasPrefix(head, get) {
+		return 0
 	}
-	for field := range bytes.SplitSeq(head, line) {
+	for field := range bytes.SplitSeq(head[:n], line) {
 		name, value, _ := bytes.Cut(field, colon)
 		if len(name) == len("upgrade") && strings.EqualFold(string(name), "upgrade") {
-			return strings.EqualFold(string(bytes.TrimSpace(value)), "websocket")
+			if !strings.EqualFold(string(bytes.TrimSpace(value)), "websocket") {
+				return 0
+			}
+			return n
 		}
 	}
-	return false
+	return 0
 }
 
-// valid reports whether net/http would let a handler see the request. If not, it
-// is the one to say so.
+// valid reports whether net/http would let a handler see the request, without a
+// body (net/http.conn.readRequest and .serve). Requests that are not valid are
+// left to it to answer.
 func valid(r *http.Request) bool {
 	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.Host == "" || !httpguts.ValidHostHeader(r.Host) ||
 		r.ContentLength != 0 || len(r.TransferEncoding) != 0 || r.Header.Get("Expect") != "" {

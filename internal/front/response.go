@@ -13,56 +13,73 @@ import (
 // is sent as a whole, and ends the connection.
 type response struct {
 	conn     net.Conn
-	buffer   *buffer
-	header   http.Header
-	status   int
+	header   http.Header // the handler's
+	sent     http.Header // what it was when the status was set
+	status   int         // 0: not set
 	body     bytes.Buffer
 	hijacked bool
 }
 
-func (a *response) Header() http.Header { return a.header }
+func (w *response) Header() http.Header { return w.header }
 
-func (a *response) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && !w.hijacked {
+		w.status, w.sent = status, w.header.Clone()
 	}
 }
 
-func (a *response) Write(b []byte) (int, error) {
-	if a.hijacked {
+func (w *response) Write(b []byte) (int, error) {
+	if w.hijacked {
 		return 0, http.ErrHijacked
 	}
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(b)
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(b)
 }
 
-// Hijack implements http.Hijacker.
-func (a *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if a.hijacked {
+// Hijack implements http.Hijacker. The reader has nothing buffered: what the
+// client sent after its handshake is still in the connection.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.hijacked {
 		return nil, nil, http.ErrHijacked
 	}
-	a.hijacked = true
-	// Not the buffer's: who hijacks a connection may keep these. Nothing is in the
-	// reader, and the writer holds the answer to a handshake.
-	return a.conn, bufio.NewReadWriter(bufio.NewReaderSize(a.conn, 16), bufio.NewWriterSize(a.conn, 256)), nil
+	w.hijacked = true
+	// Small: whoever hijacks a connection keeps these, and the writer gets the answer
+	// to a handshake.
+	return w.conn, bufio.NewReadWriter(bufio.NewReaderSize(w.conn, 16), bufio.NewWriterSize(w.conn, 256)), nil
 }
 
-// send writes the answer. Who does not take it gets no other.
-func (a *response) send(r *http.Request) {
-	a.WriteHeader(http.StatusOK)
-	if a.header.Get("Date") == "" {
-		a.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+// send writes the answer. The caller has set a deadline for the peer to take it.
+func (w *response) send(r *http.Request) {
+	w.WriteHeader(http.StatusOK)
+	if w.sent.Get("Date") == "" {
+		w.sent.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
-	if a.header.Get("Content-Type") == "" && a.body.Len() > 0 {
-		a.header.Set("Content-Type", http.DetectContentType(a.body.Bytes()))
+	if w.sent.Get("Content-Type") == "" && w.body.Len() > 0 {
+		w.sent.Set("Content-Type", http.DetectContentType(w.body.Bytes()))
 	}
-	a.header.Del("Content-Length")
-	response := &http.Response{
-		StatusCode: a.status, ProtoMajor: 1, ProtoMinor: 1, Request: r, Header: a.header,
-		ContentLength: int64(a.body.Len()), Body: io.NopCloser(&a.body), Close: true,
+	w.sent.Del("Content-Length")
+	answer := &http.Response{
+		StatusCode: w.status, ProtoMajor: 1, ProtoMinor: 1, Request: r, Header: w.sent,
+		ContentLength: int64(w.body.Len()), Body: io.NopCloser(&w.body), Close: true,
 	}
-	a.buffer.writer.Reset(a.conn)
-	if response.Write(a.buffer.writer) == nil {
-		a.buffer.writer.Flush()
+	out := bufio.NewWriterSize(w.conn, 512)
+	if answer.Write(out) == nil && out.Flush() == nil {
+		w.drain()
 	}
+}
+
+// lingerTimeout is how long a connection is read from after its answer. net/http
+// waits as long (rstAvoidanceDelay).
+const lingerTimeout = 500 * time.Millisecond
+
+// drain reads what the client sent after its handshake, until it closes the
+// connection: closing a socket with unread bytes resets the connection, which can
+// cost the client the answer.
+func (w *response) drain() {
+	c, ok := w.conn.(interface{ CloseWrite() error })
+	if !ok || c.CloseWrite() != nil {
+		return
+	}
+	w.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
+	_, _ = io.Copy(io.Discard, io.LimitReader(w.conn, maxHead))
 }
