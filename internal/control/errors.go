@@ -102,6 +102,8 @@ func errNoConnection(namespace, id string) error {
 // errClosing is what everything ends with at shutdown.
 var errClosing = status.Error(codes.Unavailable, "the server is shutting down")
 
+var errUnknownMethod = status.Error(codes.Unimplemented, "no such method: reflection lists those there are")
+
 // errInternal says nothing: what went wrong is in the log.
 var errInternal = status.Error(codes.Internal, "internal error")
 

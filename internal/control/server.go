@@ -106,6 +106,7 @@ func NewServer(hub Hub, o Options) (*Server, error) {
 			grpc.KeepaliveEnforcementPolicy(keepalivePolicy),
 			grpc.ChainUnaryInterceptor(r.unary, g.unary),
 			grpc.ChainStreamInterceptor(r.stream, g.stream),
+			grpc.UnknownServiceHandler(unknownMethod),
 		),
 		draining: make(chan struct{}),
 	}
@@ -130,6 +131,10 @@ func NewServer(hub Hub, o Options) (*Server, error) {
 	reflection.Register(s.grpc) // v1 and v1alpha
 	return s, nil
 }
+
+// unknownMethod answers what does not exist. Without it such a call would pass
+// the interceptors by, and tell strangers which methods there are.
+func unknownMethod(any, grpc.ServerStream) error { return errUnknownMethod }
 
 // Serve answers calls on l, which it closes, until Shutdown. It may be called
 // for several listeners. After Shutdown it returns nil.
