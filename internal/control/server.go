@@ -46,7 +46,7 @@ var (
 		Timeout: 15 * time.Second,
 	}
 	keepalivePolicy = keepalive.EnforcementPolicy{
-		MinTime:             10 * time.Second, // what gRPC clients may choose at least
+		MinTime:             5 * time.Second, // some clients ping every 10 s, and networks bring that closer together
 		PermitWithoutStream: true,
 	}
 )
