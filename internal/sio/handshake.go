@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
 // handshake is what is kept of the request that opened a session: copies of
@@ -14,7 +16,7 @@ type handshake struct {
 	// because a namespace may be joined at any later time.
 	authorization string
 	headers       []pair // allow-listed, names in lower case
-	query         []pair // without the protocol's own parameters and the secrets
+	query         []pair // the protocol's own parameters too, but for sid; without the secrets
 	secrets       []pair // of the query
 }
 
@@ -63,13 +65,12 @@ func newHandshake(r *http.Request, headers, secrets []string) *handshake {
 			h.headers = append(h.headers, pair{name, strings.Clone(v[:min(len(v), maxHeader)])})
 		}
 	}
-	for name, values := range r.URL.Query() {
-		switch name {
-		case "EIO", "transport", "sid", "t", "j", "b64":
-			continue
-		}
+	query := engineio.ParseQuery(r.URL.RawQuery)
+	delete(query, "sid") // a secret, where it says anything
+	h.query = make([]pair, 0, len(query))
+	for name, values := range query {
 		// Flat, and the last one wins, as in the reference.
-		p := pair{strings.Clone(name), strings.Clone(values[len(values)-1])}
+		p := pair{kept(name), kept(values[len(values)-1])}
 		if slices.Contains(secrets, name) {
 			h.secrets = append(h.secrets, p)
 		} else {
@@ -77,4 +78,22 @@ func newHandshake(r *http.Request, headers, secrets []string) *handshake {
 		}
 	}
 	return h
+}
+
+// kept is s in memory of its own: the request's is not to be kept for it. What
+// nearly every handshake says is shared.
+func kept(s string) string {
+	switch s {
+	case "EIO":
+		return "EIO"
+	case "4":
+		return "4"
+	case "transport":
+		return "transport"
+	case "polling":
+		return "polling"
+	case "websocket":
+		return "websocket"
+	}
+	return strings.Clone(s)
 }

@@ -38,7 +38,7 @@ func TestConnect(t *testing.T) {
 		}
 		expect(t, "rooms", strings.Join(v.Rooms, ","), id)
 		expect(t, "transport", v.Transport, "websocket")
-		expect(t, "query", fmt.Sprint(v.Query), "map[token:b]")
+		expect(t, "query", fmt.Sprint(v.Query), "map[EIO:4 token:b transport:websocket]")
 		expect(t, "user agent", v.Headers["user-agent"], "Go-http-client/1.1")
 		c.Close()
 	})

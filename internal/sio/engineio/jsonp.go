@@ -14,7 +14,7 @@ import (
 // isJSONP reports whether the request is one of JSONP. It looks before it
 // parses: nearly none is.
 func isJSONP(r *http.Request) bool {
-	return strings.Contains(r.URL.RawQuery, "j=") && r.URL.Query().Has("j")
+	return strings.Contains(r.URL.RawQuery, "j=") && ParseQuery(r.URL.RawQuery).Has("j")
 }
 
 // wrapJSONP turns a payload into a script that hands it to callback number j of

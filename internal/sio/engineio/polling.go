@@ -248,7 +248,7 @@ func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, x *exchan
 	}
 	h.Set("Cache-Control", "no-store")
 	if isJSONP(r) {
-		payload = wrapJSONP(lastValue(r.URL.Query(), "j"), payload)
+		payload = wrapJSONP(lastValue(ParseQuery(r.URL.RawQuery), "j"), payload)
 		h.Set("Content-Type", "text/javascript; charset=UTF-8")
 		h.Set("X-Content-Type-Options", "nosniff")
 	}

@@ -107,7 +107,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	q := r.URL.Query()
+	q := ParseQuery(r.URL.RawQuery)
 	transport := lastValue(q, "transport")
 	// The order of the checks is the reference's (engine.io/lib/server.ts, verify).
 	if transport != transportPolling && transport != transportWebSocket {
@@ -344,7 +344,7 @@ func (s *Server) openPacket(sess *Session, transport string) *Message {
 
 // upgradeHeaders are the headers of a WebSocket's handshake beyond its own.
 func (s *Server) upgradeHeaders(r *http.Request) http.Header {
-	if r.URL.Query().Has("sid") {
+	if ParseQuery(r.URL.RawQuery).Has("sid") {
 		return nil
 	}
 	return s.opts.InitialHeaders

@@ -72,7 +72,7 @@ func newID() string {
 // (engine.io/lib/server.ts, handshake).
 func (s *Session) formFor(r *http.Request) form {
 	f := s.form &^ formBase64
-	if strings.Contains(r.URL.RawQuery, "b64=") && lastValue(r.URL.Query(), "b64") != "" {
+	if strings.Contains(r.URL.RawQuery, "b64=") && lastValue(ParseQuery(r.URL.RawQuery), "b64") != "" {
 		f |= formBase64
 	}
 	return f

@@ -84,7 +84,7 @@ func (w *WebTransport) serve(rw http.ResponseWriter, r *http.Request) {
 		s.refuseOrigin(rw, r)
 		return
 	}
-	q := r.URL.Query()
+	q := ParseQuery(r.URL.RawQuery)
 	sid := lastValue(q, "sid")
 	switch {
 	case q.Has("transport") && lastValue(q, "transport") != transportWebTransport:

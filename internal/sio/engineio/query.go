@@ -1,0 +1,78 @@
+package engineio
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// ParseQuery reads a request's raw query as the reference does, by the URL
+// standard (engine.io/lib/server.ts, prepare; url.spec.whatwg.org,
+// "application/x-www-form-urlencoded parsing"): only & separates, + is a space,
+// an escape that is none stays as it is, and bytes that are no UTF-8 become
+// U+FFFD. Nothing is dropped, where [url.ParseQuery] drops a parameter with a
+// bad escape or a semicolon.
+func ParseQuery(raw string) url.Values {
+	values := url.Values{}
+	raw, _, _ = strings.Cut(raw, "#") // a request's target has no fragment; what looks like one is not the query's
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name = unescapeQuery(name)
+		values[name] = append(values[name], unescapeQuery(value))
+	}
+	return values
+}
+
+func unescapeQuery(s string) string {
+	if strings.ContainsAny(s, "%+") {
+		b := make([]byte, 0, len(s))
+		for i := 0; i < len(s); i++ {
+			switch c := s[i]; {
+			case c == '+':
+				b = append(b, ' ')
+			case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+				b = append(b, fromHex(s[i+1])<<4|fromHex(s[i+2]))
+				i += 2
+			default:
+				b = append(b, c)
+			}
+		}
+		s = string(b)
+	}
+	return replaceInvalid(s)
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func fromHex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c&^0x20 - 'A' + 10
+}
+
+// replaceInvalid puts one U+FFFD in the place of each maximal piece that begins
+// a character and does not end it, and of each byte that can begin none, as the
+// Encoding standard has it; [strings.ToValidUTF8] puts one for a whole run.
+func replaceInvalid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	b := make([]byte, 0, len(s)+8)
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			for i+n < len(s) && !utf8.FullRuneInString(s[i:i+n+1]) {
+				n++
+			}
+		}
+		b = utf8.AppendRune(b, r)
+		i += n
+	}
+	return string(b)
+}

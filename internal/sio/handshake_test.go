@@ -1,0 +1,33 @@
+package sio
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"testing"
+)
+
+// A connection's query is the reference's handshake.query but for the sid and
+// the secrets; engineio's tests have the rest of how a query is read.
+func TestHandshakeQuery(t *testing.T) {
+	tests := []struct {
+		name, query string
+		want        string
+		secret      string
+	}{
+		{"nothing of its own", "EIO=4&transport=polling", "map[EIO:4 transport:polling]", "[]"},
+		{"the client's nonce", "EIO=4&transport=polling&t=abc.0", "map[EIO:4 t:abc.0 transport:polling]", "[]"},
+		{"an application's t, j and b64", "EIO=4&transport=websocket&t=mine&j=x&b64=", "map[EIO:4 b64: j:x t:mine transport:websocket]", "[]"},
+		{"an old client's", "EIO=3&transport=websocket&a=b", "map[EIO:3 a:b transport:websocket]", "[]"},
+		{"the sid is a secret", "EIO=4&transport=polling&sid=", "map[EIO:4 transport:polling]", "[]"},
+		{"the token is a secret", "EIO=4&transport=polling&token=a&x=1&token=b", "map[EIO:4 transport:polling x:1]", "[{token b}]"},
+		{"the last wins", "EIO=4&transport=polling&transport=websocket&x=1&x=2", "map[EIO:4 transport:websocket x:2]", "[]"},
+		{"a bad escape", "EIO=4&transport=polling&x=50%&y=%E4&z=a;b", "map[EIO:4 transport:polling x:50% y:\ufffd z:a;b]", "[]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHandshake(httptest.NewRequest("GET", "/socket.io/?"+tt.query, nil), nil, []string{"token"})
+			expect(t, "query", fmt.Sprint(asMap(h.query)), tt.want)
+			expect(t, "secrets", fmt.Sprint(h.secrets), tt.secret)
+		})
+	}
+}
