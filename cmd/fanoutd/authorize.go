@@ -28,20 +28,20 @@ type authorizer struct {
 
 func newAuthorizer(c *config, log *slog.Logger) (*authorizer, error) {
 	a := &authorizer{
-		keyWait: c.pingTimeout / 4,
+		keyWait: c.browsers.pingTimeout / 4,
 		log:     log,
 		seen: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fanoutd_tokens_total", Help: "Tokens of connecting browsers, by what became of them.",
 		}, []string{"outcome"}),
 	}
 	var err error
-	if c.auth.verifiesTokens() {
-		if a.tokens, err = auth.NewTokens(c.auth.tokenOptions(log)); err != nil {
+	if c.tokens.on() {
+		if a.tokens, err = auth.NewTokens(c.tokens.options(log)); err != nil {
 			return nil, err
 		}
 	}
-	if c.auth.asksHook() {
-		if a.hook, err = hook.New(c.auth.hookOptions(log)); err != nil {
+	if c.hook.on() {
+		if a.hook, err = hook.New(c.hook.options(log)); err != nil {
 			return nil, err
 		}
 	}

@@ -6,23 +6,6 @@ import (
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 )
 
-// consumerConfig is what was said about the backends that hear browsers.
-type consumerConfig struct {
-	requireVerdict bool
-	absence        byNamespace[dispatch.Policy]
-}
-
-var policies = map[string]dispatch.Policy{
-	"buffer": dispatch.Buffer, "drop": dispatch.Drop, "refuse": dispatch.Refuse,
-}
-
-func (c *consumerConfig) add(s *settings) {
-	s.add("no-consumer", "what becomes of browsers' events while no consumer of a group is there: buffer, drop or refuse (new connections); for one namespace as in /chat=refuse",
-		policyValue(&c.absence, policies, "buffer", "buffer, drop or refuse"))
-	s.add("require-verdict", "refuse every connection that no consumer decided on",
-		boolValue(&c.requireVerdict, false))
-}
-
 // registerConsumers adds the metrics of deliveries.
 func registerConsumers(r prometheus.Registerer, d *dispatch.Dispatcher) {
 	count := func(name, help string, of func(dispatch.Stats) uint64) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
 // listeners are the three doors, all open before anybody is let in.
@@ -24,11 +25,11 @@ func bind(ctx context.Context, c *config) (*listeners, error) {
 	for _, x := range []struct {
 		to      *net.Listener
 		setting string
-		at      address
+		at      settings.Address
 	}{
-		{&l.browsers, "listen", c.listen},
-		{&l.backends, "control-listen", c.controlListen},
-		{&l.operators, "ops-listen", c.opsListen},
+		{&l.browsers, "listen", c.listeners.browsers},
+		{&l.backends, "control-listen", c.listeners.control},
+		{&l.operators, "ops-listen", c.listeners.operators},
 	} {
 		var err error
 		lc := net.ListenConfig{}
@@ -62,25 +63,25 @@ func (l *listeners) list() []control.Listener {
 }
 
 func display(l net.Listener) string {
-	return address{l.Addr().Network(), l.Addr().String()}.String()
+	return settings.Address{Network: l.Addr().Network(), Name: l.Addr().String()}.String()
 }
 
 // listen opens one listener. A unix socket that a process left behind when it
 // was killed is replaced; one that somebody serves is an address in use.
-func listen(ctx context.Context, lc net.ListenConfig, at address) (net.Listener, error) {
-	l, err := lc.Listen(ctx, at.network, at.name)
-	if errors.Is(err, syscall.EADDRINUSE) && at.network == "unix" && abandoned(at.name) {
-		if err := os.Remove(at.name); err != nil {
+func listen(ctx context.Context, lc net.ListenConfig, at settings.Address) (net.Listener, error) {
+	l, err := lc.Listen(ctx, at.Network, at.Name)
+	if errors.Is(err, syscall.EADDRINUSE) && at.Network == "unix" && abandoned(at.Name) {
+		if err := os.Remove(at.Name); err != nil {
 			return nil, err
 		}
-		l, err = lc.Listen(ctx, at.network, at.name)
+		l, err = lc.Listen(ctx, at.Network, at.Name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if at.network == "unix" {
+	if at.Network == "unix" {
 		// Who may connect is who may write: the owner and the group.
-		if err := os.Chmod(at.name, 0o660); err != nil {
+		if err := os.Chmod(at.Name, 0o660); err != nil {
 			l.Close()
 			return nil, err
 		}

@@ -1,9 +1,9 @@
 // Command fanoutd is the fan-out daemon: browsers connect to it by Socket.IO,
 // backends tell it by gRPC what to send to whom.
 //
-// This package is flags and wiring: it reads the settings, binds the
-// listeners, makes the servers know each other and ends them in the right
-// order. What they do is decided elsewhere.
+// This package is settings and wiring: it declares the settings (settings_*.go),
+// binds the listeners, makes the servers know each other and ends them in the
+// right order. What they do is decided elsewhere.
 package main
 
 import (
@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
 // Exit codes.
@@ -43,7 +45,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	switch command {
 	case "serve":
 		c, err := load(args, environ)
-		if errors.Is(err, errHelp) {
+		if errors.Is(err, settings.ErrHelp) {
 			printHelp(stdout)
 			return exitOK
 		}
@@ -56,7 +58,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		}
 		log := newLogger(stderr, c)
 		for _, v := range c.unknown {
-			log.Warn("an environment variable is no setting and is ignored", "variable", v.name, "nearest", v.nearest)
+			log.Warn("an environment variable is no setting and is ignored", "variable", v.Name, "nearest", v.Nearest)
 		}
 		if err := serve(ctx, c, log); err != nil {
 			log.Error("fanoutd ends", "error", err)
@@ -78,8 +80,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // newLogger returns the daemon's logger.
 func newLogger(w io.Writer, c *config) *slog.Logger {
-	o := &slog.HandlerOptions{Level: c.logLevel}
-	if c.logFormat == logJSON {
+	o := &slog.HandlerOptions{Level: c.operations.logLevel}
+	if c.operations.logFormat == logJSON {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))

@@ -18,13 +18,13 @@ func pages(c *config, sockets *sio.Server, controlAddress, version string) http.
 	mux.Handle(path, sockets)
 	mux.Handle("/socket.io", http.NotFoundHandler()) // no redirect: 404, as in the reference
 	client := web.Client(path)
-	if !c.serveClient {
+	if !c.browsers.serveClient {
 		client = web.ClientOff("the setting serve-client is off (--serve-client, FANOUTD_SERVE_CLIENT)")
 	}
 	for _, file := range web.ClientPaths(path) {
 		mux.Handle(file, client)
 	}
-	if !c.demo {
+	if !c.browsers.demo {
 		mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, fmt.Sprintf("404: this is fanoutd, a Socket.IO server; clients connect at %s", path), http.StatusNotFound)
 		})
@@ -36,7 +36,7 @@ func pages(c *config, sockets *sio.Server, controlAddress, version string) http.
 			return conn.Rooms, conn.Transport, err == nil
 		},
 		Control:    controlAddress,
-		ControlKey: len(c.controlKeys) > 0,
+		ControlKey: len(c.listeners.controlKeys) > 0,
 		Version:    version,
 	}))
 	return mux

@@ -64,37 +64,24 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	if d.authorize, err = newAuthorizer(c, log); err != nil {
 		return nil, err
 	}
-	d.consumers = dispatch.New(dispatch.Options{
-		Admit:          d.authorize.admit,
-		RequireVerdict: c.consumers.requireVerdict,
-		Policy:         c.consumers.absence.policy,
-		Policies:       c.consumers.absence.policies,
-		Namespaces:     c.namespaces,
+	consumers := dispatch.Options{
+		Admit:      d.authorize.admit,
+		Namespaces: c.namespaces.names,
 		// No pong is read while a verdict is awaited or a browser is held up;
 		// tokens and the hook have the rest of the ping timeout.
-		VerdictTimeout: c.pingTimeout / 4,
-		HoldTimeout:    c.pingTimeout / 2,
-		StallTimeout:   c.pingTimeout / 4,
-		Logger:         log,
-	})
-	engine := engineio.Options{
-		PingInterval:   c.pingInterval,
-		PingTimeout:    c.pingTimeout,
-		UpgradeTimeout: c.upgradeTimeout,
-		MaxPayload:     int64(c.maxPayload),
-		MaxQueue:       c.maxQueue,
-		Origins:        c.origins,
+		VerdictTimeout: c.browsers.pingTimeout / 4,
+		HoldTimeout:    c.browsers.pingTimeout / 2,
+		StallTimeout:   c.browsers.pingTimeout / 4,
 		Logger:         log,
 	}
-	c.engine.options(&engine)
-	sockets := sio.Options{
-		Engine:         engine,
-		Namespaces:     c.namespaces,
-		ConnectTimeout: c.connectTimeout,
-		Backend:        d.consumers,
-		SecretQuery:    c.auth.secretQuery(),
-	}
-	c.sockets.options(&sockets)
+	c.consumers.options(&consumers)
+	d.consumers = dispatch.New(consumers)
+	engine := engineio.Options{WebTransport: !c.listeners.webTransport.IsZero(), Logger: log}
+	c.browsers.options(&engine)
+	c.limits.engineOptions(&engine)
+	sockets := sio.Options{Engine: engine, Backend: d.consumers, SecretQuery: c.tokens.secretQuery()}
+	c.namespaces.options(&sockets)
+	c.limits.options(&sockets)
 	d.sockets, err = sio.NewServer(sockets)
 	if err != nil {
 		return nil, err
@@ -105,12 +92,12 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 		return nil, fmt.Errorf("the name of this host: %w", err)
 	}
 	d.backends, err = control.NewServer(d.sockets, control.Options{
-		Keys:     c.controlKeys,
-		Insecure: len(c.controlKeys) == 0, // the settings have been checked
+		Keys:     c.listeners.controlKeys,
+		Insecure: len(c.listeners.controlKeys) == 0, // the settings have been checked
 		Info: control.Info{
 			Version: b.version, Commit: b.commit, Node: node, StartedAt: time.Now(),
 			Listeners:  l.list(),
-			MaxPayload: c.maxPayload, PingInterval: c.pingInterval, PingTimeout: c.pingTimeout,
+			MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
 		Events: d.consumers,
 		Logger: log,
@@ -118,14 +105,14 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.browsers = d.httpServer(bounded(pages(c, d.sockets, display(l.backends), b.version), c.pingInterval+c.pingTimeout))
+	d.browsers = d.httpServer(bounded(pages(c, d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		func() ops.Stats { return ops.Stats(d.sockets.Stats()) })
 	d.authorize.register(registry)
 	registerConsumers(registry, d.consumers)
 	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
 	d.operators.WriteTimeout = opsTimeout
-	d.webTransport, err = listenWebTransport(&c.engine.webTransport, d.sockets, log)
+	d.webTransport, err = listenWebTransport(&c.listeners, d.sockets, log)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +185,7 @@ func (d *daemon) run(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		d.log.Info("shutting down", "grace", d.config.grace.String())
+		d.log.Info("shutting down", "grace", d.config.operations.grace.String())
 	case err = <-failed:
 		d.log.Error("shutting down after a failure", "error", err)
 	}
@@ -211,16 +198,16 @@ func (d *daemon) run(ctx context.Context) error {
 
 // warn says what is open to more people than one may think.
 func (d *daemon) warn() {
-	if d.config.insecureControl {
+	if d.config.listeners.insecureControl {
 		d.log.Warn("everybody who reaches the control listener may send and disconnect: insecure-control is set",
 			"address", display(d.listeners.backends))
 	}
-	if !d.config.opsListen.private() {
+	if !d.config.listeners.operators.Private() {
 		d.log.Warn("the operators' listener asks nobody who they are and others may reach it",
 			"address", display(d.listeners.operators))
 	}
-	if c := d.config.auth; c.asksHook() && !c.hookEncrypted() && !c.hook.private() {
-		d.log.Warn("what browsers pass as auth goes to the hook in plain text: set hook-tls or hook-ca", "address", c.hook.String())
+	if c := d.config.hook; c.on() && !c.encrypted() && !c.address.Private() {
+		d.log.Warn("what browsers pass as auth goes to the hook in plain text: set hook-tls or hook-ca", "address", c.address.String())
 	}
 }
 
@@ -231,7 +218,7 @@ func (d *daemon) warn() {
 func (d *daemon) shutdown() {
 	d.ready.NotReady("shutting down")
 	d.backends.Drain()
-	ctx, cancel := context.WithTimeout(context.Background(), d.config.grace)
+	ctx, cancel := context.WithTimeout(context.Background(), d.config.operations.grace)
 	defer cancel()
 
 	var leaving sync.WaitGroup

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/auth"
+	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
 // grantFlags are the flags of fanoutd token besides the settings.
@@ -36,7 +37,7 @@ func (g *grantFlags) add(fs *flag.FlagSet) {
 // verifies tokens by, and prints it.
 func token(args, environ []string, stdout, stderr io.Writer) int {
 	minted, err := mint(args, environ)
-	if errors.Is(err, errHelp) {
+	if errors.Is(err, settings.ErrHelp) {
 		printHelp(stdout)
 		return exitOK
 	}
@@ -51,14 +52,14 @@ func token(args, environ []string, stdout, stderr io.Writer) int {
 func mint(args, environ []string) (string, error) {
 	c, g := &config{}, &grantFlags{}
 	s := newSettings(c)
-	s.more = g.add
-	if err := s.read(args, environ); err != nil {
+	s.MoreFlags = g.add
+	if err := s.Read(args, environ); err != nil {
 		return "", err
 	}
-	if err := c.auth.read(s); err != nil {
+	if err := c.tokens.check(s); err != nil {
 		return "", err
 	}
-	if !c.auth.verifiesTokens() {
+	if !c.tokens.on() {
 		return "", errors.New("token: no token is asked for, so none is needed: set jwt-secret-file, jwt-public-key-file or jwks-url, as for the daemon")
 	}
 	if g.User == "" {
@@ -73,11 +74,11 @@ func mint(args, environ []string) (string, error) {
 	var private []byte
 	if g.keyFile != "" {
 		var err error
-		if private, err = readSmall(g.keyFile); err != nil {
+		if private, err = settings.ReadFile(g.keyFile); err != nil {
 			return "", fmt.Errorf("token: --private-key-file: %w", err)
 		}
 	}
-	minted, err := auth.Mint(c.auth.tokenOptions(slog.Default()), private, g.Grant)
+	minted, err := auth.Mint(c.tokens.options(slog.Default()), private, g.Grant)
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}

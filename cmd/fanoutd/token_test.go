@@ -29,7 +29,7 @@ func TestToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tokens, err := auth.NewTokens(c.auth.tokenOptions(nil))
+			tokens, err := auth.NewTokens(c.tokens.options(nil))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -82,26 +82,3 @@ func TestWebTransport(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
-
-func TestWebTransportRefusals(t *testing.T) {
-	cert, key, _ := certificateFiles(t)
-	tests := []struct {
-		name string
-		args []string
-		want string
-	}{
-		{"no certificate", []string{"--webtransport-listen=:4433"}, "needs a certificate"},
-		{"no key", []string{"--webtransport-listen=:4433", "--webtransport-cert-file=" + cert}, "needs a certificate"},
-		{"certificate for nothing", []string{"--webtransport-cert-file=" + cert}, "webtransport-listen is not set"},
-		{"key for nothing", []string{"--webtransport-key-file=" + key}, "webtransport-listen is not set"},
-		{"no such file", []string{"--webtransport-listen=:4433", "--webtransport-cert-file=/nonexistent", "--webtransport-key-file=" + key}, "/nonexistent"},
-		{"bad address", []string{"--webtransport-listen=here"}, "HOST:PORT"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if _, err := load(tt.args, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("%v, want an error with %q", err, tt.want)
-			}
-		})
-	}
-}

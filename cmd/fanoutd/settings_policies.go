@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/fanoutd/fanoutd/internal/settings"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -13,10 +16,20 @@ type byNamespace[P any] struct {
 	policies map[string]P // by namespace
 }
 
-// policyValue reads a list of policies: one for all namespaces, by its name, and
+// check refuses namespaces and patterns that are not among names.
+func (b byNamespace[P]) check(x *settings.Setting, names []string) error {
+	for _, namespace := range slices.Sorted(maps.Keys(b.policies)) {
+		if !slices.Contains(names, namespace) {
+			return x.Errorf("namespaces has no %q", namespace)
+		}
+	}
+	return nil
+}
+
+// policies is a list of policies: one for all namespaces, by its name, and
 // NAMESPACE=POLICY for some. names says which names there are, in words.
-func policyValue[P any](into *byNamespace[P], known map[string]P, otherwise, names string) value {
-	return listValue(into, []string{otherwise}, names+", once, and NAMESPACE=POLICY, each namespace once",
+func policies[P any](to *byNamespace[P], known map[string]P, otherwise, names string) settings.Value {
+	return settings.List(to, []string{otherwise}, names+", once, and NAMESPACE=POLICY, each namespace once",
 		func(items []string) (byNamespace[P], error) { return parsePolicies(items, known, known[otherwise]) })
 }
 

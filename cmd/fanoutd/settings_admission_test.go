@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,9 +37,9 @@ func keyPair(t *testing.T) (private, public string) {
 	return private, writeFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
 }
 
-// TestAuthRefusals: what is incomplete or contradicts itself ends the start,
+// TestAdmissionRefusals: what is incomplete or contradicts itself ends the start,
 // with the name of the setting, rather than let in more than was meant.
-func TestAuthRefusals(t *testing.T) {
+func TestAdmissionRefusals(t *testing.T) {
 	_, public := keyPair(t)
 	secretFile := writeFile(t, jwtSecret)
 	with := func(key string, more ...string) []string {
@@ -82,7 +83,7 @@ func TestAuthRefusals(t *testing.T) {
 		{"time for no hook", []string{"--hook-timeout=1s"}, "", []string{"hook-timeout", "no hook"}},
 		{"key for no hook", nil, "FANOUTD_HOOK_KEY=s3cr3t", []string{"hook-key", "no hook"}},
 		{"empty hook", []string{"--hook="}, "", []string{"hook", "no hook"}},
-		{"hook without port", []string{"--hook=localhost"}, "", []string{"hook", `"localhost"`, "HOST:PORT or unix:/PATH"}},
+		{"hook without port", []string{"--hook=localhost"}, "", []string{"hook", `"localhost"`, "HOST:PORT", "unix:/PATH"}},
 		{"hook with too much time", []string{"--hook=localhost:1", "--hook-timeout=11s"}, "", []string{"hook-timeout", "half of ping-timeout"}},
 		{"no calls at once", []string{"--hook=localhost:1", "--hook-concurrency=0"}, "", []string{"hook-concurrency", "1 to 10000"}},
 		{"hook key with a blank", []string{"--hook=localhost:1", "--hook-key=s3cr3t x"}, "", []string{"hook-key", "blank"}},
@@ -126,31 +127,31 @@ func certificateFile(t *testing.T) string {
 	return writeFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 }
 
-func TestAuthSettings(t *testing.T) {
+func TestAdmissionSettings(t *testing.T) {
 	_, public := keyPair(t)
 	tests := []struct {
 		name string
 		args []string
-		ok   func(*authConfig) bool
+		ok   func(*config) bool
 	}{
-		{"nothing", nil, func(c *authConfig) bool { return !c.verifiesTokens() && !c.asksHook() }},
-		{"secret", tokenArgs(), func(c *authConfig) bool { return c.verifiesTokens() && c.secret == jwtSecret }},
+		{"nothing", nil, func(c *config) bool { return !c.tokens.on() && !c.hook.on() }},
+		{"secret", tokenArgs(), func(c *config) bool { return c.tokens.on() && c.tokens.secret == jwtSecret }},
 		{"secret in a file", []string{"--jwt-secret-file=" + writeFile(t, jwtSecret+"\r\n"), "--jwt-algorithms=HS256", "--jwt-issuer=me", "--jwt-audience=a,b"},
-			func(c *authConfig) bool { return c.secret == jwtSecret && len(c.audience) == 2 }},
-		{"public key", []string{"--jwt-public-key-file=" + public, "--jwt-algorithms=ES256", "--jwt-issuer=me", "--jwt-audience=a"}, (*authConfig).verifiesTokens},
+			func(c *config) bool { return c.tokens.secret == jwtSecret && len(c.tokens.audience) == 2 }},
+		{"public key", []string{"--jwt-public-key-file=" + public, "--jwt-algorithms=ES256", "--jwt-issuer=me", "--jwt-audience=a"}, func(c *config) bool { return c.tokens.on() }},
 		{"URL", []string{"--jwks-url=https://issuer.example.com/jwks", "--jwt-algorithms=ES256,RS256", "--jwt-issuer=me", "--jwt-audience=a", "--jwt-sources=query"},
-			func(c *authConfig) bool { return c.verifiesTokens() && len(c.sources) == 1 }},
+			func(c *config) bool { return c.tokens.on() && len(c.tokens.sources) == 1 }},
 		{"hook", []string{"--hook=localhost:9000", "--hook-timeout=10s"},
-			func(c *authConfig) bool {
-				return c.asksHook() && !c.verifiesTokens() && c.hookOptions(nil).TLS == nil && c.hook.private()
+			func(c *config) bool {
+				return c.hook.on() && !c.tokens.on() && c.hook.options(nil).TLS == nil && c.hook.address.Private()
 			}},
 		{"hook over TLS", []string{"--hook=unix:/run/x.sock", "--hook-tls", "--hook-key-file=" + writeFile(t, "k3y\n")},
-			func(c *authConfig) bool {
-				o := c.hookOptions(nil)
+			func(c *config) bool {
+				o := c.hook.options(nil)
 				return o.TLS != nil && o.TLS.RootCAs == nil && o.Key == "k3y" && o.Address == "unix:/run/x.sock"
 			}},
 		{"hook over TLS with a certificate", []string{"--hook=auth.example.com:9000", "--hook-ca=" + certificateFile(t)},
-			func(c *authConfig) bool { o := c.hookOptions(nil); return o.TLS != nil && o.TLS.RootCAs != nil }},
+			func(c *config) bool { o := c.hook.options(nil); return o.TLS != nil && o.TLS.RootCAs != nil }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,9 +159,31 @@ func TestAuthSettings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !tt.ok(&c.auth) {
-				t.Errorf("got %+v", c.auth)
+			if !tt.ok(c) {
+				t.Errorf("got %+v, %+v", c.tokens, c.hook)
 			}
 		})
+	}
+}
+
+// A token in the query is for the verifier alone; without one it is nobody's
+// secret, and consumers may look at it.
+func TestSecretQuery(t *testing.T) {
+	jwt := []string{"--jwt-algorithms", "HS256", "--jwt-secret", strings.Repeat("k", 32), "--jwt-issuer", "i", "--jwt-audience", "a"}
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{nil, nil},
+		{jwt, nil},
+		{append(jwt, "--jwt-sources", "query,auth"), []string{"token"}},
+	} {
+		c, err := load(tt.args, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.tokens.secretQuery(); !slices.Equal(got, tt.want) {
+			t.Errorf("%v: %v, want %v", tt.args, got, tt.want)
+		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestEngineSettings(t *testing.T) {
+func TestBrowserSettings(t *testing.T) {
 	c, err := load([]string{
 		"--http-compression=false", "--per-message-deflate", "--allow-eio3", "--cookie=io", "--initial-headers=x-served-by: a, X-Other:b:c",
 		"--trusted-proxies=10.0.0.0/8", "--max-sessions=7", "--max-pending=0",
@@ -13,16 +13,16 @@ func TestEngineSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := c.engine
-	if e.httpCompression || !e.perMessageDeflate || !e.allowEIO3 || e.cookie != "io" || e.limits.Sessions != 7 || e.limits.Pending != -1 {
-		t.Errorf("settings were read as %+v", e)
+	b, l := c.browsers, c.limits.sessions
+	if b.httpCompression || !b.perMessageDeflate || !b.allowEIO3 || b.cookie != "io" || l.Sessions != 7 || l.Pending != -1 {
+		t.Errorf("settings were read as %+v, %+v", b, l)
 	}
-	if got := e.headers.Get("X-Served-By") + "|" + e.headers.Get("X-Other"); got != "a|b:c" {
+	if got := b.headers.Get("X-Served-By") + "|" + b.headers.Get("X-Other"); got != "a|b:c" {
 		t.Errorf("initial headers = %q", got)
 	}
 }
 
-func TestEngineRefusals(t *testing.T) {
+func TestBrowserRefusals(t *testing.T) {
 	tests := []struct {
 		name, arg string
 		want      string // in the error, beside the setting's name

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/settings"
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+)
+
+// browserConfig says which pages may connect, how, and what they are served.
+type browserConfig struct {
+	origins           engineio.Origins
+	proxies           engineio.Proxies
+	pingInterval      time.Duration
+	pingTimeout       time.Duration
+	httpCompression   bool
+	perMessageDeflate bool
+	allowEIO3         bool
+	cookie            string
+	headers           http.Header
+
+	serveClient bool
+	demo        bool
+}
+
+// declare adds the settings, each with its default in c.
+func (c *browserConfig) declare(s *settings.Set) {
+	s.Declare("Browsers",
+		settings.Setting{
+			Name: "origins", Reloadable: true,
+			Help:  "web pages that may connect besides those of the same origin: https://app.example.com, https://*.example.com, or * for all of the web",
+			Value: settings.List(&c.origins, nil, "origins such as https://app.example.com, https://*.example.com or *", engineio.ParseOrigins),
+		},
+		settings.Setting{
+			Name: "trusted-proxies", Reloadable: true,
+			Help:  "the reverse proxies in front, which are believed when X-Forwarded-For says whom a request comes from",
+			Value: settings.List(&c.proxies, nil, "addresses such as 10.0.0.7 and networks such as 10.0.0.0/8", engineio.ParseProxies),
+		},
+		settings.Setting{
+			Name: "ping-interval", Help: "how often each client is pinged",
+			Value: settings.Duration(&c.pingInterval, engineio.DefaultPingInterval),
+		},
+		settings.Setting{
+			Name: "ping-timeout", Help: "how long the answer to a ping may take",
+			Value: settings.Duration(&c.pingTimeout, engineio.DefaultPingTimeout),
+		},
+		settings.Setting{
+			Name: "http-compression", Help: "compress the answers of polls from 1024 bytes on",
+			Value: settings.Bool(&c.httpCompression, true),
+		},
+		settings.Setting{
+			Name: "per-message-deflate", Help: "compress WebSocket messages from 1024 bytes on, for clients that offer it",
+			Value: settings.Bool(&c.perMessageDeflate, false),
+		},
+		settings.Setting{
+			Name: "allow-eio3", Help: "let clients of Socket.IO v2 connect too (Engine.IO v3)",
+			Value: settings.Bool(&c.allowEIO3, false),
+		},
+		settings.Setting{
+			Name: "cookie", Help: "the name of a cookie with the session's id, for load balancers that keep requests together by one; empty: none",
+			Value: settings.Scalar(&c.cookie, "", "letters, digits, and - _ .", func(name string) (string, error) {
+				return name, engineio.CheckCookieName(name)
+			}),
+		},
+		settings.Setting{
+			Name: "initial-headers", Help: "headers added to the answer that opens a session, each as Name: value",
+			Value: settings.List(&c.headers, nil, "headers such as X-Served-By: a", parseHeaders),
+		},
+		settings.Setting{
+			Name: "serve-client", Help: "serve the Socket.IO client at /socket.io/socket.io.js",
+			Value: settings.Bool(&c.serveClient, true),
+		},
+		settings.Setting{
+			Name: "demo", Help: "serve a demo page at /",
+			Value: settings.Bool(&c.demo, false),
+		},
+	)
+}
+
+// check refuses what makes no sense together.
+func (c *browserConfig) check(s *settings.Set) error {
+	if c.demo && !c.serveClient {
+		return s.Get("demo").Errorf("the page loads the client that serve-client switches off")
+	}
+	return nil
+}
+
+// options sets what the settings say.
+func (c *browserConfig) options(o *engineio.Options) {
+	o.PingInterval = c.pingInterval
+	o.PingTimeout = c.pingTimeout
+	o.Origins = c.origins
+	o.Proxies = c.proxies
+	o.NoHTTPCompression = !c.httpCompression
+	o.PerMessageDeflate = c.perMessageDeflate
+	o.AllowEIO3 = c.allowEIO3
+	o.Cookie = c.cookie
+	o.InitialHeaders = c.headers
+}
+
+// ownHeaders are the ones that say how an answer is to be read: not for
+// strangers to set.
+var ownHeaders = []string{
+	"Connection", "Content-", "Transfer-Encoding", "Upgrade", "Sec-Websocket-", "Access-Control-", "Trailer", "Cache-Control", "Vary",
+}
+
+// parseHeaders reads "Name: value" items.
+func parseHeaders(items []string) (http.Header, error) {
+	h := http.Header{}
+	for _, item := range items {
+		name, v, ok := strings.Cut(item, ":")
+		name, v = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)), strings.TrimSpace(v)
+		if !ok || name == "" || strings.ContainsFunc(name, notToken) || strings.ContainsFunc(v, notPrintable) {
+			return nil, fmt.Errorf("%q is no header", item)
+		}
+		for _, own := range ownHeaders {
+			if strings.HasPrefix(name, own) {
+				return nil, fmt.Errorf("%s is set by the protocol", name)
+			}
+		}
+		h.Add(name, v)
+	}
+	return h, nil
+}
+
+// notToken reports what cannot stand in a header's name (RFC 9110, 5.6.2).
+func notToken(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+}
+
+func notPrintable(c rune) bool { return c < ' ' || c > '~' }

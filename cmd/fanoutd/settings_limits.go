@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/settings"
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+)
+
+// limitConfig bounds what browsers may take and how many of them there are.
+type limitConfig struct {
+	connectTimeout    time.Duration
+	upgradeTimeout    time.Duration
+	attachmentTimeout time.Duration
+	payload           int // bytes
+	queue             int // bytes
+	sessions          engineio.Limits
+}
+
+// Bounds of sizes in bytes. One message is held in memory as a whole, and
+// MaxPayload is doubled for a packet with its attachments.
+const (
+	minPayload = 1 << 10
+	maxPayload = 256 << 20
+	minQueue   = 16 << 10
+	maxQueue   = 1 << 30
+)
+
+// declare adds the settings, each with its default in c.
+func (c *limitConfig) declare(s *settings.Set) {
+	s.Declare("Limits",
+		settings.Setting{
+			Name: "connect-timeout", Help: "how long a client may stay without joining a namespace",
+			Value: settings.Duration(&c.connectTimeout, sio.DefaultConnectTimeout),
+		},
+		settings.Setting{
+			Name: "upgrade-timeout", Help: "how long an upgrade to WebSocket may take",
+			Value: settings.Duration(&c.upgradeTimeout, engineio.DefaultUpgradeTimeout),
+		},
+		settings.Setting{
+			Name: "attachment-timeout", Help: "how long a packet from a client may take from its text to its last attachment",
+			Value: settings.Duration(&c.attachmentTimeout, sio.DefaultAttachmentTimeout),
+		},
+		settings.Setting{
+			Name: "max-payload", Help: "bytes of one message from a browser",
+			Value: settings.Bytes(&c.payload, engineio.DefaultMaxPayload, minPayload, maxPayload),
+		},
+		settings.Setting{
+			Name: "max-queue", Help: "bytes that may wait for one client, 128 for each message beside its own; one that falls further behind is closed",
+			Value: settings.Bytes(&c.queue, engineio.DefaultMaxQueue, minQueue, maxQueue),
+		},
+		settings.Setting{
+			Name: "max-sessions", Help: "sessions in all; beyond it new ones are refused; 0: no limit", Reloadable: true,
+			Value: limit(&c.sessions.Sessions, engineio.DefaultMaxSessions),
+		},
+		settings.Setting{
+			Name: "max-pending", Help: "sessions in all that joined no namespace yet; beyond it the oldest is closed; 0: no limit", Reloadable: true,
+			Value: limit(&c.sessions.Pending, engineio.DefaultMaxPending),
+		},
+		settings.Setting{
+			Name: "max-address-pending", Reloadable: true,
+			Help:  "the same for one Internet address, an IPv6 /64 being one; beyond it new ones are refused; 0: no limit",
+			Value: limit(&c.sessions.AddressPending, engineio.DefaultMaxAddressPending),
+		},
+		settings.Setting{
+			Name: "max-address-rate", Reloadable: true,
+			Help:  "handshakes of one Internet address a second, of which five seconds' worth may come at once; 0: no limit",
+			Value: limit(&c.sessions.AddressRate, engineio.DefaultMaxAddressRate),
+		},
+	)
+}
+
+// engineOptions sets what the settings say.
+func (c *limitConfig) engineOptions(o *engineio.Options) {
+	o.UpgradeTimeout = c.upgradeTimeout
+	o.MaxPayload = int64(c.payload)
+	o.MaxQueue = c.queue
+	o.Limits = c.sessions
+}
+
+// options sets what the settings say.
+func (c *limitConfig) options(o *sio.Options) {
+	o.ConnectTimeout = c.connectTimeout
+	o.AttachmentTimeout = c.attachmentTimeout
+}
+
+// limit is a number where 0 means that there is no limit, which the options write
+// as -1.
+func limit(to *int, initial int) settings.Value {
+	const most = 100_000_000
+	allowed := fmt.Sprintf("a number from 0 to %d", most)
+	return settings.Scalar(to, strconv.Itoa(initial), allowed, func(raw string) (int, error) {
+		n, err := strconv.Atoi(raw)
+		switch {
+		case err != nil || n < 0 || n > most:
+			return 0, settings.ErrNotAllowed
+		case n == 0:
+			return -1, nil
+		}
+		return n, nil
+	})
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strings"
+
+	"github.com/fanoutd/fanoutd/internal/settings"
+)
+
+// listenerConfig says where the daemon listens, and for whom.
+type listenerConfig struct {
+	browsers  settings.Address
+	control   settings.Address
+	operators settings.Address
+
+	controlKeys     []string
+	controlKeyFile  string
+	insecureControl bool
+
+	webTransport            settings.Address // zero: nowhere
+	webTransportCertFile    string
+	webTransportKeyFile     string
+	webTransportCertificate tls.Certificate // what is in the files
+}
+
+// declare adds the settings, each with its default in c.
+func (c *listenerConfig) declare(s *settings.Set) {
+	s.Declare("Listeners",
+		settings.Setting{
+			Name: "listen", Help: "where browsers connect: HOST:PORT, or :PORT for every interface",
+			Value: settings.HostPort(&c.browsers, ":8080"),
+		},
+		settings.Setting{
+			Name: "control-listen", Help: "where backends call gRPC: HOST:PORT or unix:/PATH; beyond loopback and unix it needs control-key",
+			Value: settings.HostPortOrUnix(&c.control, "127.0.0.1:8081"),
+		},
+		settings.Setting{
+			Name: "ops-listen", Help: "where operators find health, metrics and profiles: HOST:PORT; nobody is asked who they are",
+			Value: settings.HostPort(&c.operators, "127.0.0.1:8082"),
+		},
+		settings.Setting{
+			Name: "control-key", Secret: true, Reloadable: true,
+			Help:  "the bearer key that backends send, or two during a rotation; a command line is no secret, so prefer the variable or control-key-file",
+			Value: settings.List(&c.controlKeys, nil, "one or two keys without blanks or commas", parseKeys),
+		},
+		settings.Setting{
+			Name: "control-key-file", Help: "a file with the keys instead, one a line", Reloadable: true,
+			Value: settings.String(&c.controlKeyFile, ""),
+		},
+		settings.Setting{
+			Name: "insecure-control", Help: "let everybody who reaches control-listen call without a key",
+			Value: settings.Bool(&c.insecureControl, false),
+		},
+		settings.Setting{
+			Name:  "webtransport-listen",
+			Help:  "serve WebTransport too, at this UDP address: HOST:PORT or :PORT; clients look for it at the port they know, so mostly the one their https has",
+			Value: settings.HostPort(&c.webTransport, ""),
+		},
+		settings.Setting{
+			Name: "webtransport-cert-file", Reloadable: true,
+			Help:  "a PEM file with its certificate, and those between it and the authority's; browsers take no other",
+			Value: settings.String(&c.webTransportCertFile, ""),
+		},
+		settings.Setting{
+			Name: "webtransport-key-file", Help: "a PEM file with the certificate's key", Reloadable: true,
+			Value: settings.String(&c.webTransportKeyFile, ""),
+		},
+	)
+}
+
+// check reads the files, and refuses what makes no sense together.
+func (c *listenerConfig) check(s *settings.Set) error {
+	if err := c.readKeys(s); err != nil {
+		return err
+	}
+	switch {
+	case len(c.controlKeys) > 0 && c.insecureControl:
+		return s.Get("insecure-control").Errorf("a control key is set too: only one can be meant")
+	case len(c.controlKeys) == 0 && !c.insecureControl && !c.control.Private():
+		return s.Get("control-listen").Errorf("others can reach %s: set control-key or control-key-file, listen on loopback or unix:/PATH, or allow everybody with --insecure-control", c.control)
+	}
+	return c.readCertificate(s)
+}
+
+// readKeys reads control-key-file, if there is one.
+func (c *listenerConfig) readKeys(s *settings.Set) error {
+	text, err := s.SecretFile("control-key")
+	if err != nil || text == nil {
+		return err
+	}
+	file := s.Get("control-key-file")
+	if c.controlKeys, err = parseKeys(strings.Fields(string(text))); err != nil {
+		return file.Errorf("the file %s: %v", c.controlKeyFile, err)
+	}
+	if len(c.controlKeys) == 0 {
+		return file.Errorf("the file %s holds no key", c.controlKeyFile)
+	}
+	return nil
+}
+
+// readCertificate reads the certificate for WebTransport, if it is served.
+func (c *listenerConfig) readCertificate(s *settings.Set) error {
+	cert, key := s.Get("webtransport-cert-file"), s.Get("webtransport-key-file")
+	switch {
+	case c.webTransport.IsZero() && cert.IsSet():
+		return cert.Errorf("webtransport-listen is not set: nothing needs it")
+	case c.webTransport.IsZero() && key.IsSet():
+		return key.Errorf("webtransport-listen is not set: nothing needs it")
+	case c.webTransport.IsZero():
+		return nil
+	case c.webTransportCertFile == "" || c.webTransportKeyFile == "":
+		return s.Get("webtransport-listen").Errorf("WebTransport needs a certificate: set webtransport-cert-file and webtransport-key-file")
+	}
+	var err error
+	if c.webTransportCertificate, err = tls.LoadX509KeyPair(c.webTransportCertFile, c.webTransportKeyFile); err != nil {
+		return cert.Errorf("%v", err)
+	}
+	return nil
+}
+
+// parseKeys checks the control keys; its errors do not repeat them.
+func parseKeys(keys []string) ([]string, error) {
+	if len(keys) > 2 {
+		return nil, fmt.Errorf("%d keys, but at most two can be valid at once", len(keys))
+	}
+	for i, k := range keys {
+		if k == "" || strings.ContainsAny(k, " \t\r\n,") {
+			return nil, fmt.Errorf("key %d is empty, or has a blank or a comma in it", i+1)
+		}
+	}
+	return keys, nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestControlExposure(t *testing.T) {
+	tests := []struct {
+		listen  string
+		args    []string
+		refused bool
+	}{
+		{"127.0.0.1:0", nil, false},
+		{"127.9.9.9:0", nil, false},
+		{"[::1]:0", nil, false},
+		{"localhost:0", nil, false},
+		{"unix:/run/fanoutd.sock", nil, false},
+		{":0", nil, true},
+		{"0.0.0.0:0", nil, true},
+		{"[::]:0", nil, true},
+		{"10.0.0.1:0", nil, true},
+		{"localhost.example.com:0", nil, true},
+		{"example.com:0", nil, true},
+		{":0", []string{"--control-key=k"}, false},
+		{":0", []string{"--insecure-control"}, false},
+		{":0", []string{"--insecure-control=false"}, true},
+	}
+	for _, tt := range tests {
+		t.Run(strings.Join(append(tt.args, tt.listen), " "), func(t *testing.T) {
+			_, err := load(append(tt.args, "--control-listen", tt.listen), nil)
+			if (err != nil) != tt.refused {
+				t.Fatalf("got %v", err)
+			}
+			if err != nil && !strings.Contains(err.Error(), "--insecure-control") {
+				t.Errorf("does not say what to do: %v", err)
+			}
+		})
+	}
+}
+
+func TestControlKeys(t *testing.T) {
+	const secret = "s3cr3t-one"
+	file := writeFile(t, secret+"\ntwo\n")
+	tests := []struct {
+		name string
+		args []string
+		env  string
+		want []string // keys; nil: refused
+		msg  string
+	}{
+		{"flag", []string{"--control-key=" + secret}, "", []string{secret}, ""},
+		{"environment", nil, "FANOUTD_CONTROL_KEY=" + secret + ",two", []string{secret, "two"}, ""},
+		{"file", []string{"--control-key-file=" + file}, "", []string{secret, "two"}, ""},
+		{"three", []string{"--control-key=" + secret + ",b,c"}, "", nil, "at most two"},
+		{"blank inside", []string{"--control-key=" + secret + " x"}, "", nil, "blank"},
+		{"empty entry", nil, "FANOUTD_CONTROL_KEY=," + secret, nil, "empty"},
+		{"empty variable", nil, "FANOUTD_CONTROL_KEY=", nil, "empty"},
+		{"empty file name", []string{"--control-key-file="}, "", nil, "empty"},
+		{"empty file", []string{"--control-key-file=" + writeFile(t, "\n")}, "", nil, "is empty"},
+		{"file of blanks", []string{"--control-key-file=" + writeFile(t, " \n ")}, "", nil, "holds no key"},
+		{"missing file", []string{"--control-key-file=/nonexistent"}, "", nil, "/nonexistent"},
+		{"both", []string{"--control-key-file=" + file, "--control-key=" + secret}, "", nil, "one of them"},
+		{"key and insecure", []string{"--insecure-control"}, "FANOUTD_CONTROL_KEY=" + secret, nil, "only one"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := load(tt.args, []string{tt.env})
+			if tt.want == nil {
+				if err == nil || !strings.Contains(err.Error(), tt.msg) || !strings.Contains(err.Error(), "control") {
+					t.Fatalf("got %v", err)
+				}
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("shows the key: %v", err)
+				}
+				return
+			}
+			if err != nil || !slices.Equal(c.listeners.controlKeys, tt.want) {
+				t.Errorf("got %q, %v", c.listeners.controlKeys, err)
+			}
+		})
+	}
+}
+
+func TestWebTransportRefusals(t *testing.T) {
+	cert, key, _ := certificateFiles(t)
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no certificate", []string{"--webtransport-listen=:4433"}, "needs a certificate"},
+		{"no key", []string{"--webtransport-listen=:4433", "--webtransport-cert-file=" + cert}, "needs a certificate"},
+		{"certificate for nothing", []string{"--webtransport-cert-file=" + cert}, "webtransport-listen is not set"},
+		{"key for nothing", []string{"--webtransport-key-file=" + key}, "webtransport-listen is not set"},
+		{"no such file", []string{"--webtransport-listen=:4433", "--webtransport-cert-file=/nonexistent", "--webtransport-key-file=" + key}, "/nonexistent"},
+		{"bad address", []string{"--webtransport-listen=here"}, "HOST:PORT"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := load(tt.args, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}

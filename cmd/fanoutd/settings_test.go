@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// writeFile writes a settings file and returns its path.
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "fanoutd.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := load(nil, []string{"HOME=/", "PATH=/bin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.listeners.browsers.String() != ":8080" || c.listeners.control.String() != "127.0.0.1:8081" || c.listeners.operators.String() != "127.0.0.1:8082" {
+		t.Errorf("listeners %s, %s, %s", c.listeners.browsers, c.listeners.control, c.listeners.operators)
+	}
+	if c.browsers.pingInterval != 25*time.Second || c.browsers.pingTimeout != 20*time.Second || c.limits.connectTimeout != 45*time.Second || c.limits.upgradeTimeout != 10*time.Second {
+		t.Errorf("times %v, %v, %v, %v", c.browsers.pingInterval, c.browsers.pingTimeout, c.limits.connectTimeout, c.limits.upgradeTimeout)
+	}
+	if !slices.Equal(c.namespaces.names, []string{"/"}) || c.limits.payload != 1_000_000 || !c.browsers.serveClient || c.browsers.demo || c.listeners.insecureControl || c.listeners.controlKeys != nil {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestPrecedence: flags over variables over the file, over the defaults.
+func TestPrecedence(t *testing.T) {
+	file := writeFile(t, "ping-interval: 1s\nping_timeout: 1s\nconnect-timeout: 1s")
+	c, err := load([]string{"--config", file, "--connect-timeout=3s"}, []string{"FANOUTD_PING_TIMEOUT=2s", "FANOUTD_CONNECT_TIMEOUT=2s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.browsers.pingInterval != time.Second || c.browsers.pingTimeout != 2*time.Second || c.limits.connectTimeout != 3*time.Second {
+		t.Errorf("got %v, %v, %v, want 1s of the file, 2s of the variable, 3s of the flag",
+			c.browsers.pingInterval, c.browsers.pingTimeout, c.limits.connectTimeout)
+	}
+}
+
+// TestRefusals checks that a mistake ends the start with one line, which names the
+// setting, where it stands and what is allowed.
+func TestRefusals(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		env  string
+		file string
+		want []string // all in the error
+	}{
+		{"unknown flag", []string{"--pong=1"}, "", "", []string{"--pong", "allowed: listen, "}},
+
+		{"bad flag", []string{"--ping-interval=25"}, "", "", []string{"ping-interval", "flag --ping-interval", `"25"`, "300ms"}},
+		{"bad variable", nil, "FANOUTD_PING_TIMEOUT=-1s", "", []string{"ping-timeout", "FANOUTD_PING_TIMEOUT", `"-1s"`, "1ms to 24h"}},
+		{"bad key", nil, "", "connect_timeout: soon", []string{"connect-timeout", "line 1", `"soon"`, "allowed"}},
+		{"port too high", []string{"--listen=:65536"}, "", "", []string{"listen", ":65536"}},
+		{"payload too small", []string{"--max-payload=0"}, "", "", []string{"max-payload", "from 1024"}},
+		{"queue too small", []string{"--max-queue=1"}, "", "", []string{"max-queue"}},
+
+		{"origin without scheme", []string{"--origins=example.com"}, "", "", []string{"origins", `"example.com"`, "https://"}},
+		{"no namespaces", []string{"--namespaces="}, "", "", []string{"namespaces", "no namespace"}},
+		{"namespace with comma", nil, "", "namespaces: ['/a,b']", []string{"namespaces", "/a,b"}},
+		{"namespace twice", []string{"--namespaces=/a,a"}, "", "", []string{"namespaces", "twice"}},
+
+		{"demo without client", []string{"--demo", "--serve-client=false"}, "", "", []string{"demo", "serve-client"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			args := tt.args
+			if tt.file != "" {
+				args = append(args, "--config="+writeFile(t, tt.file))
+			}
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), args, []string{tt.env}, &stdout, &stderr); code != exitSettings {
+				t.Errorf("exit code %d", code)
+			}
+			got := stderr.String()
+			if strings.Count(got, "\n") != 1 || stdout.Len() > 0 {
+				t.Errorf("not one line: %q, %q", got, stdout.String())
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("no %q in: %s", want, got)
+				}
+			}
+		})
+	}
+}
+
+// A variable that is no setting may belong to something else, so it does not keep
+// the daemon from starting; it may be a mistake, so it is named, also beside an
+// error that it may explain.
+func TestUnknownVariables(t *testing.T) {
+	c, err := load(nil, []string{"FANOUTD_GRASE=1s", "FANOUTD_CONTROL_PORT=tcp://10.0.0.7:8081"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.unknown) != 1 || c.unknown[0].Name != "FANOUTD_GRASE" {
+		t.Errorf("unknown variables are %v, want FANOUTD_GRASE", c.unknown)
+	}
+	var stdout, stderr bytes.Buffer
+	run(t.Context(), []string{"--grace=x"}, []string{"FANOUTD_GRASE=1s"}, &stdout, &stderr)
+	if !strings.Contains(stderr.String(), "FANOUTD_GRASE is no setting and is ignored; the nearest is FANOUTD_GRACE\n") {
+		t.Errorf("beside an error the variable goes unnamed: %s", &stderr)
+	}
+}
+
+// TestHelpNamesEverySetting keeps help, flags and variables one list.
+func TestHelpNamesEverySetting(t *testing.T) {
+	var help bytes.Buffer
+	printHelp(&help)
+	names := strings.Split("listen control-listen ops-listen namespaces origins ping-interval ping-timeout connect-timeout "+
+		"upgrade-timeout max-payload max-queue serve-client log-level log-format demo config control-key control-key-file "+
+		"insecure-control grace jwt-secret jwt-secret-file jwt-public-key-file jwks-url jwt-algorithms jwt-issuer jwt-audience "+
+		"jwt-user-claim jwt-sources hook hook-tls hook-ca hook-timeout hook-concurrency hook-key hook-key-file", " ")
+	s := newSettings(&config{})
+	for _, x := range s.All() {
+		names = append(names, x.Name)
+	}
+	for _, name := range names { // those that others rely on, and all there are
+		if s.Get(name) == nil || !strings.Contains(help.String(), "--"+name+" ") {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}

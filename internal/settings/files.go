@@ -1,0 +1,49 @@
+package settings
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+)
+
+// maxFile bounds the files that settings name, in bytes: far beyond any that a
+// person wrote, while a device or a pipe would never end.
+const maxFile = 1 << 20
+
+// ReadFile reads a file that a person wrote: settings, a key, a certificate.
+func ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("%s is no file of at most %d bytes", path, maxFile)
+	}
+	return os.ReadFile(path)
+}
+
+// SecretFile returns what is in the file that the setting name-file names, for
+// the setting called name, without the line breaks at its end; nil if name-file
+// is not set. A secret that was meant to be there and is not, as when it was not
+// mounted, is an error; so is one that is given twice.
+func (s *Set) SecretFile(name string) ([]byte, error) {
+	given, file := s.Get(name), s.Get(name+"-file")
+	switch {
+	case given.IsEmpty():
+		return nil, given.Errorf("is set, but empty: leave it out if none is meant")
+	case file.IsEmpty():
+		return nil, file.Errorf("is set, but empty: leave it out if none is meant")
+	case !file.IsSet():
+		return nil, nil
+	case given.IsSet():
+		return nil, file.Errorf("%s is set too (%s): set one of them", name, given.Source())
+	}
+	text, err := ReadFile(file.raw)
+	if err != nil {
+		return nil, file.Errorf("%v", err)
+	}
+	if text = bytes.TrimRight(text, "\r\n"); len(text) == 0 {
+		return nil, file.Errorf("the file %s is empty", file.raw)
+	}
+	return text, nil
+}

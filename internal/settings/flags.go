@@ -1,0 +1,63 @@
+package settings
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// parseFlags notes what the command line says, without judging it.
+func (s *Set) parseFlags(args []string) error {
+	fs := flag.NewFlagSet(s.program, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // errors are returned, in one line
+	for _, x := range s.All() {
+		fs.Var((*flagNote)(x), x.Name, x.Help)
+	}
+	if s.MoreFlags != nil {
+		s.MoreFlags(fs)
+	}
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return ErrHelp
+	case err != nil:
+		if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+			return fmt.Errorf("unknown flag --%s: allowed: %s", name, s.names())
+		}
+		return err
+	case fs.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q after the flags; a switch is set as in --demo or --demo=false", fs.Arg(0))
+	}
+	return nil
+}
+
+// setFlags sets x to what the command line says, if it says anything. The last
+// of several wins, except that half a list is never dropped.
+func (x *Setting) setFlags() error {
+	if len(x.flags) == 0 {
+		return nil
+	}
+	source := "flag --" + x.Name
+	if _, ok := x.Value.(listed); ok && len(x.flags) > 1 {
+		x.source = source
+		return x.Errorf("given %d times: give the whole list once, separated by commas", len(x.flags))
+	}
+	return x.set(x.flags[len(x.flags)-1], source)
+}
+
+// flagNote is a setting as the flag package sees it: it takes everything.
+type flagNote Setting
+
+func (f *flagNote) String() string { return "" }
+
+func (f *flagNote) Set(raw string) error {
+	f.flags = append(f.flags, raw)
+	return nil
+}
+
+func (f *flagNote) IsBoolFlag() bool {
+	_, ok := f.Value.(boolean)
+	return ok
+}
