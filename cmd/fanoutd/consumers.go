@@ -16,7 +16,7 @@ func registerConsumers(r prometheus.Registerer, d *dispatch.Dispatcher) {
 		func(s dispatch.Stats) uint64 { return s.Events })
 	count("fanoutd_deliveries_unheard_total", "Of those, what no group asked for.",
 		func(s dispatch.Stats) uint64 { return s.Unheard })
-	count("fanoutd_deliveries_dropped_total", "Deliveries thrown away: by policy, with a forgotten group, or refused too often.",
+	count("fanoutd_deliveries_dropped_total", "Deliveries thrown away: by policy, with a forgotten group, refused too often, or for want of room when their session ended.",
 		func(s dispatch.Stats) uint64 { return s.Dropped })
 	count("fanoutd_deliveries_repeated_total", "Deliveries taken back from consumers that went.",
 		func(s dispatch.Stats) uint64 { return s.Redelivered })

@@ -31,7 +31,7 @@ func (d *Dispatcher) decide(ctx context.Context, c *client, a sio.Admission, aut
 		e.Connection.UserID, e.Connection.Rooms, e.Connection.Data, e.Connection.Expire = a.User, a.Rooms, a.Data, a.Expire
 		e.verdict = make(chan Verdict, 1)
 		e.measure()
-		if g.enqueue(e) == nil {
+		if !g.enqueue(ctx, e) {
 			return a, errUndecided
 		}
 		select {

@@ -23,7 +23,8 @@ type client struct {
 	socket *sio.Socket
 	// Only touched by the sio.Backend calls of this connection, which come one
 	// at a time.
-	user string
+	user    string
+	unaware []*group // that had no room for its Connected: they get no Disconnected either
 
 	mu       sync.Mutex
 	awaiting []awaited // in the order of their sequence

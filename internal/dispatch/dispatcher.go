@@ -27,7 +27,7 @@ type Dispatcher struct {
 
 	events      atomic.Uint64 // from browsers, of every kind
 	unheard     atomic.Uint64 // that no group asked for
-	dropped     atomic.Uint64 // by policy, by a forgotten group, or refused too often
+	dropped     atomic.Uint64 // by policy, by a forgotten group, refused too often, or held until the session ended
 	redelivered atomic.Uint64 // taken back from members that went
 	stalled     atomic.Uint64 // members taken out
 	cut         atomic.Uint64 // sessions closed with ReasonStalled
@@ -115,8 +115,8 @@ func (d *Dispatcher) Connected(s *sio.Socket) {
 	}
 }
 
-// Event implements sio.Backend. It holds the browser up while the event exceeds
-// what may wait for its consumers.
+// Event implements sio.Backend. It holds the browser up while there is no room
+// for the event among those that wait for its consumers.
 func (d *Dispatcher) Event(s *sio.Socket, in sio.Event) {
 	c := d.client(s.ID())
 	if c == nil || !d.heard() {
@@ -128,11 +128,9 @@ func (d *Dispatcher) Event(s *sio.Socket, in sio.Event) {
 	if in.WantsAck {
 		c.await(e.Sequence, in.AckID)
 	}
-	lanes := d.publish(c, e)
-	if len(lanes) == 0 && in.WantsAck {
+	if n := d.publish(c, e); n == 0 && in.WantsAck {
 		c.answered(e.Sequence)
 	}
-	d.hold(c, lanes)
 }
 
 // Disconnected implements sio.Backend.
@@ -144,6 +142,7 @@ func (d *Dispatcher) Disconnected(s *sio.Socket, reason string) {
 	if d.heard() {
 		e := c.event(Disconnected)
 		e.Reason = reason
+		e.measure()
 		d.publish(c, e)
 	}
 	d.mu.Lock()
@@ -169,66 +168,64 @@ func (d *Dispatcher) forget(c *client) {
 	}
 }
 
-// publish queues e in every group that asked for it and returns the lanes.
-func (d *Dispatcher) publish(c *client, e *Event) (lanes []*lane) {
+// publish queues e in every group that asked for it, once there is room in each,
+// and returns how many took it.
+func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 	d.events.Add(1)
+	var late []*group
 	d.mu.RLock()
-	defer d.mu.RUnlock()
 	for _, g := range d.groups {
-		if l := g.enqueue(e); l != nil {
-			lanes = append(lanes, l)
+		if e.Kind == Disconnected && slices.Contains(c.unaware, g) {
+			continue
 		}
-	}
-	if len(lanes) == 0 {
-		d.unheard.Add(1)
+		switch g.offer(e) {
+		case accepted:
+			groups++
+		case full:
+			late = append(late, g)
+		}
 	}
 	for t := range d.tails {
 		t.offer(e)
 	}
-	return lanes
+	d.mu.RUnlock()
+	if len(late) > 0 {
+		return groups + d.hold(c, e, late)
+	}
+	if groups == 0 {
+		d.unheard.Add(1)
+	}
+	return groups
 }
 
-// hold waits until none of the lanes is over its bounds, or closes the session.
-func (d *Dispatcher) hold(c *client, lanes []*lane) {
-	var limit *time.Timer
-	for _, l := range lanes {
-		for {
-			room := l.wait()
-			if room == nil {
-				break
-			}
-			if limit == nil {
-				limit = time.NewTimer(d.opts.HoldTimeout)
-				defer limit.Stop()
-			}
-			select {
-			case <-room:
-			case <-c.socket.Done():
-				return
-			case <-limit.C:
-				d.cut.Add(1)
-				d.log.Warn("closing a session: its events were not consumed in time", "group", l.group.name, "connection", c.socket.ID())
-				c.socket.Close(ReasonStalled)
-				return
-			}
-		}
+// hold waits until each of the groups had room for e, or closes the session. It
+// returns how many took it.
+func (d *Dispatcher) hold(c *client, e *Event, groups []*group) int {
+	o := newOffer(e, len(groups))
+	for _, g := range groups {
+		g.hold(o)
 	}
-}
-
-// wait returns nil if the lane's browser may go on, else what to wait for.
-func (l *lane) wait() <-chan struct{} {
-	l.group.mu.Lock()
-	defer l.group.mu.Unlock()
-	if !l.over() {
-		return nil
+	limit := time.NewTimer(d.opts.HoldTimeout)
+	defer limit.Stop()
+	timedOut := false
+	select {
+	case <-o.done:
+		return int(o.accepted.Load())
+	case <-c.socket.Done():
+	case <-limit.C:
+		timedOut = true
 	}
-	if l.waiter == nil {
-		l.waiter = make(chan struct{})
+	late := slices.DeleteFunc(groups, func(g *group) bool { return !g.withdraw(o) })
+	d.dropped.Add(uint64(len(late)))
+	if e.Kind == Connected {
+		c.unaware = late
 	}
-	if ld := l.load(); ld.bytes > l.group.dispatcher.opts.MemberBytes {
-		ld.waiting = append(ld.waiting, l)
+	if timedOut && len(late) > 0 {
+		d.cut.Add(1)
+		d.log.Warn("closing a session: its events were not consumed in time", "group", late[0].name, "connection", c.socket.ID())
+		c.socket.Close(ReasonStalled)
 	}
-	return l.waiter
+	return int(o.accepted.Load())
 }
 
 // heard reports whether there is anybody to publish to, and counts the event if

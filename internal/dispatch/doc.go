@@ -14,11 +14,18 @@
 //
 // # Bounds
 //
-// A lane and a member's lanes together are bounded in bytes. The event that
-// exceeds a bound is still queued, and then holds its browser up: its reader
-// waits, and TCP passes that on. A browser held up for too long is closed with
-// [ReasonStalled]. A member that makes no progress while events wait is taken
-// out of its group, so that others can have them.
+// A lane and a member's lanes together are bounded in bytes. An event for which
+// there is no room is not queued: its browser is held up, which is to say that
+// its reader waits, and TCP passes that on, until there is room. Those that wait
+// for the same member are let in as they came. An event larger than a bound is
+// let in where nothing else waits, so a bound is exceeded by one event at the
+// most. What a member that goes leaves to others comes on top, and so does the
+// end of a connection, a small event that nobody could wait with.
+//
+// A browser held up for too long is closed with [ReasonStalled]; its event goes
+// with it, and is counted as dropped. What was queued stays until it is acked. A
+// member that makes no progress while events wait is taken out of its group, so
+// that others can have them.
 //
 // # Locks
 //

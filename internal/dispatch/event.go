@@ -42,7 +42,7 @@ type Event struct {
 }
 
 func (e *Event) measure() {
-	e.size = eventOverhead + len(e.Name) + len(e.Args)
+	e.size = eventOverhead + len(e.Name) + len(e.Args) + len(e.Reason)
 	for _, a := range e.Attachments {
 		e.size += len(a)
 	}

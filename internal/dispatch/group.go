@@ -56,11 +56,9 @@ type group struct {
 	forget   *time.Timer      // runs while no member is there
 }
 
-// enqueue appends e to its connection's lane if the group asked for it, and
-// returns the lane, nil if it did not.
-func (g *group) enqueue(e *Event) *lane {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// lane returns the lane that e goes to, nil if the group did not ask for it or
+// does not keep it.
+func (g *group) lane(e *Event) *lane {
 	if g.dead {
 		return nil
 	}
@@ -83,12 +81,11 @@ func (g *group) enqueue(e *Event) *lane {
 	if !sub.wants(e) {
 		return nil
 	}
-	if l.member == nil && g.dispatcher.policy(e.Namespace) == Drop {
+	if l.droppedByPolicy() {
 		g.dispatcher.dropped.Add(1)
 		return nil
 	}
 	l.ended = false // the connection may have come back
-	l.push(e)
 	return l
 }
 
@@ -119,14 +116,29 @@ func (g *group) full(namespace string) bool {
 		return false
 	}
 	if len(g.members) == 0 {
-		return g.orphaned.bytes > g.dispatcher.opts.MemberBytes
+		return g.exhausted(&g.orphaned)
 	}
 	for _, m := range g.members {
-		if m.sub.serves(namespace) && m.load.bytes <= g.dispatcher.opts.MemberBytes {
+		if m.sub.serves(namespace) && !g.exhausted(&m.load) {
 			return false
 		}
 	}
 	return true
+}
+
+// exhausted reports whether the load has no room, or others wait for it already.
+func (g *group) exhausted(ld *load) bool {
+	return ld.waiting.Len() > 0 || ld.bytes >= g.dispatcher.opts.MemberBytes
+}
+
+// lanesOf returns the member's lanes; nil: those of nobody.
+func (g *group) lanesOf(m *Member) (lanes []*lane) {
+	for _, l := range g.lanes {
+		if l.member == m {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
 }
 
 // online reports whether a member serves the namespace.
@@ -188,6 +200,9 @@ func (g *group) forgotten() {
 	delete(d.groups, g.name)
 	for _, l := range g.lanes {
 		d.dropped.Add(uint64(len(l.items)))
+		if l.held != nil {
+			d.dropped.Add(1)
+		}
 		l.drop()
 	}
 }

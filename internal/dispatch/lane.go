@@ -1,6 +1,9 @@
 package dispatch
 
-import "slices"
+import (
+	"container/list"
+	"slices"
+)
 
 // item is an event in a lane.
 type item struct {
@@ -21,18 +24,24 @@ type lane struct {
 	sent  int
 	bytes int // of all items
 
-	ready  bool          // stands in member.ready
-	paused bool          // until a refused event is tried again
-	ended  bool          // the connection is gone: nothing is added any more
-	gone   bool          // not in group.lanes any more
-	waiter chan struct{} // closed when the browser that is held up may go on
+	ready  bool // stands in member.ready
+	paused bool // until a refused event is tried again
+	ended  bool // the connection is gone: nothing is added any more
+	gone   bool // not in group.lanes any more
+
+	held  *offer        // the connection's next event, for which there is no room yet; at most one
+	place *list.Element // in the waiting list of its load; nil: held waits for room in the lane itself
 }
 
 // load is what a member, or nobody, has waiting.
 type load struct {
 	bytes   int
-	waiting []*lane // lanes whose browsers wait for it to shrink
+	waiting list.List // of *lane: those whose held event waits for room here, first come first
 }
+
+// fits reports whether size more bytes are within the bound. What is larger than
+// the bound fits where nothing else is, or it never would.
+func fits(bytes, size, bound int) bool { return bytes == 0 || bytes+size <= bound }
 
 func (l *lane) load() *load {
 	if l.member == nil {
@@ -41,10 +50,20 @@ func (l *lane) load() *load {
 	return &l.member.load
 }
 
-// over reports whether the lane's browser is to be held up.
-func (l *lane) over() bool {
-	o := &l.group.dispatcher.opts
-	return !l.gone && (l.bytes > o.LaneBytes || l.load().bytes > o.MemberBytes)
+// fits reports whether there is room for size bytes in the lane.
+func (l *lane) fits(size int) bool {
+	return fits(l.bytes, size, l.group.dispatcher.opts.LaneBytes)
+}
+
+// fits reports whether there is room for size bytes in a load of the group.
+func (g *group) fits(ld *load, size int) bool {
+	return fits(ld.bytes, size, g.dispatcher.opts.MemberBytes)
+}
+
+// droppedByPolicy reports whether the lane's events are not kept, since nobody
+// is there for it.
+func (l *lane) droppedByPolicy() bool {
+	return l.member == nil && l.group.dispatcher.policy(l.nsp) == Drop
 }
 
 func (l *lane) push(e *Event) {
@@ -85,7 +104,6 @@ func (l *lane) settle(i int) {
 	for l.sent > 0 && l.items[0].acked {
 		l.removeFirst()
 	}
-	l.relieve()
 }
 
 func (l *lane) removeFirst() {
@@ -118,31 +136,64 @@ func (l *lane) rewind(from int) {
 	l.sent = from
 }
 
-// relieve lets browsers go on that this lane or its load held up.
+// relieve lets in what waits for room, after the lane or its load has shrunk.
 func (l *lane) relieve() {
-	ld := l.load()
-	if l.waiter != nil && !l.over() {
-		l.release()
+	if l.held != nil && l.place == nil && l.fits(l.held.event.size) {
+		l.place = l.load().waiting.PushBack(l)
 	}
-	// Half empty before the crowd is let in again.
-	if len(ld.waiting) > 0 && ld.bytes <= l.group.dispatcher.opts.MemberBytes/2 {
-		waiting := ld.waiting
-		ld.waiting = nil
-		for _, w := range waiting {
-			w.release()
+	l.group.relieve(l.load())
+}
+
+// relieve lets in what waits for room in a load, in the order in which it came.
+func (g *group) relieve(ld *load) {
+	for first := ld.waiting.Front(); first != nil; first = ld.waiting.Front() {
+		l := first.Value.(*lane)
+		if !g.fits(ld, l.held.event.size) {
+			return
 		}
+		o := l.unhold()
+		l.push(o.event)
+		o.decide(true)
 	}
 }
 
-func (l *lane) release() {
-	if l.waiter != nil {
-		close(l.waiter)
-		l.waiter = nil
+// unhold takes the event that is held.
+func (l *lane) unhold() *offer {
+	o := l.held
+	l.held = nil
+	l.unlist()
+	return o
+}
+
+// unlist takes the lane out of the waiting list of its load.
+func (l *lane) unlist() {
+	if l.place != nil {
+		l.load().waiting.Remove(l.place)
+		l.place = nil
 	}
+}
+
+// reassign gives lanes, whose load is old and none of whose events is in flight,
+// to the members that are there. Only then it lets in what waits for room: what
+// comes into a lane that still has to move would not count against the bound of
+// the load that it moves to.
+func (g *group) reassign(old *load, lanes ...*lane) {
+	for _, l := range lanes {
+		l.moveTo(g.pick(l))
+	}
+	for _, l := range lanes {
+		if l.held != nil && l.droppedByPolicy() {
+			g.dispatcher.dropped.Add(1)
+			l.unhold().decide(false)
+		}
+		l.relieve()
+	}
+	g.relieve(old)
 }
 
 // moveTo gives the lane, none of whose events is in flight, to m; nil: to nobody.
 func (l *lane) moveTo(m *Member) {
+	l.unlist()
 	l.load().bytes -= l.bytes
 	if l.member != nil {
 		l.member.lanes--
@@ -152,7 +203,6 @@ func (l *lane) moveTo(m *Member) {
 		m.lanes++
 	}
 	l.load().bytes += l.bytes
-	l.release() // to look again: it waits for another load now
 	l.schedule()
 }
 
@@ -170,11 +220,13 @@ func (l *lane) drop() {
 		l.member.lanes--
 		l.member.wake()
 	}
+	if l.held != nil {
+		l.unhold().decide(false)
+	}
 	l.load().bytes -= l.bytes
 	l.items, l.sent, l.bytes, l.gone = nil, 0, 0, true
 	delete(l.group.lanes, l.id)
 	l.relieve()
-	l.release()
 }
 
 // done removes the lane when its connection is gone and everything was acked.

@@ -76,11 +76,7 @@ func (d *Dispatcher) Join(s Subscription) (*Member, error) {
 	m.watchdog = time.AfterFunc(d.opts.StallTimeout, m.watch)
 	g.members = append(g.members, m)
 	g.last = s
-	for _, l := range g.lanes {
-		if l.member == nil {
-			l.moveTo(g.pick(l))
-		}
-	}
+	g.reassign(&g.orphaned, g.lanesOf(nil)...)
 	return m, nil
 }
 
@@ -203,6 +199,7 @@ func (m *Member) Nack(id string) error {
 	pause := 50 * time.Millisecond << min(it.nacks, 8) // 100 ms to 12.8 s
 	l.rewind(i)
 	l.paused = true
+	l.relieve()
 	time.AfterFunc(pause, l.resume)
 	m.progressed()
 	m.handOverLocked(l)
@@ -232,6 +229,7 @@ func (m *Member) findLocked(id string) (*lane, int, error) {
 
 func (m *Member) settleLocked(l *lane, i int) {
 	l.settle(i)
+	l.relieve()
 	m.progressed()
 	m.wake()
 	l.done()
@@ -241,7 +239,7 @@ func (m *Member) settleLocked(l *lane, i int) {
 // handOverLocked passes a leaving member's lane on when nothing of it is in flight.
 func (m *Member) handOverLocked(l *lane) {
 	if m.leaving && !l.gone && l.sent == 0 {
-		l.moveTo(m.group.pick(l))
+		m.group.reassign(&m.load, l)
 	}
 }
 
@@ -261,11 +259,8 @@ func (m *Member) Drain() {
 	}
 	m.ready = nil
 	m.wake()
-	for _, l := range m.group.lanes {
-		if l.member == m {
-			m.handOverLocked(l)
-		}
-	}
+	idle := slices.DeleteFunc(m.group.lanesOf(m), func(l *lane) bool { return l.sent > 0 })
+	m.group.reassign(&m.load, idle...)
 }
 
 // Leave ends the member. What was in flight is delivered to others.
@@ -294,13 +289,14 @@ func (m *Member) removeLocked(cause error) {
 	m.watchdog.Stop()
 	g := m.group
 	g.members = slices.DeleteFunc(g.members, func(o *Member) bool { return o == m })
-	for _, l := range g.lanes {
-		if l.member == m {
-			g.dispatcher.redelivered.Add(uint64(l.sent))
-			l.rewind(0)
-			l.moveTo(g.pick(l))
-			l.done()
-		}
+	lanes := g.lanesOf(m)
+	for _, l := range lanes {
+		g.dispatcher.redelivered.Add(uint64(l.sent))
+		l.rewind(0)
+	}
+	g.reassign(&m.load, lanes...)
+	for _, l := range lanes {
+		l.done()
 	}
 	m.ready = nil
 	if len(g.members) == 0 && !g.last.Authorize {
