@@ -646,9 +646,9 @@ func TestConnectionOfEvents(t *testing.T) {
 			v := d.Connection
 			return fmt.Sprint(v.ID == d.ConnectionID, " ", v.UserID, " ", slices.DeleteFunc(slices.Clone(v.Rooms), func(r string) bool { return r == v.ID }), v.Data, v.Query)
 		}
-		expect(t, "connecting", see(d), "true u [r] map[x:1] map[q:1]")
+		expect(t, "connecting", see(d), "true u [r] map[x:1] map[EIO:4 q:1 transport:websocket]")
 		ok(t, m.Verdict(d.ID(), Verdict{Allow: true, User: "v", Rooms: []string{"s"}}))
-		expect(t, "connected", see(m.get(t)), "true v [r s] map[x:1] map[q:1]")
+		expect(t, "connected", see(m.get(t)), "true v [r s] map[x:1] map[EIO:4 q:1 transport:websocket]")
 		c.Say(`42["x"]`)
 		if d := m.expect(t, "message / x[]")[0]; d.Connection != nil {
 			t.Errorf("a message has the connection %v", d.Connection)
