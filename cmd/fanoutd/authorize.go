@@ -9,16 +9,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/fanoutd/fanoutd/internal/auth"
-	"github.com/fanoutd/fanoutd/internal/control/hook"
+	"github.com/fanoutd/fanoutd/internal/admission/hook"
+	"github.com/fanoutd/fanoutd/internal/admission/token"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // authorizer decides which browsers may connect: first by their token, then by
 // the hook, each if it is configured. With neither, everybody may.
 type authorizer struct {
-	tokens *auth.Tokens // nil: not asked for
-	hook   *hook.Client // nil: not asked
+	tokens *token.Tokens // nil: not asked for
+	hook   *hook.Client  // nil: not asked
 	// keyWait bounds the wait for a JWK Set. With the hook's time, half of the
 	// ping timeout at most, it stays below that: no pong is read meanwhile.
 	keyWait time.Duration
@@ -36,7 +36,7 @@ func newAuthorizer(c *config, log *slog.Logger) (*authorizer, error) {
 	}
 	var err error
 	if c.tokens.on() {
-		if a.tokens, err = auth.NewTokens(c.tokens.options(log)); err != nil {
+		if a.tokens, err = token.NewTokens(c.tokens.options(log)); err != nil {
 			return nil, err
 		}
 	}
@@ -67,7 +67,7 @@ func (a *authorizer) close() {
 
 // admit decides on a socket. ctx ends with its session.
 func (a *authorizer) admit(ctx context.Context, s *sio.Socket, given []byte) (sio.Admission, error) {
-	query := map[string]string{auth.TokenField: s.Secret(auth.TokenField)}
+	query := map[string]string{token.TokenField: s.Secret(token.TokenField)}
 	return a.decide(ctx, s.Connection(), query, s.Authorization(), given)
 }
 
@@ -90,7 +90,7 @@ func (a *authorizer) decide(ctx context.Context, c sio.Connection, query map[str
 			return sio.Admission{}, refusal
 		}
 		if err != nil { // which the hook's client has logged
-			return sio.Admission{}, &sio.Refusal{Message: string(auth.Unavailable)}
+			return sio.Admission{}, &sio.Refusal{Message: string(token.Unavailable)}
 		}
 		admission = extend(admission, granted)
 	}
@@ -98,18 +98,18 @@ func (a *authorizer) decide(ctx context.Context, c sio.Connection, query map[str
 }
 
 // verify verifies a token and counts it. Its error is nil or whole.
-func (a *authorizer) verify(ctx context.Context, token string) (auth.Identity, *auth.Error) {
+func (a *authorizer) verify(ctx context.Context, given string) (token.Identity, *token.Error) {
 	ctx, cancel := context.WithTimeout(ctx, a.keyWait)
 	defer cancel()
-	id, err := a.tokens.Verify(ctx, token)
+	id, err := a.tokens.Verify(ctx, given)
 	if err == nil {
 		a.seen.WithLabelValues("accepted").Inc()
 		return id, nil
 	}
-	refused := &auth.Error{Code: auth.Invalid, Reason: err}
+	refused := &token.Error{Code: token.Invalid, Reason: err}
 	errors.As(err, &refused)
 	a.seen.WithLabelValues(string(refused.Code)).Inc()
-	return auth.Identity{}, refused
+	return token.Identity{}, refused
 }
 
 // extend adds to what a token grants what the hook does. The hook may name

@@ -66,7 +66,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		}
 		return exitOK
 	case "token":
-		return token(args, environ, stdout, stderr)
+		return printToken(args, environ, stdout, stderr)
 	case "version":
 		fmt.Fprintln(stdout, readBuild())
 		return exitOK

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fanoutd/fanoutd/internal/control/hook"
+	"github.com/fanoutd/fanoutd/internal/admission/hook"
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 

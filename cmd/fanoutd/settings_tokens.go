@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fanoutd/fanoutd/internal/auth"
+	"github.com/fanoutd/fanoutd/internal/admission/token"
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
@@ -21,7 +21,7 @@ type tokenConfig struct {
 	issuer        string
 	audience      []string
 	userClaim     string
-	sources       []auth.Source
+	sources       []token.Source
 }
 
 // declare adds the settings, each with its default in c.
@@ -46,7 +46,7 @@ func (c *tokenConfig) declare(s *settings.Set) {
 		},
 		settings.Setting{
 			Name: "jwt-algorithms", Help: "the algorithms that tokens may be signed with; they fit the key",
-			Value: settings.List(&c.algorithms, nil, strings.Join(auth.Algorithms(), ", "), parseAlgorithms),
+			Value: settings.List(&c.algorithms, nil, strings.Join(token.Algorithms(), ", "), parseAlgorithms),
 		},
 		settings.Setting{
 			Name: "jwt-issuer", Help: "what the claim iss of a token has to be",
@@ -58,12 +58,12 @@ func (c *tokenConfig) declare(s *settings.Set) {
 		},
 		settings.Setting{
 			Name: "jwt-user-claim", Help: "the claim that names the user",
-			Value: settings.String(&c.userClaim, auth.DefaultUserClaim),
+			Value: settings.String(&c.userClaim, token.DefaultUserClaim),
 		},
 		settings.Setting{
 			Name:  "jwt-sources",
 			Help:  "where tokens are looked for, in this order: auth, what the client passes as auth.token; query, the parameter token, which ends up in logs; header, Authorization: Bearer",
-			Value: settings.List(&c.sources, sourceNames(auth.DefaultSources()), strings.Join(sourceNames(auth.Sources()), ", "), parseSources),
+			Value: settings.List(&c.sources, sourceNames(token.DefaultSources()), strings.Join(sourceNames(token.Sources()), ", "), parseSources),
 		},
 	)
 }
@@ -136,15 +136,15 @@ func (c *tokenConfig) complete(s *settings.Set, key *settings.Setting) error {
 	case len(c.sources) == 0:
 		return s.Get("jwt-sources").Errorf("no source is left to look for tokens")
 	}
-	if _, err := auth.NewTokens(c.options(slog.Default())); err != nil {
+	if _, err := token.NewTokens(c.options(slog.Default())); err != nil {
 		return key.Errorf("%v", err)
 	}
 	return nil
 }
 
 // options is what the settings say.
-func (c *tokenConfig) options(log *slog.Logger) auth.Options {
-	return auth.Options{
+func (c *tokenConfig) options(log *slog.Logger) token.Options {
+	return token.Options{
 		Algorithms: c.algorithms, Secret: []byte(c.secret), PublicKey: c.publicKey, JWKS: c.jwksURL,
 		Issuer: c.issuer, Audience: c.audience, UserClaim: c.userClaim, Sources: c.sources,
 		Logger: log,
@@ -153,25 +153,25 @@ func (c *tokenConfig) options(log *slog.Logger) auth.Options {
 
 // secretQuery lists the query parameters that nobody is to see.
 func (c *tokenConfig) secretQuery() []string {
-	if c.on() && slices.Contains(c.sources, auth.FromQuery) {
-		return []string{auth.TokenField}
+	if c.on() && slices.Contains(c.sources, token.FromQuery) {
+		return []string{token.TokenField}
 	}
 	return nil
 }
 
 func parseAlgorithms(names []string) ([]string, error) {
-	return names, each(names, auth.Algorithms())
+	return names, each(names, token.Algorithms())
 }
 
-func parseSources(names []string) ([]auth.Source, error) {
-	var all []auth.Source
+func parseSources(names []string) ([]token.Source, error) {
+	var all []token.Source
 	for _, name := range names {
-		all = append(all, auth.Source(name))
+		all = append(all, token.Source(name))
 	}
-	return all, each(names, sourceNames(auth.Sources()))
+	return all, each(names, sourceNames(token.Sources()))
 }
 
-func sourceNames(sources []auth.Source) []string {
+func sourceNames(sources []token.Source) []string {
 	var names []string
 	for _, s := range sources {
 		names = append(names, string(s))

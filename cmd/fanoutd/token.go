@@ -9,13 +9,13 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/fanoutd/fanoutd/internal/auth"
+	"github.com/fanoutd/fanoutd/internal/admission/token"
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
 // grantFlags are the flags of fanoutd token besides the settings.
 type grantFlags struct {
-	auth.Grant
+	token.Grant
 	data    string
 	keyFile string
 }
@@ -33,9 +33,9 @@ func (g *grantFlags) add(fs *flag.FlagSet) {
 	fs.StringVar(&g.KeyID, "key-id", "", "the `kid` in its header, for a key from jwks-url")
 }
 
-// token mints a development token from the same settings that the daemon
+// printToken mints a development token from the same settings that the daemon
 // verifies tokens by, and prints it.
-func token(args, environ []string, stdout, stderr io.Writer) int {
+func printToken(args, environ []string, stdout, stderr io.Writer) int {
 	minted, err := mint(args, environ)
 	if errors.Is(err, settings.ErrHelp) {
 		printHelp(stdout)
@@ -78,7 +78,7 @@ func mint(args, environ []string) (string, error) {
 			return "", fmt.Errorf("token: --private-key-file: %w", err)
 		}
 	}
-	minted, err := auth.Mint(c.tokens.options(slog.Default()), private, g.Grant)
+	minted, err := token.Mint(c.tokens.options(slog.Default()), private, g.Grant)
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}

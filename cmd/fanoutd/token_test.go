@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fanoutd/fanoutd/internal/auth"
+	"github.com/fanoutd/fanoutd/internal/admission/token"
 )
 
 func TestToken(t *testing.T) {
@@ -29,7 +29,7 @@ func TestToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tokens, err := auth.NewTokens(c.tokens.options(nil))
+			tokens, err := token.NewTokens(c.tokens.options(nil))
 			if err != nil {
 				t.Fatal(err)
 			}

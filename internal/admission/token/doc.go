@@ -1,4 +1,4 @@
-// Package auth decides who a browser is: it verifies JSON Web Tokens and reads
+// Package token decides who a browser is: it verifies JSON Web Tokens and reads
 // from them the user, the rooms, the data and the expiry of a connection.
 //
 // What is accepted is fixed by configuration, never by a token: the algorithms,
@@ -10,4 +10,4 @@
 // The package imports nothing of ours. It knows no socket and no gRPC; apart
 // from fetching a JWK Set it does no I/O. Refusals carry a [Code] for the client,
 // who learns no more, and a reason for the log.
-package auth
+package token
