@@ -3,6 +3,8 @@ package engineio
 import (
 	"runtime"
 	"sync"
+
+	"github.com/fanoutd/fanoutd/internal/netpoll"
 )
 
 // flusher is the goroutine that writes what waits for its share of the
@@ -33,6 +35,22 @@ const maxPassBytes = 256 << 10
 // read look slow.
 const passShare = 4
 
+// scratch is what sending without waiting needs, kept to allocate nothing.
+type scratch struct {
+	spare  []*Message
+	bufs   [netpoll.MaxBuffers][]byte
+	vector netpoll.Vector
+}
+
+// frames returns the frames of msgs, as many as one system call takes.
+func (s *scratch) frames(msgs []*Message) [][]byte {
+	n := min(len(msgs), len(s.bufs))
+	for i, m := range msgs[:n] {
+		s.bufs[i] = m.frame
+	}
+	return s.bufs[:n]
+}
+
 // flushers share the sessions among themselves, one for each processor.
 type flushers struct {
 	all     []*flusher
@@ -44,7 +62,6 @@ func newFlushers(maxQueue int) *flushers {
 	for range runtime.GOMAXPROCS(0) {
 		x := &flusher{passBytes: min(maxPassBytes, maxQueue/passShare)}
 		x.work.L, x.room.L = &x.mu, &x.mu
-		x.scratch.init()
 		f.all = append(f.all, x)
 		f.started.Go(x.run)
 	}

@@ -64,7 +64,8 @@ type world struct {
 	client   *http.Client
 	listener *wiretest.Listener
 	refuse   error
-	serving  atomic.Int32 // requests in the server's hands
+	serving  atomic.Int32       // requests in the server's hands
+	sockets  []*wiretest.Socket // the server's ends, of a network that has some
 
 	mu       sync.Mutex
 	sessions []*heard
@@ -99,8 +100,29 @@ func inBubble(t *testing.T, opts Options, f func(*world)) {
 
 func newWorld(t testing.TB, opts Options) *world {
 	t.Helper()
+	return newWorldOn(t, opts, &world{t: t, listener: wiretest.Listen()})
+}
+
+// withSockets runs f against a server in fake time, over connections that hold
+// room bytes each way and can be written to, and parked, without waiting.
+func withSockets(t *testing.T, opts Options, room int, f func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t}
+		w.listener = wiretest.ListenSockets(room, func(s *wiretest.Socket) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.sockets = append(w.sockets, s)
+		})
+		newWorldOn(t, opts, w)
+		defer w.end()
+		f(w)
+	})
+}
+
+func newWorldOn(t testing.TB, opts Options, w *world) *world {
+	t.Helper()
 	opts.Logger = slog.New(slog.DiscardHandler)
-	w := &world{t: t, listener: wiretest.Listen()}
 	server, err := NewServer(opts, w)
 	if err != nil {
 		t.Fatal(err)

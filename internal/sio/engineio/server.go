@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/fanoutd/fanoutd/internal/netpoll"
 	"github.com/fanoutd/fanoutd/internal/workers"
 )
 
@@ -41,7 +42,7 @@ type Server struct {
 	gate     *gate
 	upgrader websocket.Upgrader
 	flushers *flushers
-	poller   lazyPoller
+	poller   netpoll.Poller
 	readers  *workers.Pool[*wsConn] // read from WebSockets that are not silent
 	retire   sync.Once              // stops these three, after the last session
 	opened   atomic.Uint64          // sessions
@@ -296,8 +297,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.running.Wait()
 		s.retire.Do(func() {
 			s.flushers.stop()
-			s.poller.stop()
 			s.readers.Stop()
+			s.poller.Close()
 		})
 		close(ended)
 	}()

@@ -8,12 +8,12 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/fanoutd/fanoutd/internal/netpoll"
 )
 
 // wsConn is one WebSocket: a session's consumer, or the candidate to become it.
@@ -25,8 +25,8 @@ import (
 type wsConn struct {
 	session *Session
 	conn    *websocket.Conn
-	raw     net.Conn        // under conn and its wire
-	rc      syscall.RawConn // raw's; nil: every burst has its own writer
+	raw     net.Conn      // under conn and its wire
+	socket  *netpoll.Conn // raw's; nil: every burst has its own writer, and nothing is parked
 	flusher *flusher
 	form    form          // of what is written
 	written chan struct{} // closed when the last was written
@@ -37,8 +37,6 @@ type wsConn struct {
 
 	buffered *bufio.Reader // under conn; the reader's own
 	source   io.Reader     // under buffered
-	parking  parking       // the reader's own
-	parked   atomic.Bool   // nobody reads; whoever unsets it starts the reader
 }
 
 // upgrade answers the request and returns its WebSocket. On an error the request
@@ -53,9 +51,12 @@ func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) (*wsConn, erro
 	}
 	c.SetReadLimit(s.srv.opts.MaxPayload)
 	t := &wsConn{
-		session: s, conn: c, raw: h.wire.Conn, rc: rawConn(h.wire.Conn), buffered: h.reader, source: h.wire,
+		session: s, conn: c, raw: h.wire.Conn, buffered: h.reader, source: h.wire,
 		flusher: s.srv.flushers.of(s.number),
 		written: make(chan struct{}), closed: make(chan struct{}),
+	}
+	if socket := s.srv.poller.Socket(t.raw); socket != nil {
+		t.socket = netpoll.NewConn(socket, func() { s.srv.readers.Do(t) })
 	}
 	t.form = s.formFor(r)
 	if h.wire.deflate {
@@ -82,9 +83,11 @@ func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	s.out.pushControl(s.srv.openPacket(s, transportWebSocket))
 	s.out.attach(t)
 	s.startLocked()
+	s.srv.running.Add(1) // Shutdown waits until the connection is parked
 	s.mu.Unlock()
+	defer s.srv.running.Done()
 	// A client has nothing to say before it has read all that.
-	if t.rc == nil || !t.leave() {
+	if !t.leave() {
 		t.session.srv.readers.Do(t)
 	}
 }
@@ -107,7 +110,7 @@ func (t *wsConn) send(m *Message) {
 
 // wake puts the connection on its flusher's next pass, or starts its writer.
 func (t *wsConn) wake() {
-	if t.rc != nil {
+	if t.socket != nil {
 		t.flusher.add(t)
 		return
 	}
@@ -126,7 +129,9 @@ func (t *wsConn) flush(s *scratch) {
 		dress(msgs, t.form)
 		s.spare = nil // it is the outbox's queue now
 		for wait := msgs; len(wait) > 0; {
-			n, err := s.trySend(t.rc, wait)
+			bufs := s.frames(wait)
+			n, err := t.socket.TryWrite(&s.vector, bufs)
+			clear(bufs)
 			if err != nil {
 				t.fail()
 				return
@@ -261,24 +266,18 @@ func (t *wsConn) swallow(err error) {
 // park leaves a silent connection to the poller, and reports whether it did:
 // then the caller must not touch the connection any more.
 func (t *wsConn) park() bool {
-	return t.buffered.Buffered() == 0 && t.silent() && t.leave()
+	return t.buffered.Buffered() == 0 && t.socket != nil && t.socket.Silent() && t.leave()
 }
 
 // leave is park without a look whether there is something to read: then the
 // poller has it resumed at once.
 func (t *wsConn) leave() bool {
-	t.strip()
-	t.parked.Store(true)
-	if t.session.srv.poller.get().watch(t) {
-		select {
-		case <-t.session.done:
-			// The teardown may have looked for a parked connection before there was one.
-		default:
-			return true
-		}
+	if t.socket == nil {
+		return false
 	}
-	if !t.parked.CompareAndSwap(true, false) {
-		return true // somebody resumed it already
+	t.strip()
+	if t.socket.Park() {
+		return true
 	}
 	t.furnish()
 	return false
@@ -304,10 +303,10 @@ func (t *wsConn) furnish() {
 	}
 }
 
-// resume starts the reader if the connection is parked.
+// resume makes sure that there is a reader, until the end.
 func (t *wsConn) resume() {
-	if t.parked.CompareAndSwap(true, false) {
-		t.session.srv.readers.Do(t)
+	if t.socket != nil {
+		t.socket.Unpark()
 	}
 }
 
@@ -381,7 +380,9 @@ func (t *wsConn) abandon() { t.conn.Close() }
 // end marks the connection as gone, once.
 func (t *wsConn) end() {
 	t.once.Do(func() {
-		t.forget()
+		if t.socket != nil {
+			t.socket.Release()
+		}
 		t.conn.Close()
 		close(t.closed)
 	})

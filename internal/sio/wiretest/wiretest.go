@@ -17,16 +17,29 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Listener is a net.Listener whose connections are net.Pipes.
+// Listener is a net.Listener whose connections are net.Pipes, or Sockets.
 type Listener struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
+	pair  func() (client, server net.Conn)
 }
 
-// Listen returns a new Listener.
-func Listen() *Listener {
-	return &Listener{conns: make(chan net.Conn), done: make(chan struct{})}
+// Listen returns a Listener whose connections are net.Pipes.
+func Listen() *Listener { return listen(net.Pipe) }
+
+// ListenSockets returns a Listener whose connections are Sockets that hold room
+// bytes. The server's end is told to accepted.
+func ListenSockets(room int, accepted func(*Socket)) *Listener {
+	return listen(func() (client, server net.Conn) {
+		c, s := SocketPair(room)
+		accepted(s)
+		return c, s
+	})
+}
+
+func listen(pair func() (client, server net.Conn)) *Listener {
+	return &Listener{conns: make(chan net.Conn), done: make(chan struct{}), pair: pair}
 }
 
 // Accept returns the server's end of the next connection.
@@ -51,7 +64,7 @@ func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "un
 // Dial returns the client's end of a new connection; network and address do
 // not matter, so that it fits an http.Transport and a websocket.Dialer.
 func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	client, server := net.Pipe()
+	client, server := l.pair()
 	select {
 	case l.conns <- server:
 		return client, nil

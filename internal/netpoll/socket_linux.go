@@ -1,0 +1,138 @@
+package netpoll
+
+import (
+	"net"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+// socket is a TCP connection's Socket.
+type socket struct {
+	rc     syscall.RawConn
+	poller *Poller
+
+	// Written by the first Watch, before anybody else can know the slot.
+	watched    bool
+	slot       int32
+	generation int32
+
+	known atomic.Bool // epoll has the descriptor, or is just about to
+}
+
+func (p *Poller) tcpSocket(c *net.TCPConn) Socket {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return &socket{rc: rc, poller: p}
+}
+
+// Vector is what [Socket.TryWrite] needs to allocate nothing. The zero value is
+// ready; it serves one call at a time.
+type Vector struct {
+	iov   [MaxBuffers]syscall.Iovec
+	count int
+	sent  int
+	errno syscall.Errno
+	send  func(fd uintptr) bool // v.sendmsg, made once
+}
+
+// TryWrite implements [Socket].
+func (s *socket) TryWrite(v *Vector, bufs [][]byte) (int, error) {
+	if v.send == nil {
+		v.send = v.sendmsg
+	}
+	bufs = bufs[:min(len(bufs), MaxBuffers)]
+	for i, b := range bufs {
+		v.iov[i].Base = &b[0]
+		v.iov[i].SetLen(len(b))
+	}
+	v.count, v.sent, v.errno = len(bufs), 0, 0
+	err := s.rc.Write(v.send)
+	clear(v.iov[:v.count])
+	runtime.KeepAlive(bufs)
+	switch {
+	case err != nil:
+		return 0, err
+	case v.errno == syscall.EAGAIN || v.errno == syscall.EINTR:
+		return 0, nil
+	case v.errno != 0:
+		return 0, v.errno
+	}
+	return v.sent, nil
+}
+
+// sendmsg is one sendmsg(2). It bypasses the scheduler's bookkeeping for system
+// calls that may block: this one does not, and handing the processor over and
+// back for each would cost half as much again as the call.
+func (v *Vector) sendmsg(fd uintptr) bool {
+	hdr := syscall.Msghdr{Iov: &v.iov[0], Iovlen: uint64(v.count)}
+	n, _, errno := syscall.RawSyscall(syscall.SYS_SENDMSG, fd,
+		uintptr(unsafe.Pointer(&hdr)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+	v.sent, v.errno = int(n), errno
+	return true // never wait for writability here
+}
+
+// Silent implements [Socket].
+func (s *socket) Silent() bool {
+	silent := false
+	err := s.rc.Read(func(fd uintptr) bool {
+		silent = nothing(fd)
+		return true // never wait here
+	})
+	return err == nil && silent
+}
+
+// AwaitInput implements [Socket].
+func (s *socket) AwaitInput() {
+	_ = s.rc.Read(func(fd uintptr) bool { return !nothing(fd) }) // the next read finds the error too
+}
+
+// nothing reports whether a read would wait.
+func nothing(fd uintptr) bool {
+	var b byte
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1,
+		syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	return errno == syscall.EAGAIN
+}
+
+// Watch implements [Socket].
+func (s *socket) Watch(c *Conn) bool {
+	if !s.watched {
+		s.slot, s.generation, s.watched = s.poller.add(c)
+	}
+	return s.watched
+}
+
+// Arm implements [Socket]. A late call, after another reader's, does no harm: all
+// calls say the same, and who is called back looks at the state.
+func (s *socket) Arm() bool {
+	ev := syscall.EpollEvent{
+		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT,
+		Fd:     s.slot, Pad: s.generation,
+	}
+	op := syscall.EPOLL_CTL_ADD
+	if s.known.Swap(true) {
+		op = syscall.EPOLL_CTL_MOD
+	}
+	var err error
+	e := s.rc.Control(func(fd uintptr) {
+		err = syscall.EpollCtl(s.poller.fd, op, int(fd), &ev)
+		switch { // another reader's call was faster, or is still to come
+		case err == syscall.EEXIST:
+			err = syscall.EpollCtl(s.poller.fd, syscall.EPOLL_CTL_MOD, int(fd), &ev)
+		case err == syscall.ENOENT:
+			err = syscall.EpollCtl(s.poller.fd, syscall.EPOLL_CTL_ADD, int(fd), &ev)
+		}
+	})
+	return e == nil && err == nil
+}
+
+// Unwatch implements [Socket]. Closing the descriptor takes it from epoll.
+func (s *socket) Unwatch() {
+	if s.watched {
+		s.poller.remove(s.slot)
+	}
+}
