@@ -30,7 +30,7 @@ const (
 	stallEvents = 40
 	stallEvent  = 256 << 10 // bytes
 	// stallGrowth is what the daemon may grow by while browsers push against a
-	// consumer that does not read: a lane's 256 KiB for each of them, the
+	// consumer that does not read: a queue's 256 KiB for each of them, the
 	// buffers of their connections, and garbage. What they try to push is far
 	// more.
 	stallGrowth = 100 << 20 // bytes

@@ -37,12 +37,12 @@ type consumeStream = grpc.BidiStreamingServer[fanoutv1.ConsumeRequest, fanoutv1.
 // stream, from which only the end of the call frees them.
 type consumer struct {
 	// Fixed at birth.
-	events *events
-	stream consumeStream
-	ctx    context.Context // the stream's
-	member *dispatch.Member
-	sub    dispatch.Subscription
-	decode bool
+	events       *events
+	stream       consumeStream
+	ctx          context.Context // the stream's
+	subscription *dispatch.Subscription
+	sub          dispatch.SubscriptionOptions
+	decode       bool
 
 	rejected chan *fanoutv1.ConsumeResponse // from the receiver to the sender
 	leave    chan struct{}                  // closed when the worker said leave
@@ -54,7 +54,7 @@ func (e *events) Consume(stream consumeStream) error {
 	if err != nil {
 		return err
 	}
-	defer c.member.Leave()
+	defer c.subscription.Close()
 	sent := c.start(c.send)
 	received := c.start(c.receive)
 	select {
@@ -64,12 +64,12 @@ func (e *events) Consume(stream consumeStream) error {
 		}
 		// The worker has closed its side: what it had not settled goes to
 		// others at once, and it hears what is left to say.
-		c.member.Leave()
+		c.subscription.Close()
 		return <-sent
 	case err := <-sent:
 		return err
-	case <-c.member.Done():
-		return consumerError(c.member.Err())
+	case <-c.subscription.Done():
+		return consumerError(c.subscription.Err())
 	}
 }
 
@@ -101,18 +101,18 @@ func (e *events) open(stream consumeStream) (*consumer, error) {
 	if p.any() {
 		return nil, p.err()
 	}
-	member, err := e.source.Join(sub)
+	subscription, err := e.source.Subscribe(sub)
 	if err != nil {
 		return nil, consumerError(err)
 	}
 	return &consumer{
-		events: e, stream: stream, ctx: stream.Context(), member: member, sub: sub, decode: open.GetDecode(),
+		events: e, stream: stream, ctx: stream.Context(), subscription: subscription, sub: sub, decode: open.GetDecode(),
 		rejected: make(chan *fanoutv1.ConsumeResponse, maxRejected), leave: make(chan struct{}),
 	}, nil
 }
 
-func (e *events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.ConsumeRequest_Open) dispatch.Subscription {
-	sub := dispatch.Subscription{
+func (e *events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.ConsumeRequest_Open) dispatch.SubscriptionOptions {
+	sub := dispatch.SubscriptionOptions{
 		Group:       m.GetGroup(),
 		ConsumerID:  m.GetConsumerId(),
 		Namespaces:  e.toNamespaces(ctx, p, m.GetNamespaces()),
@@ -151,13 +151,13 @@ func (c *consumer) send() error {
 	leave, draining := (<-chan struct{})(c.leave), c.events.draining
 	closing := false
 	for {
-		d, ok, err := c.member.Poll()
+		d, ok, err := c.subscription.Poll()
 		switch {
 		case ok:
 			if err := c.stream.Send(c.events.delivery(&d, c.decode)); err != nil {
 				return err
 			}
-		case errors.Is(err, dispatch.ErrLeft):
+		case errors.Is(err, dispatch.ErrClosed):
 			return c.flush()
 		case errors.Is(err, dispatch.ErrDrained):
 			if closing {
@@ -171,7 +171,7 @@ func (c *consumer) send() error {
 		var drain bool
 		turn := always
 		if !ok {
-			turn = c.member.News()
+			turn = c.subscription.News()
 		}
 		select {
 		case <-turn:
@@ -183,12 +183,12 @@ func (c *consumer) send() error {
 			leave, drain = nil, true
 		case <-draining:
 			draining, drain, closing = nil, true, true
-		case <-c.member.Done():
+		case <-c.subscription.Done():
 		case <-c.ctx.Done():
 			return c.ctx.Err()
 		}
 		if drain {
-			c.member.Drain() // before it is said: nothing may follow
+			c.subscription.Drain() // before it is said: nothing may follow
 			if err := c.stream.Send(drained); err != nil {
 				return err
 			}

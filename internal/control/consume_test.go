@@ -471,7 +471,7 @@ func TestConsumeStalled(t *testing.T) {
 	})
 	// The daemon hangs in a send to it, and gets out.
 	t.Run("does not read", func(t *testing.T) {
-		inWorld(t, dispatch.Options{LaneBytes: 64 << 20}, func(w *world) {
+		inWorld(t, dispatch.Options{QueueBytes: 64 << 20}, func(w *world) {
 			k := w.consume(&fanoutv1.ConsumeRequest_Open{ConsumerId: "deaf"})
 			c, _ := w.connect("")
 			c.Idle()

@@ -57,13 +57,13 @@ func (a *admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequ
 // any.
 type seat struct {
 	key      string // what the listing is sorted and paged by
-	group    *dispatch.Group
-	consumer *dispatch.Consumer // nil: none
+	group    *dispatch.GroupStatus
+	consumer *dispatch.SubscriptionStatus // nil: none
 }
 
 // seats sorts by group and then by consumer. The NUL in the key, which no name
 // holds, makes it the same order.
-func seats(groups []dispatch.Group) []seat {
+func seats(groups []dispatch.GroupStatus) []seat {
 	var all []seat
 	for i := range groups {
 		g := &groups[i]
@@ -79,18 +79,18 @@ func seats(groups []dispatch.Group) []seat {
 	return all
 }
 
-func fromGroup(g *dispatch.Group) *fanoutv1.ListConsumersResponse_Group {
+func fromGroup(g *dispatch.GroupStatus) *fanoutv1.ListConsumersResponse_Group {
 	return &fanoutv1.ListConsumersResponse_Group{
 		Name: g.Name, PendingEvents: count(g.Waiting), OrphanedBytes: count(g.OrphanedBytes),
 	}
 }
 
-func fromConsumer(c *dispatch.Consumer, node string) *fanoutv1.ListConsumersResponse_Consumer {
+func fromConsumer(c *dispatch.SubscriptionStatus, node string) *fanoutv1.ListConsumersResponse_Consumer {
 	return &fanoutv1.ListConsumersResponse_Consumer{
 		ConsumerId: c.ConsumerID, Node: node,
 		Namespaces: c.Namespaces, Events: c.Events, Lifecycle: c.Lifecycle, Authorize: c.Authorize,
 		MaxInFlight: count(c.MaxInFlight), InFlight: count(c.InFlight), Connections: count(c.Connections),
-		QueuedBytes: count(c.QueuedBytes), Leaving: c.Leaving, LastActive: timestamppb.New(c.LastActive),
+		QueuedBytes: count(c.QueuedBytes), Leaving: c.Draining, LastActive: timestamppb.New(c.LastActive),
 	}
 }
 

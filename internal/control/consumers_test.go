@@ -80,23 +80,23 @@ func TestListConsumers(t *testing.T) {
 // crowd is an Events with groups of these sizes, by name.
 type crowd struct {
 	*dispatch.Dispatcher
-	groups []dispatch.Group
+	groups []dispatch.GroupStatus
 }
 
-func (c crowd) Groups() []dispatch.Group { return c.groups }
+func (c crowd) Groups() []dispatch.GroupStatus { return c.groups }
 
 func TestListConsumersPages(t *testing.T) {
-	var groups []dispatch.Group
+	var groups []dispatch.GroupStatus
 	var want []string
 	for _, g := range []struct {
 		name      string
 		consumers int
 	}{{"a", 0}, {"b", 3}, {"b c", 1}, {"c", 0}, {"d", 4}} {
-		group := dispatch.Group{Name: g.name}
+		group := dispatch.GroupStatus{Name: g.name}
 		for i := range g.consumers {
 			// In the order of their arrival, which is none here.
-			sub := dispatch.Subscription{ConsumerID: fmt.Sprint(g.consumers - i)}
-			group.Consumers = append(group.Consumers, dispatch.Consumer{Subscription: sub})
+			sub := dispatch.SubscriptionOptions{ConsumerID: fmt.Sprint(g.consumers - i)}
+			group.Consumers = append(group.Consumers, dispatch.SubscriptionStatus{SubscriptionOptions: sub})
 			want = append(want, fmt.Sprint(g.name, "/", i+1))
 		}
 		if g.consumers == 0 {
@@ -104,7 +104,7 @@ func TestListConsumersPages(t *testing.T) {
 		}
 		groups = append(groups, group)
 	}
-	read := func(t *testing.T, groups []dispatch.Group, size int32) (got []string, pages int) {
+	read := func(t *testing.T, groups []dispatch.GroupStatus, size int32) (got []string, pages int) {
 		t.Helper()
 		_, conn := dial(t, newMemHub(), Options{Events: crowd{dispatch.New(dispatch.Options{}), groups}})
 		admin := fanoutv1.NewAdminServiceClient(conn)
@@ -135,12 +135,12 @@ func TestListConsumersPages(t *testing.T) {
 		}
 	}
 	t.Run("large", func(t *testing.T) {
-		g := dispatch.Group{Name: "g"}
+		g := dispatch.GroupStatus{Name: "g"}
 		for i := range 10 {
-			sub := dispatch.Subscription{ConsumerID: fmt.Sprint(i), Events: slices.Repeat([]string{strings.Repeat("x", 1000)}, 1000)}
-			g.Consumers = append(g.Consumers, dispatch.Consumer{Subscription: sub})
+			sub := dispatch.SubscriptionOptions{ConsumerID: fmt.Sprint(i), Events: slices.Repeat([]string{strings.Repeat("x", 1000)}, 1000)}
+			g.Consumers = append(g.Consumers, dispatch.SubscriptionStatus{SubscriptionOptions: sub})
 		}
-		if got, pages := read(t, []dispatch.Group{g}, 0); len(got) != 10 || pages != 5 {
+		if got, pages := read(t, []dispatch.GroupStatus{g}, 0); len(got) != 10 || pages != 5 {
 			t.Errorf("got %d on %d pages, want two of about 1 MiB on each", len(got), pages)
 		}
 	})

@@ -13,9 +13,9 @@ import (
 // Events is what the services need of whoever hears browsers. All methods may
 // be called at once.
 type Events interface {
-	// Join adds a member to its group, replacing the one with its id. Too many
+	// Subscribe adds a subscription to its group, replacing the one with its id. Too many
 	// are [dispatch.ErrTooMany].
-	Join(dispatch.Subscription) (*dispatch.Member, error)
+	Subscribe(dispatch.SubscriptionOptions) (*dispatch.Subscription, error)
 
 	// Reply answers the browser's ack callback of an event. It fails with
 	// [dispatch.ErrBadID], [dispatch.ErrNoReply] or [sio.ErrTooLarge].
@@ -25,7 +25,7 @@ type Events interface {
 	Tail(dispatch.TailFilter) (*dispatch.Tail, error)
 
 	// Groups returns all groups, by name.
-	Groups() []dispatch.Group
+	Groups() []dispatch.GroupStatus
 
 	// Stats counts since the start.
 	Stats() dispatch.Stats

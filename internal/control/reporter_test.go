@@ -25,15 +25,17 @@ type failing struct {
 	err error
 }
 
-func (f failing) Join(dispatch.Subscription) (*dispatch.Member, error) { return nil, f.err }
-func (f failing) Reply(string, []byte, [][]byte) error                 { return f.err }
-func (f failing) Tail(dispatch.TailFilter) (*dispatch.Tail, error)     { return nil, f.err }
+func (f failing) Subscribe(dispatch.SubscriptionOptions) (*dispatch.Subscription, error) {
+	return nil, f.err
+}
+func (f failing) Reply(string, []byte, [][]byte) error             { return f.err }
+func (f failing) Tail(dispatch.TailFilter) (*dispatch.Tail, error) { return nil, f.err }
 
 // joinable fails as failing does, but lets consumers in.
 type joinable struct{ failing }
 
-func (j joinable) Join(s dispatch.Subscription) (*dispatch.Member, error) {
-	return j.Dispatcher.Join(s)
+func (j joinable) Subscribe(s dispatch.SubscriptionOptions) (*dispatch.Subscription, error) {
+	return j.Dispatcher.Subscribe(s)
 }
 
 // lockedBuilder is a log that several goroutines write.

@@ -44,9 +44,9 @@ func (c *consumer) receive() error {
 func (c *consumer) take(m *fanoutv1.ConsumeRequest) error {
 	switch m := m.GetRequest().(type) {
 	case *fanoutv1.ConsumeRequest_Ack_:
-		return c.each("ack", m.Ack.GetDeliveryIds(), c.member.Ack)
+		return c.each("ack", m.Ack.GetDeliveryIds(), c.subscription.Ack)
 	case *fanoutv1.ConsumeRequest_Nack_:
-		return c.each("nack", m.Nack.GetDeliveryIds(), c.member.Nack)
+		return c.each("nack", m.Nack.GetDeliveryIds(), c.subscription.Nack)
 	case *fanoutv1.ConsumeRequest_Reply:
 		return c.reject(m.Reply.GetDeliveryId(), c.reply(m.Reply))
 	case *fanoutv1.ConsumeRequest_Verdict_:
@@ -82,7 +82,7 @@ func (c *consumer) reply(m *fanoutv1.ReplyRequest) error {
 		return err
 	}
 	// It may have been settled before; a CONNECTING cannot be settled so.
-	if ackErr := c.member.Ack(m.GetDeliveryId()); errors.Is(ackErr, dispatch.ErrNoVerdict) {
+	if ackErr := c.subscription.Ack(m.GetDeliveryId()); errors.Is(ackErr, dispatch.ErrNoVerdict) {
 		return settleError(ackErr, &problems{at: "reply"})
 	}
 	return err
@@ -94,7 +94,7 @@ func (c *consumer) verdict(m *fanoutv1.ConsumeRequest_Verdict) error {
 	if p.any() {
 		return p.err()
 	}
-	return settleError(c.member.Verdict(m.GetDeliveryId(), v), &p)
+	return settleError(c.subscription.Verdict(m.GetDeliveryId(), v), &p)
 }
 
 func toVerdict(p *problems, m *fanoutv1.ConsumeRequest_Verdict) (v dispatch.Verdict) {

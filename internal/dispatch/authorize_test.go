@@ -19,7 +19,7 @@ func TestLeavingDuringVerdictIsNoWarning(t *testing.T) {
 	var logged strings.Builder
 	log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	inBubble(t, Options{Logger: log}, func(w *world) {
-		m := w.join(Subscription{Authorize: true})
+		m := w.subscribe(SubscriptionOptions{Authorize: true})
 		browser := &http.Client{Transport: &http.Transport{DialContext: w.listener.Dial}}
 		defer browser.CloseIdleConnections()
 		for range 3 {
@@ -73,7 +73,7 @@ func TestMissingVerdictsWarnAtABoundedRate(t *testing.T) {
 			name        string
 			connections int // one a second
 		}{{"a", 25}, {"b", 1}} {
-			m := w.join(Subscription{Group: group.name, Authorize: true})
+			m := w.subscribe(SubscriptionOptions{Group: group.name, Authorize: true})
 			for range group.connections {
 				c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
 				c.Next()
@@ -81,7 +81,7 @@ func TestMissingVerdictsWarnAtABoundedRate(t *testing.T) {
 				expect(t, "answer", c.Next(), `44{"message":"authorization unavailable"}`)
 				c.Close()
 			}
-			w.join(Subscription{Group: group.name, ConsumerID: m.sub.ConsumerID}) // decides no more
+			w.subscribe(SubscriptionOptions{Group: group.name, ConsumerID: m.options.ConsumerID}) // decides no more
 		}
 		expect(t, "verdicts that did not come in time", w.Stats().VerdictTimeouts, 26)
 		var warned []string

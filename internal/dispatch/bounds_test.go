@@ -13,12 +13,12 @@ import (
 // sized returns an event whose text has about n bytes.
 func sized(n int) string { return `42["m","` + strings.Repeat("x", n) + `"]` }
 
-// queued returns what waits in the member's group, counted anew.
-func (m *Member) queued() (bytes int) {
+// queued returns what waits in the subscription's group, counted anew.
+func (m *Subscription) queued() (bytes int) {
 	m.group.mu.Lock()
 	defer m.group.mu.Unlock()
-	for _, l := range m.group.lanes {
-		for _, it := range l.items {
+	for _, q := range m.group.queues {
+		for _, it := range q.items {
 			bytes += it.event.size
 		}
 	}
@@ -27,10 +27,10 @@ func (m *Member) queued() (bytes int) {
 
 // What waits for a consumer exceeds its bound by no more than one event, however
 // many browsers push; what they could not queue goes with their sessions.
-func TestMemberBoundHolds(t *testing.T) {
+func TestSubscriptionBoundHolds(t *testing.T) {
 	const bound, size = 64 << 10, 500_000
-	inBubble(t, Options{MemberBytes: bound, GroupMemory: time.Hour}, func(w *world) {
-		m := w.join(Subscription{})
+	inBubble(t, Options{SubscriptionBytes: bound, GroupRetention: time.Hour}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{})
 		check := func(when string) {
 			t.Helper()
 			if n := m.queued(); n > bound+size {
@@ -57,10 +57,10 @@ func TestMemberBoundHolds(t *testing.T) {
 
 // The same holds for one connection, and what was accepted stays until it is
 // acknowledged, though its connection is gone.
-func TestLaneBoundHolds(t *testing.T) {
+func TestQueueBoundHolds(t *testing.T) {
 	const bound, size = 10_000, 3000
-	inBubble(t, Options{LaneBytes: bound, StallTimeout: time.Hour}, func(w *world) {
-		m := w.join(Subscription{Lifecycle: true})
+	inBubble(t, Options{QueueBytes: bound, StallTimeout: time.Hour}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{Lifecycle: true})
 		c, _ := w.connect("")
 		c.SayLater(sized(size), sized(size), sized(size), sized(size), sized(2*bound))
 		synctest.Wait()
@@ -83,8 +83,8 @@ func TestLaneBoundHolds(t *testing.T) {
 
 // An event larger than the bound is let in once nothing else waits.
 func TestEventLargerThanTheBound(t *testing.T) {
-	inBubble(t, Options{LaneBytes: 1000}, func(w *world) {
-		m := w.join(Subscription{})
+	inBubble(t, Options{QueueBytes: 1000}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{})
 		c, _ := w.connect("")
 		c.SayLater(`42["a"]`, sized(5000), `42["b"]`)
 		a := m.expect(t, "message / a[]")[0]
@@ -103,8 +103,8 @@ func TestEventLargerThanTheBound(t *testing.T) {
 // long the consumer's queue stays near its bound.
 func TestOneEntryForEachThatWaits(t *testing.T) {
 	const bound, n = 64 << 10, 200
-	inBubble(t, Options{MemberBytes: bound, LaneBytes: 1 << 30}, func(w *world) {
-		m := w.join(Subscription{MaxInFlight: 10000})
+	inBubble(t, Options{SubscriptionBytes: bound, QueueBytes: 1 << 30}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{MaxInFlight: 10000})
 		c, _ := w.connect("")
 		texts := make([]string, n)
 		for i := range texts {
@@ -135,8 +135,8 @@ func TestOneEntryForEachThatWaits(t *testing.T) {
 
 // Those that wait for a consumer are let in one after the other, as they came.
 func TestFirstComeFirstServed(t *testing.T) {
-	inBubble(t, Options{MemberBytes: 600, StallTimeout: time.Hour}, func(w *world) {
-		m := w.join(Subscription{MaxInFlight: 1})
+	inBubble(t, Options{SubscriptionBytes: 600, StallTimeout: time.Hour}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{MaxInFlight: 1})
 		var all []*wiretest.WS
 		for range 6 {
 			c, _ := w.connect("")
@@ -156,8 +156,8 @@ func TestFirstComeFirstServed(t *testing.T) {
 // An event comes into the queue of each group that has room, though another
 // group has none.
 func TestGroupsAcceptOnTheirOwn(t *testing.T) {
-	inBubble(t, Options{LaneBytes: 600, StallTimeout: time.Hour}, func(w *world) {
-		slow, quick := w.join(Subscription{Group: "slow"}), w.join(Subscription{Group: "quick"})
+	inBubble(t, Options{QueueBytes: 600, StallTimeout: time.Hour}, func(w *world) {
+		slow, quick := w.subscribe(SubscriptionOptions{Group: "slow"}), w.subscribe(SubscriptionOptions{Group: "quick"})
 		c, _ := w.connect("")
 		c.SayLater(numbered(10)...)
 		for i := range 3 {
@@ -175,12 +175,12 @@ func TestGroupsAcceptOnTheirOwn(t *testing.T) {
 	})
 }
 
-// What waits for room in a member's queue waits for that of another once the
+// What waits for room in a subscription's queue waits for that of another once the
 // connection moves there, and does not exceed its bound either.
 func TestHeldEventsMove(t *testing.T) {
 	const bound, size = 20_000, 5000
-	inBubble(t, Options{MemberBytes: bound, StallTimeout: time.Hour}, func(w *world) {
-		a := w.join(Subscription{ConsumerID: "a"})
+	inBubble(t, Options{SubscriptionBytes: bound, StallTimeout: time.Hour}, func(w *world) {
+		a := w.subscribe(SubscriptionOptions{ConsumerID: "a"})
 		var all []*wiretest.WS
 		for range 10 {
 			c, _ := w.connect("")
@@ -191,8 +191,8 @@ func TestHeldEventsMove(t *testing.T) {
 			c.SayLater(sized(size))
 		}
 		synctest.Wait()
-		b := w.join(Subscription{ConsumerID: "b"})
-		a.Leave()
+		b := w.subscribe(SubscriptionOptions{ConsumerID: "b"})
+		a.Close()
 		if n := b.queued(); n > bound {
 			t.Errorf("%d bytes wait, the bound is %d", n, bound)
 		}
@@ -206,8 +206,8 @@ func TestHeldEventsMove(t *testing.T) {
 // A connection whose start found no room is not known to the group, and its end
 // is not told either.
 func TestNoEndWithoutAStart(t *testing.T) {
-	inBubble(t, Options{MemberBytes: 1000, HoldTimeout: time.Second, StallTimeout: time.Hour}, func(w *world) {
-		m := w.join(Subscription{Lifecycle: true})
+	inBubble(t, Options{SubscriptionBytes: 1000, HoldTimeout: time.Second, StallTimeout: time.Hour}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{Lifecycle: true})
 		first, _ := w.connect("")
 		defer first.Close()
 		first.Say(sized(280)) // no more than this is free, so that others may still come

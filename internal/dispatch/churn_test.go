@@ -17,10 +17,10 @@ func TestChurn(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		var mu sync.Mutex
 		highest := map[string]int{} // by connection: the last number consumed
-		consume := func(m *Member, lifetime time.Duration) {
+		consume := func(m *Subscription, lifetime time.Duration) {
 			ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 			defer cancel()
-			defer m.Leave()
+			defer m.Close()
 			for {
 				d, err := m.Next(ctx)
 				if err != nil {
@@ -57,7 +57,7 @@ func TestChurn(t *testing.T) {
 						return
 					default:
 					}
-					m := w.join(Subscription{ConsumerID: fmt.Sprint(i, "-", n), MaxInFlight: 50})
+					m := w.subscribe(SubscriptionOptions{ConsumerID: fmt.Sprint(i, "-", n), MaxInFlight: 50})
 					consume(m, time.Duration(100+rand.IntN(1000))*time.Millisecond)
 				}
 			})

@@ -17,7 +17,7 @@ import (
 
 func TestLifeOfAConnection(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		m := w.join(Subscription{Lifecycle: true})
+		m := w.subscribe(SubscriptionOptions{Lifecycle: true})
 		c, id := w.connect("")
 		c.Say(`42["hi",1]`)
 		c.Say(`427["question"]`)
@@ -31,16 +31,16 @@ func TestLifeOfAConnection(t *testing.T) {
 		}
 		expect(t, "events", w.Stats().Events, 4)
 		expect(t, "what is left", len(w.Groups()[0].Consumers), 1)
-		expect(t, "lanes left", w.Groups()[0].Consumers[0].Connections, 0)
+		expect(t, "queues left", w.Groups()[0].Consumers[0].Connections, 0)
 		c.Close()
 	})
 }
 
 func TestFilters(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		all := w.join(Subscription{Group: "all"})
-		some := w.join(Subscription{Group: "some", Events: []string{"b"}})
-		chat := w.join(Subscription{Group: "chat", Namespaces: []string{"/chat"}, Lifecycle: true})
+		all := w.subscribe(SubscriptionOptions{Group: "all"})
+		some := w.subscribe(SubscriptionOptions{Group: "some", Events: []string{"b"}})
+		chat := w.subscribe(SubscriptionOptions{Group: "chat", Namespaces: []string{"/chat"}, Lifecycle: true})
 		c, _ := w.connect("")
 		c.Join("/chat")
 		c.Say(`42["a"]`)
@@ -52,7 +52,7 @@ func TestFilters(t *testing.T) {
 		expect(t, "all", strings.Join(got, "; "), "message / a[]; message / b[]; message /chat c[]")
 		some.expect(t, "message / b[]")
 		chat.expect(t, "connected /chat", "message /chat c[]")
-		for _, m := range []*Member{all, some, chat} {
+		for _, m := range []*Subscription{all, some, chat} {
 			m.none(t)
 		}
 		expect(t, "unheard", w.Stats().Unheard, 1) // the CONNECTED of /
@@ -62,7 +62,7 @@ func TestFilters(t *testing.T) {
 
 func TestReply(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		m := w.join(Subscription{})
+		m := w.subscribe(SubscriptionOptions{})
 		c, id := w.connect("")
 		c.Say(`427["question"]`)
 		c.Say(`42["no question"]`)
@@ -97,10 +97,10 @@ func TestReply(t *testing.T) {
 	})
 }
 
-// A member that goes leaves its unacked events to another, in order, as later attempts.
+// A subscription that goes leaves its unacked events to another, in order, as later attempts.
 func TestRedelivery(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		a := w.join(Subscription{ConsumerID: "a"})
+		a := w.subscribe(SubscriptionOptions{ConsumerID: "a"})
 		c, _ := w.connect("")
 		for i := range 5 {
 			c.Say(fmt.Sprintf(`42["n",%d]`, i))
@@ -108,14 +108,14 @@ func TestRedelivery(t *testing.T) {
 		ds := a.expect(t, "message / n[0]", "message / n[1]", "message / n[2]", "message / n[3]")
 		ok(t, a.Ack(ds[0].ID()))
 		ok(t, a.Ack(ds[2].ID())) // out of order
-		b := w.join(Subscription{ConsumerID: "b"})
-		b.none(t) // the connection stays with its member
-		a.Leave()
-		if _, err := a.Next(context.Background()); !errors.Is(err, ErrLeft) {
-			t.Errorf("Next after Leave: %v", err)
+		b := w.subscribe(SubscriptionOptions{ConsumerID: "b"})
+		b.none(t) // the connection stays with its subscription
+		a.Close()
+		if _, err := a.Next(context.Background()); !errors.Is(err, ErrClosed) {
+			t.Errorf("Next after Close: %v", err)
 		}
 		if err := a.Ack(ds[1].ID()); !errors.Is(err, ErrNotInFlight) {
-			t.Errorf("Ack after Leave: %v", err)
+			t.Errorf("Ack after Close: %v", err)
 		}
 		b.expect(t, "message / n[1] attempt 2", "message / n[3] attempt 2", "message / n[4]")
 		b.none(t)
@@ -126,7 +126,7 @@ func TestRedelivery(t *testing.T) {
 // A refused event and what followed it come again, in order, after a pause.
 func TestNack(t *testing.T) {
 	inBubble(t, Options{StallTimeout: time.Hour}, func(w *world) {
-		m := w.join(Subscription{})
+		m := w.subscribe(SubscriptionOptions{})
 		c, _ := w.connect("")
 		c.Idle()
 		for i := range 4 {
@@ -159,7 +159,7 @@ func TestNack(t *testing.T) {
 
 func TestMaxInFlight(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		m := w.join(Subscription{MaxInFlight: 2})
+		m := w.subscribe(SubscriptionOptions{MaxInFlight: 2})
 		c, _ := w.connect("")
 		for i := range 4 {
 			c.Say(fmt.Sprintf(`42["n",%d]`, i))
@@ -175,12 +175,12 @@ func TestMaxInFlight(t *testing.T) {
 	})
 }
 
-// New connections are spread over the members, a newcomer gets its part, and
-// no living member loses a connection to it.
+// New connections are spread over the subscriptions, a newcomer gets its part, and
+// no living subscription loses a connection to it.
 func TestSpread(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		w.join(Subscription{ConsumerID: "a"})
-		w.join(Subscription{ConsumerID: "b"})
+		w.subscribe(SubscriptionOptions{ConsumerID: "a"})
+		w.subscribe(SubscriptionOptions{ConsumerID: "b"})
 		var all []*wiretest.WS
 		connect := func(n int) {
 			for range n {
@@ -199,11 +199,11 @@ func TestSpread(t *testing.T) {
 		connect(40)
 		for i, n := range counts() {
 			if n < 10 || n > 26 {
-				t.Errorf("member %d has %d of 40 connections", i, n)
+				t.Errorf("subscription %d has %d of 40 connections", i, n)
 			}
 		}
 		before := counts()
-		w.join(Subscription{ConsumerID: "c"})
+		w.subscribe(SubscriptionOptions{ConsumerID: "c"})
 		connect(40)
 		after := counts()
 		if after[2] < 12 { // what is left when both others hold a quarter above their share of 80
@@ -211,7 +211,7 @@ func TestSpread(t *testing.T) {
 		}
 		for i := range before {
 			if after[i] < before[i] {
-				t.Errorf("member %d lost connections: %v, then %v", i, before, after)
+				t.Errorf("subscription %d lost connections: %v, then %v", i, before, after)
 			}
 		}
 		for _, c := range all {
@@ -222,11 +222,11 @@ func TestSpread(t *testing.T) {
 
 func TestReplaced(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		old := w.join(Subscription{})
+		old := w.subscribe(SubscriptionOptions{})
 		c, _ := w.connect("")
 		c.Say(`42["x"]`)
 		old.get(t)
-		again := w.join(Subscription{})
+		again := w.subscribe(SubscriptionOptions{})
 		<-old.Done()
 		if _, err := old.Next(context.Background()); !errors.Is(err, ErrReplaced) {
 			t.Errorf("Next: %v, want ErrReplaced", err)
@@ -240,13 +240,13 @@ func TestReplaced(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		a := w.join(Subscription{ConsumerID: "a"})
+		a := w.subscribe(SubscriptionOptions{ConsumerID: "a"})
 		busy, _ := w.connect("")
 		busy.Say(`42["busy",1]`)
 		first := a.get(t)
 		idle, _ := w.connect("")
 		idle.Say(`42["idle",1]`)
-		b := w.join(Subscription{ConsumerID: "b"})
+		b := w.subscribe(SubscriptionOptions{ConsumerID: "b"})
 		a.Drain()
 		a.none(t)
 		busy.Say(`42["busy",2]`)
@@ -259,10 +259,10 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// A member that does nothing while events wait makes room for others.
-func TestStalledMember(t *testing.T) {
+// A subscription that does nothing while events wait makes room for others.
+func TestStalledSubscription(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		a := w.join(Subscription{ConsumerID: "a"})
+		a := w.subscribe(SubscriptionOptions{ConsumerID: "a"})
 		time.Sleep(time.Minute) // idle is not stalled
 		c, _ := w.connect("")
 		c.Idle()
@@ -273,12 +273,12 @@ func TestStalledMember(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		select {
 		case <-a.Done():
-			t.Fatal("a member was taken out that had nothing to do")
+			t.Fatal("a subscription was taken out that had nothing to do")
 		default:
 		}
 		c.Say(`42["y"]`)
 		synctest.Wait()
-		b := w.join(Subscription{ConsumerID: "b"})
+		b := w.subscribe(SubscriptionOptions{ConsumerID: "b"})
 		time.Sleep(7 * time.Second)
 		if _, err := a.Next(context.Background()); !errors.Is(err, ErrStalled) {
 			t.Errorf("Next: %v, want ErrStalled", err)
@@ -292,8 +292,8 @@ func TestStalledMember(t *testing.T) {
 // Past its bounds a connection's browser is held up, and nobody else; in the
 // end its session closes with the reason that says why.
 func TestHold(t *testing.T) {
-	inBubble(t, Options{LaneBytes: 1000, StallTimeout: time.Hour}, func(w *world) {
-		m := w.join(Subscription{MaxInFlight: 1})
+	inBubble(t, Options{QueueBytes: 1000, StallTimeout: time.Hour}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{MaxInFlight: 1})
 		c, id := w.connect("")
 		c.SayLater(numbered(10)...)
 		synctest.Wait()
@@ -324,9 +324,9 @@ func TestHold(t *testing.T) {
 	})
 }
 
-func TestMemberBound(t *testing.T) {
-	inBubble(t, Options{MemberBytes: 2000, StallTimeout: time.Hour}, func(w *world) {
-		m := w.join(Subscription{MaxInFlight: 1})
+func TestSubscriptionBound(t *testing.T) {
+	inBubble(t, Options{SubscriptionBytes: 2000, StallTimeout: time.Hour}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{MaxInFlight: 1})
 		var all []*wiretest.WS
 		for range 8 {
 			c, _ := w.connect("")
@@ -357,36 +357,36 @@ func TestMemberBound(t *testing.T) {
 func TestNobodyOnline(t *testing.T) {
 	t.Run("buffer", func(t *testing.T) {
 		inBubble(t, Options{}, func(w *world) {
-			w.join(Subscription{}).Leave()
+			w.subscribe(SubscriptionOptions{}).Close()
 			c, _ := w.connect("")
 			c.Idle()
 			c.Say(`42["x"]`)
 			synctest.Wait()
-			w.join(Subscription{}).expect(t, "message / x[]")
+			w.subscribe(SubscriptionOptions{}).expect(t, "message / x[]")
 			c.Close()
 		})
 	})
 	t.Run("buffer, but not for ever", func(t *testing.T) {
 		inBubble(t, Options{}, func(w *world) {
-			w.join(Subscription{}).Leave()
+			w.subscribe(SubscriptionOptions{}).Close()
 			c, _ := w.connect("")
 			c.Idle()
 			c.Say(`42["x"]`)
 			time.Sleep(time.Minute + time.Second)
 			expect(t, "groups", len(w.Groups()), 0)
 			expect(t, "dropped", w.Stats().Dropped, 1)
-			w.join(Subscription{}).none(t)
+			w.subscribe(SubscriptionOptions{}).none(t)
 			c.Close()
 		})
 	})
 	t.Run("drop", func(t *testing.T) {
 		inBubble(t, Options{Policies: map[string]Policy{"/": Drop}}, func(w *world) {
-			w.join(Subscription{}).Leave()
+			w.subscribe(SubscriptionOptions{}).Close()
 			c, _ := w.connect("")
 			c.Say(`427["x"]`)
 			synctest.Wait()
 			expect(t, "dropped", w.Stats().Dropped, 1)
-			w.join(Subscription{}).none(t)
+			w.subscribe(SubscriptionOptions{}).none(t)
 			c.Close()
 		})
 	})
@@ -396,7 +396,7 @@ func TestNobodyOnline(t *testing.T) {
 			c.Next()
 			c.Say("40")
 			expect(t, "answer", c.Next(), `44{"message":"no backend available"}`)
-			w.join(Subscription{})
+			w.subscribe(SubscriptionOptions{})
 			c.Join("")
 			c.Close()
 		})
@@ -418,7 +418,7 @@ func TestVerdict(t *testing.T) {
 		return sio.Admission{User: "token's", Rooms: []string{"a"}, Data: map[string]any{"x": 1, "y": 1}, Expire: time.Now().Add(expire)}, nil
 	}
 	inBubble(t, Options{Admit: admit}, func(w *world) {
-		m := w.join(Subscription{Authorize: true, Lifecycle: true})
+		m := w.subscribe(SubscriptionOptions{Authorize: true, Lifecycle: true})
 		c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
 		c.Next()
 		c.Say(`40{"token":"t"}`)
@@ -455,32 +455,32 @@ func TestRefused(t *testing.T) {
 	tests := []struct {
 		name   string
 		opts   Options
-		do     func(*world, *Member)
+		do     func(*world, *Subscription)
 		answer string
 	}{
-		{"by verdict", Options{}, func(w *world, m *Member) {
+		{"by verdict", Options{}, func(w *world, m *Subscription) {
 			ok(t, m.Verdict(m.get(w.t).ID(), Verdict{Message: "no", Data: []byte(`{"code":1}`)}))
 		}, `44{"message":"no","data":{"code":1}}`},
-		{"without a word", Options{}, func(w *world, m *Member) {
+		{"without a word", Options{}, func(w *world, m *Subscription) {
 			ok(t, m.Verdict(m.get(w.t).ID(), Verdict{}))
 		}, `44{"message":"not authorized"}`},
-		{"already expired", Options{}, func(w *world, m *Member) {
+		{"already expired", Options{}, func(w *world, m *Subscription) {
 			ok(t, m.Verdict(m.get(w.t).ID(), Verdict{Allow: true, ExpiresAt: time.Now()}))
 		}, `44{"message":"not authorized"}`},
-		{"no verdict in time", Options{}, func(w *world, m *Member) { m.get(w.t) }, `44{"message":"authorization unavailable"}`},
-		{"nobody there", Options{}, func(_ *world, m *Member) { m.Leave() }, `44{"message":"authorization unavailable"}`},
-		{"nobody there for long", Options{}, func(_ *world, m *Member) { m.Leave() }, `44{"message":"authorization unavailable"}`},
+		{"no verdict in time", Options{}, func(w *world, m *Subscription) { m.get(w.t) }, `44{"message":"authorization unavailable"}`},
+		{"nobody there", Options{}, func(_ *world, m *Subscription) { m.Close() }, `44{"message":"authorization unavailable"}`},
+		{"nobody there for long", Options{}, func(_ *world, m *Subscription) { m.Close() }, `44{"message":"authorization unavailable"}`},
 		{"by the token", Options{Admit: func(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
 			return sio.Admission{}, &sio.Refusal{Message: "token expired"}
-		}}, func(*world, *Member) {}, `44{"message":"token expired"}`},
+		}}, func(*world, *Subscription) {}, `44{"message":"token expired"}`},
 		{"by an error", Options{Admit: func(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
 			return sio.Admission{}, errors.New("secret")
-		}}, func(*world, *Member) {}, `44{"message":"connection refused"}`},
+		}}, func(*world, *Subscription) {}, `44{"message":"connection refused"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, tt.opts, func(w *world) {
-				m := w.join(Subscription{Authorize: true})
+				m := w.subscribe(SubscriptionOptions{Authorize: true})
 				c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
 				c.Next()
 				c.Say(ask)
@@ -498,7 +498,7 @@ func TestRefused(t *testing.T) {
 	}
 	t.Run("verdict required, and nobody ever was there", func(t *testing.T) {
 		inBubble(t, Options{RequireVerdict: true}, func(w *world) {
-			w.join(Subscription{}) // does not authorise
+			w.subscribe(SubscriptionOptions{}) // does not authorise
 			c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
 			c.Next()
 			c.Say(ask)
@@ -511,13 +511,13 @@ func TestRefused(t *testing.T) {
 // A CONNECTING whose consumer dies is asked of another one in time.
 func TestVerdictFromAnother(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		a := w.join(Subscription{ConsumerID: "a", Authorize: true})
+		a := w.subscribe(SubscriptionOptions{ConsumerID: "a", Authorize: true})
 		c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
 		c.Next()
 		c.Say("40")
 		a.expect(t, "connecting / []")
-		a.Leave()
-		b := w.join(Subscription{ConsumerID: "b", Authorize: true})
+		a.Close()
+		b := w.subscribe(SubscriptionOptions{ConsumerID: "b", Authorize: true})
 		d := b.expect(t, "connecting / [] attempt 2")[0]
 		ok(t, b.Verdict(d.ID(), Verdict{Allow: true}))
 		expect(t, "answer", strings.HasPrefix(c.Next(), "40{"), true)
@@ -527,7 +527,7 @@ func TestVerdictFromAnother(t *testing.T) {
 
 func TestGoneWhileConnecting(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		m := w.join(Subscription{Authorize: true, Lifecycle: true})
+		m := w.subscribe(SubscriptionOptions{Authorize: true, Lifecycle: true})
 		c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
 		c.Next()
 		c.Say("40")
@@ -573,19 +573,19 @@ func TestTail(t *testing.T) {
 func TestLimits(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		for i := range maxGroups {
-			w.join(Subscription{Group: fmt.Sprint(i)})
+			w.subscribe(SubscriptionOptions{Group: fmt.Sprint(i)})
 		}
-		if _, err := w.Join(Subscription{Group: "one more"}); !errors.Is(err, ErrTooMany) {
-			t.Errorf("Join: %v, want ErrTooMany", err)
+		if _, err := w.Subscribe(SubscriptionOptions{Group: "one more"}); !errors.Is(err, ErrTooMany) {
+			t.Errorf("Subscribe: %v, want ErrTooMany", err)
 		}
 	})
 }
 
-// A member that drains gets nothing more, not even what was next in turn, and
+// A subscription that drains gets nothing more, not even what was next in turn, and
 // learns when it has settled everything.
 func TestDrained(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		a := w.join(Subscription{ConsumerID: "a"})
+		a := w.subscribe(SubscriptionOptions{ConsumerID: "a"})
 		c, _ := w.connect("")
 		c.Say(`42["n",1]`)
 		first := a.get(t)
@@ -593,7 +593,7 @@ func TestDrained(t *testing.T) {
 		synctest.Wait() // it is a's, and ready
 		a.Drain()
 		a.none(t)
-		b := w.join(Subscription{ConsumerID: "b"})
+		b := w.subscribe(SubscriptionOptions{ConsumerID: "b"})
 		b.none(t)
 		drained := make(chan error, 1)
 		go func() {
@@ -613,7 +613,7 @@ func TestDrained(t *testing.T) {
 // A reply that no client could take leaves the browser waiting for another.
 func TestReplyTooLarge(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		m := w.join(Subscription{})
+		m := w.subscribe(SubscriptionOptions{})
 		c, _ := w.connect("")
 		c.Say(`427["a"]`)
 		c.Say(`428["b"]`)
@@ -637,7 +637,7 @@ func TestConnectionOfEvents(t *testing.T) {
 		return sio.Admission{User: "u", Rooms: []string{"r"}, Data: map[string]any{"x": 1}}, nil
 	}
 	inBubble(t, Options{Admit: admit}, func(w *world) {
-		m := w.join(Subscription{Authorize: true, Lifecycle: true})
+		m := w.subscribe(SubscriptionOptions{Authorize: true, Lifecycle: true})
 		c := w.listener.MustDialWS(t, "EIO=4&transport=websocket&q=1")
 		c.Next()
 		c.Say("40")
@@ -658,10 +658,10 @@ func TestConnectionOfEvents(t *testing.T) {
 }
 
 // A connection that is cut off and comes back is the same one: its events go on
-// in the same lane with the numbers that follow, behind those not settled yet.
+// in the same queue with the numbers that follow, behind those not settled yet.
 func TestComesBack(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
-		m := w.join(Subscription{Lifecycle: true, Authorize: true})
+		m := w.subscribe(SubscriptionOptions{Lifecycle: true, Authorize: true})
 		open := func(auth string) (*wiretest.WS, string) {
 			c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
 			c.Next()
@@ -715,6 +715,6 @@ func TestComesBack(t *testing.T) {
 		synctest.Wait()
 		w.all()[0].mu.Lock()
 		defer w.all()[0].mu.Unlock()
-		expect(t, "lanes left", len(w.all()[0].lanes), 0)
+		expect(t, "queues left", len(w.all()[0].queues), 0)
 	})
 }

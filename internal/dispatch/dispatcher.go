@@ -28,8 +28,8 @@ type Dispatcher struct {
 	events      atomic.Uint64 // from browsers, of every kind
 	unheard     atomic.Uint64 // that no group asked for
 	dropped     atomic.Uint64 // by policy, by a forgotten group, refused too often, or held until the session ended
-	redelivered atomic.Uint64 // taken back from members that went
-	stalled     atomic.Uint64 // members taken out
+	redelivered atomic.Uint64 // taken back from subscriptions that went
+	stalled     atomic.Uint64 // subscriptions taken out
 	cut         atomic.Uint64 // sessions closed with ReasonStalled
 
 	verdictTimeouts atomic.Uint64 // connections refused because no verdict came in time
@@ -154,7 +154,7 @@ func (d *Dispatcher) Disconnected(s *sio.Socket, reason string) {
 }
 
 // forget removes a connection that was not admitted, and what it queued. One that
-// wanted to come back may have more than that in its lanes.
+// wanted to come back may have more than that in its queues.
 func (d *Dispatcher) forget(c *client) {
 	d.mu.Lock()
 	delete(d.clients, c.socket.ID())

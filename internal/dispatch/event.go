@@ -65,7 +65,7 @@ func parseID(id string) (connection string, sequence uint64, ok bool) {
 	return connection, sequence, ok && err == nil && connection != ""
 }
 
-// Delivery is an event on its way to a member.
+// Delivery is an event on its way to a subscription.
 type Delivery struct {
 	*Event
 	Attempt uint32 // 1 at first

@@ -9,8 +9,8 @@ import (
 	"github.com/fanoutd/fanoutd/internal/admission"
 )
 
-// Subscription is what a member asks for.
-type Subscription struct {
+// SubscriptionOptions is what a subscription asks for.
+type SubscriptionOptions struct {
 	Group      string
 	ConsumerID string
 	Namespaces []string // empty: all
@@ -22,12 +22,12 @@ type Subscription struct {
 	MaxInFlight int
 }
 
-// serves reports whether the member has to do with this namespace.
-func (s *Subscription) serves(namespace string) bool {
+// serves reports whether the subscription has to do with this namespace.
+func (s *SubscriptionOptions) serves(namespace string) bool {
 	return len(s.Namespaces) == 0 || slices.Contains(s.Namespaces, namespace)
 }
 
-func (s *Subscription) wants(e *Event) bool {
+func (s *SubscriptionOptions) wants(e *Event) bool {
 	if !s.serves(e.Namespace) {
 		return false
 	}
@@ -40,71 +40,71 @@ func (s *Subscription) wants(e *Event) bool {
 	return s.Lifecycle
 }
 
-// group is a set of members that share the work.
+// group is a set of subscriptions that share the work.
 type group struct {
 	dispatcher *Dispatcher
 	name       string
 
 	verdictTimeouts admission.Throttle // bounds the warnings about them
 
-	mu       sync.Mutex
-	dead     bool // forgotten; whoever still has it finds nothing here
-	members  []*Member
-	lanes    map[string]*lane // by connection
-	orphaned load             // of lanes without a member
-	last     Subscription     // of the member that joined last: what to keep while none is there
-	forget   *time.Timer      // runs while no member is there
+	mu            sync.Mutex
+	dead          bool // forgotten; whoever still has it finds nothing here
+	subscriptions []*Subscription
+	queues        map[string]*queue   // by connection
+	orphaned      load                // of queues without a subscription
+	last          SubscriptionOptions // of the subscription that joined last: what to keep while none is there
+	forget        *time.Timer         // runs while no subscription is there
 }
 
-// lane returns the lane that e goes to, nil if the group did not ask for it or
+// queue returns the queue that e goes to, nil if the group did not ask for it or
 // does not keep it.
-func (g *group) lane(e *Event) *lane {
+func (g *group) queue(e *Event) *queue {
 	if g.dead {
 		return nil
 	}
-	l := g.lanes[e.ConnectionID]
-	if l == nil {
+	q := g.queues[e.ConnectionID]
+	if q == nil {
 		if !g.last.wants(e) {
 			return nil
 		}
-		l = &lane{group: g, id: e.ConnectionID, nsp: e.Namespace}
-		g.lanes[l.id] = l
-		if m := g.pick(l); m != nil {
-			l.member = m
-			m.lanes++
+		q = &queue{group: g, id: e.ConnectionID, namespace: e.Namespace}
+		g.queues[q.id] = q
+		if m := g.pick(q); m != nil {
+			q.owner = m
+			m.queues++
 		}
 	}
 	sub := &g.last
-	if l.member != nil {
-		sub = &l.member.sub
+	if q.owner != nil {
+		sub = &q.owner.options
 	}
 	if !sub.wants(e) {
 		return nil
 	}
-	if l.droppedByPolicy() {
+	if q.droppedByPolicy() {
 		g.dispatcher.dropped.Add(1)
 		return nil
 	}
-	l.ended = false // the connection may have come back
-	return l
+	q.ended = false // the connection may have come back
+	return q
 }
 
-// end marks the connection's lane: once everything is acked it goes.
+// end marks the connection's queue: once everything is acked it goes.
 func (g *group) end(connection string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if l := g.lanes[connection]; l != nil {
-		l.ended = true
-		l.done()
+	if q := g.queues[connection]; q != nil {
+		q.ended = true
+		q.done()
 	}
 }
 
-// discard drops the connection's lane with all it holds.
+// discard drops the connection's queue with all it holds.
 func (g *group) discard(connection string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if l := g.lanes[connection]; l != nil {
-		l.drop()
+	if q := g.queues[connection]; q != nil {
+		q.drop()
 	}
 }
 
@@ -115,11 +115,11 @@ func (g *group) full(namespace string) bool {
 	if !g.last.serves(namespace) {
 		return false
 	}
-	if len(g.members) == 0 {
+	if len(g.subscriptions) == 0 {
 		return g.exhausted(&g.orphaned)
 	}
-	for _, m := range g.members {
-		if m.sub.serves(namespace) && !g.exhausted(&m.load) {
+	for _, m := range g.subscriptions {
+		if m.options.serves(namespace) && !g.exhausted(&m.load) {
 			return false
 		}
 	}
@@ -128,24 +128,24 @@ func (g *group) full(namespace string) bool {
 
 // exhausted reports whether the load has no room, or others wait for it already.
 func (g *group) exhausted(ld *load) bool {
-	return ld.waiting.Len() > 0 || ld.bytes >= g.dispatcher.opts.MemberBytes
+	return ld.waiting.Len() > 0 || ld.bytes >= g.dispatcher.opts.SubscriptionBytes
 }
 
-// lanesOf returns the member's lanes; nil: those of nobody.
-func (g *group) lanesOf(m *Member) (lanes []*lane) {
-	for _, l := range g.lanes {
-		if l.member == m {
-			lanes = append(lanes, l)
+// queuesOf returns the subscription's queues; nil: those of nobody.
+func (g *group) queuesOf(m *Subscription) (queues []*queue) {
+	for _, q := range g.queues {
+		if q.owner == m {
+			queues = append(queues, q)
 		}
 	}
-	return lanes
+	return queues
 }
 
-// online reports whether a member serves the namespace.
+// online reports whether a subscription serves the namespace.
 func (g *group) online(namespace string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.ContainsFunc(g.members, func(m *Member) bool { return m.sub.serves(namespace) })
+	return slices.ContainsFunc(g.subscriptions, func(m *Subscription) bool { return m.options.serves(namespace) })
 }
 
 // authorizes reports whether the group decides on connections to the namespace.
@@ -157,14 +157,14 @@ func (g *group) authorizes(namespace string) bool {
 
 var seed = maphash.MakeSeed()
 
-// pick chooses the member for a lane: the rendezvous hash's winner among those
+// pick chooses the subscription for a queue: the rendezvous hash's winner among those
 // that hold no more than a quarter above their share, so that a newcomer, to
 // whom nothing moves, soon has its part. Nil: none serves the namespace.
-func (g *group) pick(l *lane) *Member {
+func (g *group) pick(q *queue) *Subscription {
 	total, n := 0, 0
-	for _, m := range g.members {
-		if !m.leaving && m.sub.serves(l.nsp) {
-			total += m.lanes
+	for _, m := range g.subscriptions {
+		if !m.draining && m.options.serves(q.namespace) {
+			total += m.queues
 			n++
 		}
 	}
@@ -172,13 +172,13 @@ func (g *group) pick(l *lane) *Member {
 		return nil
 	}
 	limit := (total+1)*5/(4*n) + 1
-	var best *Member
+	var best *Subscription
 	var bestScore uint64
-	for _, m := range g.members {
-		if m.leaving || !m.sub.serves(l.nsp) || m.lanes >= limit {
+	for _, m := range g.subscriptions {
+		if m.draining || !m.options.serves(q.namespace) || m.queues >= limit {
 			continue
 		}
-		score := maphash.Comparable(seed, [2]string{m.sub.ConsumerID, l.id})
+		score := maphash.Comparable(seed, [2]string{m.options.ConsumerID, q.id})
 		if best == nil || score > bestScore {
 			best, bestScore = m, score
 		}
@@ -193,16 +193,16 @@ func (g *group) forgotten() {
 	defer d.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.members) > 0 || g.dead {
+	if len(g.subscriptions) > 0 || g.dead {
 		return
 	}
 	g.dead = true
 	delete(d.groups, g.name)
-	for _, l := range g.lanes {
-		d.dropped.Add(uint64(len(l.items)))
-		if l.held != nil {
+	for _, q := range g.queues {
+		d.dropped.Add(uint64(len(q.items)))
+		if q.held != nil {
 			d.dropped.Add(1)
 		}
-		l.drop()
+		q.drop()
 	}
 }

@@ -49,8 +49,8 @@ func inBubble(t *testing.T, opts Options, f func(*world)) {
 			hs.Close()
 			for _, g := range d.all() {
 				g.mu.Lock()
-				for len(g.members) > 0 {
-					g.members[0].removeLocked(ErrLeft)
+				for len(g.subscriptions) > 0 {
+					g.subscriptions[0].removeLocked(ErrClosed)
 				}
 				if g.forget != nil {
 					g.forget.Stop()
@@ -62,7 +62,7 @@ func inBubble(t *testing.T, opts Options, f func(*world)) {
 	})
 }
 
-func (w *world) join(s Subscription) *Member {
+func (w *world) subscribe(s SubscriptionOptions) *Subscription {
 	w.t.Helper()
 	if s.Group == "" {
 		s.Group = "g"
@@ -70,7 +70,7 @@ func (w *world) join(s Subscription) *Member {
 	if s.ConsumerID == "" {
 		s.ConsumerID = "c"
 	}
-	m, err := w.Join(s)
+	m, err := w.Subscribe(s)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func numbered(n int) (texts []string) {
 }
 
 // get returns the next delivery, or fails when none is there once all is quiet.
-func (m *Member) get(t *testing.T) Delivery {
+func (m *Subscription) get(t *testing.T) Delivery {
 	t.Helper()
 	synctest.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
@@ -104,7 +104,7 @@ func (m *Member) get(t *testing.T) Delivery {
 }
 
 // none fails if there is a delivery once all is quiet.
-func (m *Member) none(t *testing.T) {
+func (m *Subscription) none(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
 	if d, ok, _ := m.Poll(); ok {
@@ -121,7 +121,7 @@ func show(d Delivery) string {
 	return strings.TrimSpace(s)
 }
 
-func (m *Member) expect(t *testing.T, wants ...string) (all []Delivery) {
+func (m *Subscription) expect(t *testing.T, wants ...string) (all []Delivery) {
 	t.Helper()
 	for _, want := range wants {
 		d := m.get(t)

@@ -10,11 +10,11 @@ type answer int
 
 const (
 	unwanted answer = iota // nobody asked for it, or the policy drops it
-	accepted               // it is in its lane
+	accepted               // it is in its queue
 	full                   // there is no room for it now
 )
 
-// offer is an event that waits for room in the lanes of some groups. Each group
+// offer is an event that waits for room in the queues of some groups. Each group
 // decides on its own; when all have, done is closed.
 type offer struct {
 	event     *Event
@@ -39,18 +39,18 @@ func (o *offer) decide(accepted bool) {
 	}
 }
 
-// offer puts e into its connection's lane if the group asked for it and there is
+// offer puts e into its connection's queue if the group asked for it and there is
 // room. A Disconnected is let in always: nothing follows it, and nobody could
 // wait with it. Nothing of the connection may be held.
 func (g *group) offer(e *Event) answer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lane(e)
+	q := g.queue(e)
 	switch {
-	case l == nil:
+	case q == nil:
 		return unwanted
-	case e.Kind == Disconnected, l.fits(e.size) && l.load().waiting.Len() == 0 && g.fits(l.load(), e.size):
-		l.push(e)
+	case e.Kind == Disconnected, q.fits(e.size) && q.load().waiting.Len() == 0 && g.fits(q.load(), e.size):
+		q.push(e)
 		return accepted
 	}
 	return full
@@ -61,30 +61,30 @@ func (g *group) offer(e *Event) answer {
 func (g *group) hold(o *offer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lane(o.event)
-	if l == nil {
+	q := g.queue(o.event)
+	if q == nil {
 		o.decide(false)
 		return
 	}
-	l.held = o
-	l.relieve()
+	q.held = o
+	q.relieve()
 }
 
 // withdraw ends the wait of an event; false: it was decided on before.
 func (g *group) withdraw(o *offer) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lanes[o.event.ConnectionID]
-	if l == nil || l.held != o {
+	q := g.queues[o.event.ConnectionID]
+	if q == nil || q.held != o {
 		return false
 	}
-	load := l.load()
-	l.unhold()
+	load := q.load()
+	q.unhold()
 	g.relieve(load) // the next one may be smaller
 	return true
 }
 
-// enqueue puts e into its connection's lane, once there is room. It is false if
+// enqueue puts e into its connection's queue, once there is room. It is false if
 // the group did not ask for e, or ctx ended first.
 func (g *group) enqueue(ctx context.Context, e *Event) bool {
 	if a := g.offer(e); a != full {

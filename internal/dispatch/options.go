@@ -8,11 +8,11 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// Policy says what becomes of events while no member of a group is online.
+// Policy says what becomes of events while no subscription of a group is online.
 type Policy int
 
 const (
-	// Buffer keeps events, within the bounds, until a member is back.
+	// Buffer keeps events, within the bounds, until a subscription is back.
 	Buffer Policy = iota
 	// Drop throws events away and counts them.
 	Drop
@@ -45,27 +45,27 @@ type Options struct {
 	// not consumed; then its session is closed with [ReasonStalled]. Default
 	// 10 s; the same limit applies.
 	HoldTimeout time.Duration
-	// StallTimeout is how long a member may make no progress, neither taking
+	// StallTimeout is how long a subscription may make no progress, neither taking
 	// nor acknowledging, while events wait for it; then it is taken out of its
-	// group. Default 5 s; below HoldTimeout, so that another member comes first.
+	// group. Default 5 s; below HoldTimeout, so that another subscription comes first.
 	StallTimeout time.Duration
-	// GroupMemory is how long a group is kept, and buffered for, after its last
-	// member left. Groups that authorise are kept for ever. Default 1 min.
-	GroupMemory time.Duration
-	// LaneBytes bounds what may wait for one group from one connection.
+	// GroupRetention is how long a group is kept, and buffered for, after its last
+	// subscription left. Groups that authorise are kept for ever. Default 1 min.
+	GroupRetention time.Duration
+	// QueueBytes bounds what may wait for one group from one connection.
 	// Default 256 KiB.
-	LaneBytes int
-	// MemberBytes bounds what may wait for one member, or in one group for
+	QueueBytes int
+	// SubscriptionBytes bounds what may wait for one subscription, or in one group for
 	// nobody. Default 64 MiB.
-	MemberBytes int
+	SubscriptionBytes int
 	// Logger. Default: slog.Default().
 	Logger *slog.Logger
 }
 
 // Bounds that are not worth a setting.
 const (
-	maxGroups  = 100
-	maxMembers = 1000 // of one group
+	maxGroups        = 100
+	maxSubscriptions = 1000 // of one group
 	// maxAwaiting bounds the events of one connection that may await a reply;
 	// the oldest is given up for a newer one.
 	maxAwaiting = 1024
@@ -85,12 +85,12 @@ func (o Options) withDefaults() Options {
 	def(&o.VerdictTimeout, 5*time.Second)
 	def(&o.HoldTimeout, 10*time.Second)
 	def(&o.StallTimeout, 5*time.Second)
-	def(&o.GroupMemory, time.Minute)
-	if o.LaneBytes == 0 {
-		o.LaneBytes = 256 << 10
+	def(&o.GroupRetention, time.Minute)
+	if o.QueueBytes == 0 {
+		o.QueueBytes = 256 << 10
 	}
-	if o.MemberBytes == 0 {
-		o.MemberBytes = 64 << 20
+	if o.SubscriptionBytes == 0 {
+		o.SubscriptionBytes = 64 << 20
 	}
 	if o.Admit == nil {
 		o.Admit = func(context.Context, *sio.Socket, []byte) (sio.Admission, error) { return sio.Admission{}, nil }

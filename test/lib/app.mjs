@@ -11,7 +11,7 @@ export class App {
     this.connects = new Map();
     this.handlers = new Map(); // by namespace and event
     this.sockets = new Map(); // by connection id
-    this.lanes = new Map(); // the last promise of each connection
+    this.queues = new Map(); // the last promise of each connection
     this.errors = [];
   }
 
@@ -50,8 +50,8 @@ export class App {
     if (rejected) this.errors.push(new Error(`rejected: ${rejected.message}`));
     if (!event) return;
     const id = event.connection_id;
-    const before = this.lanes.get(id) ?? Promise.resolve();
-    this.lanes.set(
+    const before = this.queues.get(id) ?? Promise.resolve();
+    this.queues.set(
       id,
       before.then(() => this.handle(event)).catch((err) => this.errors.push(err)),
     );
@@ -85,7 +85,7 @@ export class App {
       }
       default:
         this.sockets.delete(id);
-        this.lanes.delete(id);
+        this.queues.delete(id);
         return ack();
     }
   }

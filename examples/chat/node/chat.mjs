@@ -70,7 +70,7 @@ async function handle(event) {
 
 // Events of one connection are handled one after the other, those of others
 // meanwhile: the last one's promise by connection, across streams.
-const lanes = new Map();
+const queues = new Map();
 let stopping = false;
 let leave = () => {};
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => ((stopping = true), leave()));
@@ -88,10 +88,10 @@ function consume(consumer_id, onReady) {
     stream.on("data", ({ response, event }) => {
       if (response === "ready") onReady();
       // Nothing follows; once all is settled, so is the stream.
-      if (response === "draining" && stopping) Promise.all(lanes.values()).then(() => stream.end());
+      if (response === "draining" && stopping) Promise.all(queues.values()).then(() => stream.end());
       if (response !== "event") return;
       const { delivery_id, connection_id } = event;
-      const done = (lanes.get(connection_id) ?? Promise.resolve())
+      const done = (queues.get(connection_id) ?? Promise.resolve())
         .then(async () => {
           if (over) return; // it comes again
           const reply = await handle(event);
@@ -105,8 +105,8 @@ function consume(consumer_id, onReady) {
           over = true;
           stream.cancel();
         })
-        .finally(() => lanes.get(connection_id) === done && lanes.delete(connection_id));
-      lanes.set(connection_id, done);
+        .finally(() => queues.get(connection_id) === done && queues.delete(connection_id));
+      queues.set(connection_id, done);
     });
   });
 }

@@ -50,7 +50,7 @@ class Chat:
         self.events = event_rpc.EventServiceStub(channel)
         self.counting = asyncio.Lock()
         self.consumer_id = str(uuid.uuid4())
-        self.lanes = {}  # the last task of each connection, across streams
+        self.queues = {}  # the last task of each connection, across streams
         self.stopping = asyncio.Event()
         self.handlers = {"send message": self.send_message, "join room": self.join_room,
                          "leave room": self.leave_room, "users count": self.users_count}
@@ -138,13 +138,13 @@ class Chat:
                 match response.WhichOneof("response"):
                     case "event":
                         # One after the other for each connection, those of others meanwhile.
-                        event, lane = response.event, response.event.connection_id
-                        task = asyncio.create_task(settle(event, self.lanes.get(lane)))
-                        self.lanes[lane] = task
-                        task.add_done_callback(lambda t, lane=lane: self.lanes.get(lane) is t and self.lanes.pop(lane))
+                        event, queue = response.event, response.event.connection_id
+                        task = asyncio.create_task(settle(event, self.queues.get(queue)))
+                        self.queues[queue] = task
+                        task.add_done_callback(lambda t, queue=queue: self.queues.get(queue) is t and self.queues.pop(queue))
                     case "draining" if self.stopping.is_set():
-                        if self.lanes:  # nothing follows; once all is settled, so is the stream
-                            await asyncio.wait(list(self.lanes.values()))
+                        if self.queues:  # nothing follows; once all is settled, so is the stream
+                            await asyncio.wait(list(self.queues.values()))
                         out.put_nowait(None)
         finally:
             leaving.cancel()

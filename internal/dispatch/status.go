@@ -2,47 +2,47 @@ package dispatch
 
 import "time"
 
-// Consumer is a copy of what is known about one member.
-type Consumer struct {
-	Subscription
+// SubscriptionStatus is a copy of what is known about one subscription.
+type SubscriptionStatus struct {
+	SubscriptionOptions
 	Connections int // that belong to it
 	InFlight    int
 	QueuedBytes int // in flight and waiting
-	Leaving     bool
+	Draining    bool
 	LastActive  time.Time // when it last took or settled a delivery
 }
 
-// Group is a copy of what is known about one group.
-type Group struct {
+// GroupStatus is a copy of what is known about one group.
+type GroupStatus struct {
 	Name          string
-	Consumers     []Consumer
+	Consumers     []SubscriptionStatus
 	OrphanedBytes int // waiting for nobody
 	Waiting       int // events that wait or are in flight
 }
 
 // Groups returns all groups, by name.
-func (d *Dispatcher) Groups() []Group {
-	var all []Group
+func (d *Dispatcher) Groups() []GroupStatus {
+	var all []GroupStatus
 	for _, g := range d.all() {
-		all = append(all, g.view())
+		all = append(all, g.status())
 	}
 	return all
 }
 
-func (g *group) view() Group {
+func (g *group) status() GroupStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := Group{Name: g.name, OrphanedBytes: g.orphaned.bytes}
-	for _, l := range g.lanes {
-		v.Waiting += len(l.items)
+	st := GroupStatus{Name: g.name, OrphanedBytes: g.orphaned.bytes}
+	for _, q := range g.queues {
+		st.Waiting += len(q.items)
 	}
-	for _, m := range g.members {
-		v.Consumers = append(v.Consumers, Consumer{
-			Subscription: m.sub, Connections: m.lanes, InFlight: m.inflight,
-			QueuedBytes: m.bytes, Leaving: m.leaving, LastActive: m.progress,
+	for _, m := range g.subscriptions {
+		st.Consumers = append(st.Consumers, SubscriptionStatus{
+			SubscriptionOptions: m.options, Connections: m.queues, InFlight: m.inflight,
+			QueuedBytes: m.bytes, Draining: m.draining, LastActive: m.progress,
 		})
 	}
-	return v
+	return st
 }
 
 // Stats counts since the start.
