@@ -107,9 +107,8 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	}
 	d.browsers = d.httpServer(bounded(pages(c, d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
-		func() ops.Stats { return ops.Stats(d.sockets.Stats()) })
+		ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats})
 	d.authorize.register(registry)
-	registerConsumers(registry, d.consumers)
 	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
 	d.operators.WriteTimeout = opsTimeout
 	d.webTransport, err = listenWebTransport(&c.listeners, d.sockets, log)

@@ -1,7 +1,8 @@
 // Package ops is what the operators' listener serves: liveness, readiness,
 // metrics and profiles.
 //
-// It knows no Socket.IO and no gRPC: what it reports is handed to it as
-// numbers and sentences. It authenticates nobody, so its listener belongs on
-// loopback or on a network of operators.
+// The packages below count what they do in plain Stats; this one alone knows how
+// that is exported. It knows no gRPC, and nothing but the daemon knows it. It
+// authenticates nobody, so its listener belongs on loopback or on a network of
+// operators.
 package ops

@@ -5,14 +5,24 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 func testHandler(ready *Readiness) http.Handler {
-	return Handler(ready, NewRegistry(Build{Version: "1.2.3", Commit: "abc", GoVersion: "go1"}, func() Stats {
-		return Stats{
-			Sessions:    map[string]int{"polling": 2, "websocket": 3},
-			Connections: 4, Received: 5, Emitted: 6, Sent: 7,
-		}
+	return Handler(ready, NewRegistry(Build{Version: "1.2.3", Commit: "abc", GoVersion: "go1"}, Sources{
+		Sockets: func() sio.Stats {
+			return sio.Stats{
+				Sessions:    map[string]int{"polling": 2, "websocket": 3},
+				Connections: 4, Received: 5, Emitted: 6, Sent: 7, Dropped: 8, Slow: 9,
+			}
+		},
+		Consumers: func() dispatch.Stats {
+			return dispatch.Stats{
+				Events: 10, Unheard: 11, Dropped: 12, Redelivered: 13, StalledConsumers: 14, StalledSessions: 15, VerdictTimeouts: 16,
+			}
+		},
 	}))
 }
 
@@ -36,6 +46,15 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_received_total 5\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_emits_total 6\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_sent_total 7\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_volatile_dropped_total 8\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_slow_total 9\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_events_total 10\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_unheard_total 11\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_dropped_total 12\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_repeated_total 13\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_consumers_stalled_total 14\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_stalled_total 15\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_verdict_timeouts_total 16\n"},
 		{http.MethodGet, "/metrics", 200, `fanoutd_build_info{commit="abc",goversion="go1",version="1.2.3"} 1`},
 		{http.MethodGet, "/metrics", 200, "\ngo_goroutines "},
 		{http.MethodGet, "/metrics", 200, "\nprocess_start_time_seconds "},

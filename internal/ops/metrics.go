@@ -3,28 +3,26 @@ package ops
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-)
 
-// Stats is what the daemon counts about browsers.
-type Stats struct {
-	Sessions    map[string]int // by transport
-	Connections int            // in all namespaces
-	Received    uint64         // events from browsers
-	Emitted     uint64         // emits applied
-	Sent        uint64         // events queued for browsers
-	Dropped     uint64         // volatile events dropped for slow browsers
-	Slow        uint64         // sessions closed for being too slow
-}
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
 
 // Build says which build this is.
 type Build struct {
 	Version, Commit, GoVersion string
 }
 
+// Sources are what metrics are read from. Each is called once a scrape, from
+// several goroutines at once; nil: there is none.
+type Sources struct {
+	Sockets   func() sio.Stats
+	Consumers func() dispatch.Stats
+}
+
 // NewRegistry returns a registry of the Go runtime's and the process's metrics,
-// the build, and what stats returns: it is called once a scrape, from several
-// goroutines at once. More collectors may be registered.
-func NewRegistry(b Build, stats func() Stats) *prometheus.Registry {
+// the build, and what the sources count. More collectors may be registered.
+func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "fanoutd_build_info",
@@ -36,49 +34,59 @@ func NewRegistry(b Build, stats func() Stats) *prometheus.Registry {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		build,
-		collector(stats),
 	)
+	if from.Sockets != nil {
+		r.MustRegister(collector[sio.Stats]{from.Sockets, socketMetrics})
+	}
+	if from.Consumers != nil {
+		r.MustRegister(collector[dispatch.Stats]{from.Consumers, consumerMetrics})
+	}
 	return r
 }
 
-// collector turns one reading of the counts into metrics, so that those of one
-// scrape belong together.
-type collector func() Stats
+// collector turns one reading of a package's counts into metrics, so that those
+// of one scrape belong together.
+type collector[S any] struct {
+	read    func() S
+	metrics []metric[S]
+}
 
-var _ prometheus.Collector = collector(nil)
+var _ prometheus.Collector = collector[sio.Stats]{}
 
-var (
-	sessions = prometheus.NewDesc("fanoutd_sessions",
-		"Engine.IO sessions open now, by transport.", []string{"transport"}, nil)
-	connections = prometheus.NewDesc("fanoutd_connections",
-		"Socket.IO connections now, in all namespaces.", nil, nil)
-	received = prometheus.NewDesc("fanoutd_events_received_total",
-		"Events that browsers sent.", nil, nil)
-	emitted = prometheus.NewDesc("fanoutd_emits_total",
-		"Emits that were applied.", nil, nil)
-	sent = prometheus.NewDesc("fanoutd_events_sent_total",
-		"Events queued for browsers: one for each connection an emit reached.", nil, nil)
-	dropped = prometheus.NewDesc("fanoutd_volatile_dropped_total",
-		"Volatile events dropped because a browser could not take them: one for each connection.", nil, nil)
-	slow = prometheus.NewDesc("fanoutd_sessions_slow_total",
-		"Sessions closed because more waited for their browser than max-queue.", nil, nil)
-)
+// metric is one metric of a package's counts.
+type metric[S any] struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(S) float64
+	// by is instead of of, for a metric with one label: the values by the label's.
+	by func(S) map[string]float64
+}
 
-func (c collector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sessions, connections, received, emitted, sent, dropped, slow} {
-		descs <- d
+func counter[S any](name, help string, of func(S) uint64) metric[S] {
+	return metric[S]{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(s S) float64 { return float64(of(s)) }, nil}
+}
+
+func gauge[S any](name, help string, of func(S) int) metric[S] {
+	return metric[S]{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, func(s S) float64 { return float64(of(s)) }, nil}
+}
+
+// Describe implements prometheus.Collector.
+func (c collector[S]) Describe(descs chan<- *prometheus.Desc) {
+	for _, m := range c.metrics {
+		descs <- m.desc
 	}
 }
 
-func (c collector) Collect(metrics chan<- prometheus.Metric) {
-	s := c()
-	for transport, n := range s.Sessions {
-		metrics <- prometheus.MustNewConstMetric(sessions, prometheus.GaugeValue, float64(n), transport)
+// Collect implements prometheus.Collector.
+func (c collector[S]) Collect(metrics chan<- prometheus.Metric) {
+	s := c.read()
+	for _, m := range c.metrics {
+		if m.by == nil {
+			metrics <- prometheus.MustNewConstMetric(m.desc, m.kind, m.of(s))
+			continue
+		}
+		for label, value := range m.by(s) {
+			metrics <- prometheus.MustNewConstMetric(m.desc, m.kind, value, label)
+		}
 	}
-	metrics <- prometheus.MustNewConstMetric(connections, prometheus.GaugeValue, float64(s.Connections))
-	metrics <- prometheus.MustNewConstMetric(received, prometheus.CounterValue, float64(s.Received))
-	metrics <- prometheus.MustNewConstMetric(emitted, prometheus.CounterValue, float64(s.Emitted))
-	metrics <- prometheus.MustNewConstMetric(sent, prometheus.CounterValue, float64(s.Sent))
-	metrics <- prometheus.MustNewConstMetric(dropped, prometheus.CounterValue, float64(s.Dropped))
-	metrics <- prometheus.MustNewConstMetric(slow, prometheus.CounterValue, float64(s.Slow))
 }

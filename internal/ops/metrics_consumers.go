@@ -1,0 +1,28 @@
+package ops
+
+import "github.com/fanoutd/fanoutd/internal/dispatch"
+
+// consumerMetrics are about what browsers do, on its way to consumers.
+var consumerMetrics = []metric[dispatch.Stats]{
+	counter("fanoutd_deliveries_events_total",
+		"What browsers did, of every kind, connecting and disconnecting too.",
+		func(s dispatch.Stats) uint64 { return s.Events }),
+	counter("fanoutd_deliveries_unheard_total",
+		"Of those, what no group asked for.",
+		func(s dispatch.Stats) uint64 { return s.Unheard }),
+	counter("fanoutd_deliveries_dropped_total",
+		"Deliveries thrown away: by policy, with a forgotten group, refused too often, or for want of room when their session ended.",
+		func(s dispatch.Stats) uint64 { return s.Dropped }),
+	counter("fanoutd_deliveries_repeated_total",
+		"Deliveries taken back from consumers that went.",
+		func(s dispatch.Stats) uint64 { return s.Redelivered }),
+	counter("fanoutd_consumers_stalled_total",
+		"Consumers ended because they made no progress while events waited.",
+		func(s dispatch.Stats) uint64 { return s.StalledConsumers }),
+	counter("fanoutd_sessions_stalled_total",
+		"Sessions closed because their events were not consumed in time.",
+		func(s dispatch.Stats) uint64 { return s.StalledSessions }),
+	counter("fanoutd_verdict_timeouts_total",
+		"Connections refused because no consumer decided on them in time.",
+		func(s dispatch.Stats) uint64 { return s.VerdictTimeouts }),
+}
