@@ -32,9 +32,8 @@ const (
 	// connection would be more than twice that.
 	comeHeap     = 2 << 20 // bytes
 	comeHeapEach = 400     // bytes
-	// comeGoroutines may stay: two pools' that wait for work, 64 each, the poller
-	// that gives it to one of them, and the runtime's own.
-	comeGoroutines = 2*64 + 4
+	// comeGoroutines may stay: the poller's, and the runtime's own.
+	comeGoroutines = 4
 	// comeFiles stay: epoll's, and what wakes it.
 	comeFiles = 2
 	// comePatience is how long the last of them may take to go.

@@ -162,7 +162,7 @@ func (s *siege) lift(bound int64) {
 // Slack of what is to be as it was: goroutines and descriptors that come and go
 // with scrapes and polls, and buffers that are kept for their next use.
 const (
-	goroutineSlack = 150 // goroutines that wait for the next connection or message among them, 64 each at most
+	goroutineSlack = 20
 	liveSlack      = 16 << 20
 )
 

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/fanoutd/fanoutd/internal/workers"
 )
 
 // Options of a [Listener].
@@ -29,10 +27,9 @@ type Options struct {
 // net/http by Accept. It is for one [http.Server]'s Serve.
 type Listener struct {
 	net.Listener
-	opts    Options
-	workers *workers.Pool[conn]
-	rest    chan accepted
-	done    chan struct{} // closed by Close
+	opts Options
+	rest chan accepted
+	done chan struct{} // closed by Close
 
 	mu     sync.Mutex
 	silent map[conn]struct{} // connections that have sent nothing yet
@@ -58,7 +55,6 @@ func Listen(l net.Listener, opts Options) *Listener {
 		rest: make(chan accepted), done: make(chan struct{}),
 		silent: map[conn]struct{}{},
 	}
-	f.workers = workers.New(f.receive)
 	go f.run() // until Close
 	return f
 }
@@ -96,11 +92,10 @@ func (f *Listener) Close() error {
 // run accepts until the listener is closed. Errors are left to net/http, which
 // calls Accept again after a pause if they may pass; so run pauses, too.
 func (f *Listener) run() {
-	defer f.workers.Stop()
 	for {
 		c, err := f.Listener.Accept()
 		if c, ok := c.(conn); ok && canPeek {
-			f.workers.Do(c)
+			go f.receive(c) // until it is served, taken by net/http, or timed out
 			continue
 		}
 		if !f.pass(accepted{c, err}) {

@@ -15,7 +15,6 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/fanoutd/fanoutd/internal/netpoll"
-	"github.com/fanoutd/fanoutd/internal/workers"
 )
 
 // Transport names, as in the query and the open packet.
@@ -43,12 +42,11 @@ type Server struct {
 	upgrader websocket.Upgrader
 	flushers *flushers
 	poller   netpoll.Poller
-	readers  *workers.Pool[*wsConn] // read from WebSockets that are not silent
-	retire   sync.Once              // stops these three, after the last session
-	opened   atomic.Uint64          // sessions
-	dropped  atomic.Uint64          // volatile packets
-	slow     atomic.Uint64          // sessions closed for it
-	hurry    chan struct{}          // closed when Shutdown's patience ends
+	retire   sync.Once     // stops these two, after the last session
+	opened   atomic.Uint64 // sessions
+	dropped  atomic.Uint64 // volatile packets
+	slow     atomic.Uint64 // sessions closed for it
+	hurry    chan struct{} // closed when Shutdown's patience ends
 
 	// running counts what Shutdown waits for: every session, from its opening to
 	// the end of its teardown, and the goroutines they start. A session is
@@ -75,7 +73,6 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		gate:     newGate(opts.Limits),
 		sessions: map[string]*Session{},
 		flushers: newFlushers(opts.MaxQueue),
-		readers:  workers.New((*wsConn).read),
 		hurry:    make(chan struct{}),
 		upgrader: websocket.Upgrader{
 			// The read buffer is ours, see hijacker, and so are the frames: the
@@ -297,7 +294,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.running.Wait()
 		s.retire.Do(func() {
 			s.flushers.stop()
-			s.readers.Stop()
 			s.poller.Close()
 		})
 		close(ended)

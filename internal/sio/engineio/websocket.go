@@ -56,7 +56,7 @@ func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) (*wsConn, erro
 		written: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if socket := s.srv.poller.Socket(t.raw); socket != nil {
-		t.socket = netpoll.NewConn(socket, func() { s.srv.readers.Do(t) })
+		t.socket = netpoll.NewConn(socket, func() { s.srv.running.Go(t.read) })
 	}
 	t.form = s.formFor(r)
 	if h.wire.deflate {
@@ -88,7 +88,7 @@ func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	defer s.srv.running.Done()
 	// A client has nothing to say before it has read all that.
 	if !t.leave() {
-		t.session.srv.readers.Do(t)
+		s.srv.running.Go(t.read)
 	}
 }
 
