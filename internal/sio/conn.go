@@ -2,6 +2,7 @@ package sio
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
@@ -17,7 +18,9 @@ type conn struct {
 	handshake *handshake
 	timeout   *time.Timer // closes a session that joins nothing
 
-	mu      sync.Mutex // serialises what this browser does and hears of it
+	ends atomic.Pointer[end] // of its sockets; not told yet
+
+	mu      sync.Mutex // serialises what this browser does and what the backend hears of it
 	decoder *parser.Decoder
 	// assembly closes a session whose packet waits for its attachments for too
 	// long; nil: none ever had any.
@@ -30,8 +33,10 @@ type conn struct {
 
 // Receive implements engineio.Receiver: one message, text or attachment.
 func (c *conn) Receive(data []byte, binary bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.serially(func() { c.receiveLocked(data, binary) })
+}
+
+func (c *conn) receiveLocked(data []byte, binary bool) {
 	decode := c.decoder.Text
 	if binary {
 		decode = c.decoder.Binary
@@ -73,7 +78,7 @@ func (c *conn) Receive(data []byte, binary bool) {
 	case parser.Disconnect:
 		if s.nsp.remove(s, ReasonClientDisconnect) {
 			delete(c.sockets, p.Namespace)
-			c.ended(s, ReasonClientDisconnect)
+			c.tellLocked(s, ReasonClientDisconnect)
 		}
 	default: // CONNECT_ERROR is the server's to send
 		c.refuse("unexpected packet type", nil)
@@ -106,26 +111,18 @@ func (c *conn) refuse(what string, err error) {
 // Closed implements engineio.Receiver.
 func (c *conn) Closed(reason engineio.Reason) {
 	c.timeout.Stop()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.serially(func() { c.closedLocked(string(reason)) })
+}
+
+func (c *conn) closedLocked(reason string) {
 	if c.assembly != nil {
 		c.assembly.Stop()
 	}
 	c.decoder.Drop()
 	for _, s := range c.sockets {
-		if s.nsp.remove(s, string(reason)) {
-			c.ended(s, string(reason))
+		if s.nsp.remove(s, reason) {
+			c.tellLocked(s, reason)
 		}
 	}
 	clear(c.sockets)
-}
-
-// ended tells the backend that s, which was a member, is one no more. The caller
-// holds c.mu.
-func (c *conn) ended(s *Socket, reason string) {
-	c.server.backend.Disconnected(s, reason)
-	if s.away != nil {
-		s.away.number = s.number
-		close(s.away.heard)
-	}
 }

@@ -19,12 +19,9 @@ func (c *conn) old() bool { return c.session.Protocol() == 3 }
 // Start implements engineio.Starter: such a client does not ask for the default
 // namespace, it is connected to it (socket.io/lib/index.ts, onconnection).
 func (c *conn) Start() {
-	if !c.old() {
-		return
+	if c.old() {
+		c.serially(func() { c.connect(&parser.Packet{Type: parser.Connect, Namespace: "/"}) })
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.connect(&parser.Packet{Type: parser.Connect, Namespace: "/"})
 }
 
 // upcast turns a CONNECT packet of such a client into one of today: a query

@@ -215,13 +215,14 @@ func (n *Namespace) disconnect(o Disconnect) int {
 		}
 	}
 	for _, s := range sockets {
-		// The backend may be busy with this browser: no reason to let the caller wait.
-		n.server.callbacks.Go(func() {
-			s.conn.mu.Lock()
-			defer s.conn.mu.Unlock()
-			s.conn.ended(s, reason)
-		})
+		s.conn.ended(s, reason)
 	}
+	// The backend may take its time: no reason to let the caller wait.
+	n.server.callbacks.Go(func() {
+		for _, s := range sockets {
+			s.conn.tellEnds()
+		}
+	})
 	return len(sockets)
 }
 

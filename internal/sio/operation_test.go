@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/room"
+	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
 func TestEmit(t *testing.T) {
@@ -251,5 +254,39 @@ func TestAdmission(t *testing.T) {
 		expect(t, "left", w.apply(event("still here", "")), 1)
 		renewed.MustClose(1000, ReasonExpired)
 		expect(t, "closed after", time.Since(start), 20*time.Second)
+	})
+}
+
+// A Disconnect of many browsers that the backend is busy with takes one goroutine
+// for all of them, and each browser's events stay in order.
+func TestDisconnectStartsNoGoroutineForEach(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		const clients = 50
+		var browsers []*wiretest.WS
+		for range clients {
+			c, _ := w.connect("")
+			c.Say(`42["block"]`)
+			browsers = append(browsers, c)
+		}
+		w.forget()
+		before := runtime.NumGoroutine()
+		for _, c := range browsers { // so that no writer waits for one
+			go c.Next()
+		}
+		expect(t, "disconnected", w.apply(Disconnect{To: everybody}), clients)
+		synctest.Wait()
+		if more := runtime.NumGoroutine() - before; more > 1 {
+			t.Errorf("%d goroutines more", more)
+		}
+		expect(t, "heard while it is busy", len(w.backend.take()), 0)
+		close(w.backend.block)
+		synctest.Wait()
+		heard := map[string]int{}
+		for _, line := range w.backend.take() {
+			heard[line]++
+		}
+		expect(t, "events", heard["event / block [] [] false 0"], clients)
+		expect(t, "ends", heard["disconnected / server namespace disconnect"], clients)
+		expect(t, "kinds of them", len(heard), 2)
 	})
 }

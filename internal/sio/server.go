@@ -89,8 +89,8 @@ type Server struct {
 
 	applying sync.RWMutex // read: an operation is being applied
 	closing  bool         // guarded by applying
-	// callbacks counts the callbacks that run on goroutines of their own: the
-	// ends of sockets that an operation caused.
+	// callbacks counts the goroutines that call the backend by themselves: one for
+	// each Disconnect, to tell of the ends that it caused.
 	callbacks sync.WaitGroup
 
 	received atomic.Uint64 // events from browsers
