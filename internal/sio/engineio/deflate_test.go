@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 // dialDeflate opens a WebSocket that offers compression and reports what the
@@ -84,7 +86,7 @@ func TestDeflateOnce(t *testing.T) {
 	}
 	for name, m := range map[string]*Message{
 		"short": Text([]byte("short")), "plain": Text(make([]byte, 5000)).Plain(),
-		"control frame": frame(opClose, nil, make([]byte, 2000)),
+		"control frame": frame(wsconn.OpClose, nil, make([]byte, 2000)),
 	} {
 		if m.in(formDeflate) != m {
 			t.Errorf("%s: was compressed", name)
@@ -128,7 +130,7 @@ func TestDeflateBomb(t *testing.T) {
 	inBubble(t, Options{PerMessageDeflate: true, MaxPayload: limit}, func(w *world) {
 		c, _ := w.dialDeflate()
 		h := w.last()
-		head := []byte{0x80 | rsv1 | opText, 0x80 | 127, 0, 0, 0, 0, byte(len(payload) >> 24), byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), 0, 0, 0, 0}
+		head := []byte{0x80 | wsconn.Compressed | wsconn.OpText, 0x80 | 127, 0, 0, 0, 0, byte(len(payload) >> 24), byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), 0, 0, 0, 0}
 		go c.NetConn().Write(append(head, payload...))
 		c.SetReadDeadline(time.Now().Add(time.Minute))
 		_, _, err := c.ReadMessage()
@@ -149,7 +151,7 @@ func TestDeflateBomb(t *testing.T) {
 			t.Fatal(err)
 		}
 		res.Body.Close()
-		head := []byte{0x80 | rsv1 | opText, 0x80 | 127, 0, 0, 0, 0, byte(len(payload) >> 24), byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), 0, 0, 0, 0}
+		head := []byte{0x80 | wsconn.Compressed | wsconn.OpText, 0x80 | 127, 0, 0, 0, 0, byte(len(payload) >> 24), byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), 0, 0, 0, 0}
 		go c.NetConn().Write(append(head, payload...))
 		if _, _, err := c.ReadMessage(); err == nil {
 			t.Error("the candidate lives on")

@@ -1,10 +1,10 @@
 package engineio
 
 import (
-	"bytes"
-	"compress/flate"
 	"encoding/base64"
 	"sync"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 // form is how a WebSocket's messages differ from the plain ones of Engine.IO v4.
@@ -42,8 +42,8 @@ func dress(msgs []*Message, f form) {
 // in returns the message in form f.
 func (m *Message) in(f form) *Message {
 	switch m.opcode {
-	case opBinary:
-	case opText:
+	case wsconn.OpBinary:
+	case wsconn.OpText:
 		f &= formDeflate // no other makes a difference
 	default: // control frames are the same for all
 		return m
@@ -70,7 +70,7 @@ func (m *Message) make(f form) *Message {
 	var prefix []byte
 	switch {
 	case f&formBase64 != 0:
-		opcode = opText
+		opcode = wsconn.OpText
 		prefix = []byte{'b'}
 		if f&formV3 != 0 {
 			prefix = []byte{'b', packetMessage}
@@ -85,32 +85,12 @@ func (m *Message) make(f form) *Message {
 	return frame(opcode, prefix, data)
 }
 
-// rsv1 marks the first frame of a compressed message (RFC 7692, 6).
-const rsv1 = 0x40
-
-// deflaters are idle writers; one costs most of a megabyte to make.
-var deflaters = sync.Pool{New: func() any {
-	w, _ := flate.NewWriter(nil, flate.BestSpeed) // the level is valid
-	return w
-}}
-
-// deflated lays out one frame of a compressed message. It refers to no message
-// before it, so that all recipients share it; "no context takeover" is what
-// gorilla negotiates.
+// deflated lays out one frame of a compressed message, or a plain one where that
+// is no longer.
 func deflated(opcode byte, prefix, data []byte) *Message {
-	var b bytes.Buffer
-	b.Grow(len(data) / 4)
-	w := deflaters.Get().(*flate.Writer)
-	defer deflaters.Put(w)
-	w.Reset(&b)
-	w.Write(prefix) //nolint:errcheck // a buffer takes everything
-	w.Write(data)   //nolint:errcheck // a buffer takes everything
-	w.Flush()
-	// A flush ends with an empty block whose length fields the receiver adds
-	// (RFC 7692, 7.2.1).
-	compressed := bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xff, 0xff})
-	if len(compressed) >= len(prefix)+len(data) {
+	payload := wsconn.Deflate(prefix, data)
+	if len(payload) >= len(prefix)+len(data) {
 		return frame(opcode, prefix, data)
 	}
-	return frame(opcode|rsv1, nil, compressed)
+	return frame(opcode|wsconn.Compressed, nil, payload)
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 // samples are messages of every kind, whose encodings seed the fuzzers.
@@ -125,7 +127,7 @@ func FuzzDecodeBinaryPayloadV3(f *testing.F) {
 func FuzzDecodeFrameV3(f *testing.F) {
 	for _, m := range samples() {
 		x := m.in(formV3)
-		f.Add(x.frame[x.header:], m.opcode == opBinary)
+		f.Add(x.frame[x.header:], m.opcode == wsconn.OpBinary)
 		x = m.in(formV3 | formBase64)
 		f.Add(x.frame[x.header:], false)
 	}

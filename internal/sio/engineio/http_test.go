@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 func TestPollCompression(t *testing.T) {
@@ -244,7 +246,7 @@ func TestFragments(t *testing.T) {
 			_, err := raw.Write(append([]byte{first, 0x80 | byte(len(data)), 0, 0, 0, 0}, data...))
 			return err
 		}
-		piece(opText, "4")
+		piece(wsconn.OpText, "4")
 		for range 500 {
 			piece(0, "x")
 		}
@@ -252,7 +254,7 @@ func TestFragments(t *testing.T) {
 		synctest.Wait()
 		expect(t, "received", strings.Join(h.messages(), "|"), "text:"+strings.Repeat("x", 500))
 
-		piece(opText, "4")
+		piece(wsconn.OpText, "4")
 		go func() {
 			for piece(0, "") == nil {
 				time.Sleep(time.Second)

@@ -2,9 +2,10 @@ package engineio
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"sync"
 	"sync/atomic"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 // Engine.IO v4 packet types, as they stand first in a text packet.
@@ -16,14 +17,6 @@ const (
 	packetMessage = '4'
 	packetUpgrade = '5'
 	packetNoop    = '6'
-)
-
-// WebSocket opcodes (RFC 6455, section 5.2).
-const (
-	opText   = 0x1
-	opBinary = 0x2
-	opClose  = 0x8
-	opPong   = 0xA
 )
 
 // Message is one immutable outbound packet that computes each of its wire forms
@@ -50,7 +43,7 @@ func Text(text []byte) *Message {
 
 // Binary returns a message packet holding data, which is copied.
 func Binary(data []byte) *Message {
-	return frame(opBinary, nil, data)
+	return frame(wsconn.OpBinary, nil, data)
 }
 
 // Plain marks a message as not worth compressing. It returns m, and must be
@@ -61,31 +54,22 @@ func (m *Message) Plain() *Message {
 }
 
 func packet[S ~string | ~[]byte](kind byte, data S) *Message {
-	return frame(opText, []byte{kind}, []byte(data))
+	return frame(wsconn.OpText, []byte{kind}, []byte(data))
 }
 
 // frame lays out one final, unmasked frame: servers do not mask (RFC 6455, 5.1).
 func frame(opcode byte, prefix, data []byte) *Message {
 	n := len(prefix) + len(data)
-	b := make([]byte, 0, 10+n)
-	b = append(b, 0x80|opcode)
-	switch {
-	case n < 126:
-		b = append(b, byte(n))
-	case n < 1<<16:
-		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
-	}
+	b := wsconn.AppendHeader(make([]byte, 0, wsconn.MaxHeader+n), opcode, n)
 	m := &Message{header: len(b), opcode: opcode}
 	b = append(b, prefix...)
 	m.frame = append(b, data...)
 	return m
 }
 
-// rawFrame is a frame that somebody else laid out. It is copied.
+// rawFrame is a frame that somebody else laid out. It is kept.
 func rawFrame(b []byte) *Message {
-	return &Message{frame: append([]byte(nil), b...), opcode: b[0] & 0xf}
+	return &Message{frame: b, opcode: wsconn.Opcode(b)}
 }
 
 // messageCost is, in bytes, about what a message takes in memory beside its frame,
@@ -99,7 +83,7 @@ func (m *Message) size() int { return messageCost + len(m.frame) }
 // pollingRecord returns the packet as it stands in a polling payload. WebSocket
 // control frames have none: they are never queued while polling carries the session.
 func (m *Message) pollingRecord() []byte {
-	if m.opcode == opText {
+	if m.opcode == wsconn.OpText {
 		return m.frame[m.header:]
 	}
 	m.once.Do(func() {

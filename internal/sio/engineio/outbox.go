@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 var (
@@ -175,7 +177,7 @@ func (o *outbox) pushPong(m *Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	pong := &o.pongs[0]
-	if m.opcode == opText {
+	if m.opcode == wsconn.OpText {
 		pong = &o.pongs[1]
 	}
 	switch {

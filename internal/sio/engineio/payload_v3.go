@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 // The payloads of Engine.IO v3 (engine.io/lib/parser-v3/index.ts): packets with
@@ -21,7 +23,7 @@ const maxDigits = 10
 func appendPayloadV3(dst []byte, msgs []*Message) []byte {
 	for _, m := range msgs {
 		record := m.frame[m.header:]
-		if m.opcode == opBinary {
+		if m.opcode == wsconn.OpBinary {
 			m = m.in(formV3 | formBase64)
 			record = m.frame[m.header:]
 		}
@@ -37,7 +39,7 @@ func appendPayloadV3(dst []byte, msgs []*Message) []byte {
 func appendBinaryPayloadV3(dst []byte, msgs []*Message) []byte {
 	for _, m := range msgs {
 		kind := byte(0) // text
-		if m.opcode == opBinary {
+		if m.opcode == wsconn.OpBinary {
 			kind = 1
 			m = m.in(formV3)
 		}
@@ -54,7 +56,7 @@ func appendBinaryPayloadV3(dst []byte, msgs []*Message) []byte {
 
 func hasBinary(msgs []*Message) bool {
 	for _, m := range msgs {
-		if m.opcode == opBinary {
+		if m.opcode == wsconn.OpBinary {
 			return true
 		}
 	}

@@ -1,5 +1,7 @@
 package engineio
 
+import "github.com/fanoutd/fanoutd/internal/wsconn"
+
 // Reason says why a session closed. The first eight are the reference's words
 // (engine.io/lib/socket.ts, socket.io/lib/socket-types.ts); the rest are ours,
 // where the reference has no such case.
@@ -49,12 +51,8 @@ func (r Reason) closeCode() uint16 {
 	return 1000
 }
 
-// tooLargeFrame ends a WebSocket over a message beyond the limit, as gorilla
-// does when it is the one to notice.
-var tooLargeFrame = frame(opClose, []byte{1009 >> 8, 1009 & 0xff}, nil)
-
 // closeFrame is the last frame of a WebSocket.
 func (r Reason) closeFrame() *Message {
 	c := r.closeCode()
-	return frame(opClose, []byte{byte(c >> 8), byte(c)}, []byte(r))
+	return frame(wsconn.OpClose, []byte{byte(c >> 8), byte(c)}, []byte(r))
 }

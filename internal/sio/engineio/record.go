@@ -6,7 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync"
 	"unicode/utf8"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 // The framing of Engine.IO packets in a WebTransport stream
@@ -23,7 +26,7 @@ var errRecord = errors.New("record with a length of zero or beyond the limit")
 func appendRecord(dst []byte, m *Message) []byte {
 	data := m.frame[m.header:]
 	kind := byte(0)
-	if m.opcode == opBinary {
+	if m.opcode == wsconn.OpBinary {
 		kind = recordBinary
 	}
 	switch n := len(data); {
@@ -36,6 +39,12 @@ func appendRecord(dst []byte, m *Message) []byte {
 	}
 	return append(dst, data...)
 }
+
+// inboxes are buffers to read packets into, of a size not known before.
+var inboxes = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxInbox bounds, in bytes, the buffers that are kept.
+const maxInbox = 64 << 10
 
 // readRecord reads one packet of at most limit bytes. Memory is taken as the
 // bytes arrive, not as their number is announced.

@@ -12,9 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"github.com/fanoutd/fanoutd/internal/netpoll"
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 // Transport names, as in the query and the open packet.
@@ -39,7 +38,7 @@ type Server struct {
 	handler  Handler
 	log      *slog.Logger
 	gate     *gate
-	upgrader websocket.Upgrader
+	upgrader *wsconn.Upgrader
 	flushers *flushers
 	poller   netpoll.Poller
 	retire   sync.Once     // stops these two, after the last session
@@ -74,14 +73,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		sessions: map[string]*Session{},
 		flushers: newFlushers(opts.MaxQueue),
 		hurry:    make(chan struct{}),
-		upgrader: websocket.Upgrader{
-			// The read buffer is ours, see hijacker, and so are the frames: the
-			// pool serves gorilla's few.
-			EnableCompression: opts.PerMessageDeflate,
-			WriteBufferSize:   512,
-			WriteBufferPool:   &sync.Pool{},
-			CheckOrigin:       func(*http.Request) bool { return true }, // done before, for all transports
-		},
+		upgrader: wsconn.NewUpgrader(wsconn.Options{MaxMessage: opts.MaxPayload, Deflate: opts.PerMessageDeflate}),
 	}, nil
 }
 
@@ -366,7 +358,7 @@ func clip(s string, n int) string {
 }
 
 // isUpgrade reports whether the request asks for a WebSocket.
-func isUpgrade(r *http.Request) bool { return websocket.IsWebSocketUpgrade(r) }
+func isUpgrade(r *http.Request) bool { return wsconn.IsUpgrade(r) }
 
 // lastValue is how the reference reads a query: flat, the last value wins.
 func lastValue(q url.Values, key string) string {

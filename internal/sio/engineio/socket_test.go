@@ -232,3 +232,16 @@ func TestSocketChurn(t *testing.T) {
 		})
 	}
 }
+
+// A frame in one piece with the handshake is not left lying when the connection
+// is parked.
+func TestFrameWithHandshake(t *testing.T) {
+	withSockets(t, Options{}, 64<<10, func(w *world) {
+		c := w.begin("GET /socket.io/?" + freshWS + " HTTP/1.1\r\nHost: server\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" +
+			"\x81\x86\x00\x00\x00\x004early")
+		synctest.Wait()
+		expect(t, "received", strings.Join(w.last().messages(), "|"), "text:early")
+		c.Close()
+	})
+}

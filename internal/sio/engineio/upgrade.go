@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gorilla/websocket"
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 // serveUpgrade takes a WebSocket as the candidate to carry a polling session.
@@ -37,25 +37,25 @@ func (t *wsConn) probe() {
 // expect reads one packet and reports whether it is this one. A page that goes
 // away takes its session along, unless a poll waits, which then tells by itself.
 func (t *wsConn) expect(kind byte, data string) bool {
-	k, b, err := t.readMessage()
-	if websocket.IsCloseError(err, websocket.CloseGoingAway) {
+	opcode, b, err := t.conn.ReadMessage()
+	if wsconn.CloseStatus(err) == wsconn.GoingAway {
 		t.session.left()
 	}
-	if err != nil || k != websocket.TextMessage {
+	if err != nil || opcode != wsconn.OpText {
 		return false
 	}
-	p, err := t.session.decodeFrame(k, b)
+	p, err := t.session.decodeFrame(opcode, b)
 	return err == nil && p.kind == kind && string(p.data) == data
 }
 
 // answerProbe answers the probe, and lets the pending poll and those that
 // follow return at once: the browser waits for them.
 func (t *wsConn) answerProbe() bool {
-	t.raw.SetWriteDeadline(time.Now().Add(t.session.srv.opts.UpgradeTimeout))
-	if _, err := t.raw.Write(probeAnswer.frame); err != nil {
+	t.conn.NetConn().SetWriteDeadline(time.Now().Add(t.session.srv.opts.UpgradeTimeout))
+	if _, err := t.conn.NetConn().Write(probeAnswer.frame); err != nil {
 		return false
 	}
-	t.raw.SetWriteDeadline(time.Time{})
+	t.conn.NetConn().SetWriteDeadline(time.Time{})
 	t.session.probing()
 	return true
 }

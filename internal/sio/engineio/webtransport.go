@@ -26,6 +26,9 @@ type WebTransport struct {
 	opening atomic.Int64 // WebTransport sessions that have not said what they want
 }
 
+// readBuffer is the size, in bytes, of a stream's read buffer.
+const readBuffer = 512
+
 // Bounds of what one QUIC connection may cost before its peer is known.
 const (
 	maxOpening       = 1000      // WebTransport sessions without a packet yet, in all

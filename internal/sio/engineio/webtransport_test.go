@@ -22,6 +22,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/webtransport-go"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
 // pipeStream is a wtStream in the process.
@@ -40,7 +42,7 @@ func newWTClient(t testing.TB, s wtStream) *wtClient { return &wtClient{t, s, bu
 
 func (c *wtClient) say(text string) {
 	c.t.Helper()
-	if _, err := c.Write(appendRecord(nil, frame(opText, nil, []byte(text)))); err != nil {
+	if _, err := c.Write(appendRecord(nil, frame(wsconn.OpText, nil, []byte(text)))); err != nil {
 		c.t.Fatalf("write %q: %v", text, err)
 	}
 }

@@ -1,0 +1,142 @@
+package engineio
+
+import (
+	"net"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
+)
+
+// send takes a control frame that gorilla answers with. A close is the last
+// frame there is, so it becomes the farewell of the end that follows. A
+// candidate sends none: its frames would end up in a poll.
+func (t *wsConn) send(frame []byte) {
+	s := t.session
+	m := rawFrame(frame)
+	s.mu.Lock()
+	carries := s.link == t
+	if carries && m.opcode == wsconn.OpClose {
+		t.farewell = m
+	}
+	s.mu.Unlock()
+	if carries && m.opcode != wsconn.OpClose {
+		s.out.pushPong(m)
+	}
+}
+
+// wake puts the connection on its flusher's next pass, or starts its writer.
+func (t *wsConn) wake() {
+	if t.socket != nil {
+		t.flusher.add(t)
+		return
+	}
+	t.startWriter(nil)
+}
+
+// flush writes what waits without waiting for the browser. What the connection
+// does not take is left to a writer.
+func (t *wsConn) flush(s *scratch) {
+	for {
+		msgs, last := t.session.out.take(t, s.spare)
+		if len(msgs) == 0 {
+			t.idle(last)
+			return
+		}
+		dress(msgs, t.form)
+		s.spare = nil // it is the outbox's queue now
+		for wait := msgs; len(wait) > 0; {
+			bufs := s.frames(wait)
+			n, err := t.socket.TryWrite(&s.vector, bufs)
+			clear(bufs)
+			if err != nil {
+				t.fail()
+				return
+			}
+			i, partial := skip(wait, n)
+			if wait = wait[i:]; len(wait) > 0 && (partial > 0 || n == 0) {
+				t.startWriter(rest(wait, partial))
+				return
+			}
+		}
+		s.spare = recycle(msgs)
+	}
+}
+
+// skip returns how many whole messages n bytes are, and the bytes of the next.
+func skip(msgs []*Message, n int) (whole, partial int) {
+	for whole < len(msgs) && n >= len(msgs[whole].frame) {
+		n -= len(msgs[whole].frame)
+		whole++
+	}
+	return whole, n
+}
+
+// rest returns what is left of msgs after the first bytes of the first.
+func rest(msgs []*Message, sent int) net.Buffers {
+	b := make(net.Buffers, len(msgs))
+	for i, m := range msgs {
+		b[i] = m.frame
+	}
+	b[0] = b[0][sent:]
+	return b
+}
+
+// recycle clears a queue's space for its next use.
+func recycle(msgs []*Message) []*Message {
+	if cap(msgs) > maxSpare {
+		return nil
+	}
+	clear(msgs)
+	return msgs[:0]
+}
+
+// startWriter writes frames, then what waits, from a goroutine that waits for
+// the browser and ends when nothing waits.
+func (t *wsConn) startWriter(frames net.Buffers) {
+	t.session.srv.running.Go(func() { t.write(frames) })
+}
+
+func (t *wsConn) write(frames net.Buffers) {
+	var spare []*Message
+	for {
+		if len(frames) > 0 {
+			batch := frames // WriteTo consumes its receiver
+			if _, err := batch.WriteTo(t.conn.NetConn()); err != nil {
+				t.fail()
+				return
+			}
+			clear(frames)
+		}
+		msgs, last := t.session.out.take(t, spare)
+		if len(msgs) == 0 {
+			t.idle(last)
+			return
+		}
+		dress(msgs, t.form)
+		frames = frames[:0]
+		for _, m := range msgs {
+			frames = append(frames, m.frame)
+		}
+		spare = recycle(msgs)
+	}
+}
+
+// idle is the end of a burst. After the last one the close frame is out, and
+// the reader goes on until the peer has answered it, or for as long as expire
+// allows: closing with its bytes unread would reset the connection and could
+// cost the browser our last frames.
+func (t *wsConn) idle(last bool) {
+	if last {
+		close(t.written)
+	}
+}
+
+// maxSpare bounds, in messages, the queue space a connection keeps between bursts.
+const maxSpare = 64
+
+// fail ends the connection after a write error. It stays the outbox's busy
+// consumer, so nothing is written any more.
+func (t *wsConn) fail() {
+	t.session.Close(ReasonTransportError)
+	close(t.written)
+	t.conn.Close()
+}

@@ -1,0 +1,134 @@
+package wsconn
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Conn is one WebSocket, as read from through gorilla.
+type Conn struct {
+	ws      *websocket.Conn
+	wire    *wire
+	reader  *bufio.Reader // under ws
+	deflate bool
+	limit   int64 // bytes of a message
+}
+
+// ErrTooLarge is the end of a connection over a message beyond the limit. A close
+// frame that says so went to [Conn.HandleControl]'s function.
+var ErrTooLarge = errors.New("wsconn: message too large")
+
+// GoingAway is the status of a page that was closed (RFC 6455, 7.4.1).
+const GoingAway = websocket.CloseGoingAway
+
+// tooLarge is the close frame that goes with ErrTooLarge, as gorilla lays it out
+// when it is the one to notice.
+var tooLarge = append(AppendHeader(nil, OpClose, 2), websocket.CloseMessageTooBig>>8, websocket.CloseMessageTooBig&0xff)
+
+// Deflate reports whether compression was agreed on.
+func (c *Conn) Deflate() bool { return c.deflate }
+
+// NetConn returns the connection under the WebSocket, to write frames to.
+func (c *Conn) NetConn() net.Conn { return c.wire.Conn }
+
+// HandleControl sets what takes the frames that answer the peer: pongs, and a
+// close frame, which is the last. The function owns them, and is called by the
+// reader. It is to be set before the first read.
+func (c *Conn) HandleControl(f func(frame []byte)) { c.wire.control = f }
+
+// WrapReads has each read from the connection made through f, which must call its
+// argument once; nil ends that. It is the reader's to call.
+func (c *Conn) WrapReads(f func(read func())) { c.wire.reading = f }
+
+// SetReadDeadline bounds the reads; a zero time lifts the bound.
+func (c *Conn) SetReadDeadline(t time.Time) { c.wire.Conn.SetReadDeadline(t) }
+
+// Close closes the connection under the WebSocket, without a word.
+func (c *Conn) Close() error { return c.wire.Close() }
+
+// messages are buffers to read messages into, of a size not known before.
+var messages = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxKept bounds, in bytes, the buffers that are kept.
+const maxKept = 64 << 10
+
+// ReadMessage reads one message and returns it with its opcode. The data is the
+// caller's. After an error no other call may follow.
+func (c *Conn) ReadMessage() (opcode byte, data []byte, err error) {
+	kind, r, err := c.ws.NextReader()
+	if err != nil {
+		return 0, nil, known(err)
+	}
+	b := messages.Get().(*bytes.Buffer)
+	b.Reset()
+	// gorilla's limit counts the bytes on the wire, before they are inflated.
+	_, err = b.ReadFrom(io.LimitReader(r, c.limit+1))
+	switch {
+	case err != nil:
+		err = known(err)
+	case int64(b.Len()) > c.limit:
+		err = ErrTooLarge
+		if c.wire.control != nil {
+			c.wire.control(bytes.Clone(tooLarge))
+		}
+	default:
+		data = bytes.Clone(b.Bytes())
+	}
+	if b.Cap() <= maxKept {
+		messages.Put(b)
+	}
+	return byte(kind), data, err
+}
+
+func known(err error) error {
+	if errors.Is(err, websocket.ErrReadLimit) {
+		return ErrTooLarge
+	}
+	return err
+}
+
+// CloseStatus returns the status of the close frame that ended the reading: 1005
+// if it had none, 1006 if the stream ended without one, 0 if err is something else.
+func CloseStatus(err error) int {
+	var closed *websocket.CloseError
+	if errors.As(err, &closed) {
+		return closed.Code
+	}
+	return 0
+}
+
+// Discard reads what still comes, until the end or the read deadline.
+func (c *Conn) Discard() {
+	_, _ = io.Copy(io.Discard, c.wire.Conn)
+}
+
+// Buffered returns how many bytes were read from the connection, and not yet as
+// messages.
+func (c *Conn) Buffered() int { return c.reader.Buffered() + len(c.wire.early) }
+
+// buffers are the read buffers of connections that are not read from.
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+
+// ReleaseBuffer gives the read buffer, which must be empty, to others: gorilla
+// keeps the pointer to the reader itself, so that only what it points to changes.
+func (c *Conn) ReleaseBuffer() {
+	idle := new(bufio.Reader)
+	*idle, *c.reader = *c.reader, bufio.Reader{}
+	buffers.Put(idle)
+}
+
+// AcquireBuffer gets a read buffer, if there is none. Reading needs one.
+func (c *Conn) AcquireBuffer() {
+	if c.reader.Size() == 0 {
+		b := buffers.Get().(*bufio.Reader)
+		b.Reset(c.wire)
+		*c.reader = *b
+	}
+}

@@ -1,0 +1,116 @@
+package wsconn
+
+import (
+	"bufio"
+	"maps"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/gorilla/websocket"
+)
+
+// Options of an [Upgrader].
+type Options struct {
+	// MaxMessage bounds, in bytes, one message from the peer, on the wire and
+	// inflated.
+	MaxMessage int64
+	// Deflate says that compression is agreed on with clients that offer it.
+	Deflate bool
+}
+
+// Upgrader makes WebSockets of HTTP requests. It is safe for concurrent use.
+type Upgrader struct {
+	opts            Options
+	plain, deflated websocket.Upgrader
+}
+
+// NewUpgrader returns an Upgrader.
+func NewUpgrader(opts Options) *Upgrader {
+	u := &Upgrader{opts: opts, plain: websocket.Upgrader{
+		// The read buffer is ours, see hijacker, and so are the frames: the pool
+		// serves gorilla's few.
+		WriteBufferSize: 512,
+		WriteBufferPool: &sync.Pool{},
+		CheckOrigin:     func(*http.Request) bool { return true }, // the caller's business
+	}}
+	u.deflated = u.plain
+	u.deflated.EnableCompression = true
+	return u
+}
+
+// IsUpgrade reports whether the request asks for a WebSocket.
+func IsUpgrade(r *http.Request) bool { return websocket.IsWebSocketUpgrade(r) }
+
+// Upgrade answers the request, with header added to the answer, and returns its
+// WebSocket. Origins are the caller's business. The first of the subprotocols that
+// the client offers is agreed on: browsers fail a connection that names some and
+// gets none. On an error the request has been answered.
+//
+// The answer is not held back to share a system call with what follows: a client
+// that listens for messages only once it is open is likelier to miss the first
+// when both come at once.
+func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request, header http.Header) (*Conn, error) {
+	gorilla := &u.plain
+	deflate := u.opts.Deflate && acceptsDeflate(r.Header["Sec-Websocket-Extensions"])
+	if deflate {
+		// gorilla takes the first offer, whatever its parameters say.
+		gorilla = &u.deflated
+		agreed := *r
+		agreed.Header = maps.Clone(r.Header)
+		agreed.Header["Sec-Websocket-Extensions"] = []string{"permessage-deflate"}
+		r = &agreed
+	}
+	if p := firstSubprotocol(r.Header); p != "" {
+		if header = maps.Clone(header); header == nil {
+			header = http.Header{}
+		}
+		header["Sec-Websocket-Protocol"] = []string{p}
+	}
+	h := &hijacker{ResponseWriter: w}
+	c, err := gorilla.Upgrade(h, r, header)
+	if err != nil {
+		return nil, err
+	}
+	c.SetReadLimit(u.opts.MaxMessage)
+	h.wire.open = true
+	return &Conn{ws: c, wire: h.wire, reader: h.reader, deflate: deflate, limit: u.opts.MaxMessage}, nil
+}
+
+// firstSubprotocol returns the first that the client offers, if it is a token.
+func firstSubprotocol(h http.Header) string {
+	first, _, _ := strings.Cut(h.Get("Sec-Websocket-Protocol"), ",")
+	if first = strings.Trim(first, blanks); !isToken(first) {
+		return ""
+	}
+	return first
+}
+
+// hijacker makes gorilla take a wire instead of the connection itself.
+type hijacker struct {
+	http.ResponseWriter
+	wire   *wire         // outlives the request, which must not stay with it
+	reader *bufio.Reader // gorilla's, known to us too
+}
+
+// readBuffer is the size, in bytes, of a WebSocket's read buffer: what browsers
+// send is small as a rule, and a longer message is read past it. gorilla takes
+// a reader of ours from 257 bytes on.
+const readBuffer = 512
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.wire = &wire{Conn: c}
+	if n := rw.Reader.Buffered(); n > 0 {
+		// The first frames came in one piece with the request: an impatient client,
+		// or a proxy that joins what it passes on. gorilla would cut it off.
+		early, _ := rw.Reader.Peek(n) // it has them
+		h.wire.early = append([]byte(nil), early...)
+	}
+	h.reader = bufio.NewReaderSize(h.wire, readBuffer)
+	return h.wire, bufio.NewReadWriter(h.reader, rw.Writer), nil
+}
