@@ -64,7 +64,7 @@ func TestLifeOfAConnection(t *testing.T) {
 		expect(t, "to the room", b.Next(), `42["to the room"]`)
 		b.Say("41")
 		expect(t, "heard", heard.take(), `connecting t; connect ada map[age:36 tags:[x]]; add 1 2, attempt 1; any other[{"x":1}]; disconnect client namespace disconnect`)
-		expect(t, "lanes left", w.dispatcher.Groups()[0].Consumers[0].Connections, 0)
+		expect(t, "lanes left", w.dispatcher.Groups()[0].Subscriptions[0].Connections, 0)
 		b.Close()
 		stop()
 	})
@@ -142,7 +142,7 @@ func TestOrderAndConcurrency(t *testing.T) {
 			t.Errorf("after three seconds: %s", rest)
 		}
 		expect(t, "handlers at once", most, 2)
-		expect(t, "in flight", w.dispatcher.Groups()[0].Consumers[0].InFlight, 0)
+		expect(t, "in flight", w.dispatcher.Groups()[0].Subscriptions[0].InFlight, 0)
 		stop()
 		a.Close()
 		b.Close()
@@ -189,7 +189,7 @@ func TestRetry(t *testing.T) {
 		all := heard.take()
 		expect(t, "attempts", strings.Count(all, "[4]"), maxAttempts)
 		expect(t, "the end", strings.HasSuffix(all, "; [4]10; [5]"), true)
-		expect(t, "in flight", w.dispatcher.Groups()[0].Consumers[0].InFlight, 0)
+		expect(t, "in flight", w.dispatcher.Groups()[0].Subscriptions[0].InFlight, 0)
 		expect(t, "dropped by the daemon", w.dispatcher.Stats().Dropped, 0)
 		for _, want := range []string{"giving an event up", "panic: whatever it is"} {
 			if !strings.Contains(w.log.String(), want) {
@@ -220,7 +220,7 @@ func TestArgsErrorIsNotRetried(t *testing.T) {
 		b.Say(`42["n",3]`)
 		time.Sleep(10 * time.Second)
 		expect(t, "heard", heard.take(), "0 argument 0: missing; 3 <nil>")
-		expect(t, "in flight", w.dispatcher.Groups()[0].Consumers[0].InFlight, 0)
+		expect(t, "in flight", w.dispatcher.Groups()[0].Subscriptions[0].InFlight, 0)
 		b.Close()
 		stop()
 	})
@@ -242,7 +242,7 @@ func TestReplyThatCannotBeSent(t *testing.T) {
 		b.Say(`422["small"]`)
 		expect(t, "reply", b.Next(), `432["ok"]`)
 		synctest.Wait()
-		expect(t, "in flight", w.dispatcher.Groups()[0].Consumers[0].InFlight, 0)
+		expect(t, "in flight", w.dispatcher.Groups()[0].Subscriptions[0].InFlight, 0)
 		if !strings.Contains(w.log.String(), "settling without a reply") {
 			t.Errorf("the log does not say so:\n%s", w.log.String())
 		}

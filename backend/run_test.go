@@ -45,7 +45,7 @@ func TestReconnect(t *testing.T) {
 		expect(t, "reply", b.Next(), `431["done"]`)
 		expect(t, "reply", b.Next(), `432["done"]`)
 		expect(t, "handled", heard.take(), `["a"]; ["b"]`)
-		expect(t, "in flight", w.dispatcher.Groups()[0].Consumers[0].InFlight, 0)
+		expect(t, "in flight", w.dispatcher.Groups()[0].Subscriptions[0].InFlight, 0)
 		if w.dispatcher.Stats().Redelivered == 0 {
 			t.Error("nothing was delivered again: the stream did not break")
 		}

@@ -572,7 +572,7 @@ func TestConsumeShutdown(t *testing.T) {
 		if err := w.control.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Shutdown: %v", err)
 		}
-		if n := len(w.events.Groups()[0].Consumers); n != 0 {
+		if n := len(w.events.Groups()[0].Subscriptions); n != 0 {
 			t.Errorf("%d consumers are left", n)
 		}
 		k.drains()

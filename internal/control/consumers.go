@@ -67,11 +67,11 @@ func seats(groups []dispatch.GroupStatus) []seat {
 	var all []seat
 	for i := range groups {
 		g := &groups[i]
-		if len(g.Consumers) == 0 {
+		if len(g.Subscriptions) == 0 {
 			all = append(all, seat{key: g.Name + "\x00", group: g})
 		}
-		for j := range g.Consumers {
-			c := &g.Consumers[j]
+		for j := range g.Subscriptions {
+			c := &g.Subscriptions[j]
 			all = append(all, seat{key: g.Name + "\x00" + c.ConsumerID, group: g, consumer: c})
 		}
 	}
@@ -81,7 +81,7 @@ func seats(groups []dispatch.GroupStatus) []seat {
 
 func fromGroup(g *dispatch.GroupStatus) *fanoutv1.ListConsumersResponse_Group {
 	return &fanoutv1.ListConsumersResponse_Group{
-		Name: g.Name, PendingEvents: count(g.Waiting), OrphanedBytes: count(g.OrphanedBytes),
+		Name: g.Name, PendingEvents: count(g.Waiting), OrphanedBytes: count(g.UnownedBytes),
 	}
 }
 

@@ -96,7 +96,7 @@ func TestListConsumersPages(t *testing.T) {
 		for i := range g.consumers {
 			// In the order of their arrival, which is none here.
 			sub := dispatch.SubscriptionOptions{ConsumerID: fmt.Sprint(g.consumers - i)}
-			group.Consumers = append(group.Consumers, dispatch.SubscriptionStatus{SubscriptionOptions: sub})
+			group.Subscriptions = append(group.Subscriptions, dispatch.SubscriptionStatus{SubscriptionOptions: sub})
 			want = append(want, fmt.Sprint(g.name, "/", i+1))
 		}
 		if g.consumers == 0 {
@@ -138,7 +138,7 @@ func TestListConsumersPages(t *testing.T) {
 		g := dispatch.GroupStatus{Name: "g"}
 		for i := range 10 {
 			sub := dispatch.SubscriptionOptions{ConsumerID: fmt.Sprint(i), Events: slices.Repeat([]string{strings.Repeat("x", 1000)}, 1000)}
-			g.Consumers = append(g.Consumers, dispatch.SubscriptionStatus{SubscriptionOptions: sub})
+			g.Subscriptions = append(g.Subscriptions, dispatch.SubscriptionStatus{SubscriptionOptions: sub})
 		}
 		if got, pages := read(t, []dispatch.GroupStatus{g}, 0); len(got) != 10 || pages != 5 {
 			t.Errorf("got %d on %d pages, want two of about 1 MiB on each", len(got), pages)

@@ -288,7 +288,7 @@ func TestConsumePanic(t *testing.T) {
 		if st := k.ends(codes.Internal); strings.Contains(st.Message(), "secret") {
 			t.Errorf("the status tells %q", st.Message())
 		}
-		if n := len(d.Groups()[0].Consumers); n != 0 {
+		if n := len(d.Groups()[0].Subscriptions); n != 0 {
 			t.Errorf("%d consumers are left", n)
 		}
 	})

@@ -99,7 +99,7 @@ func TestChurn(t *testing.T) {
 		close(stop)
 		consumers.Wait()
 		for _, g := range w.Groups() {
-			expect(t, "consumers left", len(g.Consumers), 0)
+			expect(t, "consumers left", len(g.Subscriptions), 0)
 		}
 	})
 }

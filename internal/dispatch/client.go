@@ -95,5 +95,3 @@ func (d *Dispatcher) Reply(id string, args []byte, attachments [][]byte) error {
 	}
 	return nil
 }
-
-func compare(a, b string) int { return cmp.Compare(a, b) }

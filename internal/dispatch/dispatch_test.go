@@ -30,8 +30,8 @@ func TestLifeOfAConnection(t *testing.T) {
 			ok(t, m.Ack(d.ID()))
 		}
 		expect(t, "events", w.Stats().Events, 4)
-		expect(t, "what is left", len(w.Groups()[0].Consumers), 1)
-		expect(t, "queues left", w.Groups()[0].Consumers[0].Connections, 0)
+		expect(t, "what is left", len(w.Groups()[0].Subscriptions), 1)
+		expect(t, "queues left", w.Groups()[0].Subscriptions[0].Connections, 0)
 		c.Close()
 	})
 }
@@ -140,7 +140,7 @@ func TestNack(t *testing.T) {
 		m.expect(t, "message / n[1] attempt 2", "message / n[2] attempt 2", "message / n[3]")
 
 		// What is refused again and again does not hold up its connection for ever.
-		for range maxNacks - 1 {
+		for range maxRefusals - 1 {
 			ok(t, m.Nack(ds[1].ID()))
 			time.Sleep(13 * time.Second)
 			for i := range 3 {
@@ -191,7 +191,7 @@ func TestSpread(t *testing.T) {
 			synctest.Wait()
 		}
 		counts := func() (n []int) {
-			for _, c := range w.Groups()[0].Consumers {
+			for _, c := range w.Groups()[0].Subscriptions {
 				n = append(n, c.Connections)
 			}
 			return n
@@ -490,7 +490,7 @@ func TestRefused(t *testing.T) {
 				synctest.Wait()
 				for _, g := range w.Groups() {
 					expect(t, "events left", g.Waiting, 0)
-					expect(t, "bytes left", g.OrphanedBytes, 0)
+					expect(t, "bytes left", g.UnownedBytes, 0)
 				}
 				c.Close()
 			})

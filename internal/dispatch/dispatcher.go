@@ -4,9 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -25,12 +25,12 @@ type Dispatcher struct {
 	clients map[string]*client // by connection id
 	tails   map[*Tail]bool
 
-	events      atomic.Uint64 // from browsers, of every kind
-	unheard     atomic.Uint64 // that no group asked for
-	dropped     atomic.Uint64 // by policy, by a forgotten group, refused too often, or held until the session ended
-	redelivered atomic.Uint64 // taken back from subscriptions that went
-	stalled     atomic.Uint64 // subscriptions taken out
-	cut         atomic.Uint64 // sessions closed with ReasonStalled
+	events               atomic.Uint64 // from browsers, of every kind
+	unheard              atomic.Uint64 // that no group asked for
+	dropped              atomic.Uint64 // by policy, with an expired group, refused too often, or held until the session ended
+	redelivered          atomic.Uint64 // taken back from subscriptions that went
+	stalledSubscriptions atomic.Uint64 // ended because they made no progress
+	stalledSessions      atomic.Uint64 // closed with ReasonStalled
 
 	verdictTimeouts atomic.Uint64 // connections refused because no verdict came in time
 }
@@ -72,7 +72,7 @@ func (d *Dispatcher) Connecting(s *sio.Socket, auth []byte) (sio.Admission, erro
 	d.clients[s.ID()] = c
 	d.mu.Unlock()
 	if admission, err = d.decide(ctx, c, admission, auth); err != nil {
-		d.forget(c)
+		d.discard(c)
 		return sio.Admission{}, err
 	}
 	c.user = admission.User
@@ -153,9 +153,9 @@ func (d *Dispatcher) Disconnected(s *sio.Socket, reason string) {
 	}
 }
 
-// forget removes a connection that was not admitted, and what it queued. One that
+// discard removes a connection that was not admitted, and what it queued. One that
 // wanted to come back may have more than that in its queues.
-func (d *Dispatcher) forget(c *client) {
+func (d *Dispatcher) discard(c *client) {
 	d.mu.Lock()
 	delete(d.clients, c.socket.ID())
 	d.mu.Unlock()
@@ -166,66 +166,6 @@ func (d *Dispatcher) forget(c *client) {
 			g.discard(c.socket.ID())
 		}
 	}
-}
-
-// publish queues e in every group that asked for it, once there is room in each,
-// and returns how many took it.
-func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
-	d.events.Add(1)
-	var late []*group
-	d.mu.RLock()
-	for _, g := range d.groups {
-		if e.Kind == Disconnected && slices.Contains(c.unaware, g) {
-			continue
-		}
-		switch g.offer(e) {
-		case accepted:
-			groups++
-		case full:
-			late = append(late, g)
-		}
-	}
-	for t := range d.tails {
-		t.offer(e)
-	}
-	d.mu.RUnlock()
-	if len(late) > 0 {
-		return groups + d.hold(c, e, late)
-	}
-	if groups == 0 {
-		d.unheard.Add(1)
-	}
-	return groups
-}
-
-// hold waits until each of the groups had room for e, or closes the session. It
-// returns how many took it.
-func (d *Dispatcher) hold(c *client, e *Event, groups []*group) int {
-	o := newOffer(e, len(groups))
-	for _, g := range groups {
-		g.hold(o)
-	}
-	limit := time.NewTimer(d.opts.HoldTimeout)
-	defer limit.Stop()
-	timedOut := false
-	select {
-	case <-o.done:
-		return int(o.accepted.Load())
-	case <-c.socket.Done():
-	case <-limit.C:
-		timedOut = true
-	}
-	late := slices.DeleteFunc(groups, func(g *group) bool { return !g.withdraw(o) })
-	d.dropped.Add(uint64(len(late)))
-	if e.Kind == Connected {
-		c.unaware = late
-	}
-	if timedOut && len(late) > 0 {
-		d.cut.Add(1)
-		d.log.Warn("closing a session: its events were not consumed in time", "group", late[0].name, "connection", c.socket.ID())
-		c.socket.Close(ReasonStalled)
-	}
-	return int(o.accepted.Load())
 }
 
 // heard reports whether there is anybody to publish to, and counts the event if
@@ -255,6 +195,6 @@ func (d *Dispatcher) all() []*group {
 	for _, g := range d.groups {
 		all = append(all, g)
 	}
-	slices.SortFunc(all, func(a, b *group) int { return compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b *group) int { return strings.Compare(a.name, b.name) })
 	return all
 }

@@ -70,17 +70,3 @@ type Delivery struct {
 	*Event
 	Attempt uint32 // 1 at first
 }
-
-// Verdict is a consumer's decision on a Connecting.
-type Verdict struct {
-	Allow bool
-	// Of a refusal: what the client's connect_error handler gets.
-	Message string
-	Data    []byte // JSON, nil for none
-	// Of an allowance; see sio.Admission. An empty User leaves the one that a
-	// token gave; Rooms and Data add to it; the earlier Expire counts.
-	User      string
-	Rooms     []string
-	UserData  map[string]any
-	ExpiresAt time.Time
-}

@@ -9,37 +9,6 @@ import (
 	"github.com/fanoutd/fanoutd/internal/admission"
 )
 
-// SubscriptionOptions is what a subscription asks for.
-type SubscriptionOptions struct {
-	Group      string
-	ConsumerID string
-	Namespaces []string // empty: all
-	Events     []string // names of messages; empty: all
-	Lifecycle  bool     // Connected and Disconnected too
-	Authorize  bool     // Connecting too
-	// MaxInFlight bounds the events that were delivered and not settled.
-	// 0 means 1000.
-	MaxInFlight int
-}
-
-// serves reports whether the subscription has to do with this namespace.
-func (s *SubscriptionOptions) serves(namespace string) bool {
-	return len(s.Namespaces) == 0 || slices.Contains(s.Namespaces, namespace)
-}
-
-func (s *SubscriptionOptions) wants(e *Event) bool {
-	if !s.serves(e.Namespace) {
-		return false
-	}
-	switch e.Kind {
-	case Connecting:
-		return s.Authorize
-	case Message:
-		return len(s.Events) == 0 || slices.Contains(s.Events, e.Name)
-	}
-	return s.Lifecycle
-}
-
 // group is a set of subscriptions that share the work.
 type group struct {
 	dispatcher *Dispatcher
@@ -48,18 +17,19 @@ type group struct {
 	verdictTimeouts admission.Throttle // bounds the warnings about them
 
 	mu            sync.Mutex
-	dead          bool // forgotten; whoever still has it finds nothing here
+	removed       bool // whoever still has it finds nothing here
 	subscriptions []*Subscription
 	queues        map[string]*queue   // by connection
-	orphaned      load                // of queues without a subscription
-	last          SubscriptionOptions // of the subscription that joined last: what to keep while none is there
-	forget        *time.Timer         // runs while no subscription is there
+	events        int                 // in all queues
+	unowned       load                // of the queues without an owner
+	last          SubscriptionOptions // of the subscription that began last: what to keep while none is there
+	expiry        *time.Timer         // runs while no subscription is there
 }
 
-// queue returns the queue that e goes to, nil if the group did not ask for it or
+// queueLocked returns the queue that e goes to, nil if the group did not ask for it or
 // does not keep it.
-func (g *group) queue(e *Event) *queue {
-	if g.dead {
+func (g *group) queueLocked(e *Event) *queue {
+	if g.removed {
 		return nil
 	}
 	q := g.queues[e.ConnectionID]
@@ -69,19 +39,16 @@ func (g *group) queue(e *Event) *queue {
 		}
 		q = &queue{group: g, id: e.ConnectionID, namespace: e.Namespace}
 		g.queues[q.id] = q
-		if m := g.pick(q); m != nil {
-			q.owner = m
-			m.queues++
-		}
+		q.assignLocked(g.pickLocked(q))
 	}
-	sub := &g.last
+	options := &g.last
 	if q.owner != nil {
-		sub = &q.owner.options
+		options = &q.owner.options
 	}
-	if !sub.wants(e) {
+	if !options.wants(e) {
 		return nil
 	}
-	if q.droppedByPolicy() {
+	if q.dropsLocked() {
 		g.dispatcher.dropped.Add(1)
 		return nil
 	}
@@ -89,22 +56,22 @@ func (g *group) queue(e *Event) *queue {
 	return q
 }
 
-// end marks the connection's queue: once everything is acked it goes.
+// end notes that the connection has ended: its queue goes once all is settled.
 func (g *group) end(connection string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if q := g.queues[connection]; q != nil {
 		q.ended = true
-		q.done()
+		q.closeIfDoneLocked()
 	}
 }
 
-// discard drops the connection's queue with all it holds.
+// discard removes the connection's queue with all it holds.
 func (g *group) discard(connection string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if q := g.queues[connection]; q != nil {
-		q.drop()
+		q.closeLocked()
 	}
 }
 
@@ -116,25 +83,25 @@ func (g *group) full(namespace string) bool {
 		return false
 	}
 	if len(g.subscriptions) == 0 {
-		return g.exhausted(&g.orphaned)
+		return g.fullLocked(&g.unowned)
 	}
-	for _, m := range g.subscriptions {
-		if m.options.serves(namespace) && !g.exhausted(&m.load) {
+	for _, s := range g.subscriptions {
+		if s.options.serves(namespace) && !g.fullLocked(&s.load) {
 			return false
 		}
 	}
 	return true
 }
 
-// exhausted reports whether the load has no room, or others wait for it already.
-func (g *group) exhausted(ld *load) bool {
+// fullLocked reports whether the load has no room, or others wait for it already.
+func (g *group) fullLocked(ld *load) bool {
 	return ld.waiting.Len() > 0 || ld.bytes >= g.dispatcher.opts.SubscriptionBytes
 }
 
-// queuesOf returns the subscription's queues; nil: those of nobody.
-func (g *group) queuesOf(m *Subscription) (queues []*queue) {
+// queuesLocked returns the subscription's queues; nil: those of nobody.
+func (g *group) queuesLocked(s *Subscription) (queues []*queue) {
 	for _, q := range g.queues {
-		if q.owner == m {
+		if q.owner == s {
 			queues = append(queues, q)
 		}
 	}
@@ -145,7 +112,7 @@ func (g *group) queuesOf(m *Subscription) (queues []*queue) {
 func (g *group) online(namespace string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.ContainsFunc(g.subscriptions, func(m *Subscription) bool { return m.options.serves(namespace) })
+	return slices.ContainsFunc(g.subscriptions, func(s *Subscription) bool { return s.options.serves(namespace) })
 }
 
 // authorizes reports whether the group decides on connections to the namespace.
@@ -157,14 +124,14 @@ func (g *group) authorizes(namespace string) bool {
 
 var seed = maphash.MakeSeed()
 
-// pick chooses the subscription for a queue: the rendezvous hash's winner among those
+// pickLocked chooses the subscription for a queue: the rendezvous hash's winner among those
 // that hold no more than a quarter above their share, so that a newcomer, to
 // whom nothing moves, soon has its part. Nil: none serves the namespace.
-func (g *group) pick(q *queue) *Subscription {
+func (g *group) pickLocked(q *queue) *Subscription {
 	total, n := 0, 0
-	for _, m := range g.subscriptions {
-		if !m.draining && m.options.serves(q.namespace) {
-			total += m.queues
+	for _, s := range g.subscriptions {
+		if !s.draining && s.options.serves(q.namespace) {
+			total += s.queues
 			n++
 		}
 	}
@@ -174,35 +141,35 @@ func (g *group) pick(q *queue) *Subscription {
 	limit := (total+1)*5/(4*n) + 1
 	var best *Subscription
 	var bestScore uint64
-	for _, m := range g.subscriptions {
-		if m.draining || !m.options.serves(q.namespace) || m.queues >= limit {
+	for _, s := range g.subscriptions {
+		if s.draining || !s.options.serves(q.namespace) || s.queues >= limit {
 			continue
 		}
-		score := maphash.Comparable(seed, [2]string{m.options.ConsumerID, q.id})
+		score := maphash.Comparable(seed, [2]string{s.options.ConsumerID, q.id})
 		if best == nil || score > bestScore {
-			best, bestScore = m, score
+			best, bestScore = s, score
 		}
 	}
 	return best // the least loaded is always below the limit
 }
 
-// forgotten is the forget timer.
-func (g *group) forgotten() {
+// expire is the timer of a group that nobody subscribes to any more.
+func (g *group) expire() {
 	d := g.dispatcher
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.subscriptions) > 0 || g.dead {
+	if len(g.subscriptions) > 0 || g.removed {
 		return
 	}
-	g.dead = true
+	g.removed = true
 	delete(d.groups, g.name)
 	for _, q := range g.queues {
 		d.dropped.Add(uint64(len(q.items)))
 		if q.held != nil {
 			d.dropped.Add(1)
 		}
-		q.drop()
+		q.closeLocked()
 	}
 }

@@ -50,10 +50,10 @@ func inBubble(t *testing.T, opts Options, f func(*world)) {
 			for _, g := range d.all() {
 				g.mu.Lock()
 				for len(g.subscriptions) > 0 {
-					g.subscriptions[0].removeLocked(ErrClosed)
+					g.subscriptions[0].endLocked(ErrClosed)
 				}
-				if g.forget != nil {
-					g.forget.Stop()
+				if g.expiry != nil {
+					g.expiry.Stop()
 				}
 				g.mu.Unlock()
 			}

@@ -5,36 +5,36 @@ import (
 	"sync/atomic"
 )
 
-// answer is what a group says to an event.
-type answer int
+// acceptance is what a group answers to an event.
+type acceptance int
 
 const (
-	unwanted answer = iota // nobody asked for it, or the policy drops it
-	accepted               // it is in its queue
-	full                   // there is no room for it now
+	unwanted acceptance = iota // nobody asked for it, or the policy drops it
+	accepted                   // it is in its connection's queue
+	full                       // there is no room for it now
 )
 
 // offer is an event that waits for room in the queues of some groups. Each group
-// decides on its own; when all have, done is closed.
+// resolves it on its own; when all have, done is closed.
 type offer struct {
-	event     *Event
-	done      chan struct{}
-	undecided atomic.Int32 // groups
-	accepted  atomic.Int32 // groups
+	event      *Event
+	done       chan struct{}
+	unresolved atomic.Int32 // groups
+	accepted   atomic.Int32 // groups
 }
 
 func newOffer(e *Event, groups int) *offer {
 	o := &offer{event: e, done: make(chan struct{})}
-	o.undecided.Store(int32(groups))
+	o.unresolved.Store(int32(groups))
 	return o
 }
 
-// decide notes what became of the event in one of the groups.
-func (o *offer) decide(accepted bool) {
+// resolve notes what became of the event in one of the groups.
+func (o *offer) resolve(accepted bool) {
 	if accepted {
 		o.accepted.Add(1)
 	}
-	if o.undecided.Add(-1) == 0 {
+	if o.unresolved.Add(-1) == 0 {
 		close(o.done)
 	}
 }
@@ -42,35 +42,36 @@ func (o *offer) decide(accepted bool) {
 // offer puts e into its connection's queue if the group asked for it and there is
 // room. A Disconnected is let in always: nothing follows it, and nobody could
 // wait with it. Nothing of the connection may be held.
-func (g *group) offer(e *Event) answer {
+func (g *group) offer(e *Event) acceptance {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	q := g.queue(e)
-	switch {
-	case q == nil:
+	q := g.queueLocked(e)
+	if q == nil {
 		return unwanted
-	case e.Kind == Disconnected, q.fits(e.size) && q.load().waiting.Len() == 0 && g.fits(q.load(), e.size):
-		q.push(e)
+	}
+	ld := q.loadLocked()
+	if e.Kind == Disconnected || q.fitsLocked(e.size) && ld.waiting.Len() == 0 && g.fitsLocked(ld, e.size) {
+		q.pushLocked(e)
 		return accepted
 	}
 	return full
 }
 
 // hold is offer for an event that waits until there is room: o learns what
-// became of it. It ends the wait by withdraw.
+// became of it. withdraw ends the wait.
 func (g *group) hold(o *offer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	q := g.queue(o.event)
+	q := g.queueLocked(o.event)
 	if q == nil {
-		o.decide(false)
+		o.resolve(false)
 		return
 	}
 	q.held = o
-	q.relieve()
+	q.relieveLocked()
 }
 
-// withdraw ends the wait of an event; false: it was decided on before.
+// withdraw ends the wait of an event; false: it was resolved before.
 func (g *group) withdraw(o *offer) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -78,9 +79,8 @@ func (g *group) withdraw(o *offer) bool {
 	if q == nil || q.held != o {
 		return false
 	}
-	load := q.load()
-	q.unhold()
-	g.relieve(load) // the next one may be smaller
+	q.releaseLocked()
+	g.relieveLocked(q.loadLocked()) // the next one may be smaller
 	return true
 }
 

@@ -69,9 +69,9 @@ const (
 	// maxAwaiting bounds the events of one connection that may await a reply;
 	// the oldest is given up for a newer one.
 	maxAwaiting = 1024
-	// maxNacks is how often an event may be refused. The next time it is
+	// maxRefusals is how often an event may be refused. The next time it is
 	// dropped, so that one poisonous event does not hold up its connection for ever.
-	maxNacks = 10
+	maxRefusals = 10
 	// eventOverhead is what an event costs beyond its bytes, about.
 	eventOverhead = 256
 )

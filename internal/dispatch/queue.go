@@ -3,132 +3,178 @@ package dispatch
 import (
 	"container/list"
 	"slices"
+	"time"
+)
+
+// phase says what a queue waits for before its next delivery.
+//
+//	from               cause                                         to
+//	idle (new)         an event is pushed; nobody serves it          unowned
+//	idle               an event is pushed                            ready
+//	ready              its turn: an event is delivered               ready, as the last in turn; or idle
+//	idle, ready        the owner drains                              handingOver
+//	idle, ready,       the owner ends                                ready, idle or handingOver with another
+//	  handingOver                                                      owner; unowned
+//	handingOver        all that was in flight is settled             the same
+//	unowned            a subscription that serves it begins          ready
+//	all but closed     a delivery is refused                         paused, also while owners change
+//	paused             the pause is over                             as owner and events have it: unowned,
+//	                                                                   handingOver, ready or idle
+//	all but closed     it is removed: all is settled and the         closed
+//	                     connection has ended; the connection was
+//	                     not admitted; the group is removed
+type phase int
+
+const (
+	idle        phase = iota // for an event: there is none that is not in flight
+	ready                    // for its turn among those of its owner
+	paused                   // for the end of the pause that a refusal began
+	handingOver              // for another owner: its own drains, and gets nothing new
+	unowned                  // for a subscription that serves it
+	closed                   // for nothing: it is not in group.queues any more
 )
 
 // item is an event in a queue.
 type item struct {
-	event   *Event
-	attempt uint32 // deliveries so far
-	nacks   int
-	acked   bool // out of order: an earlier one is still in flight
+	event    *Event
+	attempt  uint32 // deliveries so far
+	refusals int
+	acked    bool // out of order: an earlier one is still in flight
 }
 
-// queue is the queue of one connection in one group. group.mu guards it.
+// queue is the event queue of one connection in one group. group.mu guards it.
 type queue struct {
 	group     *group
 	id        string // of the connection
 	namespace string
-	owner     *Subscription // nil: nobody is there for it
+
+	phase       phase
+	owner       *Subscription // nil: nobody serves it
+	ended       bool          // the connection is gone: nothing is added any more
+	pausedUntil time.Time
+	pause       *time.Timer
+	prev, next  *queue // in owner.turns, while phase is ready
 
 	items []item // items[:sent] are in flight, the others wait
 	sent  int
 	bytes int // of all items
 
-	ready  bool // stands in subscription.ready
-	paused bool // until a refused event is tried again
-	ended  bool // the connection is gone: nothing is added any more
-	gone   bool // not in group.queues any more
-
-	held  *offer        // the connection's next event, for which there is no room yet; at most one
-	place *list.Element // in the waiting list of its load; nil: held waits for room in the queue itself
+	held    *offer        // the connection's next event, for which there is no room yet; at most one
+	waiting *list.Element // in load.waiting; nil: held waits for room in the queue itself
 }
 
-// load is what a subscription, or nobody, has waiting.
-type load struct {
-	bytes   int
-	waiting list.List // of *queue: those whose held event waits for room here, first come first
-}
-
-// fits reports whether size more bytes are within the bound. What is larger than
-// the bound fits where nothing else is, or it never would.
-func fits(bytes, size, bound int) bool { return bytes == 0 || bytes+size <= bound }
-
-func (q *queue) load() *load {
-	if q.owner == nil {
-		return &q.group.orphaned
-	}
-	return &q.owner.load
-}
-
-// fits reports whether there is room for size bytes in the queue.
-func (q *queue) fits(size int) bool {
-	return fits(q.bytes, size, q.group.dispatcher.opts.QueueBytes)
-}
-
-// fits reports whether there is room for size bytes in a load of the group.
-func (g *group) fits(ld *load, size int) bool {
-	return fits(ld.bytes, size, g.dispatcher.opts.SubscriptionBytes)
-}
-
-// droppedByPolicy reports whether the queue's events are not kept, since nobody
-// is there for it.
-func (q *queue) droppedByPolicy() bool {
-	return q.owner == nil && q.group.dispatcher.policy(q.namespace) == Drop
-}
-
-func (q *queue) push(e *Event) {
-	q.items = append(q.items, item{event: e})
-	q.bytes += e.size
-	q.load().bytes += e.size
-	q.schedule()
-}
-
-// schedule puts the queue in its subscription's queue if there is something to send.
-func (q *queue) schedule() {
-	m := q.owner
-	if m == nil || q.ready || q.paused || q.sent >= len(q.items) || m.draining {
+// enterLocked changes the phase, and with it the queue's place among its owner's.
+func (q *queue) enterLocked(p phase) {
+	if p == q.phase {
 		return
 	}
-	q.ready = true
-	if len(m.ready) == 0 {
-		m.progressed() // it had nothing to do until now
+	if q.phase == ready {
+		q.owner.turns.remove(q)
 	}
-	m.ready = append(m.ready, q)
-	m.wake()
-}
-
-// find returns the index of the in-flight event with this sequence, or -1.
-func (q *queue) find(sequence uint64) int {
-	for i := range q.items[:q.sent] {
-		if q.items[i].event.Sequence == sequence && !q.items[i].acked {
-			return i
+	q.phase = p
+	if p == ready {
+		s := q.owner
+		if s.turns.first == nil {
+			s.progressedLocked() // it had nothing to do until now
 		}
+		s.turns.add(q)
+		s.wake()
 	}
-	return -1
 }
 
-// settle ends the flight of items[i] and removes what is done from the front.
-func (q *queue) settle(i int) {
+// advanceLocked enters the phase that owner and events give, unless the queue is
+// paused or closed.
+func (q *queue) advanceLocked() {
+	switch {
+	case q.phase == paused, q.phase == closed:
+	case q.owner == nil:
+		q.enterLocked(unowned)
+	case q.owner.draining:
+		q.enterLocked(handingOver)
+	case q.sent < len(q.items):
+		q.enterLocked(ready)
+	default:
+		q.enterLocked(idle)
+	}
+}
+
+// pauseLocked stops deliveries for d from now on.
+func (q *queue) pauseLocked(d time.Duration) {
+	q.enterLocked(paused)
+	q.pausedUntil = time.Now().Add(d)
+	if q.pause != nil {
+		q.pause.Stop()
+	}
+	q.pause = time.AfterFunc(d, q.resume)
+}
+
+// resume is the timer of a pause.
+func (q *queue) resume() {
+	q.group.mu.Lock()
+	defer q.group.mu.Unlock()
+	if q.phase != paused || time.Now().Before(q.pausedUntil) {
+		return // of an earlier pause
+	}
+	q.enterLocked(idle)
+	q.advanceLocked()
+}
+
+func (q *queue) pushLocked(e *Event) {
+	q.items = append(q.items, item{event: e})
+	q.countLocked(1, e.size)
+	q.advanceLocked()
+}
+
+// countLocked adds events and their bytes to all that counts them.
+func (q *queue) countLocked(events, bytes int) {
+	q.bytes += bytes
+	q.loadLocked().bytes += bytes
+	q.group.events += events
+}
+
+// takeLocked begins the flight of the next event. The phase is ready.
+func (q *queue) takeLocked() Delivery {
+	it := &q.items[q.sent]
+	q.sent++
+	it.attempt++
+	q.owner.inFlight++
+	q.enterLocked(idle) // behind the others
+	q.advanceLocked()
+	return Delivery{Event: it.event, Attempt: it.attempt}
+}
+
+// findLocked returns the index of the event in flight with this sequence, or -1.
+func (q *queue) findLocked(sequence uint64) int {
+	return slices.IndexFunc(q.items[:q.sent], func(it item) bool {
+		return it.event.Sequence == sequence && !it.acked
+	})
+}
+
+// ackLocked ends the flight of items[i] and removes from the front what is done.
+func (q *queue) ackLocked(i int) {
 	q.items[i].acked = true
-	q.owner.inflight--
+	q.owner.inFlight--
 	for q.sent > 0 && q.items[0].acked {
-		q.removeFirst()
+		q.countLocked(-1, -q.items[0].event.size)
+		q.items[0] = item{}
+		q.items = q.items[1:]
+		q.sent--
 	}
-}
-
-func (q *queue) removeFirst() {
-	size := q.items[0].event.size
-	q.items[0] = item{}
-	q.items = q.items[1:]
-	q.sent--
-	q.bytes -= size
-	q.load().bytes -= size
 	if len(q.items) == 0 {
 		q.items = nil
 	}
 }
 
-// rewind takes items[from:sent] back out of flight, in order; those that were
-// acked already are done.
-func (q *queue) rewind(from int) {
+// rewindLocked takes items[from:sent] back out of flight, in order; those that
+// were acked already are done.
+func (q *queue) rewindLocked(from int) {
 	kept := from
 	for _, it := range q.items[from:q.sent] {
 		if it.acked {
-			q.bytes -= it.event.size
-			q.load().bytes -= it.event.size
+			q.countLocked(-1, -it.event.size)
 			continue
 		}
-		q.owner.inflight--
+		q.owner.inFlight--
 		q.items[kept] = it
 		kept++
 	}
@@ -136,102 +182,56 @@ func (q *queue) rewind(from int) {
 	q.sent = from
 }
 
-// relieve lets in what waits for room, after the queue or its load has shrunk.
-func (q *queue) relieve() {
-	if q.held != nil && q.place == nil && q.fits(q.held.event.size) {
-		q.place = q.load().waiting.PushBack(q)
+// assignLocked gives the queue, none of whose events is in flight, to s; nil: to
+// nobody.
+func (q *queue) assignLocked(s *Subscription) {
+	if q.phase != paused {
+		q.enterLocked(idle) // it leaves its turn with the old owner
 	}
-	q.group.relieve(q.load())
-}
-
-// relieve lets in what waits for room in a load, in the order in which it came.
-func (g *group) relieve(ld *load) {
-	for first := ld.waiting.Front(); first != nil; first = ld.waiting.Front() {
-		q := first.Value.(*queue)
-		if !g.fits(ld, q.held.event.size) {
-			return
-		}
-		o := q.unhold()
-		q.push(o.event)
-		o.decide(true)
-	}
-}
-
-// unhold takes the event that is held.
-func (q *queue) unhold() *offer {
-	o := q.held
-	q.held = nil
-	q.unlist()
-	return o
-}
-
-// unlist takes the queue out of the waiting list of its load.
-func (q *queue) unlist() {
-	if q.place != nil {
-		q.load().waiting.Remove(q.place)
-		q.place = nil
-	}
-}
-
-// reassign gives queues, whose load is old and none of whose events is in flight,
-// to the subscriptions that are there. Only then it lets in what waits for room: what
-// comes into a queue that still has to move would not count against the bound of
-// the load that it moves to.
-func (g *group) reassign(old *load, queues ...*queue) {
-	for _, q := range queues {
-		q.moveTo(g.pick(q))
-	}
-	for _, q := range queues {
-		if q.held != nil && q.droppedByPolicy() {
-			g.dispatcher.dropped.Add(1)
-			q.unhold().decide(false)
-		}
-		q.relieve()
-	}
-	g.relieve(old)
-}
-
-// moveTo gives the queue, none of whose events is in flight, to m; nil: to nobody.
-func (q *queue) moveTo(m *Subscription) {
-	q.unlist()
-	q.load().bytes -= q.bytes
+	q.leaveWaitingLocked()
+	q.loadLocked().bytes -= q.bytes
 	if q.owner != nil {
 		q.owner.queues--
 	}
-	q.owner, q.ready = m, false
-	if m != nil {
-		m.queues++
+	q.owner = s
+	if s != nil {
+		s.queues++
 	}
-	q.load().bytes += q.bytes
-	q.schedule()
+	q.loadLocked().bytes += q.bytes
+	q.advanceLocked()
 }
 
-// drop removes the queue and all it holds.
-func (q *queue) drop() {
-	if q.gone {
+// closeLocked removes the queue and all it holds.
+func (q *queue) closeLocked() {
+	if q.phase == closed {
 		return
 	}
+	q.enterLocked(closed)
+	if q.pause != nil {
+		q.pause.Stop()
+	}
+	if q.held != nil {
+		q.releaseLocked().resolve(false)
+	}
+	q.countLocked(-len(q.items), -q.bytes)
 	if q.owner != nil {
 		for _, it := range q.items[:q.sent] {
 			if !it.acked {
-				q.owner.inflight--
+				q.owner.inFlight--
 			}
 		}
 		q.owner.queues--
-		q.owner.wake()
+		q.owner.wake() // it may take others now, or be drained
 	}
-	if q.held != nil {
-		q.unhold().decide(false)
-	}
-	q.load().bytes -= q.bytes
-	q.items, q.sent, q.bytes, q.gone = nil, 0, 0, true
+	q.items, q.sent = nil, 0
 	delete(q.group.queues, q.id)
-	q.relieve()
+	q.group.relieveLocked(q.loadLocked())
 }
 
-// done removes the queue when its connection is gone and everything was acked.
-func (q *queue) done() {
+// closeIfDoneLocked removes the queue when its connection has ended and all of
+// it is settled.
+func (q *queue) closeIfDoneLocked() {
 	if q.ended && len(q.items) == 0 {
-		q.drop()
+		q.closeLocked()
 	}
 }

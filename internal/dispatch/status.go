@@ -15,8 +15,8 @@ type SubscriptionStatus struct {
 // GroupStatus is a copy of what is known about one group.
 type GroupStatus struct {
 	Name          string
-	Consumers     []SubscriptionStatus
-	OrphanedBytes int // waiting for nobody
+	Subscriptions []SubscriptionStatus
+	UnownedBytes  int // waiting for nobody
 	Waiting       int // events that wait or are in flight
 }
 
@@ -32,14 +32,11 @@ func (d *Dispatcher) Groups() []GroupStatus {
 func (g *group) status() GroupStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	st := GroupStatus{Name: g.name, OrphanedBytes: g.orphaned.bytes}
-	for _, q := range g.queues {
-		st.Waiting += len(q.items)
-	}
-	for _, m := range g.subscriptions {
-		st.Consumers = append(st.Consumers, SubscriptionStatus{
-			SubscriptionOptions: m.options, Connections: m.queues, InFlight: m.inflight,
-			QueuedBytes: m.bytes, Draining: m.draining, LastActive: m.progress,
+	st := GroupStatus{Name: g.name, UnownedBytes: g.unowned.bytes, Waiting: g.events}
+	for _, s := range g.subscriptions {
+		st.Subscriptions = append(st.Subscriptions, SubscriptionStatus{
+			SubscriptionOptions: s.options, Connections: s.queues, InFlight: s.inFlight,
+			QueuedBytes: s.bytes, Draining: s.draining, LastActive: s.lastProgress,
 		})
 	}
 	return st
@@ -55,7 +52,7 @@ type Stats struct {
 func (d *Dispatcher) Stats() Stats {
 	return Stats{
 		d.events.Load(), d.unheard.Load(), d.dropped.Load(),
-		d.redelivered.Load(), d.stalled.Load(), d.cut.Load(),
+		d.redelivered.Load(), d.stalledSubscriptions.Load(), d.stalledSessions.Load(),
 		d.verdictTimeouts.Load(),
 	}
 }

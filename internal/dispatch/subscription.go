@@ -11,23 +11,51 @@ import (
 var (
 	// ErrStalled ends a subscription that made no progress while events waited.
 	ErrStalled = errors.New("the consumer took and acknowledged nothing while events waited")
-	// ErrReplaced ends a subscription whose consumer id joined anew.
+	// ErrReplaced ends a subscription whose consumer id subscribed anew.
 	ErrReplaced = errors.New("the same consumer joined again")
-	// ErrClosed ends a subscription that left.
+	// ErrClosed ends a subscription by [Subscription.Close].
 	ErrClosed = errors.New("the consumer left")
 	// ErrDrained: the subscription drains, and all that was in flight to it is settled.
 	ErrDrained = errors.New("the consumer is drained")
 	// ErrTooMany refuses a subscription beyond the limits.
 	ErrTooMany = errors.New("too many consumers or groups")
-	// ErrNotInFlight: the subscription has no such delivery to settle; it may have
-	// gone to another.
-	ErrNotInFlight = errors.New("no such delivery is in flight to this consumer")
-	// ErrNoVerdict: a Connecting is settled by a verdict, and nothing else is.
-	ErrNoVerdict = errors.New("a CONNECTING delivery takes a verdict, and no other delivery does")
 )
 
-// Subscription is one consumer in its group. Next, or Poll and News, are for one
-// goroutine; all else is safe for concurrent use.
+// SubscriptionOptions is what a consumer asks for.
+type SubscriptionOptions struct {
+	Group      string
+	ConsumerID string
+	Namespaces []string // empty: all
+	Events     []string // names of messages; empty: all
+	Lifecycle  bool     // Connected and Disconnected too
+	Authorize  bool     // Connecting too
+	// MaxInFlight bounds the events that were delivered and not settled.
+	// 0 means 1000.
+	MaxInFlight int
+}
+
+// serves reports whether anything of the namespace is asked for.
+func (o *SubscriptionOptions) serves(namespace string) bool {
+	return len(o.Namespaces) == 0 || slices.Contains(o.Namespaces, namespace)
+}
+
+// wants reports whether the event is one that was asked for.
+func (o *SubscriptionOptions) wants(e *Event) bool {
+	if !o.serves(e.Namespace) {
+		return false
+	}
+	switch e.Kind {
+	case Connecting:
+		return o.Authorize
+	case Message:
+		return len(o.Events) == 0 || slices.Contains(o.Events, e.Name)
+	}
+	return o.Lifecycle
+}
+
+// Subscription is one consumer's place in its group: the connections that it owns
+// and what is in flight to it. Next, or Poll and News, are for one goroutine; all
+// else is safe for concurrent use.
 type Subscription struct {
 	group   *group
 	options SubscriptionOptions
@@ -36,61 +64,61 @@ type Subscription struct {
 
 	// Guarded by group.mu.
 	load
-	cause    error // why done is closed
-	queues   int   // that belong to it
-	ready    []*queue
-	inflight int
-	draining bool // takes nothing new
-	progress time.Time
-	watchdog *time.Timer
+	cause        error // why done is closed
+	queues       int   // that it owns
+	turns        turns // of those queues, the ones that are ready
+	inFlight     int   // deliveries
+	draining     bool  // takes nothing new
+	lastProgress time.Time
+	watchdog     *time.Timer
 }
 
-// Subscribe adds a subscription to its group. A consumer id that is there already is
-// replaced.
-func (d *Dispatcher) Subscribe(s SubscriptionOptions) (*Subscription, error) {
-	if s.MaxInFlight == 0 {
-		s.MaxInFlight = 1000
+// Subscribe adds a consumer to its group. It replaces the subscription with the
+// same consumer id, if there is one.
+func (d *Dispatcher) Subscribe(o SubscriptionOptions) (*Subscription, error) {
+	if o.MaxInFlight == 0 {
+		o.MaxInFlight = 1000
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	g := d.groups[s.Group]
+	g := d.groups[o.Group]
 	if g == nil {
 		if len(d.groups) >= maxGroups {
 			return nil, fmt.Errorf("%w: %d groups", ErrTooMany, maxGroups)
 		}
-		g = &group{dispatcher: d, name: s.Group, queues: map[string]*queue{}}
-		d.groups[s.Group] = g
+		g = &group{dispatcher: d, name: o.Group, queues: map[string]*queue{}}
+		d.groups[o.Group] = g
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.IndexFunc(g.subscriptions, func(m *Subscription) bool { return m.options.ConsumerID == s.ConsumerID }); i >= 0 {
-		g.subscriptions[i].removeLocked(ErrReplaced)
+	if i := slices.IndexFunc(g.subscriptions, func(s *Subscription) bool { return s.options.ConsumerID == o.ConsumerID }); i >= 0 {
+		g.subscriptions[i].endLocked(ErrReplaced)
 	}
 	if len(g.subscriptions) >= maxSubscriptions {
 		return nil, fmt.Errorf("%w: %d consumers in the group", ErrTooMany, maxSubscriptions)
 	}
-	if g.forget != nil {
-		g.forget.Stop()
+	if g.expiry != nil {
+		g.expiry.Stop()
 	}
-	m := &Subscription{group: g, options: s, done: make(chan struct{}), news: make(chan struct{}, 1), progress: time.Now()}
-	m.watchdog = time.AfterFunc(d.opts.StallTimeout, m.watch)
-	g.subscriptions = append(g.subscriptions, m)
-	g.last = s
-	g.reassign(&g.orphaned, g.queuesOf(nil)...)
-	return m, nil
+	s := &Subscription{group: g, options: o, done: make(chan struct{}), news: make(chan struct{}, 1), lastProgress: time.Now()}
+	s.watchdog = time.AfterFunc(d.opts.StallTimeout, s.watch)
+	g.subscriptions = append(g.subscriptions, s)
+	g.last = o
+	g.reassignLocked(&g.unowned, g.queuesLocked(nil)...)
+	return s, nil
 }
 
 // Next returns the next delivery. It blocks until there is one and fewer than
-// MaxInFlight are in flight, ctx ends, or the subscription has ended. On a subscription that
+// MaxInFlight are in flight, ctx ends, or the subscription has ended. On one that
 // drains it returns [ErrDrained] once nothing is in flight any more.
-func (m *Subscription) Next(ctx context.Context) (Delivery, error) {
+func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
 	for {
-		if d, ok, err := m.Poll(); ok || err != nil {
+		if d, ok, err := s.Poll(); ok || err != nil {
 			return d, err
 		}
 		select {
-		case <-m.news:
-		case <-m.done:
+		case <-s.news:
+		case <-s.done:
 		case <-ctx.Done():
 			return Delivery{}, context.Cause(ctx)
 		}
@@ -99,224 +127,108 @@ func (m *Subscription) Next(ctx context.Context) (Delivery, error) {
 
 // Poll is Next for who waits for other things too: it returns at once, false if
 // there is no delivery now, and [Subscription.News] tells when to ask again.
-func (m *Subscription) Poll() (Delivery, bool, error) {
-	m.group.mu.Lock()
-	defer m.group.mu.Unlock()
-	if m.cause != nil {
-		return Delivery{}, false, m.cause
-	}
-	if m.draining && m.inflight == 0 {
+func (s *Subscription) Poll() (Delivery, bool, error) {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	switch {
+	case s.cause != nil:
+		return Delivery{}, false, s.cause
+	case s.draining && s.inFlight == 0:
 		return Delivery{}, false, ErrDrained
+	case s.turns.first == nil, s.inFlight >= s.options.MaxInFlight:
+		return Delivery{}, false, nil
 	}
-	for m.inflight < m.options.MaxInFlight && len(m.ready) > 0 {
-		q := m.ready[0]
-		m.ready[0] = nil
-		if m.ready = m.ready[1:]; len(m.ready) == 0 {
-			m.ready = nil
-		}
-		if q.owner != m || !q.ready {
-			continue // it has moved on
-		}
-		q.ready = false
-		if q.paused || q.gone || q.sent >= len(q.items) {
-			continue
-		}
-		it := &q.items[q.sent]
-		q.sent++
-		it.attempt++
-		m.inflight++
-		m.progressed()
-		d := Delivery{Event: it.event, Attempt: it.attempt}
-		q.schedule()
-		return d, true, nil
-	}
-	return Delivery{}, false, nil
+	s.progressedLocked()
+	return s.turns.first.takeLocked(), true, nil
 }
 
 // News receives when Poll, after it had nothing, may have something.
-func (m *Subscription) News() <-chan struct{} { return m.news }
+func (s *Subscription) News() <-chan struct{} { return s.news }
 
-// wake makes Next look again.
-func (m *Subscription) wake() {
+// wake makes Next look again. It never blocks.
+func (s *Subscription) wake() {
 	select {
-	case m.news <- struct{}{}:
+	case s.news <- struct{}{}:
 	default:
 	}
 }
 
-func (m *Subscription) progressed() { m.progress = time.Now() }
+// progressedLocked keeps the watchdog quiet for a while.
+func (s *Subscription) progressedLocked() { s.lastProgress = time.Now() }
 
-// Ack settles a delivery: it was handled.
-func (m *Subscription) Ack(id string) error {
-	m.group.mu.Lock()
-	defer m.group.mu.Unlock()
-	q, i, err := m.findLocked(id)
-	if err != nil {
-		return err
-	}
-	if q.items[i].event.Kind == Connecting {
-		return ErrNoVerdict
-	}
-	m.settleLocked(q, i)
-	return nil
-}
-
-// Verdict settles a Connecting.
-func (m *Subscription) Verdict(id string, v Verdict) error {
-	m.group.mu.Lock()
-	defer m.group.mu.Unlock()
-	q, i, err := m.findLocked(id)
-	if err != nil {
-		return err
-	}
-	e := q.items[i].event
-	if e.Kind != Connecting {
-		return ErrNoVerdict
-	}
-	e.verdict <- v // holds one, and this is the only settlement
-	m.settleLocked(q, i)
-	return nil
-}
-
-// Nack refuses a delivery: it and what follows it from the same connection is
-// delivered again, in order, after a pause that grows with each refusal.
-func (m *Subscription) Nack(id string) error {
-	m.group.mu.Lock()
-	defer m.group.mu.Unlock()
-	q, i, err := m.findLocked(id)
-	if err != nil {
-		return err
-	}
-	it := &q.items[i]
-	it.nacks++
-	if it.nacks > maxNacks {
-		m.group.dispatcher.dropped.Add(1)
-		q.rewind(i + 1) // a refusal brings back what followed, this last one too
-		m.settleLocked(q, i)
-		q.schedule()
-		return nil
-	}
-	pause := 50 * time.Millisecond << min(it.nacks, 8) // 100 ms to 12.8 s
-	q.rewind(i)
-	q.paused = true
-	q.relieve()
-	time.AfterFunc(pause, q.resume)
-	m.progressed()
-	m.handOverLocked(q)
-	m.wake()
-	return nil
-}
-
-// resume ends a queue's pause.
-func (q *queue) resume() {
-	q.group.mu.Lock()
-	defer q.group.mu.Unlock()
-	q.paused = false
-	if !q.gone {
-		q.schedule()
-	}
-}
-
-func (m *Subscription) findLocked(id string) (*queue, int, error) {
-	connection, sequence, ok := parseID(id)
-	if q := m.group.queues[connection]; ok && q != nil && q.owner == m {
-		if i := q.find(sequence); i >= 0 {
-			return q, i, nil
-		}
-	}
-	return nil, 0, ErrNotInFlight
-}
-
-func (m *Subscription) settleLocked(q *queue, i int) {
-	q.settle(i)
-	q.relieve()
-	m.progressed()
-	m.wake()
-	q.done()
-	m.handOverLocked(q)
-}
-
-// handOverLocked passes a draining subscription's queue on when nothing of it is in flight.
-func (m *Subscription) handOverLocked(q *queue) {
-	if m.draining && !q.gone && q.sent == 0 {
-		m.group.reassign(&m.load, q)
-	}
-}
-
-// Drain stops deliveries to the subscription; what is in flight may still be settled,
-// and each connection moves on when its last is.
-func (m *Subscription) Drain() {
-	m.group.mu.Lock()
-	defer m.group.mu.Unlock()
-	if m.cause != nil || m.draining {
+// Drain stops deliveries to the subscription; what is in flight may still be
+// settled, and each connection moves on when its last is.
+func (s *Subscription) Drain() {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	if s.cause != nil || s.draining {
 		return
 	}
-	m.draining = true
-	for _, q := range m.ready {
-		if q.owner == m {
-			q.ready = false
-		}
+	s.draining = true
+	s.wake()
+	queues := s.group.queuesLocked(s)
+	for _, q := range queues {
+		q.advanceLocked()
 	}
-	m.ready = nil
-	m.wake()
-	idle := slices.DeleteFunc(m.group.queuesOf(m), func(q *queue) bool { return q.sent > 0 })
-	m.group.reassign(&m.load, idle...)
+	quiet := slices.DeleteFunc(queues, func(q *queue) bool { return q.sent > 0 })
+	s.group.reassignLocked(&s.load, quiet...)
 }
 
 // Close ends the subscription. What was in flight is delivered to others.
-func (m *Subscription) Close() {
-	m.group.mu.Lock()
-	defer m.group.mu.Unlock()
-	m.removeLocked(ErrClosed)
+func (s *Subscription) Close() {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	s.endLocked(ErrClosed)
 }
 
 // Done is closed when the subscription has ended.
-func (m *Subscription) Done() <-chan struct{} { return m.done }
+func (s *Subscription) Done() <-chan struct{} { return s.done }
 
 // Err returns why the subscription has ended, nil while it lives.
-func (m *Subscription) Err() error {
-	m.group.mu.Lock()
-	defer m.group.mu.Unlock()
-	return m.cause
+func (s *Subscription) Err() error {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	return s.cause
 }
 
-func (m *Subscription) removeLocked(cause error) {
-	if m.cause != nil {
+// endLocked ends the subscription; the first cause stays.
+func (s *Subscription) endLocked(cause error) {
+	if s.cause != nil {
 		return
 	}
-	m.cause = cause
-	close(m.done)
-	m.watchdog.Stop()
-	g := m.group
-	g.subscriptions = slices.DeleteFunc(g.subscriptions, func(o *Subscription) bool { return o == m })
-	queues := g.queuesOf(m)
+	s.cause = cause
+	close(s.done)
+	s.watchdog.Stop()
+	g := s.group
+	g.subscriptions = slices.DeleteFunc(g.subscriptions, func(o *Subscription) bool { return o == s })
+	queues := g.queuesLocked(s)
 	for _, q := range queues {
 		g.dispatcher.redelivered.Add(uint64(q.sent))
-		q.rewind(0)
+		q.rewindLocked(0)
 	}
-	g.reassign(&m.load, queues...)
+	g.reassignLocked(&s.load, queues...)
 	for _, q := range queues {
-		q.done()
+		q.closeIfDoneLocked()
 	}
-	m.ready = nil
 	if len(g.subscriptions) == 0 && !g.last.Authorize {
-		g.forget = time.AfterFunc(g.dispatcher.opts.GroupRetention, g.forgotten)
+		g.expiry = time.AfterFunc(g.dispatcher.opts.GroupRetention, g.expire)
 	}
 }
 
-// watch is the watchdog's function.
-func (m *Subscription) watch() {
-	m.group.mu.Lock()
-	defer m.group.mu.Unlock()
-	if m.cause != nil {
+// watch is the watchdog: it ends a subscription that takes and settles nothing
+// while queues are ready.
+func (s *Subscription) watch() {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	if s.cause != nil {
 		return
 	}
-	idle := time.Since(m.progress)
-	limit := m.group.dispatcher.opts.StallTimeout
-	if len(m.ready) > 0 && idle >= limit {
-		m.group.dispatcher.stalled.Add(1)
-		m.removeLocked(ErrStalled)
+	quiet := time.Since(s.lastProgress)
+	limit := s.group.dispatcher.opts.StallTimeout
+	if s.turns.first != nil && quiet >= limit {
+		s.group.dispatcher.stalledSubscriptions.Add(1)
+		s.endLocked(ErrStalled)
 		return
 	}
-	m.watchdog.Reset(max(limit-idle, limit/4))
+	s.watchdog.Reset(max(limit-quiet, limit/4))
 }

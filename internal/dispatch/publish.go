@@ -1,0 +1,66 @@
+package dispatch
+
+import (
+	"slices"
+	"time"
+)
+
+// publish queues e in every group that asked for it, once there is room in each,
+// and returns how many took it.
+func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
+	d.events.Add(1)
+	var late []*group
+	d.mu.RLock()
+	for _, g := range d.groups {
+		if e.Kind == Disconnected && slices.Contains(c.unaware, g) {
+			continue
+		}
+		switch g.offer(e) {
+		case accepted:
+			groups++
+		case full:
+			late = append(late, g)
+		}
+	}
+	for t := range d.tails {
+		t.offer(e)
+	}
+	d.mu.RUnlock()
+	if len(late) > 0 {
+		return groups + d.hold(c, e, late)
+	}
+	if groups == 0 {
+		d.unheard.Add(1)
+	}
+	return groups
+}
+
+// hold waits until each of the groups had room for e, or closes the session. It
+// returns how many took it.
+func (d *Dispatcher) hold(c *client, e *Event, groups []*group) int {
+	o := newOffer(e, len(groups))
+	for _, g := range groups {
+		g.hold(o)
+	}
+	limit := time.NewTimer(d.opts.HoldTimeout)
+	defer limit.Stop()
+	timedOut := false
+	select {
+	case <-o.done:
+		return int(o.accepted.Load())
+	case <-c.socket.Done():
+	case <-limit.C:
+		timedOut = true
+	}
+	late := slices.DeleteFunc(groups, func(g *group) bool { return !g.withdraw(o) })
+	d.dropped.Add(uint64(len(late)))
+	if e.Kind == Connected {
+		c.unaware = late
+	}
+	if timedOut && len(late) > 0 {
+		d.stalledSessions.Add(1)
+		d.log.Warn("closing a session: its events were not consumed in time", "group", late[0].name, "connection", c.socket.ID())
+		c.socket.Close(ReasonStalled)
+	}
+	return int(o.accepted.Load())
+}

@@ -1,0 +1,113 @@
+package dispatch
+
+import (
+	"errors"
+	"time"
+)
+
+var (
+	// ErrNotInFlight: the subscription has no such delivery to settle; it may have
+	// gone to another.
+	ErrNotInFlight = errors.New("no such delivery is in flight to this consumer")
+	// ErrNoVerdict: a Connecting is settled by a verdict, and nothing else is.
+	ErrNoVerdict = errors.New("a CONNECTING delivery takes a verdict, and no other delivery does")
+)
+
+// Verdict is a consumer's decision on a Connecting.
+type Verdict struct {
+	Allow bool
+	// Of a refusal: what the client's connect_error handler gets.
+	Message string
+	Data    []byte // JSON, nil for none
+	// Of an allowance; see sio.Admission. An empty User leaves the one that a
+	// token gave; Rooms and Data add to it; the earlier Expire counts.
+	User      string
+	Rooms     []string
+	UserData  map[string]any
+	ExpiresAt time.Time
+}
+
+// Ack settles a delivery: it was handled.
+func (s *Subscription) Ack(id string) error {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	q, i, err := s.inFlightLocked(id)
+	if err != nil {
+		return err
+	}
+	if q.items[i].event.Kind == Connecting {
+		return ErrNoVerdict
+	}
+	s.settleLocked(q, i)
+	return nil
+}
+
+// Verdict settles a Connecting.
+func (s *Subscription) Verdict(id string, v Verdict) error {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	q, i, err := s.inFlightLocked(id)
+	if err != nil {
+		return err
+	}
+	e := q.items[i].event
+	if e.Kind != Connecting {
+		return ErrNoVerdict
+	}
+	e.verdict <- v // holds one, and this is the only settlement
+	s.settleLocked(q, i)
+	return nil
+}
+
+// Nack refuses a delivery: it and what follows it from the same connection is
+// delivered again, in order, after a pause that grows with each refusal.
+func (s *Subscription) Nack(id string) error {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	q, i, err := s.inFlightLocked(id)
+	if err != nil {
+		return err
+	}
+	it := &q.items[i]
+	it.refusals++
+	if it.refusals > maxRefusals {
+		s.group.dispatcher.dropped.Add(1)
+		q.rewindLocked(i + 1) // a refusal brings back what followed, this last one too
+		s.settleLocked(q, i)
+		return nil
+	}
+	pause := 50 * time.Millisecond << min(it.refusals, 8) // 100 ms to 12.8 s
+	q.rewindLocked(i)
+	q.pauseLocked(pause)
+	s.settledLocked(q)
+	return nil
+}
+
+// inFlightLocked finds a delivery that is in flight to the subscription.
+func (s *Subscription) inFlightLocked(id string) (*queue, int, error) {
+	connection, sequence, ok := parseID(id)
+	if q := s.group.queues[connection]; ok && q != nil && q.owner == s {
+		if i := q.findLocked(sequence); i >= 0 {
+			return q, i, nil
+		}
+	}
+	return nil, 0, ErrNotInFlight
+}
+
+// settleLocked ends a delivery that was handled, or given up.
+func (s *Subscription) settleLocked(q *queue, i int) {
+	q.ackLocked(i)
+	q.advanceLocked()
+	s.settledLocked(q)
+}
+
+// settledLocked does what follows once something of q is not in flight any more.
+func (s *Subscription) settledLocked(q *queue) {
+	s.progressedLocked()
+	s.wake()
+	q.relieveLocked()
+	q.closeIfDoneLocked()
+	if s.draining && q.sent == 0 && q.phase != closed {
+		s.group.reassignLocked(&s.load, q)
+	}
+}
