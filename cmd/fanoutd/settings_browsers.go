@@ -33,11 +33,11 @@ func (c *browserConfig) declare(s *settings.Set) {
 		settings.Setting{
 			Name: "origins", Reloadable: true,
 			Help:  "web pages that may connect besides those of the same origin: https://app.example.com, https://*.example.com, or * for all of the web",
-			Value: settings.List(&c.origins, nil, "origins such as https://app.example.com, https://*.example.com or *", engineio.ParseOrigins),
+			Value: settings.List(&c.origins, nil, "origins such as https://app.example.com, https://*.example.com, capacitor://localhost, null or *", engineio.ParseOrigins),
 		},
 		settings.Setting{
 			Name: "trusted-proxies", Reloadable: true,
-			Help:  "the reverse proxies in front, which are believed when X-Forwarded-For says whom a request comes from",
+			Help:  "the reverse proxies in front, which are believed when X-Forwarded-For, -Host and -Proto or Forwarded say whom a request comes from and where it was sent",
 			Value: settings.List(&c.proxies, nil, "addresses such as 10.0.0.7 and networks such as 10.0.0.0/8", engineio.ParseProxies),
 		},
 		settings.Setting{

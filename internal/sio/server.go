@@ -141,6 +141,10 @@ func NewServer(opts Options) (*Server, error) {
 // ServeHTTP serves the Engine.IO endpoint.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
 
+// CORS serves h to pages of other origins under the same rules: see
+// [engineio.Server.CORS].
+func (s *Server) CORS(h http.Handler) http.Handler { return s.engine.CORS(h) }
+
 // Open implements engineio.Handler.
 func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Receiver, error) {
 	c := &conn{

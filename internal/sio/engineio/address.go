@@ -1,16 +1,17 @@
 package engineio
 
 import (
+	"cmp"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
 // Proxies are the addresses of the reverse proxies in front, which are believed
-// when they say whom a request comes from. The zero value believes nobody. It
-// is safe for concurrent use.
+// when they say whom a request comes from and which host it was sent to. The
+// zero value believes nobody. It is safe for concurrent use.
 type Proxies struct{ nets []netip.Prefix }
 
 // ParseProxies reads a list of addresses and networks: 10.0.0.7, 10.0.0.0/8,
@@ -41,41 +42,79 @@ func (p *Proxies) trusts(a netip.Addr) bool {
 	return false
 }
 
-// client returns whom the request comes from, and as text for people, with the
-// port where it is known. Behind proxies it is the last address in
-// X-Forwarded-For that is no proxy's: whatever stands before that one, anybody
-// may have written. The address is invalid where there is none to hold to
-// account: on a unix socket, or when a proxy names nobody.
-func (p *Proxies) client(r *http.Request) (a netip.Addr, text string) {
+// peer returns the address at the other end of the connection, invalid on a unix
+// socket, and whether that is a trusted proxy.
+func (p *Proxies) peer(r *http.Request) (a netip.Addr, trusted bool) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return netip.Addr{}, r.RemoteAddr
+		return netip.Addr{}, false
 	}
 	a = peer.Addr().Unmap().WithZone("")
-	if !p.trusts(a) {
+	return a, p.trusts(a)
+}
+
+// client returns whom the request comes from, as text for people, with the port
+// where it is known, and the address to hold to account for it.
+//
+// Behind proxies it goes by the rules of nginx's real_ip_recursive
+// (ngx_http_core_module, ngx_http_get_forwarded_addr): the list of X-Forwarded-For
+// is read from its end, where the nearest proxy wrote, past those that are
+// trusted; whatever stands before the first that is not, anybody may have
+// written. If all are trusted it is the first of them. What is no address ends
+// the list: then it is whoever came before that, and the proxy itself if there is
+// nobody. Without X-Forwarded-For, Forwarded is read in the same way (RFC 7239).
+//
+// The address to account is the same, unless its like is exempt from limits (see
+// neighbourhood): then it is the last on the way there that is not. So no header
+// lifts a limit that would hold without it. It is invalid where there is none: on
+// a unix socket.
+func (p *Proxies) client(r *http.Request) (account netip.Addr, text string) {
+	a, trusted := p.peer(r)
+	if !trusted {
 		return a, r.RemoteAddr
 	}
-	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, ok := parseHop(hops[i])
+	account = a
+	for hop := range hopsBack(r.Header) {
+		from, ok := parseHop(hop.from)
 		if !ok {
 			break
 		}
-		if !p.trusts(hop) {
-			return hop, hop.String()
+		if a = from; neighbourhood(a).IsValid() || !neighbourhood(account).IsValid() {
+			account = a
+		}
+		if !p.trusts(a) {
+			break
 		}
 	}
-	return netip.Addr{}, r.RemoteAddr
+	return account, a.String()
 }
 
-// parseHop reads an entry of X-Forwarded-For; some proxies add the port.
-func parseHop(s string) (netip.Addr, bool) {
-	s = strings.TrimSpace(s)
-	if host, _, err := net.SplitHostPort(s); err == nil {
-		s = host
+// site returns where the request was sent to: what Host says, or, behind a
+// trusted proxy, what that tells instead. It tells by X-Forwarded-Host and
+// X-Forwarded-Proto, of which the first element is the outermost proxy's, or in
+// Forwarded. No page can add any of these to its visitor's requests: a WebSocket
+// has no such headers, and for others a browser asks first, by a preflight.
+func (p *Proxies) site(r *http.Request) site {
+	s := site{host: r.Host}
+	if _, trusted := p.peer(r); !trusted {
+		return s
 	}
-	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
-	return a.Unmap().WithZone(""), err == nil
+	host, proto := firstOf(r.Header, "X-Forwarded-Host"), firstOf(r.Header, "X-Forwarded-Proto")
+	if host == "" || proto == "" {
+		// The outermost proxy that is trusted wrote the last that is read here.
+		var told hop
+		for h := range forwardedBack(r.Header) {
+			told.host, told.proto = cmp.Or(h.host, told.host), cmp.Or(h.proto, told.proto)
+			from, ok := parseHop(h.from)
+			if !ok || !p.trusts(from) {
+				break
+			}
+		}
+		host, proto = cmp.Or(host, told.host), cmp.Or(proto, told.proto)
+	}
+	s.host = cmp.Or(host, r.Host)
+	s.https = slices.Contains([]string{"https", "wss"}, strings.ToLower(proto))
+	return s
 }
 
 // neighbourhood is what one party has for sure: an IPv4 address, or the /64 that

@@ -2,56 +2,10 @@ package engineio
 
 import (
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 )
-
-func TestProxiesClient(t *testing.T) {
-	p, err := ParseProxies([]string{"10.0.0.0/8", "192.0.2.7", "fd00::/8"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tests := []struct {
-		name, remote, forwarded string
-		addr                    string // empty: nobody
-		text                    string
-	}{
-		{"no proxy", "203.0.113.9:1234", "", "203.0.113.9", "203.0.113.9:1234"},
-		{"no proxy, but says it is one", "203.0.113.9:1234", "198.51.100.1", "203.0.113.9", "203.0.113.9:1234"},
-		{"a proxy", "10.1.2.3:80", "203.0.113.9", "203.0.113.9", "203.0.113.9"},
-		{"two proxies", "10.1.2.3:80", "203.0.113.9, 192.0.2.7", "203.0.113.9", "203.0.113.9"},
-		{"what the browser wrote does not count", "10.1.2.3:80", "198.51.100.1, 203.0.113.9", "203.0.113.9", "203.0.113.9"},
-		{"with a port", "10.1.2.3:80", "203.0.113.9:4711", "203.0.113.9", "203.0.113.9"},
-		{"IPv6", "[fd00::1]:80", "[2001:db8::5]:4711", "2001:db8::5", "2001:db8::5"},
-		{"IPv4 in IPv6", "[::ffff:10.1.2.3]:80", "::ffff:203.0.113.9", "203.0.113.9", "203.0.113.9"},
-		{"a proxy that names nobody", "10.1.2.3:80", "", "", "10.1.2.3:80"},
-		{"a proxy that writes nonsense", "10.1.2.3:80", "unknown", "", "10.1.2.3:80"},
-		{"a unix socket", "@", "203.0.113.9", "", "@"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			r := httptest.NewRequest("GET", "/", nil)
-			r.RemoteAddr = tt.remote
-			if tt.forwarded != "" {
-				r.Header.Set("X-Forwarded-For", tt.forwarded)
-			}
-			addr, text := p.client(r)
-			want := netip.Addr{}
-			if tt.addr != "" {
-				want = netip.MustParseAddr(tt.addr)
-			}
-			expect(t, "address", addr, want)
-			expect(t, "text", text, tt.text)
-		})
-	}
-	for _, bad := range []string{"proxy.example.com", "10.0.0.0/99", "fe80::1%eth0", ""} {
-		if _, err := ParseProxies([]string{bad}); err == nil {
-			t.Errorf("%q was taken for a proxy", bad)
-		}
-	}
-}
 
 // from opens a polling session as somebody.
 func (w *world) from(addr string) reply {

@@ -27,10 +27,12 @@ type Options struct {
 	MaxQueue int
 	// Origins lists what web pages may connect, besides those of the same
 	// origin: "https://app.example.com", "https://*.example.com" for one more
-	// label, or "*" for all pages of the web. See [ParseOrigins].
+	// label, "capacitor://localhost" and the like, "null" for pages that have no
+	// origin, or "*" for all pages of the web. See [ParseOrigins].
 	Origins Origins
 	// Proxies lists the reverse proxies in front, whose word counts about whom a
-	// request comes from. See [ParseProxies]. Default: none.
+	// request comes from and which host it was sent to. See [ParseProxies].
+	// Default: none.
 	Proxies Proxies
 	// Limits bounds who may hold sessions. The zero value has defaults.
 	Limits Limits

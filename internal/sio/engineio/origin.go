@@ -2,10 +2,13 @@ package engineio
 
 import (
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // Origins decides which web pages may connect. CORS protects neither
@@ -14,112 +17,175 @@ import (
 // browser (they send no Origin) only. It is safe for concurrent use.
 type Origins struct {
 	any   bool
-	exact map[string]bool
-	below []originSuffix // https://*.example.com
+	null  bool            // pages whose origin is "null"
+	exact map[origin]bool // canonical
+	below []origin        // https://*.example.com, whose host begins with the dot
 }
 
-type originSuffix struct{ scheme, suffix string } // "https://", ".example.com:8443"
+// origin is the origin of a page: two of them are the same if they are equal.
+type origin struct {
+	scheme string // http and https stand for ws and wss too
+	host   string // without a port; canonical for these schemes
+	port   string // the default one too; empty for other schemes without one
+}
 
 // ParseOrigins reads a list as in [Options.Origins]. A scheme is required: a
-// bare host would let its plain http pages in beside its https ones.
+// bare host would let its plain http pages in beside its https ones. Pages of
+// apps and extensions have schemes of their own (capacitor://localhost,
+// chrome-extension://…, file://), and null is the origin of those that have
+// none; they are let in by these names alone, never by a wildcard.
 func ParseOrigins(list []string) (Origins, error) {
-	o := Origins{exact: map[string]bool{}}
+	o := Origins{exact: map[origin]bool{}}
 	for _, s := range list {
-		if s == "*" {
+		switch s {
+		case "*":
 			o.any = true
+			continue
+		case "null":
+			o.null = true
 			continue
 		}
 		u, err := url.Parse(s)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			return Origins{}, fmt.Errorf("%q is no origin: write scheme://host[:port] as in https://app.example.com, https://*.example.com, or * for every page", s)
+		if err != nil || u.Path != "" || strings.ContainsAny(s, "?#") {
+			return Origins{}, fmt.Errorf("%q is no origin: write scheme://host[:port] as in https://app.example.com, https://*.example.com, capacitor://localhost or file://, null for pages without an origin, or * for every page", s)
 		}
-		host, wild := strings.CutPrefix(u.Host, "*.")
-		if strings.Contains(host, "*") {
-			return Origins{}, fmt.Errorf("%q is no origin: * may only stand for the first label, as in https://*.example.com", s)
+		host, wild := strings.CutPrefix(s[len(u.Scheme):], "://*.")
+		plain := s
+		if wild {
+			plain = u.Scheme + "://" + host
 		}
-		if scheme := u.Scheme + "://"; wild {
-			o.below = append(o.below, originSuffix{scheme, "." + canonicalHost(u.Scheme, host)})
-		} else {
-			o.exact[scheme+canonicalHost(u.Scheme, host)] = true
+		page, ok := parseOrigin(plain)
+		switch {
+		case !ok:
+			return Origins{}, fmt.Errorf("%q is no origin: write scheme://host[:port] as in https://app.example.com", s)
+		case strings.Contains(plain, "*"), wild && !page.web():
+			return Origins{}, fmt.Errorf("%q is no origin: * may only stand for the first label of a web page's host, as in https://*.example.com", s)
+		case wild:
+			page.host = "." + page.host
+			o.below = append(o.below, page)
+		default:
+			o.exact[page] = true
 		}
 	}
 	return o, nil
 }
 
-// canonicalHost lowers the case and drops the scheme's default port.
-func canonicalHost(scheme, host string) string {
-	host = strings.ToLower(host)
-	if h, port, err := net.SplitHostPort(host); err == nil && port == defaultPort(scheme) {
-		if strings.Contains(h, ":") {
-			return "[" + h + "]"
-		}
-		return h
+// parseOrigin reads an origin. What stands behind the host does not count:
+// browsers never send it, some clients do.
+func parseOrigin(s string) (origin, bool) {
+	u, err := url.Parse(s)
+	if err != nil || u.User != nil || !strings.HasPrefix(s[len(u.Scheme):], "://") {
+		return origin{}, false
 	}
-	return host
+	o := origin{scheme: u.Scheme, host: u.Hostname(), port: u.Port()}
+	switch u.Scheme { // url.Parse has put it in lower case
+	case "ws":
+		o.scheme = "http"
+	case "wss":
+		o.scheme = "https"
+	}
+	if !o.web() {
+		o.host = strings.ToLower(o.host)
+		return o, true
+	}
+	o.host = canonicalHost(o.host)
+	if o.port = canonicalPort(o.port); o.port == "" {
+		o.port = o.defaultPort()
+	}
+	return o, o.host != ""
 }
 
-func defaultPort(scheme string) string {
-	if scheme == "https" {
+// web reports whether the page was loaded by HTTP.
+func (o origin) web() bool { return o.scheme == "http" || o.scheme == "https" }
+
+func (o origin) defaultPort() string {
+	if o.scheme == "https" {
 		return "443"
 	}
 	return "80"
 }
 
-// allows reports whether the request may come in, and whether its origin was
-// let in by name (then it may send credentials) or is the same.
-func (o *Origins) allows(r *http.Request) (ok, named bool) {
-	origin := scriptOrigin(r)
-	if origin == "" {
+// canonicalHost is the one way to write a host's name or address that others
+// are compared in: addresses in their short form, names in lower case, in
+// Punycode (RFC 3492), and without the dot of the root.
+func canonicalHost(host string) string {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.String()
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	for i := range len(host) {
+		if host[i] >= 0x80 {
+			if ascii, err := idna.Lookup.ToASCII(host); err == nil {
+				return ascii
+			}
+			break
+		}
+	}
+	return host
+}
+
+// canonicalPort drops leading zeros.
+func canonicalPort(port string) string {
+	if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+		return strconv.FormatUint(n, 10)
+	}
+	return port
+}
+
+// splitHost splits the value of a header such as Host.
+func splitHost(s string) (host, port string) {
+	u := url.URL{Host: s}
+	return canonicalHost(u.Hostname()), canonicalPort(u.Port())
+}
+
+// allows reports whether a request to s may come in, and whether its origin was
+// let in by name, so that it may send credentials.
+func (o *Origins) allows(r *http.Request, s site) (ok, named bool) {
+	from := scriptOrigin(r)
+	switch {
+	case from == "":
 		return true, false
+	case from == "null": // sandboxed frames, and files
+		return o.any || o.null, false
 	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" { // "null" among them: sandboxed frames and files
+	page, ok := parseOrigin(from)
+	switch {
+	case !ok:
 		return o.any, false
-	}
-	host := canonicalHost(u.Scheme, u.Host)
-	full := u.Scheme + "://" + host
-	if o.exact[full] {
+	case o.exact[page], o.isBelow(page):
 		return true, true
 	}
+	return s.served(page) || o.any, false
+}
+
+// isBelow reports whether a page's host has one label more than one that is
+// listed with a wildcard.
+func (o *Origins) isBelow(page origin) bool {
 	for _, b := range o.below {
-		if label, ok := strings.CutSuffix(strings.TrimPrefix(full, b.scheme), b.suffix); ok && strings.HasPrefix(full, b.scheme) && label != "" && !strings.Contains(label, ".") {
-			return true, true
+		label, ok := strings.CutSuffix(page.host, b.host)
+		if ok && label != "" && !strings.Contains(label, ".") && page.scheme == b.scheme && page.port == b.port {
+			return true
 		}
 	}
-	// A proxy in front may speak https to the page and http to us, so only the
-	// hosts are compared, each without its own default port.
-	if host == canonicalHost(u.Scheme, r.Host) {
-		return true, false
-	}
-	return o.any, false
+	return false
 }
 
-// setCORS adds the answer's CORS headers for a request whose origin is allowed.
-// Only origins let in by name may send credentials: "*" and credentials
-// together would hand every page of the web its visitors' cookies.
-func (o *Origins) setCORS(h http.Header, r *http.Request, named bool) {
-	origin := r.Header.Get("Origin")
-	switch {
-	case origin == "":
-		if len(o.exact)+len(o.below) > 0 {
-			h.Add("Vary", "Origin")
-		}
-	case named:
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Allow-Credentials", "true")
-		h.Add("Vary", "Origin")
-	case o.any:
-		h.Set("Access-Control-Allow-Origin", "*")
-	}
+// site is where a request was sent to, as far as that is known.
+type site struct {
+	host  string // with its port, as browsers write it in Host
+	https bool   // a trusted proxy said so; else nobody knows, as TLS may end anywhere in front
 }
 
-// preflight answers an OPTIONS request of a page whose origin is allowed.
-func (o *Origins) preflight(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "GET, POST")
-	if want := r.Header.Get("Access-Control-Request-Headers"); want != "" {
-		h.Set("Access-Control-Allow-Headers", want)
-		h.Add("Vary", "Access-Control-Request-Headers")
+// served reports whether the page is of this site. Without a port in Host it is
+// the scheme's own; port 80 is also what a proxy writes that speaks plain HTTP to
+// us, behind another where TLS ends.
+func (s site) served(page origin) bool {
+	if !page.web() || s.https && page.scheme != "https" {
+		return false
 	}
-	w.WriteHeader(http.StatusNoContent)
+	host, port := splitHost(s.host)
+	if host != page.host {
+		return false
+	}
+	return port == page.port || page.port == page.defaultPort() && (port == "" || port == "80")
 }

@@ -83,11 +83,12 @@ func (s *Server) Options() Options { return s.opts }
 // ServeHTTP answers one request of one session, or opens one. It blocks for as
 // long as a poll is pending.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	at := s.opts.Proxies.site(r)
 	from, remote := s.opts.Proxies.client(r)
 	r.RemoteAddr = remote
-	ok, named := s.opts.Origins.allows(r)
+	ok, named := s.opts.Origins.allows(r, at)
 	if !ok {
-		s.refuseOrigin(w, r)
+		s.refuseOrigin(w, r, at)
 		return
 	}
 	if !isUpgrade(r) {
@@ -341,12 +342,16 @@ func (s *Server) upgradeHeaders(r *http.Request) http.Header {
 
 // refuseOrigin refuses a page of a foreign origin and tells page and operator
 // what would let it in.
-func (s *Server) refuseOrigin(w http.ResponseWriter, r *http.Request) {
-	origin := r.Header.Get("Origin")
-	s.log.Warn("refused a page of another origin; to let it in, add it to the setting origins",
-		"origin", origin, "host", r.Host, "remote", r.RemoteAddr)
+func (s *Server) refuseOrigin(w http.ResponseWriter, r *http.Request, at site) {
+	from := scriptOrigin(r)
+	s.log.Warn("refused a page of another origin; to let it in, add it to the setting origins, or, if it is this site's own and a proxy changes Host, "+
+		"have the proxy tell X-Forwarded-Host and add the proxy to trusted-proxies",
+		"origin", from, "host", at.host, "remote", r.RemoteAddr)
 	e := errForbidden
-	e.message = "origin " + clip(origin, 200) + " is not allowed: add it to the server's setting origins (--origins, FANOUTD_ORIGINS)"
+	e.message = "origin " + clip(from, 200) + " is not allowed: add it to the server's setting origins (--origins, FANOUTD_ORIGINS)"
+	if r.Header.Get("X-Forwarded-Host") != "" || r.Header.Get("Forwarded") != "" {
+		e.message += ", or, if it is this site's own, the proxy in front to trusted-proxies"
+	}
 	s.refuse(w, r, e)
 }
 
