@@ -10,6 +10,8 @@ import { until, within } from "./lib/until.mjs";
 
 const plainClient = /Socket\.IO server.*socket\.io-client/s;
 
+const noUpgrade = "Bad request: a WebSocket's handshake without the headers Upgrade and Connection, which a proxy in front may have dropped";
+
 test("the error table, over HTTP", async (t) => {
   const daemon = await Daemon.start(t);
   const { sid } = await handshake(daemon);
@@ -23,8 +25,8 @@ test("the error table, over HTTP", async (t) => {
     ["a handshake by POST", "POST", "EIO=4&transport=polling", 400, 2, "Bad handshake method"],
     ["a handshake by PUT", "PUT", "EIO=4&transport=polling", 400, 2, "Bad handshake method"],
     ["a handshake by OPTIONS without an origin", "OPTIONS", "EIO=4&transport=polling", 400, 2, "Bad handshake method"],
-    ["websocket without an upgrade", "GET", "EIO=4&transport=websocket", 400, 3, "Bad request"],
-    ["another transport than the session's", "GET", `EIO=4&transport=websocket&sid=${sid}`, 400, 3, "Bad request"],
+    ["websocket without an upgrade", "GET", "EIO=4&transport=websocket", 400, 3, noUpgrade],
+    ["another transport than the session's", "GET", `EIO=4&transport=websocket&sid=${sid}`, 400, 3, noUpgrade],
     ["another EIO than the session's", "GET", `EIO=3&transport=polling&sid=${sid}`, 400, 3, "Bad request"],
     ["protocol 3", "GET", "EIO=3&transport=polling", 400, 5, "Unsupported protocol version"],
     ["protocol 5", "GET", "EIO=5&transport=polling", 400, 5, "Unsupported protocol version"],

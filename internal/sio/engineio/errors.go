@@ -18,6 +18,7 @@ var (
 	errUnknownSession   = protocolError{1, "Session ID unknown", http.StatusBadRequest}
 	errBadMethod        = protocolError{2, "Bad handshake method", http.StatusBadRequest}
 	errBadRequest       = protocolError{3, "Bad request", http.StatusBadRequest}
+	errNoUpgrade        = protocolError{3, "Bad request: a WebSocket's handshake without the headers Upgrade and Connection, which a proxy in front may have dropped", http.StatusBadRequest}
 	errForbidden        = protocolError{4, "Forbidden", http.StatusForbidden}
 	errVersion          = protocolError{5, "Unsupported protocol version", http.StatusBadRequest}
 )

@@ -52,6 +52,9 @@ func TestPollingBothWays(t *testing.T) {
 }
 
 // Each row of the protocol's error table, word for word.
+// noUpgrade is how a proxy that drops Upgrade and Connection is told of.
+const noUpgrade = `{"code":3,"message":"Bad request: a WebSocket's handshake without the headers Upgrade and Connection, which a proxy in front may have dropped"}`
+
 func TestErrors(t *testing.T) {
 	plain := []string{"Connection", "Upgrade", "Upgrade", "websocket"}
 	tests := []struct {
@@ -67,7 +70,8 @@ func TestErrors(t *testing.T) {
 		{"empty sid", "GET", fresh + "&sid=", nil, 400, `{"code":1,"message":"Session ID unknown"}`},
 		{"POST without sid", "POST", fresh, nil, 400, `{"code":2,"message":"Bad handshake method"}`},
 		{"OPTIONS without sid and origin", "OPTIONS", fresh, nil, 400, `{"code":2,"message":"Bad handshake method"}`},
-		{"websocket without Upgrade", "GET", "EIO=4&transport=websocket", nil, 400, `{"code":3,"message":"Bad request"}`},
+		{"websocket without Upgrade", "GET", "EIO=4&transport=websocket", nil, 400, noUpgrade},
+		{"websocket without Connection", "GET", "EIO=4&transport=websocket", []string{"Upgrade", "websocket"}, 400, noUpgrade},
 		{"old protocol", "GET", "EIO=3&transport=polling", nil, 400, `{"code":5,"message":"Unsupported protocol version"}`},
 		{"no protocol", "GET", "transport=polling", nil, 400, `{"code":5,"message":"Unsupported protocol version"}`},
 		{"repeated parameters: the last wins", "GET", "EIO=4&EIO=3&transport=polling", nil, 400, `{"code":5,"message":"Unsupported protocol version"}`},
@@ -95,13 +99,13 @@ func TestErrorsOfASession(t *testing.T) {
 		q, h := w.open()
 		bad := `{"code":3,"message":"Bad request"}`
 		for name, r := range map[string]reply{
-			"PUT":               w.do("PUT", q, ""),
-			"another EIO":       w.do("GET", strings.Replace(q, "EIO=4", "EIO=3", 1), ""),
-			"another transport": w.do("GET", strings.Replace(q, "polling", "websocket", 1), ""),
+			"PUT":         w.do("PUT", q, ""),
+			"another EIO": w.do("GET", strings.Replace(q, "EIO=4", "EIO=3", 1), ""),
 		} {
 			expect(t, name+": status", r.status, 400)
 			expect(t, name+": body", r.body, bad)
 		}
+		expect(t, "another transport", w.do("GET", strings.Replace(q, "polling", "websocket", 1), "").body, noUpgrade)
 		expect(t, "reason", h.closedWith(), "") // it lives on
 	})
 	inBubble(t, Options{}, func(w *world) {

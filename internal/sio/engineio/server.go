@@ -118,7 +118,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if (transport == transportWebSocket) != isUpgrade(r) {
-		s.refuse(w, r, errBadRequest)
+		s.refuse(w, r, mismatch(transport))
 		return
 	}
 	protocol := s.protocol(lastValue(q, "EIO"))
@@ -158,8 +158,8 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, q url.Valu
 	switch upgrade := isUpgrade(r); {
 	case upgrade && transport == transportWebSocket:
 		sess.serveUpgrade(w, r)
-	case upgrade, transport != sess.Transport():
-		s.refuse(w, r, errBadRequest)
+	case upgrade, transport != sess.Transport(), transport == transportWebSocket:
+		s.refuse(w, r, mismatch(transport))
 	case r.Method == http.MethodGet:
 		sess.servePoll(w, r)
 	case r.Method == http.MethodPost:
@@ -353,6 +353,15 @@ func (s *Server) refuseOrigin(w http.ResponseWriter, r *http.Request, at site) {
 		e.message += ", or, if it is this site's own, the proxy in front to trusted-proxies"
 	}
 	s.refuse(w, r, e)
+}
+
+// mismatch is the refusal of a request that asks for a WebSocket by its query
+// alone, or by its headers alone.
+func mismatch(transport string) protocolError {
+	if transport == transportWebSocket {
+		return errNoUpgrade
+	}
+	return errBadRequest
 }
 
 func clip(s string, n int) string {

@@ -154,7 +154,8 @@ export const differences = [
   from("an empty sid", ({ step, our }) => last(step, "sid") === "" && /Session ID unknown/.test(our.at(-1))),
   from("a WebSocket that says polling", ({ step, ref, our }) => step.do === "connect" && last(step, "transport") === "polling" && same(ref, ["status 101", "closed"]) && same(our, ["status 400", "body Bad request"])),
   from("a plain WebSocket client", ({ step, ref, our }) => step.do === "connect" && our[0] === "status 400" && ref[1] && our[1].startsWith(`${ref[1]}: this is a Socket.IO server`)),
-  from("a WebSocket's handshake that is broken", ({ step, our }) => step.do === "connect" && step.headers && our[0] === "status 400" && ["body Bad Request\n", 'body {"code":3,"message":"Bad request"}'].includes(our[1])),
+  from("a WebSocket's handshake that is broken", ({ step, our }) => step.do === "connect" && step.headers && our[0] === "status 400" && (our[1] === "body Bad Request\n" || /^body \{"code":3,"message":"Bad request/.test(our[1]))),
+  lines("a WebSocket's handshake without Upgrade", (ref, our) => ref.map((line, i) => (line === 'body {"code":3,"message":"Bad request"}' && our[i]?.startsWith(`${line.slice(0, -2)}: a WebSocket's handshake without`) ? our[i] : line))),
   lines("a POST with a mistake", (ref, our, step) => (step.method === "POST" && ref[0] === "status 200" && ref.at(-1) === "body ok" && same(our.filter((line) => !/^access-control/.test(line)), ["status 400", "body "]) ? our : ref)),
 
   lines("a POST whose session ends meanwhile", (ref, our, step) => (step.do === "finish" && ref[0] === "error ECONNRESET" && our[0] === "status 200" && our.at(-1) === "body ok" ? our : ref)),
