@@ -167,31 +167,3 @@ func TestAddressInUse(t *testing.T) {
 		})
 	}
 }
-
-func TestPages(t *testing.T) {
-	d := start(t)
-	off := start(t, "--serve-client=false")
-	demo := start(t, "--demo")
-	for _, tt := range []struct {
-		name   string
-		d      *running
-		path   string
-		status int
-		body   string
-	}{
-		{"no slash", d, "/socket.io", 404, ""},
-		{"root without demo", d, "/", 404, "/socket.io/"},
-		{"elsewhere", d, "/nothing", 404, "/socket.io/"},
-		{"engine", d, "/socket.io/?EIO=4&transport=none", 400, `{"code":0,`},
-		{"client off", off, "/socket.io/socket.io.js", 404, "serve-client"},
-		{"engine still on", off, "/socket.io/?EIO=4&transport=polling", 200, `0{"sid"`},
-		{"nobody with that id", demo, "/demo/connection?id=x", 404, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			status, body := tt.d.get(t, "browsers", tt.path)
-			if status != tt.status || !strings.Contains(body, tt.body) {
-				t.Errorf("got %d %s", status, body)
-			}
-		})
-	}
-}
