@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
@@ -31,10 +33,11 @@ func BenchmarkConsume(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	api, err := control.NewServer(sockets, control.Options{Events: d, Logger: quiet, Insecure: true})
+	everybody, err := identity.NewAuthenticator(nil, true)
 	if err != nil {
 		b.Fatal(err)
 	}
+	api := grpcserver.New(control.New(sockets, control.Options{Dispatcher: d, Logger: quiet}), everybody)
 	l, pipe := wiretest.Listen(), bufconn.Listen(1<<20)
 	web := &http.Server{Handler: sockets}
 	go web.Serve(l)

@@ -18,6 +18,8 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
@@ -52,14 +54,16 @@ func inBubbleWithKey(t *testing.T, key string, f func(*world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := control.Options{Events: w.dispatcher, Logger: quiet, Insecure: key == ""}
+		var keys []identity.Key
 		if key != "" {
-			o.Keys = []string{key}
+			keys = append(keys, identity.Key{Secret: key})
 		}
-		api, err := control.NewServer(sockets, o)
+		callers, err := identity.NewAuthenticator(keys, key == "")
 		if err != nil {
 			t.Fatal(err)
 		}
+		services := control.New(sockets, control.Options{Dispatcher: w.dispatcher, Logger: quiet})
+		api := grpcserver.New(services, callers)
 		web := &http.Server{Handler: sockets}
 		var serving sync.WaitGroup
 		serving.Go(func() { _ = web.Serve(w.browsers) })
@@ -70,6 +74,7 @@ func inBubbleWithKey(t *testing.T, key string, f func(*world)) {
 			if err := api.Shutdown(ctx); err != nil {
 				t.Errorf("Shutdown of control: %v", err)
 			}
+			services.Wait()
 			if err := sockets.Shutdown(ctx); err != nil {
 				t.Errorf("Shutdown of sio: %v", err)
 			}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/front"
 	"github.com/fanoutd/fanoutd/internal/ops"
@@ -37,7 +39,8 @@ type daemon struct {
 	authorize    *authorizer
 	consumers    *dispatch.Dispatcher
 	sockets      *sio.Server
-	backends     *control.Server
+	services     *control.Services
+	backends     *grpcserver.Server
 	browsers     *http.Server
 	webTransport *webTransport
 	operators    *http.Server
@@ -91,20 +94,20 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the name of this host: %w", err)
 	}
-	d.backends, err = control.NewServer(d.sockets, control.Options{
-		Keys:     c.listeners.controlKeys,
-		Insecure: len(c.listeners.controlKeys) == 0, // the settings have been checked
+	d.services = control.New(d.sockets, control.Options{
 		Info: control.Info{
 			Version: b.version, Commit: b.commit, Node: node, StartedAt: time.Now(),
 			Listeners:  l.list(),
 			MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
-		Events: d.consumers,
-		Logger: log,
+		Dispatcher: d.consumers,
+		Logger:     log,
 	})
+	callers, err := authenticator(c.listeners.controlKeys)
 	if err != nil {
 		return nil, err
 	}
+	d.backends = grpcserver.New(d.services, callers)
 	d.browsers = d.httpServer(bounded(pages(c, d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats})
@@ -116,6 +119,21 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// authenticator knows the callers of the control API. All keys are those of one:
+// the one in use, and during a rotation the next.
+func authenticator(keys []string) (*identity.Authenticator, error) {
+	named := make([]identity.Key, len(keys))
+	for i, k := range keys {
+		named[i] = identity.Key{Name: "control-key", Secret: k}
+	}
+	insecure := len(keys) == 0 // the settings have been checked
+	a, err := identity.NewAuthenticator(named, insecure)
+	if err != nil {
+		return nil, fmt.Errorf("the control keys: %w", err)
+	}
+	return a, nil
 }
 
 func (d *daemon) httpServer(h http.Handler) *http.Server {
@@ -216,13 +234,14 @@ func (d *daemon) warn() {
 // DISCONNECT packet, so that stock clients come back by themselves.
 func (d *daemon) shutdown() {
 	d.ready.NotReady("shutting down")
-	d.backends.Drain()
+	d.services.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), d.config.operations.grace)
 	defer cancel()
 
 	var leaving sync.WaitGroup
 	leaving.Go(func() {
 		d.report("backends", d.backends.Shutdown(ctx))
+		d.services.Wait()
 	})
 	leaving.Go(func() {
 		// The listener stays open meanwhile: a polling client learns by its next

@@ -30,18 +30,27 @@ type Listener struct {
 	Address string // host:port, or unix:PATH
 }
 
-// admin is the AdminService.
-type admin struct {
+// Admin is the AdminService.
+type Admin struct {
 	fanoutv1.UnimplementedAdminServiceServer
 
-	hub    Hub
-	events Events // nil: there are none
-	info   Info
+	hub        Hub
+	dispatcher Dispatcher // nil: there are no consumers
+	info       Info
 }
 
-var _ fanoutv1.AdminServiceServer = (*admin)(nil)
+// NewAdmin returns the AdminService over hub and d, which may be nil. Without a
+// version in info it is "dev".
+func NewAdmin(hub Hub, d Dispatcher, info Info) *Admin {
+	if info.Version == "" {
+		info.Version = "dev"
+	}
+	return &Admin{hub: hub, dispatcher: d, info: info}
+}
 
-func (a *admin) GetServerInfo(ctx context.Context, _ *fanoutv1.GetServerInfoRequest) (*fanoutv1.GetServerInfoResponse, error) {
+var _ fanoutv1.AdminServiceServer = (*Admin)(nil)
+
+func (a *Admin) GetServerInfo(ctx context.Context, _ *fanoutv1.GetServerInfoRequest) (*fanoutv1.GetServerInfoResponse, error) {
 	resp := &fanoutv1.GetServerInfoResponse{
 		Version:         a.info.Version,
 		Commit:          a.info.Commit,
@@ -52,7 +61,7 @@ func (a *admin) GetServerInfo(ctx context.Context, _ *fanoutv1.GetServerInfoRequ
 		PingInterval:    durationpb.New(a.info.PingInterval),
 		PingTimeout:     durationpb.New(a.info.PingTimeout),
 		Limits: &fanoutv1.GetServerInfoResponse_Limits{
-			MaxRequestBytes:  maxRequestBytes,
+			MaxRequestBytes:  MaxRequestBytes,
 			MaxResponseBytes: maxResponseBytes,
 			MaxAttachments:   parser.MaxAttachments,
 			MaxBatch:         maxBatch,

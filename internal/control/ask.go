@@ -28,7 +28,7 @@ const (
 	summaryTime = 100 * time.Millisecond
 )
 
-func (e *emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.ServerStreamingServer[fanoutv1.EmitWithAckResponse]) error {
+func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.ServerStreamingServer[fanoutv1.EmitWithAckResponse]) error {
 	ctx := stream.Context()
 	p := problems{at: "emit"}
 	ask := sio.Ask{Emit: toEmit(&p, req.GetEmit()), Enough: int(req.GetMaxAcks())}
@@ -69,7 +69,7 @@ func (e *emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.Serv
 	}})
 }
 
-func (e *emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv1.CallResponse, error) {
+func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv1.CallResponse, error) {
 	var p problems
 	id, namespace := req.GetConnectionId(), namespaceName(req.GetNamespace())
 	if id == "" {

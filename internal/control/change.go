@@ -11,7 +11,7 @@ import (
 // The RPCs of the RegistryService that change something; registry.go has those
 // that ask.
 
-func (r *registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanoutv1.JoinResponse, error) {
+func (r *Registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanoutv1.JoinResponse, error) {
 	var p problems
 	op := sio.Join{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
 	n, err := r.apply(ctx, &p, op.To, op)
@@ -21,7 +21,7 @@ func (r *registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanout
 	return &fanoutv1.JoinResponse{Affected: n}, nil
 }
 
-func (r *registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fanoutv1.LeaveResponse, error) {
+func (r *Registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fanoutv1.LeaveResponse, error) {
 	var p problems
 	op := sio.Leave{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
 	n, err := r.apply(ctx, &p, op.To, op)
@@ -31,7 +31,7 @@ func (r *registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fano
 	return &fanoutv1.LeaveResponse{Affected: n}, nil
 }
 
-func (r *registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest) (*fanoutv1.DisconnectResponse, error) {
+func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest) (*fanoutv1.DisconnectResponse, error) {
 	var p problems
 	op := sio.Disconnect{To: toTarget(&p, req.GetTo())}
 	switch req.GetMode() {
@@ -50,7 +50,7 @@ func (r *registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectReque
 
 // apply carries out op on to unless p has problems, and returns how many
 // connections it matched.
-func (r *registry) apply(ctx context.Context, p *problems, to sio.Target, op sio.Op) (uint32, error) {
+func (r *Registry) apply(ctx context.Context, p *problems, to sio.Target, op sio.Op) (uint32, error) {
 	if p.any() {
 		checkNamespace(ctx, r.hub, p, to.Namespace, "to.namespace")
 		return 0, p.err()
@@ -62,7 +62,7 @@ func (r *registry) apply(ctx context.Context, p *problems, to sio.Target, op sio
 	return count(res.Matched), nil
 }
 
-func (r *registry) UpdateConnection(ctx context.Context, req *fanoutv1.UpdateConnectionRequest) (*fanoutv1.UpdateConnectionResponse, error) {
+func (r *Registry) UpdateConnection(ctx context.Context, req *fanoutv1.UpdateConnectionRequest) (*fanoutv1.UpdateConnectionResponse, error) {
 	var p problems
 	op := sio.Update{Namespace: namespaceName(req.GetNamespace()), ID: req.GetId()}
 	if op.ID == "" {

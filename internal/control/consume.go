@@ -37,7 +37,7 @@ type consumeStream = grpc.BidiStreamingServer[fanoutv1.ConsumeRequest, fanoutv1.
 // stream, from which only the end of the call frees them.
 type consumer struct {
 	// Fixed at birth.
-	events       *events
+	events       *Events
 	stream       consumeStream
 	ctx          context.Context // the stream's
 	subscription *dispatch.Subscription
@@ -49,7 +49,7 @@ type consumer struct {
 	left     bool                           // leave is closed; the receiver's
 }
 
-func (e *events) Consume(stream consumeStream) error {
+func (e *Events) Consume(stream consumeStream) error {
 	c, err := e.open(stream)
 	if err != nil {
 		return err
@@ -78,15 +78,15 @@ func (e *events) Consume(stream consumeStream) error {
 func (c *consumer) start(f func() error) <-chan error {
 	ended := make(chan error, 1)
 	c.events.streams.Go(func() {
-		ended <- c.events.errors.Recover(c.ctx, fanoutv1.EventService_Consume_FullMethodName, f)
+		ended <- c.events.errors.Code(c.ctx, fanoutv1.EventService_Consume_FullMethodName, Recover(f))
 	})
 	return ended
 }
 
 // open reads the first message and joins the group.
-func (e *events) open(stream consumeStream) (*consumer, error) {
+func (e *Events) open(stream consumeStream) (*consumer, error) {
 	if e.closing() {
-		return nil, errClosing
+		return nil, ErrClosing
 	}
 	first, err := stream.Recv()
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -101,7 +101,7 @@ func (e *events) open(stream consumeStream) (*consumer, error) {
 	if p.any() {
 		return nil, p.err()
 	}
-	subscription, err := e.source.Subscribe(sub)
+	subscription, err := e.dispatcher.Subscribe(sub)
 	if err != nil {
 		return nil, consumerError(err)
 	}
@@ -111,7 +111,7 @@ func (e *events) open(stream consumeStream) (*consumer, error) {
 	}, nil
 }
 
-func (e *events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.ConsumeRequest_Open) dispatch.SubscriptionOptions {
+func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.ConsumeRequest_Open) dispatch.SubscriptionOptions {
 	sub := dispatch.SubscriptionOptions{
 		Group:       m.GetGroup(),
 		ConsumerID:  m.GetConsumerId(),
@@ -161,7 +161,7 @@ func (c *consumer) send() error {
 			return c.flush()
 		case errors.Is(err, dispatch.ErrDrained):
 			if closing {
-				return errClosing
+				return ErrClosing
 			}
 		case err != nil:
 			return consumerError(err)

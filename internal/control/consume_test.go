@@ -31,7 +31,7 @@ type world struct {
 	t        *testing.T
 	events   *dispatch.Dispatcher
 	listener *wiretest.Listener
-	control  *Server
+	control  *server
 	conn     *grpc.ClientConn
 	client   fanoutv1.EventServiceClient
 }
@@ -57,7 +57,7 @@ func inWorld(t *testing.T, o dispatch.Options, f func(*world)) {
 			}
 			web.Close()
 		})
-		w.control, w.conn = dial(t, sockets, Options{Events: w.events, Info: Info{Node: "n1", MaxPayload: 1e6}})
+		w.control, w.conn = dial(t, sockets, Options{Dispatcher: w.events, Info: Info{Node: "n1", MaxPayload: 1e6}})
 		w.client = fanoutv1.NewEventServiceClient(w.conn)
 		f(w)
 	})

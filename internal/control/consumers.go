@@ -12,7 +12,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 )
 
-func (a *admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequest) (*fanoutv1.ListConsumersResponse, error) {
+func (a *Admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequest) (*fanoutv1.ListConsumersResponse, error) {
 	var p problems
 	size := toPageSize(&p, req.GetPageSize())
 	list := newListing("consumers", req.GetGroup())
@@ -21,13 +21,13 @@ func (a *admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequ
 		return nil, p.err()
 	}
 	resp := &fanoutv1.ListConsumersResponse{}
-	if a.events == nil {
+	if a.dispatcher == nil {
 		return resp, nil
 	}
-	resp.Counts = fromStats(a.events.Stats())
+	resp.Counts = fromStats(a.dispatcher.Stats())
 	var group *fanoutv1.ListConsumersResponse_Group // that is being filled
 	bytes, last := 0, ""
-	for _, s := range seats(a.events.Groups()) {
+	for _, s := range seats(a.dispatcher.Groups()) {
 		if s.key <= after || (req.GetGroup() != "" && s.group.Name != req.GetGroup()) {
 			continue
 		}

@@ -41,7 +41,7 @@ var kinds = map[dispatch.Kind]fanoutv1.Event_Kind{
 
 // delivery is a message with one delivery, all of it in one allocation: it is
 // made for every event of every consumer.
-func (e *events) delivery(d *dispatch.Delivery, decode bool) *fanoutv1.ConsumeResponse {
+func (e *Events) delivery(d *dispatch.Delivery, decode bool) *fanoutv1.ConsumeResponse {
 	var m struct {
 		response fanoutv1.ConsumeResponse
 		body     fanoutv1.ConsumeResponse_Event
@@ -66,7 +66,7 @@ type eventMessage struct {
 
 // describe fills m with all of ev but its arguments, which are shown in several
 // ways. method is the one whose answer m is.
-func (e *events) describe(method string, m *eventMessage, ev *dispatch.Event) {
+func (e *Events) describe(method string, m *eventMessage, ev *dispatch.Event) {
 	m.at.Seconds, m.at.Nanos = ev.ReceivedAt.Unix(), int32(ev.ReceivedAt.Nanosecond())
 	m.event.Kind = kinds[ev.Kind]
 	m.event.Namespace = ev.Namespace

@@ -1,16 +1,22 @@
-// Package control is what backends and operators speak to: the gRPC services
-// of fanout.v1, with authentication, health and reflection around them.
+// Package control is what backends and operators speak to: the services of
+// fanout.v1, as plain types over a [Hub] and a [Dispatcher].
 //
-// It turns requests into operations and queries on a [Hub] and the answers
-// back into messages. It decides nothing about connections: it knows no
-// session, no packet and no lock, nor whether its Hub is one server or a
-// cluster of them.
+// A service turns requests into operations and queries on the Hub and the
+// answers back into messages. It decides nothing about connections: it knows no
+// session, no packet and no lock, nor whether its Hub is one server or a cluster
+// of them. What browsers do comes the other way, from the Dispatcher: consumers'
+// streams carry it, and their answers back.
 //
-// What browsers do comes the other way, from an [Events]: consumers' streams
-// carry it, and their answers back.
+// The services hold no transport ([Services]). The caller is in the context of a
+// call (package identity); what stands around every call is in package
+// middleware; package grpcserver serves it all over gRPC. An error that a service
+// returns is a status of its own or goes to the [ErrorReporter].
 //
 // One file converts (convert.go, with args.go for arguments, delivery.go for
 // events and settle.go for what consumers answer), one codes errors
 // (errors.go), one pages (page.go); each service has a file, and EmitStream,
 // EmitWithAck, Consume and Tail one of their own.
+//
+// Locks: idempotency.mu, acks.mu and ErrorReporter.mu. Each is innermost, and
+// under it only memory is touched.
 package control

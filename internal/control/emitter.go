@@ -8,14 +8,15 @@ import (
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // maxBatch bounds the work of one call, and the size of its answer.
 const maxBatch = 1000
 
-// emitter is the EmitterService.
-type emitter struct {
+// Emitter is the EmitterService.
+type Emitter struct {
 	fanoutv1.UnimplementedEmitterServiceServer
 
 	hub      Hub
@@ -24,13 +25,20 @@ type emitter struct {
 	draining <-chan struct{} // closed when the daemon is about to shut down
 }
 
-var _ fanoutv1.EmitterServiceServer = (*emitter)(nil)
+// NewEmitter returns the EmitterService over hub. Items of batches and streams
+// that fail inside are reported to errors. Streams tell their callers once
+// draining is closed.
+func NewEmitter(hub Hub, errors *ErrorReporter, draining <-chan struct{}) *Emitter {
+	return &Emitter{hub: hub, errors: errors, keys: newIdempotency(keyCount), draining: draining}
+}
 
-func (e *emitter) Emit(ctx context.Context, req *fanoutv1.EmitRequest) (*fanoutv1.EmitResponse, error) {
+var _ fanoutv1.EmitterServiceServer = (*Emitter)(nil)
+
+func (e *Emitter) Emit(ctx context.Context, req *fanoutv1.EmitRequest) (*fanoutv1.EmitResponse, error) {
 	return e.emit(ctx, req, "")
 }
 
-func (e *emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest) (*fanoutv1.EmitBatchResponse, error) {
+func (e *Emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest) (*fanoutv1.EmitBatchResponse, error) {
 	emits := req.GetEmits()
 	if len(emits) > maxBatch {
 		return nil, invalid(&problems{}, "emits", "%d emits, but at most %d are allowed", len(emits), maxBatch)
@@ -49,7 +57,7 @@ func (e *emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest)
 }
 
 // emit carries out one emit. at is the path of m in its request.
-func (e *emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) (*fanoutv1.EmitResponse, error) {
+func (e *Emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) (*fanoutv1.EmitResponse, error) {
 	p := problems{at: at}
 	op := toEmit(&p, m)
 	if p.any() {
@@ -68,7 +76,7 @@ func (e *emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) 
 		resp, err := apply()
 		return resp, emitError(err, &p, m)
 	}
-	resp, same, err := e.keys.do(ctx, key, fingerprintOf(op), apply)
+	resp, same, err := e.keys.do(ctx, scopedKey{identity.FromContext(ctx).Name, key}, fingerprintOf(op), apply)
 	if !same {
 		return nil, invalid(&p, "idempotency_key", "was used for an emit with other content")
 	}

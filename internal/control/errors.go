@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -99,10 +100,11 @@ func errNoConnection(namespace, id string) error {
 	return status.Errorf(codes.NotFound, "no connection %.64q in namespace %.64q", id, namespace)
 }
 
-// errClosing is what everything ends with at shutdown.
-var errClosing = status.Error(codes.Unavailable, "the server is shutting down")
+// ErrClosing is what everything ends with at shutdown.
+var ErrClosing = status.Error(codes.Unavailable, "the server is shutting down")
 
-var errUnknownMethod = status.Error(codes.Unimplemented, "no such method: reflection lists those there are")
+// ErrUnknownMethod is what a method or service that does not exist answers.
+var ErrUnknownMethod = status.Error(codes.Unimplemented, "no such method")
 
 // errInternal says nothing: what went wrong is in the log.
 var errInternal = status.Error(codes.Internal, "internal error")
@@ -115,12 +117,17 @@ type unexpectedError struct{ err error }
 func (e *unexpectedError) Error() string              { return e.err.Error() }
 func (e *unexpectedError) GRPCStatus() *status.Status { return status.Convert(errInternal) }
 
-// codeError returns the gRPC status for an error that a service returned.
+// codeError returns the gRPC status for an error that a service, or what stands
+// around it, returned.
 // expected is false if an operator has to hear of it.
 func codeError(err error) (coded error, expected bool) {
 	switch {
 	case err == nil, err == errInternal: //nolint:errorlint // as it is, it has been logged
 		return err, true
+	case errors.Is(err, identity.ErrKeyMissing):
+		return errUnauthenticated("KEY_MISSING", identity.ErrKeyMissing.Error()), true
+	case errors.Is(err, identity.ErrKeyInvalid):
+		return errUnauthenticated("KEY_INVALID", identity.ErrKeyInvalid.Error()), true
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, "canceled by the caller"), true
 	case errors.Is(err, context.DeadlineExceeded):
@@ -146,7 +153,7 @@ func hubError(err error, p *problems, namespace string) error {
 	case errors.Is(err, sio.ErrBusy):
 		return newError(codes.ResourceExhausted, err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryBusy)})
 	case errors.Is(err, sio.ErrClosed):
-		return errClosing
+		return ErrClosing
 	}
 	return unexpected(err)
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// Events is what the services need of whoever hears browsers. All methods may
-// be called at once.
-type Events interface {
+// Dispatcher is what the services need of whoever hears browsers. All methods
+// may be called at once.
+type Dispatcher interface {
 	// Subscribe adds a subscription to its group, replacing the one with its id. Too many
 	// are [dispatch.ErrTooMany].
 	Subscribe(dispatch.SubscriptionOptions) (*dispatch.Subscription, error)
@@ -31,23 +31,37 @@ type Events interface {
 	Stats() dispatch.Stats
 }
 
-var _ Events = (*dispatch.Dispatcher)(nil)
+var _ Dispatcher = (*dispatch.Dispatcher)(nil)
 
-// events is the EventService.
-type events struct {
+// Events is the EventService.
+type Events struct {
 	fanoutv1.UnimplementedEventServiceServer
 
-	source   Events
-	hub      Hub
-	node     string // this node's name
-	errors   *ErrorReporter
-	streams  *sync.WaitGroup // the goroutines of streams
-	draining <-chan struct{} // closed when the daemon is about to shut down
+	hub        Hub
+	dispatcher Dispatcher
+	errors     *ErrorReporter
+	node       string          // this node's name
+	draining   <-chan struct{} // closed when the daemon is about to shut down
+
+	// The goroutines of Consume streams. They may hang in their stream, which
+	// frees them only when the call has returned, so no call can wait for its own.
+	streams sync.WaitGroup
 }
 
-var _ fanoutv1.EventServiceServer = (*events)(nil)
+// NewEvents returns the EventService over d. Namespaces are those of hub; node is
+// this node's name. Deliveries that fail inside are reported to errors. Streams
+// end once draining is closed.
+func NewEvents(hub Hub, d Dispatcher, errors *ErrorReporter, node string, draining <-chan struct{}) *Events {
+	return &Events{hub: hub, dispatcher: d, errors: errors, node: node, draining: draining}
+}
 
-func (e *events) Reply(_ context.Context, req *fanoutv1.ReplyRequest) (*fanoutv1.ReplyResponse, error) {
+// Wait waits for the goroutines of all Consume streams. They end soon after
+// their calls, so it is to be called when every transport has ended.
+func (e *Events) Wait() { e.streams.Wait() }
+
+var _ fanoutv1.EventServiceServer = (*Events)(nil)
+
+func (e *Events) Reply(_ context.Context, req *fanoutv1.ReplyRequest) (*fanoutv1.ReplyResponse, error) {
 	if err := e.reply(&problems{}, req); err != nil {
 		return nil, err
 	}
@@ -55,7 +69,7 @@ func (e *events) Reply(_ context.Context, req *fanoutv1.ReplyRequest) (*fanoutv1
 }
 
 // reply hands a reply to its connection.
-func (e *events) reply(p *problems, m *fanoutv1.ReplyRequest) error {
+func (e *Events) reply(p *problems, m *fanoutv1.ReplyRequest) error {
 	if m.GetDeliveryId() == "" {
 		p.add("delivery_id", "must not be empty")
 	}
@@ -63,7 +77,7 @@ func (e *events) reply(p *problems, m *fanoutv1.ReplyRequest) error {
 	if p.any() {
 		return p.err()
 	}
-	err := e.source.Reply(m.GetDeliveryId(), args, m.GetAttachments())
+	err := e.dispatcher.Reply(m.GetDeliveryId(), args, m.GetAttachments())
 	if errors.Is(err, sio.ErrTooLarge) {
 		return tooLarge(p, m)
 	}
@@ -71,7 +85,7 @@ func (e *events) reply(p *problems, m *fanoutv1.ReplyRequest) error {
 }
 
 // closing reports whether the daemon is about to shut down.
-func (e *events) closing() bool {
+func (e *Events) closing() bool {
 	select {
 	case <-e.draining:
 		return true

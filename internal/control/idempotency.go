@@ -29,8 +29,15 @@ type fingerprint [sha256.Size]byte
 // stopped (lru/v2/expirable starts one that never ends).
 type idempotency struct {
 	mu      sync.Mutex
-	running map[string]*attempt // bounded by the calls in flight
-	done    *simplelru.LRU[string, *attempt]
+	running map[scopedKey]*attempt // bounded by the calls in flight
+	done    *simplelru.LRU[scopedKey, *attempt]
+}
+
+// scopedKey is an idempotency key and the name of the caller whose it is: two
+// callers may choose the same.
+type scopedKey struct {
+	caller string
+	key    string
 }
 
 // attempt is one request with a key.
@@ -44,18 +51,18 @@ type attempt struct {
 }
 
 func newIdempotency(size int) *idempotency {
-	done, err := simplelru.NewLRU[string, *attempt](size, nil)
+	done, err := simplelru.NewLRU[scopedKey, *attempt](size, nil)
 	if err != nil {
 		panic(err) // only a size that is not positive is refused
 	}
-	return &idempotency{running: make(map[string]*attempt), done: done}
+	return &idempotency{running: make(map[scopedKey]*attempt), done: done}
 }
 
 // do returns apply's answer, or that of the request that had this key before,
 // marked as a duplicate. It waits for one that has the key at this moment, and
 // takes its place if that fails. same is false if the key was used for another
 // content; apply is not called then.
-func (k *idempotency) do(ctx context.Context, key string, print fingerprint, apply func() (*fanoutv1.EmitResponse, error)) (resp *fanoutv1.EmitResponse, same bool, err error) {
+func (k *idempotency) do(ctx context.Context, key scopedKey, print fingerprint, apply func() (*fanoutv1.EmitResponse, error)) (resp *fanoutv1.EmitResponse, same bool, err error) {
 	for {
 		a, mine := k.begin(key, print)
 		if mine {
@@ -84,7 +91,7 @@ func (k *idempotency) do(ctx context.Context, key string, print fingerprint, app
 
 // begin returns the attempt that has this key, or a new one that is the
 // caller's to end.
-func (k *idempotency) begin(key string, print fingerprint) (a *attempt, mine bool) {
+func (k *idempotency) begin(key scopedKey, print fingerprint) (a *attempt, mine bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if a, ok := k.running[key]; ok {
@@ -99,7 +106,7 @@ func (k *idempotency) begin(key string, print fingerprint) (a *attempt, mine boo
 }
 
 // end remembers a if it succeeded, and forgets it otherwise.
-func (k *idempotency) end(key string, a *attempt) {
+func (k *idempotency) end(key scopedKey, a *attempt) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.running, key)

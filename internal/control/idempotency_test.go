@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
@@ -49,6 +50,40 @@ func TestEmitWithKey(t *testing.T) {
 	}
 }
 
+// Two callers who chose the same key do not know of each other, whatever they
+// send with it. This also shows that a service needs no transport.
+func TestKeysBelongToTheirCaller(t *testing.T) {
+	hub := newMemHub()
+	hub.connect("/", "a", "")
+	e := New(hub, Options{}).Emitter
+	emit := func(caller, args string) (*fanoutv1.EmitResponse, error) {
+		ctx := identity.NewContext(t.Context(), identity.Principal{Name: caller})
+		return e.Emit(ctx, &fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: args, IdempotencyKey: "k"})
+	}
+	for _, tt := range []struct {
+		caller, args string
+		duplicate    bool
+	}{
+		{"x", "[1]", false},
+		{"y", "[1]", false},
+		{"z", "[2]", false},
+		{"", "[3]", false},
+		{"y", "[1]", true},
+		{"z", "[2]", true},
+	} {
+		resp, err := emit(tt.caller, tt.args)
+		if err != nil || resp.GetDuplicate() != tt.duplicate {
+			t.Errorf("%q with %s: got %v, %v, want duplicate %v", tt.caller, tt.args, resp, err, tt.duplicate)
+		}
+	}
+	if _, err := emit("x", "[2]"); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("other content of the same caller: got %v, want INVALID_ARGUMENT", err)
+	}
+	if n := hub.applied(); n != 4 {
+		t.Errorf("applied %d times, want once for each caller", n)
+	}
+}
+
 func TestIdempotencyAppliesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newIdempotency(10)
@@ -65,7 +100,7 @@ func TestIdempotencyAppliesOnce(t *testing.T) {
 		)
 		for range 20 {
 			wg.Go(func() {
-				resp, same, err := k.do(t.Context(), "k", fingerprint{1}, apply)
+				resp, same, err := k.do(t.Context(), scopedKey{key: "k"}, fingerprint{1}, apply)
 				if err != nil || !same || resp.GetMatched() != 3 {
 					t.Errorf("got %v, %v, %v", resp, same, err)
 				}
@@ -89,7 +124,7 @@ func TestIdempotencyTakesOverFromFailure(t *testing.T) {
 		failed := errors.New("failed")
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_, _, err := k.do(t.Context(), "k", fingerprint{1}, func() (*fanoutv1.EmitResponse, error) {
+			_, _, err := k.do(t.Context(), scopedKey{key: "k"}, fingerprint{1}, func() (*fanoutv1.EmitResponse, error) {
 				time.Sleep(time.Second)
 				return nil, failed
 			})
@@ -99,7 +134,7 @@ func TestIdempotencyTakesOverFromFailure(t *testing.T) {
 		})
 		synctest.Wait()
 		wg.Go(func() {
-			resp, same, err := k.do(t.Context(), "k", fingerprint{1}, func() (*fanoutv1.EmitResponse, error) {
+			resp, same, err := k.do(t.Context(), scopedKey{key: "k"}, fingerprint{1}, func() (*fanoutv1.EmitResponse, error) {
 				return &fanoutv1.EmitResponse{Matched: 1}, nil
 			})
 			if err != nil || !same || resp.GetDuplicate() || resp.GetMatched() != 1 {
@@ -109,7 +144,7 @@ func TestIdempotencyTakesOverFromFailure(t *testing.T) {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			defer cancel()
-			_, same, err := k.do(ctx, "k", fingerprint{1}, func() (*fanoutv1.EmitResponse, error) {
+			_, same, err := k.do(ctx, scopedKey{key: "k"}, fingerprint{1}, func() (*fanoutv1.EmitResponse, error) {
 				t.Error("the impatient one applied")
 				return nil, failed
 			})
@@ -118,7 +153,7 @@ func TestIdempotencyTakesOverFromFailure(t *testing.T) {
 			}
 		})
 		wg.Go(func() {
-			_, same, err := k.do(t.Context(), "k", fingerprint{2}, nil)
+			_, same, err := k.do(t.Context(), scopedKey{key: "k"}, fingerprint{2}, nil)
 			if same || err != nil {
 				t.Errorf("other content: got %v, %v", same, err)
 			}
@@ -135,9 +170,9 @@ func TestIdempotencySurvivesPanic(t *testing.T) {
 				t.Error("no panic")
 			}
 		}()
-		_, _, _ = k.do(t.Context(), "k", fingerprint{1}, func() (*fanoutv1.EmitResponse, error) { panic("x") })
+		_, _, _ = k.do(t.Context(), scopedKey{key: "k"}, fingerprint{1}, func() (*fanoutv1.EmitResponse, error) { panic("x") })
 	}()
-	resp, _, err := k.do(t.Context(), "k", fingerprint{1}, func() (*fanoutv1.EmitResponse, error) { return &fanoutv1.EmitResponse{}, nil })
+	resp, _, err := k.do(t.Context(), scopedKey{key: "k"}, fingerprint{1}, func() (*fanoutv1.EmitResponse, error) { return &fanoutv1.EmitResponse{}, nil })
 	if err != nil || resp.GetDuplicate() {
 		t.Errorf("got %v, %v, want a first attempt", resp, err)
 	}
@@ -148,7 +183,7 @@ func TestIdempotencyForgets(t *testing.T) {
 		k := newIdempotency(2)
 		duplicate := func(key string) bool {
 			t.Helper()
-			resp, same, err := k.do(t.Context(), key, fingerprint{1}, func() (*fanoutv1.EmitResponse, error) {
+			resp, same, err := k.do(t.Context(), scopedKey{key: key}, fingerprint{1}, func() (*fanoutv1.EmitResponse, error) {
 				return &fanoutv1.EmitResponse{}, nil
 			})
 			if err != nil || !same {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 
 	"google.golang.org/grpc/codes"
@@ -15,8 +16,8 @@ import (
 // maxGroups bounds the answer of CountConnections; the contract states it.
 const maxGroups = 100_000
 
-// registry is the RegistryService.
-type registry struct {
+// Registry is the RegistryService.
+type Registry struct {
 	fanoutv1.UnimplementedRegistryServiceServer
 
 	hub  Hub
@@ -24,9 +25,14 @@ type registry struct {
 	run  string // tells this run of the daemon from others
 }
 
-var _ fanoutv1.RegistryServiceServer = (*registry)(nil)
+// NewRegistry returns the RegistryService over hub. node is this node's name.
+func NewRegistry(hub Hub, node string) *Registry {
+	return &Registry{hub: hub, node: node, run: rand.Text()}
+}
 
-func (r *registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnectionsRequest) (*fanoutv1.ListConnectionsResponse, error) {
+var _ fanoutv1.RegistryServiceServer = (*Registry)(nil)
+
+func (r *Registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnectionsRequest) (*fanoutv1.ListConnectionsResponse, error) {
 	var p problems
 	to := toTarget(&p, req.GetTo())
 	size := toPageSize(&p, req.GetPageSize())
@@ -59,7 +65,7 @@ func (r *registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnec
 	return resp, nil
 }
 
-func (r *registry) GetConnection(ctx context.Context, req *fanoutv1.GetConnectionRequest) (*fanoutv1.GetConnectionResponse, error) {
+func (r *Registry) GetConnection(ctx context.Context, req *fanoutv1.GetConnectionRequest) (*fanoutv1.GetConnectionResponse, error) {
 	var p problems
 	namespace := namespaceName(req.GetNamespace())
 	if req.GetId() == "" {
@@ -75,7 +81,7 @@ func (r *registry) GetConnection(ctx context.Context, req *fanoutv1.GetConnectio
 }
 
 // connection is one connection.
-func (r *registry) connection(ctx context.Context, p *problems, namespace, id string) (*fanoutv1.Connection, error) {
+func (r *Registry) connection(ctx context.Context, p *problems, namespace, id string) (*fanoutv1.Connection, error) {
 	c, err := r.hub.Connection(ctx, namespace, id)
 	if errors.Is(err, sio.ErrNotFound) {
 		return nil, errNoConnection(namespace, id)
@@ -90,7 +96,7 @@ func (r *registry) connection(ctx context.Context, p *problems, namespace, id st
 	return m, nil
 }
 
-func (r *registry) CountConnections(ctx context.Context, req *fanoutv1.CountConnectionsRequest) (*fanoutv1.CountConnectionsResponse, error) {
+func (r *Registry) CountConnections(ctx context.Context, req *fanoutv1.CountConnectionsRequest) (*fanoutv1.CountConnectionsResponse, error) {
 	var p problems
 	to := toTarget(&p, req.GetTo())
 	by := sio.GroupNone
@@ -156,7 +162,7 @@ func counts(groups map[string]int) map[string]uint32 {
 	return m
 }
 
-func (r *registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest) (*fanoutv1.ListRoomsResponse, error) {
+func (r *Registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest) (*fanoutv1.ListRoomsResponse, error) {
 	var p problems
 	namespace := namespaceName(req.GetNamespace())
 	size := toPageSize(&p, req.GetPageSize())
@@ -178,7 +184,7 @@ func (r *registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest
 	return resp, nil
 }
 
-func (r *registry) ListNamespaces(ctx context.Context, req *fanoutv1.ListNamespacesRequest) (*fanoutv1.ListNamespacesResponse, error) {
+func (r *Registry) ListNamespaces(ctx context.Context, req *fanoutv1.ListNamespacesRequest) (*fanoutv1.ListNamespacesResponse, error) {
 	var p problems
 	size := toPageSize(&p, req.GetPageSize())
 	list := newListing("namespaces", req.GetPrefix())

@@ -2,12 +2,14 @@ package control
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 )
 
 // How much of the log the failures of one method may take: as many lines at
@@ -18,9 +20,9 @@ const (
 	errorInterval = time.Second
 )
 
-// ErrorReporter turns errors and panics into what a caller may see. What is
-// nobody's mistake (an error that is no status of ours, a panic) is logged with
-// its method, and is INTERNAL without a text for the caller. All methods may be
+// ErrorReporter turns errors into what a caller may see. What is nobody's mistake
+// (an error that is no status of ours, a panic) is logged with its method, and is
+// INTERNAL without a text for the caller. All methods may be
 // called at once.
 type ErrorReporter struct {
 	log *slog.Logger
@@ -46,32 +48,27 @@ func NewErrorReporter(log *slog.Logger) *ErrorReporter {
 func (r *ErrorReporter) Code(ctx context.Context, method string, err error) error {
 	coded, expected := codeError(err)
 	if !expected {
-		r.report(ctx, "a call failed inside", method, "error", err)
+		r.report(ctx, method, err)
 	}
 	return coded
 }
 
-// Recover calls f and returns its error. A panic in it is logged with its stack
-// and returned as a gRPC status. The goroutines that a call starts need it as
-// much as the call: their panics would end the process.
-func (r *ErrorReporter) Recover(ctx context.Context, method string, f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.report(ctx, "panic in a call", method, "panic", v, "stack", string(debug.Stack()))
-			err = errInternal
-		}
-	}()
-	return f()
-}
-
-func (r *ErrorReporter) report(ctx context.Context, msg, method string, args ...any) {
+func (r *ErrorReporter) report(ctx context.Context, method string, err error) {
 	suppressed, allowed := r.allow(method)
 	if !allowed {
 		return
 	}
-	args = append([]any{"method", method}, args...)
+	args := []any{"method", method, "error", err}
+	if caller := identity.FromContext(ctx).Name; caller != "" {
+		args = append(args, "caller", caller)
+	}
 	if suppressed > 0 {
 		args = append(args, "suppressed", suppressed)
+	}
+	msg := "a call failed inside"
+	if p := (*panicError)(nil); errors.As(err, &p) {
+		msg = "panic in a call"
+		args = append(args, "stack", string(p.stack))
 	}
 	r.log.ErrorContext(ctx, msg, args...)
 }

@@ -272,7 +272,7 @@ func TestReply(t *testing.T) {
 	})
 }
 
-// panicky is an Events whose replies have a bug.
+// panicky is a Dispatcher whose replies have a bug.
 type panicky struct{ *dispatch.Dispatcher }
 
 func (panicky) Reply(string, []byte, [][]byte) error { panic("a secret") }
@@ -281,7 +281,7 @@ func (panicky) Reply(string, []byte, [][]byte) error { panic("a secret") }
 func TestConsumePanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dispatch.New(dispatch.Options{})
-		_, conn := dial(t, newMemHub(), Options{Events: panicky{d}})
+		_, conn := dial(t, newMemHub(), Options{Dispatcher: panicky{d}})
 		w := &world{t: t, events: d, client: fanoutv1.NewEventServiceClient(conn)}
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{})
 		k.say(replying("a.1", ""))

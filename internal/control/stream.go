@@ -11,7 +11,7 @@ import (
 
 // EmitStream reads and applies the items on the caller's goroutine, one after
 // the other, and sends acks from a second one, which it waits for.
-func (e *emitter) EmitStream(stream grpc.BidiStreamingServer[fanoutv1.EmitStreamRequest, fanoutv1.EmitStreamResponse]) error {
+func (e *Emitter) EmitStream(stream grpc.BidiStreamingServer[fanoutv1.EmitStreamRequest, fanoutv1.EmitStreamResponse]) error {
 	a := newAcks()
 	sent := make(chan error, 1)
 	go func() { sent <- a.send(stream, e.draining) }()
@@ -26,7 +26,7 @@ func (e *emitter) EmitStream(stream grpc.BidiStreamingServer[fanoutv1.EmitStream
 
 // receive applies items until the caller has closed its side, which is nil, or
 // the stream breaks.
-func (e *emitter) receive(stream grpc.BidiStreamingServer[fanoutv1.EmitStreamRequest, fanoutv1.EmitStreamResponse], a *acks) error {
+func (e *Emitter) receive(stream grpc.BidiStreamingServer[fanoutv1.EmitStreamRequest, fanoutv1.EmitStreamResponse], a *acks) error {
 	ctx := stream.Context()
 	var last uint64
 	for {

@@ -13,14 +13,14 @@ import (
 )
 
 // Tail sends the headers when the watch has begun.
-func (e *events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServer[fanoutv1.TailResponse]) error {
+func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServer[fanoutv1.TailResponse]) error {
 	ctx := stream.Context()
 	var p problems
 	filter := e.toTailFilter(ctx, &p, req)
 	if p.any() {
 		return p.err()
 	}
-	tail, err := e.source.Tail(filter)
+	tail, err := e.dispatcher.Tail(filter)
 	if err != nil {
 		return consumerError(err)
 	}
@@ -41,7 +41,7 @@ func (e *events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 				return err
 			}
 		case <-e.draining:
-			return errClosing
+			return ErrClosing
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		}
@@ -49,7 +49,7 @@ func (e *events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 }
 
 // shown is an event for eyes: its arguments in one form only.
-func (e *events) shown(ev *dispatch.Event, decode bool) *fanoutv1.TailResponse {
+func (e *Events) shown(ev *dispatch.Event, decode bool) *fanoutv1.TailResponse {
 	var m eventMessage
 	e.describe(fanoutv1.EventService_Tail_FullMethodName, &m, ev)
 	if decode {
@@ -61,7 +61,7 @@ func (e *events) shown(ev *dispatch.Event, decode bool) *fanoutv1.TailResponse {
 	return &fanoutv1.TailResponse{Event: &m.event}
 }
 
-func (e *events) toTailFilter(ctx context.Context, p *problems, m *fanoutv1.TailRequest) dispatch.TailFilter {
+func (e *Events) toTailFilter(ctx context.Context, p *problems, m *fanoutv1.TailRequest) dispatch.TailFilter {
 	f := dispatch.TailFilter{
 		Namespaces:  e.toNamespaces(ctx, p, m.GetNamespaces()),
 		Events:      toEventNames(p, m.GetEvents()),
@@ -87,7 +87,7 @@ func (e *events) toTailFilter(ctx context.Context, p *problems, m *fanoutv1.Tail
 }
 
 // toNamespaces converts the field `namespaces` of a filter.
-func (e *events) toNamespaces(ctx context.Context, p *problems, list []string) []string {
+func (e *Events) toNamespaces(ctx context.Context, p *problems, list []string) []string {
 	if len(list) > maxNamespaceFilter {
 		p.add("namespaces", "%d entries, but at most %d are allowed", len(list), maxNamespaceFilter)
 		return nil

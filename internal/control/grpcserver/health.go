@@ -1,4 +1,4 @@
-package control
+package grpcserver
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/fanoutd/fanoutd/internal/control"
 )
 
 // health is grpc.health.v1: every service, and the server as a whole under the
@@ -70,5 +72,5 @@ func (h *health) Watch(req *healthv1.HealthCheckRequest, stream grpc.ServerStrea
 			return err
 		}
 	}
-	return errClosing
+	return control.ErrClosing
 }

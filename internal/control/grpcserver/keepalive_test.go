@@ -1,4 +1,4 @@
-package control
+package grpcserver
 
 import (
 	"io"
@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/fanoutd/fanoutd/internal/control"
 )
 
 // A client may ping every five seconds, also without a call; one that pings all
@@ -25,10 +27,7 @@ func TestKeepalivePolicy(t *testing.T) {
 	} {
 		t.Run(tt.every.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, err := NewServer(newMemHub(), Options{Insecure: true, Logger: slog.New(slog.DiscardHandler)})
-				if err != nil {
-					t.Fatal(err)
-				}
+				s := New(control.New(&fakeHub{}, control.Options{Logger: slog.New(slog.DiscardHandler)}), authenticator(t))
 				l := bufconn.Listen(1 << 20)
 				go s.Serve(l)
 				conn, err := l.Dial()

@@ -1,4 +1,4 @@
-package control
+package grpcserver
 
 import (
 	"testing"
@@ -7,6 +7,8 @@ import (
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/fanoutd/fanoutd/internal/control"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 )
 
 func TestHealthTurnsAtDrain(t *testing.T) {
-	s, conn := dial(t, newMemHub(), Options{})
+	s, conn := dial(t, &fakeHub{}, control.Options{})
 	c := healthv1.NewHealthClient(conn)
 	for _, want := range []healthv1.HealthCheckResponse_ServingStatus{serving, notServing} {
 		for _, service := range []string{"", "fanout.v1.EmitterService", "fanout.v1.RegistryService", "fanout.v1.AdminService"} {
@@ -32,7 +34,7 @@ func TestHealthTurnsAtDrain(t *testing.T) {
 		if _, err := c.Check(t.Context(), &healthv1.HealthCheckRequest{Service: "no.Such"}); status.Code(err) != codes.NotFound {
 			t.Errorf("Check of an unknown service: got %v, want NOT_FOUND", err)
 		}
-		s.Drain()
+		s.services.Drain()
 	}
 }
 
@@ -48,7 +50,7 @@ func TestHealthWatchEndsAtDrain(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, conn := dial(t, newMemHub(), Options{})
+				s, conn := dial(t, &fakeHub{}, control.Options{})
 				w, err := healthv1.NewHealthClient(conn).Watch(t.Context(), &healthv1.HealthCheckRequest{Service: tt.service})
 				if err != nil {
 					t.Fatal(err)
@@ -60,7 +62,7 @@ func TestHealthWatchEndsAtDrain(t *testing.T) {
 					}
 					if i == 0 {
 						synctest.Wait()
-						s.Drain()
+						s.services.Drain()
 					}
 				}
 				if _, err := w.Recv(); status.Code(err) != codes.Unavailable {

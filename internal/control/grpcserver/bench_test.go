@@ -1,4 +1,4 @@
-package control
+package grpcserver
 
 import (
 	"context"
@@ -12,22 +12,20 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // deafHub takes operations and does nothing, so that what is measured is the
 // way to it.
-type deafHub struct{ Hub }
+type deafHub struct{ control.Hub }
 
 func (deafHub) Apply(context.Context, sio.Op) (sio.Result, error) { return sio.Result{Matched: 1}, nil }
 
 // dialTCP is dial over loopback.
-func dialTCP(b *testing.B, hub Hub) *grpc.ClientConn {
+func dialTCP(b *testing.B, hub control.Hub) *grpc.ClientConn {
 	b.Helper()
-	s, err := NewServer(hub, Options{Insecure: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := New(control.New(hub, control.Options{Logger: slog.New(slog.DiscardHandler)}), authenticator(b))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

@@ -1,4 +1,4 @@
-package control
+package grpcserver
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -41,10 +42,7 @@ func benchConsume(b *testing.B, browsers int) {
 	web := &http.Server{Handler: sockets}
 	webAt, grpcAt := listenTCP(b), listenTCP(b)
 	go web.Serve(webAt)
-	s, err := NewServer(sockets, Options{Insecure: true, Events: d, Info: Info{MaxPayload: 1e6}, Logger: quiet})
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := New(control.New(sockets, control.Options{Dispatcher: d, Info: control.Info{MaxPayload: 1e6}, Logger: quiet}), authenticator(b))
 	go s.Serve(grpcAt)
 	conn, err := grpc.NewClient(grpcAt.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -62,7 +60,9 @@ func benchConsume(b *testing.B, browsers int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := stream.Send(opening(&fanoutv1.ConsumeRequest_Open{Group: "g", MaxInFlight: 5000})); err != nil {
+	if err := stream.Send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Open_{
+		Open: &fanoutv1.ConsumeRequest_Open{Group: "g", MaxInFlight: 5000},
+	}}); err != nil {
 		b.Fatal(err)
 	}
 	if _, err := stream.Recv(); err != nil {
@@ -103,7 +103,9 @@ func benchConsume(b *testing.B, browsers int) {
 			b.Fatal(err)
 		}
 		if ids = append(ids, m.GetEvent().GetDeliveryId()); len(ids) == 100 || n == b.N-1 {
-			if err := stream.Send(acking(ids...)); err != nil {
+			if err := stream.Send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Ack_{
+				Ack: &fanoutv1.ConsumeRequest_Ack{DeliveryIds: ids},
+			}}); err != nil {
 				b.Fatal(err)
 			}
 			ids = nil

@@ -1,4 +1,4 @@
-package control
+package grpcserver
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control"
 )
 
 // calls are one call of every sort, each with whether it needs a key.
@@ -85,8 +86,8 @@ func TestAuth(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			hub := newMemHub()
-			_, conn := dial(t, hub, Options{Keys: tt.keys})
+			hub := &fakeHub{}
+			_, conn := dial(t, hub, control.Options{}, tt.keys...)
 			for _, c := range calls {
 				t.Run(c.name, func(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
@@ -111,7 +112,7 @@ func TestAuth(t *testing.T) {
 					}
 				})
 			}
-			if tt.reason != "" && hub.applied() != 0 {
+			if tt.reason != "" && len(hub.applied()) != 0 {
 				t.Error("a refused call did something")
 			}
 		})

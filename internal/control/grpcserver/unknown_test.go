@@ -1,4 +1,4 @@
-package control
+package grpcserver
 
 import (
 	"testing"
@@ -7,13 +7,15 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/fanoutd/fanoutd/internal/control"
 )
 
 // What does not exist answers nothing to strangers, and says so to callers.
 func TestUnknownMethods(t *testing.T) {
 	for _, method := range []string{"/fanout.v1.EmitterService/No", "/no.Such/Method", "/grpc.health.v1.Health/No"} {
 		t.Run(method, func(t *testing.T) {
-			_, conn := dial(t, newMemHub(), Options{Keys: []string{"one"}})
+			_, conn := dial(t, &fakeHub{}, control.Options{}, "one")
 			for _, tt := range []struct {
 				name string
 				key  string

@@ -1,19 +1,18 @@
-package control
+package grpcserver
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -22,29 +21,71 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// dial serves hub in memory and returns the server and a connection to it. Both
-// end with the test.
-func dial(t testing.TB, hub Hub, o Options, dialOptions ...grpc.DialOption) (*Server, *grpc.ClientConn) {
-	t.Helper()
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+// fakeHub records the operations that reach it.
+type fakeHub struct {
+	control.Hub
+	before func() // called by Apply; may panic
+
+	mu  sync.Mutex
+	ops []sio.Op
+}
+
+func (h *fakeHub) Apply(_ context.Context, op sio.Op) (sio.Result, error) {
+	if h.before != nil {
+		h.before()
 	}
-	o.Insecure = len(o.Keys) == 0
-	s, err := NewServer(hub, o)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ops = append(h.ops, op)
+	return sio.Result{Matched: 1}, nil
+}
+
+func (h *fakeHub) Namespaces(context.Context, string, string, int) ([]sio.Named, bool, error) {
+	return nil, false, nil
+}
+
+func (h *fakeHub) applied() []sio.Op {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.ops)
+}
+
+// authenticator knows callers with these keys, and everybody without any.
+func authenticator(t testing.TB, keys ...string) *identity.Authenticator {
+	t.Helper()
+	var named []identity.Key
+	for _, k := range keys {
+		named = append(named, identity.Key{Name: "caller " + k, Secret: k})
+	}
+	a, err := identity.NewAuthenticator(named, len(keys) == 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return a
+}
+
+// dial serves hub in memory and returns the server and a connection to it. Both
+// end with the test.
+func dial(t testing.TB, hub control.Hub, o control.Options, keys ...string) (*Server, *grpc.ClientConn) {
+	t.Helper()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	services := control.New(hub, o)
+	s := New(services, authenticator(t, keys...))
 	l := bufconn.Listen(1 << 20)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
-	conn, err := grpc.NewClient("passthrough:///memory", append(dialOptions,
+	conn, err := grpc.NewClient("passthrough:///memory",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }),
-	)...)
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +96,7 @@ func dial(t testing.TB, hub Hub, o Options, dialOptions ...grpc.DialOption) (*Se
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
+		services.Wait()
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
@@ -62,35 +104,13 @@ func dial(t testing.TB, hub Hub, o Options, dialOptions ...grpc.DialOption) (*Se
 	return s, conn
 }
 
-// fields returns the field paths of an INVALID_ARGUMENT; the test fails if err
-// is anything else or one of them is missing in the message.
-func fields(t *testing.T, err error) []string {
-	t.Helper()
-	st := status.Convert(err)
-	if st.Code() != codes.InvalidArgument {
-		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
-	}
-	var out []string
-	for _, d := range st.Details() {
-		for _, v := range d.(*errdetails.BadRequest).GetFieldViolations() {
-			out = append(out, v.GetField())
-			if v.GetDescription() == "" || !strings.Contains(st.Message(), v.GetField()+": "+v.GetDescription()) {
-				t.Errorf("violation %v is not in the message %q", v, st.Message())
-			}
-		}
-	}
-	return out
-}
-
 func toAll() *fanoutv1.Target { return &fanoutv1.Target{All: true} }
 
-func toRoom(name string) *fanoutv1.Target { return &fanoutv1.Target{Rooms: []string{name}} }
-
 func TestPanicAnswersInternal(t *testing.T) {
-	hub := newMemHub()
-	hub.before = func(context.Context) { panic("a secret") }
+	hub := &fakeHub{}
+	hub.before = func() { panic("a secret") }
 	var logged strings.Builder
-	_, conn := dial(t, hub, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	_, conn := dial(t, hub, control.Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	c := fanoutv1.NewEmitterServiceClient(conn)
 
 	_, err := c.Emit(t.Context(), &fanoutv1.EmitRequest{To: toAll(), Event: "e"})
@@ -118,52 +138,12 @@ func TestPanicAnswersInternal(t *testing.T) {
 	}
 }
 
-func TestHubErrors(t *testing.T) {
-	tests := []struct {
-		name string
-		err  error
-		want codes.Code
-	}{
-		{"closed", sio.ErrClosed, codes.Unavailable},
-		{"canceled", context.Canceled, codes.Canceled},
-		{"deadline", fmt.Errorf("asking: %w", context.DeadlineExceeded), codes.DeadlineExceeded},
-		{"other", errors.New("a secret"), codes.Internal},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			hub := newMemHub()
-			hub.err = tt.err
-			_, conn := dial(t, hub, Options{})
-			calls := map[string]func() error{
-				"Emit": func() error {
-					_, err := fanoutv1.NewEmitterServiceClient(conn).Emit(t.Context(), &fanoutv1.EmitRequest{To: toAll(), Event: "e"})
-					return err
-				},
-				"Join": func() error {
-					_, err := fanoutv1.NewRegistryServiceClient(conn).Join(t.Context(), &fanoutv1.JoinRequest{To: toAll(), Rooms: []string{"r"}})
-					return err
-				},
-				"UpdateConnection": func() error {
-					_, err := fanoutv1.NewRegistryServiceClient(conn).UpdateConnection(t.Context(), &fanoutv1.UpdateConnectionRequest{Id: "a"})
-					return err
-				},
-			}
-			for name, call := range calls {
-				st := status.Convert(call())
-				if st.Code() != tt.want || strings.Contains(st.Message(), "secret") {
-					t.Errorf("%s: got %v, want %v that says nothing of a secret", name, st, tt.want)
-				}
-			}
-		})
-	}
-}
-
 func TestReflectionListsWhatWorks(t *testing.T) {
 	want := []string{
 		"fanout.v1.AdminService", "fanout.v1.EmitterService", "fanout.v1.EventService", "fanout.v1.RegistryService",
 		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 	}
-	_, conn := dial(t, newMemHub(), Options{Events: dispatch.New(dispatch.Options{})})
+	_, conn := dial(t, &fakeHub{}, control.Options{Dispatcher: dispatch.New(dispatch.Options{})})
 	// The messages of both versions are the same on the wire.
 	for _, service := range want[5:] {
 		t.Run(service, func(t *testing.T) {
@@ -197,7 +177,7 @@ func TestReflectionListsWhatWorks(t *testing.T) {
 
 func TestShutdownCancelsWhatStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, conn := dial(t, newMemHub(), Options{})
+		s, conn := dial(t, &fakeHub{}, control.Options{})
 		stream, err := fanoutv1.NewEmitterServiceClient(conn).EmitStream(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -215,24 +195,4 @@ func TestShutdownCancelsWhatStays(t *testing.T) {
 			t.Errorf("got %v, want the end of the stream", err)
 		}
 	})
-}
-
-func TestNewServerRefusesOptions(t *testing.T) {
-	tests := []struct {
-		name string
-		o    Options
-	}{
-		{"no keys", Options{}},
-		{"keys and insecure", Options{Keys: []string{"k"}, Insecure: true}},
-		{"three keys", Options{Keys: []string{"a", "b", "c"}}},
-		{"an empty key", Options{Keys: []string{""}}},
-		{"a key with a line end", Options{Keys: []string{"k\n"}}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if _, err := NewServer(newMemHub(), tt.o); err == nil {
-				t.Error("got a server")
-			}
-		})
-	}
 }

@@ -1,0 +1,89 @@
+package grpcserver
+
+import (
+	"context"
+	"net"
+
+	"google.golang.org/grpc"
+	_ "google.golang.org/grpc/encoding/gzip" // many clients compress by default; the limit holds for what comes out
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
+	"github.com/fanoutd/fanoutd/internal/control/middleware"
+)
+
+// Server serves fanout.v1, health and reflection. Its methods may be called at
+// once.
+type Server struct {
+	grpc     *grpc.Server
+	services *control.Services
+}
+
+// New returns a Server of services for those whom a knows.
+func New(services *control.Services, a *identity.Authenticator) *Server {
+	// Probes of orchestrators cannot send headers, and they learn only whether
+	// this daemon serves.
+	m := middleware.Standard(services.Errors, a,
+		healthv1.Health_Check_FullMethodName, healthv1.Health_Watch_FullMethodName)
+	s := &Server{
+		services: services,
+		grpc: grpc.NewServer(
+			grpc.MaxRecvMsgSize(control.MaxRequestBytes),
+			grpc.MaxSendMsgSize(services.MaxResponseBytes()),
+			grpc.MaxConcurrentStreams(maxStreams),
+			grpc.MaxHeaderListSize(maxHeaderBytes),
+			grpc.ConnectionTimeout(connectTimeout),
+			grpc.WaitForHandlers(true), // after Shutdown no call is under way
+			grpc.KeepaliveParams(keepaliveParams),
+			grpc.KeepaliveEnforcementPolicy(keepalivePolicy),
+			grpc.UnaryInterceptor(unaryInterceptor(m)),
+			grpc.StreamInterceptor(streamInterceptor(m)),
+			grpc.UnknownServiceHandler(unknownMethod),
+		),
+	}
+	fanoutv1.RegisterEmitterServiceServer(s.grpc, services.Emitter)
+	fanoutv1.RegisterRegistryServiceServer(s.grpc, services.Registry)
+	fanoutv1.RegisterAdminServiceServer(s.grpc, services.Admin)
+	if services.Events != nil {
+		fanoutv1.RegisterEventServiceServer(s.grpc, services.Events)
+	}
+	names := map[string]bool{"": true}
+	for name := range s.grpc.GetServiceInfo() {
+		names[name] = true
+	}
+	healthv1.RegisterHealthServer(s.grpc, &health{services: names, draining: services.Draining()})
+	reflection.Register(s.grpc) // v1 and v1alpha
+	return s
+}
+
+// unknownMethod answers what does not exist. Without it such a call would pass
+// the interceptors by, and tell strangers which methods there are.
+func unknownMethod(any, grpc.ServerStream) error { return control.ErrUnknownMethod }
+
+// Serve answers calls on l, which it closes, until Shutdown. It may be called
+// for several listeners. After Shutdown it returns nil.
+func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
+
+// Shutdown drains the services, takes no new calls, and waits until those under
+// way have ended. Once ctx ends it cancels what is left, and returns ctx's error.
+// When it returns, no call is under way; what calls have left behind,
+// [control.Services.Wait] waits for.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.services.Drain() // streams end at that, and at nothing else
+	done := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		s.grpc.Stop() // ends GracefulStop too
+		<-done
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,101 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// maxKeys is how many keys of one name are valid at once: the one in use, and
+// during a rotation the next.
+const maxKeys = 2
+
+var (
+	// ErrKeyMissing is the answer to a call without a key.
+	ErrKeyMissing = errors.New("no key: send authorization: Bearer <key>")
+
+	// ErrKeyInvalid is the answer to a call with a key that is not valid, or
+	// with something else in its place.
+	ErrKeyInvalid = errors.New("the key in authorization is not valid")
+)
+
+// Key is one bearer key.
+type Key struct {
+	// Name is the caller's name. Two keys may have the same one, so that a
+	// caller stays itself during a rotation.
+	Name string
+
+	// Secret is what the caller sends.
+	Secret string
+}
+
+// Authenticator decides who a caller is. It does not change; all methods may be
+// called at once.
+type Authenticator struct {
+	keys []hashedKey // empty: everybody may call
+}
+
+type hashedKey struct {
+	name string
+	hash [sha256.Size]byte
+}
+
+// NewAuthenticator returns an Authenticator for keys. Without keys everybody may
+// call, which insecure has to say; it is dangerous on a listener that others can
+// reach. Errors do not repeat the keys.
+func NewAuthenticator(keys []Key, insecure bool) (*Authenticator, error) {
+	switch {
+	case len(keys) == 0 && !insecure:
+		return nil, errors.New("no key is set, and calls without one are not allowed")
+	case len(keys) > 0 && insecure:
+		return nil, errors.New("keys are set, and calls without one allowed: only one can be meant")
+	}
+	a := &Authenticator{}
+	named := map[string]int{}
+	for i, k := range keys {
+		if k.Secret == "" || strings.TrimSpace(k.Secret) != k.Secret {
+			return nil, fmt.Errorf("key %d is empty or has blanks around it", i+1)
+		}
+		if named[k.Name]++; named[k.Name] > maxKeys {
+			return nil, fmt.Errorf("more than %d keys are named %q: no more can be valid at once", maxKeys, k.Name)
+		}
+		a.keys = append(a.keys, hashedKey{name: k.Name, hash: sha256.Sum256([]byte(k.Secret))})
+	}
+	return a, nil
+}
+
+// AuthenticateHeader returns the caller who sent these values of the HTTP header
+// or gRPC metadata "authorization". The error is ErrKeyMissing or ErrKeyInvalid.
+func (a *Authenticator) AuthenticateHeader(values []string) (Principal, error) {
+	if len(values) == 0 {
+		return a.Authenticate("")
+	}
+	scheme, key, _ := strings.Cut(values[0], " ")
+	if len(a.keys) > 0 && (len(values) > 1 || key == "" || !strings.EqualFold(scheme, "bearer")) {
+		return Principal{}, ErrKeyInvalid
+	}
+	return a.Authenticate(key)
+}
+
+// Authenticate returns the caller with this key; empty: the call brought none.
+// The error is ErrKeyMissing or ErrKeyInvalid. How long it takes tells nothing
+// about the keys: hashes are compared, in constant time, and always all of them.
+func (a *Authenticator) Authenticate(bearer string) (Principal, error) {
+	if len(a.keys) == 0 {
+		return Principal{}, nil
+	}
+	if bearer == "" {
+		return Principal{}, ErrKeyMissing
+	}
+	sum := sha256.Sum256([]byte(bearer))
+	found := -1
+	for i := range a.keys {
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], a.keys[i].hash[:]), i, found)
+	}
+	if found < 0 {
+		return Principal{}, ErrKeyInvalid
+	}
+	return Principal{Name: a.keys[found].name}, nil
+}

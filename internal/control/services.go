@@ -1,0 +1,89 @@
+package control
+
+import (
+	"log/slog"
+	"sync"
+)
+
+// What one message may hold.
+const (
+	// MaxRequestBytes bounds a request, unpacked. A request of ten attachments,
+	// each as large as a browser's largest message, fits; so does a batch of a
+	// thousand events of some KiB.
+	MaxRequestBytes = 16 << 20
+
+	// Pages end far below this (maxPageBytes); it bounds a CountConnections of
+	// maxGroups groups with long names.
+	maxResponseBytes = 16 << 20
+)
+
+// Options are the settings of [Services].
+type Options struct {
+	// Info is what the AdminService tells. Its Node is also that of every
+	// connection.
+	Info Info
+
+	// Dispatcher brings what browsers do. Nil: there is no EventService.
+	Dispatcher Dispatcher
+
+	// Logger hears of failures inside. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// Services are the services of fanout.v1, made for each other. They hold no
+// transport: any number of transports may serve them at once, and each puts
+// around a call what package middleware holds. The caller is in the context of a
+// call; see package identity.
+type Services struct {
+	Emitter  *Emitter
+	Registry *Registry
+	Admin    *Admin
+	Events   *Events // nil: there are no events
+
+	// Errors codes and logs what calls end with.
+	Errors *ErrorReporter
+
+	maxEventBytes int
+	drain         sync.Once
+	draining      chan struct{} // closed by Drain
+}
+
+// New returns the services over hub.
+func New(hub Hub, o Options) *Services {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	s := &Services{
+		Errors:        NewErrorReporter(o.Logger),
+		maxEventBytes: maxEventBytes(o.Info.MaxPayload),
+		draining:      make(chan struct{}),
+	}
+	s.Emitter = NewEmitter(hub, s.Errors, s.draining)
+	s.Registry = NewRegistry(hub, o.Info.Node)
+	s.Admin = NewAdmin(hub, o.Dispatcher, o.Info)
+	if o.Dispatcher != nil {
+		s.Events = NewEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining)
+	}
+	return s
+}
+
+// MaxResponseBytes is the size of the largest answer.
+func (s *Services) MaxResponseBytes() int { return max(maxResponseBytes, s.maxEventBytes) }
+
+// Drain announces the end: event streams say draining and end once their
+// consumers have settled what they hold. Calls go on being answered. Later calls
+// of it do nothing.
+func (s *Services) Drain() {
+	s.drain.Do(func() { close(s.draining) })
+}
+
+// Draining is closed by Drain.
+func (s *Services) Draining() <-chan struct{} { return s.draining }
+
+// Wait waits for the goroutines that calls have left behind; call it when every
+// transport has ended. Then nothing calls the Hub and the Dispatcher any more.
+func (s *Services) Wait() {
+	if s.Events != nil {
+		s.Events.Wait()
+	}
+}
