@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -72,7 +73,8 @@ func TestModel(t *testing.T) {
 				}
 				return names
 			}
-			id := func() string { return pick("id", 30) }
+			// Enough for groups to be indexed at times, and at times not.
+			id := func() string { return pick("id", 30+60*int(seed%2)*(1+int(seed/2)%2)) }
 			room := func() string { // an id is a room too
 				if rnd.IntN(4) == 0 {
 					return id()
@@ -103,10 +105,7 @@ func TestModel(t *testing.T) {
 				case op == 0:
 					r.Remove(e)
 					m.remove(i)
-				case op == 1:
-					r.SetUser(e, u)
-					m.users[i] = u
-				case op < 7:
+				case op < 6:
 					if got, want := r.Join(e, rm), m.join(i, rm); got != want {
 						t.Fatalf("step %d: Join(%s, %s) = %v", step, i, rm, got)
 					}
@@ -119,6 +118,7 @@ func TestModel(t *testing.T) {
 				if got, want := selected(r, s), m.selected(s); !slices.Equal(got, want) {
 					t.Fatalf("step %d: Select(%+v) = %v, want %v", step, s, got, want)
 				}
+				compareScan(t, r, m, s, rnd)
 				if step%50 == 0 {
 					compare(t, r, m)
 				}
@@ -126,6 +126,9 @@ func TestModel(t *testing.T) {
 			compare(t, r, m)
 			for i := range m.users {
 				r.Remove(r.Lookup(i))
+			}
+			if len(r.ordered) != 0 || len(r.names.chunks) != 0 {
+				t.Errorf("left behind: %d orders, %d chunks of names", len(r.ordered), len(r.names.chunks))
 			}
 			if r.Len() != 0 || r.RoomCount() != 0 || len(r.users) != 0 || r.all.len() != 0 {
 				t.Errorf("left behind: %d members, %d rooms, %d users, %d in all", r.Len(), r.RoomCount(), len(r.users), r.all.len())
@@ -140,6 +143,57 @@ func selected[M any](r *Registry[M], s Selector) []string {
 	r.Select(s, func(e *Entry[M]) { ids = append(ids, e.ID()) })
 	slices.Sort(ids)
 	return ids
+}
+
+// compareScan scans in random pieces: each part comes in order, and cut at the
+// limit.
+func compareScan(t *testing.T, r *Registry[string], m *model, s Selector, rnd *rand.Rand) {
+	t.Helper()
+	if n, known := r.Count(s); known && n != len(m.selected(s)) {
+		t.Fatalf("Count(%+v) = %d, want %d", s, n, len(m.selected(s)))
+	}
+	after, limit := uint64(rnd.Int64N(int64(r.seq)+1)), rnd.IntN(5)
+	want := map[string]int{}
+	parts := []Selector{{All: true}}
+	if !s.All {
+		parts = nil
+		for _, name := range s.Rooms {
+			parts = append(parts, Selector{Rooms: []string{name}})
+		}
+		for _, name := range s.IDs {
+			parts = append(parts, Selector{IDs: []string{name}})
+		}
+		for _, name := range s.Users {
+			parts = append(parts, Selector{Users: []string{name}})
+		}
+	}
+	for _, part := range parts {
+		part.Except = s.Except
+		ids := m.selected(part)
+		ids = slices.DeleteFunc(ids, func(id string) bool { return r.Lookup(id).Seq() <= after })
+		slices.SortFunc(ids, func(a, b string) int { return cmp.Compare(r.Lookup(a).Seq(), r.Lookup(b).Seq()) })
+		if limit > 0 {
+			ids = ids[:min(limit, len(ids))]
+		}
+		for _, id := range ids {
+			want[id]++
+		}
+	}
+	got := map[string]int{}
+	scan := NewScan[string](s, after, limit)
+	for more := true; more; {
+		budget, looked := 1+rnd.IntN(7), 0
+		more = r.Next(scan, budget, func(e *Entry[string]) {
+			got[e.ID()]++
+			looked++
+		})
+		if looked > budget {
+			t.Fatalf("a piece of %d members with a budget of %d", looked, budget)
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Fatalf("scan of %+v after %d, %d of each part = %v, want %v", s, after, limit, got, want)
+	}
 }
 
 func compare(t *testing.T, r *Registry[string], m *model) {

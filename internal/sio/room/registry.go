@@ -9,7 +9,11 @@ type Registry[M any] struct {
 	rooms map[string]*group[M]
 	users map[string]*group[M]
 	all   group[M]
+	seq   uint64 // of the member that was added last
 	epoch uint64 // the mark of the latest selection that needed one
+
+	ordered map[*group[M]]*sorted[uint64, *Entry[M]] // by sequence number; see added
+	names   sorted[string, *group[M]]                // of rooms
 }
 
 // Entry is the handle of one member, valid from Add to Remove.
@@ -17,7 +21,7 @@ type Entry[M any] struct {
 	Value M
 
 	id   string
-	user *group[M]       // nil: no user
+	seq  uint64
 	in   []membership[M] // every group it is in; the registry's all comes first
 	mark uint64          // the latest selection that yielded or excluded it
 }
@@ -28,6 +32,9 @@ func New[M any]() *Registry[M] {
 		ids:   make(map[string]*Entry[M]),
 		rooms: make(map[string]*group[M]),
 		users: make(map[string]*group[M]),
+
+		ordered: make(map[*group[M]]*sorted[uint64, *Entry[M]]),
+		names:   sorted[string, *group[M]]{key: func(g *group[M]) string { return g.name }},
 	}
 }
 
@@ -39,11 +46,19 @@ func (r *Registry[M]) Add(id, user string, m M) *Entry[M] {
 		return nil
 	}
 	// Room for all, its own room, a user and one room more.
-	e := &Entry[M]{Value: m, id: id, in: make([]membership[M], 0, 4)}
+	r.seq++
+	e := &Entry[M]{Value: m, id: id, seq: r.seq, in: make([]membership[M], 0, 4)}
 	r.ids[id] = e
-	r.all.add(e)
+	r.add(&r.all, e)
 	r.Join(e, id)
-	r.SetUser(e, user)
+	if user != "" {
+		g := r.users[user]
+		if g == nil {
+			g = newGroup[M](user, kindUser)
+			r.users[user] = g
+		}
+		r.add(g, e)
+	}
 	return e
 }
 
@@ -56,7 +71,7 @@ func (r *Registry[M]) Remove(e *Entry[M]) {
 	for i := len(e.in) - 1; i >= 0; i-- {
 		r.drop(e, i)
 	}
-	e.in, e.user = nil, nil
+	e.in = nil
 	delete(r.ids, e.id)
 }
 
@@ -70,10 +85,11 @@ func (r *Registry[M]) Join(e *Entry[M], room string) bool {
 	if g == nil {
 		g = newGroup[M](room, kindRoom)
 		r.rooms[room] = g
+		r.names.insert(g)
 	} else if g.find(e) >= 0 {
 		return false
 	}
-	g.add(e)
+	r.add(g, e)
 	return true
 }
 
@@ -94,27 +110,6 @@ func (r *Registry[M]) Leave(e *Entry[M], room string) bool {
 	return true
 }
 
-// SetUser moves e to user; empty means no user.
-func (r *Registry[M]) SetUser(e *Entry[M], user string) {
-	if !e.present() || e.User() == user {
-		return
-	}
-	if e.user != nil {
-		r.drop(e, e.user.find(e))
-		e.user = nil
-	}
-	if user == "" {
-		return
-	}
-	g := r.users[user]
-	if g == nil {
-		g = newGroup[M](user, kindUser)
-		r.users[user] = g
-	}
-	g.add(e)
-	e.user = g
-}
-
 // Lookup returns the member with this id, or nil.
 func (r *Registry[M]) Lookup(id string) *Entry[M] { return r.ids[id] }
 
@@ -130,16 +125,24 @@ func (r *Registry[M]) RoomLen(room string) int { return r.rooms[room].len() }
 // UserLen is the number of members of user.
 func (r *Registry[M]) UserLen(user string) int { return r.users[user].len() }
 
+// add puts e, which is not in g, into it.
+func (r *Registry[M]) add(g *group[M], e *Entry[M]) {
+	g.add(e)
+	r.added(g, e)
+}
+
 // drop ends membership i of e and forgets a group that is empty thereby.
 func (r *Registry[M]) drop(e *Entry[M], i int) {
 	g := e.in[i].group
 	g.drop(e, i)
+	r.dropped(g, e)
 	if g.len() > 0 {
 		return
 	}
 	switch g.kind {
 	case kindRoom:
 		delete(r.rooms, g.name)
+		r.names.remove(g.name)
 	case kindUser:
 		delete(r.users, g.name)
 	}
@@ -148,12 +151,18 @@ func (r *Registry[M]) drop(e *Entry[M], i int) {
 // ID is the id the member was added under.
 func (e *Entry[M]) ID() string { return e.id }
 
+// Seq is the member's sequence number: 1, 2, 3 and so on, in the order in which
+// members were added.
+func (e *Entry[M]) Seq() uint64 { return e.seq }
+
 // User is the member's user, empty if none.
 func (e *Entry[M]) User() string {
-	if e.user == nil {
-		return ""
+	for _, m := range e.in {
+		if m.group.kind == kindUser {
+			return m.group.name
+		}
 	}
-	return e.user.name
+	return ""
 }
 
 // Rooms returns the names of the rooms the member is in, sorted, in a slice of

@@ -1,0 +1,186 @@
+package room
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Scan walks the members that a [Selector] describes piece by piece, so that
+// whoever serialises the calls may let others go first between two pieces. It is
+// exact for members that are described all the while; what comes or goes
+// meanwhile may be found or not. A member that several parts of the Selector name
+// is found once for each of them.
+type Scan[M any] struct {
+	sel   Selector
+	limit int    // of members from one part; 0: all
+	after uint64 // where each part begins
+
+	part  int    // the one under way: rooms, ids and users are counted through
+	at    uint64 // the sequence number that the scan of it has come to
+	found int    // members that it gave
+}
+
+// NewScan returns a Scan of the members with sequence numbers above after; see
+// [Entry.Seq]. Of each part of s it gives the first limit ones in this order; 0:
+// all.
+func NewScan[M any](s Selector, after uint64, limit int) *Scan[M] {
+	return &Scan[M]{sel: s, limit: limit, after: after, at: after}
+}
+
+// Next calls yield for the next members, looks at no more than budget of them,
+// and reports whether there may be more. It costs about as much as it looks at.
+// yield must not change memberships.
+func (r *Registry[M]) Next(c *Scan[M], budget int, yield func(*Entry[M])) (more bool) {
+	s := &c.sel
+	parts := len(s.Rooms) + len(s.IDs) + len(s.Users)
+	if s.All {
+		parts = 1
+	}
+	for ; c.part < parts; c.part, c.at, c.found = c.part+1, c.after, 0 {
+		if budget <= 0 {
+			return true
+		}
+		budget-- // a part without members costs too
+		whole := r.nextOf(c, r.part(s, c.part), &budget, yield)
+		if !whole {
+			return true
+		}
+	}
+	return false
+}
+
+// nextOf goes on with one part and reports whether it has come to its end.
+func (r *Registry[M]) nextOf(c *Scan[M], g *group[M], budget *int, yield func(*Entry[M])) (whole bool) {
+	whole = true
+	visit := func(e *Entry[M]) bool {
+		switch {
+		case c.limit > 0 && c.found == c.limit:
+			return false
+		case *budget <= 0:
+			whole = false
+			return false
+		}
+		*budget--
+		c.at = e.seq
+		if !r.excepted(e, c.sel.Except) {
+			c.found++
+			yield(e)
+		}
+		return true
+	}
+	if g == nil {
+		if s := &c.sel; !s.All && c.part >= len(s.Rooms) && c.part < len(s.Rooms)+len(s.IDs) {
+			if e := r.ids[s.IDs[c.part-len(s.Rooms)]]; e != nil && e.seq > c.at {
+				visit(e)
+			}
+		}
+		return whole
+	}
+	r.ascend(g, c.at+1, visit)
+	return whole
+}
+
+// part returns the i-th group of those that s is the union of, nil if nobody is
+// in it or if it is an id.
+func (r *Registry[M]) part(s *Selector, i int) *group[M] {
+	switch {
+	case s.All:
+		return &r.all
+	case i < len(s.Rooms):
+		return r.rooms[s.Rooms[i]]
+	case i < len(s.Rooms)+len(s.IDs):
+		return nil
+	}
+	return r.users[s.Users[i-len(s.Rooms)-len(s.IDs)]]
+}
+
+// excepted reports whether e is in one of the rooms.
+func (r *Registry[M]) excepted(e *Entry[M], rooms []string) bool {
+	return slices.ContainsFunc(rooms, func(name string) bool {
+		g := r.rooms[name]
+		return g != nil && g.find(e) >= 0
+	})
+}
+
+// Count returns how many members s describes if that is known without looking at
+// them: it is for everybody, one room, one user and one id.
+func (r *Registry[M]) Count(s Selector) (n int, known bool) {
+	parts := len(s.Rooms) + len(s.IDs) + len(s.Users)
+	switch {
+	case len(s.Except) > 0:
+		return 0, false
+	case s.All:
+		return r.Len(), true
+	case parts == 0:
+		return 0, true
+	case parts > 1:
+		return 0, false
+	case len(s.IDs) == 1:
+		if r.ids[s.IDs[0]] != nil {
+			n = 1
+		}
+		return n, true
+	}
+	return r.part(&s, 0).len(), true
+}
+
+// Groups of more than orderAbove members have an index by sequence number, until
+// they have fewer than orderBelow: smaller ones are sorted when they are scanned.
+const (
+	orderAbove = 64
+	orderBelow = 32
+)
+
+// ascend calls yield for the members of g with this sequence number or above, in
+// its order, until it returns false.
+func (r *Registry[M]) ascend(g *group[M], seq uint64, yield func(*Entry[M]) bool) {
+	if o := r.ordered[g]; o != nil {
+		o.from(seq, yield)
+		return
+	}
+	var list [orderAbove]*Entry[M]
+	few := list[:0]
+	for _, s := range g.slots {
+		if s.entry.seq >= seq {
+			few = append(few, s.entry)
+		}
+	}
+	slices.SortFunc(few, func(a, b *Entry[M]) int { return cmp.Compare(a.seq, b.seq) })
+	for _, e := range few {
+		if !yield(e) {
+			return
+		}
+	}
+}
+
+// added keeps the order of g, to which e was added.
+func (r *Registry[M]) added(g *group[M], e *Entry[M]) {
+	if len(g.slots) < orderBelow {
+		return // it has none
+	}
+	o := r.ordered[g]
+	switch {
+	case o != nil:
+		o.insert(e)
+	case len(g.slots) > orderAbove:
+		o = &sorted[uint64, *Entry[M]]{key: (*Entry[M]).Seq}
+		for _, s := range g.slots {
+			o.insert(s.entry)
+		}
+		r.ordered[g] = o
+	}
+}
+
+// dropped keeps the order of g, which e was dropped from.
+func (r *Registry[M]) dropped(g *group[M], e *Entry[M]) {
+	if len(g.slots) < orderBelow-1 {
+		return // it has had none since it had one member more
+	}
+	switch o := r.ordered[g]; {
+	case o == nil:
+	case len(g.slots) < orderBelow:
+		delete(r.ordered, g)
+	default:
+		o.remove(e.seq)
+	}
+}
