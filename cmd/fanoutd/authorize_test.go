@@ -244,12 +244,3 @@ func TestExpiredTokenEndsTheConnection(t *testing.T) {
 	b.end(t)
 	join(t, d.at["browsers"], auth, `44{"message":"token expired"}`)
 }
-
-func TestPlainHookWarns(t *testing.T) {
-	for hook, warned := range map[string]bool{"auth.invalid:9000": true, "127.0.0.1:9": false} {
-		d := start(t, "--hook="+hook)
-		if strings.Contains(d.logs.String(), "plain text") != warned {
-			t.Errorf("%s:\n%s", hook, d.logs)
-		}
-	}
-}

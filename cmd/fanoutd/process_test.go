@@ -2,8 +2,8 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -11,7 +11,18 @@ import (
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
-// process is the real binary, running.
+// asDaemon is the variable that makes the test's own binary the daemon, so that
+// no other has to be built.
+const asDaemon = "TEST_AS_DAEMON"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asDaemon) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// process is a daemon in a process of its own.
 type process struct {
 	cmd  *exec.Cmd
 	at   map[string]string
@@ -19,19 +30,16 @@ type process struct {
 	done chan error // one value: what Wait returned
 }
 
-// startProcess builds the binary and runs it on ports of its own choice.
+// startProcess starts a daemon on ports of its own choice.
 func startProcess(t *testing.T) *process {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("builds the binary; run without -short")
-	}
-	binary := filepath.Join(t.TempDir(), "fanoutd")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.Command(binary, "--listen=127.0.0.1:0", "--control-listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0",
 		"--log-format=json", "--grace=20s")
-	cmd.Env = []string{} // none of ours
+	cmd.Env = []string{asDaemon + "=1"} // and none of ours
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

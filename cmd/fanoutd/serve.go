@@ -195,7 +195,7 @@ func (d *daemon) run(ctx context.Context) error {
 			failed <- err
 		}
 	})
-	d.warn()
+	d.config.warn(d.log)
 	d.ready.Ready()
 	d.log.Info("ready", "version", version)
 
@@ -211,21 +211,6 @@ func (d *daemon) run(ctx context.Context) error {
 	d.authorize.close()
 	serving.Wait()
 	return err
-}
-
-// warn says what is open to more people than one may think.
-func (d *daemon) warn() {
-	if d.config.listeners.insecureControl {
-		d.log.Warn("everybody who reaches the control listener may send and disconnect: insecure-control is set",
-			"address", display(d.listeners.backends))
-	}
-	if !d.config.listeners.operators.Private() {
-		d.log.Warn("the operators' listener asks nobody who they are and others may reach it",
-			"address", display(d.listeners.operators))
-	}
-	if c := d.config.hook; c.on() && !c.encrypted() && !c.address.Private() {
-		d.log.Warn("what browsers pass as auth goes to the hook in plain text: set hook-tls or hook-ca", "address", c.address.String())
-	}
 }
 
 // shutdown ends everything within the grace period: first it says so to those

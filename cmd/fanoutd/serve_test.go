@@ -112,13 +112,6 @@ func TestControlKeyIsAsked(t *testing.T) {
 	}
 }
 
-func TestInsecureControlWarns(t *testing.T) {
-	d := start(t, "--insecure-control")
-	if !strings.Contains(d.logs.String(), "insecure-control is set") {
-		t.Errorf("no warning:\n%s", d.logs)
-	}
-}
-
 func TestUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	// A socket that a killed process left behind.

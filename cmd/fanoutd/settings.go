@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
@@ -63,6 +64,21 @@ func load(args, environ []string) (*config, error) {
 		}
 	}
 	return c, nil
+}
+
+// warn says what is open to more people than one may think.
+func (c *config) warn(log *slog.Logger) {
+	if c.listeners.insecureControl {
+		log.Warn("everybody who reaches the control listener may send and disconnect: insecure-control is set",
+			"address", c.listeners.control.String())
+	}
+	if !c.listeners.operators.Private() {
+		log.Warn("the operators' listener asks nobody who they are and others may reach it",
+			"address", c.listeners.operators.String())
+	}
+	if c.hook.on() && !c.hook.encrypted() && !c.hook.address.Private() {
+		log.Warn("what browsers pass as auth goes to the hook in plain text: set hook-tls or hook-ca", "address", c.hook.address.String())
+	}
 }
 
 // printHelp prints the commands and all settings with their defaults.

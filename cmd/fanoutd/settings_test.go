@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,6 +114,35 @@ func TestUnknownVariables(t *testing.T) {
 	run(t.Context(), []string{"--grace=x"}, []string{"FANOUTD_GRASE=1s"}, &stdout, &stderr)
 	if !strings.Contains(stderr.String(), "FANOUTD_GRASE is no setting and is ignored; the nearest is FANOUTD_GRACE\n") {
 		t.Errorf("beside an error the variable goes unnamed: %s", &stderr)
+	}
+}
+
+// TestWarnings: what is allowed and open to more people than one may think is said
+// at the start.
+func TestWarnings(t *testing.T) {
+	const insecure, operators, hook = "insecure-control is set", "operators' listener", "plain text"
+	for _, tt := range []struct {
+		args []string
+		want string // nothing: no warning
+	}{
+		{nil, ""},
+		{[]string{"--insecure-control"}, insecure},
+		{[]string{"--ops-listen=:8082"}, operators},
+		{[]string{"--ops-listen=localhost:8082"}, ""},
+		{[]string{"--hook=auth.invalid:9000"}, hook},
+		{[]string{"--hook=auth.invalid:9000", "--hook-tls"}, ""},
+		{[]string{"--hook=127.0.0.1:9"}, ""},
+		{[]string{"--hook=unix:/run/hook.sock"}, ""},
+	} {
+		c, err := load(tt.args, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		c.warn(slog.New(slog.NewTextHandler(&log, nil)))
+		if got := log.String(); !strings.Contains(got, tt.want) || strings.Count(got, "\n") != min(1, len(tt.want)) {
+			t.Errorf("%q: logged %q, want %q alone", tt.args, got, tt.want)
+		}
 	}
 }
 
