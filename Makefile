@@ -57,8 +57,11 @@ web/dist/manifest.json: web/node_modules/.package-lock.json web/build.mjs $(wild
 ##@ Tests
 
 .PHONY: test
-test: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json ## Run all tests: Go with the race detector, then real peers
-	@node test/run.mjs
+test: test-tools ## Run all tests: Go with the race detector, then real peers
+	@node test/run.mjs go web peers
+
+.PHONY: test-tools
+test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json
 
 PEERS ?= node
 
@@ -72,10 +75,12 @@ bench-growth: build bench/node_modules/.package-lock.json ## Show how cost grows
 	$(call say,"bench: 1k - 5k - 10k - 15k connections")
 	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -peers $(PEERS) -growth
 
+.PHONY: conformance-tools
+conformance-tools: test/conformance/node_modules/.package-lock.json
+
 .PHONY: conformance
-conformance: test/conformance/node_modules/.package-lock.json ## Check the protocols byte by byte, with stock clients, and against the reference
-	$(call say,"conformance: Engine.IO byte by byte - stock clients - a differential run against socket.io")
-	cd test/conformance && npm test
+conformance: conformance-tools ## Check the protocols byte by byte, with stock clients, and against the reference
+	@node test/run.mjs conformance
 
 .PHONY: interop
 interop: build test/node_modules/.package-lock.json ## Run Socket.IO clients of many languages through one scenario
@@ -160,10 +165,10 @@ $(BIN)/buf: tools/buf/go.mod tools/buf/go.sum
 $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	$(call build-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 
-# build-tool: module directory, package. The first build of a large one takes
-# minutes; the Go build cache makes the next ones quick.
+# build-tool: module directory, package. golangci-lint and buf take two minutes
+# each on two cores with empty caches.
 define build-tool
-	@printf '\033[1m== tools: building %s from %s\033[0m\n' $(notdir $(2)) $(1)/go.mod
+	@printf '\033[1m== tools: building %s from %s; minutes the first time, then kept in $(BIN)/ and the Go build cache\033[0m\n' $(notdir $(2)) $(1)/go.mod
 	@mkdir -p $(BIN)
 	GOBIN=$(CURDIR)/$(BIN) GOFLAGS= go -C $(1) install $(2)
 	@touch $@

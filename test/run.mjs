@@ -12,13 +12,14 @@ import { goTests } from "./lib/go-tests.mjs";
 import { root } from "./lib/daemon.mjs";
 import { Tally } from "./lib/tally.mjs";
 
-// One file of tests takes a minute at most; this ends one that hangs.
+// One file of tests takes a few minutes at most; this ends one that hangs.
 const fileTimeoutMs = 10 * 60_000;
 
 const kinds = {
   go: ["the Go packages, with the race detector", () => goTests(root, tally)],
   web: ["the demo page's own parts", () => nodeTests("web/demo")],
   peers: ["the built daemon with real peers", () => nodeTests("test")],
+  conformance: ["the protocols byte by byte, and beside the reference", () => nodeTests("test/conformance")],
 };
 
 const tally = new Tally();
@@ -64,6 +65,7 @@ async function nodeTests(dir) {
   };
   for await (const { type, data } of stream) {
     if (type === "test:pass" || type === "test:fail") take(data);
+    if (type === "test:diagnostic" && data.nesting > 0) console.log(`      ${data.message}`); // the runner's own sums are at 0
     if (type === "test:stderr" || type === "test:stdout") process.stderr.write(data.message);
   }
 }
