@@ -27,13 +27,13 @@ var (
 
 // offer makes l the candidate to take the session over from polling, whose probe
 // then runs. It reports false while there is another one, or after an upgrade.
-func (s *Session) offer(l link, probe func()) bool {
+func (s *Session) offer(l link, input *candidateInput, probe func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reason != "" || s.link != nil || s.candidate != nil {
 		return false
 	}
-	s.candidate = l
+	s.candidate, s.candidateInput = l, input
 	s.srv.running.Go(probe)
 	return true
 }

@@ -42,6 +42,7 @@ func (s *Session) openPolling(w http.ResponseWriter, r *http.Request) {
 
 // servePoll answers a GET with what waits, or as soon as something does.
 func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
+	s.awaitCandidate()
 	p := &poll{signal: make(chan struct{}, 1)}
 	x := s.begin(w, r)
 	defer s.finish(x)

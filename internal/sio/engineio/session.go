@@ -48,15 +48,17 @@ type Session struct {
 	receiver Receiver
 
 	mu        sync.Mutex
-	reason    Reason        // empty: open
-	link      link          // carries the session since its upgrade or birth; nil: polling
-	candidate link          // is being probed
-	probed    bool          // the candidate was answered: polls return at once
-	poll      *poll         // the pending GET
-	posting   bool          // a POST is being handled
-	exchanges []*exchange   // the requests that are being served
-	fetched   chan struct{} // a closed polling session: closed when a GET took the farewell
-	heartbeat heartbeat
+	reason    Reason // empty: open
+	link      link   // carries the session since its upgrade or birth; nil: polling
+	candidate link   // is being probed
+	// candidateInput is what the candidate's peer, or the last one's, has said.
+	candidateInput *candidateInput
+	probed         bool          // the candidate was answered: polls return at once
+	poll           *poll         // the pending GET
+	posting        bool          // a POST is being handled
+	exchanges      []*exchange   // the requests that are being served
+	fetched        chan struct{} // a closed polling session: closed when a GET took the farewell
+	heartbeat      heartbeat
 }
 
 // newID returns 20 url-safe characters, all of them from the system's

@@ -15,7 +15,11 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // answered; the polling session lives on
 	}
-	if !s.offer(t, t.probe) {
+	input := &candidateInput{}
+	if t.socket != nil {
+		input.silent = t.socket.Silent
+	}
+	if !s.offer(t, input, func() { t.probe(input) }) {
 		t.abandon()
 	}
 }
@@ -23,15 +27,31 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 // probe speaks the upgrade with the browser (Engine.IO v4, Upgrade): "2probe",
 // "3probe", then the browser lets its last poll end and says "5". Whatever else
 // comes, or nothing in time, closes the candidate alone.
-func (t *wsConn) probe() {
+func (t *wsConn) probe(input *candidateInput) {
 	s := t.session
 	t.conn.SetReadDeadline(time.Now().Add(s.srv.opts.UpgradeTimeout))
-	if t.expect(packetPing, "probe") && t.answerProbe() && t.expect(packetUpgrade, "") && t.take() {
-		t.read()
+	t.conn.WrapReads(func(read func()) {
+		input.idle()
+		if t.socket == nil {
+			read()
+			input.received()
+			return
+		}
+		t.socket.AwaitInput() // so that there is no moment at which neither tells
+		input.received()
+		read()
+	})
+	taken := t.expect(packetPing, "probe") && t.answerProbe() && t.expect(packetUpgrade, "") && t.take()
+	t.conn.WrapReads(nil)
+	if !taken {
+		s.withdraw()
+	}
+	input.decide()
+	if !taken {
+		t.end()
 		return
 	}
-	s.withdraw()
-	t.end()
+	t.read()
 }
 
 // expect reads one packet and reports whether it is this one. A page that goes
@@ -64,4 +84,15 @@ func (t *wsConn) answerProbe() bool {
 func (t *wsConn) take() bool {
 	t.conn.SetReadDeadline(time.Time{})
 	return t.session.adopt(t)
+}
+
+// awaitCandidate returns when the candidate, if there is one, has acted upon what
+// its peer has said so far: a poll that comes after the "5" is refused.
+func (s *Session) awaitCandidate() {
+	s.mu.Lock()
+	input := s.candidateInput
+	s.mu.Unlock()
+	if input != nil {
+		input.wait(s.done)
+	}
 }

@@ -127,7 +127,8 @@ func (w *WebTransport) serve(rw http.ResponseWriter, r *http.Request) {
 func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from netip.Addr) {
 	s := w.srv
 	stream.SetReadDeadline(time.Now().Add(s.opts.UpgradeTimeout))
-	reader := bufio.NewReaderSize(stream, readBuffer)
+	reads := &wrappedReader{Reader: stream}
+	reader := bufio.NewReaderSize(reads, readBuffer)
 	p, err := readRecord(reader, s.opts.MaxPayload)
 	stream.SetReadDeadline(time.Time{})
 	if err != nil || p.binary || p.kind != packetOpen {
@@ -135,7 +136,7 @@ func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from 
 		return
 	}
 	if len(p.data) == 0 && sid == "" {
-		if !s.openWebTransport(r, stream, reader, from) {
+		if !s.openWebTransport(r, stream, reads, reader, from) {
 			stream.hangUp()
 		}
 		return
@@ -152,20 +153,21 @@ func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from 
 		stream.hangUp()
 		return
 	}
-	if t := newWTConn(sess, stream, reader); !sess.offer(t, t.probe) {
+	t, input := newWTConn(sess, stream, reads, reader), &candidateInput{}
+	if !sess.offer(t, input, func() { t.probe(input) }) {
 		stream.hangUp()
 	}
 }
 
 // openWebTransport opens a session over a stream. There is no answer to refuse
 // it by: the stream just ends.
-func (s *Server) openWebTransport(r *http.Request, stream wtStream, reader *bufio.Reader, from netip.Addr) bool {
+func (s *Server) openWebTransport(r *http.Request, stream wtStream, reads *wrappedReader, reader *bufio.Reader, from netip.Addr) bool {
 	sess, refusal := s.admit(r, 4, from)
 	if refusal != nil {
 		s.log.Debug("WebTransport refused", "message", refusal.message, "remote", r.RemoteAddr)
 		return false
 	}
-	newWTConn(sess, stream, reader).open()
+	newWTConn(sess, stream, reads, reader).open()
 	return true
 }
 

@@ -25,7 +25,8 @@ type wtStream interface {
 type wtConn struct {
 	session *Session
 	stream  wtStream
-	reader  *bufio.Reader
+	reads   *wrappedReader
+	reader  *bufio.Reader // of reads
 	written chan struct{} // closed when the last was written
 	closed  chan struct{} // closed when the reader has ended and the stream is closed
 	once    sync.Once
@@ -38,8 +39,24 @@ const lingerWait = 300 * time.Millisecond
 // maxChunk bounds, in bytes, what is copied for one write.
 const maxChunk = 64 << 10
 
-func newWTConn(s *Session, stream wtStream, r *bufio.Reader) *wtConn {
-	return &wtConn{session: s, stream: stream, reader: r, written: make(chan struct{}), closed: make(chan struct{})}
+// wrappedReader reads through a function, which must call its argument once, while
+// it has one.
+type wrappedReader struct {
+	io.Reader
+	wrap func(read func())
+}
+
+// Read implements io.Reader.
+func (r *wrappedReader) Read(b []byte) (n int, err error) {
+	if r.wrap == nil {
+		return r.Reader.Read(b)
+	}
+	r.wrap(func() { n, err = r.Reader.Read(b) })
+	return n, err
+}
+
+func newWTConn(s *Session, stream wtStream, reads *wrappedReader, r *bufio.Reader) *wtConn {
+	return &wtConn{session: s, stream: stream, reads: reads, reader: r, written: make(chan struct{}), closed: make(chan struct{})}
 }
 
 // open makes the stream that opened a session its link.
@@ -61,21 +78,34 @@ func (t *wtConn) open() {
 }
 
 // probe speaks the upgrade, as that of a WebSocket does.
-func (t *wtConn) probe() {
+func (t *wtConn) probe(input *candidateInput) {
 	s := t.session
 	deadline := time.Now().Add(s.srv.opts.UpgradeTimeout)
 	t.stream.SetReadDeadline(deadline)
 	t.stream.SetWriteDeadline(deadline)
-	if t.expect(packetPing, "probe") && t.answerProbe() && t.expect(packetUpgrade, "") {
-		t.stream.SetReadDeadline(time.Time{})
-		t.stream.SetWriteDeadline(time.Time{})
-		if s.adopt(t) {
-			t.read()
-			return
-		}
+	t.reads.wrap = func(read func()) {
+		input.idle()
+		read()
+		input.received()
 	}
-	s.withdraw()
-	t.end()
+	taken := t.expect(packetPing, "probe") && t.answerProbe() && t.expect(packetUpgrade, "") && t.take()
+	t.reads.wrap = nil
+	if !taken {
+		s.withdraw()
+	}
+	input.decide()
+	if !taken {
+		t.end()
+		return
+	}
+	t.read()
+}
+
+// take makes the candidate the session's transport.
+func (t *wtConn) take() bool {
+	t.stream.SetReadDeadline(time.Time{})
+	t.stream.SetWriteDeadline(time.Time{})
+	return t.session.adopt(t)
 }
 
 func (t *wtConn) expect(kind byte, data string) bool {
