@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -36,7 +37,8 @@ type daemon struct {
 	log          *slog.Logger
 	listeners    *listeners
 	ready        ops.Readiness
-	authorize    *authorizer
+	admission    *admissionSources
+	admitted     *admission.Backend
 	consumers    *dispatch.Dispatcher
 	sockets      *sio.Server
 	services     *control.Services
@@ -64,11 +66,10 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	d := &daemon{config: c, log: log, listeners: l}
 	var err error
-	if d.authorize, err = newAuthorizer(c, log); err != nil {
+	if d.admission, err = newAdmissionSources(c, log); err != nil {
 		return nil, err
 	}
 	consumers := dispatch.Options{
-		Admit:      d.authorize.admit,
 		Namespaces: c.namespaces.names,
 		// No pong is read while a verdict is awaited or a browser is held up;
 		// tokens and the hook have the rest of the ping timeout.
@@ -82,7 +83,8 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	engine := engineio.Options{WebTransport: !c.listeners.webTransport.IsZero(), Logger: log}
 	c.browsers.options(&engine)
 	c.limits.engineOptions(&engine)
-	sockets := sio.Options{Engine: engine, Backend: d.consumers, SecretQuery: c.tokens.secretQuery()}
+	d.admitted = admission.New(d.consumers, log, d.admission.then(d.consumers))
+	sockets := sio.Options{Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
 	c.namespaces.options(&sockets)
 	c.limits.options(&sockets)
 	d.sockets, err = sio.NewServer(sockets)
@@ -110,8 +112,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	d.backends = grpcserver.New(d.services, callers)
 	d.browsers = d.httpServer(bounded(pages(c, d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
-		ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats})
-	d.authorize.register(registry)
+		d.admission.metrics(ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}))
 	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
 	d.operators.WriteTimeout = opsTimeout
 	d.webTransport, err = listenWebTransport(&c.listeners, d.sockets, log)
@@ -173,7 +174,7 @@ func (d *daemon) run(ctx context.Context) error {
 	failed := make(chan error, 4)
 	var serving sync.WaitGroup
 	background, end := context.WithCancel(context.Background())
-	serving.Go(func() { d.authorize.run(background) })
+	serving.Go(func() { d.admission.run(background) })
 	for _, x := range []struct {
 		who   string
 		at    net.Listener
@@ -208,7 +209,7 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	d.shutdown()
 	end()
-	d.authorize.close()
+	d.admission.close()
 	serving.Wait()
 	return err
 }

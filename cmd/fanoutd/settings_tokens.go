@@ -21,7 +21,7 @@ type tokenConfig struct {
 	issuer        string
 	audience      []string
 	userClaim     string
-	sources       []token.Source
+	sources       []token.Location
 }
 
 // declare adds the settings, each with its default in c.
@@ -63,7 +63,7 @@ func (c *tokenConfig) declare(s *settings.Set) {
 		settings.Setting{
 			Name:  "jwt-sources",
 			Help:  "where tokens are looked for, in this order: auth, what the client passes as auth.token; query, the parameter token, which ends up in logs; header, Authorization: Bearer",
-			Value: settings.List(&c.sources, sourceNames(token.DefaultSources()), strings.Join(sourceNames(token.Sources()), ", "), parseSources),
+			Value: settings.List(&c.sources, sourceNames(token.DefaultLocations()), strings.Join(sourceNames(token.Locations()), ", "), parseSources),
 		},
 	)
 }
@@ -136,7 +136,7 @@ func (c *tokenConfig) complete(s *settings.Set, key *settings.Setting) error {
 	case len(c.sources) == 0:
 		return s.Get("jwt-sources").Errorf("no source is left to look for tokens")
 	}
-	if _, err := token.NewTokens(c.options(slog.Default())); err != nil {
+	if _, err := token.New(c.options(slog.Default())); err != nil {
 		return key.Errorf("%v", err)
 	}
 	return nil
@@ -146,7 +146,7 @@ func (c *tokenConfig) complete(s *settings.Set, key *settings.Setting) error {
 func (c *tokenConfig) options(log *slog.Logger) token.Options {
 	return token.Options{
 		Algorithms: c.algorithms, Secret: []byte(c.secret), PublicKey: c.publicKey, JWKS: c.jwksURL,
-		Issuer: c.issuer, Audience: c.audience, UserClaim: c.userClaim, Sources: c.sources,
+		Issuer: c.issuer, Audience: c.audience, UserClaim: c.userClaim, Locations: c.sources,
 		Logger: log,
 	}
 }
@@ -154,7 +154,7 @@ func (c *tokenConfig) options(log *slog.Logger) token.Options {
 // secretQuery lists the query parameters that nobody is to see.
 func (c *tokenConfig) secretQuery() []string {
 	if c.on() && slices.Contains(c.sources, token.FromQuery) {
-		return []string{token.TokenField}
+		return []string{token.QueryField}
 	}
 	return nil
 }
@@ -163,15 +163,15 @@ func parseAlgorithms(names []string) ([]string, error) {
 	return names, each(names, token.Algorithms())
 }
 
-func parseSources(names []string) ([]token.Source, error) {
-	var all []token.Source
+func parseSources(names []string) ([]token.Location, error) {
+	var all []token.Location
 	for _, name := range names {
-		all = append(all, token.Source(name))
+		all = append(all, token.Location(name))
 	}
-	return all, each(names, sourceNames(token.Sources()))
+	return all, each(names, sourceNames(token.Locations()))
 }
 
-func sourceNames(sources []token.Source) []string {
+func sourceNames(sources []token.Location) []string {
 	var names []string
 	for _, s := range sources {
 		names = append(names, string(s))

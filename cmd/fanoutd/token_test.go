@@ -29,7 +29,7 @@ func TestToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tokens, err := token.NewTokens(c.tokens.options(nil))
+			tokens, err := token.New(c.tokens.options(nil))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,93 +2,136 @@ package dispatch
 
 import (
 	"context"
-	"maps"
-	"time"
+	"errors"
+	"fmt"
+	"slices"
 
+	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// refusals that come from here; their texts tell the browser nothing it could use.
+var _ admission.Source = (*Dispatcher)(nil)
+
 var (
-	errUndecided = &sio.Refusal{Message: "authorization unavailable"}
-	errRefused   = &sio.Refusal{Message: "not authorized"}
+	errVerdictTimeout = errors.New("no verdict in time")
+	errNotQueued      = errors.New("the group does not take the question")
+	errNobodyDecides  = errors.New("a verdict is required, and no consumer authorises")
+	errLeft           = errors.New("the session ended before a verdict")
 )
 
-// decide asks every group that authorises, one after the other, and adds what
-// they grant to a. All of them must allow, in time.
-func (d *Dispatcher) decide(ctx context.Context, c *client, a sio.Admission, auth []byte) (sio.Admission, error) {
-	asked := false
-	ctx, cancel := context.WithTimeout(ctx, d.opts.VerdictTimeout)
+// undecided is what a browser gets that nobody refused. Its text tells it
+// nothing that it could use.
+func undecided(reason error) error {
+	return &sio.Unavailable{Message: "authorization unavailable", Reason: reason}
+}
+
+// Connecting implements sio.Backend, for who asks no other source than consumers.
+func (d *Dispatcher) Connecting(s *sio.Socket, auth []byte) (sio.Admission, error) {
+	return admission.Decide(s, auth, d)
+}
+
+// Decide implements admission.Source: it asks every group that authorises. It
+// remembers a connection that it allows until it hears of its end, so it has to be
+// the last source.
+func (d *Dispatcher) Decide(ctx context.Context, r *admission.Request, sofar sio.Admission) (sio.Admission, error) {
+	s := r.Socket
+	if err := d.unready(s.Namespace()); err != nil {
+		return sio.Admission{}, err
+	}
+	c := &client{socket: s, user: sofar.User}
+	d.mu.Lock()
+	d.clients[s.ID()] = c
+	d.mu.Unlock()
+	a, err := d.askGroups(ctx, c, r.Auth, sofar)
+	if err != nil {
+		d.discard(c)
+		return sio.Admission{}, err
+	}
+	c.user = a.User
+	return a, nil
+}
+
+// unready returns why the namespace takes no new connections just now, if so.
+func (d *Dispatcher) unready(namespace string) error {
+	groups := d.all()
+	if d.policy(namespace) == Refuse && !slices.ContainsFunc(groups, func(g *group) bool { return g.online(namespace) }) {
+		return &sio.Unavailable{Message: "no backend available"}
+	}
+	if slices.ContainsFunc(groups, func(g *group) bool { return g.full(namespace) }) {
+		return &sio.Unavailable{Message: "backend busy"}
+	}
+	return nil
+}
+
+// askGroups asks the groups that authorise, one after the other, each with what
+// was granted by then. All of them must allow, in time.
+func (d *Dispatcher) askGroups(ctx context.Context, c *client, auth []byte, a sio.Admission) (sio.Admission, error) {
+	namespace := c.socket.Namespace()
+	groups := slices.DeleteFunc(d.all(), func(g *group) bool { return !g.authorizes(namespace) })
+	if len(groups) == 0 {
+		if d.opts.RequireVerdict {
+			return sio.Admission{}, undecided(errNobodyDecides)
+		}
+		return a, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, d.opts.VerdictTimeout, errVerdictTimeout)
 	defer cancel()
-	for _, g := range d.all() {
-		if !g.authorizes(c.socket.Namespace()) {
-			continue
+	for _, g := range groups {
+		v, err := d.askGroup(ctx, g, c, auth, a)
+		if err != nil {
+			return sio.Admission{}, err
 		}
-		asked = true
-		e := c.event(Connecting)
-		e.Args = append(append([]byte{'['}, auth...), ']')
-		e.UserID = a.User
-		e.Connection.UserID, e.Connection.Rooms, e.Connection.Data, e.Connection.Expire = a.User, a.Rooms, a.Data, a.Expire
-		e.verdict = make(chan Verdict, 1)
-		e.measure()
-		if !g.enqueue(ctx, e) {
-			return a, errUndecided
+		if a, err = v.apply(a); err != nil {
+			return sio.Admission{}, err
 		}
-		select {
-		case v := <-e.verdict:
-			if !v.Allow {
-				if v.Message == "" {
-					v.Message = errRefused.Message
-				}
-				return a, &sio.Refusal{Message: v.Message, Data: v.Data}
-			}
-			a = grant(a, v)
-		case <-ctx.Done():
-			d.undecided(c, g)
-			return a, errUndecided
-		}
-	}
-	if !asked && d.opts.RequireVerdict {
-		return a, errUndecided
-	}
-	if !a.Expire.IsZero() && !a.Expire.After(time.Now()) {
-		return a, errRefused
 	}
 	return a, nil
 }
 
-// undecided counts and logs a connection that the group did not decide on. Its
-// browser may have left, which any stranger can do at any rate: no warning.
-func (d *Dispatcher) undecided(c *client, g *group) {
-	namespace := c.socket.Namespace()
+// askGroup waits for one group's verdict.
+func (d *Dispatcher) askGroup(ctx context.Context, g *group, c *client, auth []byte, a sio.Admission) (Verdict, error) {
+	e := c.event(Connecting)
+	e.Args = append(append([]byte{'['}, auth...), ']')
+	e.UserID = a.User
+	e.Connection.UserID, e.Connection.Rooms, e.Connection.Data, e.Connection.Expire = a.User, a.Rooms, a.Data, a.Expire
+	e.verdict = make(chan Verdict, 1)
+	e.measure()
+	if g.enqueue(ctx, e) {
+		select {
+		case v := <-e.verdict:
+			return v, nil
+		case <-ctx.Done():
+		}
+	}
+	return Verdict{}, d.noVerdict(ctx, g, c)
+}
+
+// noVerdict returns why a group did not decide on a connection, and counts and
+// logs it unless the session ended: any stranger can make sessions that do, at
+// any rate.
+func (d *Dispatcher) noVerdict(ctx context.Context, g *group, c *client) error {
 	select {
 	case <-c.socket.Done():
-		d.log.Debug("a browser left before a verdict", "namespace", namespace, "group", g.name)
-		return
+		return errLeft
 	default:
+	}
+	if ctx.Err() == nil {
+		return undecided(fmt.Errorf("group %q: %w", g.name, errNotQueued))
 	}
 	d.verdictTimeouts.Add(1)
 	if n, ok := g.verdictTimeouts.Event(); ok {
-		d.log.Warn("refusing connections: no verdict in time", "namespace", namespace, "group", g.name, "connections", n)
+		d.log.Warn("refusing connections: no verdict in time", "namespace", c.socket.Namespace(), "group", g.name, "connections", n)
 	}
+	return undecided(fmt.Errorf("group %q: %w", g.name, errVerdictTimeout))
 }
 
-// grant adds a verdict to what was granted before.
-func grant(a sio.Admission, v Verdict) sio.Admission {
-	if v.User != "" {
-		a.User = v.User
+// apply returns what a verdict makes of a, what was granted before.
+func (v Verdict) apply(a sio.Admission) (sio.Admission, error) {
+	if v.Allow {
+		return admission.Merge(a, sio.Admission{User: v.User, Rooms: v.Rooms, Data: v.UserData, Expire: v.ExpiresAt})
 	}
-	a.Rooms = append(a.Rooms[:len(a.Rooms):len(a.Rooms)], v.Rooms...)
-	if len(v.UserData) > 0 {
-		data := maps.Clone(a.Data)
-		if data == nil {
-			data = map[string]any{}
-		}
-		maps.Copy(data, v.UserData)
-		a.Data = data
+	if v.Message == "" {
+		v.Message = admission.NotAuthorized
 	}
-	if a.Expire.IsZero() || !v.ExpiresAt.IsZero() && v.ExpiresAt.Before(a.Expire) {
-		a.Expire = v.ExpiresAt
-	}
-	return a
+	return sio.Admission{}, &sio.Refusal{Message: v.Message, Data: v.Data}
 }

@@ -413,11 +413,8 @@ func TestNobodyOnline(t *testing.T) {
 }
 
 func TestVerdict(t *testing.T) {
-	expire := time.Hour
-	admit := func(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
-		return sio.Admission{User: "token's", Rooms: []string{"a"}, Data: map[string]any{"x": 1, "y": 1}, Expire: time.Now().Add(expire)}, nil
-	}
-	inBubble(t, Options{Admit: admit}, func(w *world) {
+	token := grants{User: "token's", Rooms: []string{"a"}, Data: map[string]any{"x": 1, "y": 1}, Expire: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}
+	inBubble(t, Options{}, func(w *world) {
 		m := w.subscribe(SubscriptionOptions{Authorize: true, Lifecycle: true})
 		c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
 		c.Next()
@@ -447,7 +444,7 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("verdict on CONNECTED: %v, want ErrNoVerdict", err)
 		}
 		c.Close()
-	})
+	}, token)
 }
 
 func TestRefused(t *testing.T) {
@@ -470,12 +467,6 @@ func TestRefused(t *testing.T) {
 		{"no verdict in time", Options{}, func(w *world, m *Subscription) { m.get(w.t) }, `44{"message":"authorization unavailable"}`},
 		{"nobody there", Options{}, func(_ *world, m *Subscription) { m.Close() }, `44{"message":"authorization unavailable"}`},
 		{"nobody there for long", Options{}, func(_ *world, m *Subscription) { m.Close() }, `44{"message":"authorization unavailable"}`},
-		{"by the token", Options{Admit: func(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
-			return sio.Admission{}, &sio.Refusal{Message: "token expired"}
-		}}, func(*world, *Subscription) {}, `44{"message":"token expired"}`},
-		{"by an error", Options{Admit: func(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
-			return sio.Admission{}, errors.New("secret")
-		}}, func(*world, *Subscription) {}, `44{"message":"connection refused"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -633,10 +624,7 @@ func TestReplyTooLarge(t *testing.T) {
 // Who decides sees the connection with what it was granted by then; who hears
 // of its start sees it as it became.
 func TestConnectionOfEvents(t *testing.T) {
-	admit := func(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
-		return sio.Admission{User: "u", Rooms: []string{"r"}, Data: map[string]any{"x": 1}}, nil
-	}
-	inBubble(t, Options{Admit: admit}, func(w *world) {
+	inBubble(t, Options{}, func(w *world) {
 		m := w.subscribe(SubscriptionOptions{Authorize: true, Lifecycle: true})
 		c := w.listener.MustDialWS(t, "EIO=4&transport=websocket&q=1")
 		c.Next()
@@ -654,7 +642,7 @@ func TestConnectionOfEvents(t *testing.T) {
 			t.Errorf("a message has the connection %v", d.Connection)
 		}
 		c.Close()
-	})
+	}, grants{User: "u", Rooms: []string{"r"}, Data: map[string]any{"x": 1}})
 }
 
 // A connection that is cut off and comes back is the same one: its events go on

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -14,8 +13,9 @@ import (
 // ReasonStalled closes a session whose events no consumer took in time.
 const ReasonStalled = "backend stalled"
 
-// Dispatcher is the sio.Backend that hands everything to consumers. Create it
-// with [New]; it is safe for concurrent use.
+// Dispatcher is the sio.Backend that hands everything to consumers, and as an
+// admission.Source asks them for their verdicts. Create it with [New]; it is safe
+// for concurrent use.
 type Dispatcher struct {
 	opts Options
 	log  *slog.Logger
@@ -55,57 +55,6 @@ func (d *Dispatcher) policy(namespace string) Policy {
 		return p
 	}
 	return d.opts.Policy
-}
-
-// Connecting implements sio.Backend.
-func (d *Dispatcher) Connecting(s *sio.Socket, auth []byte) (sio.Admission, error) {
-	ctx := session{context.Background(), s.Done()}
-	admission, err := d.opts.Admit(ctx, s, auth)
-	if err != nil {
-		return sio.Admission{}, err
-	}
-	if r := d.unready(s.Namespace()); r != nil {
-		return sio.Admission{}, r
-	}
-	c := &client{socket: s, user: admission.User}
-	d.mu.Lock()
-	d.clients[s.ID()] = c
-	d.mu.Unlock()
-	if admission, err = d.decide(ctx, c, admission, auth); err != nil {
-		d.discard(c)
-		return sio.Admission{}, err
-	}
-	c.user = admission.User
-	return admission, nil
-}
-
-// session is a context that ends with a socket's session.
-type session struct {
-	context.Context
-	done <-chan struct{}
-}
-
-func (s session) Done() <-chan struct{} { return s.done }
-
-func (s session) Err() error {
-	select {
-	case <-s.done:
-		return context.Canceled
-	default:
-		return nil
-	}
-}
-
-// unready returns why the namespace takes no new connections just now, if so.
-func (d *Dispatcher) unready(namespace string) *sio.Refusal {
-	groups := d.all()
-	if d.policy(namespace) == Refuse && !slices.ContainsFunc(groups, func(g *group) bool { return g.online(namespace) }) {
-		return &sio.Refusal{Message: "no backend available"}
-	}
-	if slices.ContainsFunc(groups, func(g *group) bool { return g.full(namespace) }) {
-		return &sio.Refusal{Message: "backend busy"}
-	}
-	return nil
 }
 
 // Connected implements sio.Backend.

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
@@ -23,7 +24,16 @@ type world struct {
 	listener *wiretest.Listener
 }
 
-func inBubble(t *testing.T, opts Options, f func(*world)) {
+// grants is an admission.Source that lets everybody in.
+type grants sio.Admission
+
+// Decide implements admission.Source.
+func (g grants) Decide(_ context.Context, _ *admission.Request, sofar sio.Admission) (sio.Admission, error) {
+	return admission.Merge(sofar, sio.Admission(g))
+}
+
+// inBubble runs f in fake time. Consumers are asked after the sources.
+func inBubble(t *testing.T, opts Options, f func(*world), sources ...admission.Source) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if opts.Logger == nil {
@@ -31,7 +41,7 @@ func inBubble(t *testing.T, opts Options, f func(*world)) {
 		}
 		d := New(opts)
 		s, err := sio.NewServer(sio.Options{
-			Namespaces: []string{"/", "/chat"}, Backend: d, RecoveryWindow: time.Minute,
+			Namespaces: []string{"/", "/chat"}, Backend: admission.New(d, opts.Logger, append(admission.Sources(sources), d)), RecoveryWindow: time.Minute,
 			Engine: engineio.Options{Logger: slog.New(slog.DiscardHandler)},
 		})
 		if err != nil {

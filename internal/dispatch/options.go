@@ -1,11 +1,8 @@
 package dispatch
 
 import (
-	"context"
 	"log/slog"
 	"time"
-
-	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // Policy says what becomes of events while no subscription of a group is online.
@@ -22,10 +19,6 @@ const (
 
 // Options of a [Dispatcher]. The zero value is valid.
 type Options struct {
-	// Admit decides on a connection before consumers are asked; see
-	// sio.Backend.Connecting. Its ctx ends with the browser's session. Default:
-	// everybody may connect.
-	Admit func(ctx context.Context, s *sio.Socket, auth []byte) (sio.Admission, error)
 	// RequireVerdict refuses every connection that no consumer decided on, also
 	// while no authorising consumer has ever been seen.
 	RequireVerdict bool
@@ -91,9 +84,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SubscriptionBytes == 0 {
 		o.SubscriptionBytes = 64 << 20
-	}
-	if o.Admit == nil {
-		o.Admit = func(context.Context, *sio.Socket, []byte) (sio.Admission, error) { return sio.Admission{}, nil }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -19,8 +19,8 @@ type Verdict struct {
 	// Of a refusal: what the client's connect_error handler gets.
 	Message string
 	Data    []byte // JSON, nil for none
-	// Of an allowance; see sio.Admission. An empty User leaves the one that a
-	// token gave; Rooms and Data add to it; the earlier Expire counts.
+	// Of an allowance; see sio.Admission, and admission.Merge for what becomes of
+	// what was granted before.
 	User      string
 	Rooms     []string
 	UserData  map[string]any

@@ -4,6 +4,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/fanoutd/fanoutd/internal/admission"
+	"github.com/fanoutd/fanoutd/internal/admission/hook"
+	"github.com/fanoutd/fanoutd/internal/admission/token"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -18,6 +21,9 @@ type Build struct {
 type Sources struct {
 	Sockets   func() sio.Stats
 	Consumers func() dispatch.Stats
+	Admission func() admission.Stats
+	Tokens    func() token.Stats
+	Hook      func() hook.Stats
 }
 
 // NewRegistry returns a registry of the Go runtime's and the process's metrics,
@@ -40,6 +46,15 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	}
 	if from.Consumers != nil {
 		r.MustRegister(collector[dispatch.Stats]{from.Consumers, consumerMetrics})
+	}
+	if from.Admission != nil {
+		r.MustRegister(collector[admission.Stats]{from.Admission, admissionMetrics})
+	}
+	if from.Tokens != nil {
+		r.MustRegister(collector[token.Stats]{from.Tokens, tokenMetrics})
+	}
+	if from.Hook != nil {
+		r.MustRegister(collector[hook.Stats]{from.Hook, hookMetrics})
 	}
 	return r
 }
@@ -64,6 +79,17 @@ type metric[S any] struct {
 
 func counter[S any](name, help string, of func(S) uint64) metric[S] {
 	return metric[S]{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(s S) float64 { return float64(of(s)) }, nil}
+}
+
+// outcomes is a counter with the label outcome.
+func outcomes[S any](name, help string, by func(S) map[string]uint64) metric[S] {
+	return metric[S]{prometheus.NewDesc(name, help, []string{"outcome"}, nil), prometheus.CounterValue, nil, func(s S) map[string]float64 {
+		values := map[string]float64{}
+		for outcome, n := range by(s) {
+			values[outcome] = float64(n)
+		}
+		return values
+	}}
 }
 
 func gauge[S any](name, help string, of func(S) int) metric[S] {

@@ -27,8 +27,8 @@ const (
 type Backend interface {
 	// Connecting decides whether the socket may join its namespace, and as whom.
 	// auth is the JSON object the client sent, nil if none. A [*Refusal] is sent
-	// to the client as it is; any other error refuses with a message that tells
-	// nothing. The socket is no member yet: operations do not find it.
+	// to the client as it is, of an [*Unavailable] its message; any other error
+	// refuses with a message that tells nothing. The socket is no member yet: operations do not find it.
 	Connecting(s *Socket, auth []byte) (Admission, error)
 	// Connected follows when the socket is a member, its reply queued.
 	Connected(s *Socket)

@@ -2,7 +2,6 @@ package sio
 
 import (
 	"encoding/json"
-	"errors"
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
@@ -65,11 +64,7 @@ func (c *conn) admit(s *Socket, auth []byte) (*Admission, bool) {
 	admission, err := c.server.backend.Connecting(s, auth)
 	if err != nil {
 		c.forgo(s)
-		refusal := (*Refusal)(nil)
-		if !errors.As(err, &refusal) {
-			refusal = &Refusal{Message: "connection refused"}
-		}
-		c.reply(s.nsp.name, refusal)
+		c.reply(s.nsp.name, refusal(err))
 		return nil, false
 	}
 	select {

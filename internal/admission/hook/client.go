@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,20 +12,19 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	hookv1 "github.com/fanoutd/fanoutd/gen/fanout/hook/v1"
+	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 var (
-	// ErrBusy: the cap on calls left no turn in time.
-	ErrBusy = errors.New("too many connections wait for the hook")
-	// ErrFailed: there was no answer, or none that may be used.
-	ErrFailed = errors.New("the hook failed")
+	errBusy   = errors.New("too many calls of the hook are in flight")
+	errFailed = errors.New("the hook failed") // there was no answer, or none that may be used
 )
 
 // errTimeout is the cause of a call's end that nobody asked for.
 var errTimeout = errors.New("no answer in time")
 
-// Client asks the backend. Its methods may be called at once.
+// Client asks the backend. It is safe for concurrent use.
 type Client struct {
 	// Fixed at birth.
 	conn    *grpc.ClientConn
@@ -35,21 +33,22 @@ type Client struct {
 	timeout time.Duration
 	log     *slog.Logger
 
-	slots chan struct{} // holds one for each call under way
+	slots chan struct{} // holds one for each call in flight
 
 	allowed, refused, failed, busy, left atomic.Uint64
 
-	mu     sync.Mutex
-	warned time.Time // when the log last heard of a failure
+	failures admission.Throttle // bounds the warnings about them
 }
 
-// Stats are counts since the start, and calls now.
+var _ admission.Source = (*Client)(nil)
+
+// Stats counts calls since the start, and now.
 type Stats struct {
 	Allowed, Refused uint64 // as the backend decided
 	Failed           uint64 // refused for want of an answer
-	Busy             uint64 // refused for want of a turn
-	Left             uint64 // browsers that left before
-	InFlight         int    // calls under way
+	Busy             uint64 // refused because too many calls were in flight
+	Left             uint64 // sessions that ended before
+	InFlight         int
 }
 
 // New returns a Client. It fails on Options that are not valid, but does not
@@ -88,27 +87,35 @@ func (c *Client) Stats() Stats {
 	}
 }
 
-// Authorize asks whether the connection, of the user that its token names if
-// any, may be. It blocks until there is an answer, the time limit is over or
-// ctx, which is to end with the browser's session, ends.
-//
-// A [*sio.Refusal] is the backend's own. Any other error wraps [ErrBusy],
-// [ErrFailed], or the cause of ctx's end; what it says is not for clients.
-func (c *Client) Authorize(ctx context.Context, r Request) (sio.Admission, error) {
-	req, err := r.message()
+// Decide implements admission.Source: it asks the backend whether the connection,
+// of the user that it was granted so far, may be. It blocks until there is an
+// answer, the time limit is over or ctx ends.
+func (c *Client) Decide(ctx context.Context, r *admission.Request, sofar sio.Admission) (sio.Admission, error) {
+	granted, err := c.authorize(ctx, r, sofar.User)
+	if err != nil {
+		return sio.Admission{}, err
+	}
+	return admission.Merge(sofar, granted)
+}
+
+// authorize returns what the backend decided. Its error is a [*sio.Refusal] if
+// that is the backend's own; a [*sio.Unavailable] that wraps errBusy or errFailed;
+// or says that the session ended.
+func (c *Client) authorize(ctx context.Context, r *admission.Request, user string) (sio.Admission, error) {
+	req, err := message(r, user)
 	if err != nil {
 		c.refused.Add(1)
 		return sio.Admission{}, err
 	}
 	call, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeout)
 	defer cancel()
-	if !c.turn(call) {
-		return sio.Admission{}, c.gaveUp(ctx, ErrBusy, &c.busy)
+	if !c.acquire(call) {
+		return sio.Admission{}, c.undecided(ctx, errBusy, &c.busy)
 	}
-	defer func() { <-c.slots }()
+	defer c.release()
 	resp, err := c.ask(call, req)
 	if err != nil {
-		return sio.Admission{}, c.gaveUp(ctx, fmt.Errorf("%w: %w", ErrFailed, err), &c.failed)
+		return sio.Admission{}, c.undecided(ctx, fmt.Errorf("%w: %w", errFailed, err), &c.failed)
 	}
 	a, err := decision(resp)
 	var refusal *sio.Refusal
@@ -120,13 +127,13 @@ func (c *Client) Authorize(ctx context.Context, r Request) (sio.Admission, error
 		c.refused.Add(1)
 		return sio.Admission{}, refusal
 	}
-	return sio.Admission{}, c.gaveUp(ctx, fmt.Errorf("%w: its answer: %w", ErrFailed, err), &c.failed)
+	return sio.Admission{}, c.undecided(ctx, fmt.Errorf("%w: its answer: %w", errFailed, err), &c.failed)
 }
 
-// turn waits for a turn, for half of the time limit at most. Later calls would
-// have hardly any time left: a backend that is behind would be kept busy with
-// what nobody waits for any more.
-func (c *Client) turn(ctx context.Context) bool {
+// acquire takes a slot for a call. It waits for one for half of the time limit at
+// most: later calls would have hardly any time left, so that a backend that is
+// behind would be kept busy with what nobody waits for any more.
+func (c *Client) acquire(ctx context.Context) bool {
 	late := time.NewTimer(c.timeout / 2)
 	defer late.Stop()
 	select {
@@ -137,6 +144,8 @@ func (c *Client) turn(ctx context.Context) bool {
 	}
 	return false
 }
+
+func (c *Client) release() { <-c.slots }
 
 // ask makes the call. A backend that is not there is waited for, within the
 // time limit: a restart need not keep anybody out, and stock clients do not come
@@ -153,34 +162,16 @@ func (c *Client) ask(ctx context.Context, req *hookv1.AuthorizeRequest) (*hookv1
 	return resp, err
 }
 
-// gaveUp counts and logs a call without a decision, and returns its error. If
-// the browser has left, that is all there is to it.
-func (c *Client) gaveUp(ctx context.Context, err error, count *atomic.Uint64) error {
+// undecided counts and logs a call without a decision, and returns its error. If
+// the session ended, that is all there is to it.
+func (c *Client) undecided(ctx context.Context, err error, count *atomic.Uint64) error {
 	if ctx.Err() != nil {
 		c.left.Add(1)
-		return fmt.Errorf("the browser left: %w", context.Cause(ctx))
+		return fmt.Errorf("the session ended while the hook was asked: %w", context.Cause(ctx))
 	}
 	count.Add(1)
-	level := slog.LevelDebug
-	if c.warn() {
-		level = slog.LevelWarn
+	if n, ok := c.failures.Event(); ok {
+		c.log.Warn("refusing connections: no decision from the hook", "connections", n, "error", err)
 	}
-	c.log.Log(ctx, level, "refusing a connection: no decision from the hook", "error", err)
-	return err
-}
-
-// warnEvery lies between warnings: an outage is one event, not one for every
-// browser.
-const warnEvery = 10 * time.Second
-
-// warn reports whether it is time for another warning.
-func (c *Client) warn() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	if now.Sub(c.warned) < warnEvery {
-		return false
-	}
-	c.warned = now
-	return true
+	return &sio.Unavailable{Message: "authorization unavailable", Reason: err}
 }

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	hookv1 "github.com/fanoutd/fanoutd/gen/fanout/hook/v1"
+	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -40,8 +41,8 @@ func TestRequestArrives(t *testing.T) {
 		b.start()
 		r := request()
 		r.Connection.Query = map[string]string{"a\xff": "b\xff"}
-		a, err := c.Authorize(t.Context(), r)
-		if err != nil || !reflect.DeepEqual(a, sio.Admission{}) {
+		a, err := c.Decide(t.Context(), r, sio.Admission{User: "42"})
+		if err != nil || !reflect.DeepEqual(a, sio.Admission{User: "42"}) {
 			t.Fatalf("got %+v, %v", a, err)
 		}
 		want := &hookv1.AuthorizeRequest{
@@ -76,7 +77,6 @@ func TestDecisions(t *testing.T) {
 		{"allow", allow(&hookv1.AuthorizeResponse_Allow{UserId: "u", Rooms: []string{"a", "b"}, Data: object(map[string]any{"x": 1.0}), ExpireAt: timestamppb.New(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC))}),
 			sio.Admission{User: "u", Rooms: []string{"a", "b"}, Data: map[string]any{"x": 1.0}, Expire: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}, "", "", false},
 		{"allow, saying nothing", allow(nil), sio.Admission{}, "", "", false},
-		{"allow until some time ago", allow(&hookv1.AuthorizeResponse_Allow{ExpireAt: timestamppb.New(time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC))}), sio.Admission{}, "not authorized", "", false},
 		{"refuse", refuse(&hookv1.AuthorizeResponse_Refuse{Message: "banned", Data: value(t, map[string]any{"until": "<tomorrow>", "n": 1})}), sio.Admission{}, "banned", `{"n":1,"until":"\u003ctomorrow\u003e"}`, false},
 		{"refuse with a word", refuse(&hookv1.AuthorizeResponse_Refuse{Message: "banned", Data: value(t, "w")}), sio.Admission{}, "banned", `"w"`, false},
 		{"refuse, saying nothing", refuse(nil), sio.Admission{}, "not authorized", "", false},
@@ -101,7 +101,7 @@ func TestDecisions(t *testing.T) {
 				c, b := newTest(t, Options{})
 				b.set(tt.answer)
 				b.start()
-				got, err := c.Authorize(t.Context(), request())
+				got, err := authorize(t.Context(), c)
 				if !reflect.DeepEqual(got, tt.want) {
 					t.Errorf("got %+v, want %+v", got, tt.want)
 				}
@@ -110,7 +110,7 @@ func TestDecisions(t *testing.T) {
 				switch {
 				case tt.failed:
 					want = Stats{Failed: 1}
-					if !errors.Is(err, ErrFailed) || errors.As(err, &refusal) || !strings.Contains(err.Error(), tt.err) {
+					if !errors.Is(err, errFailed) || errors.As(err, &refusal) || !strings.Contains(err.Error(), tt.err) {
 						t.Errorf("got %v, want a failure with %q", err, tt.err)
 					}
 				case tt.err != "":
@@ -129,13 +129,44 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
+// TestMerged: what was granted before is added to, and an allowance that is over
+// is none.
+func TestMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // where the year 2000 begins
+		c, b := newTest(t, Options{})
+		b.start()
+		sofar := sio.Admission{User: "42", Rooms: []string{"a"}}
+		b.set(allow(&hookv1.AuthorizeResponse_Allow{UserId: "7", Rooms: []string{"b"}}))
+		if got, err := c.Decide(t.Context(), request(), sofar); err != nil || !reflect.DeepEqual(got, sio.Admission{User: "7", Rooms: []string{"a", "b"}}) {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		b.set(allow(&hookv1.AuthorizeResponse_Allow{ExpireAt: timestamppb.New(time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC))}))
+		var refusal *sio.Refusal
+		if got, err := c.Decide(t.Context(), request(), sofar); !errors.As(err, &refusal) || refusal.Message != admission.NotAuthorized {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
+
+// TestFailureMayPass: that nobody decided is told apart from a refusal.
+func TestFailureMayPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newTest(t, Options{})
+		var unavailable *sio.Unavailable
+		var refusal *sio.Refusal
+		if _, err := authorize(t.Context(), c); !errors.As(err, &unavailable) || errors.As(err, &refusal) || unavailable.Message != "authorization unavailable" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestLargeAuthIsRefusedUnasked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newTest(t, Options{})
 		r := request()
 		r.Auth = make([]byte, maxAuth+1)
 		var refusal *sio.Refusal
-		if _, err := c.Authorize(t.Context(), r); !errors.As(err, &refusal) || refusal.Message != "auth too large" {
+		if _, err := c.Decide(t.Context(), r, sio.Admission{User: "42"}); !errors.As(err, &refusal) || refusal.Message != "auth too large" {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -147,15 +178,15 @@ func TestTimeoutRefuses(t *testing.T) {
 		b.set(hangs)
 		b.start()
 		begun := time.Now()
-		_, err := c.Authorize(t.Context(), request())
-		if !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "DeadlineExceeded") {
+		_, err := authorize(t.Context(), c)
+		if !errors.Is(err, errFailed) || !strings.Contains(err.Error(), "DeadlineExceeded") {
 			t.Errorf("got %v", err)
 		}
 		if waited := time.Since(begun); waited != DefaultTimeout {
 			t.Errorf("waited %v", waited)
 		}
 		b.set(allow(nil))
-		if _, err := c.Authorize(t.Context(), request()); err != nil {
+		if _, err := authorize(t.Context(), c); err != nil {
 			t.Errorf("the next: %v", err)
 		}
 		if s := c.Stats(); s != (Stats{Allowed: 1, Failed: 1}) {
@@ -164,9 +195,9 @@ func TestTimeoutRefuses(t *testing.T) {
 	})
 }
 
-// TestCap: no more calls than allowed are under way; who gets no turn in time
-// is refused, and a turn is passed on.
-func TestCap(t *testing.T) {
+// TestConcurrency: no more calls than allowed are in flight; who gets no slot in
+// time is not let in, and a slot is passed on.
+func TestConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, b := newTest(t, Options{Concurrency: 2})
 		b.set(hangs)
@@ -174,18 +205,18 @@ func TestCap(t *testing.T) {
 		var waiting sync.WaitGroup
 		refusedAs := func(want error) {
 			waiting.Go(func() {
-				if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, want) {
+				if _, err := authorize(t.Context(), c); !errors.Is(err, want) {
 					t.Errorf("got %v, want %v", err, want)
 				}
 			})
 		}
-		refusedAs(ErrFailed)
-		refusedAs(ErrFailed)
+		refusedAs(errFailed)
+		refusedAs(errFailed)
 		synctest.Wait()
 		time.Sleep(2 * time.Second)
 		passed := make(chan error, 1)
 		waiting.Go(func() {
-			_, err := c.Authorize(t.Context(), request())
+			_, err := authorize(t.Context(), c)
 			passed <- err
 		})
 		synctest.Wait()
@@ -195,21 +226,21 @@ func TestCap(t *testing.T) {
 		b.set(allow(nil)) // the first two hang already
 		waiting.Wait()
 		if err := <-passed; err != nil {
-			t.Errorf("no turn after the others: %v", err)
+			t.Errorf("no slot after the others: %v", err)
 		}
 
 		b.set(hangs)
-		refusedAs(ErrFailed)
-		refusedAs(ErrFailed)
+		refusedAs(errFailed)
+		refusedAs(errFailed)
 		synctest.Wait()
 		begun := time.Now()
-		if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, ErrBusy) || time.Since(begun) != DefaultTimeout/2 {
+		if _, err := authorize(t.Context(), c); !errors.Is(err, errBusy) || time.Since(begun) != DefaultTimeout/2 {
 			t.Errorf("got %v after %v", err, time.Since(begun))
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		waiting.Go(func() {
-			if _, err := c.Authorize(short, request()); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrBusy) {
+			if _, err := authorize(short, c); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errBusy) {
 				t.Errorf("left while it waited: got %v", err)
 			}
 		})
@@ -224,7 +255,7 @@ func TestBackendIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, b := newTest(t, Options{})
 		begun := time.Now()
-		if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "connection refused") {
+		if _, err := authorize(t.Context(), c); !errors.Is(err, errFailed) || !strings.Contains(err.Error(), "connection refused") {
 			t.Errorf("got %v", err)
 		}
 		if waited := time.Since(begun); waited != DefaultTimeout {
@@ -232,13 +263,13 @@ func TestBackendIsGone(t *testing.T) {
 		}
 		// It restarts: who asks meanwhile is let in when it is back.
 		b.start()
-		if _, err := c.Authorize(t.Context(), request()); err != nil {
+		if _, err := authorize(t.Context(), c); err != nil {
 			t.Errorf("is there: %v", err)
 		}
 		b.stop()
 		synctest.Wait() // a call on the old connection would end with it
 		time.AfterFunc(time.Second, func() { b.start() })
-		if _, err := c.Authorize(t.Context(), request()); err != nil {
+		if _, err := authorize(t.Context(), c); err != nil {
 			t.Errorf("back after a second: %v", err)
 		}
 		// Nor does it matter for how long it was away.
@@ -246,13 +277,13 @@ func TestBackendIsGone(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Hour)
 		b.start()
-		if _, err := c.Authorize(t.Context(), request()); err != nil {
+		if _, err := authorize(t.Context(), c); err != nil {
 			t.Errorf("back after an hour: %v", err)
 		}
 		// It goes in the middle of a call.
 		b.set(hangs)
 		time.AfterFunc(time.Second, b.stop)
-		if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, ErrFailed) {
+		if _, err := authorize(t.Context(), c); !errors.Is(err, errFailed) {
 			t.Errorf("gone while asked: %v", err)
 		}
 	})
@@ -272,8 +303,8 @@ func TestEndOfTheSessionStopsTheCall(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		begun := time.Now()
 		time.AfterFunc(time.Second, func() { cancel(closed) })
-		_, err := c.Authorize(ctx, request())
-		if !errors.Is(err, closed) || errors.Is(err, ErrFailed) {
+		_, err := authorize(ctx, c)
+		if !errors.Is(err, closed) || errors.Is(err, errFailed) {
 			t.Errorf("got %v", err)
 		}
 		if at := <-stopped; at.Sub(begun) != time.Second {
@@ -295,7 +326,7 @@ func TestLog(t *testing.T) {
 		})
 		b.start()
 		for range 30 {
-			if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, ErrFailed) {
+			if _, err := authorize(t.Context(), c); !errors.Is(err, errFailed) {
 				t.Fatalf("got %v", err)
 			}
 			time.Sleep(time.Second)
@@ -303,8 +334,8 @@ func TestLog(t *testing.T) {
 		if n := strings.Count(logged.String(), "level=WARN"); n != 3 {
 			t.Errorf("%d warnings in 30 seconds", n)
 		}
-		if n := strings.Count(logged.String(), "broken"); n != 30 {
-			t.Errorf("%d lines say why", n)
+		if n := strings.Count(logged.String(), "connections=10 error="); n != 2 {
+			t.Errorf("%d warnings say how many connections:\n%s", n, logged.String())
 		}
 		if strings.Contains(logged.String(), "k3y") || strings.Contains(logged.String(), "s3cr3t") {
 			t.Error("shows a secret")

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
 	hookv1 "github.com/fanoutd/fanoutd/gen/fanout/hook/v1"
+	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -22,26 +22,16 @@ const (
 	maxData    = 4 << 10 // bytes as JSON
 )
 
-// notAuthorized is what clients are told if the backend says nothing.
-const notAuthorized = "not authorized"
-
-// Request is the connection that asks.
-type Request struct {
-	Connection sio.Connection
-	User       string // that its token names; empty: none
-	Auth       []byte // the JSON object that the client sent; nil: none
-}
-
-// message is r as it is sent. Text that a browser chose is made valid UTF-8,
-// since anything else cannot be encoded.
-func (r Request) message() (*hookv1.AuthorizeRequest, error) {
+// message asks about r, of this user. Text that a browser chose is made valid
+// UTF-8, since anything else cannot be encoded.
+func message(r *admission.Request, user string) (*hookv1.AuthorizeRequest, error) {
 	if len(r.Auth) > maxAuth {
 		return nil, &sio.Refusal{Message: "auth too large"}
 	}
 	return &hookv1.AuthorizeRequest{
 		Namespace:     r.Connection.Namespace,
 		ConnectionId:  r.Connection.ID,
-		UserId:        r.User,
+		UserId:        user,
 		AuthJson:      valid(string(r.Auth)),
 		Query:         validMap(r.Connection.Query),
 		Headers:       validMap(r.Connection.Headers),
@@ -67,14 +57,14 @@ func validMap(in map[string]string) map[string]string {
 func decision(m *hookv1.AuthorizeResponse) (sio.Admission, error) {
 	switch d := m.GetDecision().(type) {
 	case *hookv1.AuthorizeResponse_Allow_:
-		return admission(d.Allow)
+		return allowed(d.Allow)
 	case *hookv1.AuthorizeResponse_Refuse_:
 		return sio.Admission{}, refusal(d.Refuse)
 	}
 	return sio.Admission{}, errors.New("neither allows nor refuses")
 }
 
-func admission(m *hookv1.AuthorizeResponse_Allow) (sio.Admission, error) {
+func allowed(m *hookv1.AuthorizeResponse_Allow) (sio.Admission, error) {
 	a := sio.Admission{User: m.GetUserId(), Rooms: m.GetRooms()}
 	if len(a.User) > maxName {
 		return sio.Admission{}, fmt.Errorf("user_id has %d bytes; allowed: %d", len(a.User), maxName)
@@ -98,9 +88,6 @@ func admission(m *hookv1.AuthorizeResponse_Allow) (sio.Admission, error) {
 			return sio.Admission{}, fmt.Errorf("expire_at: %w", err)
 		}
 		a.Expire = m.GetExpireAt().AsTime()
-		if !time.Now().Before(a.Expire) {
-			return sio.Admission{}, &sio.Refusal{Message: notAuthorized}
-		}
 	}
 	return a, nil
 }
@@ -109,7 +96,7 @@ func admission(m *hookv1.AuthorizeResponse_Allow) (sio.Admission, error) {
 func refusal(m *hookv1.AuthorizeResponse_Refuse) error {
 	r := &sio.Refusal{Message: m.GetMessage()}
 	if r.Message == "" {
-		r.Message = notAuthorized
+		r.Message = admission.NotAuthorized
 	}
 	if len(r.Message) > maxMessage {
 		return fmt.Errorf("message has %d bytes; allowed: %d", len(r.Message), maxMessage)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	hookv1 "github.com/fanoutd/fanoutd/gen/fanout/hook/v1"
+	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -115,12 +116,17 @@ func hangs(ctx context.Context, _ *hookv1.AuthorizeRequest) (*hookv1.AuthorizeRe
 	return nil, context.Cause(ctx)
 }
 
-func request() Request {
-	return Request{
+// authorize asks for a connection that was granted nothing yet.
+func authorize(ctx context.Context, c *Client) (sio.Admission, error) {
+	return c.Decide(ctx, request(), sio.Admission{})
+}
+
+func request() *admission.Request {
+	return &admission.Request{
 		Connection: sio.Connection{
 			ID: "abc", Namespace: "/chat", RemoteAddr: "192.0.2.1:5",
 			Headers: map[string]string{"origin": "https://app.example.com"}, Query: map[string]string{"v": "1"},
 		},
-		User: "42", Auth: []byte(`{"token":"s3cr3t"}`),
+		Auth: []byte(`{"token":"s3cr3t"}`),
 	}
 }

@@ -35,11 +35,11 @@ type Options struct {
 	// Key is sent with each call as a bearer key. Empty: none.
 	Key string
 
-	// Timeout bounds a decision, the wait for its turn included, which takes half
+	// Timeout bounds a decision, the wait for a slot included, which takes half
 	// of it at most. It has to stay well below the ping timeout, for no pong is
 	// read meanwhile. Default 3 s.
 	Timeout time.Duration
-	// Concurrency is how many calls may be under way at once. Default 64.
+	// Concurrency is how many calls may be in flight. Default 64.
 	Concurrency int
 	// Logger hears of calls that fail, but nothing of what they said. Default:
 	// slog.Default().

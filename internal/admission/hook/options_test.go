@@ -97,14 +97,14 @@ func TestTLS(t *testing.T) {
 				}
 				c, b := newTest(t, Options{TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, Key: "k3y"})
 				b.start(grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
-				_, err := c.Authorize(t.Context(), request())
+				_, err := authorize(t.Context(), c)
 				if tt.refused == "" {
 					if err != nil {
 						t.Errorf("refused: %v", err)
 					}
 					return
 				}
-				if !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), tt.refused) {
+				if !errors.Is(err, errFailed) || !strings.Contains(err.Error(), tt.refused) {
 					t.Errorf("got %v", err)
 				}
 			})
@@ -116,7 +116,7 @@ func TestTLSIsNotLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, b := newTest(t, Options{TLS: &tls.Config{MinVersion: tls.VersionTLS12}})
 		b.start() // in plain text
-		if _, err := c.Authorize(t.Context(), request()); !errors.Is(err, ErrFailed) {
+		if _, err := authorize(t.Context(), c); !errors.Is(err, errFailed) {
 			t.Errorf("got %v", err)
 		}
 	})

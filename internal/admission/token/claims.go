@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // Names of the claims that say more than who (private claims, RFC 7519, 4.3).
@@ -15,14 +17,6 @@ const (
 	roomsClaim = "rooms"
 	dataClaim  = "data"
 )
-
-// Identity is what a token says about its connection.
-type Identity struct {
-	User   string
-	Rooms  []string
-	Data   map[string]any // nil: none
-	Expire time.Time      // when the connection has to end; never zero
-}
 
 // claims are those of one token, each still as JSON. Names are exact: the
 // struct decoding of encoding/json would take EXP for exp.
@@ -154,25 +148,25 @@ func (c claims) data() (data map[string]any, err error) {
 	return data, c.read(dataClaim, "an object", &data)
 }
 
-// identity reads what a verified token says. Nothing is cut off to fit: a
+// admission reads what a verified token grants, its Expire never zero. Nothing is cut off to fit: a
 // token that asks for too much is refused.
-func (c claims) identity(userClaim string) (Identity, error) {
+func (c claims) admission(userClaim string) (sio.Admission, error) {
 	exp, err := c.GetExpirationTime()
 	if err != nil {
-		return Identity{}, err
+		return sio.Admission{}, err
 	}
 	if exp == nil { // the parser has seen to it
-		return Identity{}, errors.New("no expiry")
+		return sio.Admission{}, errors.New("no expiry")
 	}
-	id := Identity{Expire: exp.Time}
-	if id.User, err = c.user(userClaim); err != nil {
-		return Identity{}, err
+	a := sio.Admission{Expire: exp.Time}
+	if a.User, err = c.user(userClaim); err != nil {
+		return sio.Admission{}, err
 	}
-	if id.Rooms, err = c.rooms(); err != nil {
-		return Identity{}, err
+	if a.Rooms, err = c.rooms(); err != nil {
+		return sio.Admission{}, err
 	}
-	if id.Data, err = c.data(); err != nil {
-		return Identity{}, err
+	if a.Data, err = c.data(); err != nil {
+		return sio.Admission{}, err
 	}
-	return id, nil
+	return a, nil
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 func names(n int) []string {
@@ -21,44 +23,44 @@ func TestIdentity(t *testing.T) {
 		name   string
 		claim  string // of the user; empty: the default
 		change object
-		want   Identity // without Expire
-		reason string   // of the refusal; empty: accepted
+		want   sio.Admission // without Expire
+		reason string        // of the refusal; empty: accepted
 	}{
-		{"a user", "", nil, Identity{User: "42"}, ""},
+		{"a user", "", nil, sio.Admission{User: "42"}, ""},
 		{"everything", "", object{"rooms": []string{"a", "b"}, "data": object{"x": 1, "y": []any{"z"}}},
-			Identity{User: "42", Rooms: []string{"a", "b"}, Data: object{"x": 1.0, "y": []any{"z"}}}, ""},
-		{"nulls", "", object{"rooms": (*int)(nil), "data": (*int)(nil)}, Identity{User: "42"}, ""},
-		{"another claim", "uid", object{"uid": "u"}, Identity{User: "u"}, ""},
-		{"an integer", "uid", object{"uid": 42}, Identity{User: "42"}, ""},
-		{"an integer beyond float64", "uid", object{"uid": uint64(18446744073709551615)}, Identity{User: "18446744073709551615"}, ""},
-		{"letters of all sorts", "", object{"sub": "Zoë \x00 \"<'>"}, Identity{User: "Zoë \x00 \"<'>"}, ""},
+			sio.Admission{User: "42", Rooms: []string{"a", "b"}, Data: object{"x": 1.0, "y": []any{"z"}}}, ""},
+		{"nulls", "", object{"rooms": (*int)(nil), "data": (*int)(nil)}, sio.Admission{User: "42"}, ""},
+		{"another claim", "uid", object{"uid": "u"}, sio.Admission{User: "u"}, ""},
+		{"an integer", "uid", object{"uid": 42}, sio.Admission{User: "42"}, ""},
+		{"an integer beyond float64", "uid", object{"uid": uint64(18446744073709551615)}, sio.Admission{User: "18446744073709551615"}, ""},
+		{"letters of all sorts", "", object{"sub": "Zoë \x00 \"<'>"}, sio.Admission{User: "Zoë \x00 \"<'>"}, ""},
 
-		{"no user", "", object{"sub": nil}, Identity{}, `"sub", who the token is for, is missing`},
-		{"no such claim", "uid", nil, Identity{}, `"uid", who the token is for, is missing`},
-		{"an empty user", "", object{"sub": ""}, Identity{}, "neither"},
-		{"a fraction", "uid", object{"uid": 4.2}, Identity{}, "neither"},
-		{"an exponent", "uid", object{"uid": 1e30}, Identity{}, "neither"},
-		{"a switch", "uid", object{"uid": true}, Identity{}, "neither"},
-		{"an object", "uid", object{"uid": object{"id": 1}}, Identity{}, "neither"},
-		{"a long user", "", object{"sub": strings.Repeat("x", maxName+1)}, Identity{}, "1024 bytes"},
+		{"no user", "", object{"sub": nil}, sio.Admission{}, `"sub", who the token is for, is missing`},
+		{"no such claim", "uid", nil, sio.Admission{}, `"uid", who the token is for, is missing`},
+		{"an empty user", "", object{"sub": ""}, sio.Admission{}, "neither"},
+		{"a fraction", "uid", object{"uid": 4.2}, sio.Admission{}, "neither"},
+		{"an exponent", "uid", object{"uid": 1e30}, sio.Admission{}, "neither"},
+		{"a switch", "uid", object{"uid": true}, sio.Admission{}, "neither"},
+		{"an object", "uid", object{"uid": object{"id": 1}}, sio.Admission{}, "neither"},
+		{"a long user", "", object{"sub": strings.Repeat("x", maxName+1)}, sio.Admission{}, "1024 bytes"},
 
-		{"as many rooms as allowed", "", object{"rooms": names(maxRooms)}, Identity{User: "42", Rooms: names(maxRooms)}, ""},
-		{"one room more", "", object{"rooms": names(maxRooms + 1)}, Identity{}, "257 rooms"},
-		{"a long room", "", object{"rooms": []string{strings.Repeat("x", maxName+1)}}, Identity{}, "1024 bytes"},
-		{"an empty room", "", object{"rooms": []string{"a", ""}}, Identity{}, "empty"},
-		{"a room that is no string", "", object{"rooms": []any{"a", 1}}, Identity{}, "not a list of strings"},
-		{"a room that is null", "", object{"rooms": []any{"a", nil}}, Identity{}, "holds null"},
-		{"one room without a list", "", object{"rooms": "a"}, Identity{}, "not a list of strings"},
+		{"as many rooms as allowed", "", object{"rooms": names(maxRooms)}, sio.Admission{User: "42", Rooms: names(maxRooms)}, ""},
+		{"one room more", "", object{"rooms": names(maxRooms + 1)}, sio.Admission{}, "257 rooms"},
+		{"a long room", "", object{"rooms": []string{strings.Repeat("x", maxName+1)}}, sio.Admission{}, "1024 bytes"},
+		{"an empty room", "", object{"rooms": []string{"a", ""}}, sio.Admission{}, "empty"},
+		{"a room that is no string", "", object{"rooms": []any{"a", 1}}, sio.Admission{}, "not a list of strings"},
+		{"a room that is null", "", object{"rooms": []any{"a", nil}}, sio.Admission{}, "holds null"},
+		{"one room without a list", "", object{"rooms": "a"}, sio.Admission{}, "not a list of strings"},
 
-		{"data that is a list", "", object{"data": []int{1}}, Identity{}, "not an object"},
-		{"data that is a string", "", object{"data": "x"}, Identity{}, "not an object"},
-		{"large data", "", object{"data": object{"x": strings.Repeat("x", maxData)}}, Identity{}, "allowed: 4096"},
+		{"data that is a list", "", object{"data": []int{1}}, sio.Admission{}, "not an object"},
+		{"data that is a string", "", object{"data": "x"}, sio.Admission{}, "not an object"},
+		{"large data", "", object{"data": object{"x": strings.Repeat("x", maxData)}}, sio.Admission{}, "allowed: 4096"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options()
 			o.UserClaim = tt.claim
-			tokens := newTokens(t, o)
+			tokens := newVerifier(t, o)
 			token := sign(t, "HS256", []byte(secret), nil, good(tt.change))
 			if tt.reason != "" {
 				refuses(t, tokens, token, Invalid, tt.reason)

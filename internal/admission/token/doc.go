@@ -1,4 +1,4 @@
-// Package token decides who a browser is: it verifies JSON Web Tokens and reads
+// Package token says who a browser is by the token it brings: it verifies JSON Web Tokens and reads
 // from them the user, the rooms, the data and the expiry of a connection.
 //
 // What is accepted is fixed by configuration, never by a token: the algorithms,
@@ -7,7 +7,7 @@
 // and x5c in it are never read, and one with crit is refused (RFC 7515, 4.1;
 // RFC 8725, 3).
 //
-// The package imports nothing of ours. It knows no socket and no gRPC; apart
-// from fetching a JWK Set it does no I/O. Refusals carry a [Code] for the client,
-// who learns no more, and a reason for the log.
+// A [Verifier] is an admission.Source. The package knows no gRPC; apart from
+// fetching a JWK Set it does no I/O. Refusals carry a [Code] for the client, who
+// learns no more, and a reason for the log.
 package token

@@ -23,7 +23,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add("..")
 	o := options()
 	o.Algorithms = []string{"HS256", "HS384", "HS512"}
-	tokens := newTokens(f, o)
+	tokens := newVerifier(f, o)
 	f.Fuzz(func(t *testing.T, token string) {
 		id, err := tokens.Verify(t.Context(), token)
 		if err == nil && !seeds[token] {
@@ -38,25 +38,25 @@ func FuzzFind(f *testing.F) {
 	f.Add([]byte(`{"token":{"token":"a"}}`), "", "bearer  h ")
 	f.Add([]byte(nil), "", "Basic x")
 	o := options()
-	o.Sources = Sources()
-	all := newTokens(f, o)
-	some := newTokens(f, options())
+	o.Locations = Locations()
+	all := newVerifier(f, o)
+	some := newVerifier(f, options())
 	f.Fuzz(func(t *testing.T, auth []byte, query, header string) {
 		q := map[string]string{"token": query}
-		got, want := all.Find(auth, q, header), some.Find(auth, nil, "")
+		got, want := all.find(request(auth, q, header)), some.find(request(auth, nil, ""))
 		if want == "" {
 			want = query
 		}
 		if want == "" {
-			want = some.Find(nil, nil, header)
+			want = some.find(request(nil, nil, header))
 		}
 		if got != want {
 			t.Errorf("found %q, want %q", got, want)
 		}
-		if h := some.Find(nil, q, header); h != "" && !strings.HasSuffix(strings.TrimRight(header, " "), h) {
+		if h := some.find(request(nil, q, header)); h != "" && !strings.HasSuffix(strings.TrimRight(header, " "), h) {
 			t.Errorf("found %q in the header %q", h, header)
 		}
-		if a := some.Find(auth, q, ""); a != "" && !json.Valid(auth) {
+		if a := some.find(request(auth, q, "")); a != "" && !json.Valid(auth) {
 			t.Errorf("found %q in what is no JSON: %q", a, auth)
 		}
 	})

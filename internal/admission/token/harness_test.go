@@ -21,6 +21,9 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/fanoutd/fanoutd/internal/admission"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 const (
@@ -88,9 +91,9 @@ func publicOptions(t testing.TB, key string, algorithms ...string) Options {
 	return o
 }
 
-func newTokens(t testing.TB, o Options) *Tokens {
+func newVerifier(t testing.TB, o Options) *Verifier {
 	t.Helper()
-	tokens, err := NewTokens(o)
+	tokens, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +136,7 @@ func segment(t testing.TB, v any) string {
 }
 
 // accepts fails the test unless the token is good.
-func accepts(t testing.TB, tokens *Tokens, token string) Identity {
+func accepts(t testing.TB, tokens *Verifier, token string) sio.Admission {
 	t.Helper()
 	id, err := tokens.Verify(t.Context(), token)
 	if err != nil {
@@ -144,7 +147,7 @@ func accepts(t testing.TB, tokens *Tokens, token string) Identity {
 
 // refuses fails the test unless the token is refused with this code, for this
 // reason, and without showing the token to anybody.
-func refuses(t testing.TB, tokens *Tokens, token string, want Code, reason string) {
+func refuses(t testing.TB, tokens *Verifier, token string, want Code, reason string) {
 	t.Helper()
 	id, err := tokens.Verify(t.Context(), token)
 	var e *Error
@@ -162,4 +165,10 @@ func refuses(t testing.TB, tokens *Tokens, token string, want Code, reason strin
 			t.Errorf("the error shows the token: %v", err)
 		}
 	}
+}
+
+// request is a connection that brings these as auth, in its query and as the
+// header Authorization.
+func request(auth []byte, query map[string]string, authorization string) *admission.Request {
+	return &admission.Request{Auth: auth, Authorization: authorization, SecretQuery: func(name string) string { return query[name] }}
 }

@@ -67,13 +67,13 @@ func setOptions(url string) Options {
 	return o
 }
 
-// withSite runs f in fake time, with the Tokens of a set that answers so at first.
-func withSite(t *testing.T, answer func(*http.Request) (*http.Response, error), f func(*testing.T, *Tokens, *site)) {
+// withSite runs f in fake time, with the Verifier of a set that answers so at first.
+func withSite(t *testing.T, answer func(*http.Request) (*http.Response, error), f func(*testing.T, *Verifier, *site)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{answer: answer}
 		o := setOptions(setURL)
 		o.Transport = s
-		tokens := newTokens(t, o)
+		tokens := newVerifier(t, o)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -92,7 +92,7 @@ func signed(t testing.TB, key, kid string) string {
 }
 
 func TestSetIsDownAtFirst(t *testing.T) {
-	withSite(t, down, func(t *testing.T, tokens *Tokens, s *site) {
+	withSite(t, down, func(t *testing.T, tokens *Verifier, s *site) {
 		token := signed(t, "rsa", "1")
 		refuses(t, tokens, token, Unavailable, "cannot be fetched") // waits for the first fetch
 		time.Sleep(10 * time.Minute)
@@ -113,7 +113,7 @@ func TestFirstFetchIsAwaited(t *testing.T) {
 		s.publish(t, jwkOf(t, "rsa", "1"))
 		o := setOptions(setURL)
 		o.Transport = s
-		tokens := newTokens(t, o)
+		tokens := newVerifier(t, o)
 		token := signed(t, "rsa", "1")
 
 		short, stop := context.WithTimeout(t.Context(), time.Second)
@@ -138,7 +138,7 @@ func TestFirstFetchIsAwaited(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	withSite(t, publishes(t, jwkOf(t, "rsa", "old")), func(t *testing.T, tokens *Tokens, s *site) {
+	withSite(t, publishes(t, jwkOf(t, "rsa", "old")), func(t *testing.T, tokens *Verifier, s *site) {
 		old, next := signed(t, "rsa", "old"), signed(t, "p256", "new")
 		accepts(t, tokens, old)
 		refuses(t, tokens, next, Invalid, `no key with the kid "new"`)
@@ -165,7 +165,7 @@ func TestRotation(t *testing.T) {
 }
 
 func TestReplacedKeyOfOneKid(t *testing.T) {
-	withSite(t, publishes(t, jwkOf(t, "rsa", "k")), func(t *testing.T, tokens *Tokens, s *site) {
+	withSite(t, publishes(t, jwkOf(t, "rsa", "k")), func(t *testing.T, tokens *Verifier, s *site) {
 		accepts(t, tokens, signed(t, "rsa", "k"))
 		s.publish(t, jwkOf(t, "rsa2", "k"))
 		time.Sleep(defaultRefresh)
@@ -177,7 +177,7 @@ func TestReplacedKeyOfOneKid(t *testing.T) {
 
 // TestUnknownKidsAreCheap: what everybody can send makes few fetches.
 func TestUnknownKidsAreCheap(t *testing.T) {
-	withSite(t, publishes(t, jwkOf(t, "rsa", "k")), func(t *testing.T, tokens *Tokens, s *site) {
+	withSite(t, publishes(t, jwkOf(t, "rsa", "k")), func(t *testing.T, tokens *Verifier, s *site) {
 		accepts(t, tokens, signed(t, "rsa", "k"))
 		before := s.asked.Load()
 		for i := range 120 { // for a minute
@@ -192,7 +192,7 @@ func TestUnknownKidsAreCheap(t *testing.T) {
 }
 
 func TestWaitersShareOneFetch(t *testing.T) {
-	withSite(t, publishes(t, jwkOf(t, "rsa", "old")), func(t *testing.T, tokens *Tokens, s *site) {
+	withSite(t, publishes(t, jwkOf(t, "rsa", "old")), func(t *testing.T, tokens *Verifier, s *site) {
 		accepts(t, tokens, signed(t, "rsa", "old"))
 		time.Sleep(minAsked)
 		s.set(func(r *http.Request) (*http.Response, error) {
@@ -244,7 +244,7 @@ func TestLastGoodSetStays(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			withSite(t, publishes(t, jwkOf(t, "rsa", "k")), func(t *testing.T, tokens *Tokens, s *site) {
+			withSite(t, publishes(t, jwkOf(t, "rsa", "k")), func(t *testing.T, tokens *Verifier, s *site) {
 				token := signed(t, "rsa", "k")
 				accepts(t, tokens, token)
 				s.set(answer)
@@ -272,7 +272,7 @@ func (r hangingReader) Read([]byte) (int, error) {
 
 // TestHangingFetchHoldsNobody longer than its time limit, or than the caller's.
 func TestHangingFetchHoldsNobody(t *testing.T) {
-	withSite(t, hangs, func(t *testing.T, tokens *Tokens, _ *site) {
+	withSite(t, hangs, func(t *testing.T, tokens *Verifier, _ *site) {
 		begun := time.Now()
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("the browser left"))
 		defer cancel()
@@ -296,7 +296,7 @@ func TestHangingFetchHoldsNobody(t *testing.T) {
 func TestKidCollisions(t *testing.T) {
 	set := publishes(t, jwkOf(t, "rsa", "k"), jwkOf(t, "rsa2", "k"), jwkOf(t, "p256", "k", object{"alg": "ES256"}),
 		jwkOf(t, "ed25519", "k", object{"alg": "ES256"}), jwkOf(t, "ed25519", ""))
-	withSite(t, set, func(t *testing.T, tokens *Tokens, _ *site) {
+	withSite(t, set, func(t *testing.T, tokens *Verifier, _ *site) {
 		for _, key := range []string{"rsa", "rsa2", "p256"} {
 			accepts(t, tokens, signed(t, key, "k"))
 		}
@@ -319,7 +319,7 @@ func TestSetOverHTTP(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	tokens := newTokens(t, setOptions(server.URL+"/jwks.json"))
+	tokens := newVerifier(t, setOptions(server.URL+"/jwks.json"))
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { tokens.Run(ctx) })
@@ -331,7 +331,7 @@ func TestSetOverHTTP(t *testing.T) {
 // TestSetAttacks are those that a public set invites.
 func TestSetAttacks(t *testing.T) {
 	set := setOf(t, jwkOf(t, "rsa", "k"), object{"kty": "oct", "kid": "k", "k": "c2VjcmV0"})
-	withSite(t, answers(200, set), func(t *testing.T, tokens *Tokens, _ *site) {
+	withSite(t, answers(200, set), func(t *testing.T, tokens *Verifier, _ *site) {
 		accepts(t, tokens, signed(t, "rsa", "k"))
 		for _, secret := range [][]byte{publicPEM(t, "rsa"), set, []byte("secret"), {}} {
 			refuses(t, tokens, sign(t, "HS256", secret, object{"kid": "k"}, good()), Invalid, "HS256 is invalid")
@@ -347,7 +347,7 @@ func TestEndOfRun(t *testing.T) {
 		s := &site{answer: hangs}
 		o := setOptions(setURL)
 		o.Transport = s
-		tokens := newTokens(t, o)
+		tokens := newVerifier(t, o)
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { tokens.Run(ctx) })

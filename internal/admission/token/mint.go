@@ -19,25 +19,25 @@ type Grant struct {
 	KeyID string          // the kid of its header; empty: none
 }
 
-// Mint returns a token for development, signed so that the Tokens of o accept
+// Mint returns a token for development, signed so that the Verifier of o accept
 // it: with o.Secret, or with private, an RSA, ECDSA or Ed25519 key in PEM. The
 // first of o's algorithms that fits the key is used. It fails rather than
 // return a token that would be refused; only whether a JWK Set has the key, which
 // it does not fetch, it cannot tell.
 func Mint(o Options, private []byte, g Grant) (string, error) {
-	tokens, err := NewTokens(o)
+	v, err := New(o)
 	if err != nil {
 		return "", err
 	}
 	if g.TTL < time.Second {
-		return "", errors.New("auth: the token would expire within a second")
+		return "", errors.New("token: the token would expire within a second")
 	}
 	m, signer, public, err := o.signer(private)
 	if err != nil {
-		return "", fmt.Errorf("auth: %w", err)
+		return "", fmt.Errorf("token: %w", err)
 	}
 	if o.JWKS != "" {
-		tokens.keys = fixed{public: public}
+		v.keys = fixed{public: public}
 	}
 	now := time.Now()
 	content := jwt.MapClaims{
@@ -46,9 +46,9 @@ func Mint(o Options, private []byte, g Grant) (string, error) {
 		"iat": jwt.NewNumericDate(now),
 		"exp": jwt.NewNumericDate(now.Add(g.TTL)),
 	}
-	userClaim := tokens.userClaim
+	userClaim := v.userClaim
 	if _, taken := content[userClaim]; taken || userClaim == roomsClaim || userClaim == dataClaim {
-		return "", fmt.Errorf("auth: the claim %.64q cannot hold the user too", userClaim)
+		return "", fmt.Errorf("token: the claim %.64q cannot hold the user too", userClaim)
 	}
 	content[userClaim] = g.User
 	if len(g.Rooms) > 0 {
@@ -63,10 +63,10 @@ func Mint(o Options, private []byte, g Grant) (string, error) {
 	}
 	token, err := unsigned.SignedString(signer)
 	if err != nil {
-		return "", fmt.Errorf("auth: signing: %w", err)
+		return "", fmt.Errorf("token: signing: %w", err)
 	}
-	if _, err := tokens.Verify(context.Background(), token); err != nil {
-		return "", fmt.Errorf("auth: the token would be refused: %w", err)
+	if _, err := v.Verify(context.Background(), token); err != nil {
+		return "", fmt.Errorf("token: the token would be refused: %w", err)
 	}
 	return token, nil
 }

@@ -35,7 +35,7 @@ func TestMint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			id := accepts(t, newTokens(t, tt.verify), token)
+			id := accepts(t, newVerifier(t, tt.verify), token)
 			if id.User != "42" || !slices.Equal(id.Rooms, []string{"a", "b"}) || !reflect.DeepEqual(id.Data, object{"x": 1.0}) {
 				t.Errorf("got %+v", id)
 			}
@@ -49,7 +49,7 @@ func TestMintedTokenExpires(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tokens := newTokens(t, options())
+		tokens := newVerifier(t, options())
 		if id := accepts(t, tokens, token); time.Until(id.Expire) != time.Minute {
 			t.Errorf("good for %v", time.Until(id.Expire))
 		}

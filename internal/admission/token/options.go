@@ -30,7 +30,7 @@ const (
 // DefaultUserClaim names who a token is for (RFC 7519, 4.1.2).
 const DefaultUserClaim = "sub"
 
-// Options of [Tokens]. There is one source of keys: Secret, PublicKey or JWKS.
+// Options of [Verifier]. There is one source of keys: Secret, PublicKey or JWKS.
 type Options struct {
 	// Algorithms are those accepted, by their names in RFC 7518 and 8037: at
 	// least one. They fit the key; HMAC with anything but a Secret is refused,
@@ -54,13 +54,16 @@ type Options struct {
 	// or an integer. A token without it is refused. Default: [DefaultUserClaim].
 	UserClaim string
 
-	// Sources says where tokens are looked for. Default: [DefaultSources].
-	Sources []Source
+	// Locations says where tokens are looked for. Default: [DefaultLocations].
+	Locations []Location
 
 	// Refresh is how often the JWK Set is fetched: a key that its issuer has
 	// withdrawn is good for that long, and for as long as the URL does not
 	// answer. Default 15 minutes.
 	Refresh time.Duration
+	// KeyWait bounds how long a decision waits for a JWK Set to be fetched. Default
+	// 5 s. Keep it well below the ping timeout: no pong is read meanwhile.
+	KeyWait time.Duration
 	// Transport carries the fetches. Default: one like http.DefaultTransport.
 	Transport http.RoundTripper
 	// Logger hears how fetching goes, and of no token. Default: slog.Default().
@@ -75,11 +78,14 @@ func (o Options) withDefaults() (Options, error) {
 	if o.UserClaim == "" {
 		o.UserClaim = DefaultUserClaim
 	}
-	if len(o.Sources) == 0 {
-		o.Sources = DefaultSources()
+	if len(o.Locations) == 0 {
+		o.Locations = DefaultLocations()
 	}
 	if o.Refresh == 0 {
 		o.Refresh = defaultRefresh
+	}
+	if o.KeyWait == 0 {
+		o.KeyWait = fetchTimeout
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -94,9 +100,9 @@ func (o Options) withDefaults() (Options, error) {
 	case len(o.Algorithms) == 0:
 		return o, fmt.Errorf("no algorithm is set; there are %s", strings.Join(Algorithms(), ", "))
 	}
-	for _, s := range o.Sources {
-		if !slices.Contains(Sources(), s) {
-			return o, fmt.Errorf("no source of tokens is called %.16q", s)
+	for _, l := range o.Locations {
+		if !slices.Contains(Locations(), l) {
+			return o, fmt.Errorf("no location of tokens is called %.16q", l)
 		}
 	}
 	return o, nil

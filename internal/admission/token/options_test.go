@@ -20,7 +20,7 @@ func TestOptionsRefused(t *testing.T) {
 		{"no algorithm", func(o *Options) { o.Algorithms = nil }, "there are HS256, "},
 		{"none", func(o *Options) { o.Algorithms = []string{"HS256", "none"} }, `"none": no such algorithm`},
 		{"an unknown algorithm", func(o *Options) { o.Algorithms = []string{"hs256"} }, `"hs256": no such algorithm`},
-		{"an unknown source", func(o *Options) { o.Sources = []Source{"cookie"} }, `"cookie"`},
+		{"an unknown source", func(o *Options) { o.Locations = []Location{"cookie"} }, `"cookie"`},
 		{"refreshing all the time", func(o *Options) { o.Refresh = time.Second }, "refresh"},
 
 		{"no key", func(o *Options) { o.Secret = nil }, "one source of keys"},
@@ -65,7 +65,7 @@ func TestOptionsRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options()
 			tt.change(&o)
-			_, err := NewTokens(o)
+			_, err := New(o)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want something with %q", err, tt.want)
 			}
@@ -78,6 +78,6 @@ func TestOptionsRefused(t *testing.T) {
 
 func TestSetURLsOnLoopback(t *testing.T) {
 	for _, url := range []string{"http://localhost:9000/jwks", "http://127.0.0.1/jwks", "http://[::1]:9000/jwks", "https://issuer.example.com/jwks?v=1"} {
-		newTokens(t, setOptions(url))
+		newVerifier(t, setOptions(url))
 	}
 }

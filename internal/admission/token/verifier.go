@@ -8,29 +8,34 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// Tokens knows which tokens are good. Its methods may be called at once.
-type Tokens struct {
+// Verifier verifies tokens. It is safe for concurrent use.
+type Verifier struct {
 	parser    *jwt.Parser
 	keys      source
 	userClaim string
-	sources   []Source
+	locations []Location
+	keyWait   time.Duration
+
+	counts counts
 }
 
-// NewTokens returns the Tokens of o. It fails on Options that are incomplete,
+// New returns the Verifier of o. It fails on Options that are incomplete,
 // contradict each other or are not safe; errors show no key. It fetches
-// nothing: see [Tokens.Run].
-func NewTokens(o Options) (*Tokens, error) {
+// nothing: see [Verifier.Run].
+func New(o Options) (*Verifier, error) {
 	o, err := o.withDefaults()
 	if err != nil {
-		return nil, fmt.Errorf("auth: %w", err)
+		return nil, fmt.Errorf("token: %w", err)
 	}
 	keys, err := o.source()
 	if err != nil {
-		return nil, fmt.Errorf("auth: %w", err)
+		return nil, fmt.Errorf("token: %w", err)
 	}
-	return &Tokens{
+	return &Verifier{
 		parser: jwt.NewParser(
 			jwt.WithValidMethods(o.Algorithms),
 			jwt.WithIssuer(o.Issuer),
@@ -41,7 +46,8 @@ func NewTokens(o Options) (*Tokens, error) {
 		),
 		keys:      keys,
 		userClaim: o.UserClaim,
-		sources:   o.Sources,
+		locations: o.Locations,
+		keyWait:   o.KeyWait,
 	}, nil
 }
 
@@ -49,42 +55,42 @@ func NewTokens(o Options) (*Tokens, error) {
 // another source it returns at once. It is called once. Tokens verified before
 // the first fetch has ended wait for it. No failure ends it: while there has
 // never been a set, tokens are refused as [Unavailable].
-func (t *Tokens) Run(ctx context.Context) {
-	if s, ok := t.keys.(*keySet); ok {
+func (v *Verifier) Run(ctx context.Context) {
+	if s, ok := v.keys.(*keySet); ok {
 		s.run(ctx)
 	}
 }
 
 // Verify returns whom the token is for, or an [*Error]. With a JWK Set it may
 // wait for a fetch, until ctx ends or for 5 seconds.
-func (t *Tokens) Verify(ctx context.Context, token string) (Identity, error) {
+func (v *Verifier) Verify(ctx context.Context, token string) (sio.Admission, error) {
 	switch {
 	case token == "":
-		return Identity{}, &Error{Code: Missing}
+		return sio.Admission{}, &Error{Code: Missing}
 	case len(token) > MaxToken:
-		return Identity{}, refuse(Invalid, "it has %d bytes; allowed: %d", len(token), MaxToken)
+		return sio.Admission{}, refuse(Invalid, "it has %d bytes; allowed: %d", len(token), MaxToken)
 	case strings.ContainsAny(token, "\r\n"):
 		// encoding/base64 passes over them, so one token could be written in many ways.
-		return Identity{}, refuse(Invalid, "it has line breaks")
+		return sio.Admission{}, refuse(Invalid, "it has line breaks")
 	}
 	c := claims{}
-	if _, err := t.parser.ParseWithClaims(token, &c, t.trusted(ctx)); err != nil {
-		return Identity{}, &Error{Code: code(err), Reason: err}
+	if _, err := v.parser.ParseWithClaims(token, &c, v.trusted(ctx)); err != nil {
+		return sio.Admission{}, &Error{Code: code(err), Reason: err}
 	}
-	id, err := c.identity(t.userClaim)
+	a, err := c.admission(v.userClaim)
 	if err != nil {
-		return Identity{}, &Error{Code: Invalid, Reason: err}
+		return sio.Admission{}, &Error{Code: Invalid, Reason: err}
 	}
 	// The parser's leeway is for clocks that are ahead of ours, not for this.
-	if !time.Now().Before(id.Expire) {
-		return Identity{}, refuse(Expired, "at %v", id.Expire)
+	if !time.Now().Before(a.Expire) {
+		return sio.Admission{}, refuse(Expired, "at %v", a.Expire)
 	}
-	return id, nil
+	return a, nil
 }
 
 // trusted returns the function that finds the keys for a token, whose header
 // and algorithm have been checked against what is configured by then.
-func (t *Tokens) trusted(ctx context.Context) jwt.Keyfunc {
+func (v *Verifier) trusted(ctx context.Context) jwt.Keyfunc {
 	return func(token *jwt.Token) (any, error) {
 		if _, ok := token.Header["crit"]; ok {
 			return nil, errors.New("its header asks for extensions by crit")
@@ -93,7 +99,7 @@ func (t *Tokens) trusted(ctx context.Context) jwt.Keyfunc {
 		if !ok && token.Header["kid"] != nil {
 			return nil, errors.New("the kid in its header is no string")
 		}
-		found, err := t.keys.find(ctx, kid)
+		found, err := v.keys.find(ctx, kid)
 		if err != nil {
 			return nil, err
 		}

@@ -4,51 +4,51 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/fanoutd/fanoutd/internal/admission"
 )
 
-// Source is where in a handshake a token may stand.
-type Source string
+// Location is where in a handshake a token may stand.
+type Location string
 
-// The sources there are.
+// The locations there are.
 const (
 	// FromAuth is the field token of the auth object that the client sends with
 	// its CONNECT packet: io({auth: {token}}). It is in no log and no URL.
-	FromAuth Source = "auth"
+	FromAuth Location = "auth"
 	// FromQuery is the query parameter token. Addresses end up in the logs of
 	// proxies and in what is shown of a connection, tokens and all: only for
 	// clients that can do nothing else.
-	FromQuery Source = "query"
+	FromQuery Location = "query"
 	// FromHeader is the header Authorization: Bearer TOKEN (RFC 6750, 2.1).
 	// Browsers cannot send it with a WebSocket.
-	FromHeader Source = "header"
+	FromHeader Location = "header"
 )
 
-// Sources returns all sources, in the order in which they are looked at.
-func Sources() []Source { return []Source{FromAuth, FromQuery, FromHeader} }
+// Locations returns all locations, in the order in which they are looked at.
+func Locations() []Location { return []Location{FromAuth, FromQuery, FromHeader} }
 
-// DefaultSources are those that keep tokens out of addresses.
-func DefaultSources() []Source { return []Source{FromAuth, FromHeader} }
+// DefaultLocations are those that keep tokens out of addresses.
+func DefaultLocations() []Location { return []Location{FromAuth, FromHeader} }
 
-// TokenField is the name of a token in auth and query.
-const TokenField = "token"
+// QueryField is the name of a token in a query, as in auth.
+const QueryField = "token"
 
-// Find returns the token of a handshake: that of the first source, in the order
-// of [Sources], which is configured and has one. Empty: there is none. auth is
-// the JSON object that the client sent, or nil; authorization the value of the
-// header.
-func (t *Tokens) Find(auth []byte, query map[string]string, authorization string) string {
-	for _, s := range Sources() {
-		if !slices.Contains(t.sources, s) {
+// find returns the token of a request: that of the first location, in the order
+// of [Locations], which is configured and has one. Empty: there is none.
+func (v *Verifier) find(r *admission.Request) string {
+	for _, l := range Locations() {
+		if !slices.Contains(v.locations, l) {
 			continue
 		}
 		var token string
-		switch s {
+		switch l {
 		case FromAuth:
-			token = fromAuth(auth)
+			token = fromAuth(r.Auth)
 		case FromQuery:
-			token = query[TokenField]
+			token = r.SecretQuery(QueryField)
 		case FromHeader:
-			token = bearer(authorization)
+			token = bearer(r.Authorization)
 		}
 		if token != "" {
 			return token

@@ -2,11 +2,16 @@ package token
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/admission"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 func TestAlgorithms(t *testing.T) {
@@ -23,7 +28,7 @@ func TestAlgorithms(t *testing.T) {
 				signer = signers()[name]
 				o = publicOptions(t, name, alg)
 			}
-			tokens := newTokens(t, o)
+			tokens := newVerifier(t, o)
 			token := sign(t, alg, signer, object{"kid": "any"}, good())
 			if id := accepts(t, tokens, token); id.User != "42" || time.Until(id.Expire) > time.Hour {
 				t.Errorf("got %+v", id)
@@ -48,9 +53,9 @@ func cutLast(token string) (text, sig string, ok bool) {
 // TestAttacks: whoever holds the public key, other tokens of the issuer or a
 // keyboard gets nowhere.
 func TestAttacks(t *testing.T) {
-	rsaTokens := newTokens(t, publicOptions(t, "rsa", "RS256", "PS256"))
-	hmacTokens := newTokens(t, options())
-	ecTokens := newTokens(t, publicOptions(t, "p256", "ES256"))
+	rsaTokens := newVerifier(t, publicOptions(t, "rsa", "RS256", "PS256"))
+	hmacTokens := newVerifier(t, options())
+	ecTokens := newVerifier(t, publicOptions(t, "p256", "ES256"))
 
 	hour := time.Now().Add(time.Hour).Unix()
 	hs := func(header, claims object) string { return sign(t, "HS256", []byte(secret), header, claims) }
@@ -66,7 +71,7 @@ func TestAttacks(t *testing.T) {
 
 	tests := []struct {
 		name   string
-		tokens *Tokens
+		tokens *Verifier
 		token  string
 		code   Code
 		reason string
@@ -154,7 +159,7 @@ func flipUnused(sig string) string {
 
 func TestTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tokens := newTokens(t, options())
+		tokens := newVerifier(t, options())
 		now := time.Now().Unix()
 		token := sign(t, "HS256", []byte(secret), nil, good(object{"exp": now + 60, "nbf": now + int64(leeway/time.Second)}))
 		if id := accepts(t, tokens, token); !id.Expire.Equal(time.Unix(now+60, 0)) {
@@ -177,9 +182,55 @@ func TestTimes(t *testing.T) {
 func TestSeveralAudiences(t *testing.T) {
 	o := options()
 	o.Audience = []string{"chat", "news"}
-	tokens := newTokens(t, o)
+	tokens := newVerifier(t, o)
 	for _, aud := range []any{"chat", "news", []string{"other", "news"}} {
 		accepts(t, tokens, sign(t, "HS256", []byte(secret), nil, good(object{"aud": aud})))
 	}
 	refuses(t, tokens, sign(t, "HS256", []byte(secret), nil, good()), Invalid, "audience")
+}
+
+// TestDecide: a token's code is what the client is told; that there are no keys
+// may pass, all else is final.
+func TestDecide(t *testing.T) {
+	expired := sign(t, "HS256", []byte(secret), nil, good(object{"exp": 1}))
+	token := sign(t, "HS256", []byte(secret), nil, good(object{"rooms": []string{"b"}}))
+	v := newVerifier(t, options())
+	bring := func(token string) *admission.Request { return request([]byte(`{"token":"`+token+`"}`), nil, "") }
+	sofar := sio.Admission{User: "7", Rooms: []string{"a"}}
+	if a, err := v.Decide(t.Context(), bring(token), sofar); err != nil || a.User != "42" || !slices.Equal(a.Rooms, []string{"a", "b"}) || a.Expire.IsZero() {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	for token, want := range map[string]Code{"": Missing, "x": Invalid, expired: Expired} {
+		var refusal *sio.Refusal
+		if a, err := v.Decide(t.Context(), bring(token), sofar); !errors.As(err, &refusal) || refusal.Message != string(want) || a.User != "" {
+			t.Errorf("got %+v, %v, want %s", a, err, want)
+		}
+	}
+	if got, want := v.Stats(), (Stats{Accepted: 1, Missing: 1, Expired: 1, Invalid: 1}); got != want {
+		t.Errorf("counts %+v, want %+v", got, want)
+	}
+	withSite(t, down, func(t *testing.T, v *Verifier, _ *site) {
+		var unavailable *sio.Unavailable
+		var refusal *sio.Refusal
+		if _, err := v.Decide(t.Context(), bring(signed(t, "rsa", "k")), sofar); !errors.As(err, &unavailable) || errors.As(err, &refusal) || unavailable.Message != string(Unavailable) {
+			t.Errorf("got %v", err)
+		}
+		if got, want := v.Stats(), (Stats{Unavailable: 1}); got != want {
+			t.Errorf("counts %+v, want %+v", got, want)
+		}
+	})
+}
+
+// TestKeyWait bounds how long a connection waits for keys.
+func TestKeyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := setOptions(setURL)
+		o.KeyWait = time.Second
+		v := newVerifier(t, o) // which nobody runs
+		begun := time.Now()
+		_, err := v.Decide(t.Context(), request(nil, nil, "Bearer "+signed(t, "rsa", "k")), sio.Admission{})
+		if waited := time.Since(begun); err == nil || waited != time.Second {
+			t.Errorf("got %v after %v", err, waited)
+		}
+	})
 }

@@ -4,12 +4,12 @@ import "testing"
 
 func TestFind(t *testing.T) {
 	tests := []struct {
-		name    string
-		sources []Source // nil: the default
-		auth    string
-		query   map[string]string
-		header  string
-		want    string
+		name      string
+		locations []Location // nil: the default
+		auth      string
+		query     map[string]string
+		header    string
+		want      string
 	}{
 		{"nothing", nil, "", nil, "", ""},
 		{"auth", nil, `{"token":"a"}`, nil, "", "a"},
@@ -28,18 +28,18 @@ func TestFind(t *testing.T) {
 		{"auth before header", nil, `{"token":"a"}`, nil, "Bearer b", "a"},
 		{"header after an empty auth", nil, `{"token":""}`, nil, "Bearer b", "b"},
 		{"query is off by default", nil, "", map[string]string{"token": "q"}, "", ""},
-		{"query, on", []Source{FromQuery}, `{"token":"a"}`, map[string]string{"token": "q"}, "Bearer b", "q"},
-		{"auth before query", Sources(), `{"token":"a"}`, map[string]string{"token": "q"}, "Bearer b", "a"},
-		{"query before header", []Source{FromHeader, FromQuery}, "", map[string]string{"token": "q"}, "Bearer b", "q"},
-		{"other parameters", Sources(), "", map[string]string{"access_token": "q"}, "", ""},
-		{"auth is off", []Source{FromHeader}, `{"token":"a"}`, nil, "", ""},
-		{"header is off", []Source{FromAuth}, "", nil, "Bearer b", ""},
+		{"query, on", []Location{FromQuery}, `{"token":"a"}`, map[string]string{"token": "q"}, "Bearer b", "q"},
+		{"auth before query", Locations(), `{"token":"a"}`, map[string]string{"token": "q"}, "Bearer b", "a"},
+		{"query before header", []Location{FromHeader, FromQuery}, "", map[string]string{"token": "q"}, "Bearer b", "q"},
+		{"other parameters", Locations(), "", map[string]string{"access_token": "q"}, "", ""},
+		{"auth is off", []Location{FromHeader}, `{"token":"a"}`, nil, "", ""},
+		{"header is off", []Location{FromAuth}, "", nil, "Bearer b", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options()
-			o.Sources = tt.sources
-			if got := newTokens(t, o).Find([]byte(tt.auth), tt.query, tt.header); got != tt.want {
+			o.Locations = tt.locations
+			if got := newVerifier(t, o).find(request([]byte(tt.auth), tt.query, tt.header)); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

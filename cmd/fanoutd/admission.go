@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/fanoutd/fanoutd/internal/admission"
+	"github.com/fanoutd/fanoutd/internal/admission/hook"
+	"github.com/fanoutd/fanoutd/internal/admission/token"
+	"github.com/fanoutd/fanoutd/internal/ops"
+)
+
+// admissionSources are who is asked who may connect, before consumers are.
+type admissionSources struct {
+	tokens *token.Verifier // nil: none are asked for
+	hook   *hook.Client    // nil: not asked
+	log    *slog.Logger
+}
+
+func newAdmissionSources(c *config, log *slog.Logger) (*admissionSources, error) {
+	a := &admissionSources{log: log}
+	var err error
+	if c.tokens.on() {
+		o := c.tokens.options(log)
+		// With the hook's time, half of the ping timeout at most, and that of
+		// consumers it stays within that: no pong is read meanwhile.
+		o.KeyWait = c.browsers.pingTimeout / 4
+		if a.tokens, err = token.New(o); err != nil {
+			return nil, err
+		}
+	}
+	if c.hook.on() {
+		if a.hook, err = hook.New(c.hook.options(log)); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// then returns those that are configured, in their order, with another source at
+// the end.
+func (a *admissionSources) then(last admission.Source) admission.Sources {
+	var all admission.Sources
+	if a.tokens != nil {
+		all = append(all, a.tokens)
+	}
+	if a.hook != nil {
+		all = append(all, a.hook)
+	}
+	return append(all, last)
+}
+
+// metrics adds what those count that are configured.
+func (a *admissionSources) metrics(from ops.Sources) ops.Sources {
+	if a.tokens != nil {
+		from.Tokens = a.tokens.Stats
+	}
+	if a.hook != nil {
+		from.Hook = a.hook.Stats
+	}
+	return from
+}
+
+// run keeps the keys fresh until ctx ends.
+func (a *admissionSources) run(ctx context.Context) {
+	if a.tokens != nil {
+		a.tokens.Run(ctx)
+	}
+}
+
+// close ends what is in flight. It is called once.
+func (a *admissionSources) close() {
+	if a.hook == nil {
+		return
+	}
+	if err := a.hook.Close(); err != nil {
+		a.log.Warn("closing the connection to the hook", "error", err)
+	}
+}

@@ -1,0 +1,33 @@
+package sio
+
+import "errors"
+
+// Unavailable is why a client was not let in that nobody refused: whoever was to
+// decide could not, for now. A [*Refusal] is somebody's decision and final; this
+// may pass, so that a client that asks again may be let in.
+type Unavailable struct {
+	Message string // what the client is told
+	Reason  error  // for the log only; nil: none
+}
+
+func (u *Unavailable) Error() string {
+	if u.Reason == nil {
+		return u.Message
+	}
+	return u.Message + ": " + u.Reason.Error()
+}
+
+// Unwrap returns the reason.
+func (u *Unavailable) Unwrap() error { return u.Reason }
+
+// refusal is what a client is told about err, with which its CONNECT failed. A
+// failure that may pass is told like a refusal: a CONNECT_ERROR knows no other.
+func refusal(err error) *Refusal {
+	if r := (*Refusal)(nil); errors.As(err, &r) {
+		return r
+	}
+	if u := (*Unavailable)(nil); errors.As(err, &u) {
+		return &Refusal{Message: u.Message}
+	}
+	return &Refusal{Message: "connection refused"}
+}
