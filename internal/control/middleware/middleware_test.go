@@ -1,0 +1,260 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// direct is a transport without a network: it calls the services on the caller's
+// goroutine, behind a Middleware.
+type direct struct {
+	around  Middleware
+	unary   map[string]func(ctx context.Context, decode func(any) error) (any, error)
+	streams map[string]func(grpc.ServerStream) error
+}
+
+func newDirect(services *control.Services, around Middleware) *direct {
+	d := &direct{
+		around:  around,
+		unary:   make(map[string]func(context.Context, func(any) error) (any, error)),
+		streams: make(map[string]func(grpc.ServerStream) error),
+	}
+	fanoutv1.RegisterEmitterServiceServer(d, services.Emitter)
+	fanoutv1.RegisterRegistryServiceServer(d, services.Registry)
+	return d
+}
+
+func (d *direct) RegisterService(desc *grpc.ServiceDesc, service any) {
+	for _, m := range desc.Methods {
+		d.unary["/"+desc.ServiceName+"/"+m.MethodName] = func(ctx context.Context, decode func(any) error) (any, error) {
+			return m.Handler(service, ctx, decode, nil)
+		}
+	}
+	for _, s := range desc.Streams {
+		d.streams["/"+desc.ServiceName+"/"+s.StreamName] = func(stream grpc.ServerStream) error {
+			return s.Handler(service, stream)
+		}
+	}
+}
+
+func (d *direct) call(ctx context.Context, c *Call, req, resp proto.Message) error {
+	return d.around(ctx, c, func(ctx context.Context) error {
+		handle := d.unary[c.Method]
+		if handle == nil {
+			return control.ErrUnknownMethod
+		}
+		got, err := handle(ctx, func(m any) error {
+			proto.Merge(m.(proto.Message), req)
+			return nil
+		})
+		if err == nil {
+			proto.Merge(resp, got.(proto.Message))
+		}
+		return err
+	})
+}
+
+// stream sends all of requests and returns the answers.
+func (d *direct) stream(ctx context.Context, c *Call, requests ...proto.Message) ([]proto.Message, error) {
+	s := &directStream{requests: requests}
+	err := d.around(ctx, c, func(ctx context.Context) error {
+		s.ctx = ctx
+		return d.streams[c.Method](s)
+	})
+	return s.answers, err
+}
+
+type directStream struct {
+	grpc.ServerStream
+	ctx      context.Context
+	requests []proto.Message
+	answers  []proto.Message
+}
+
+func (s *directStream) Context() context.Context { return s.ctx }
+
+func (s *directStream) SendMsg(m any) error {
+	s.answers = append(s.answers, m.(proto.Message))
+	return nil
+}
+
+func (s *directStream) RecvMsg(m any) error {
+	if len(s.requests) == 0 {
+		return io.EOF
+	}
+	proto.Merge(m.(proto.Message), s.requests[0])
+	s.requests = s.requests[1:]
+	return nil
+}
+
+// fakeHub answers what apply does, and counts.
+type fakeHub struct {
+	control.Hub
+	apply   func() (sio.Result, error)
+	applied int
+}
+
+func (h *fakeHub) Apply(context.Context, sio.Op) (sio.Result, error) {
+	h.applied++
+	return h.apply()
+}
+
+// newTransport is a direct transport for the callers x and y, whose keys are
+// their names twice.
+func newTransport(t *testing.T, hub control.Hub, log io.Writer) *direct {
+	t.Helper()
+	a, err := identity.NewAuthenticator([]identity.Key{{Name: "x", Secret: "xx"}, {Name: "y", Secret: "yy"}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := control.New(hub, control.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	return newDirect(services, Standard(services.Errors, a, fanoutv1.EmitterService_EmitBatch_FullMethodName))
+}
+
+func emitting(key string) *Call {
+	c := &Call{Method: fanoutv1.EmitterService_Emit_FullMethodName}
+	if key != "" {
+		c.Authorization = []string{"Bearer " + key}
+	}
+	return c
+}
+
+func emit(idempotencyKey string) *fanoutv1.EmitRequest {
+	return &fanoutv1.EmitRequest{To: &fanoutv1.Target{All: true}, Event: "e", IdempotencyKey: idempotencyKey}
+}
+
+// The services are the same over another transport than gRPC: who calls, what
+// fails and what is refused.
+func TestAnotherTransport(t *testing.T) {
+	hub := &fakeHub{apply: func() (sio.Result, error) { return sio.Result{Matched: 7}, nil }}
+	d := newTransport(t, hub, io.Discard)
+
+	for _, tt := range []struct {
+		key       string
+		want      codes.Code
+		duplicate bool
+	}{
+		{"", codes.Unauthenticated, false},
+		{"zz", codes.Unauthenticated, false},
+		{"xx", codes.OK, false},
+		{"yy", codes.OK, false}, // another caller's key is another one
+		{"xx", codes.OK, true},
+	} {
+		var resp fanoutv1.EmitResponse
+		err := d.call(t.Context(), emitting(tt.key), emit("k"), &resp)
+		if status.Code(err) != tt.want || resp.GetDuplicate() != tt.duplicate || (err == nil && resp.GetMatched() != 7) {
+			t.Errorf("key %q: got %v, %v, want %v, duplicate %v", tt.key, &resp, err, tt.want, tt.duplicate)
+		}
+	}
+	if hub.applied != 2 {
+		t.Errorf("applied %d times, want once for each caller", hub.applied)
+	}
+	list := &Call{Method: fanoutv1.RegistryService_ListNamespaces_FullMethodName, Authorization: []string{"Bearer xx"}}
+	err := d.call(t.Context(), list, &fanoutv1.ListNamespacesRequest{PageSize: -1}, &fanoutv1.ListNamespacesResponse{})
+	if status.Code(err) != codes.InvalidArgument || len(status.Convert(err).Details()) != 1 {
+		t.Errorf("a bad request: got %v, want INVALID_ARGUMENT with details", err)
+	}
+	for _, tt := range []struct {
+		authorization []string
+		want          codes.Code
+	}{{nil, codes.Unauthenticated}, {[]string{"Bearer xx"}, codes.Unimplemented}} {
+		err := d.call(t.Context(), &Call{Method: "/no.Such/Method", Authorization: tt.authorization}, nil, nil)
+		if status.Code(err) != tt.want {
+			t.Errorf("an unknown method: got %v, want %v", err, tt.want)
+		}
+	}
+	// An open method needs no key.
+	batch := &Call{Method: fanoutv1.EmitterService_EmitBatch_FullMethodName}
+	if err := d.call(t.Context(), batch, &fanoutv1.EmitBatchRequest{}, &fanoutv1.EmitBatchResponse{}); err != nil {
+		t.Errorf("an open method: %v", err)
+	}
+}
+
+func TestStreamOverAnotherTransport(t *testing.T) {
+	hub := &fakeHub{apply: func() (sio.Result, error) { return sio.Result{Matched: 1}, nil }}
+	d := newTransport(t, hub, io.Discard)
+	c := &Call{Method: fanoutv1.EmitterService_EmitStream_FullMethodName}
+	if _, err := d.stream(t.Context(), c); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("without a key: got %v, want UNAUTHENTICATED", err)
+	}
+	c.Authorization = []string{"Bearer xx"}
+	answers, err := d.stream(t.Context(), c,
+		&fanoutv1.EmitStreamRequest{Sequence: 1, Emit: emit("")}, &fanoutv1.EmitStreamRequest{Sequence: 2, Emit: emit("")})
+	if err != nil || len(answers) == 0 || hub.applied != 2 {
+		t.Fatalf("got %v, %v with %d applied", answers, err, hub.applied)
+	}
+	if last := answers[len(answers)-1].(*fanoutv1.EmitStreamResponse); last.GetAckedThrough() != 2 {
+		t.Errorf("got %v, want 2 acked", last)
+	}
+}
+
+// Failures inside end as INTERNAL that says nothing, and one line in the log with
+// the method and the caller; a panic's has the stack too.
+func TestFailures(t *testing.T) {
+	tests := []struct {
+		name  string
+		apply func() (sio.Result, error)
+		logs  []string
+	}{
+		{"an error", func() (sio.Result, error) { return sio.Result{}, errors.New("a secret") }, nil},
+		{"a panic", func() (sio.Result, error) { panic("a secret") }, []string{"panic in a call", "stack=", "middleware_test.go"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var log strings.Builder
+			d := newTransport(t, &fakeHub{apply: tt.apply}, &log)
+			err := d.call(t.Context(), emitting("xx"), emit(""), &fanoutv1.EmitResponse{})
+			if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.Message(), "secret") {
+				t.Errorf("got %v, want INTERNAL that says nothing", err)
+			}
+			if n := strings.Count(log.String(), "\n"); n != 1 {
+				t.Errorf("%d lines were logged, want 1", n)
+			}
+			for _, want := range append(tt.logs, "a secret", "method="+fanoutv1.EmitterService_Emit_FullMethodName, "caller=x") {
+				if !strings.Contains(log.String(), want) {
+					t.Errorf("%q is not in the log: %s", want, &log)
+				}
+			}
+		})
+	}
+}
+
+func TestChain(t *testing.T) {
+	var got []string
+	step := func(name string) Middleware {
+		return func(ctx context.Context, _ *Call, next Handler) error {
+			got = append(got, name+" in")
+			err := next(ctx)
+			got = append(got, name+" out")
+			return err
+		}
+	}
+	m := Chain(step("a"), step("b"))
+	want := []string{"a in", "b in", "call", "b out", "a out"}
+	for range 2 { // a chain serves many calls
+		got = nil
+		failed := errors.New("failed")
+		err := m(t.Context(), &Call{}, func(context.Context) error {
+			got = append(got, "call")
+			return failed
+		})
+		if !errors.Is(err, failed) || !slices.Equal(got, want) {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+}
