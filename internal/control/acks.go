@@ -19,17 +19,17 @@ const maxErrorBacklog = 1024
 // its sender takes whatever has gathered since the last time, so the slower
 // the caller reads, the more items one answer covers.
 type acks struct {
-	wake chan struct{} // holds one: there is something to send
-	took chan struct{} // holds one: the backlog of errors is empty again
+	wake    chan struct{} // holds one: there is something to send
+	emptied chan struct{} // holds one: the backlog of errors is empty again
 
-	mu      sync.Mutex
-	through uint64
-	errors  []*fanoutv1.EmitStreamResponse_Error
-	over    bool // nothing more will be added
+	mu       sync.Mutex
+	through  uint64
+	errors   []*fanoutv1.EmitStreamResponse_Error
+	finished bool // nothing more will be added
 }
 
 func newAcks() *acks {
-	return &acks{wake: make(chan struct{}, 1), took: make(chan struct{}, 1)}
+	return &acks{wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1)}
 }
 
 // add notes that item sequence has been dealt with, err being a gRPC status,
@@ -40,7 +40,7 @@ func (a *acks) add(ctx context.Context, through, sequence uint64, err error) err
 	for err != nil && len(a.errors) >= maxErrorBacklog {
 		a.mu.Unlock()
 		select {
-		case <-a.took:
+		case <-a.emptied:
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		}
@@ -63,7 +63,7 @@ func (a *acks) add(ctx context.Context, through, sequence uint64, err error) err
 // finish ends send, once it has sent what there is.
 func (a *acks) finish() {
 	a.mu.Lock()
-	a.over = true
+	a.finished = true
 	a.mu.Unlock()
 	signal(a.wake)
 }
@@ -79,8 +79,8 @@ func (a *acks) send(stream grpc.BidiStreamingServer[fanoutv1.EmitStreamRequest, 
 		case <-draining:
 			next.Draining, draining = true, nil
 		}
-		var over bool
-		next.AckedThrough, next.Errors, over = a.take()
+		var finished bool
+		next.AckedThrough, next.Errors, finished = a.take()
 		if news := next.GetAckedThrough() != sent.GetAckedThrough() ||
 			next.GetDraining() != sent.GetDraining() || len(next.GetErrors()) > 0; news {
 			if err := stream.Send(next); err != nil {
@@ -88,20 +88,20 @@ func (a *acks) send(stream grpc.BidiStreamingServer[fanoutv1.EmitStreamRequest, 
 			}
 			sent.AckedThrough, sent.Draining = next.GetAckedThrough(), next.GetDraining()
 		}
-		if over {
+		if finished {
 			return nil
 		}
 	}
 }
 
 // take empties the backlog.
-func (a *acks) take() (through uint64, errors []*fanoutv1.EmitStreamResponse_Error, over bool) {
+func (a *acks) take() (through uint64, errors []*fanoutv1.EmitStreamResponse_Error, finished bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	through, errors, over = a.through, a.errors, a.over
+	through, errors, finished = a.through, a.errors, a.finished
 	a.errors = nil
-	signal(a.took)
-	return through, errors, over
+	signal(a.emptied)
+	return through, errors, finished
 }
 
 // signal leaves a note in c unless there is one.

@@ -19,17 +19,17 @@ const maxBatch = 1000
 type Emitter struct {
 	fanoutv1.UnimplementedEmitterServiceServer
 
-	hub      Hub
-	errors   *ErrorReporter
-	keys     *idempotency
-	draining <-chan struct{} // closed when the daemon is about to shut down
+	hub         Hub
+	errors      *ErrorReporter
+	idempotency *idempotency
+	draining    <-chan struct{} // closed when the daemon is about to shut down
 }
 
 // NewEmitter returns the EmitterService over hub. Items of batches and streams
 // that fail inside are reported to errors. Streams tell their callers once
 // draining is closed.
 func NewEmitter(hub Hub, errors *ErrorReporter, draining <-chan struct{}) *Emitter {
-	return &Emitter{hub: hub, errors: errors, keys: newIdempotency(keyCount), draining: draining}
+	return &Emitter{hub: hub, errors: errors, idempotency: newIdempotency(keyCount), draining: draining}
 }
 
 var _ fanoutv1.EmitterServiceServer = (*Emitter)(nil)
@@ -76,7 +76,7 @@ func (e *Emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) 
 		resp, err := apply()
 		return resp, emitError(err, &p, m)
 	}
-	resp, same, err := e.keys.do(ctx, scopedKey{identity.FromContext(ctx).Name, key}, fingerprintOf(op), apply)
+	resp, same, err := e.idempotency.do(ctx, scopedKey{identity.FromContext(ctx).Name, key}, fingerprintOf(op), apply)
 	if !same {
 		return nil, invalid(&p, "idempotency_key", "was used for an emit with other content")
 	}

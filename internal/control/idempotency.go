@@ -43,9 +43,9 @@ type scopedKey struct {
 // attempt is one request with a key.
 type attempt struct {
 	print fingerprint
-	over  chan struct{} // closed when it has succeeded or failed
+	ended chan struct{} // closed when it has succeeded or failed
 
-	// Written before over is closed, read after.
+	// Written before ended is closed, read after.
 	resp    *fanoutv1.EmitResponse // nil: it failed
 	expires time.Time
 }
@@ -74,7 +74,7 @@ func (k *idempotency) do(ctx context.Context, key scopedKey, print fingerprint, 
 			return nil, false, nil
 		}
 		select {
-		case <-a.over:
+		case <-a.ended:
 		case <-ctx.Done():
 			return nil, true, ctx.Err()
 		}
@@ -100,7 +100,7 @@ func (k *idempotency) begin(key scopedKey, print fingerprint) (a *attempt, mine 
 	if a, ok := k.done.Get(key); ok && time.Now().Before(a.expires) {
 		return a, false
 	}
-	a = &attempt{print: print, over: make(chan struct{})}
+	a = &attempt{print: print, ended: make(chan struct{})}
 	k.running[key] = a
 	return a, true
 }
@@ -114,7 +114,7 @@ func (k *idempotency) end(key scopedKey, a *attempt) {
 		a.expires = time.Now().Add(keyTTL)
 		k.done.Add(key, a)
 	}
-	close(a.over)
+	close(a.ended)
 }
 
 // fingerprintOf covers all that an emit does.
