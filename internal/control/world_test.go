@@ -1,0 +1,242 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
+)
+
+// world is a whole daemon: browsers on one side, backends on the other.
+type world struct {
+	t        *testing.T
+	events   *dispatch.Dispatcher
+	listener *wiretest.Listener
+	control  *server
+	conn     *grpc.ClientConn
+	client   fanoutv1.EventServiceClient
+}
+
+func inWorld(t *testing.T, o dispatch.Options, f func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		o.Logger = slog.New(slog.DiscardHandler)
+		w := &world{t: t, events: dispatch.New(o), listener: wiretest.Listen()}
+		so := sio.Options{Namespaces: []string{"/", "/chat"}, Backend: w.events}
+		so.Engine.Logger = o.Logger
+		sockets, err := sio.NewServer(so)
+		if err != nil {
+			t.Fatal(err)
+		}
+		web := &http.Server{Handler: sockets}
+		go web.Serve(w.listener)
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if err := sockets.Shutdown(ctx); err != nil {
+				t.Errorf("Shutdown of the sockets: %v", err)
+			}
+			web.Close()
+		})
+		w.control, w.conn = dial(t, sockets, Options{Dispatcher: w.events, Info: Info{Node: "n1", MaxPayload: 1e6}})
+		w.client = fanoutv1.NewEventServiceClient(w.conn)
+		f(w)
+	})
+}
+
+// ctx ends what a failing test would wait for, for ever.
+func (w *world) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Hour)
+	w.t.Cleanup(cancel)
+	return ctx
+}
+
+// worker is the other end of a Consume stream.
+type worker struct {
+	t      *testing.T
+	stream grpc.BidiStreamingClient[fanoutv1.ConsumeRequest, fanoutv1.ConsumeResponse]
+	ready  *fanoutv1.ConsumeResponse_Ready
+	cancel context.CancelFunc
+}
+
+// open starts a stream with this first message.
+func (w *world) open(first *fanoutv1.ConsumeRequest) *worker {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.ctx())
+	w.t.Cleanup(cancel)
+	s, err := w.client.Consume(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	k := &worker{t: w.t, stream: s, cancel: cancel}
+	if first != nil {
+		k.say(first)
+	}
+	return k
+}
+
+// consume joins a group, "g" if o names none.
+func (w *world) consume(o *fanoutv1.ConsumeRequest_Open) *worker {
+	w.t.Helper()
+	if o.Group == "" {
+		o.Group = "g"
+	}
+	k := w.open(opening(o))
+	if k.ready = k.get().GetReady(); k.ready == nil {
+		w.t.Fatal("the first answer is not ready")
+	}
+	return k
+}
+
+func (w *world) connect(namespace string) (*wiretest.WS, string) {
+	w.t.Helper()
+	return w.listener.Connect(w.t, namespace)
+}
+
+// knock opens a session and asks to connect.
+func (w *world) knock(connect string) *wiretest.WS {
+	w.t.Helper()
+	c := w.listener.MustDialWS(w.t, "EIO=4&transport=websocket&q=1")
+	c.Next()
+	c.Say(connect)
+	return c
+}
+
+func (k *worker) say(m *fanoutv1.ConsumeRequest) {
+	k.t.Helper()
+	if err := k.stream.Send(m); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+func (k *worker) get() *fanoutv1.ConsumeResponse {
+	k.t.Helper()
+	m, err := k.stream.Recv()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return m
+}
+
+// event returns the next message, which has to be a delivery of this.
+func (k *worker) event(want string) *fanoutv1.Event {
+	k.t.Helper()
+	m := k.get()
+	e := m.GetEvent()
+	if e == nil {
+		k.t.Fatalf("got %v, want %s", m, want)
+	}
+	if got := show(e); got != want {
+		k.t.Errorf("got %q, want %q", got, want)
+	}
+	return e
+}
+
+// rejection returns the next message, which has to be one.
+func (k *worker) rejection(id string, code codes.Code, text string) {
+	k.t.Helper()
+	m := k.get()
+	r := m.GetRejected()
+	if r == nil || r.GetDeliveryId() != id || codes.Code(r.GetCode()) != code || !strings.Contains(r.GetMessage(), text) {
+		k.t.Errorf("got %v, want %s of %q with %q", m, code, id, text)
+	}
+}
+
+func (k *worker) drains() {
+	k.t.Helper()
+	if m := k.get(); m.GetDraining() == nil {
+		k.t.Errorf("got %v, want draining", m)
+	}
+}
+
+// ends wants the stream to end with this code and nothing before it.
+func (k *worker) ends(want codes.Code) *status.Status {
+	k.t.Helper()
+	m, err := k.stream.Recv()
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if m != nil || status.Code(err) != want {
+		k.t.Errorf("got %v, %v, want %v", m, err, want)
+	}
+	return status.Convert(err)
+}
+
+// quiet wants nothing more to be on its way: the answer to a mistake is next.
+func (k *worker) quiet() {
+	k.t.Helper()
+	k.say(acking("quiet?"))
+	k.rejection("quiet?", codes.FailedPrecondition, "")
+}
+
+func (k *worker) close() {
+	k.t.Helper()
+	if err := k.stream.CloseSend(); err != nil {
+		k.t.Error(err)
+	}
+}
+
+func show(e *fanoutv1.Event) string {
+	s := strings.TrimSpace(fmt.Sprintf("%s %s %s%s%s", e.GetKind(), e.GetNamespace(), e.GetEvent(), e.GetArgsJson(), e.GetReason()))
+	if e.GetAttempt() != 1 {
+		s += fmt.Sprintf(" attempt %d", e.GetAttempt())
+	}
+	return s
+}
+
+func opening(o *fanoutv1.ConsumeRequest_Open) *fanoutv1.ConsumeRequest {
+	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Open_{Open: o}}
+}
+
+func acking(ids ...string) *fanoutv1.ConsumeRequest {
+	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Ack_{Ack: &fanoutv1.ConsumeRequest_Ack{DeliveryIds: ids}}}
+}
+
+func nacking(ids ...string) *fanoutv1.ConsumeRequest {
+	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Nack_{Nack: &fanoutv1.ConsumeRequest_Nack{DeliveryIds: ids}}}
+}
+
+func replying(id, args string, attachments ...[]byte) *fanoutv1.ConsumeRequest {
+	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Reply{
+		Reply: &fanoutv1.ReplyRequest{DeliveryId: id, ArgsJson: args, Attachments: attachments},
+	}}
+}
+
+func allowing(id string, a *fanoutv1.ConsumeRequest_Verdict_Allow) *fanoutv1.ConsumeRequest {
+	return verdict(&fanoutv1.ConsumeRequest_Verdict{DeliveryId: id, Decision: &fanoutv1.ConsumeRequest_Verdict_Allow_{Allow: a}})
+}
+
+func refusing(id string, r *fanoutv1.ConsumeRequest_Verdict_Refuse) *fanoutv1.ConsumeRequest {
+	return verdict(&fanoutv1.ConsumeRequest_Verdict{DeliveryId: id, Decision: &fanoutv1.ConsumeRequest_Verdict_Refuse_{Refuse: r}})
+}
+
+func verdict(v *fanoutv1.ConsumeRequest_Verdict) *fanoutv1.ConsumeRequest {
+	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Verdict_{Verdict: v}}
+}
+
+var leaving = &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Leave_{}}
+
+func object(t *testing.T, fields map[string]any) *structpb.Struct {
+	t.Helper()
+	s, err := structpb.NewStruct(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
