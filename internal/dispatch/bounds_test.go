@@ -153,6 +153,31 @@ func TestFirstComeFirstServed(t *testing.T) {
 	})
 }
 
+// A small event, for which there is room, does not overtake a larger one that
+// waits for the same consumer.
+func TestNothingOvertakesWhatWaits(t *testing.T) {
+	inBubble(t, Options{SubscriptionBytes: 2000, StallTimeout: time.Hour}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{})
+		var all []*wiretest.WS
+		for range 3 {
+			c, _ := w.connect("")
+			defer c.Close()
+			all = append(all, c)
+		}
+		for i, text := range []string{sized(500), `42["large","` + strings.Repeat("x", 1500) + `"]`, `42["small"]`} {
+			all[i].SayLater(text)
+			synctest.Wait()
+		}
+		first := m.get(t)
+		m.none(t)
+		ok(t, m.Ack(first.ID()))
+		large := m.get(t)
+		expect(t, "the second", large.Name, "large")
+		ok(t, m.Ack(large.ID()))
+		m.expect(t, "message / small[]")
+	})
+}
+
 // An event comes into the queue of each group that has room, though another
 // group has none.
 func TestGroupsAcceptOnTheirOwn(t *testing.T) {
