@@ -119,6 +119,7 @@ func TestRedelivery(t *testing.T) {
 		}
 		b.expect(t, "message / n[1] attempt 2", "message / n[3] attempt 2", "message / n[4]")
 		b.none(t)
+		expect(t, "redelivered", w.Stats().Redelivered, 2)
 		c.Close()
 	})
 }

@@ -166,8 +166,8 @@ func (q *queue) ackLocked(i int) {
 }
 
 // rewindLocked takes items[from:sent] back out of flight, in order; those that
-// were acked already are done.
-func (q *queue) rewindLocked(from int) {
+// were acked already are done. It returns how many will be delivered again.
+func (q *queue) rewindLocked(from int) int {
 	kept := from
 	for _, it := range q.items[from:q.sent] {
 		if it.acked {
@@ -180,6 +180,7 @@ func (q *queue) rewindLocked(from int) {
 	}
 	q.items = slices.Delete(q.items, kept, q.sent)
 	q.sent = from
+	return kept - from
 }
 
 // assignLocked gives the queue, none of whose events is in flight, to s; nil: to

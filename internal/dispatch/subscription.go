@@ -203,8 +203,7 @@ func (s *Subscription) endLocked(cause error) {
 	g.subscriptions = slices.DeleteFunc(g.subscriptions, func(o *Subscription) bool { return o == s })
 	queues := g.queuesLocked(s)
 	for _, q := range queues {
-		g.dispatcher.redelivered.Add(uint64(q.sent))
-		q.rewindLocked(0)
+		g.dispatcher.redelivered.Add(uint64(q.rewindLocked(0)))
 	}
 	g.reassignLocked(&s.load, queues...)
 	for _, q := range queues {
