@@ -16,7 +16,11 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
-require golang.org/x/time v0.15.0
+require (
+	github.com/MicahParks/jwkset v0.11.4
+	github.com/MicahParks/keyfunc/v3 v3.9.1
+	golang.org/x/time v0.15.0
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect

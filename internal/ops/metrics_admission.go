@@ -22,6 +22,13 @@ var tokenMetrics = []metric[token.Stats]{
 				string(token.Invalid): s.Invalid, string(token.Unavailable): s.Unavailable,
 			}
 		}),
+	gauge("fanoutd_token_keys_ready", "1 once there were keys to verify tokens with: 0 while a JWK Set was never fetched.",
+		func(s token.Stats) int {
+			if s.KeysReady {
+				return 1
+			}
+			return 0
+		}),
 }
 
 var hookMetrics = []metric[hook.Stats]{

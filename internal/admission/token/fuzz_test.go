@@ -70,15 +70,18 @@ func FuzzParseSet(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQ","e":"AQAB"},{"kty":"EC","crv":"P-256"},null,1]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		keys, skipped, err := parseSet(text)
+		if _, used, err := publish(keys, Algorithms()); err != nil || used != len(keys) {
+			t.Errorf("%d of %d keys are used, %v", used, len(keys), err)
+		}
 		if err != nil && len(keys)+len(skipped) > 0 {
 			t.Error("an error, and keys")
 		}
 		for _, k := range keys {
-			if err := checkPublic(k.public); err != nil {
+			if err := checkPublic(k.Key()); err != nil {
 				t.Error(err)
 			}
 			for _, alg := range Algorithms() {
-				if k.serves(alg) && isSymmetric(alg) {
+				if serves(k, alg) && isSymmetric(alg) {
 					t.Errorf("a published key serves %s", alg)
 				}
 			}

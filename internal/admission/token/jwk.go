@@ -1,26 +1,28 @@
 package token
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"encoding/base64"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // maxKeys bounds a JWK Set: issuers publish two or three, large ones a dozen. It
-// also bounds how many signatures one token may make us verify, since all of
-// them could have one kid.
+// also bounds how many signatures one token may make us verify, since one that
+// names no key is tried with all.
 const maxKeys = 64
+
+// errNoKey: there is no key that could have signed the token.
+var errNoKey = errors.New("no key")
 
 // parseSet reads a JWK Set. What is no key for verifying JWTs is skipped, as
 // RFC 7517, 5 asks; skipped says why. A set without any such key is valid.
-func parseSet(text []byte) (keys []key, skipped []error, err error) {
+func parseSet(text []byte) (keys []jwkset.JWK, skipped []error, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -44,85 +46,83 @@ func parseSet(text []byte) (keys []key, skipped []error, err error) {
 	return keys, skipped, nil
 }
 
-// jwk is a JSON Web Key, as far as it matters here (RFC 7517, 4; RFC 7518, 6;
-// RFC 8037, 2).
-type jwk struct {
-	Type       string   `json:"kty"`
-	Use        string   `json:"use"`
-	Operations []string `json:"key_ops"`
-	Algorithm  string   `json:"alg"`
-	ID         string   `json:"kid"`
-	Curve      string   `json:"crv"`
-	X          coded    `json:"x"`
-	Y          coded    `json:"y"`
-	N          coded    `json:"n"`
-	E          coded    `json:"e"`
-	D          *string  `json:"d"` // the private part
-}
-
-// coded is bytes in base64url.
-type coded []byte
-
-func (c *coded) UnmarshalJSON(text []byte) error {
-	var s string
-	err := json.Unmarshal(text, &s)
-	if err == nil {
-		*c, err = base64.RawURLEncoding.Strict().DecodeString(s)
-	}
-	return err
-}
-
-func parseJWK(text []byte) (key, error) {
-	var j jwk
-	if err := json.Unmarshal(text, &j); err != nil {
-		return key{}, err
+// parseJWK reads one public key. The library reads private keys and secrets too,
+// and keys for other purposes; none of them is to be trusted by.
+func parseJWK(text []byte) (jwkset.JWK, error) {
+	var m jwkset.JWKMarshal
+	if err := json.Unmarshal(text, &m); err != nil {
+		return jwkset.JWK{}, err
 	}
 	switch {
-	case j.D != nil:
-		return key{}, errors.New("its private part is published, so anybody can sign with it")
-	case j.Use != "" && j.Use != "sig",
-		len(j.Operations) > 0 && !slices.Contains(j.Operations, "verify"):
-		return key{}, errors.New("not for signatures")
+	case m.D != "":
+		return jwkset.JWK{}, errors.New("its private part is published, so anybody can sign with it")
+	case m.KTY == jwkset.KtyOct:
+		return jwkset.JWK{}, errors.New(`no public key, but a secret, "oct", which is a secret no more`)
+	case m.USE != "" && m.USE != jwkset.UseSig,
+		len(m.KEYOPS) > 0 && !slices.Contains(m.KEYOPS, jwkset.KeyOpsVerify):
+		return jwkset.JWK{}, errors.New("not for signatures")
 	}
-	public, err := j.public()
-	if err == nil {
-		err = checkPublic(public)
+	if m.ALG == "Ed25519" { // its name since RFC 9864
+		m.ALG = jwkset.AlgEdDSA
 	}
+	// A key counts because the issuer publishes it, not because of a certificate:
+	// one that cannot be read is no reason to lose the key.
+	m.X5U, m.X5C, m.X5T, m.X5TS256 = "", nil, "", ""
+	k, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipKeyOps: true})
 	if err != nil {
-		return key{}, err
+		return jwkset.JWK{}, err
 	}
-	if j.Algorithm == "Ed25519" { // its name since RFC 9864
-		j.Algorithm = "EdDSA"
-	}
-	return key{id: j.ID, alg: j.Algorithm, public: public}, nil
+	return k, checkPublic(k.Key())
 }
 
-func (j *jwk) public() (any, error) {
-	switch j.Type {
-	case "RSA":
-		if len(j.N) > maxRSA/8+1 || len(j.E) == 0 || len(j.E) > 4 {
-			return nil, errors.New("an RSA key of no usual size")
+// serves reports whether a token of this algorithm may be verified with a key.
+func serves(k jwkset.JWK, alg string) bool {
+	only := k.Marshal().ALG.String() // empty: any that fits
+	return (only == "" || only == alg) && fits(alg, k.Key()) == nil
+}
+
+// publishedKeys finds the keys of one JWK Set, for each algorithm among those that
+// serve it, so that an algorithm and a key that does not fit it never meet. It is
+// not changed.
+type publishedKeys map[string]keyfunc.Keyfunc
+
+// publish makes the keys ready to be found by tokens of these algorithms; used is
+// how many serve any. Of several for one algorithm with the same kid, which should
+// be distinct (RFC 7517, 4.5), a token that names it is tried with the first.
+func publish(keys []jwkset.JWK, algorithms []string) (p publishedKeys, used int, err error) {
+	p = publishedKeys{}
+	counted := map[int]bool{}
+	for _, alg := range algorithms {
+		var serving []jwkset.JWK
+		for i, k := range keys {
+			if serves(k, alg) {
+				serving, counted[i] = append(serving, k), true
+			}
 		}
-		e := new(big.Int).SetBytes(j.E).Int64()
-		if e > 1<<31-1 { // what crypto/rsa takes
-			return nil, errors.New("an RSA key whose exponent is too large")
+		if len(serving) == 0 {
+			continue
 		}
-		return &rsa.PublicKey{N: new(big.Int).SetBytes(j.N), E: int(e)}, nil
-	case "EC":
-		curve := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[j.Curve]
-		if curve == nil {
-			return nil, fmt.Errorf("the unknown curve %.16q", j.Curve)
+		storage := &jwkset.MemoryJWKSet{}
+		if err := storage.KeyReplaceAll(context.Background(), serving); err != nil {
+			return nil, 0, err
 		}
-		if size := (curve.Params().BitSize + 7) / 8; len(j.X) != size || len(j.Y) != size {
-			return nil, fmt.Errorf("coordinates that do not have the %d bytes of %s", size, j.Curve)
+		if p[alg], err = keyfunc.New(keyfunc.Options{Storage: storage}); err != nil {
+			return nil, 0, err
 		}
-		return ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, j.X, j.Y))
-	case "OKP":
-		if j.Curve != "Ed25519" || len(j.X) != ed25519.PublicKeySize {
-			return nil, fmt.Errorf("no Ed25519 key, but %.16q", j.Curve)
-		}
-		return ed25519.PublicKey(j.X), nil
 	}
-	// A secret, oct, in a public set is a secret no more.
-	return nil, fmt.Errorf("no public key, but %.16q", j.Type)
+	return p, len(counted), nil
+}
+
+// find returns what may have signed the token: the key that it names, or all if it
+// names none. errNoKey: there is none.
+func (p publishedKeys) find(t *jwt.Token) (any, error) {
+	alg := t.Method.Alg()
+	if f := p[alg]; f != nil {
+		key, err := f.Keyfunc(t)
+		if !errors.Is(err, jwkset.ErrKeyNotFound) {
+			return key, err
+		}
+	}
+	kid, _ := t.Header["kid"].(string)
+	return nil, fmt.Errorf("%w with the kid %.64q for %s", errNoKey, kid, alg)
 }

@@ -37,7 +37,7 @@ func Mint(o Options, private []byte, g Grant) (string, error) {
 		return "", fmt.Errorf("token: %w", err)
 	}
 	if o.JWKS != "" {
-		v.keys = fixed{public: public}
+		v.keys = fixedKey{public: public}
 	}
 	now := time.Now()
 	content := jwt.MapClaims{

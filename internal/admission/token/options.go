@@ -95,8 +95,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("no issuer is set")
 	case len(o.Audience) == 0 || slices.Contains(o.Audience, ""):
 		return o, errors.New("no audience is set, or an empty one")
-	case o.Refresh < minAsked:
-		return o, fmt.Errorf("the refresh interval is below %v", minAsked)
+	case o.Refresh < minRequested:
+		return o, fmt.Errorf("the refresh interval is below %v", minRequested)
 	case len(o.Algorithms) == 0:
 		return o, fmt.Errorf("no algorithm is set; there are %s", strings.Join(Algorithms(), ", "))
 	}
@@ -108,18 +108,18 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// source returns where the keys come from.
-func (o Options) source() (source, error) {
-	var sources []source
+// keySource returns where the keys come from.
+func (o Options) keySource() (keySource, error) {
+	var sources []keySource
 	if len(o.Secret) > 0 {
-		sources = append(sources, fixed{public: o.Secret})
+		sources = append(sources, fixedKey{public: o.Secret})
 	}
 	if len(o.PublicKey) > 0 {
 		public, err := parsePublic(o.PublicKey)
 		if err != nil {
 			return nil, err
 		}
-		sources = append(sources, fixed{public: public})
+		sources = append(sources, fixedKey{public: public})
 	}
 	if o.JWKS != "" {
 		if err := checkURL(o.JWKS); err != nil {

@@ -41,7 +41,7 @@ func forClient(err error) error {
 }
 
 // Stats counts the connections that were decided on since the start, by what
-// became of their tokens.
+// became of their tokens, and says whether there are keys.
 type Stats struct {
 	Accepted uint64
 	Missing  uint64
@@ -49,6 +49,10 @@ type Stats struct {
 	Invalid  uint64
 	// Unavailable: there were no keys to verify them with.
 	Unavailable uint64
+
+	// KeysReady: there were keys to verify tokens with at least once. Only a JWK
+	// Set may have to be waited for.
+	KeysReady bool
 }
 
 // counts is Stats as they are counted.
@@ -78,5 +82,6 @@ func (v *Verifier) Stats() Stats {
 	return Stats{
 		Accepted: c.accepted.Load(), Missing: c.missing.Load(), Expired: c.expired.Load(),
 		Invalid: c.invalid.Load(), Unavailable: c.unavailable.Load(),
+		KeysReady: v.keys.ready(),
 	}
 }

@@ -15,7 +15,7 @@ import (
 // Verifier verifies tokens. It is safe for concurrent use.
 type Verifier struct {
 	parser    *jwt.Parser
-	keys      source
+	keys      keySource
 	userClaim string
 	locations []Location
 	keyWait   time.Duration
@@ -31,7 +31,7 @@ func New(o Options) (*Verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}
-	keys, err := o.source()
+	keys, err := o.keySource()
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}
@@ -95,25 +95,10 @@ func (v *Verifier) trusted(ctx context.Context) jwt.Keyfunc {
 		if _, ok := token.Header["crit"]; ok {
 			return nil, errors.New("its header asks for extensions by crit")
 		}
-		kid, ok := token.Header["kid"].(string)
-		if !ok && token.Header["kid"] != nil {
+		if _, ok := token.Header["kid"].(string); !ok && token.Header["kid"] != nil {
 			return nil, errors.New("the kid in its header is no string")
 		}
-		found, err := v.keys.find(ctx, kid)
-		if err != nil {
-			return nil, err
-		}
-		// A kid need not be unique, so that several keys may have to be tried.
-		var set jwt.VerificationKeySet
-		for _, k := range found {
-			if k.serves(token.Method.Alg()) {
-				set.Keys = append(set.Keys, k.public)
-			}
-		}
-		if len(set.Keys) == 0 {
-			return nil, fmt.Errorf("no key with the kid %.64q for %s", kid, token.Method.Alg())
-		}
-		return set, nil
+		return v.keys.find(ctx, token)
 	}
 }
 

@@ -206,7 +206,7 @@ func TestDecide(t *testing.T) {
 			t.Errorf("got %+v, %v, want %s", a, err, want)
 		}
 	}
-	if got, want := v.Stats(), (Stats{Accepted: 1, Missing: 1, Expired: 1, Invalid: 1}); got != want {
+	if got, want := v.Stats(), (Stats{Accepted: 1, Missing: 1, Expired: 1, Invalid: 1, KeysReady: true}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 	withSite(t, down, func(t *testing.T, v *Verifier, _ *site) {

@@ -144,7 +144,7 @@ func TestRotation(t *testing.T) {
 		refuses(t, tokens, next, Invalid, `no key with the kid "new"`)
 
 		// A token signed with a key that appeared since is good at once.
-		time.Sleep(minAsked)
+		time.Sleep(minRequested)
 		s.publish(t, jwkOf(t, "rsa", "old"), jwkOf(t, "p256", "new"))
 		accepts(t, tokens, next)
 		accepts(t, tokens, old)
@@ -184,7 +184,7 @@ func TestUnknownKidsAreCheap(t *testing.T) {
 			refuses(t, tokens, signed(t, "ed25519", fmt.Sprint(i)), Invalid, "no key with the kid")
 			time.Sleep(500 * time.Millisecond)
 		}
-		if n := s.asked.Load() - before; n < 1 || n > int64(time.Minute/minAsked) {
+		if n := s.asked.Load() - before; n < 1 || n > int64(time.Minute/minRequested) {
 			t.Errorf("made %d fetches", n)
 		}
 		accepts(t, tokens, signed(t, "rsa", "k"))
@@ -194,7 +194,7 @@ func TestUnknownKidsAreCheap(t *testing.T) {
 func TestWaitersShareOneFetch(t *testing.T) {
 	withSite(t, publishes(t, jwkOf(t, "rsa", "old")), func(t *testing.T, tokens *Verifier, s *site) {
 		accepts(t, tokens, signed(t, "rsa", "old"))
-		time.Sleep(minAsked)
+		time.Sleep(minRequested)
 		s.set(func(r *http.Request) (*http.Response, error) {
 			time.Sleep(time.Second)
 			return answers(200, setOf(t, jwkOf(t, "rsa", "old"), jwkOf(t, "p256", "new")))(r)
@@ -291,18 +291,54 @@ func TestHangingFetchHoldsNobody(t *testing.T) {
 	})
 }
 
-// TestKidCollisions: a kid may name several keys; each is tried, if it is meant
-// for the algorithm.
+// TestKidCollisions: a kid may name keys for several algorithms. Of several for
+// one algorithm, which should not be, the first counts.
 func TestKidCollisions(t *testing.T) {
 	set := publishes(t, jwkOf(t, "rsa", "k"), jwkOf(t, "rsa2", "k"), jwkOf(t, "p256", "k", object{"alg": "ES256"}),
-		jwkOf(t, "ed25519", "k", object{"alg": "ES256"}), jwkOf(t, "ed25519", ""))
+		jwkOf(t, "ed25519", "k", object{"alg": "ES256"}))
 	withSite(t, set, func(t *testing.T, tokens *Verifier, _ *site) {
-		for _, key := range []string{"rsa", "rsa2", "p256"} {
+		for _, key := range []string{"rsa", "p256"} {
 			accepts(t, tokens, signed(t, key, "k"))
 		}
-		refuses(t, tokens, signed(t, "ed25519", "k"), Invalid, "for EdDSA")
-		accepts(t, tokens, sign(t, "EdDSA", signers()["ed25519"], nil, good())) // no kid, as the key
-		refuses(t, tokens, sign(t, "RS256", signers()["rsa"], nil, good()), Invalid, `no key with the kid ""`)
+		refuses(t, tokens, signed(t, "rsa2", "k"), Invalid, "signature is invalid")
+		refuses(t, tokens, signed(t, "ed25519", "k"), Invalid, `no key with the kid "k" for EdDSA`)
+	})
+}
+
+// TestNoKid: a token that names no key is tried with all that serve its algorithm,
+// and with no other.
+func TestNoKid(t *testing.T) {
+	set := publishes(t, jwkOf(t, "rsa", "a"), jwkOf(t, "rsa2", ""), jwkOf(t, "p256", "b"))
+	withSite(t, set, func(t *testing.T, tokens *Verifier, _ *site) {
+		for alg, key := range map[string]string{"RS256": "rsa", "ES256": "p256"} {
+			accepts(t, tokens, sign(t, alg, signers()[key], nil, good()))
+		}
+		accepts(t, tokens, sign(t, "RS256", signers()["rsa2"], nil, good()))
+		refuses(t, tokens, sign(t, "EdDSA", signers()["ed25519"], nil, good()), Invalid, `no key with the kid "" for EdDSA`)
+		refuses(t, tokens, signed(t, "rsa2", "b"), Invalid, `no key with the kid "b" for RS256`)
+	})
+}
+
+// TestReady: whether a set was ever fetched can be told, and does not change when
+// fetching fails later.
+func TestReady(t *testing.T) {
+	withSite(t, down, func(t *testing.T, tokens *Verifier, s *site) {
+		synctest.Wait()
+		if tokens.Stats().KeysReady {
+			t.Error("ready without a set")
+		}
+		s.publish(t) // a set without keys is one
+		time.Sleep(retryMost)
+		synctest.Wait()
+		if !tokens.Stats().KeysReady {
+			t.Error("not ready with a set")
+		}
+		s.set(down)
+		time.Sleep(2 * defaultRefresh)
+		synctest.Wait()
+		if !tokens.Stats().KeysReady {
+			t.Error("not ready any more")
+		}
 	})
 }
 

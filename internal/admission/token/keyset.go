@@ -1,0 +1,287 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	defaultRefresh = 15 * time.Minute
+
+	// fetchTimeout bounds one fetch, from dialling to the last byte. A browser
+	// may wait for it, well below the ping timeout.
+	fetchTimeout = 5 * time.Second
+
+	// maxSet bounds a JWK Set in bytes, inflated: 64 keys of 8192 bits, with
+	// their certificates, need less.
+	maxSet = 1 << 20
+
+	// minRequested lies between fetches that tokens request by naming an unknown
+	// key: anybody can, so this is what they can cost the issuer.
+	minRequested = 10 * time.Second
+
+	// After a failure the next attempt comes after retryFirst, later ones after
+	// twice the time before, retryMost at most.
+	retryFirst = time.Second
+	retryMost  = time.Minute
+)
+
+// errUnavailable: whether the key exists cannot be known now.
+var errUnavailable = errors.New("the JWK Set cannot be fetched")
+
+// keySet is the JWK Set at one URL. One goroutine, run, does all the fetching;
+// verifiers read what it has, and may request a fetch ahead of time. When fetching
+// fails the last good set stays.
+//
+// The library reads the keys and finds them. Its own fetching has no bound on an
+// answer, no back-off, gives up a set for one key that it cannot read, takes an
+// error in JSON for an empty set, and fetches once for each token with an unknown
+// kid: this does not.
+type keySet struct {
+	// Fixed at birth.
+	url        string
+	client     *http.Client
+	algorithms []string
+	refresh    time.Duration
+	log        *slog.Logger
+	requests   chan struct{} // for a fetch ahead of time; holds one
+
+	mu       sync.Mutex
+	keys     publishedKeys // nil: never fetched
+	failing  bool          // the last fetch failed
+	begun    time.Time     // when the last fetch was begun or requested
+	fetching chan struct{} // closed when the fetch begun or requested has ended; nil: none
+	running  bool
+}
+
+var _ keySource = (*keySet)(nil)
+
+func newKeySet(o Options) *keySet {
+	t := o.Transport
+	if t == nil {
+		t = &http.Transport{
+			Proxy: http.ProxyFromEnvironment,
+			// Fetches are too far apart for a connection to be worth keeping.
+			DisableKeepAlives:      true,
+			ForceAttemptHTTP2:      true,
+			MaxResponseHeaderBytes: 64 << 10,
+		}
+	}
+	return &keySet{
+		url: o.JWKS,
+		client: &http.Client{
+			Transport: t,
+			// The URL is fixed, and so is who may say where keys are.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		algorithms: o.Algorithms,
+		refresh:    o.Refresh,
+		log:        o.Logger,
+		requests:   make(chan struct{}, 1),
+		fetching:   make(chan struct{}), // the first fetch, which run begins
+	}
+}
+
+func (s *keySet) check(alg string) error {
+	switch {
+	case method(alg) == nil:
+		return errUnknownAlgorithm
+	case isSymmetric(alg):
+		return errors.New("a JWK Set holds public keys, which are no secrets for HMAC")
+	}
+	return nil
+}
+
+// ready implements keySource: the set was fetched once.
+func (s *keySet) ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys != nil
+}
+
+// find implements keySource. For a token whose key is not in the set it requests a
+// fetch, unless the last one is too recent, and waits for it.
+func (s *keySet) find(ctx context.Context, t *jwt.Token) (any, error) {
+	key, err := s.lookup(t)
+	if !errors.Is(err, errNoKey) && !errors.Is(err, errUnavailable) {
+		return key, err
+	}
+	if fetched := s.requestFetch(); fetched != nil {
+		select {
+		case <-fetched:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w in time: %w", errUnavailable, context.Cause(ctx))
+		}
+	}
+	return s.lookup(t)
+}
+
+// lookup finds a token's keys in the set as it is. errNoKey is returned only if
+// the set is fresh.
+func (s *keySet) lookup(t *jwt.Token) (any, error) {
+	s.mu.Lock()
+	keys, failing := s.keys, s.failing
+	s.mu.Unlock()
+	if keys == nil {
+		return nil, errUnavailable
+	}
+	key, err := keys.find(t)
+	if failing && errors.Is(err, errNoKey) {
+		return nil, errUnavailable
+	}
+	return key, err
+}
+
+// requestFetch returns what is closed after the fetch to wait for: the one in
+// flight, or one that it requests. Nil: there is none and it is too early for
+// another.
+func (s *keySet) requestFetch() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fetching != nil {
+		return s.fetching
+	}
+	if !s.running || time.Since(s.begun) < minRequested {
+		return nil
+	}
+	s.fetching, s.begun = make(chan struct{}), time.Now()
+	s.requests <- struct{}{} // never blocks: there is one for each s.fetching
+	return s.fetching
+}
+
+// run fetches until ctx ends.
+func (s *keySet) run(ctx context.Context) {
+	defer s.stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for retry := retryFirst; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-s.requests:
+		}
+		s.begin()
+		keys, used, err := s.fetch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.store(keys, used, err)
+		if err == nil {
+			retry = retryFirst
+			timer.Reset(s.refresh)
+			continue
+		}
+		timer.Reset(retry)
+		retry = min(2*retry, retryMost, s.refresh)
+	}
+}
+
+// begin marks a fetch as in flight, if nobody has requested it before.
+func (s *keySet) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running, s.begun = true, time.Now()
+	if s.fetching == nil {
+		s.fetching = make(chan struct{})
+		return
+	}
+	select { // requested while its timer ran out: one fetch serves both
+	case <-s.requests:
+	default:
+	}
+}
+
+// store keeps what a fetch has brought, used keys of it, and lets those go on who
+// wait for it.
+func (s *keySet) store(keys publishedKeys, used int, err error) {
+	s.mu.Lock()
+	failed := s.failing
+	s.failing = err != nil
+	if err == nil {
+		s.keys = keys
+	}
+	none := s.keys == nil
+	s.fetchedLocked()
+	s.mu.Unlock()
+
+	switch {
+	case err != nil && none:
+		s.log.Warn("refusing all tokens: the JWK Set cannot be fetched", "url", s.url, "error", err)
+	case err != nil:
+		s.log.Warn("the JWK Set cannot be fetched: the last one stays in force", "url", s.url, "error", err)
+	case used == 0:
+		s.log.Warn("refusing all tokens: the JWK Set holds no key to verify them with", "url", s.url)
+	case failed:
+		s.log.Info("the JWK Set is back", "url", s.url, "keys", used)
+	default:
+		s.log.Debug("fetched the JWK Set", "url", s.url, "keys", used)
+	}
+}
+
+// stop lets nobody wait any longer.
+func (s *keySet) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = false
+	s.failing = true
+	s.fetchedLocked()
+}
+
+// fetchedLocked lets those go on who wait for a fetch.
+func (s *keySet) fetchedLocked() {
+	if s.fetching != nil {
+		close(s.fetching)
+		s.fetching = nil
+	}
+}
+
+// fetch gets the set; used is how many keys of it tokens may be verified with.
+func (s *keySet) fetch(ctx context.Context) (set publishedKeys, used int, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, fmt.Errorf("no answer within %v", fetchTimeout))
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, 0, cause(ctx, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, 0, fmt.Errorf("the answer is %s", resp.Status)
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxSet+1))
+	switch {
+	case err != nil:
+		return nil, 0, cause(ctx, err)
+	case len(text) > maxSet:
+		return nil, 0, fmt.Errorf("the answer has more than %d bytes", maxSet)
+	}
+	keys, skipped, err := parseSet(text)
+	for _, why := range skipped {
+		s.log.Debug("skipping a key of the JWK Set", "url", s.url, "error", why)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return publish(keys, s.algorithms)
+}
+
+// cause prefers the reason of a context's end to its consequences.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
