@@ -14,9 +14,9 @@ import (
 
 // Bounds of what a token may hold and cost.
 const (
-	// MaxToken bounds a token in bytes, before anything is parsed. Proxies and
+	// maxToken bounds a token in bytes, before anything is parsed. Proxies and
 	// servers bound header lines to about as much.
-	MaxToken = 8 << 10
+	maxToken = 8 << 10
 
 	maxRooms = 256
 	maxName  = 1024    // bytes of a user or of a room's name

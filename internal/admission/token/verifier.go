@@ -67,8 +67,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (sio.Admission, err
 	switch {
 	case token == "":
 		return sio.Admission{}, &Error{Code: Missing}
-	case len(token) > MaxToken:
-		return sio.Admission{}, refuse(Invalid, "it has %d bytes; allowed: %d", len(token), MaxToken)
+	case len(token) > maxToken:
+		return sio.Admission{}, refuse(Invalid, "it has %d bytes; allowed: %d", len(token), maxToken)
 	case strings.ContainsAny(token, "\r\n"):
 		// encoding/base64 passes over them, so one token could be written in many ways.
 		return sio.Admission{}, refuse(Invalid, "it has line breaks")

@@ -136,8 +136,8 @@ func TestAttacks(t *testing.T) {
 		{"claims are null", hmacTokens, sign(t, "HS256", []byte(secret), nil, nil), Invalid, "required"},
 		{"header is null", hmacTokens, segment(t, nil) + "." + payload + "." + sig, Invalid, "unspecified"},
 		{"claims are a list", hmacTokens, segment(t, object{"alg": "HS256"}) + "." + segment(t, []int{1}) + "." + sig, Invalid, "malformed"},
-		{"too large", hmacTokens, hs(nil, good(object{"x": strings.Repeat("x", MaxToken)})), Invalid, "allowed: 8192"},
-		{"dots without end", hmacTokens, strings.Repeat(".", MaxToken+1), Invalid, "allowed: 8192"},
+		{"too large", hmacTokens, hs(nil, good(object{"x": strings.Repeat("x", maxToken)})), Invalid, "allowed: 8192"},
+		{"dots without end", hmacTokens, strings.Repeat(".", maxToken+1), Invalid, "allowed: 8192"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { refuses(t, tt.tokens, tt.token, tt.code, tt.reason) })
