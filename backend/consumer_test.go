@@ -64,7 +64,7 @@ func TestLifeOfAConnection(t *testing.T) {
 		expect(t, "to the room", b.Next(), `42["to the room"]`)
 		b.Say("41")
 		expect(t, "heard", heard.take(), `connecting t; connect ada map[age:36 tags:[x]]; add 1 2, attempt 1; any other[{"x":1}]; disconnect client namespace disconnect`)
-		expect(t, "lanes left", w.dispatcher.Groups()[0].Subscriptions[0].Connections, 0)
+		expect(t, "queues left", w.dispatcher.Groups()[0].Subscriptions[0].Connections, 0)
 		b.Close()
 		stop()
 	})

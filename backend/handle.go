@@ -165,13 +165,13 @@ func object(m map[string]any) (*structpb.Struct, error) {
 }
 
 // rejected deals with a settlement that the daemon did not carry out.
-func (c *Consumer) rejected(s *stream, l *lanes, r *fanoutv1.ConsumeResponse_Rejected) {
+func (c *Consumer) rejected(s *stream, qs *queues, r *fanoutv1.ConsumeResponse_Rejected) {
 	log := c.log.With("delivery", r.GetDeliveryId(), "why", r.GetMessage())
 	if codes.Code(r.GetCode()) != codes.InvalidArgument {
 		log.Debug("too late: the delivery went elsewhere, or its browser left")
 		return
 	}
-	if o, ok := l.lastResort(r.GetDeliveryId()); ok { // the delivery still waits
+	if o, ok := qs.lastResort(r.GetDeliveryId()); ok { // the delivery still waits
 		log.Error("a reply or a verdict cannot be sent: settling without a reply, or refusing")
 		s.amend(o)
 	}

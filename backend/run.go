@@ -37,12 +37,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer c.running.Store(false)
 
 	handling, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	l := newLanes(c.opts.Concurrency, func(d *delivery) outcome { return c.handle(handling, d) })
-	defer l.wait()
+	qs := newQueues(c.opts.Concurrency, func(d *delivery) outcome { return c.handle(handling, d) })
+	defer qs.wait()
 	defer stop(errOver)
 
 	for b := (backoff{}); ; {
-		ready, err := c.session(ctx, l, stop)
+		ready, err := c.session(ctx, qs, stop)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -61,7 +61,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 
 // session lives through one stream. ready says that it got as far as hearing
 // events.
-func (c *Consumer) session(ctx context.Context, l *lanes, stop context.CancelCauseFunc) (ready bool, err error) {
+func (c *Consumer) session(ctx context.Context, qs *queues, stop context.CancelCauseFunc) (ready bool, err error) {
 	s, err := openStream(context.WithoutCancel(ctx), c.client.events, c.open())
 	if err != nil {
 		return false, err
@@ -85,10 +85,10 @@ func (c *Consumer) session(ctx context.Context, l *lanes, stop context.CancelCau
 		case <-ended:
 		}
 	}()
-	ready, err = c.receive(s, l)
+	ready, err = c.receive(s, qs)
 	close(ended)
 	<-watched
-	l.detach(s)
+	qs.detach(s)
 	s.close()
 	switch {
 	case replaced(err):
@@ -100,7 +100,7 @@ func (c *Consumer) session(ctx context.Context, l *lanes, stop context.CancelCau
 }
 
 // receive takes what the daemon says until the stream ends.
-func (c *Consumer) receive(s *stream, l *lanes) (ready bool, err error) {
+func (c *Consumer) receive(s *stream, qs *queues) (ready bool, err error) {
 	for {
 		res, err := s.receive()
 		if err != nil {
@@ -112,11 +112,11 @@ func (c *Consumer) receive(s *stream, l *lanes) (ready bool, err error) {
 			c.log.Info("hearing events", "node", res.GetReady().GetNode())
 		case res.GetEvent() != nil:
 			s.received()
-			l.add(&delivery{stream: s, event: c.client.event(res.GetEvent()), kind: res.GetEvent().GetKind()})
+			qs.add(&delivery{stream: s, event: c.client.event(res.GetEvent()), kind: res.GetEvent().GetKind()})
 		case res.GetDraining() != nil:
 			s.draining()
 		case res.GetRejected() != nil:
-			c.rejected(s, l, res.GetRejected())
+			c.rejected(s, qs, res.GetRejected())
 		}
 	}
 }

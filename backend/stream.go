@@ -70,9 +70,9 @@ func (s *stream) received() {
 	s.inFlight++
 }
 
-// forget counts deliveries out that are not to be settled, since they will
+// abandon counts deliveries out that are not to be settled, since they will
 // come again.
-func (s *stream) forget(n int) {
+func (s *stream) abandon(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inFlight -= n
@@ -125,14 +125,14 @@ func (s *stream) draining() {
 	s.wake()
 }
 
-// over notes that the stream has ended.
-func (s *stream) over() {
+// end notes that the stream has ended.
+func (s *stream) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
 }
 
-func (s *stream) isOver() bool {
+func (s *stream) hasEnded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ended

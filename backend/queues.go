@@ -1,0 +1,182 @@
+package backend
+
+import (
+	"sync"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+)
+
+// delivery is an event as one stream has brought it.
+type delivery struct {
+	stream *stream
+	event  *Event
+	kind   fanoutv1.Event_Kind
+}
+
+// queues handles deliveries: those of one connection in order, one at a time,
+// those of different connections by several goroutines. It outlives streams, so
+// that an event that comes again by the next stream waits for the handler that
+// is still at it. What waits is bounded by the deliveries in flight.
+type queues struct {
+	handle  func(*delivery) outcome
+	max     int // workers
+	workers sync.WaitGroup
+
+	mu     sync.Mutex
+	all    map[string]*queue // those that are in use, by connection
+	ready  []*queue          // that have something to handle and no worker
+	busy   int               // workers
+	recent memory
+}
+
+// queue is one connection's queue. queues.mu guards it.
+type queue struct {
+	id      string
+	waiting []*delivery
+	active  bool // ready, or a worker has it
+
+	// Of the connection's last failure: until the event with this sequence
+	// comes again by the same stream, everything that comes by it will come
+	// once more. nil: none.
+	failed   *stream
+	sequence uint64
+}
+
+func newQueues(workers int, handle func(*delivery) outcome) *queues {
+	return &queues{handle: handle, max: workers, all: map[string]*queue{}}
+}
+
+// add queues a delivery; it never blocks.
+func (qs *queues) add(d *delivery) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	e := d.event
+	q := qs.all[e.ID]
+	if q == nil {
+		q = &queue{id: e.ID}
+		qs.all[e.ID] = q
+	}
+	if q.failed == d.stream {
+		if e.Sequence > q.sequence {
+			d.stream.abandon(1)
+			return
+		}
+		q.failed = nil
+	}
+	q.waiting = append(q.waiting, d)
+	qs.activateLocked(q)
+}
+
+func (qs *queues) activateLocked(q *queue) {
+	if q.active || len(q.waiting) == 0 {
+		return
+	}
+	q.active = true
+	qs.ready = append(qs.ready, q)
+	if qs.busy < qs.max {
+		qs.busy++
+		qs.workers.Go(qs.work)
+	}
+}
+
+// work is a worker: it ends when nothing is ready.
+func (qs *queues) work() {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	for len(qs.ready) > 0 {
+		q := qs.ready[0]
+		qs.ready = qs.ready[1:]
+		if len(q.waiting) > 0 {
+			d := q.waiting[0]
+			q.waiting[0] = nil
+			q.waiting = q.waiting[1:]
+			qs.workLocked(q, d)
+		}
+		q.active = false
+		qs.activateLocked(q)
+		qs.cleanLocked(q)
+	}
+	qs.ready = nil
+	qs.busy--
+}
+
+// workLocked handles one delivery, without the lock meanwhile, and settles it.
+func (qs *queues) workLocked(q *queue, d *delivery) {
+	o, known := qs.recent.get(d.event.deliveryID)
+	if !known {
+		qs.mu.Unlock()
+		o = qs.handle(d)
+		qs.mu.Lock()
+	}
+	if o.again {
+		qs.failLocked(q, d)
+	} else {
+		qs.recent.put(o)
+	}
+	d.stream.settle(o)
+}
+
+// failLocked discards what followed a delivery that is given back: the daemon
+// sends it again, after that one.
+func (qs *queues) failLocked(q *queue, d *delivery) {
+	if d.stream.hasEnded() || d.kind == fanoutv1.Event_CONNECTING { // nothing follows
+		return
+	}
+	q.failed, q.sequence = d.stream, d.event.Sequence
+	qs.discardLocked(q, d.stream)
+}
+
+// discardLocked discards what waits in a queue and came by s: it comes again.
+func (qs *queues) discardLocked(q *queue, s *stream) {
+	kept := q.waiting[:0]
+	for _, d := range q.waiting {
+		if d.stream != s {
+			kept = append(kept, d)
+		}
+	}
+	s.abandon(len(q.waiting) - len(kept))
+	clear(q.waiting[len(kept):])
+	q.waiting = kept
+}
+
+// detach discards all that came by a stream that has ended: it comes again, here or
+// elsewhere. Handlers that are at work go on.
+func (qs *queues) detach(s *stream) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	s.end()
+	for _, q := range qs.all {
+		qs.discardLocked(q, s)
+		if q.failed == s {
+			q.failed = nil
+		}
+		qs.cleanLocked(q)
+	}
+}
+
+// cleanLocked removes a queue that is not in use.
+func (qs *queues) cleanLocked(q *queue) {
+	if !q.active && q.failed == nil && len(q.waiting) == 0 {
+		delete(qs.all, q.id)
+	}
+}
+
+// lastResort returns what to settle a delivery by whose settlement the daemon
+// cannot carry out; false: that was it already.
+func (qs *queues) lastResort(deliveryID string) (outcome, bool) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	o, _ := qs.recent.get(deliveryID)
+	if o.last {
+		return o, false
+	}
+	last := outcome{id: deliveryID, last: true}
+	if o.request.GetVerdict() != nil {
+		last.request, _ = refuse(deliveryID, &Refusal{}) // no data, no error
+	}
+	qs.recent.put(last)
+	return last, true
+}
+
+// wait returns when all handlers have returned. Nothing may be added any more.
+func (qs *queues) wait() { qs.workers.Wait() }
