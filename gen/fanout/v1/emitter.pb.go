@@ -169,7 +169,7 @@ type EmitRequest struct {
 	//
 	// A key belongs to one event: reused with other content (target, event,
 	// arguments, attachments, flags) it is INVALID_ARGUMENT, field
-	// `idempotency_key`. All callers of a daemon share one space of keys; choose
+	// `idempotency_key`. Each caller, by the name of its bearer key, has keys of its own; choose
 	// long random ones, such as a UUID. A node remembers its latest 65536 keys,
 	// each for 10 minutes, in memory only.
 	//
