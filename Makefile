@@ -63,6 +63,11 @@ test: test-tools ## Run all tests: Go with the race detector, then real peers
 .PHONY: test-tools
 test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json
 
+.PHONY: soak
+soak: build ## Long runs: 200,000 connections that come and go, and whatever else has a long form
+	$(call say,"soak: the tests that have a long form, in that")
+	SOAK=1 DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=2h -v -run 'ComeAndGo' ./test
+
 PEERS ?= node
 
 .PHONY: bench

@@ -12,45 +12,53 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/fanoutd/fanoutd/backend"
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
 const (
-	comeRounds = 10
+	comeRounds = 3
 	// comeWorkers is how many handshakes are under way at once. Each has its
 	// share of the connections and no goroutine for each: the race detector
 	// bounds those.
 	comeWorkers = 64
-	// comeHeap and comeHeapEach, for each connection of a round, are what the heap
-	// of a later round may have more than that of the second: maps that are rebuilt
-	// in steps, and pages that are not full. Over nine rounds a KiB left of each
-	// connection would be more than twice that.
-	comeHeap     = 2 << 20 // bytes
-	comeHeapEach = 400     // bytes
 	// comeGoroutines may stay: the poller's, and the runtime's own.
 	comeGoroutines = 4
 	// comeFiles stay: epoll's, and what wakes it.
 	comeFiles = 2
+	// comeObjects may stay of what the floors of the sessions allocated: maps' and
+	// pools' own.
+	comeObjects = 300
+	// comeLoad is between two events to everybody.
+	comeLoad = 100 * time.Millisecond
 	// comePatience is how long the last of them may take to go.
 	comePatience = 15 * time.Second
-	// comeEnd bounds the whole test; it only matters to one that fails.
-	comeEnd = 4 * time.Minute
+	// comeEnd bounds a round; it only matters to a test that fails.
+	comeEnd = time.Minute
+	// soakRounds and soakEach make 200,000 connections.
+	soakRounds = 100
+	soakEach   = 2000
 )
 
-// TestComeAndGo has many connections come, hear an event in their room and go
-// in different ways, ten times: then no goroutine, no descriptor and no memory
-// of theirs is left. It is 1,000 at a time, or what $COMEANDGO says:
-// COMEANDGO=10000 go test -run ComeAndGo -v ./test
+// TestComeAndGo has many connections come, send an event, hear one in their room
+// and go in different ways, while everybody is sent events, in rounds: after each
+// no goroutine, no descriptor and no object of theirs is left in the daemon. There
+// are 3 rounds of 1,000; with SOAK=1 100 of 2,000; $COMEANDGO is another number
+// for each: COMEANDGO=10000 go test -run ComeAndGo -v ./test
 func TestComeAndGo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("opens thousands of connections; run without -short")
 	}
-	n := 1000
+	n, rounds := 1000, comeRounds
+	if os.Getenv("SOAK") != "" {
+		n, rounds = soakEach, soakRounds
+	}
 	if s := os.Getenv("COMEANDGO"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil || n < 100 {
@@ -58,39 +66,84 @@ func TestComeAndGo(t *testing.T) {
 		}
 	}
 	needFiles(t, uint64(n+n/10+500)) // a polling client may hold two connections for a moment
-	ctx, cancel := context.WithTimeout(t.Context(), comeEnd)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds)*comeEnd)
 	defer cancel()
+	t.Setenv("GODEBUG", "memprofilerate=1")        // the daemon's heap profile counts every object
 	d := startDaemon(ctx, t, "--ping-interval=1h") // nobody here answers pings
 	control := connectTo(t, d.control)
 	emitter, registry := fanoutv1.NewEmitterServiceClient(control), fanoutv1.NewRegistryServiceClient(control)
 	if _, err := emitter.Emit(ctx, &fanoutv1.EmitRequest{To: &fanoutv1.Target{All: true}, Event: "first"}); err != nil {
 		t.Fatal(err) // what a backend's connection costs belongs to the start
 	}
+	received := receiveUps(ctx, t, d.control)
 	start := left(ctx, t, d, nil)
 	t.Logf("at the start: %v", start)
 	gone := func(is leftover) bool {
-		return is.goroutines <= start.goroutines+comeGoroutines && is.files <= start.files+comeFiles
+		return is.goroutines <= start.goroutines+comeGoroutines && is.files <= start.files+comeFiles && is.objects <= start.objects+comeObjects
 	}
-	var second leftover
-	for round := range comeRounds {
+	stopLoad := loadAll(ctx, t, emitter)
+	defer stopLoad()
+	for round := range rounds {
 		began := time.Now()
 		all := come(ctx, t, d.listen, n, round)
 		hear(ctx, t, emitter, registry, all)
 		each(t, n, func(i int) error { return all[i].leave(ctx, i) })
 		is := left(ctx, t, d, gone)
 		t.Logf("round %2d, %d connections in %v: %v", round+1, n, time.Since(began).Round(time.Millisecond), is)
-		if round == 1 {
-			second = is
-		}
 		if !gone(is) {
 			t.Errorf("round %d left %v; the start was %v", round+1, is, start)
 			t.Logf("its goroutines:\n%s", get(t, "http://"+d.ops+"/debug/pprof/goroutine?debug=1"))
+			t.Logf("its objects:\n%s", get(t, "http://"+d.ops+"/debug/pprof/heap?debug=1"))
 			t.FailNow()
 		}
-		if round > 1 && is.heap > second.heap+comeHeap+int64(n)*comeHeapEach {
-			t.Errorf("round %d left %d KiB in use, round 2 %d KiB", round+1, is.heap>>10, second.heap>>10)
-		}
 	}
+	stopLoad()
+	eventually(ctx, t, "the consumer has what was sent", func() bool { return received.Load() >= int64(n*rounds) })
+}
+
+// receiveUps is a consumer that counts the events "up".
+func receiveUps(ctx context.Context, t *testing.T, control string) *atomic.Int64 {
+	t.Helper()
+	client, err := backend.Dial(ctx, control, backend.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n atomic.Int64
+	c := client.Consumer(backend.ConsumerOptions{Group: "g"})
+	c.On("up", func(context.Context, *backend.Event) (backend.Reply, error) { n.Add(1); return nil, nil })
+	ctx, stop := context.WithCancel(ctx)
+	var consuming sync.WaitGroup
+	consuming.Go(func() { _ = c.Run(ctx) })
+	t.Cleanup(func() { stop(); consuming.Wait(); _ = client.Close() })
+	eventually(ctx, t, "the consumer is there", func() bool {
+		return len(group(ctx, t, fanoutv1.NewAdminServiceClient(client.GRPC())).GetConsumers()) == 1
+	})
+	return &n
+}
+
+// loadPacket is what everybody is sent meanwhile.
+const loadPacket = `42["load"]`
+
+// loadAll sends events to everybody until stop is called.
+func loadAll(ctx context.Context, t *testing.T, emitter fanoutv1.EmitterServiceClient) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	var loading sync.WaitGroup
+	loading.Go(func() {
+		tick := time.NewTicker(comeLoad)
+		defer tick.Stop()
+		for {
+			if _, err := emitter.Emit(ctx, &fanoutv1.EmitRequest{To: &fanoutv1.Target{All: true, Except: []string{"quiet"}}, Event: "load"}); err != nil && ctx.Err() == nil {
+				t.Errorf("Emit: %v", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() { cancel(); loading.Wait() }
 }
 
 // comer is one connection: over WebSocket, or by polling.
@@ -127,11 +180,21 @@ func hear(ctx context.Context, t *testing.T, emitter fanoutv1.EmitterServiceClie
 	if err != nil || int(joined.GetAffected()) != len(all) {
 		t.Fatalf("Join: %v, %v, want %d affected", joined, err, len(all))
 	}
+	// Those that will be cut while a poll of theirs waits: an event would answer it.
+	var quiet []string
+	for i, c := range all {
+		if c.poll != nil && cutsPoll(i) {
+			quiet = append(quiet, c.poll.id)
+		}
+	}
+	if _, err := registry.Join(ctx, &fanoutv1.JoinRequest{To: &fanoutv1.Target{Ids: quiet}, Rooms: []string{"quiet"}}); err != nil {
+		t.Fatal(err)
+	}
 	sent, err := emitter.Emit(ctx, &fanoutv1.EmitRequest{To: &fanoutv1.Target{Rooms: []string{"room"}}, Event: "n", ArgsJson: "[1]"})
 	if err != nil || int(sent.GetMatched()) != len(all) {
 		t.Fatalf("Emit: %v, %v, want %d matched", sent, err, len(all))
 	}
-	each(t, len(all), func(i int) error { return all[i].hear(`42["n",1]`) })
+	each(t, len(all), func(i int) error { return all[i].exchange(`42["up"]`, `42["n",1]`) })
 }
 
 // each calls f with 0 to n-1 from several goroutines.
@@ -175,15 +238,26 @@ func comeOne(ctx context.Context, tcp *net.Dialer, address string, i int) (*come
 
 var writeBuffers = &sync.Pool{}
 
-// hear reads one packet.
-func (c *comer) hear(want string) error {
+// exchange sends one packet and awaits another.
+func (c *comer) exchange(send, want string) error {
 	if c.poll != nil {
+		if err := c.poll.post(send); err != nil {
+			return err
+		}
 		return c.poll.get(want)
 	}
-	if _, got, err := c.ws.ReadMessage(); err != nil || string(got) != want {
-		return fmt.Errorf("waiting for %q: got %q, %w", want, got, err)
+	if err := c.ws.WriteMessage(websocket.TextMessage, []byte(send)); err != nil {
+		return err
 	}
-	return nil
+	for {
+		_, got, err := c.ws.ReadMessage()
+		if err == nil && string(got) == want {
+			return nil
+		}
+		if err != nil || string(got) != loadPacket {
+			return fmt.Errorf("waiting for %q: got %q, %w", want, got, err)
+		}
+	}
 }
 
 // leave ends connection i: it is cut, or says goodbye in one of the ways there
@@ -191,7 +265,7 @@ func (c *comer) hear(want string) error {
 func (c *comer) leave(ctx context.Context, i int) error {
 	if c.poll != nil {
 		defer c.poll.hangUp()
-		if i%20 == 0 {
+		if cutsPoll(i) {
 			return c.poll.cut(ctx)
 		}
 		return c.poll.post("1")
@@ -211,8 +285,12 @@ func (c *comer) leave(ctx context.Context, i int) error {
 	return c.ws.NetConn().(*net.TCPConn).SetLinger(0) // a reset
 }
 
+// cutsPoll tells which of those that poll leave without a word.
+func cutsPoll(i int) bool { return i%20 == 0 }
+
 // poller is a client that polls.
 type poller struct {
+	id     string // of its connection
 	tcp    *net.Dialer
 	url    string
 	client http.Client
@@ -256,14 +334,26 @@ func (p *poller) join(ctx context.Context) error {
 	if body, err = p.do(ctx, http.MethodGet, ""); err != nil || !strings.HasPrefix(body, `40{"sid":"`) {
 		return fmt.Errorf("joining was answered %q, %w", body, err)
 	}
-	return nil
+	p.id, err = joined(body)
+	return err
 }
 
 func (p *poller) get(want string) error {
-	if body, err := p.do(context.Background(), http.MethodGet, ""); err != nil || body != want {
-		return fmt.Errorf("a poll was answered %q, %w, want %q", body, err, want)
+	for {
+		body, err := p.do(context.Background(), http.MethodGet, "")
+		if err != nil {
+			return fmt.Errorf("waiting for %q: %w", want, err)
+		}
+		for packet := range strings.SplitSeq(body, "\x1e") {
+			switch packet {
+			case want:
+				return nil
+			case loadPacket:
+			default:
+				return fmt.Errorf("waiting for %q: a poll was answered %q", want, body)
+			}
+		}
 	}
-	return nil
 }
 
 func (p *poller) post(packet string) error {
@@ -309,12 +399,13 @@ func (p *poller) do(ctx context.Context, method, body string) (string, error) {
 // leftover is what a daemon without sessions holds.
 type leftover struct {
 	goroutines, files int
-	heap, objects     int64 // bytes in use: of pages, and of what is in them
+	objects           int   // allocated by the floors of the sessions, and in use
+	heap, live        int64 // bytes in use: of pages, and of what is in them
 	resident          int64 // bytes
 }
 
 func (l leftover) String() string {
-	return fmt.Sprintf("%d goroutines, %d files, %d KiB of heap with %d KiB in it, %d KiB resident", l.goroutines, l.files, l.heap>>10, l.objects>>10, l.resident>>10)
+	return fmt.Sprintf("%d goroutines, %d files, %d objects, %d KiB of heap with %d KiB in it, %d KiB resident", l.goroutines, l.files, l.objects, l.heap>>10, l.live>>10, l.resident>>10)
 }
 
 // left waits until the daemon has no session, and a while longer until enough
@@ -337,18 +428,37 @@ func left(ctx context.Context, t *testing.T, d daemon, enough func(leftover) boo
 	late := time.Now().Add(comePatience)
 	eventually(ctx, t, "the daemon is at rest", func() bool {
 		// Twice, for a pool keeps what it has until the second collection.
+		var profile string
 		for range 2 {
-			get(t, "http://"+d.ops+"/debug/pprof/heap?gc=1")
+			profile = get(t, "http://"+d.ops+"/debug/pprof/heap?gc=1&debug=1")
 		}
 		m := metrics(t, d)
 		l = leftover{
-			goroutines: int(m["go_goroutines"]), files: int(m["process_open_fds"]),
-			heap: int64(m["go_memstats_heap_inuse_bytes"]), objects: int64(m["go_memstats_heap_alloc_bytes"]),
+			goroutines: int(m["go_goroutines"]), files: int(m["process_open_fds"]), objects: sessionObjects(profile),
+			heap: int64(m["go_memstats_heap_inuse_bytes"]), live: int64(m["go_memstats_heap_alloc_bytes"]),
 			resident: int64(m["process_resident_memory_bytes"]),
 		}
 		return enough == nil || enough(l) || time.Now().After(late)
 	})
 	return l
+}
+
+// sessionObjects counts, in a heap profile with debug=1, the objects in use that
+// were allocated by sessions, sockets, their queues or the poller: a place for a
+// connection that nobody gave back holds all of those.
+func sessionObjects(profile string) int {
+	total, objects, counted := 0, 0, true
+	for line := range strings.Lines(profile) {
+		switch before, _, ok := strings.Cut(line, ":"); {
+		case ok && !strings.HasPrefix(line, "#"): // "objects: bytes [allocated objects: bytes] @ stack"
+			objects, _ = strconv.Atoi(strings.TrimSpace(before))
+			counted = strings.HasPrefix(line, "heap profile")
+		case !counted && (strings.Contains(line, "fanoutd/internal/sio") || strings.Contains(line, "fanoutd/internal/netpoll") ||
+			strings.Contains(line, "fanoutd/internal/dispatch")):
+			total, counted = total+objects, true
+		}
+	}
+	return total
 }
 
 // get returns what is at url, over a connection that does not stay.
