@@ -14,10 +14,10 @@ import (
 func sized(n int) string { return `42["m","` + strings.Repeat("x", n) + `"]` }
 
 // queued returns what waits in the subscription's group, counted anew.
-func (m *Subscription) queued() (bytes int) {
-	m.group.mu.Lock()
-	defer m.group.mu.Unlock()
-	for _, q := range m.group.queues {
+func (s *Subscription) queued() (bytes int) {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	for _, q := range s.group.queues {
 		for _, it := range q.items {
 			bytes += it.event.size
 		}

@@ -101,12 +101,12 @@ func numbered(n int) (texts []string) {
 }
 
 // get returns the next delivery, or fails when none is there once all is quiet.
-func (m *Subscription) get(t *testing.T) Delivery {
+func (s *Subscription) get(t *testing.T) Delivery {
 	t.Helper()
 	synctest.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
-	d, err := m.Next(ctx)
+	d, err := s.Next(ctx)
 	if err != nil {
 		t.Fatalf("Next: %v", err)
 	}
@@ -114,10 +114,10 @@ func (m *Subscription) get(t *testing.T) Delivery {
 }
 
 // none fails if there is a delivery once all is quiet.
-func (m *Subscription) none(t *testing.T) {
+func (s *Subscription) none(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
-	if d, ok, _ := m.Poll(); ok {
+	if d, ok, _ := s.Poll(); ok {
 		t.Errorf("unexpected delivery %s", show(d))
 	}
 }
@@ -131,10 +131,10 @@ func show(d Delivery) string {
 	return strings.TrimSpace(s)
 }
 
-func (m *Subscription) expect(t *testing.T, wants ...string) (all []Delivery) {
+func (s *Subscription) expect(t *testing.T, wants ...string) (all []Delivery) {
 	t.Helper()
 	for _, want := range wants {
-		d := m.get(t)
+		d := s.get(t)
 		if got := show(d); got != want {
 			t.Errorf("delivery %q, want %q", got, want)
 		}
