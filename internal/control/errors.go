@@ -136,7 +136,7 @@ func codeError(err error) (coded error, expected bool) {
 	// A service returns its statuses, and those of a broken stream, as they are:
 	// one that is wrapped is that of something else. INTERNAL and UNKNOWN no
 	// service makes, but a stream that cannot encode a message does.
-	if s, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // see above
+	if s, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
 		if code := s.GRPCStatus().Code(); code != codes.Internal && code != codes.Unknown {
 			return err, true
 		}
