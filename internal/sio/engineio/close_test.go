@@ -100,3 +100,23 @@ func TestCloseWithHalfPost(t *testing.T) {
 		expect(t, "requests", w.requests(), 0)
 	})
 }
+
+// A second Shutdown whose context is done ends what the first still waits for.
+func TestShutdownTwice(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		frozen := w.dial(freshWS)
+		defer frozen.Close()
+		frozen.Next()
+		start := time.Now()
+		first := make(chan struct{})
+		go func() {
+			defer close(first)
+			w.server.Shutdown(context.Background())
+		}()
+		synctest.Wait()
+		w.shutdownWithin(0)
+		<-first
+		expect(t, "after", time.Since(start), 0)
+		expect(t, "sessions", len(w.server.all()), 0)
+	})
+}

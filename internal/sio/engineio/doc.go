@@ -6,7 +6,7 @@
 // refuses to know what the messages mean: Socket.IO lives one floor up and is
 // reached through [Handler] and [Receiver] alone.
 //
-// # The baton
+// # The outbox
 //
 // Everything a session sends goes through its outbox, a queue bounded in bytes.
 // Whoever carries bytes to the browser is the outbox's one consumer: a polling
@@ -17,14 +17,22 @@
 //
 // # Locks
 //
-//	Session.in  held while one inbound packet is handled; taken before all others
-//	Session.mu  the session's state; may take outbox.mu
-//	gate.mu     who may hold sessions; memory only
-//	outbox.mu   innermost; memory only
+//	Session.in  held while one inbound packet is handled, which may wait for a
+//	            backend; taken before all others
+//	Server.mu   the sessions and the admission limiter; takes no other
+//	Session.mu  the session's state; takes outbox.mu, starter.mu and flusher.mu
+//	outbox.mu   the queue; wakes the consumer, which takes starter.mu or flusher.mu
+//	flusher.mu, starter.mu, candidateInput.mu, exchange.mu  innermost
+//
+// Under all of them but Session.in only memory is touched; under exchange.mu
+// deadlines are set. Goroutines that callers under locks need are started by the
+// server's starter.
 //
 // # Closing
 //
 // [Session.Close] is one idempotent act: the first reason wins, [Session.Done]
 // closes, and a goroutine of the session's own tells the receiver and takes the
-// wire down. It may be called from anywhere, under any lock.
+// transport down. It may be called from anywhere, under any lock. Every wait that
+// follows is bounded, by closeWait, by shutdownWait in a shutdown, and by the end
+// of Shutdown's context.
 package engineio

@@ -108,7 +108,7 @@ func (s *Session) expireExchanges(d time.Duration) {
 // closeBound is how long a session that closes for this reason may still read and write.
 func (s *Server) closeBound(reason Reason) time.Duration {
 	select {
-	case <-s.hurry:
+	case <-s.aborting:
 		return 0
 	default:
 	}

@@ -57,7 +57,7 @@ func (h *heartbeat) heard(s *Session, kind byte) {
 func (s *Session) beat() {
 	s.mu.Lock()
 	h := &s.heartbeat
-	if s.reason != "" || time.Now().Before(h.deadline) {
+	if !s.phase.open() || time.Now().Before(h.deadline) {
 		s.mu.Unlock()
 		return
 	}

@@ -263,9 +263,9 @@ func (o *outbox) handOverLocked() {
 	}
 }
 
-// seal refuses every further push. The queue ends with the farewell; drop
+// seal refuses every further push. The queue ends with the last message; drop
 // throws away what waited before it. It wakes the consumer.
-func (o *outbox) seal(farewell *Message, drop bool) {
+func (o *outbox) seal(last *Message, drop bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.sealed {
@@ -277,7 +277,7 @@ func (o *outbox) seal(farewell *Message, drop bool) {
 		o.clearLatestLocked()
 	}
 	o.sealed = true
-	o.appendLocked(farewell.size(), farewell)
+	o.appendLocked(last.size(), last)
 }
 
 // empty drops what is left when the session has ended.

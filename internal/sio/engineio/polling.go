@@ -25,10 +25,7 @@ func (p *poll) wake() {
 // openPolling answers the request that opened the session.
 func (s *Session) openPolling(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	if s.reason == "" {
-		s.heartbeat.start(s)
-		s.startLocked()
-	}
+	s.openLocked(phasePolling)
 	s.mu.Unlock()
 	maps.Copy(w.Header(), s.srv.opts.InitialHeaders)
 	if name := s.srv.opts.Cookie; name != "" {
@@ -73,7 +70,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if last {
-			// An earlier poll has fetched the farewell: the session is gone.
+			// An earlier poll has fetched the last message: the session is gone.
 			s.srv.refuse(w, r, errUnknownSession)
 			return
 		}
@@ -95,7 +92,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 func (s *Session) upgrading() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.probed || s.link != nil
+	return s.phase == phaseProbed || s.link != nil
 }
 
 // answering lets the next GET come: a browser that has the last byte of an answer
@@ -125,8 +122,10 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	x := s.begin(w, r)
 	defer s.finish(x)
 	s.mu.Lock()
-	overlap := s.posting
-	s.posting = true
+	overlap := s.post != nil
+	if !overlap {
+		s.post = x
+	}
 	s.mu.Unlock()
 	if overlap {
 		s.Close(ReasonTransportError)
@@ -135,7 +134,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() {
 		s.mu.Lock()
-		s.posting = false
+		s.post = nil
 		s.mu.Unlock()
 	}()
 	// v4 has no binary payloads; the reference crashed on them (CVE-2026-59725).

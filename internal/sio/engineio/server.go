@@ -37,15 +37,16 @@ type Server struct {
 	opts     Options
 	handler  Handler
 	log      *slog.Logger
-	gate     *gate
 	upgrader *wsconn.Upgrader
 	flushers *flushers
 	poller   netpoll.Poller
-	retire   sync.Once     // stops these two, after the last session
+	starter  *starter
+	retire   sync.Once     // stops these three, after the last session
 	opened   atomic.Uint64 // sessions
 	dropped  atomic.Uint64 // volatile packets
 	slow     atomic.Uint64 // sessions closed for it
-	hurry    chan struct{} // closed when Shutdown's patience ends
+	aborting chan struct{} // closed when the context of a Shutdown is done
+	abort    sync.Once     // closes it
 
 	// running counts what Shutdown waits for: every session, from its opening to
 	// the end of its teardown, and the goroutines they start. A session is
@@ -54,6 +55,7 @@ type Server struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex
+	limiter  *limiter
 	sessions map[string]*Session
 	closing  bool
 }
@@ -69,10 +71,11 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		opts:     opts,
 		handler:  h,
 		log:      opts.Logger,
-		gate:     newGate(opts.Limits),
+		limiter:  newLimiter(opts.Limits),
 		sessions: map[string]*Session{},
 		flushers: newFlushers(opts.MaxQueue),
-		hurry:    make(chan struct{}),
+		starter:  newStarter(),
+		aborting: make(chan struct{}),
 		upgrader: wsconn.NewUpgrader(wsconn.Options{MaxMessage: opts.MaxPayload, Deflate: opts.PerMessageDeflate}),
 	}, nil
 }
@@ -211,29 +214,47 @@ func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr) (*Sessi
 
 // add makes the session known and counts it, or says why not.
 func (s *Server) add(sess *Session, from netip.Addr) *protocolError {
+	now := time.Now()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closing {
+		s.mu.Unlock()
 		return &errClosing
 	}
-	evicted, refusal := s.gate.enter(sess, from, time.Now())
-	if refusal != nil {
-		return refusal
+	evicted, refusal := s.limiter.admitLocked(sess, from, now)
+	if refusal == nil {
+		s.sessions[sess.id] = sess
+		s.running.Add(1)
 	}
+	s.mu.Unlock()
 	if evicted != nil {
 		evicted.Close(ReasonPendingLimit)
 	}
-	s.sessions[sess.id] = sess
-	s.running.Add(1)
-	return nil
+	return refusal
 }
 
 func (s *Server) remove(sess *Session) {
 	s.mu.Lock()
 	delete(s.sessions, sess.id)
+	s.limiter.removeLocked(sess)
 	s.mu.Unlock()
-	s.gate.leave(sess)
 	s.running.Done()
+}
+
+// settle notes that a session joined something.
+func (s *Server) settle(sess *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limiter.settleLocked(sess)
+}
+
+// start runs f in a goroutine of its own, soon. It is for a session that is
+// counted by running, and may be called under any lock.
+func (s *Server) start(f func()) {
+	s.running.Add(1)
+	s.starter.start(func() {
+		defer s.running.Done()
+		f()
+	})
 }
 
 func (s *Server) session(sid string) *Session {
@@ -271,12 +292,11 @@ func (s *Server) all() []*Session {
 }
 
 // Shutdown refuses new sessions, closes all others with [ReasonShutdown], and
-// waits until they have ended or ctx is done; then it cuts what is left and
+// waits until they have ended or ctx is done; then it aborts what is left and
 // returns ctx's cause. It ends transports without any Socket.IO packet, so that
 // stock clients come back by themselves.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	first := !s.closing
 	s.closing = true
 	s.mu.Unlock()
 	for _, sess := range s.all() {
@@ -288,6 +308,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.retire.Do(func() {
 			s.flushers.stop()
 			s.poller.Close()
+			s.starter.stop()
 		})
 		close(ended)
 	}()
@@ -296,11 +317,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	if first {
-		close(s.hurry)
-	}
+	s.abort.Do(func() { close(s.aborting) })
 	for _, sess := range s.all() {
-		sess.cut()
+		sess.abort()
 	}
 	<-ended
 	return context.Cause(ctx)

@@ -42,22 +42,21 @@ type Session struct {
 	form     form       // of its polls, and of its WebSocket where that does not say otherwise
 	from     netip.Addr // whom it counts for at the gate; invalid: nobody
 
-	pending *list.Element // its place among those that joined nothing; guarded by gate.mu
+	pending *list.Element // its place among those that joined nothing; guarded by Server.mu
 
 	in       sync.Mutex // held while the session is opened or one inbound packet is handled
 	receiver Receiver
 
-	mu        sync.Mutex
-	reason    Reason // empty: open
-	link      link   // carries the session since its upgrade or birth; nil: polling
-	candidate link   // is being probed
-	// candidateInput is what the candidate's peer, or the last one's, has said.
-	candidateInput *candidateInput
-	probed         bool          // the candidate was answered: polls return at once
-	poll           *poll         // the pending GET
-	posting        bool          // a POST is being handled
-	exchanges      []*exchange   // the requests that are being served
-	fetched        chan struct{} // a closed polling session: closed when a GET took the farewell
+	mu             sync.Mutex
+	phase          phase
+	reason         Reason          // why it closed; set in closing and closed
+	link           link            // carries it, or carried it when it closed; nil: polls do
+	candidate      link            // in offered and probed
+	candidateInput *candidateInput // of candidate
+	poll           *poll           // the pending GET
+	post           *exchange       // the POST that is being handled
+	exchanges      []*exchange     // the requests that are being served
+	fetched        chan struct{}   // a closed polling session: closed when a GET took the last message
 	heartbeat      heartbeat
 }
 
@@ -116,7 +115,7 @@ func (s *Session) Protocol() int { return int(s.protocol) }
 
 // Settle says that the session is used for something: from then on it is no
 // longer one of the pending ones that [Limits] bound.
-func (s *Session) Settle() { s.srv.gate.settle(s) }
+func (s *Session) Settle() { s.srv.settle(s) }
 
 // Queued returns the bytes that wait to be written.
 func (s *Session) Queued() int { return s.out.queued() }
@@ -152,29 +151,32 @@ func (s *Session) Done() <-chan struct{} { return s.done }
 // still delivered when the reason is the server's own decision, within bounds
 // of time. The receiver's Closed follows from another goroutine.
 func (s *Session) Close(reason Reason) {
+	frame := reason.closeFrame()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.reason != "" {
+	if !s.phase.open() {
 		return
 	}
-	s.reason = reason
+	s.phase, s.reason = phaseClosing, reason
 	if reason == ReasonSlowConsumer {
 		s.srv.slow.Add(1)
 	}
 	s.heartbeat.stop()
 	close(s.done)
-	// Made before the farewell is queued: a pending poll may fetch it at once.
-	fetched := make(chan struct{})
-	s.fetched = fetched
-	s.out.seal(s.farewellLocked(reason), !reason.graceful())
-	s.srv.running.Go(func() { s.teardown(reason, fetched) })
+	// Made before the last message is queued: a pending poll may fetch it at once.
+	s.fetched = make(chan struct{})
+	s.out.seal(s.lastMessageLocked(reason, frame), !reason.graceful())
+	t := teardown{reason: reason, link: s.link, candidate: s.candidate, fetched: s.fetched}
+	s.candidate, s.candidateInput = nil, nil
+	s.srv.start(func() { s.teardown(t) })
 }
 
-// farewellLocked returns the last message the session's transport carries.
-func (s *Session) farewellLocked(reason Reason) *Message {
+// lastMessageLocked returns the last message the session's transport carries:
+// frame, where that is a WebSocket.
+func (s *Session) lastMessageLocked(reason Reason, frame *Message) *Message {
 	switch {
 	case s.link != nil:
-		return s.link.farewellLocked(reason)
+		return s.link.lastMessageLocked(frame)
 	case reason == ReasonTransportClose:
 		// The browser said goodbye itself: its poll gets a noop.
 		return noopPacket
@@ -182,33 +184,48 @@ func (s *Session) farewellLocked(reason Reason) *Message {
 	return closePacket
 }
 
-// teardown takes the wire down and tells the receiver. It runs once.
-func (s *Session) teardown(reason Reason, fetched <-chan struct{}) {
-	s.mu.Lock()
-	link, candidate := s.link, s.candidate
-	s.mu.Unlock()
+// teardown is what was there when a session closed.
+type teardown struct {
+	reason          Reason
+	link, candidate link
+	fetched         <-chan struct{}
+}
 
-	if candidate != nil {
-		candidate.abandon()
+// teardown takes the transport down and tells the receiver. It runs once.
+func (s *Session) teardown(t teardown) {
+	if t.candidate != nil {
+		t.candidate.abort()
 	}
-	wait := s.srv.closeBound(reason) // a writer stuck on a dead peer ends in time
+	wait := s.srv.closeBound(t.reason) // a writer stuck on a dead peer ends in time
 	s.expireExchanges(wait)
-	if link != nil {
-		link.expire(wait)
-		link.resume()
-		s.tell(reason)
-		<-link.gone()
+	if t.link != nil {
+		t.link.expire(wait)
+		t.link.ensureReader()
+		s.tell(t.reason)
+		<-t.link.gone()
 	} else {
-		s.tell(reason)
-		s.awaitLastPoll(reason, fetched)
+		s.tell(t.reason)
+		s.awaitLastPoll(t.reason, t.fetched)
 	}
 	s.out.empty()
 	s.mu.Lock()
+	s.phase = phaseClosed
 	if s.poll != nil {
 		s.poll.wake() // came too late
 	}
 	s.mu.Unlock()
 	s.srv.remove(s)
+}
+
+// abort ends at once whatever still carries a closed session.
+func (s *Session) abort() {
+	s.mu.Lock()
+	l := s.link
+	s.mu.Unlock()
+	if l != nil {
+		l.abort()
+	}
+	s.expireExchanges(0)
 }
 
 // tell hands the reason to the receiver, after the packet that is being handled.
@@ -221,7 +238,7 @@ func (s *Session) tell(reason Reason) {
 }
 
 // awaitLastPoll keeps a closed polling session until a GET has fetched its
-// farewell. A peer that broke the protocol or the connection is not waited for
+// last message. A peer that broke the protocol or the connection is not waited for
 // unless its GET is here; one that said goodbye may have sent a GET along that
 // was overtaken; a shutdown waits for a GET that is on its way.
 func (s *Session) awaitLastPoll(reason Reason, fetched <-chan struct{}) {
@@ -243,30 +260,35 @@ func (s *Session) awaitLastPoll(reason Reason, fetched <-chan struct{}) {
 	select {
 	case <-fetched:
 	case <-t.C:
-	case <-s.srv.hurry:
+	case <-s.srv.aborting:
 	}
 }
 
-// startLocked lets a Starter act, where the protocol has it so. The caller holds
-// s.mu of an open session.
-func (s *Session) startLocked() {
-	starter, ok := s.receiver.(Starter)
-	if !ok || s.protocol != 3 {
-		return
+// openLocked begins the session's life, in this phase, and lets a Starter act,
+// where the protocol has it so. It reports false when the session was closed
+// meanwhile.
+func (s *Session) openLocked(to phase) bool {
+	if !s.phase.open() {
+		return false
 	}
-	s.srv.running.Go(func() {
-		s.in.Lock()
-		defer s.in.Unlock()
-		if s.Reason() == "" {
-			starter.Start()
-		}
-	})
+	s.phase = to
+	s.heartbeat.start(s)
+	if starter, ok := s.receiver.(Starter); ok && s.protocol == 3 {
+		s.srv.start(func() {
+			s.in.Lock()
+			defer s.in.Unlock()
+			if s.Reason() == "" {
+				starter.Start()
+			}
+		})
+	}
+	return true
 }
 
 // handle handles one packet from the browser. The caller holds s.in.
 func (s *Session) handle(p inbound) {
 	s.mu.Lock()
-	if s.reason != "" {
+	if !s.phase.open() {
 		s.mu.Unlock()
 		return
 	}

@@ -1,89 +1,72 @@
 package engineio
 
-import (
-	"net/http"
-	"time"
+// The upgrade of a session from polling to a link (Engine.IO v4, Upgrade), as far
+// as it is the same for all links. A candidate answers "2probe" with "3probe";
+// then the browser lets its last poll end and says "5" over the candidate.
 
-	"github.com/fanoutd/fanoutd/internal/wsconn"
-)
-
-// serveUpgrade takes a WebSocket as the candidate to carry a polling session.
-// While another candidate is being probed, or after an upgrade, it is accepted
-// and closed without a word, as in the reference (engine.io/lib/server.ts).
-func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) {
-	t, err := s.upgrade(w, r)
-	if err != nil {
-		return // answered; the polling session lives on
-	}
-	input := &candidateInput{}
-	if t.socket != nil {
-		input.silent = t.socket.Silent
-	}
-	if !s.offer(t, input, func() { t.probe(input) }) {
-		t.abandon()
-	}
-}
-
-// probe speaks the upgrade with the browser (Engine.IO v4, Upgrade): "2probe",
-// "3probe", then the browser lets its last poll end and says "5". Whatever else
-// comes, or nothing in time, closes the candidate alone.
-func (t *wsConn) probe(input *candidateInput) {
-	s := t.session
-	t.conn.SetReadDeadline(time.Now().Add(s.srv.opts.UpgradeTimeout))
-	t.conn.WrapReads(func(read func()) {
-		input.idle()
-		if t.socket == nil {
-			read()
-			input.received()
-			return
-		}
-		t.socket.AwaitInput() // so that there is no moment at which neither tells
-		input.received()
-		read()
-	})
-	taken := t.expect(packetPing, "probe") && t.answerProbe() && t.expect(packetUpgrade, "") && t.take()
-	t.conn.WrapReads(nil)
-	if !taken {
-		s.withdraw()
-	}
-	input.decide()
-	if !taken {
-		t.end()
-		return
-	}
-	t.read()
-}
-
-// expect reads one packet and reports whether it is this one. A page that goes
-// away takes its session along, unless a poll waits, which then tells by itself.
-func (t *wsConn) expect(kind byte, data string) bool {
-	opcode, b, err := t.conn.ReadMessage()
-	if wsconn.CloseStatus(err) == wsconn.GoingAway {
-		t.session.left()
-	}
-	if err != nil || opcode != wsconn.OpText {
+// addCandidate makes l the candidate to take the session over from polling, whose
+// probe then runs. It reports false while there is another one, or after an upgrade.
+func (s *Session) addCandidate(l link, input *candidateInput, probe func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != phasePolling {
 		return false
 	}
-	p, err := t.session.decodeFrame(opcode, b)
-	return err == nil && p.kind == kind && string(p.data) == data
-}
-
-// answerProbe answers the probe, and lets the pending poll and those that
-// follow return at once: the browser waits for them.
-func (t *wsConn) answerProbe() bool {
-	t.conn.NetConn().SetWriteDeadline(time.Now().Add(t.session.srv.opts.UpgradeTimeout))
-	if _, err := t.conn.NetConn().Write(probeAnswer.frame); err != nil {
-		return false
-	}
-	t.conn.NetConn().SetWriteDeadline(time.Time{})
-	t.session.probing()
+	s.phase, s.candidate, s.candidateInput = phaseOffered, l, input
+	s.srv.start(probe)
 	return true
 }
 
-// take makes the candidate the session's transport.
-func (t *wsConn) take() bool {
-	t.conn.SetReadDeadline(time.Time{})
-	return t.session.adopt(t)
+// probeAnswered lets the pending poll and those that follow return at once: the
+// browser waits for them.
+func (s *Session) probeAnswered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != phaseOffered {
+		return
+	}
+	s.phase = phaseProbed
+	if s.poll != nil {
+		s.poll.wake()
+	}
+}
+
+// removeCandidate ends a candidate's time; the polling session lives on.
+func (s *Session) removeCandidate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == phaseOffered || s.phase == phaseProbed {
+		s.phase, s.candidate, s.candidateInput = phasePolling, nil, nil
+	}
+}
+
+// pageClosed ends a session whose page was closed while it changed over: an
+// answered browser polls no more until it has said "5", so that nothing else would
+// tell before the heartbeat does. While a poll waits, its end is what counts.
+func (s *Session) pageClosed() {
+	s.mu.Lock()
+	gone := s.phase == phaseProbed && s.poll == nil
+	s.mu.Unlock()
+	if gone {
+		s.Close(ReasonTransportClose)
+	}
+}
+
+// completeUpgrade makes the candidate the session's transport. Queued messages
+// follow over it as soon as a poll that is still being written has ended.
+func (s *Session) completeUpgrade() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != phaseProbed {
+		return false
+	}
+	s.phase, s.link = phaseLinked, s.candidate
+	s.candidate, s.candidateInput = nil, nil
+	s.out.attach(s.link)
+	if s.poll != nil {
+		s.poll.wake()
+	}
+	return true
 }
 
 // awaitCandidate returns when the candidate, if there is one, has acted upon what

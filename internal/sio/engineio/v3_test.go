@@ -148,14 +148,14 @@ func TestV3Versions(t *testing.T) {
 }
 
 // starter is a receiver that speaks first.
-type starter struct{ *heard }
+type startingReceiver struct{ *heard }
 
-func (s starter) Start() { s.session.Send(Text([]byte("welcome"))) }
+func (s startingReceiver) Start() { s.session.Send(Text([]byte("welcome"))) }
 
 type startingWorld struct{ *world }
 
 func (w startingWorld) Open(s *Session, _ *http.Request) (Receiver, error) {
-	return starter{&heard{session: s}}, nil
+	return startingReceiver{&heard{session: s}}, nil
 }
 
 func TestStarter(t *testing.T) {

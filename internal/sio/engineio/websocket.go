@@ -15,8 +15,9 @@ import (
 // wsConn is one WebSocket: a session's consumer, or the candidate to become it.
 //
 // Messages are read through package wsconn. Frames are written to the connection
-// under it, all that wait in one system call: by the session's flusher as long as the connection takes them at
-// once, else by a writer of its own until nothing waits any more.
+// under it, all that wait in one system call: by the session's flusher as long as
+// the connection takes them at once, else by a writer of its own until nothing
+// waits any more.
 type wsConn struct {
 	session *Session
 	conn    *wsconn.Conn
@@ -27,7 +28,7 @@ type wsConn struct {
 	closed  chan struct{} // closed when the reader has ended and the connection is closed
 	once    sync.Once
 
-	farewell *Message // the close frame that answers the peer's, if there is one; guarded by Session.mu
+	answer *Message // the close frame that answers the peer's, if there is one; guarded by Session.mu
 }
 
 // upgrade answers the request and returns its WebSocket. On an error the request
@@ -55,22 +56,14 @@ func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) (*wsConn, erro
 // openWebSocket upgrades the request that opened the session.
 func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	t, err := s.upgrade(w, r)
-	s.mu.Lock()
-	if err != nil || s.reason != "" {
-		s.mu.Unlock()
-		if err == nil {
-			t.abandon()
-		}
+	if err != nil {
 		s.Close(ReasonTransportError)
 		return
 	}
-	s.link = t
-	s.heartbeat.start(s)
-	s.out.pushControl(s.srv.openPacket(s, transportWebSocket))
-	s.out.attach(t)
-	s.startLocked()
-	s.srv.running.Add(1) // Shutdown waits until the connection is parked
-	s.mu.Unlock()
+	if !s.openLink(t) {
+		t.abort()
+		return
+	}
 	defer s.srv.running.Done()
 	// A client has nothing to say, as a rule, before it has read all that.
 	if !t.leave() {
@@ -128,8 +121,8 @@ func (t *wsConn) leave() bool {
 	return false
 }
 
-// resume makes sure that there is a reader, until the end.
-func (t *wsConn) resume() {
+// ensureReader makes sure that there is a reader, until the end.
+func (t *wsConn) ensureReader() {
 	if t.socket != nil {
 		t.socket.Unpark()
 	}
@@ -168,8 +161,8 @@ func (t *wsConn) expire(d time.Duration) {
 	t.conn.NetConn().SetWriteDeadline(time.Now().Add(d))
 }
 
-// abandon closes a candidate; its reader ends by itself.
-func (t *wsConn) abandon() { t.conn.Close() }
+// abort closes the connection; its reader ends by itself.
+func (t *wsConn) abort() { t.conn.Close() }
 
 // end marks the connection as gone, once.
 func (t *wsConn) end() {
@@ -186,9 +179,9 @@ func (t *wsConn) transport() string { return transportWebSocket }
 
 func (t *wsConn) gone() <-chan struct{} { return t.closed }
 
-func (t *wsConn) farewellLocked(reason Reason) *Message {
-	if t.farewell != nil {
-		return t.farewell
+func (t *wsConn) lastMessageLocked(frame *Message) *Message {
+	if t.answer != nil {
+		return t.answer
 	}
-	return reason.closeFrame()
+	return frame
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // send takes a control frame that gorilla answers with. A close is the last
-// frame there is, so it becomes the farewell of the end that follows. A
+// frame there is, so it is kept for the end that follows. A
 // candidate sends none: its frames would end up in a poll.
 func (t *wsConn) send(frame []byte) {
 	s := t.session
@@ -15,7 +15,7 @@ func (t *wsConn) send(frame []byte) {
 	s.mu.Lock()
 	carries := s.link == t
 	if carries && m.opcode == wsconn.OpClose {
-		t.farewell = m
+		t.answer = m
 	}
 	s.mu.Unlock()
 	if carries && m.opcode != wsconn.OpClose {
@@ -29,7 +29,7 @@ func (t *wsConn) wake() {
 		t.flusher.add(t)
 		return
 	}
-	t.startWriter(nil)
+	t.session.srv.start(func() { t.write(nil) })
 }
 
 // flush writes what waits without waiting for the browser. What the connection

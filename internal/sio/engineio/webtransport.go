@@ -154,7 +154,7 @@ func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from 
 		return
 	}
 	t, input := newWTConn(sess, stream, reads, reader), &candidateInput{}
-	if !sess.offer(t, input, func() { t.probe(input) }) {
+	if !sess.addCandidate(t, input, func() { t.probe(input) }) {
 		stream.hangUp()
 	}
 }

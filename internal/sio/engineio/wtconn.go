@@ -61,20 +61,14 @@ func newWTConn(s *Session, stream wtStream, reads *wrappedReader, r *bufio.Reade
 
 // open makes the stream that opened a session its link.
 func (t *wtConn) open() {
-	s := t.session
-	s.mu.Lock()
-	if s.reason != "" {
-		s.mu.Unlock()
-		t.abandon()
+	if !t.session.openLink(t) {
+		t.abort()
 		return
 	}
-	s.link = t
-	s.heartbeat.start(s)
-	s.out.pushControl(s.srv.openPacket(s, transportWebTransport))
-	s.out.attach(t)
-	s.startLocked()
-	s.srv.running.Go(t.read)
-	s.mu.Unlock()
+	go func() {
+		defer t.session.srv.running.Done()
+		t.read()
+	}()
 }
 
 // probe speaks the upgrade, as that of a WebSocket does.
@@ -91,7 +85,7 @@ func (t *wtConn) probe(input *candidateInput) {
 	taken := t.expect(packetPing, "probe") && t.answerProbe() && t.expect(packetUpgrade, "") && t.take()
 	t.reads.wrap = nil
 	if !taken {
-		s.withdraw()
+		s.removeCandidate()
 	}
 	input.decide()
 	if !taken {
@@ -105,7 +99,7 @@ func (t *wtConn) probe(input *candidateInput) {
 func (t *wtConn) take() bool {
 	t.stream.SetReadDeadline(time.Time{})
 	t.stream.SetWriteDeadline(time.Time{})
-	return t.session.adopt(t)
+	return t.session.completeUpgrade()
 }
 
 func (t *wtConn) expect(kind byte, data string) bool {
@@ -117,12 +111,12 @@ func (t *wtConn) answerProbe() bool {
 	if _, err := t.stream.Write(appendRecord(nil, probeAnswer)); err != nil {
 		return false
 	}
-	t.session.probing()
+	t.session.probeAnswered()
 	return true
 }
 
 // wake starts a writer, which ends when nothing waits.
-func (t *wtConn) wake() { t.session.srv.running.Go(t.write) }
+func (t *wtConn) wake() { t.session.srv.start(t.write) }
 
 func (t *wtConn) write() {
 	var spare []*Message
@@ -146,7 +140,7 @@ func (t *wtConn) write() {
 				// It stays the outbox's busy consumer: nothing is written any more.
 				t.session.Close(ReasonTransportError)
 				close(t.written)
-				t.abandon()
+				t.abort()
 				return
 			}
 			chunk = chunk[:0]
@@ -181,7 +175,7 @@ func (t *wtConn) read() {
 
 func (t *wtConn) transport() string { return transportWebTransport }
 
-func (t *wtConn) farewellLocked(Reason) *Message { return closePacket }
+func (t *wtConn) lastMessageLocked(*Message) *Message { return closePacket }
 
 func (t *wtConn) expire(d time.Duration) {
 	t.stream.SetReadDeadline(time.Now().Add(d))
@@ -193,9 +187,9 @@ func (t *wtConn) expire(d time.Duration) {
 	}
 }
 
-func (t *wtConn) resume() {} // its reader never rests
+func (t *wtConn) ensureReader() {} // its reader never rests
 
-func (t *wtConn) abandon() { t.stream.hangUp() }
+func (t *wtConn) abort() { t.stream.hangUp() }
 
 func (t *wtConn) gone() <-chan struct{} { return t.closed }
 

@@ -106,16 +106,15 @@ func TestFloodOfPendingSessions(t *testing.T) {
 	})
 }
 
-func TestGateForgets(t *testing.T) {
+func TestLimiterForgets(t *testing.T) {
 	inBubble(t, Options{Limits: Limits{AddressPending: 1}}, func(w *world) {
 		for _, a := range []string{"203.0.113.1:1", "203.0.113.2:1", "[2001:db8::1]:1"} {
 			w.from(a)
 		}
 		remembered := func() (addresses, waiting int) {
-			g := w.server.gate
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			return len(g.of), g.waiting.Len()
+			w.server.mu.Lock()
+			defer w.server.mu.Unlock()
+			return len(w.server.limiter.of), w.server.limiter.waiting.Len()
 		}
 		addresses, waiting := remembered()
 		expect(t, "addresses", addresses, 3)
