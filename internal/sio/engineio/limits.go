@@ -1,7 +1,5 @@
 package engineio
 
-import "fmt"
-
 // Limits bound who may hold sessions. The zero value has the defaults; a
 // negative number lifts its limit.
 //
@@ -36,18 +34,4 @@ func (l Limits) withDefaults() Limits {
 	l.AddressPending = orDefault(l.AddressPending, DefaultMaxAddressPending)
 	l.AddressRate = orDefault(l.AddressRate, DefaultMaxAddressRate)
 	return l
-}
-
-// CheckCookieName reports why name cannot be a cookie's name (RFC 6265, 4.1.1),
-// if so.
-func CheckCookieName(name string) error {
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '-', c == '_', c == '.':
-		default:
-			return fmt.Errorf("%q is no name for a cookie: letters, digits, and - _ . only", name)
-		}
-	}
-	return nil
 }

@@ -189,3 +189,18 @@ func (s site) served(page origin) bool {
 	}
 	return port == page.port || page.port == page.defaultPort() && (port == "" || port == "80")
 }
+
+// scriptOrigin returns the origin of the page a request comes from. Browsers
+// load scripts without the header Origin, from any page and with its visitor's
+// cookies, so that for JSONP the Referer has to say it; a page that hides it is
+// taken for a foreign one.
+func scriptOrigin(r *http.Request) string {
+	if origin := r.Header.Get("Origin"); origin != "" || !isJSONP(r) {
+		return origin
+	}
+	u, err := url.Parse(r.Header.Get("Referer"))
+	if err != nil || u.Host == "" {
+		return "null"
+	}
+	return u.Scheme + "://" + u.Host
+}

@@ -1,26 +1,16 @@
 package engineio
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/netpoll"
 	"github.com/fanoutd/fanoutd/internal/wsconn"
-)
-
-// Transport names, as in the query and the open packet.
-const (
-	transportPolling      = "polling"
-	transportWebSocket    = "websocket"
-	transportWebTransport = "webtransport"
 )
 
 // Handler is whoever makes sense of the sessions' messages.
@@ -82,95 +72,6 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 
 // Options returns the options in force, defaults filled in.
 func (s *Server) Options() Options { return s.opts }
-
-// ServeHTTP answers one request of one session, or opens one. It blocks for as
-// long as a poll is pending.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	at := s.opts.Proxies.site(r)
-	from, remote := s.opts.Proxies.client(r)
-	r.RemoteAddr = remote
-	ok, named := s.opts.Origins.allows(r, at)
-	if !ok {
-		s.refuseOrigin(w, r, at)
-		return
-	}
-	if !isUpgrade(r) {
-		s.opts.Origins.setCORS(w.Header(), r, named)
-		if r.Method == http.MethodOptions && r.Header.Get("Origin") != "" {
-			s.opts.Origins.preflight(w, r)
-			return
-		}
-	}
-	q := ParseQuery(r.URL.RawQuery)
-	transport := lastValue(q, "transport")
-	// The order of the checks is the reference's (engine.io/lib/server.ts, verify).
-	if transport != transportPolling && transport != transportWebSocket {
-		e := errUnknownTransport
-		if isUpgrade(r) && !q.Has("EIO") {
-			e.message += plainClient
-		}
-		s.refuse(w, r, e)
-		return
-	}
-	if q.Has("sid") {
-		s.serveSession(w, r, q, transport)
-		return
-	}
-	if r.Method != http.MethodGet {
-		s.refuse(w, r, errBadMethod)
-		return
-	}
-	if (transport == transportWebSocket) != isUpgrade(r) {
-		s.refuse(w, r, mismatch(transport))
-		return
-	}
-	protocol := s.protocol(lastValue(q, "EIO"))
-	if protocol == 0 {
-		e := errVersion
-		if isUpgrade(r) && !q.Has("EIO") {
-			e.message += plainClient
-		}
-		s.refuse(w, r, e)
-		return
-	}
-	s.open(w, r, transport, protocol, from)
-}
-
-// protocol returns the version of Engine.IO that a request asks for, or 0.
-func (s *Server) protocol(eio string) uint8 {
-	switch {
-	case eio == "4":
-		return 4
-	case eio == "3" && s.opts.AllowEIO3:
-		return 3
-	}
-	return 0
-}
-
-// serveSession answers a request that names its session.
-func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, q url.Values, transport string) {
-	sess := s.session(lastValue(q, "sid"))
-	if sess == nil {
-		s.refuse(w, r, errUnknownSession)
-		return
-	}
-	if v, has := q["EIO"]; has && s.protocol(v[len(v)-1]) != sess.protocol {
-		s.refuse(w, r, errBadRequest)
-		return
-	}
-	switch upgrade := isUpgrade(r); {
-	case upgrade && transport == transportWebSocket:
-		sess.serveUpgrade(w, r)
-	case upgrade, transport != sess.Transport(), transport == transportWebSocket:
-		s.refuse(w, r, mismatch(transport))
-	case r.Method == http.MethodGet:
-		sess.servePoll(w, r)
-	case r.Method == http.MethodPost:
-		sess.servePost(w, r)
-	default:
-		s.refuse(w, r, errBadRequest)
-	}
-}
 
 // open opens a session over the transport that the request uses.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, transport string, protocol uint8, from netip.Addr) {
@@ -291,40 +192,6 @@ func (s *Server) all() []*Session {
 	return all
 }
 
-// Shutdown refuses new sessions, closes all others with [ReasonShutdown], and
-// waits until they have ended or ctx is done; then it aborts what is left and
-// returns ctx's cause. It ends transports without any Socket.IO packet, so that
-// stock clients come back by themselves.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
-	for _, sess := range s.all() {
-		sess.Close(ReasonShutdown)
-	}
-	ended := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		s.retire.Do(func() {
-			s.flushers.stop()
-			s.poller.Close()
-			s.starter.stop()
-		})
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-	}
-	s.abort.Do(func() { close(s.aborting) })
-	for _, sess := range s.all() {
-		sess.abort()
-	}
-	<-ended
-	return context.Cause(ctx)
-}
-
 // Pace is called after msgs were sent to some sessions, under no lock: it waits,
 // for a bounded time, while the server is behind with writing, so that a fast
 // emitter finds its own pace and no browser's outbox overflows for it.
@@ -349,54 +216,4 @@ func (s *Server) openPacket(sess *Session, transport string) *Message {
 	b := fmt.Appendf(nil, `{"sid":"%s","upgrades":[%s],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`, // ms, ms, bytes
 		sess.id, upgrades, s.opts.PingInterval.Milliseconds(), s.opts.PingTimeout.Milliseconds(), s.opts.MaxPayload)
 	return packet(packetOpen, b)
-}
-
-// upgradeHeaders are the headers of a WebSocket's handshake beyond its own.
-func (s *Server) upgradeHeaders(r *http.Request) http.Header {
-	if ParseQuery(r.URL.RawQuery).Has("sid") {
-		return nil
-	}
-	return s.opts.InitialHeaders
-}
-
-// refuseOrigin refuses a page of a foreign origin and tells page and operator
-// what would let it in.
-func (s *Server) refuseOrigin(w http.ResponseWriter, r *http.Request, at site) {
-	from := scriptOrigin(r)
-	s.log.Warn("refused a page of another origin; to let it in, add it to the setting origins, or, if it is this site's own and a proxy changes Host, "+
-		"have the proxy tell X-Forwarded-Host and add the proxy to trusted-proxies",
-		"origin", from, "host", at.host, "remote", r.RemoteAddr)
-	e := errForbidden
-	e.message = "origin " + clip(from, 200) + " is not allowed: add it to the server's setting origins (--origins, FANOUTD_ORIGINS)"
-	if r.Header.Get("X-Forwarded-Host") != "" || r.Header.Get("Forwarded") != "" {
-		e.message += ", or, if it is this site's own, the proxy in front to trusted-proxies"
-	}
-	s.refuse(w, r, e)
-}
-
-// mismatch is the refusal of a request that asks for a WebSocket by its query
-// alone, or by its headers alone.
-func mismatch(transport string) protocolError {
-	if transport == transportWebSocket {
-		return errNoUpgrade
-	}
-	return errBadRequest
-}
-
-func clip(s string, n int) string {
-	if len(s) > n {
-		return strings.ToValidUTF8(s[:n], "") + "..."
-	}
-	return s
-}
-
-// isUpgrade reports whether the request asks for a WebSocket.
-func isUpgrade(r *http.Request) bool { return wsconn.IsUpgrade(r) }
-
-// lastValue is how the reference reads a query: flat, the last value wins.
-func lastValue(q url.Values, key string) string {
-	if v := q[key]; len(v) > 0 {
-		return v[len(v)-1]
-	}
-	return ""
 }

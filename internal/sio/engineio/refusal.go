@@ -3,6 +3,7 @@ package engineio
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 )
 
 // protocolError is a refusal as the reference words it
@@ -67,4 +68,35 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e protocolError)
 		Message string `json:"message"`
 	}{e.code, e.message})
 	w.Write(body)
+}
+
+// refuseOrigin refuses a page of a foreign origin and tells page and operator
+// what would let it in.
+func (s *Server) refuseOrigin(w http.ResponseWriter, r *http.Request, at site) {
+	from := scriptOrigin(r)
+	s.log.Warn("refused a page of another origin; to let it in, add it to the setting origins, or, if it is this site's own and a proxy changes Host, "+
+		"have the proxy tell X-Forwarded-Host and add the proxy to trusted-proxies",
+		"origin", from, "host", at.host, "remote", r.RemoteAddr)
+	e := errForbidden
+	e.message = "origin " + clip(from, 200) + " is not allowed: add it to the server's setting origins (--origins, FANOUTD_ORIGINS)"
+	if r.Header.Get("X-Forwarded-Host") != "" || r.Header.Get("Forwarded") != "" {
+		e.message += ", or, if it is this site's own, the proxy in front to trusted-proxies"
+	}
+	s.refuse(w, r, e)
+}
+
+// mismatch is the refusal of a request that asks for a WebSocket by its query
+// alone, or by its headers alone.
+func mismatch(transport string) protocolError {
+	if transport == transportWebSocket {
+		return errNoUpgrade
+	}
+	return errBadRequest
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "") + "..."
+	}
+	return s
 }

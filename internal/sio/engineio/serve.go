@@ -1,0 +1,123 @@
+package engineio
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/fanoutd/fanoutd/internal/wsconn"
+)
+
+// Transport names, as in the query and the open packet.
+const (
+	transportPolling      = "polling"
+	transportWebSocket    = "websocket"
+	transportWebTransport = "webtransport"
+)
+
+// ServeHTTP answers one request of one session, or opens one. It blocks for as
+// long as a poll is pending.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	at := s.opts.Proxies.site(r)
+	from, remote := s.opts.Proxies.client(r)
+	r.RemoteAddr = remote
+	ok, named := s.opts.Origins.allows(r, at)
+	if !ok {
+		s.refuseOrigin(w, r, at)
+		return
+	}
+	if !isUpgrade(r) {
+		s.opts.Origins.setCORS(w.Header(), r, named)
+		if r.Method == http.MethodOptions && r.Header.Get("Origin") != "" {
+			s.opts.Origins.preflight(w, r)
+			return
+		}
+	}
+	q := ParseQuery(r.URL.RawQuery)
+	transport := lastValue(q, "transport")
+	// The order of the checks is the reference's (engine.io/lib/server.ts, verify).
+	if transport != transportPolling && transport != transportWebSocket {
+		e := errUnknownTransport
+		if isUpgrade(r) && !q.Has("EIO") {
+			e.message += plainClient
+		}
+		s.refuse(w, r, e)
+		return
+	}
+	if q.Has("sid") {
+		s.serveSession(w, r, q, transport)
+		return
+	}
+	if r.Method != http.MethodGet {
+		s.refuse(w, r, errBadMethod)
+		return
+	}
+	if (transport == transportWebSocket) != isUpgrade(r) {
+		s.refuse(w, r, mismatch(transport))
+		return
+	}
+	protocol := s.protocol(lastValue(q, "EIO"))
+	if protocol == 0 {
+		e := errVersion
+		if isUpgrade(r) && !q.Has("EIO") {
+			e.message += plainClient
+		}
+		s.refuse(w, r, e)
+		return
+	}
+	s.open(w, r, transport, protocol, from)
+}
+
+// protocol returns the version of Engine.IO that a request asks for, or 0.
+func (s *Server) protocol(eio string) uint8 {
+	switch {
+	case eio == "4":
+		return 4
+	case eio == "3" && s.opts.AllowEIO3:
+		return 3
+	}
+	return 0
+}
+
+// serveSession answers a request that names its session.
+func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, q url.Values, transport string) {
+	sess := s.session(lastValue(q, "sid"))
+	if sess == nil {
+		s.refuse(w, r, errUnknownSession)
+		return
+	}
+	if v, has := q["EIO"]; has && s.protocol(v[len(v)-1]) != sess.protocol {
+		s.refuse(w, r, errBadRequest)
+		return
+	}
+	switch upgrade := isUpgrade(r); {
+	case upgrade && transport == transportWebSocket:
+		sess.serveUpgrade(w, r)
+	case upgrade, transport != sess.Transport(), transport == transportWebSocket:
+		s.refuse(w, r, mismatch(transport))
+	case r.Method == http.MethodGet:
+		sess.servePoll(w, r)
+	case r.Method == http.MethodPost:
+		sess.servePost(w, r)
+	default:
+		s.refuse(w, r, errBadRequest)
+	}
+}
+
+// upgradeHeaders are the headers of a WebSocket's handshake beyond its own.
+func (s *Server) upgradeHeaders(r *http.Request) http.Header {
+	if ParseQuery(r.URL.RawQuery).Has("sid") {
+		return nil
+	}
+	return s.opts.InitialHeaders
+}
+
+// isUpgrade reports whether the request asks for a WebSocket.
+func isUpgrade(r *http.Request) bool { return wsconn.IsUpgrade(r) }
+
+// lastValue is how the reference reads a query: flat, the last value wins.
+func lastValue(q url.Values, key string) string {
+	if v := q[key]; len(v) > 0 {
+		return v[len(v)-1]
+	}
+	return ""
+}
