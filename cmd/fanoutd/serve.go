@@ -84,7 +84,11 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	c.browsers.options(&engine)
 	c.limits.engineOptions(&engine)
 	d.admitted = admission.New(d.consumers, log, d.admission.then(d.consumers))
-	sockets := sio.Options{Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
+	node, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("the name of this host: %w", err)
+	}
+	sockets := sio.Options{Node: node, Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
 	c.namespaces.options(&sockets)
 	c.limits.options(&sockets)
 	d.sockets, err = sio.NewServer(sockets)
@@ -92,10 +96,6 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 		return nil, err
 	}
 	b := readBuild()
-	node, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("the name of this host: %w", err)
-	}
 	d.services = control.New(d.sockets, control.Options{
 		Info: control.Info{
 			Version: b.version, Commit: b.commit, Node: node, StartedAt: time.Now(),

@@ -76,18 +76,17 @@ func (a *Admin) GetServerInfo(ctx context.Context, _ *fanoutv1.GetServerInfoRequ
 		resp.Listeners = append(resp.Listeners, &fanoutv1.GetServerInfoResponse_Listener{Name: l.Name, Address: l.Address})
 	}
 	connections, rooms := 0, 0
-	for after, more := "", true; more; {
-		page, next, err := a.hub.Namespaces(ctx, "", after, maxPage)
+	for cursor, more := "", true; more; {
+		page, err := a.hub.Namespaces(ctx, "", cursor, maxPage)
 		if err != nil {
 			return nil, hubError(err, &problems{}, "")
 		}
-		for _, n := range page {
+		for _, n := range page.Names {
 			resp.Namespaces = append(resp.Namespaces, n.Name)
 			connections += n.Connections
 			rooms += n.Rooms
-			after = n.Name
 		}
-		more = next && len(page) > 0
+		cursor, more = page.Next, page.Next != ""
 	}
 	resp.Connections, resp.Rooms = count(connections), count(rooms)
 	return resp, nil

@@ -14,21 +14,21 @@ import (
 func (r *Registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanoutv1.JoinResponse, error) {
 	var p problems
 	op := sio.Join{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
-	n, err := r.apply(ctx, &p, op.To, op)
+	res, err := r.apply(ctx, &p, op.To, op)
 	if err != nil {
 		return nil, err
 	}
-	return &fanoutv1.JoinResponse{Affected: n}, nil
+	return &fanoutv1.JoinResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}, nil
 }
 
 func (r *Registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fanoutv1.LeaveResponse, error) {
 	var p problems
 	op := sio.Leave{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
-	n, err := r.apply(ctx, &p, op.To, op)
+	res, err := r.apply(ctx, &p, op.To, op)
 	if err != nil {
 		return nil, err
 	}
-	return &fanoutv1.LeaveResponse{Affected: n}, nil
+	return &fanoutv1.LeaveResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}, nil
 }
 
 func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest) (*fanoutv1.DisconnectResponse, error) {
@@ -41,25 +41,25 @@ func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectReque
 	default:
 		p.add("mode", "%d is no value of this field", req.GetMode())
 	}
-	n, err := r.apply(ctx, &p, op.To, op)
+	res, err := r.apply(ctx, &p, op.To, op)
 	if err != nil {
 		return nil, err
 	}
-	return &fanoutv1.DisconnectResponse{Affected: n}, nil
+	return &fanoutv1.DisconnectResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}, nil
 }
 
-// apply carries out op on to unless p has problems, and returns how many
-// connections it matched.
-func (r *Registry) apply(ctx context.Context, p *problems, to sio.Target, op sio.Op) (uint32, error) {
+// apply carries out op on to unless p has problems, and returns what
+// it did.
+func (r *Registry) apply(ctx context.Context, p *problems, to sio.Target, op sio.Op) (sio.Result, error) {
 	if p.any() {
 		checkNamespace(ctx, r.hub, p, to.Namespace, "to.namespace")
-		return 0, p.err()
+		return sio.Result{}, p.err()
 	}
 	res, err := r.hub.Apply(ctx, op)
 	if err != nil {
-		return 0, hubError(err, p, "to.namespace")
+		return sio.Result{}, hubError(err, p, "to.namespace")
 	}
-	return count(res.Matched), nil
+	return res, nil
 }
 
 func (r *Registry) UpdateConnection(ctx context.Context, req *fanoutv1.UpdateConnectionRequest) (*fanoutv1.UpdateConnectionResponse, error) {

@@ -16,7 +16,7 @@ func (a *Admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequ
 	var p problems
 	size := toPageSize(&p, req.GetPageSize())
 	list := newListing("consumers", req.GetGroup())
-	after := list.toName(&p, req.GetPageToken())
+	after := list.toCursor(&p, req.GetPageToken())
 	if p.any() {
 		return nil, p.err()
 	}
@@ -37,7 +37,7 @@ func (a *Admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequ
 		}
 		bytes += proto.Size(consumer) + len(s.key)
 		if last != "" && (size == 0 || bytes > maxPageBytes) {
-			resp.NextPageToken = list.token([]byte(last))
+			resp.NextPageToken = list.token(last)
 			break
 		}
 		if group == nil || group.GetName() != s.group.Name {

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -158,10 +157,9 @@ func toEmit(p *problems, m *fanoutv1.EmitRequest) sio.Emit {
 	return op
 }
 
-// fromConnection converts what is known about one connection; node holds it.
-// Text that a browser chose is made valid UTF-8: anything else cannot be
+// fromConnection converts what is known about one connection. Text that a browser chose is made valid UTF-8: anything else cannot be
 // encoded, and one odd query string must not spoil a listing.
-func fromConnection(c *sio.Connection, node string) (*fanoutv1.Connection, error) {
+func fromConnection(c *sio.Connection) (*fanoutv1.Connection, error) {
 	m := &fanoutv1.Connection{
 		Id:            c.ID,
 		Namespace:     c.Namespace,
@@ -169,7 +167,7 @@ func fromConnection(c *sio.Connection, node string) (*fanoutv1.Connection, error
 		Rooms:         c.Rooms,
 		Transport:     c.Transport,
 		Protocol:      count(c.Protocol),
-		Node:          node,
+		Node:          c.Node,
 		RemoteAddress: c.RemoteAddr,
 		ConnectedAt:   timestamppb.New(c.ConnectedAt),
 		Headers:       validMap(c.Headers),
@@ -221,8 +219,7 @@ func checkNamespace(ctx context.Context, hub Hub, p *problems, namespace, field 
 
 // namespaceExists adds the problem that the namespace is unknown.
 func namespaceExists(ctx context.Context, hub Hub, p *problems, namespace, field string) {
-	nobody := sio.Target{Namespace: namespace}
-	if _, err := hub.Count(ctx, nobody, sio.GroupNone); errors.Is(err, sio.ErrUnknownNamespace) {
+	if exists, err := hub.HasNamespace(ctx, namespace); err == nil && !exists {
 		p.add(field, "no such namespace")
 	}
 }

@@ -80,7 +80,7 @@ func (e *Events) describe(method string, m *eventMessage, ev *dispatch.Event) {
 	m.event.Reason = strings.ToValidUTF8(ev.Reason, "\uFFFD")
 	m.event.ReceivedAt = &m.at
 	if ev.Connection != nil {
-		c, err := fromConnection(ev.Connection, e.node)
+		c, err := fromConnection(ev.Connection)
 		if err != nil {
 			_ = e.errors.Code(context.Background(), method,
 				fmt.Errorf("an event is delivered without its connection: %w", err))

@@ -22,21 +22,30 @@ type Hub interface {
 	// [sio.ErrBusy].
 	Ask(ctx context.Context, ask sio.Ask, yield func(sio.Outcome) bool) (sio.Tally, error)
 
-	// Connections returns up to limit connections of to whose Seq is above
-	// after, ordered by Seq, and whether there are more.
-	Connections(ctx context.Context, to sio.Target, after uint64, limit int) (page []sio.Connection, more bool, err error)
+	// Connections returns up to limit connections of to, beginning behind cursor,
+	// which is empty or comes from an earlier page of the same target: a page's
+	// Next, or the Cursor of one of its connections. The order is the Hub's own;
+	// a connection that is in the target all the while is listed once. A cursor
+	// that the Hub cannot go on from is [sio.ErrBadCursor].
+	Connections(ctx context.Context, to sio.Target, cursor string, limit int) (sio.ConnectionPage, error)
 
 	// Connection returns one connection, or [sio.ErrNotFound].
 	Connection(ctx context.Context, namespace, id string) (sio.Connection, error)
 
+	// HasNamespace reports whether there can be connections in this namespace:
+	// whether everything else would not be [sio.ErrUnknownNamespace].
+	HasNamespace(ctx context.Context, namespace string) (bool, error)
+
 	// Count counts the connections of to. With [sio.GroupNamespace] an empty
 	// to.Namespace spans every namespace.
-	Count(ctx context.Context, to sio.Target, by sio.GroupBy) (map[string]int, error)
+	Count(ctx context.Context, to sio.Target, by sio.GroupBy) (sio.Counts, error)
 
-	// Rooms returns up to limit rooms with this prefix and names above after,
-	// ordered by name, and whether there are more.
-	Rooms(ctx context.Context, namespace, prefix, after string, limit int) (page []sio.Named, more bool, err error)
+	// Rooms returns up to limit rooms with this prefix, ordered by name, beginning
+	// behind cursor, which is empty or the Next of an earlier page.
+	Rooms(ctx context.Context, namespace, prefix, cursor string, limit int) (sio.NamePage, error)
 
 	// Namespaces does for namespaces what Rooms does for rooms.
-	Namespaces(ctx context.Context, prefix, after string, limit int) (page []sio.Named, more bool, err error)
+	Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error)
 }
+
+var _ Hub = (*sio.Server)(nil)

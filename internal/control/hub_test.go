@@ -3,9 +3,11 @@ package control
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +24,8 @@ type memHub struct {
 	mu         sync.Mutex
 	namespaces map[string]*room.Registry[*sio.Connection]
 	seq        uint64
+	run        string // part of its cursors
+	node       string
 	ops        []sio.Op
 	asks       []sio.Ask
 	answer     func(id string) sio.Outcome // of each connection that is asked
@@ -34,7 +38,7 @@ var _ Hub = (*memHub)(nil)
 
 // newMemHub returns a Hub with these namespaces and "/".
 func newMemHub(namespaces ...string) *memHub {
-	h := &memHub{namespaces: map[string]*room.Registry[*sio.Connection]{"/": room.New[*sio.Connection]()}}
+	h := &memHub{run: rand.Text(), node: "n1", namespaces: map[string]*room.Registry[*sio.Connection]{"/": room.New[*sio.Connection]()}}
 	for _, name := range namespaces {
 		h.namespaces[name] = room.New[*sio.Connection]()
 	}
@@ -48,7 +52,7 @@ func (h *memHub) connect(namespace, id, user string, rooms ...string) {
 	h.seq++
 	r := h.namespaces[namespace]
 	e := r.Add(id, user, &sio.Connection{
-		Seq: h.seq, ID: id, Namespace: namespace, UserID: user, Transport: "websocket", Protocol: 4,
+		Node: h.node, ID: id, Namespace: namespace, UserID: user, Transport: "websocket", Protocol: 4,
 		RemoteAddr:  fmt.Sprintf("192.0.2.1:%d", h.seq),
 		ConnectedAt: time.Unix(1700000000, 0).Add(time.Duration(h.seq) * time.Second),
 		Data:        map[string]any{},
@@ -203,25 +207,44 @@ func (h *memHub) view(e *room.Entry[*sio.Connection]) sio.Connection {
 	return c
 }
 
-func (h *memHub) Connections(_ context.Context, to sio.Target, after uint64, limit int) ([]sio.Connection, bool, error) {
+func (h *memHub) cursor(e *room.Entry[*sio.Connection]) string {
+	return fmt.Sprintf("%s.%d", h.run, e.Seq())
+}
+
+func (h *memHub) Connections(_ context.Context, to sio.Target, cursor string, limit int) (page sio.ConnectionPage, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	found, err := h.selectLocked(to)
 	if err != nil {
-		return nil, false, err
+		return page, err
 	}
-	slices.SortFunc(found, func(a, b *room.Entry[*sio.Connection]) int { return cmp.Compare(a.Value.Seq, b.Value.Seq) })
-	var page []sio.Connection
-	for _, e := range found {
-		switch {
-		case e.Value.Seq <= after:
-		case len(page) == limit:
-			return page, true, nil
-		default:
-			page = append(page, h.view(e))
+	var after uint64
+	if cursor != "" {
+		digits, ok := strings.CutPrefix(cursor, h.run+".")
+		if after, err = strconv.ParseUint(digits, 10, 64); !ok || err != nil {
+			return page, sio.ErrBadCursor
 		}
 	}
-	return page, false, nil
+	slices.SortFunc(found, func(a, b *room.Entry[*sio.Connection]) int { return cmp.Compare(a.Seq(), b.Seq()) })
+	for _, e := range found {
+		switch {
+		case e.Seq() <= after:
+		case len(page.Connections) == limit:
+			page.Next = page.Connections[limit-1].Cursor
+			return page, nil
+		default:
+			c := h.view(e)
+			c.Cursor = h.cursor(e)
+			page.Connections = append(page.Connections, c)
+		}
+	}
+	return page, nil
+}
+
+func (h *memHub) HasNamespace(_ context.Context, name string) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.namespaces[name] != nil, nil
 }
 
 func (h *memHub) Connection(_ context.Context, namespace, id string) (sio.Connection, error) {
@@ -238,33 +261,36 @@ func (h *memHub) Connection(_ context.Context, namespace, id string) (sio.Connec
 	return h.view(e), nil
 }
 
-func (h *memHub) Count(_ context.Context, to sio.Target, by sio.GroupBy) (map[string]int, error) {
+func (h *memHub) Count(_ context.Context, to sio.Target, by sio.GroupBy) (sio.Counts, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	namespaces := []string{to.Namespace}
 	if by == sio.GroupNamespace && to.Namespace == "" {
 		namespaces = slices.Collect(maps.Keys(h.namespaces))
 	}
-	counts := map[string]int{}
+	counts := sio.Counts{Groups: map[string]int{}}
 	for _, name := range namespaces {
 		to.Namespace = name
 		found, err := h.selectLocked(to)
 		if err != nil {
-			return nil, err
+			return sio.Counts{}, err
 		}
+		counts.Total += len(found)
 		for _, e := range found {
 			switch by {
 			case sio.GroupNone:
-				counts[""]++
+				counts.Groups[""]++
+			case sio.GroupNode:
+				counts.Groups[e.Value.Node]++
 			case sio.GroupNamespace:
-				counts[name]++
+				counts.Groups[name]++
 			case sio.GroupTransport:
-				counts[e.Value.Transport]++
+				counts.Groups[e.Value.Transport]++
 			case sio.GroupUser:
-				counts[e.Value.UserID]++
+				counts.Groups[e.Value.UserID]++
 			case sio.GroupRoom:
 				for _, r := range e.Rooms() {
-					counts[r]++
+					counts.Groups[r]++
 				}
 			}
 		}
@@ -272,34 +298,50 @@ func (h *memHub) Count(_ context.Context, to sio.Target, by sio.GroupBy) (map[st
 	return counts, nil
 }
 
-func (h *memHub) Rooms(_ context.Context, namespace, prefix, after string, limit int) ([]sio.Named, bool, error) {
+func (h *memHub) Rooms(_ context.Context, namespace, prefix, cursor string, limit int) (page sio.NamePage, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.namespaces[namespace]
 	if r == nil {
-		return nil, false, sio.ErrUnknownNamespace
+		return page, sio.ErrUnknownNamespace
 	}
-	rooms, more := r.Rooms(prefix, after, limit)
-	var page []sio.Named
+	rooms, more := r.Rooms(prefix, cursor, limit)
 	for _, c := range rooms {
-		page = append(page, sio.Named{Name: c.Name, Connections: c.Members})
+		page.Names = append(page.Names, sio.Named{Name: c.Name, Connections: c.Members})
 	}
-	return page, more, nil
+	if more {
+		page.Next = rooms[len(rooms)-1].Name
+	}
+	return page, nil
 }
 
-func (h *memHub) Namespaces(_ context.Context, prefix, after string, limit int) ([]sio.Named, bool, error) {
+func (h *memHub) Namespaces(_ context.Context, prefix, cursor string, limit int) (page sio.NamePage, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var page []sio.Named
 	for _, name := range slices.Sorted(maps.Keys(h.namespaces)) {
 		switch {
-		case name <= after || !strings.HasPrefix(name, prefix):
-		case len(page) == limit:
-			return page, true, nil
+		case name <= cursor || !strings.HasPrefix(name, prefix):
+		case len(page.Names) == limit:
+			page.Next = page.Names[limit-1].Name
+			return page, nil
 		default:
 			r := h.namespaces[name]
-			page = append(page, sio.Named{Name: name, Connections: r.Len(), Rooms: r.RoomCount()})
+			page.Names = append(page.Names, sio.Named{Name: name, Connections: r.Len(), Rooms: r.RoomCount()})
 		}
 	}
-	return page, false, nil
+	return page, nil
+}
+
+// NewMemoryHub is a memHub for the contract's test, which imports this package,
+// with a way to connect. The node of its connections is "node".
+func NewMemoryHub(namespaces ...string) (Hub, func(namespace, user string, rooms ...string) (id string)) {
+	h := newMemHub(namespaces...)
+	h.node = "node"
+	n := 0
+	return h, func(namespace, user string, rooms ...string) string {
+		n++
+		id := fmt.Sprint("id", n)
+		h.connect(namespace, id, user, rooms...)
+		return id
+	}
 }

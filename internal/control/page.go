@@ -21,8 +21,8 @@ const (
 // tokenBinding is how many bytes of a page token say what it belongs to.
 const tokenBinding = 8
 
-// listing makes and reads the page tokens of one query. A token is the cursor
-// of the last entry behind a hash of the query: one from another query would
+// listing makes and reads the page tokens of one query. A token is a
+// cursor of the Hub behind a hash of the query: one from another query would
 // skip entries without a word, so it is refused. It hides nothing.
 type listing struct {
 	bound [tokenBinding]byte
@@ -39,68 +39,35 @@ func newListing(kind string, query ...string) listing {
 	return l
 }
 
-// newTargetListing is the listing of the connections of to. run tells this run
-// of the daemon from others, where a Seq means another connection.
-func newTargetListing(run string, to sio.Target) listing {
+// newTargetListing is the listing of the connections of to.
+func newTargetListing(to sio.Target) listing {
 	h := sha256.New()
-	hashStrings(h, "connections", run)
+	hashStrings(h, "connections")
 	hashTarget(h, to)
 	var l listing
 	copy(l.bound[:], h.Sum(nil))
 	return l
 }
 
-// token continues after cursor.
-func (l listing) token(cursor []byte) string {
+// token continues behind the Hub's cursor; an empty one is no token.
+func (l listing) token(cursor string) string {
+	if cursor == "" {
+		return ""
+	}
 	return base64.RawURLEncoding.EncodeToString(append(l.bound[:], cursor...))
 }
 
-// cursor reads a page token, of which an empty one is the first page. It is
-// false if the token is of another listing or no token at all.
-func (l listing) cursor(token string) (cursor []byte, ok bool) {
+// toCursor reads the field `page_token`, of which an empty one is the first page.
+func (l listing) toCursor(p *problems, token string) string {
 	if token == "" {
-		return nil, true
+		return ""
 	}
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) <= tokenBinding || [tokenBinding]byte(b) != l.bound {
-		return nil, false
-	}
-	return b[tokenBinding:], true
-}
-
-// seqToken continues after the connection seq.
-func (l listing) seqToken(seq uint64) string {
-	return l.token(binary.BigEndian.AppendUint64(nil, seq))
-}
-
-// toSeq reads the field `page_token` of a listing of connections.
-func (l listing) toSeq(p *problems, token string) uint64 {
-	cursor, ok := l.cursor(token)
-	if !ok || (cursor != nil && len(cursor) != 8) {
 		badToken(p)
-		return 0
-	}
-	if cursor == nil {
-		return 0
-	}
-	return binary.BigEndian.Uint64(cursor)
-}
-
-// toName reads the field `page_token` of a listing of names.
-func (l listing) toName(p *problems, token string) string {
-	cursor, ok := l.cursor(token)
-	if !ok {
-		badToken(p)
-	}
-	return string(cursor)
-}
-
-// nextName is the `next_page_token` behind page; empty if there is no more.
-func (l listing) nextName(page []sio.Named, more bool) string {
-	if !more || len(page) == 0 {
 		return ""
 	}
-	return l.token([]byte(page[len(page)-1].Name))
+	return string(b[tokenBinding:])
 }
 
 func badToken(p *problems) {

@@ -137,7 +137,8 @@ func TestPageTokensAreBound(t *testing.T) {
 		})
 	}
 	t.Run("another run of the daemon", func(t *testing.T) {
-		_, err := dialRegistry(t, hub).ListConnections(t.Context(), &fanoutv1.ListConnectionsRequest{To: toRoom("r"), PageToken: token})
+		hub.run = "another"
+		_, err := c.ListConnections(t.Context(), &fanoutv1.ListConnectionsRequest{To: toRoom("r"), PageToken: token})
 		if got := fields(t, err); !slices.Equal(got, []string{"page_token"}) {
 			t.Errorf("got %q", got)
 		}

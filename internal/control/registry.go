@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 
 	"google.golang.org/grpc/codes"
@@ -20,14 +19,12 @@ const maxGroups = 100_000
 type Registry struct {
 	fanoutv1.UnimplementedRegistryServiceServer
 
-	hub  Hub
-	node string // this node's name
-	run  string // tells this run of the daemon from others
+	hub Hub
 }
 
-// NewRegistry returns the RegistryService over hub. node is this node's name.
-func NewRegistry(hub Hub, node string) *Registry {
-	return &Registry{hub: hub, node: node, run: rand.Text()}
+// NewRegistry returns the RegistryService over hub.
+func NewRegistry(hub Hub) *Registry {
+	return &Registry{hub: hub}
 }
 
 var _ fanoutv1.RegistryServiceServer = (*Registry)(nil)
@@ -36,31 +33,32 @@ func (r *Registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnec
 	var p problems
 	to := toTarget(&p, req.GetTo())
 	size := toPageSize(&p, req.GetPageSize())
-	list := newTargetListing(r.run, to)
-	after := list.toSeq(&p, req.GetPageToken())
+	list := newTargetListing(to)
+	cursor := list.toCursor(&p, req.GetPageToken())
 	if p.any() {
 		checkNamespace(ctx, r.hub, &p, to.Namespace, "to.namespace")
 		return nil, p.err()
 	}
-	page, more, err := r.hub.Connections(ctx, to, after, size)
+	page, err := r.hub.Connections(ctx, to, cursor, size)
+	if errors.Is(err, sio.ErrBadCursor) {
+		badToken(&p)
+		return nil, p.err()
+	}
 	if err != nil {
 		return nil, hubError(err, &p, "to.namespace")
 	}
-	resp := &fanoutv1.ListConnectionsResponse{}
+	resp := &fanoutv1.ListConnectionsResponse{NextPageToken: list.token(page.Next), Unreachable: page.Unreachable}
 	bytes := 0
-	for i := range page {
-		c, err := fromConnection(&page[i], r.node)
+	for i := range page.Connections {
+		c, err := fromConnection(&page.Connections[i])
 		if err != nil {
 			return nil, hubError(err, &p, "")
 		}
 		if bytes += proto.Size(c); bytes > maxPageBytes && i > 0 {
-			page, more = page[:i], true
+			resp.NextPageToken = list.token(page.Connections[i-1].Cursor)
 			break
 		}
 		resp.Connections = append(resp.Connections, c)
-	}
-	if more && len(page) > 0 {
-		resp.NextPageToken = list.seqToken(page[len(page)-1].Seq)
 	}
 	return resp, nil
 }
@@ -89,7 +87,7 @@ func (r *Registry) connection(ctx context.Context, p *problems, namespace, id st
 	if err != nil {
 		return nil, hubError(err, p, "namespace")
 	}
-	m, err := fromConnection(&c, r.node)
+	m, err := fromConnection(&c)
 	if err != nil {
 		return nil, hubError(err, p, "")
 	}
@@ -101,7 +99,9 @@ func (r *Registry) CountConnections(ctx context.Context, req *fanoutv1.CountConn
 	to := toTarget(&p, req.GetTo())
 	by := sio.GroupNone
 	switch req.GetGroupBy() {
-	case fanoutv1.CountConnectionsRequest_NONE, fanoutv1.CountConnectionsRequest_NODE:
+	case fanoutv1.CountConnectionsRequest_NONE:
+	case fanoutv1.CountConnectionsRequest_NODE:
+		by = sio.GroupNode
 	case fanoutv1.CountConnectionsRequest_ROOM:
 		by = sio.GroupRoom
 	case fanoutv1.CountConnectionsRequest_TRANSPORT:
@@ -122,31 +122,17 @@ func (r *Registry) CountConnections(ctx context.Context, req *fanoutv1.CountConn
 		}
 		return nil, p.err()
 	}
-	groups, err := r.hub.Count(ctx, to, by)
+	counted, err := r.hub.Count(ctx, to, by)
 	if err != nil {
 		return nil, hubError(err, &p, "to.namespace")
 	}
-	if len(groups) > maxGroups {
+	if len(counted.Groups) > maxGroups {
 		return nil, status.Errorf(codes.FailedPrecondition, "there are more than %d groups: page through ListRooms or ListConnections instead", maxGroups)
 	}
-	all := groups
-	if by == sio.GroupRoom { // whose groups overlap
-		if all, err = r.hub.Count(ctx, to, sio.GroupNone); err != nil {
-			return nil, hubError(err, &p, "to.namespace")
-		}
-	}
-	total := 0
-	for _, n := range all {
-		total += n
-	}
-	resp := &fanoutv1.CountConnectionsResponse{Total: count(total)}
-	switch req.GetGroupBy() {
-	case fanoutv1.CountConnectionsRequest_NONE:
-	case fanoutv1.CountConnectionsRequest_NODE:
-		resp.Counts = counts(map[string]int{r.node: total})
-	default:
-		delete(groups, "") // those of no user
-		resp.Counts = counts(groups)
+	resp := &fanoutv1.CountConnectionsResponse{Total: count(counted.Total), Unreachable: counted.Unreachable}
+	if by != sio.GroupNone {
+		delete(counted.Groups, "") // those of no user
+		resp.Counts = counts(counted.Groups)
 	}
 	return resp, nil
 }
@@ -167,20 +153,21 @@ func (r *Registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest
 	namespace := namespaceName(req.GetNamespace())
 	size := toPageSize(&p, req.GetPageSize())
 	list := newListing("rooms", namespace, req.GetPrefix())
-	after := list.toName(&p, req.GetPageToken())
+	cursor := list.toCursor(&p, req.GetPageToken())
 	if p.any() {
 		checkNamespace(ctx, r.hub, &p, namespace, "namespace")
 		return nil, p.err()
 	}
-	page, more, err := r.hub.Rooms(ctx, namespace, req.GetPrefix(), after, size)
+	page, err := r.hub.Rooms(ctx, namespace, req.GetPrefix(), cursor, size)
 	if err != nil {
 		return nil, hubError(err, &p, "namespace")
 	}
-	resp := &fanoutv1.ListRoomsResponse{Rooms: make([]*fanoutv1.ListRoomsResponse_Room, len(page))}
-	for i, n := range page {
+	resp := &fanoutv1.ListRoomsResponse{
+		Rooms: make([]*fanoutv1.ListRoomsResponse_Room, len(page.Names)), NextPageToken: list.token(page.Next), Unreachable: page.Unreachable,
+	}
+	for i, n := range page.Names {
 		resp.Rooms[i] = &fanoutv1.ListRoomsResponse_Room{Name: n.Name, Connections: count(n.Connections)}
 	}
-	resp.NextPageToken = list.nextName(page, more)
 	return resp, nil
 }
 
@@ -188,20 +175,21 @@ func (r *Registry) ListNamespaces(ctx context.Context, req *fanoutv1.ListNamespa
 	var p problems
 	size := toPageSize(&p, req.GetPageSize())
 	list := newListing("namespaces", req.GetPrefix())
-	after := list.toName(&p, req.GetPageToken())
+	cursor := list.toCursor(&p, req.GetPageToken())
 	if p.any() {
 		return nil, p.err()
 	}
-	page, more, err := r.hub.Namespaces(ctx, req.GetPrefix(), after, size)
+	page, err := r.hub.Namespaces(ctx, req.GetPrefix(), cursor, size)
 	if err != nil {
 		return nil, hubError(err, &p, "prefix")
 	}
-	resp := &fanoutv1.ListNamespacesResponse{Namespaces: make([]*fanoutv1.ListNamespacesResponse_Namespace, len(page))}
-	for i, n := range page {
+	resp := &fanoutv1.ListNamespacesResponse{
+		Namespaces: make([]*fanoutv1.ListNamespacesResponse_Namespace, len(page.Names)), NextPageToken: list.token(page.Next), Unreachable: page.Unreachable,
+	}
+	for i, n := range page.Names {
 		resp.Namespaces[i] = &fanoutv1.ListNamespacesResponse_Namespace{
 			Name: n.Name, Connections: count(n.Connections), Rooms: count(n.Rooms),
 		}
 	}
-	resp.NextPageToken = list.nextName(page, more)
 	return resp, nil
 }

@@ -19,8 +19,7 @@ const (
 
 // Options are the settings of [Services].
 type Options struct {
-	// Info is what the AdminService tells. Its Node is also that of every
-	// connection.
+	// Info is what the AdminService tells.
 	Info Info
 
 	// Dispatcher brings what browsers do. Nil: there is no EventService.
@@ -59,7 +58,7 @@ func New(hub Hub, o Options) *Services {
 		draining:      make(chan struct{}),
 	}
 	s.Emitter = NewEmitter(hub, s.Errors, s.draining)
-	s.Registry = NewRegistry(hub, o.Info.Node)
+	s.Registry = NewRegistry(hub)
 	s.Admin = NewAdmin(hub, o.Dispatcher, o.Info)
 	if o.Dispatcher != nil {
 		s.Events = NewEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining)

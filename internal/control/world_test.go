@@ -38,7 +38,7 @@ func inWorld(t *testing.T, o dispatch.Options, f func(*world)) {
 	synctest.Test(t, func(t *testing.T) {
 		o.Logger = slog.New(slog.DiscardHandler)
 		w := &world{t: t, events: dispatch.New(o), listener: wiretest.Listen()}
-		so := sio.Options{Namespaces: []string{"/", "/chat"}, Backend: w.events}
+		so := sio.Options{Node: "n1", Namespaces: []string{"/", "/chat"}, Backend: w.events}
 		so.Engine.Logger = o.Logger
 		sockets, err := sio.NewServer(so)
 		if err != nil {

@@ -7,6 +7,8 @@ var (
 	ErrUnknownNamespace = errors.New("unknown namespace")
 	// ErrNotFound: there is no connection with this id.
 	ErrNotFound = errors.New("no such connection")
+	// ErrBadCursor: the cursor is none, or one of another run of the server.
+	ErrBadCursor = errors.New("not a cursor of this listing")
 	// ErrTooLarge: the packet exceeds what may wait for one client, so that
 	// sending it would close every connection it is meant for.
 	ErrTooLarge = errors.New("packet exceeds the limit of a client's queue")

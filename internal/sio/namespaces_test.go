@@ -18,12 +18,12 @@ func in(namespace string) Target {
 // listed returns the namespaces there are, each with its connections.
 func (w *world) listed() string {
 	w.t.Helper()
-	page, more, err := w.Namespaces(context.Background(), "", "", 100)
-	if err != nil || more {
-		w.t.Fatalf("Namespaces: %v, more %v", err, more)
+	page, err := w.Namespaces(context.Background(), "", "", 100)
+	if err != nil || page.Next != "" {
+		w.t.Fatalf("Namespaces: %v, next %q", err, page.Next)
 	}
 	var names []string
-	for _, n := range page {
+	for _, n := range page.Names {
 		names = append(names, fmt.Sprintf("%s %d", n.Name, n.Connections))
 	}
 	return strings.Join(names, ", ")
@@ -39,7 +39,7 @@ func TestChildren(t *testing.T) {
 		expect(t, "later", w.listed(), "/ 0, /tenant-1 2, /tenant-named 1, /x/live 1")
 		expect(t, "connections", w.Stats().Connections, 4)
 		counts, _ := w.Count(context.Background(), Target{Selector: room.Selector{All: true}}, GroupNamespace)
-		expect(t, "counts", fmt.Sprint(counts), "map[/tenant-1:2 /tenant-named:1 /x/live:1]")
+		expect(t, "counts", fmt.Sprint(counts.Groups), "map[/tenant-1:2 /tenant-named:1 /x/live:1]")
 
 		expect(t, "emit", w.apply(Emit{To: in("/tenant-1"), Event: "x"}), 2)
 		expect(t, "event", a.Next(), `42/tenant-1,["x"]`)
@@ -97,13 +97,13 @@ func TestAbsentChild(t *testing.T) {
 		if tally, err := w.Ask(ctx, Ask{Emit: Emit{To: in("/tenant-1"), Event: "x"}, Timeout: 1}, nil); err != nil || tally.Expected != 0 {
 			t.Errorf("Ask: %v, %v", tally, err)
 		}
-		page, more, err := w.Connections(ctx, in("/tenant-1"), 0, 10)
-		if len(page) > 0 || more || err != nil {
-			t.Errorf("Connections: %v, %v, %v", page, more, err)
+		page, err := w.Connections(ctx, in("/tenant-1"), "", 10)
+		if len(page.Connections) > 0 || page.Next != "" || err != nil {
+			t.Errorf("Connections: %+v, %v", page, err)
 		}
-		rooms, more, err := w.Rooms(ctx, "/tenant-1", "", "", 10)
-		if len(rooms) > 0 || more || err != nil {
-			t.Errorf("Rooms: %v, %v, %v", rooms, more, err)
+		rooms, err := w.Rooms(ctx, "/tenant-1", "", "", 10)
+		if len(rooms.Names) > 0 || rooms.Next != "" || err != nil {
+			t.Errorf("Rooms: %+v, %v", rooms, err)
 		}
 		expect(t, "namespaces", w.listed(), "")
 		for _, name := range []string{"/", "/tenant-", "/tenant-*", "/tenant-1/x", "/other", "tenant-1", "/tenant-1,", "/tenant-1?", "/tenant-\n", "/tenant-" + strings.Repeat("x", 300), ""} {

@@ -88,4 +88,5 @@ type Result struct {
 	// event was queued for (a volatile one may be fewer than selected), for an
 	// Update 0 or 1.
 	Matched int
+	Coverage
 }

@@ -4,128 +4,181 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
 
-// Connections returns up to limit connections of the target in the order of
-// their Seq, beginning after the given one, and whether there are more. Paging
-// by Seq is exact while connections come and go: none that stays is missed or
-// seen twice.
-func (s *Server) Connections(_ context.Context, to Target, after uint64, limit int) (page []Connection, more bool, err error) {
+// How much is done before a namespace's lock is released, so that whoever looks
+// at many connections holds up no operation.
+const (
+	scanPiece = 1000 // connections looked at
+	viewPiece = 100  // connections copied, with their rooms
+)
+
+// Connections returns up to limit connections of the target in the order in which
+// they joined the namespace, beginning where the cursor of an earlier page says,
+// and whether there are more. An empty cursor begins at the first.
+//
+// Paging is exact while connections come and go: none that is in the target all
+// the while is missed or seen twice. What it costs grows with the limit and with
+// the parts of the target, not with how many connections these have; connections
+// in rooms to except are looked at too.
+//
+// Errors: [ErrUnknownNamespace], [ErrBadCursor], and the cause of ctx's end.
+func (s *Server) Connections(ctx context.Context, to Target, cursor string, limit int) (ConnectionPage, error) {
 	n := s.namespaces.find(to.Namespace)
 	if n == nil {
-		return nil, false, ErrUnknownNamespace
+		return ConnectionPage{}, ErrUnknownNamespace
 	}
-	n.mu.Lock()
-	var found []*Socket
-	n.members.Select(to.Selector, func(e *room.Entry[*Socket]) {
-		if e.Value.seq > after {
-			found = append(found, e.Value)
-		}
-	})
-	n.mu.Unlock()
-
-	// Sorting a large namespace takes a while: not under the lock.
-	slices.SortFunc(found, func(a, b *Socket) int { return cmp.Compare(a.seq, b.seq) })
-
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, sock := range found {
-		if len(page) == limit {
-			return page, true, nil
-		}
-		if !sock.gone.Load() {
-			page = append(page, sock.viewLocked())
-		}
+	after, ok := s.parseCursor(cursor)
+	if !ok {
+		return ConnectionPage{}, ErrBadCursor
 	}
-	return page, false, nil
+	found, more, err := n.list(ctx, to.Selector, after, max(limit, 0))
+	if err != nil {
+		return ConnectionPage{}, err
+	}
+	page := ConnectionPage{Connections: n.views(found)}
+	if more && len(found) > 0 {
+		page.Next = s.cursor(found[len(found)-1])
+	}
+	return page, nil
 }
 
-// Connection returns one connection, or [ErrNotFound].
+// list returns the first members with sequence numbers above after, in their
+// order, and whether there are more than limit.
+func (n *Namespace) list(ctx context.Context, sel room.Selector, after uint64, limit int) (found []*room.Entry[*Socket], more bool, err error) {
+	bySeq := func(a, b *room.Entry[*Socket]) int { return cmp.Compare(a.Seq(), b.Seq()) }
+	scan := room.NewScan[*Socket](sel, after, limit+1)
+	for rest := true; rest; {
+		if rest, err = n.next(ctx, scan, scanPiece, func(e *room.Entry[*Socket]) { found = append(found, e) }); err != nil {
+			return nil, false, err
+		}
+		// Several parts give more than are wanted, and some twice.
+		if len(found) > 2*(limit+1) || !rest {
+			slices.SortFunc(found, bySeq)
+			found = slices.CompactFunc(found, func(a, b *room.Entry[*Socket]) bool { return a == b })
+			found = found[:min(len(found), limit+1)]
+		}
+	}
+	if more = len(found) > limit; more {
+		found = found[:limit]
+	}
+	return found, more, nil
+}
+
+// next does one piece of a scan under the lock.
+func (n *Namespace) next(ctx context.Context, scan *room.Scan[*Socket], piece int, yield func(*room.Entry[*Socket])) (more bool, err error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.members.Next(scan, piece, yield), nil
+}
+
+// views copies what is known about those of the members that are still there.
+func (n *Namespace) views(members []*room.Entry[*Socket]) []Connection {
+	views := make([]Connection, 0, len(members))
+	sockets := make([]*Socket, 0, len(members))
+	for piece := range slices.Chunk(members, viewPiece) {
+		n.mu.Lock()
+		for _, e := range piece {
+			if s := e.Value; !s.gone.Load() {
+				views, sockets = append(views, s.viewLocked()), append(sockets, s)
+			}
+		}
+		n.mu.Unlock()
+	}
+	for i, s := range sockets {
+		s.completeView(&views[i])
+		views[i].Cursor = n.server.cursor(s.entry)
+	}
+	return views
+}
+
+// cursor continues a listing behind e. It means nothing to another run of the
+// server, whose sequence numbers are others.
+func (s *Server) cursor(e *room.Entry[*Socket]) string {
+	return s.run + "." + strconv.FormatUint(e.Seq(), 36)
+}
+
+// parseCursor is the inverse of cursor; an empty one is the beginning.
+func (s *Server) parseCursor(cursor string) (after uint64, ok bool) {
+	if cursor == "" {
+		return 0, true
+	}
+	digits, ok := strings.CutPrefix(cursor, s.run+".")
+	if !ok {
+		return 0, false
+	}
+	after, err := strconv.ParseUint(digits, 36, 64)
+	return after, err == nil
+}
+
+// Connection returns one connection. Errors: [ErrUnknownNamespace], [ErrNotFound].
 func (s *Server) Connection(_ context.Context, namespace, id string) (Connection, error) {
 	n := s.namespaces.find(namespace)
 	if n == nil {
 		return Connection{}, ErrUnknownNamespace
 	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	e := n.members.Lookup(id)
 	if e == nil {
+		n.mu.Unlock()
 		return Connection{}, ErrNotFound
 	}
-	return e.Value.viewLocked(), nil
+	c := e.Value.viewLocked()
+	n.mu.Unlock()
+	e.Value.completeView(&c)
+	return c, nil
 }
 
-// Count counts the target's connections, grouped; see [GroupBy] for the keys.
-// With GroupNamespace and no namespace in the target it spans all namespaces.
-func (s *Server) Count(_ context.Context, to Target, by GroupBy) (map[string]int, error) {
-	counts := map[string]int{}
-	if by == GroupNamespace && to.Namespace == "" {
-		for _, n := range s.namespaces.all() {
-			n.count(counts, to.Selector, func(*Socket) []string { return []string{n.name} })
-		}
-		return counts, nil
-	}
-	n := s.namespaces.find(to.Namespace)
-	if n == nil {
-		return nil, ErrUnknownNamespace
-	}
-	keys := func(*Socket) []string { return []string{""} }
-	switch by {
-	case GroupNamespace:
-		keys = func(*Socket) []string { return []string{n.name} }
-	case GroupTransport:
-		keys = func(s *Socket) []string { return []string{s.conn.session.Transport()} }
-	case GroupRoom:
-		keys = func(s *Socket) []string { return s.entry.Rooms() }
-	case GroupUser:
-		keys = func(s *Socket) []string { return []string{s.entry.User()} }
-	}
-	n.count(counts, to.Selector, keys)
-	return counts, nil
+// HasNamespace reports whether there can be connections in a namespace of this
+// name: it is configured, or matches a pattern that is.
+func (s *Server) HasNamespace(_ context.Context, name string) (bool, error) {
+	return s.namespaces.find(name) != nil, nil
 }
 
-// count adds the selected members to counts. keys is called under the lock.
-func (n *Namespace) count(counts map[string]int, sel room.Selector, keys func(*Socket) []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.members.Select(sel, func(e *room.Entry[*Socket]) {
-		for _, k := range keys(e.Value) {
-			counts[k]++
-		}
-	})
-}
-
-// Rooms returns up to limit rooms whose names have the prefix and come after
-// the given one, ordered by name, and whether there are more.
-func (s *Server) Rooms(_ context.Context, namespace, prefix, after string, limit int) (page []Named, more bool, err error) {
+// Rooms returns up to limit rooms whose names have the prefix, ordered by name,
+// beginning behind the cursor, which is a name. A room that stays is listed once.
+// Errors: [ErrUnknownNamespace].
+func (s *Server) Rooms(_ context.Context, namespace, prefix, cursor string, limit int) (NamePage, error) {
 	n := s.namespaces.find(namespace)
 	if n == nil {
-		return nil, false, ErrUnknownNamespace
+		return NamePage{}, ErrUnknownNamespace
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	rooms, more := n.members.Rooms(prefix, after, limit)
+	rooms, more := n.rooms(prefix, cursor, limit)
+	var page NamePage
 	for _, r := range rooms {
-		page = append(page, Named{Name: r.Name, Connections: r.Members})
+		page.Names = append(page.Names, Named{Name: r.Name, Connections: r.Members})
 	}
-	return page, more, nil
+	page.next(more)
+	return page, nil
 }
 
-// Namespaces is the same for namespaces.
-func (s *Server) Namespaces(_ context.Context, prefix, after string, limit int) (page []Named, more bool, err error) {
+func (n *Namespace) rooms(prefix, after string, limit int) (page []room.Count, more bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.members.Rooms(prefix, after, limit)
+}
+
+// Namespaces does for namespaces what Rooms does for rooms.
+func (s *Server) Namespaces(_ context.Context, prefix, cursor string, limit int) (NamePage, error) {
+	var page NamePage
 	for _, n := range s.namespaces.all() {
-		if !strings.HasPrefix(n.name, prefix) || n.name <= after {
+		if !strings.HasPrefix(n.name, prefix) || n.name <= cursor {
 			continue
 		}
-		if len(page) == limit {
-			return page, true, nil
+		if len(page.Names) == limit {
+			page.next(true)
+			break
 		}
 		n.mu.Lock()
-		page = append(page, Named{Name: n.name, Connections: n.members.Len(), Rooms: n.members.RoomCount()})
+		page.Names = append(page.Names, Named{Name: n.name, Connections: n.members.Len(), Rooms: n.members.RoomCount()})
 		n.mu.Unlock()
 	}
-	return page, false, nil
+	return page, nil
 }

@@ -15,6 +15,8 @@ import (
 
 // Options of a [Server]. The zero value is valid.
 type Options struct {
+	// Node is the name of this node, shown with every connection. Default: none.
+	Node string
 	// Engine configures sessions and transports.
 	Engine engineio.Options
 	// Namespaces lists the namespaces clients may join, each with its leading
@@ -82,10 +84,10 @@ type Server struct {
 	backend    Backend
 	namespaces *namespaces
 	retention  retention
+	run        string        // tells this run from others, to whom its cursors mean nothing
 	hold       time.Duration // how long a browser may be held up over an answer
 
-	seq     atomic.Uint64 // of connections
-	awaited atomic.Int64  // answers, by all asks together
+	awaited atomic.Int64 // answers, by all asks together
 
 	applying sync.RWMutex // read: an operation is being applied
 	closing  bool         // guarded by applying
@@ -122,7 +124,7 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.Headers == nil {
 		opts.Headers = DefaultHeaders
 	}
-	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}}
+	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: newID()}
 	if s.backend == nil {
 		s.backend = silent{}
 	}

@@ -18,7 +18,6 @@ type Socket struct {
 	nsp      *Namespace
 	conn     *conn
 	id       string
-	seq      uint64
 	born     time.Time
 	encoding parser.Encoding // of what it reads
 	// pid is what the client may come back with after a cut: a secret. Empty: it
@@ -48,7 +47,7 @@ type Socket struct {
 func newSocket(n *Namespace, c *conn) *Socket {
 	// Not the session's id, which is a secret.
 	return &Socket{
-		nsp: n, conn: c, id: newID(), seq: c.server.seq.Add(1), born: time.Now(),
+		nsp: n, conn: c, id: newID(), born: time.Now(),
 		encoding: c.decoder.Encoding(),
 	}
 }
@@ -71,8 +70,10 @@ func (s *Socket) Namespace() string { return s.nsp.name }
 // connection that it wants to come back as, and after its end.
 func (s *Socket) Connection() Connection {
 	s.nsp.mu.Lock()
-	defer s.nsp.mu.Unlock()
-	return s.viewLocked()
+	c := s.viewLocked()
+	s.nsp.mu.Unlock()
+	s.completeView(&c)
+	return c
 }
 
 // Recovered reports whether the socket is a connection that was cut off and has
@@ -144,15 +145,9 @@ func (s *Socket) Ack(id uint64, args []byte, attachments [][]byte) error {
 	return nil
 }
 
-// view copies what is known about the socket. The caller holds Namespace.mu.
+// viewLocked copies what Namespace.mu guards of the socket.
 func (s *Socket) viewLocked() Connection {
-	h := s.conn.handshake
-	c := Connection{
-		Seq: s.seq, ID: s.id, Namespace: s.nsp.name,
-		Transport: s.conn.session.Transport(), Protocol: s.conn.session.Protocol(), RemoteAddr: h.remoteAddr,
-		ConnectedAt: s.born, Data: s.data, Recovered: s.recovered, Headers: asMap(h.headers), Query: asMap(h.query),
-		QueuedBytes: s.conn.session.Queued(), VolatileDropped: s.conn.session.Dropped(), Expire: s.expire,
-	}
+	c := Connection{Data: s.data, Expire: s.expire}
 	switch {
 	case s.entry != nil:
 		c.UserID, c.Rooms = s.entry.User(), s.entry.Rooms()
@@ -160,4 +155,15 @@ func (s *Socket) viewLocked() Connection {
 		c.UserID, c.Rooms, c.Data = s.from.user, s.from.rooms, s.from.data
 	}
 	return c
+}
+
+// completeView adds what needs no lock of the namespace.
+func (s *Socket) completeView(c *Connection) {
+	h, session := s.conn.handshake, s.conn.session
+	c.Node = s.nsp.server.opts.Node
+	c.ID, c.Namespace = s.id, s.nsp.name
+	c.Transport, c.Protocol, c.RemoteAddr = session.Transport(), session.Protocol(), h.remoteAddr
+	c.ConnectedAt, c.Recovered = s.born, s.recovered
+	c.Headers, c.Query = asMap(h.headers), asMap(h.query)
+	c.QueuedBytes, c.VolatileDropped = session.Queued(), session.Dropped()
 }

@@ -3,17 +3,18 @@ package sio
 import "time"
 
 // Connection is a copy of what is known about one connection at one moment.
-// It never holds the Engine.IO sid, which is a bearer secret, nor the
-// handshake's auth.
+// It never holds the Engine.IO sid, which is a bearer secret. The handshake's auth
+// is not kept at all.
 type Connection struct {
-	// Seq orders connections by their time of arrival on this server; it is
-	// unique within the server and the key that listings page by.
-	Seq         uint64
+	// Cursor continues a listing behind this connection. Empty where it is not
+	// part of a listing.
+	Cursor      string
+	Node        string // name of the node that holds it
 	ID          string // what the client sees as socket.id
 	Namespace   string
 	UserID      string   // empty: no user
 	Rooms       []string // sorted; its own ID among them
-	Transport   string   // "polling" or "websocket", at this moment
+	Transport   string   // "polling", "websocket" or "webtransport", at this moment
 	Protocol    int      // Engine.IO revision: 3 or 4
 	RemoteAddr  string   // host:port of the peer
 	ConnectedAt time.Time
@@ -27,7 +28,7 @@ type Connection struct {
 	VolatileDropped int // volatile events dropped so far
 }
 
-// GroupBy names what CountConnections groups by.
+// GroupBy names what [Server.Count] groups by.
 type GroupBy int
 
 const (
@@ -36,11 +37,53 @@ const (
 	GroupTransport                // by transport name
 	GroupNamespace                // by namespace name
 	GroupUser                     // by user, those of no user under the key ""
+	GroupNode                     // by the name of the node that holds them
 )
+
+// Coverage says whether all nodes took part in a result. The zero value: they did.
+type Coverage struct {
+	Partial     bool
+	Unreachable []string // names of the nodes that did not answer
+}
+
+// ConnectionPage is a piece of a listing of connections.
+type ConnectionPage struct {
+	Connections []Connection
+	Next        string // cursor of the next page; empty: there is none
+	Coverage
+}
 
 // Named is a room or a namespace with its number of connections.
 type Named struct {
 	Name        string
 	Connections int
 	Rooms       int // namespaces only: rooms that exist in it
+}
+
+// NamePage is a piece of a listing of rooms or namespaces.
+type NamePage struct {
+	Names []Named
+	Next  string // cursor of the next page; empty: there is none
+	Coverage
+}
+
+// next sets the cursor of the page behind p.
+func (p *NamePage) next(more bool) {
+	if more && len(p.Names) > 0 {
+		p.Next = p.Names[len(p.Names)-1].Name
+	}
+}
+
+// Counts is what [Server.Count] counted.
+type Counts struct {
+	Total  int            // connections, each once
+	Groups map[string]int // see [GroupBy]; those without connections are not there
+	Coverage
+}
+
+// add adds n connections to a group.
+func (c *Counts) add(group string, n int) {
+	if n > 0 {
+		c.Groups[group] += n
+	}
 }

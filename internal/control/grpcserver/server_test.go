@@ -46,8 +46,8 @@ func (h *fakeHub) Apply(_ context.Context, op sio.Op) (sio.Result, error) {
 	return sio.Result{Matched: 1}, nil
 }
 
-func (h *fakeHub) Namespaces(context.Context, string, string, int) ([]sio.Named, bool, error) {
-	return nil, false, nil
+func (h *fakeHub) Namespaces(context.Context, string, string, int) (sio.NamePage, error) {
+	return sio.NamePage{}, nil
 }
 
 func (h *fakeHub) applied() []sio.Op {
