@@ -1,7 +1,6 @@
 package control
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -49,8 +48,8 @@ func toArgs(p *problems, m arguments) []byte {
 	}
 	if attachments > parser.MaxAttachments {
 		// Which placeholders such a packet should have, nobody can say.
-		if len(args) > 0 && !json.Valid(args) {
-			p.add(field, "invalid JSON")
+		if bad := (*parser.ArgsError)(nil); errors.As(parser.CheckArgs(args, 0), &bad) {
+			p.add(field, "%s", bad.Msg)
 		}
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/types/known/structpb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
 func TestAppendValue(t *testing.T) {
@@ -64,6 +66,20 @@ func TestAppendValueNests(t *testing.T) {
 	got, err := appendValue(nil, v)
 	if want := strings.Repeat("[", depth) + "null" + strings.Repeat("]", depth); err != nil || string(got) != want {
 		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(want))
+	}
+}
+
+// Text nests as deep as it likes: the stock client and backends send it as deep.
+func TestArgsJSONNests(t *testing.T) {
+	for _, depth := range []int{600, 2000, 10_001, 50_000} {
+		text := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+		for _, attachments := range []int{0, 1} {
+			var p problems
+			got := toArgs(&p, &fanoutv1.EmitRequest{ArgsJson: text, Attachments: make([][]byte, attachments)})
+			if len(p.list) > 0 || string(got) != text {
+				t.Errorf("%d levels, %d attachments: %v", depth, attachments, p.list)
+			}
+		}
 	}
 }
 

@@ -189,7 +189,7 @@ func TestAskRefuses(t *testing.T) {
 		want []string
 	}{
 		{"nothing", &fanoutv1.CallRequest{}, []string{"connection_id", "event", "timeout"}},
-		{"attachment unused", &fanoutv1.CallRequest{ConnectionId: "a", Event: "e", Timeout: seconds(1), Attachments: [][]byte{{1}}}, []string{"attachments"}},
+		{"a missing attachment", &fanoutv1.CallRequest{ConnectionId: "a", Event: "e", Timeout: seconds(1), ArgsJson: `[{"_placeholder":true,"num":1}]`, Attachments: [][]byte{{1}}}, []string{"args_json"}},
 		{"too large", &fanoutv1.CallRequest{ConnectionId: "a", Event: "e", Timeout: seconds(1), ArgsJson: big}, []string{"args_json"}},
 		{"unknown namespace", &fanoutv1.CallRequest{ConnectionId: "a", Namespace: "/nope", Event: "e", Timeout: seconds(1)}, []string{"namespace"}},
 		{"unknown namespace and more", &fanoutv1.CallRequest{Namespace: "/nope", Event: "e", Timeout: seconds(1)}, []string{"connection_id", "namespace"}},

@@ -55,6 +55,16 @@ func TestEmit(t *testing.T) {
 			sio.Emit{To: all, Event: "e", Args: []byte(`[{"_placeholder":true,"num":0}]`), Attachments: [][]byte{{1, 2}}, Compress: true}, 3,
 		},
 		{
+			"attachments that nobody refers to, or several, with more members",
+			&fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: `[{"x":1,"_placeholder":true,"num":1},{"_placeholder":true,"num":1.0}]`, Attachments: [][]byte{{1}, {2}}},
+			sio.Emit{To: all, Event: "e", Args: []byte(`[{"x":1,"_placeholder":true,"num":1},{"_placeholder":true,"num":1.0}]`), Attachments: [][]byte{{1}, {2}}, Compress: true}, 3,
+		},
+		{
+			"what only looks like a placeholder",
+			&fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: `[{"_placeholder":true,"num":0},{"_placeholder":true}]`},
+			sio.Emit{To: all, Event: "e", Args: []byte(`[{"_placeholder":true,"num":0},{"_placeholder":true}]`), Compress: true}, 3,
+		},
+		{
 			"flags",
 			&fanoutv1.EmitRequest{To: toAll(), Event: "e", Volatile: true, Compress: proto.Bool(false), Wait: fanoutv1.EmitRequest_APPLIED},
 			sio.Emit{To: all, Event: "e", Volatile: true}, 3,
@@ -147,11 +157,10 @@ func TestEmitRefuses(t *testing.T) {
 		{"values of no kind", &fanoutv1.EmitRequest{To: toAll(), Event: "e", Args: []*structpb.Value{{}, value(t, 1), {}}}, []string{"args[0]", "args[2]"}},
 		{"11 attachments", &fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: `[]`, Attachments: text(11)}, []string{"attachments"}},
 		{"11 attachments and invalid JSON", &fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: `[`, Attachments: text(11)}, []string{"attachments", "args_json"}},
-		{"an attachment without placeholder", &fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: `[{"_placeholder":true,"num":0}]`, Attachments: text(2)}, []string{"attachments"}},
 		{"a placeholder without attachment", &fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: `[{"_placeholder":true,"num":1}]`, Attachments: text(1)}, []string{"args_json"}},
 		{
 			"a placeholder without attachment in args",
-			&fanoutv1.EmitRequest{To: toAll(), Event: "e", Args: []*structpb.Value{value(t, map[string]any{"_placeholder": true, "num": 0})}},
+			&fanoutv1.EmitRequest{To: toAll(), Event: "e", Args: []*structpb.Value{value(t, map[string]any{"_placeholder": true, "num": 1})}, Attachments: text(1)},
 			[]string{"args"},
 		},
 		{"a long key", &fanoutv1.EmitRequest{To: toAll(), Event: "e", IdempotencyKey: strings.Repeat("k", 129)}, []string{"idempotency_key"}},

@@ -152,7 +152,7 @@ func TestConsumeRejects(t *testing.T) {
 			{"no array", replying(question, "{}"), question, codes.InvalidArgument, "reply.args_json: "},
 			{"both forms", both, question, codes.InvalidArgument, "reply.args_json: "},
 			{"infinity", infinite, question, codes.InvalidArgument, "reply.args[1]: "},
-			{"an unused attachment", replying(question, "[]", nil), question, codes.InvalidArgument, "reply.attachments: "},
+			{"a missing attachment", replying(question, `[{"_placeholder":true,"num":1}]`, nil), question, codes.InvalidArgument, "reply.args_json: "},
 			{"eleven attachments", replying(question, "[]", make([][]byte, 11)...), question, codes.InvalidArgument, "reply.attachments: "},
 			{"too large", replying(question, `["`+strings.Repeat("x", 5<<20)+`"]`), question, codes.InvalidArgument, "reply.args_json: "},
 		})
@@ -241,7 +241,7 @@ func TestReply(t *testing.T) {
 			{"no id of ours", &fanoutv1.ReplyRequest{DeliveryId: "x"}, []string{"delivery_id"}},
 			{"all wrong", &fanoutv1.ReplyRequest{ArgsJson: "{}"}, []string{"delivery_id", "args_json"}},
 			{"no array", &fanoutv1.ReplyRequest{DeliveryId: first, ArgsJson: "1"}, []string{"args_json"}},
-			{"a missing attachment", &fanoutv1.ReplyRequest{DeliveryId: first, ArgsJson: `[{"_placeholder":true,"num":0}]`}, []string{"args_json"}},
+			{"a missing attachment", &fanoutv1.ReplyRequest{DeliveryId: first, ArgsJson: `[{"_placeholder":true,"num":1}]`, Attachments: [][]byte{{1}}}, []string{"args_json"}},
 			{"an infinity", &fanoutv1.ReplyRequest{DeliveryId: first, Args: []*structpb.Value{structpb.NewNumberValue(math.Inf(-1))}}, []string{"args[0]"}},
 		} {
 			if got := fields(t, reply(tt.m)); !slices.Equal(got, tt.want) {

@@ -149,8 +149,10 @@ type EmitRequest struct {
 	// neither means an event without arguments.
 	ArgsJson string `protobuf:"bytes,4,opt,name=args_json,json=argsJson,proto3" json:"args_json,omitempty"`
 	// Binary arguments. In the arguments, {"_placeholder":true,"num":0} stands
-	// where attachments[0] belongs, and so on; every attachment must be used at
-	// least once. At most 10: the stock client drops its connection on more.
+	// where attachments[0] belongs, and so on, with or without other members; a
+	// number that is none of theirs is INVALID_ARGUMENT. Without attachments such
+	// objects are like any other. At most 10: the stock client drops its
+	// connection on more.
 	Attachments [][]byte `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// True drops the event for every connection that cannot be written to at
 	// this moment, instead of queueing it. For data that the next event

@@ -1,8 +1,10 @@
 package parser
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -190,27 +192,42 @@ func cutNamespace(b []byte) (namespace string, rest []byte) {
 	return string(b), nil
 }
 
-// cutID reads a decimal number, if there is one: no sign, no leading zero, and
-// exact in JavaScript, so that it goes back as it came.
+// cutID reads a decimal number, if there is one, as JavaScript does: leading
+// zeros do not count, and above 2^53 it is the nearest that a double can be, in
+// the digits that JavaScript writes for it (socket.io-parser/lib/index.ts,
+// decodeString). It fails beyond 64 bits, where there the acks go wrong.
 func cutID(b []byte) (id uint64, ok bool, rest []byte, err error) {
 	n := 0
 	for n < len(b) && '0' <= b[n] && b[n] <= '9' {
-		id = id*10 + uint64(b[n]-'0')
-		if n++; id > maxID {
-			return 0, false, nil, errID
-		}
+		n++
 	}
-	if n > 1 && b[0] == '0' {
+	digits, rest := bytes.TrimLeft(b[:n], "0"), b[n:]
+	if len(digits) > len("18446744073709551615") {
 		return 0, false, nil, errID
 	}
-	return id, n > 0, b[n:], nil
+	for _, c := range digits {
+		if id = id*10 + uint64(c-'0'); id > maxExactID {
+			if id, err = roundID(string(digits)); err != nil {
+				return 0, false, nil, errID
+			}
+			break
+		}
+	}
+	return id, n > 0, rest, nil
+}
+
+// roundID returns what JavaScript writes for a number of these digits.
+func roundID(digits string) (uint64, error) {
+	f, err := strconv.ParseFloat(digits, 64)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(strconv.FormatFloat(f, 'f', -1, 64), 10, 64)
 }
 
 // checkData checks that b is one JSON value and returns it without the blanks
 // behind it, nil if b is empty. In front there must be none: the reference
-// reads a blank there as the ack id 0. Placeholders count only where
-// attachments follow: elsewhere {"_placeholder":true} is an object like any
-// other (socket.io-parser/lib/index.ts, add).
+// reads a blank there as the ack id 0.
 func checkData(b []byte, attachments int) ([]byte, error) {
 	if len(b) == 0 {
 		return nil, nil
@@ -218,7 +235,7 @@ func checkData(b []byte, attachments int) ([]byte, error) {
 	if b[0] <= ' ' {
 		return nil, errShape
 	}
-	s := scanner{b: b, placeholders: attachments > 0, attachments: attachments}
+	s := newScanner(b, attachments)
 	data, ok := s.document()
 	if !ok {
 		return nil, fmt.Errorf("parser: %s", s.problem())

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/tinylib/msgp/msgp"
 )
 
 func TestDecodeRefusals(t *testing.T) {
-	deep := func(n int) string { return `2["a",` + strings.Repeat("[", n) + strings.Repeat("]", n) + "]" }
 	tests := []struct {
 		name string
 		text string
@@ -20,7 +21,7 @@ func TestDecodeRefusals(t *testing.T) {
 		{"count of zero", `50-["a"]`, errCount},
 		{"count beyond any integer", `5` + strings.Repeat("9", 99) + `-["a"]`, errCount},
 		{"eleven attachments", `511-["a"]`, errTooMany},
-		{"id too large", `29007199254740992["a"]`, errID},
+		{"id that JavaScript writes with more than 64 bits", `218446744073709551615["a"]`, errID},
 		{"id that overflows 64 bits", `218446744073709551617["a"]`, errID},
 		{"disconnect with id", `11`, errID},
 		{"ack without id", `3["a"]`, errID},
@@ -29,7 +30,6 @@ func TestDecodeRefusals(t *testing.T) {
 		{"reserved", `2["disconnect"]`, errReserved},
 		{"reserved, escaped", `2["disconnec\u0074"]`, errReserved},
 		{"number beyond a double", `2["a",1e999]`, nil},
-		{"nested to the limit", deep(maxDepth - 1), nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -48,14 +48,151 @@ func TestDecodeRefusals(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("nested too deeply", func(t *testing.T) {
-		for _, text := range []string{deep(maxDepth), `2["a",` + strings.Repeat("[", 1_900_000), `0` + strings.Repeat(`{"a":`, 300_000)} {
-			_, err := NewDecoder(Limits{}).Text([]byte(text))
-			if err == nil || !strings.Contains(err.Error(), "deeper") {
-				t.Errorf("got %v", err)
+}
+
+// Nesting has no limit but the text's, and costs no stack.
+func TestDecodeNesting(t *testing.T) {
+	nested := func(open, inside, end string, n int) string {
+		return strings.Repeat(open, n) + inside + strings.Repeat(end, n)
+	}
+	for _, n := range []int{1, 63, 64, 65, 128, 129, 600, 2000, 100_000} {
+		for _, text := range []string{
+			`2["a",` + nested("[", "", "]", n) + "]",
+			`2["a",` + nested(`{"a":`, "1", "}", n) + "]",
+			`2["a",` + nested(`[{"a":[1,`, "{}", `],"b":2}]`, n/3+1) + "]",
+			`0` + nested(`{"a":`, `{}`, "}", n),
+		} {
+			p, err := NewDecoder(Limits{}).Text([]byte(text))
+			if err != nil {
+				t.Fatalf("%d levels of %.20s: %v", n, text, err)
+			}
+			if p.Type == Event {
+				if name, args := p.Event(); name != "a" || len(args) != len(text)-len(`2"a",`) {
+					t.Errorf("%d levels of %.20s: the event is %q with %d bytes", n, text, name, len(args))
+				}
 			}
 		}
-	})
+		// With an attachment at the bottom.
+		d := NewDecoder(Limits{})
+		if _, err := d.Text([]byte(`51-["a",` + nested(`{"a":`, `{"_placeholder":true,"num":0}`, "}", n) + "]")); err != nil {
+			t.Fatalf("%d levels around an attachment: %v", n, err)
+		}
+	}
+	for _, text := range []string{
+		`2["a",` + strings.Repeat("[", 1_900_000),
+		`51-["a",` + strings.Repeat(`{"":`, 400_000),
+		`0` + strings.Repeat(`{"a":`, 300_000),
+		`2["a",` + nested("[", "", "]", 70) + "}]",
+		`2["a",` + strings.Repeat("[", 70) + strings.Repeat("]", 71) + "]",
+		`2["a",` + nested(`[{"a":`, "", `]}`, 40) + "]",
+		`2["a",` + strings.Repeat("[", 64) + "}" + strings.Repeat("]", 64),
+	} {
+		if _, err := NewDecoder(Limits{}).Text([]byte(text)); err == nil {
+			t.Errorf("%.40s… was taken", text)
+		}
+	}
+}
+
+func TestDecodeID(t *testing.T) {
+	// What is wanted was read from the reference (socket.io 4.8.4): the id in its acks.
+	for digits, want := range map[string]uint64{
+		"0": 0, "7": 7, "007": 7, "00": 0, "0000000000000000000000000000001": 1,
+		"9007199254740991": 1<<53 - 1, "9007199254740992": 1 << 53, "9007199254740993": 1 << 53, "9007199254740995": 1<<53 + 4,
+		"1732591234567890123": 1732591234567890200, "18446744073709550000": 18446744073709550000, "018446744073709550000": 18446744073709550000,
+	} {
+		for _, text := range []string{"2" + digits + `["a"]`, "2/chat," + digits + `["a"]`, "3" + digits + `[]`} {
+			p, err := NewDecoder(Limits{}).Text([]byte(text))
+			if err != nil || !p.HasID || p.ID != want {
+				t.Errorf("%s: got %+v, %v, want the id %d", text, p, err, want)
+			}
+		}
+	}
+}
+
+// What a client may send with attachments, and what becomes of it, is what the
+// reference makes of it (socket.io-parser/lib/binary.ts, reconstructPacket).
+func TestDecodePlaceholders(t *testing.T) {
+	const ph = `{"_placeholder":true,"num":0}`
+	tests := []struct {
+		name, args  string
+		attachments int
+		ok          bool
+	}{
+		{"one", ph, 1, true},
+		{"nobody refers to it", `1`, 1, true},
+		{"nobody refers to one", ph, 2, true},
+		{"several refer to it", ph + `,[` + ph + `]`, 1, true},
+		{"more members", `{"a":1,"_placeholder":true,"b":[2],"num":0,"c":{}}`, 1, true},
+		{"the other order", `{"num":0,"_placeholder":true}`, 1, true},
+		{"a number with a point", `{"_placeholder":true,"num":0.0}`, 1, true},
+		{"a number with an exponent", `{"_placeholder":true,"num":10e-1}`, 2, true},
+		{"minus zero", `{"_placeholder":true,"num":-0}`, 1, true},
+		{"of equal keys the last", `{"_placeholder":false,"num":9,"_placeholder":true,"num":0}`, 1, true},
+		{"of equal keys the last, which is none", `{"_placeholder":true,"num":9,"_placeholder":1}`, 1, true},
+		{"of equal keys the last, an object", `{"_placeholder":true,"num":9,"_placeholder":{}}`, 1, true},
+		{"not true", `{"_placeholder":false,"num":4},{"_placeholder":"true","num":4},{"_placeholder":1},{"_placeholder":[true],"num":4},{"_placeholder":{"_placeholder":1},"num":4}`, 1, true},
+		{"in capitals", `{"_Placeholder":true,"num":4}`, 1, true},
+		{"without attachments", `{"_placeholder":true,"num":7},{"_placeholder":true},{"_placeholder":true,"num":"x"}`, 0, true},
+		{"nested in one, none", `{"x":{"_placeholder":true,"num":9},"_placeholder":true,"num":0}`, 1, true},
+		{"nested in one, none, behind", `{"_placeholder":true,"num":0,"x":[[{"a":{"_placeholder":true}}]]}`, 1, true},
+		{"nested in one, several", `{"x":[{"_placeholder":true},{"_placeholder":true}],"_placeholder":true,"num":0}`, 1, true},
+		{"as a key", `{"num":{"_placeholder":1}}`, 1, true},
+
+		{"one of none behind one that nests", `{"x":{"_placeholder":true},"_placeholder":true,"num":0},{"_placeholder":true}`, 1, false},
+		{"one of none before one that nests", `{"_placeholder":true},{"x":{"_placeholder":true},"_placeholder":true,"num":0}`, 1, false},
+		{"nested in an object that is none", `{"x":{"_placeholder":true,"num":9},"num":0}`, 1, false},
+		{"number too high", `{"_placeholder":true,"num":1}`, 1, false},
+		{"number beyond a double", `{"_placeholder":true,"num":1e999}`, 1, false},
+		{"number negative", `{"_placeholder":true,"num":-1}`, 1, false},
+		{"number between", `{"_placeholder":true,"num":0.5}`, 1, false},
+		{"number missing", `{"_placeholder":true}`, 1, false},
+		{"number a string", `{"_placeholder":true,"num":"0"}`, 1, false},
+		{"number an array", `{"_placeholder":true,"num":[0]}`, 1, false},
+		{"number null", `{"_placeholder":true,"num":null}`, 1, false},
+		{"of equal numbers the last", `{"_placeholder":true,"num":0,"num":{}}`, 1, false},
+		{"escaped key", `{"\u005fplaceholder":true,"num":4}`, 1, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			args := "[" + tt.args + "]"
+			attachments := make([][]byte, tt.attachments)
+			sent := &Packet{Type: Event, Namespace: "/", Attachments: attachments}
+			d := NewDecoder(Limits{})
+			p, err := d.Text(AppendEvent(nil, sent, "e", []byte(args)))
+			for range attachments {
+				if err == nil {
+					p, err = d.Binary(nil)
+				}
+			}
+			if (err == nil) != tt.ok {
+				t.Fatalf("from a browser: %v", err)
+			}
+			// What comes from a browser can be sent back as it is, in either encoding.
+			if checked := CheckArgs([]byte(args), tt.attachments); (checked == nil) != tt.ok {
+				t.Errorf("from a backend: %v", checked)
+			}
+			packet := &Packet{Type: Event, Namespace: "/", Data: AppendEventData(nil, "e", []byte(args)), Attachments: attachments}
+			packed, packing := AppendMessagePack(nil, packet)
+			if (packing == nil) != tt.ok {
+				t.Errorf("to a client that speaks MessagePack: %v", packing)
+			}
+			if !tt.ok {
+				return
+			}
+			if _, got := p.Event(); string(got) != args || len(p.Attachments) != tt.attachments {
+				t.Errorf("got %s with %d attachments, want %s with %d", got, len(p.Attachments), args, tt.attachments)
+			}
+			if !msgpValid(packed) {
+				t.Errorf("%s became %x", args, packed)
+			}
+		})
+	}
+}
+
+// msgpValid reports whether b is one value of MessagePack.
+func msgpValid(b []byte) bool {
+	rest, err := msgp.Skip(b)
+	return err == nil && len(rest) == 0
 }
 
 func TestDecoderLimits(t *testing.T) {

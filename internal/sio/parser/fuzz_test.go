@@ -109,7 +109,7 @@ func FuzzCheckArgs(f *testing.F) {
 				t.Fatalf("error %#v", err)
 			}
 			if attachments == 0 && !bytes.Contains(args, []byte("laceholder")) && !bytes.Contains(args, []byte(`\`)) &&
-				utf8.Valid(args) && json.Valid(args) && bytes.Count(args, []byte("["))+bytes.Count(args, []byte("{")) <= maxDepth &&
+				utf8.Valid(args) && json.Valid(args) && len(args) <= 10_000 /* encoding/json takes no deeper nesting */ &&
 				bytes.HasPrefix(bytes.TrimLeft(args, jsonSpace), []byte("[")) {
 				t.Fatalf("refused %q: %v", args, err)
 			}

@@ -164,12 +164,47 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
+// Nesting has no limit but the message's, in both directions.
+func TestMessagePackNesting(t *testing.T) {
+	for _, n := range []int{1, 64, 65, 600, 2000, 50_000} {
+		for _, level := range []struct {
+			packed      []byte
+			begin, end  string // in JSON
+			packedAfter string
+		}{
+			{[]byte{0x91}, "[", "]", ""},
+			{[]byte{0x92, 0x01}, "[1,", "]", ""},
+			{[]byte{0x92}, "[", ",2]", "\x02"},
+			{[]byte{0x81, 0xa1, 'k'}, `{"k":`, "}", ""},
+		} {
+			n := min(n, 900_000/(len(level.begin)+len(level.end)))
+			in := append(bytes.Repeat(level.packed, n), 0xc0)
+			in = pack("type", 2, "nsp", "/", "data", append([]byte{0x92, 0xa1, 'a'}, append(in, strings.Repeat(level.packedAfter, n)...)...))
+			text := `["a",` + strings.Repeat(level.begin, n) + "null" + strings.Repeat(level.end, n) + "]"
+			p, err := NewDecoder(Limits{}).Binary(in)
+			if err != nil {
+				t.Fatalf("%d levels of %s: %v", n, level.begin, err)
+			}
+			if string(p.Data) != text {
+				t.Errorf("%d levels of %s: got %.100s", n, level.begin, p.Data)
+			}
+			out, err := AppendMessagePack(nil, p)
+			if err != nil {
+				t.Fatalf("%d levels of %s: %v", n, level.begin, err)
+			}
+			again, err := NewDecoder(Limits{}).Binary(out)
+			if err != nil || string(again.Data) != text {
+				t.Errorf("%d levels of %s: came back as %.100s, %v", n, level.begin, again.Data, err)
+			}
+		}
+	}
+}
+
 func TestUnpackRefuses(t *testing.T) {
 	a := []byte{0x91, 0xa1, 'a'}
 	ev := func(args ...byte) []byte {
 		return pack("type", 2, "nsp", "/", "data", append([]byte{0x92, 0xa1, 'a'}, args...))
 	}
-	deep := func(n int) []byte { return append(bytes.Repeat([]byte{0x91}, n), 0xc0) }
 	bins := bytes.Repeat([]byte{0xc4, 0}, 11)
 	for name, in := range map[string][]byte{
 		"nothing":                          {},
@@ -207,18 +242,14 @@ func TestUnpackRefuses(t *testing.T) {
 		"extension that ends":              ev(0xd7, 0),
 		"undefined that ends":              ev(0xd4, 0),
 		"unused format":                    ev(0xc1),
-		"nests too deep":                   ev(deep(maxDepth + 1)...),
+		"nests, and ends too soon":         ev(bytes.Repeat([]byte{0x91}, 900_000)...),
+		"nests longer than the message":    ev(bytes.Repeat([]byte{0xdd, 0, 0, 0, 9}, 100_000)...),
 		"placeholder of nothing":           ev(0x92, 0xc4, 0, 0x82, 0xac, '_', 'p', 'l', 'a', 'c', 'e', 'h', 'o', 'l', 'd', 'e', 'r', 0xc3, 0xa3, 'n', 'u', 'm', 1),
 	} {
 		if p, err := NewDecoder(Limits{}).Binary(in); err == nil {
 			t.Errorf("%s: accepted %s", name, p.Data)
 		}
 	}
-	t.Run("deep enough", func(t *testing.T) {
-		if _, err := NewDecoder(Limits{}).Binary(ev(deep(maxDepth - 1)...)); err != nil {
-			t.Error(err)
-		}
-	})
 	t.Run("message too large", func(t *testing.T) {
 		in := ev(append([]byte{0xd9, 200}, bytes.Repeat([]byte{'x'}, 200)...)...)
 		if _, err := NewDecoder(Limits{MaxBytes: 200}).Binary(in); !errors.Is(err, errTooLarge) {
@@ -255,6 +286,8 @@ func TestAppendMessagePack(t *testing.T) {
 		{"strings", `["a","\u00e9\ud83d\ude00\n\"",""]`, nil, []any{"a", "é😀\n\"", ""}},
 		{"containers", `["a",{},[],{"b":{"c":[1,[]]},"d":2}]`, nil, []any{"a", map[string]any{}, []any{}, map[string]any{"b": map[string]any{"c": []any{int64(1), []any{}}}, "d": int64(2)}}},
 		{"attachments", `["a",{"_placeholder":true,"num":1},{"b":{"num":0,"_placeholder":true}},1]`, [][]byte{{1}, {2, 3}}, []any{"a", []byte{2, 3}, map[string]any{"b": []byte{1}}, int64(1)}},
+		{"placeholders with more members", `["a",[{"x":[{"_placeholder":true,"num":9},{"y":"}"}], "_placeholder":true , "num":1.0,"z":{}} , {"b":[]}]]`, [][]byte{{1}, {2, 3}}, []any{"a", []any{[]byte{2, 3}, map[string]any{"b": []any{}}}}},
+		{"attachments without placeholders", `["a",1]`, [][]byte{{1}}, []any{"a", int64(1)}},
 		{"no attachments", `["a",{"_placeholder":true,"num":1}]`, nil, []any{"a", map[string]any{"_placeholder": true, "num": int64(1)}}},
 	}
 	for _, tt := range tests {
@@ -273,7 +306,7 @@ func TestAppendMessagePack(t *testing.T) {
 			}
 		})
 	}
-	for _, data := range []string{`[`, `["a",{"_placeholder":true,"num":1}]`, strings.Repeat("[", 600) + strings.Repeat("]", 600)} {
+	for _, data := range []string{`[`, `["a",{"_placeholder":true,"num":1}]`, strings.Repeat("[", 600) + strings.Repeat("]", 599)} {
 		if _, err := AppendMessagePack(nil, &Packet{Type: Event, Namespace: "/", Data: []byte(data), Attachments: [][]byte{{1}}}); err == nil {
 			t.Errorf("%.50s: packed", data)
 		}

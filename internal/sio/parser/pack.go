@@ -1,7 +1,6 @@
 package parser
 
 import (
-	"bytes"
 	"errors"
 	"math"
 	"strconv"
@@ -34,26 +33,56 @@ func AppendMessagePack(dst []byte, p *Packet) ([]byte, error) {
 		return dst, nil
 	}
 	var l layout
-	check := scanner{b: p.Data, placeholders: len(p.Attachments) > 0, attachments: len(p.Attachments), layout: &l}
+	check := newScanner(p.Data, len(p.Attachments))
+	check.layout = &l
 	if _, ok := check.document(); !ok {
 		return nil, errPack
 	}
 	k := packer{
-		dst: msgp.AppendString(dst, "data"), text: scanner{b: p.Data}, layout: l, attachments: p.Attachments,
+		dst: msgp.AppendString(dst, "data"), text: scanner{b: p.Data}, sizes: l.sizes, attachments: p.Attachments,
 	}
-	k.value()
+	k.pack()
 	return k.dst, nil
 }
 
-// packer turns a JSON text that has been checked into MessagePack.
+// packer turns a JSON text that has been checked into MessagePack, without
+// recursion, as the scanner.
 type packer struct {
 	dst         []byte
 	text        scanner
-	layout      layout // of what is still to come
+	sizes       []uint32 // of the arrays and objects still to come: see layout
 	attachments [][]byte
+	open        []pending
 }
 
-// value packs the next value.
+// pending is what an array or an object, of those that are open, still has.
+type pending uint32
+
+const pendingObject pending = 1 << 31 // marks an object; the rest is how many members
+
+// pack packs the whole text.
+func (k *packer) pack() {
+	for k.value(); len(k.open) > 0; {
+		k.text.space()
+		o := &k.open[len(k.open)-1]
+		if *o&^pendingObject == 0 {
+			k.text.i++ // the closing bracket
+			k.open = k.open[:len(k.open)-1]
+			continue
+		}
+		*o--
+		k.text.eat(',')
+		if *o&pendingObject != 0 {
+			k.text.space()
+			k.string()
+			k.text.space()
+			k.text.i++ // the colon
+		}
+		k.value()
+	}
+}
+
+// value packs the next value, of an array or an object the beginning.
 func (k *packer) value() {
 	s := &k.text
 	s.space()
@@ -61,7 +90,7 @@ func (k *packer) value() {
 	case '"':
 		k.string()
 	case '[', '{':
-		k.container(c == '{')
+		k.begin(c == '{')
 	case 't', 'f':
 		k.dst = msgp.AppendBool(k.dst, c == 't')
 		_ = s.word("true") || s.word("false")
@@ -82,37 +111,24 @@ func (k *packer) string() {
 	k.dst = msgp.AppendString(k.dst, said)
 }
 
-// container packs an array or an object, or what an object stands for.
-func (k *packer) container(object bool) {
-	s := &k.text
-	n := k.layout[0]
-	k.layout = k.layout[1:]
-	if n&standsFor != 0 {
+// begin begins an array or an object, or packs the whole of what an object stands
+// for.
+func (k *packer) begin(object bool) {
+	n := k.sizes[0]
+	k.sizes = k.sizes[1:]
+	switch {
+	case n&standsFor != 0:
 		k.dst = msgp.AppendBytes(k.dst, k.attachments[n&^standsFor])
-		s.i += bytes.IndexByte(s.b[s.i:], '}') + 1 // it holds no other: see scanner.placeholder
+		k.text.value() // may hold anything
 		return
-	}
-	if object {
+	case object:
 		k.dst = msgp.AppendMapHeader(k.dst, n)
-	} else {
+		k.open = append(k.open, pending(n)|pendingObject)
+	default:
 		k.dst = msgp.AppendArrayHeader(k.dst, n)
+		k.open = append(k.open, pending(n))
 	}
-	s.i++ // the opening bracket
-	for range n {
-		if object {
-			s.space()
-			k.string()
-			s.space()
-			s.i++ // the colon
-		}
-		k.value()
-		s.space()
-		s.i++ // the comma, or the closing bracket
-	}
-	if n == 0 {
-		s.space()
-		s.i++
-	}
+	k.text.i++ // the opening bracket
 }
 
 func (k *packer) number(literal string) {

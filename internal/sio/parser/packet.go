@@ -5,9 +5,8 @@ package parser
 // maxAttachments), so it bounds both directions.
 const MaxAttachments = 10
 
-// maxID is the largest ack id: above it JavaScript's numbers are no longer
-// exact, and an ack would come back under another id.
-const maxID = 1<<53 - 1
+// maxExactID is the largest number up to which JavaScript's are exact.
+const maxExactID = 1<<53 - 1
 
 // Encoding is how packets become messages. Clients choose theirs, and a server
 // tells it by the first message of a session.

@@ -9,25 +9,27 @@ import (
 // jsonSpace is the white space of RFC 8259, section 2.
 const jsonSpace = " \t\r\n"
 
-// maxDepth bounds how deeply arrays and objects nest. It keeps the scanner's
-// stack small, and stays below what the JSON readers of the programs behind us
-// bear (Python's json gives up at 1000).
-const maxDepth = 512
-
-// scanner checks JSON texts (RFC 8259) and the placeholders in them in one
-// pass, without decoding or allocating. Its input is valid UTF-8: the caller
-// has looked.
+// scanner checks JSON texts (RFC 8259) in one pass, without decoding, and without
+// recursion: nesting is bounded by the text's size alone. Its input is valid
+// UTF-8: the caller has looked.
 type scanner struct {
 	b            []byte
-	placeholders bool // check placeholders against attachments
-	attachments  int  // how many the packet has
+	placeholders *placeholders // checked if not nil
+	layout       *layout       // noted if not nil
 
-	layout *layout // noted if not nil
+	i    int // the next byte
+	open nesting
+}
 
-	i     int    // the next byte
-	depth int    // open arrays and objects
-	used  uint32 // bit n: attachment n has a placeholder
-	why   string // the first problem but a plain syntax error
+// newScanner returns a scanner of the data of a packet. Placeholders count only
+// where there are attachments: elsewhere {"_placeholder":true} is an object like
+// any other (socket.io-parser/lib/index.ts, add).
+func newScanner(b []byte, attachments int) scanner {
+	s := scanner{b: b}
+	if attachments > 0 {
+		s.placeholders = &placeholders{attachments: attachments}
+	}
+	return s
 }
 
 // document scans the whole input as one value with blanks around it, and
@@ -40,23 +42,18 @@ func (s *scanner) document() (value []byte, ok bool) {
 	}
 	end := s.i
 	s.space()
-	return s.b[start:end], s.i == len(s.b)
+	return s.b[start:end], s.i == len(s.b) && (s.placeholders == nil || s.placeholders.wrong == "")
 }
 
 // problem describes what stopped the scanner.
 func (s *scanner) problem() string {
-	if s.why != "" {
-		return s.why
+	if s.placeholders != nil && s.placeholders.wrong != "" && s.i == len(s.b) {
+		return s.placeholders.wrong
 	}
 	if s.i >= len(s.b) {
 		return "invalid JSON: it ends too soon"
 	}
 	return fmt.Sprintf("invalid JSON at byte %d", s.i)
-}
-
-func (s *scanner) fail(why string) bool {
-	s.why = why
-	return false
 }
 
 func (s *scanner) peek() byte {
@@ -85,119 +82,118 @@ func (s *scanner) space() {
 	}
 }
 
+// value scans one value, which the next byte begins.
 func (s *scanner) value() bool {
-	switch c := s.peek(); c {
-	case '"':
-		return s.string()
-	case '[', '{':
-		if s.depth == maxDepth {
-			return s.fail(fmt.Sprintf("JSON nests deeper than %d", maxDepth))
-		}
-		s.depth++
-		s.i++
-		ok := false
-		if c == '[' {
-			ok = s.array()
-		} else {
-			ok = s.object()
-		}
-		s.depth--
-		return ok
-	case 't':
-		return s.word("true")
-	case 'f':
-		return s.word("false")
-	case 'n':
-		return s.word("null")
-	default:
-		return s.number()
-	}
-}
-
-// array scans what follows the opening bracket.
-func (s *scanner) array() bool {
-	slot := s.layout.open()
-	if s.space(); s.eat(']') {
-		return true
-	}
-	for elements := 1; ; elements++ {
-		if s.space(); !s.value() {
-			return false
-		}
-		if s.space(); s.eat(']') {
-			s.layout.close(slot, elements)
-			return true
-		}
-		if !s.eat(',') {
-			return false
-		}
-	}
-}
-
-// object scans what follows the opening brace. An object whose "_placeholder"
-// is true stands for an attachment (socket.io-parser/lib/binary.ts) and must
-// consist of that and the number, or the client would lose the rest of it.
-func (s *scanner) object() bool {
-	var (
-		members int
-		stands  bool   // for an attachment; the last of equal keys wins, as in JavaScript
-		num     []byte // the literal of its number
-	)
-	slot := s.layout.open()
-	if s.space(); s.eat('}') {
-		return true
-	}
+	outside := s.open.depth
 	for {
-		s.space()
-		start := s.i
-		if s.peek() != '"' || !s.string() {
-			return false
-		}
-		key := s.b[start:s.i]
-		if s.space(); !s.eat(':') {
-			return false
-		}
-		s.space()
-		start = s.i
-		if !s.value() {
-			return false
-		}
-		if members++; s.placeholders {
-			switch {
-			case isString(key, "_placeholder"):
-				stands = string(s.b[start:s.i]) == "true"
-			case isString(key, "num"):
-				num = s.b[start:s.i]
+		switch c := s.peek(); c {
+		case '[', '{':
+			s.begin(c == '{')
+			if s.space(); s.eat(c + 2) { // ] and } in ASCII
+				s.end()
+				break
+			}
+			if !s.member() {
+				return false
+			}
+			continue
+		default:
+			if !s.scalar(c) {
+				return false
 			}
 		}
-		if s.space(); s.eat('}') {
-			break
-		}
-		if !s.eat(',') {
-			return false
+		// Something has ended, and with it perhaps what it stands in.
+		for {
+			if s.open.depth == outside {
+				return true
+			}
+			if s.space(); s.eat(',') {
+				if !s.member() {
+					return false
+				}
+				break
+			}
+			closing := byte(']')
+			if s.open.inObject() {
+				closing = '}'
+			}
+			if !s.eat(closing) {
+				return false
+			}
+			s.end()
 		}
 	}
-	if stands {
-		return s.placeholder(slot, members, num)
+}
+
+// begin scans an opening bracket or brace.
+func (s *scanner) begin(object bool) {
+	if object && s.placeholders != nil {
+		s.placeholders.begin(s.i)
 	}
-	s.layout.close(slot, members)
+	if s.layout != nil {
+		s.layout.begin()
+	}
+	s.i++
+	s.open.open(object)
+}
+
+// end notes the end of an array or an object.
+func (s *scanner) end() {
+	object := s.open.inObject()
+	s.open.close()
+	if object && s.placeholders != nil {
+		if attachment, ok := s.placeholders.end(); ok && s.layout != nil {
+			s.layout.stand(attachment)
+			return
+		}
+	}
+	if s.layout != nil {
+		s.layout.end()
+	}
+}
+
+// member scans up to the next value: in an object its key.
+func (s *scanner) member() bool {
+	if s.layout != nil {
+		s.layout.count()
+	}
+	s.space()
+	if !s.open.inObject() {
+		return true
+	}
+	start := s.i
+	if s.peek() != '"' || !s.string() {
+		return false
+	}
+	if s.placeholders != nil {
+		s.placeholders.key(s.b[start:s.i])
+	}
+	if s.space(); !s.eat(':') {
+		return false
+	}
+	s.space()
 	return true
 }
 
-// placeholder checks one placeholder and notes its number as used.
-func (s *scanner) placeholder(slot, members int, num []byte) bool {
-	n, ok, rest, err := cutID(num)
-	switch {
-	case err != nil || !ok || len(rest) > 0:
-		return s.fail(`a placeholder needs "num", the number of its attachment`)
-	case members != 2:
-		return s.fail(`a placeholder has "_placeholder" and "num" and nothing else`)
-	case n >= uint64(s.attachments):
-		return s.fail(fmt.Sprintf("a placeholder's num is %d, but there are %d attachments", n, s.attachments))
+// scalar scans a value that is neither an array nor an object, by its first byte.
+func (s *scanner) scalar(c byte) (ok bool) {
+	start := s.i
+	switch c {
+	case '"':
+		ok = s.string()
+	case 't':
+		ok = s.word("true")
+	case 'f':
+		ok = s.word("false")
+	case 'n':
+		ok = s.word("null")
+	default:
+		ok = s.number()
 	}
-	s.used |= 1 << n
-	s.layout.stand(slot, int(n))
-	return true
+	if ok && s.placeholders != nil && s.open.depth > 0 && s.open.inObject() {
+		s.placeholders.value(s.b[start:s.i])
+	}
+	return ok
 }
 
 func (s *scanner) word(w string) bool {

@@ -15,7 +15,6 @@ import (
 var (
 	errFields   = errors.New("parser: a packet is a map with type and nsp, each once")
 	errKey      = errors.New("parser: a key is not a string")
-	errDepth    = errors.New("parser: nests too deep")
 	errTrailing = errors.New("parser: bytes behind the packet")
 	errShort    = errors.New("parser: ends too soon")
 )
@@ -55,8 +54,8 @@ type unpacker struct {
 	limits      Limits
 	text        []byte
 	attachments [][]byte
-	bytes       int // of the attachments
-	depth       int
+	bytes       int       // of the attachments
+	open        []pending // the arrays and objects that are not at their end
 }
 
 func (u *unpacker) packet() (*Packet, error) {
@@ -102,7 +101,7 @@ func (u *unpacker) field(p *Packet, name string) error {
 			return nil
 		}
 		n, rest, err := msgp.ReadInt64Bytes(u.rest)
-		if err != nil || n < 0 || n > maxID {
+		if err != nil || n < 0 || n > maxExactID {
 			return errID
 		}
 		u.rest = rest
@@ -152,9 +151,61 @@ const (
 	fixext8 = 0xd7
 )
 
-// value appends the next value to the text. It is false for undefined, which
-// leaves nothing.
+// value appends the next value to the text, without recursion, as the scanner
+// reads it. It is false for undefined, which leaves nothing.
 func (u *unpacker) value() (defined bool, err error) {
+	if defined, err = u.begin(); err != nil {
+		return false, err
+	}
+	for len(u.open) > 0 {
+		o := &u.open[len(u.open)-1]
+		object := *o&pendingObject != 0
+		if *o&^pendingObject == 0 {
+			u.open = u.open[:len(u.open)-1]
+			if object {
+				u.text = append(u.text, '}')
+			} else {
+				u.text = append(u.text, ']')
+			}
+			continue
+		}
+		*o--
+		if err := u.element(object); err != nil {
+			return false, err
+		}
+	}
+	return defined, nil
+}
+
+// element appends the next element of an array, or member of an object, of which
+// it begins the value.
+func (u *unpacker) element(object bool) error {
+	before := len(u.text)
+	if last := u.text[before-1]; last != '[' && last != '{' {
+		u.text = append(u.text, ',')
+	}
+	if object {
+		key, err := u.key()
+		if err != nil {
+			return err
+		}
+		u.text = append(appendQuoted(u.text, string(key)), ':')
+	}
+	switch defined, err := u.begin(); {
+	case err != nil:
+		return err
+	case defined:
+	case object:
+		u.text = u.text[:before]
+	default:
+		u.text = append(u.text, "null"...)
+	}
+	return nil
+}
+
+// begin appends the next value, of an array or an object the beginning. It is
+// false for undefined, which leaves nothing.
+func (u *unpacker) begin() (defined bool, err error) {
 	if len(u.rest) == 0 {
 		return false, errShort
 	}
@@ -234,62 +285,29 @@ func (u *unpacker) key() ([]byte, error) {
 	return u.string()
 }
 
+// array begins an array.
 func (u *unpacker) array() error {
 	n, rest, err := msgp.ReadArrayHeaderBytes(u.rest)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("parser: %w", err)
+	case uint64(n) > uint64(len(rest)): // an element has a byte at least
+		return errShort
 	}
-	if u.depth++; u.depth > maxDepth {
-		return errDepth
-	}
-	u.rest, u.text = rest, append(u.text, '[')
-	for i := range n {
-		if i > 0 {
-			u.text = append(u.text, ',')
-		}
-		defined, err := u.value()
-		if err != nil {
-			return err
-		}
-		if !defined {
-			u.text = append(u.text, "null"...)
-		}
-	}
-	u.depth--
-	u.text = append(u.text, ']')
+	u.rest, u.text, u.open = rest, append(u.text, '['), append(u.open, pending(n))
 	return nil
 }
 
+// object begins an object.
 func (u *unpacker) object() error {
 	n, rest, err := msgp.ReadMapHeaderBytes(u.rest)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("parser: %w", err)
+	case uint64(n) > uint64(len(rest)):
+		return errShort
 	}
-	if u.depth++; u.depth > maxDepth {
-		return errDepth
-	}
-	u.rest, u.text = rest, append(u.text, '{')
-	empty := len(u.text)
-	for range n {
-		before := len(u.text)
-		key, err := u.key()
-		if err != nil {
-			return err
-		}
-		if before > empty {
-			u.text = append(u.text, ',')
-		}
-		u.text = append(appendQuoted(u.text, string(key)), ':')
-		defined, err := u.value()
-		if err != nil {
-			return err
-		}
-		if !defined {
-			u.text = u.text[:before]
-		}
-	}
-	u.depth--
-	u.text = append(u.text, '}')
+	u.rest, u.text, u.open = rest, append(u.text, '{'), append(u.open, pending(n)|pendingObject)
 	return nil
 }
 
