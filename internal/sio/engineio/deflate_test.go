@@ -77,8 +77,8 @@ func TestDeflateIsNegotiated(t *testing.T) {
 // The compressed form is one for all recipients, and smaller.
 func TestDeflateOnce(t *testing.T) {
 	m := Text(bytes.Repeat([]byte("deflate me "), 1000))
-	first := m.in(formDeflate)
-	if first != m.in(formDeflate|formV3) || first == m {
+	first := m.framed(framingDeflate)
+	if first != m.framed(framingDeflate|framingV3) || first == m {
 		t.Error("a text message has more than one compressed form")
 	}
 	if len(first.frame) > len(m.frame)/10 {
@@ -88,12 +88,12 @@ func TestDeflateOnce(t *testing.T) {
 		"short": Text([]byte("short")), "plain": Text(make([]byte, 5000)).Plain(),
 		"control frame": frame(wsconn.OpClose, nil, make([]byte, 2000)),
 	} {
-		if m.in(formDeflate) != m {
+		if m.framed(framingDeflate) != m {
 			t.Errorf("%s: was compressed", name)
 		}
 	}
 	noise := Binary(newNoise(5000))
-	expect(t, "size of what cannot be compressed", len(noise.in(formDeflate).frame), len(noise.frame))
+	expect(t, "size of what cannot be compressed", len(noise.framed(framingDeflate).frame), len(noise.frame))
 }
 
 func newNoise(n int) []byte {
@@ -166,6 +166,6 @@ func BenchmarkDeflatedForm(b *testing.B) {
 	data := bytes.Repeat([]byte(`{"key":"value","number":12345},`), 100)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		Text(data).in(formDeflate)
+		Text(data).framed(framingDeflate)
 	}
 }

@@ -60,7 +60,7 @@ func again(t *testing.T, p inbound, encode func([]byte, []*Message) []byte, deco
 
 func FuzzDecodeText(f *testing.F) {
 	for _, m := range samples() {
-		f.Add(m.pollingRecord())
+		f.Add(m.payloadPacket())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := decodeText(b)
@@ -126,9 +126,9 @@ func FuzzDecodeBinaryPayloadV3(f *testing.F) {
 // One binary packet of v3, as in a WebSocket frame, and a text one.
 func FuzzDecodeFrameV3(f *testing.F) {
 	for _, m := range samples() {
-		x := m.in(formV3)
+		x := m.framed(framingV3)
 		f.Add(x.frame[x.header:], m.opcode == wsconn.OpBinary)
-		x = m.in(formV3 | formBase64)
+		x = m.framed(framingV3 | framingBase64)
 		f.Add(x.frame[x.header:], false)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, binary bool) {
@@ -142,12 +142,12 @@ func FuzzDecodeFrameV3(f *testing.F) {
 	})
 }
 
-func FuzzReadRecord(f *testing.F) {
+func FuzzReadStreamFrame(f *testing.F) {
 	all := samples()
 	for i := range all {
 		var b []byte
 		for _, m := range all[i:min(i+3, len(all))] {
-			b = appendRecord(b, m)
+			b = appendStreamFrame(b, m)
 		}
 		f.Add(b)
 	}
@@ -156,7 +156,7 @@ func FuzzReadRecord(f *testing.F) {
 		const limit = 1000
 		r := bufio.NewReader(bytes.NewReader(b))
 		for {
-			p, err := readRecord(r, limit)
+			p, err := readStreamFrame(r, limit)
 			if err != nil {
 				if errors.Is(err, io.EOF) && r.Buffered() > 0 {
 					t.Fatal("an end before the end")

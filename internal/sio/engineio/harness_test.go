@@ -220,4 +220,4 @@ func expect[T comparable](t *testing.T, what string, got, want T) {
 	}
 }
 
-func records(parts ...string) string { return strings.Join(parts, "\x1e") }
+func payload(parts ...string) string { return strings.Join(parts, "\x1e") }

@@ -85,11 +85,7 @@ func (l *limiter) takeLocked(from netip.Addr, now time.Time) bool {
 	return true
 }
 
-// settle notes that a session joined somethinl.
-func (l *limiter) settle(s *Session) {
-	l.settleLocked(s)
-}
-
+// settleLocked notes that a session joined something.
 func (l *limiter) settleLocked(s *Session) {
 	if s.pending == nil {
 		return

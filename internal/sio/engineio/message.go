@@ -22,17 +22,17 @@ const (
 // Message is one immutable outbound packet that computes each of its wire forms
 // at most once, however many sessions send it. It is safe for concurrent use.
 type Message struct {
-	// frame is the whole unmasked WebSocket frame. Its payload is also the
-	// polling record of a text packet, so both forms share these bytes.
+	// frame is the whole unmasked WebSocket frame. Its payload is also how a
+	// text packet stands in a polling payload, so both share these bytes.
 	frame  []byte
 	header int // bytes of frame before the payload
 	opcode byte
 
-	once   sync.Once
-	record []byte // the polling record of a binary packet: 'b' and base64
+	once    sync.Once
+	encoded []byte // how a binary packet stands in a polling payload: 'b' and base64
 
-	plain bool                  // never compressed over a WebSocket; set before the first use
-	forms atomic.Pointer[forms] // nil: none was needed
+	plain    bool                     // never compressed over a WebSocket; set before the first use
+	framings atomic.Pointer[framings] // nil: none was needed
 }
 
 // Text returns a message packet holding text, which must be valid UTF-8. The
@@ -80,19 +80,19 @@ const messageCost = 128
 // size is what the message costs an outbox, in bytes.
 func (m *Message) size() int { return messageCost + len(m.frame) }
 
-// pollingRecord returns the packet as it stands in a polling payload. WebSocket
+// payloadPacket returns the packet as it stands in a polling payload. WebSocket
 // control frames have none: they are never queued while polling carries the session.
-func (m *Message) pollingRecord() []byte {
+func (m *Message) payloadPacket() []byte {
 	if m.opcode == wsconn.OpText {
 		return m.frame[m.header:]
 	}
 	m.once.Do(func() {
 		data := m.frame[m.header:]
-		m.record = make([]byte, 1, 1+base64.StdEncoding.EncodedLen(len(data)))
-		m.record[0] = 'b'
-		m.record = base64.StdEncoding.AppendEncode(m.record, data)
+		m.encoded = make([]byte, 1, 1+base64.StdEncoding.EncodedLen(len(data)))
+		m.encoded[0] = 'b'
+		m.encoded = base64.StdEncoding.AppendEncode(m.encoded, data)
 	})
-	return m.record
+	return m.encoded
 }
 
 // The packets without content, shared by all sessions.

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -211,7 +212,7 @@ func TestOutboxModel(t *testing.T) {
 				did = "push"
 				m := packet()
 				got, want := real.push(m...), model.push(m)
-				check(got == want, got, want)
+				check(errors.Is(got, want), got, want)
 			case op < 7:
 				did = "pushVolatile"
 				m := packet()

@@ -49,8 +49,8 @@ func decodeText(b []byte) (inbound, error) {
 // one are handed out, as in the reference (engine.io/lib/transports/polling.ts).
 func decodePayload(b []byte, yield func(inbound) bool) error {
 	for {
-		record, rest, more := bytes.Cut(b, []byte{separator})
-		p, err := decodeText(record)
+		packet, rest, more := bytes.Cut(b, []byte{separator})
+		p, err := decodeText(packet)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func appendPayload(dst []byte, msgs []*Message) []byte {
 		if i > 0 {
 			dst = append(dst, separator)
 		}
-		dst = append(dst, m.pollingRecord()...)
+		dst = append(dst, m.payloadPacket()...)
 	}
 	return dst
 }

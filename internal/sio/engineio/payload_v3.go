@@ -22,14 +22,14 @@ const maxDigits = 10
 // appendPayloadV3 appends the payload of a polling response to dst.
 func appendPayloadV3(dst []byte, msgs []*Message) []byte {
 	for _, m := range msgs {
-		record := m.frame[m.header:]
+		text := m.frame[m.header:]
 		if m.opcode == wsconn.OpBinary {
-			m = m.in(formV3 | formBase64)
-			record = m.frame[m.header:]
+			m = m.framed(framingV3 | framingBase64)
+			text = m.frame[m.header:]
 		}
-		dst = strconv.AppendInt(dst, int64(utf16Len(record)), 10)
+		dst = strconv.AppendInt(dst, int64(utf16Len(text)), 10)
 		dst = append(dst, ':')
-		dst = append(dst, record...)
+		dst = append(dst, text...)
 	}
 	return dst
 }
@@ -41,15 +41,15 @@ func appendBinaryPayloadV3(dst []byte, msgs []*Message) []byte {
 		kind := byte(0) // text
 		if m.opcode == wsconn.OpBinary {
 			kind = 1
-			m = m.in(formV3)
+			m = m.framed(framingV3)
 		}
-		record := m.frame[m.header:]
+		text := m.frame[m.header:]
 		dst = append(dst, kind)
-		for _, digit := range strconv.Itoa(len(record)) {
+		for _, digit := range strconv.Itoa(len(text)) {
 			dst = append(dst, byte(digit-'0'))
 		}
 		dst = append(dst, 0xff)
-		dst = append(dst, record...)
+		dst = append(dst, text...)
 	}
 	return dst
 }
@@ -106,15 +106,15 @@ func decodePayloadV3(b []byte, yield func(inbound) bool) error {
 		if !ok || err != nil {
 			return errPayloadV3
 		}
-		record, after, ok := cutUTF16(b[len(digits)+1:], n)
+		text, after, ok := cutUTF16(b[len(digits)+1:], n)
 		if !ok {
 			return errPayloadV3
 		}
 		b = after
-		if len(record) == 0 {
+		if len(text) == 0 {
 			continue // as in the reference
 		}
-		p, err := decodeTextV3(record)
+		p, err := decodeTextV3(text)
 		if err != nil {
 			return err
 		}

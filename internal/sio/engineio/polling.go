@@ -240,7 +240,7 @@ func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, x *exchan
 	switch {
 	case s.protocol != 3:
 		payload = appendPayload(nil, msgs)
-	case s.form&formBase64 == 0 && hasBinary(msgs) && !isJSONP(r):
+	case s.framing&framingBase64 == 0 && hasBinary(msgs) && !isJSONP(r):
 		payload = appendBinaryPayloadV3(nil, msgs)
 		h.Set("Content-Type", "application/octet-stream")
 	default:

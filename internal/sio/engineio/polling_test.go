@@ -33,7 +33,7 @@ func TestPollingOpen(t *testing.T) {
 func TestPollingBothWays(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		q, h := w.open()
-		r := w.do("POST", q, records("4hello", "bAQID", "4"))
+		r := w.do("POST", q, payload("4hello", "bAQID", "4"))
 		expect(t, "POST status", r.status, 200)
 		expect(t, "POST body", r.body, "ok")
 		got := strings.Join(h.messages(), "|")
@@ -41,7 +41,7 @@ func TestPollingBothWays(t *testing.T) {
 
 		h.session.Send(Text([]byte("one")), Binary([]byte{1, 2, 3}))
 		h.session.Send(Text([]byte("zwei €")))
-		expect(t, "poll", w.do("GET", q, "").body, records("4one", "bAQID", "4zwei €"))
+		expect(t, "poll", w.do("GET", q, "").body, payload("4one", "bAQID", "4zwei €"))
 
 		// A poll that finds nothing waits for what comes.
 		p := w.poll(q)
@@ -224,7 +224,7 @@ func TestPostRefused(t *testing.T) {
 func TestPostValidBeforeInvalid(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		q, h := w.open()
-		expect(t, "status", w.do("POST", q, records("4a", "x", "4b")).status, 400)
+		expect(t, "status", w.do("POST", q, payload("4a", "x", "4b")).status, 400)
 		expect(t, "received", strings.Join(h.messages(), "|"), "text:a")
 	})
 }
@@ -234,7 +234,7 @@ func TestPollingClientCloses(t *testing.T) {
 		q, h := w.open()
 		p := w.poll(q)
 		synctest.Wait()
-		r := w.do("POST", q, records("1", "4after"))
+		r := w.do("POST", q, payload("1", "4after"))
 		expect(t, "POST", r.body, "ok")
 		expect(t, "GET", (<-p).body, "6")
 		synctest.Wait()
@@ -272,7 +272,7 @@ func TestPollingServerCloses(t *testing.T) {
 			if got == "4bye" { // the poll may return before the close
 				got += "\x1e" + w.do("GET", q, "").body
 			}
-			expect(t, "poll", got, records("4bye", "1"))
+			expect(t, "poll", got, payload("4bye", "1"))
 		})
 	})
 	t.Run("with the next poll", func(t *testing.T) {
@@ -282,7 +282,7 @@ func TestPollingServerCloses(t *testing.T) {
 			h.session.Close(ReasonForcedServer)
 			synctest.Wait()
 			expect(t, "reason", h.closedWith(), ReasonForcedServer) // told at once
-			expect(t, "poll", w.do("GET", q, "").body, records("4bye", "1"))
+			expect(t, "poll", w.do("GET", q, "").body, payload("4bye", "1"))
 			synctest.Wait()
 			expect(t, "afterwards", w.do("GET", q, "").status, 400)
 		})

@@ -92,9 +92,9 @@ func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr) (*Sessi
 	sess := &Session{srv: s, protocol: protocol, number: s.opened.Add(1), id: newID(), done: make(chan struct{})}
 	sess.out.limit = s.opts.MaxQueue
 	if protocol == 3 {
-		sess.form = formV3
+		sess.framing = framingV3
 	}
-	sess.form = sess.formFor(r)
+	sess.framing = sess.framingFor(r)
 	if refusal := s.add(sess, from); refusal != nil {
 		return nil, refusal
 	}

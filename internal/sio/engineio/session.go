@@ -39,8 +39,8 @@ type Session struct {
 	id       string // a bearer secret: never logged, never handed upwards
 	done     chan struct{}
 	out      outbox
-	form     form       // of its polls, and of its WebSocket where that does not say otherwise
-	from     netip.Addr // whom it counts for at the gate; invalid: nobody
+	framing  framing    // of its polls, and of its WebSocket where that does not say otherwise
+	from     netip.Addr // whom it counts for at the admission limiter; invalid: nobody
 
 	pending *list.Element // its place among those that joined nothing; guarded by Server.mu
 
@@ -68,13 +68,13 @@ func newID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// formFor returns the form of what this request's transport carries. A client
+// framingFor returns the framing of what this request's transport carries. A client
 // without binary messages says b64, with every transport anew
 // (engine.io/lib/server.ts, handshake).
-func (s *Session) formFor(r *http.Request) form {
-	f := s.form &^ formBase64
+func (s *Session) framingFor(r *http.Request) framing {
+	f := s.framing &^ framingBase64
 	if strings.Contains(r.URL.RawQuery, "b64=") && lastValue(ParseQuery(r.URL.RawQuery), "b64") != "" {
-		f |= formBase64
+		f |= framingBase64
 	}
 	return f
 }

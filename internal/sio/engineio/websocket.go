@@ -23,7 +23,7 @@ type wsConn struct {
 	conn    *wsconn.Conn
 	socket  *netpoll.Conn // conn's; nil: every burst has its own writer, and nothing is parked
 	flusher *flusher
-	form    form          // of what is written
+	framing framing       // of what is written
 	written chan struct{} // closed when the last was written
 	closed  chan struct{} // closed when the reader has ended and the connection is closed
 	once    sync.Once
@@ -45,9 +45,9 @@ func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) (*wsConn, erro
 	if socket := s.srv.poller.Socket(c.NetConn()); socket != nil {
 		t.socket = netpoll.NewConn(socket, func() { s.srv.running.Go(t.read) })
 	}
-	t.form = s.formFor(r)
+	t.framing = s.framingFor(r)
 	if c.Deflate() {
-		t.form |= formDeflate
+		t.framing |= framingDeflate
 	}
 	c.HandleControl(t.send)
 	return t, nil

@@ -374,7 +374,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		}
 		i++
 		if n%3 == 0 {
-			if b := fmt.Sprint(n); got[i] != "b"+b && got[i] != string(Binary([]byte(b)).pollingRecord()) {
+			if b := fmt.Sprint(n); got[i] != "b"+b && got[i] != string(Binary([]byte(b)).payloadPacket()) {
 				t.Fatalf("the attachment of message %d is %q", n, got[i])
 			}
 			i++

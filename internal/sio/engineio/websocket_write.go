@@ -41,7 +41,7 @@ func (t *wsConn) flush(s *scratch) {
 			t.idle(last)
 			return
 		}
-		dress(msgs, t.form)
+		encode(msgs, t.framing)
 		s.spare = nil // it is the outbox's queue now
 		for wait := msgs; len(wait) > 0; {
 			bufs := s.frames(wait)
@@ -111,7 +111,7 @@ func (t *wsConn) write(frames net.Buffers) {
 			t.idle(last)
 			return
 		}
-		dress(msgs, t.form)
+		encode(msgs, t.framing)
 		frames = frames[:0]
 		for _, m := range msgs {
 			frames = append(frames, m.frame)

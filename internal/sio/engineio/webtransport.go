@@ -129,15 +129,15 @@ func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from 
 	stream.SetReadDeadline(time.Now().Add(s.opts.UpgradeTimeout))
 	reads := &wrappedReader{Reader: stream}
 	reader := bufio.NewReaderSize(reads, readBuffer)
-	p, err := readRecord(reader, s.opts.MaxPayload)
+	p, err := readStreamFrame(reader, s.opts.MaxPayload)
 	stream.SetReadDeadline(time.Time{})
 	if err != nil || p.binary || p.kind != packetOpen {
-		stream.hangUp()
+		stream.closeSession()
 		return
 	}
 	if len(p.data) == 0 && sid == "" {
 		if !s.openWebTransport(r, stream, reads, reader, from) {
-			stream.hangUp()
+			stream.closeSession()
 		}
 		return
 	}
@@ -145,17 +145,17 @@ func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from 
 		SID string `json:"sid"`
 	}
 	if json.Unmarshal(p.data, &hello) != nil || (sid != "" && sid != hello.SID) {
-		stream.hangUp()
+		stream.closeSession()
 		return
 	}
 	sess := s.session(hello.SID)
 	if sess == nil || sess.protocol != 4 {
-		stream.hangUp()
+		stream.closeSession()
 		return
 	}
 	t, input := newWTConn(sess, stream, reads, reader), &candidateInput{}
 	if !sess.addCandidate(t, input, func() { t.probe(input) }) {
-		stream.hangUp()
+		stream.closeSession()
 	}
 }
 
@@ -177,6 +177,6 @@ type wtSession struct {
 	session *webtransport.Session
 }
 
-func (w wtSession) hangUp() {
+func (w wtSession) closeSession() {
 	w.session.CloseWithError(0, "") //nolint:errcheck // it is gone either way
 }

@@ -29,7 +29,7 @@ import (
 // pipeStream is a wtStream in the process.
 type pipeStream struct{ net.Conn }
 
-func (p pipeStream) hangUp() { p.Conn.Close() }
+func (p pipeStream) closeSession() { p.Conn.Close() }
 
 // wtClient is the client's side of a stream.
 type wtClient struct {
@@ -42,14 +42,14 @@ func newWTClient(t testing.TB, s wtStream) *wtClient { return &wtClient{t, s, bu
 
 func (c *wtClient) say(text string) {
 	c.t.Helper()
-	if _, err := c.Write(appendRecord(nil, frame(wsconn.OpText, nil, []byte(text)))); err != nil {
+	if _, err := c.Write(appendStreamFrame(nil, frame(wsconn.OpText, nil, []byte(text)))); err != nil {
 		c.t.Fatalf("write %q: %v", text, err)
 	}
 }
 
 func (c *wtClient) next() string {
 	c.t.Helper()
-	p, err := readRecord(c.r, 1<<30)
+	p, err := readStreamFrame(c.r, 1<<30)
 	if err != nil {
 		c.t.Fatalf("read: %v", err)
 	}
@@ -62,9 +62,9 @@ func (c *wtClient) next() string {
 // ended reads until the stream ends.
 func (c *wtClient) ended() (rest []string) {
 	for {
-		p, err := readRecord(c.r, 1<<30)
+		p, err := readStreamFrame(c.r, 1<<30)
 		if err != nil {
-			c.hangUp()
+			c.closeSession()
 			return rest
 		}
 		rest = append(rest, string(p.kind)+string(p.data))
@@ -98,7 +98,7 @@ func TestWebTransportBothWays(t *testing.T) {
 		}
 		h := w.last()
 		c.say("4hello")
-		c.Write(appendRecord(nil, Binary([]byte{1, 2, 3})))
+		c.Write(appendStreamFrame(nil, Binary([]byte{1, 2, 3})))
 		for _, n := range []int{0, 124, 125, 126, 65534, 65535, 200_000} {
 			h.session.Send(Text(make([]byte, n)), Binary(make([]byte, max(n, 1))))
 			expect(t, "text", len(c.next()), n+1)
@@ -124,7 +124,7 @@ func TestWebTransportEnds(t *testing.T) {
 		do     func(*wtClient, *heard)
 		reason Reason
 	}{
-		{"goes away", func(c *wtClient, _ *heard) { c.hangUp() }, ReasonTransportClose},
+		{"goes away", func(c *wtClient, _ *heard) { c.closeSession() }, ReasonTransportClose},
 		{"close packet", func(c *wtClient, _ *heard) { c.say("1") }, ReasonTransportClose},
 		{"client pings", func(c *wtClient, _ *heard) { c.say("2") }, ReasonTransportError},
 		{"length zero", func(c *wtClient, _ *heard) { c.Write([]byte{0}) }, ReasonParseError},
@@ -132,7 +132,7 @@ func TestWebTransportEnds(t *testing.T) {
 		{"not UTF-8", func(c *wtClient, _ *heard) { c.say("4\xff") }, ReasonParseError},
 		{"too long", func(c *wtClient, _ *heard) { c.Write([]byte{126, 0x40, 0}) }, ReasonParseError},
 		{"endless", func(c *wtClient, _ *heard) { c.Write([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}) }, ReasonParseError},
-		{"ends inside a packet", func(c *wtClient, _ *heard) { c.Write([]byte{9, '4'}); c.hangUp() }, ReasonTransportError},
+		{"ends inside a packet", func(c *wtClient, _ *heard) { c.Write([]byte{9, '4'}); c.closeSession() }, ReasonTransportError},
 		{"server closes", func(_ *wtClient, h *heard) {
 			h.session.Send(Text([]byte("last")))
 			h.session.Close(ReasonForcedServer)
@@ -180,7 +180,7 @@ func TestWebTransportUpgrade(t *testing.T) {
 		second.say(`0{"sid":"` + h.session.id + `"}`)
 		expect(t, "packets for a second upgrade", len(second.ended()), 0)
 		expect(t, "reason", h.closedWith(), "")
-		c.hangUp()
+		c.closeSession()
 	})
 }
 
@@ -380,6 +380,6 @@ func TestWebTransportOverUDP(t *testing.T) {
 	c.say("5")
 	polling.session.Send(Text([]byte("taken over")))
 	expect(t, "after the upgrade", c.next(), "4taken over")
-	c.hangUp()
+	c.closeSession()
 	<-polling.session.Done()
 }

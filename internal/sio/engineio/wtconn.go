@@ -16,8 +16,8 @@ type wtStream interface {
 	SetWriteDeadline(time.Time) error
 	// Close ends what is written; what was is still delivered.
 	Close() error
-	// hangUp ends the WebTransport session, without waiting.
-	hangUp()
+	// closeSession ends the WebTransport session, without waiting.
+	closeSession()
 }
 
 // wtConn is one WebTransport stream: a session's link, or the candidate to
@@ -103,12 +103,12 @@ func (t *wtConn) take() bool {
 }
 
 func (t *wtConn) expect(kind byte, data string) bool {
-	p, err := readRecord(t.reader, t.session.srv.opts.MaxPayload)
+	p, err := readStreamFrame(t.reader, t.session.srv.opts.MaxPayload)
 	return err == nil && !p.binary && p.kind == kind && string(p.data) == data
 }
 
 func (t *wtConn) answerProbe() bool {
-	if _, err := t.stream.Write(appendRecord(nil, probeAnswer)); err != nil {
+	if _, err := t.stream.Write(appendStreamFrame(nil, probeAnswer)); err != nil {
 		return false
 	}
 	t.session.probeAnswered()
@@ -132,7 +132,7 @@ func (t *wtConn) write() {
 			return
 		}
 		for i, m := range msgs {
-			chunk = appendRecord(chunk, m)
+			chunk = appendStreamFrame(chunk, m)
 			if i < len(msgs)-1 && len(chunk) < maxChunk {
 				continue
 			}
@@ -154,7 +154,7 @@ func (t *wtConn) read() {
 	defer t.end()
 	s := t.session
 	for {
-		p, err := readRecord(t.reader, s.srv.opts.MaxPayload)
+		p, err := readStreamFrame(t.reader, s.srv.opts.MaxPayload)
 		if err != nil {
 			switch {
 			case malformed(err):
@@ -189,14 +189,14 @@ func (t *wtConn) expire(d time.Duration) {
 
 func (t *wtConn) ensureReader() {} // its reader never rests
 
-func (t *wtConn) abort() { t.stream.hangUp() }
+func (t *wtConn) abort() { t.stream.closeSession() }
 
 func (t *wtConn) gone() <-chan struct{} { return t.closed }
 
 // end marks the stream as gone, once.
 func (t *wtConn) end() {
 	t.once.Do(func() {
-		t.stream.hangUp()
+		t.stream.closeSession()
 		close(t.closed)
 	})
 }

@@ -17,17 +17,17 @@ import (
 // bit tells binary, and whose other seven are the length; 126 and 127 there say
 // that the length follows in two or eight bytes.
 
-// recordBinary marks a binary packet in a record's first byte.
-const recordBinary = 0x80
+// streamFrameBinary marks a binary packet in a frame's first byte.
+const streamFrameBinary = 0x80
 
-var errRecord = errors.New("record with a length of zero or beyond the limit")
+var errStreamFrame = errors.New("frame with a length of zero or beyond the limit")
 
-// appendRecord appends a message to dst as a record.
-func appendRecord(dst []byte, m *Message) []byte {
+// appendStreamFrame appends a message to dst as a frame.
+func appendStreamFrame(dst []byte, m *Message) []byte {
 	data := m.frame[m.header:]
 	kind := byte(0)
 	if m.opcode == wsconn.OpBinary {
-		kind = recordBinary
+		kind = streamFrameBinary
 	}
 	switch n := len(data); {
 	case n < 126:
@@ -40,20 +40,20 @@ func appendRecord(dst []byte, m *Message) []byte {
 	return append(dst, data...)
 }
 
-// inboxes are buffers to read packets into, of a size not known before.
-var inboxes = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// packetBuffers are buffers to read packets into, of a size not known before.
+var packetBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// maxInbox bounds, in bytes, the buffers that are kept.
-const maxInbox = 64 << 10
+// maxPacketBuffer bounds, in bytes, the buffers that are kept.
+const maxPacketBuffer = 64 << 10
 
-// readRecord reads one packet of at most limit bytes. Memory is taken as the
+// readStreamFrame reads one packet of at most limit bytes. Memory is taken as the
 // bytes arrive, not as their number is announced.
-func readRecord(r *bufio.Reader, limit int64) (inbound, error) {
+func readStreamFrame(r *bufio.Reader, limit int64) (inbound, error) {
 	first, err := r.ReadByte()
 	if err != nil {
 		return inbound{}, err
 	}
-	n := uint64(first &^ recordBinary)
+	n := uint64(first &^ streamFrameBinary)
 	if extra := map[uint64]int{126: 2, 127: 8}[n]; extra > 0 {
 		var b [8]byte
 		if _, err := io.ReadFull(r, b[8-extra:]); err != nil {
@@ -62,19 +62,19 @@ func readRecord(r *bufio.Reader, limit int64) (inbound, error) {
 		n = binary.BigEndian.Uint64(b[:])
 	}
 	if n == 0 || n > uint64(limit) {
-		return inbound{}, errRecord
+		return inbound{}, errStreamFrame
 	}
-	b := inboxes.Get().(*bytes.Buffer)
+	b := packetBuffers.Get().(*bytes.Buffer)
 	b.Reset()
 	_, err = io.CopyN(b, r, int64(n))
 	data := bytes.Clone(b.Bytes())
-	if b.Cap() <= maxInbox {
-		inboxes.Put(b)
+	if b.Cap() <= maxPacketBuffer {
+		packetBuffers.Put(b)
 	}
 	switch {
 	case err != nil:
 		return inbound{}, unexpected(err)
-	case first&recordBinary != 0:
+	case first&streamFrameBinary != 0:
 		return inbound{kind: packetMessage, binary: true, data: data}, nil
 	case !utf8.Valid(data):
 		return inbound{}, errUTF8
@@ -82,7 +82,7 @@ func readRecord(r *bufio.Reader, limit int64) (inbound, error) {
 	return decodeText(data)
 }
 
-// unexpected is an end in the middle of a record.
+// unexpected is an end in the middle of a frame.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -90,10 +90,10 @@ func unexpected(err error) error {
 	return err
 }
 
-// malformed reports whether the error of readRecord is its peer's mistake, not
+// malformed reports whether the error of readStreamFrame is its peer's mistake, not
 // the connection's end.
 func malformed(err error) bool {
-	for _, e := range []error{errRecord, errUTF8, errEmptyPacket, errPacketType, errBase64} {
+	for _, e := range []error{errStreamFrame, errUTF8, errEmptyPacket, errPacketType, errBase64} {
 		if errors.Is(err, e) {
 			return true
 		}
