@@ -77,6 +77,35 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestSilentBesideAwaitInput: a look at a connection does not wait for the reader
+// that waits for its input.
+func TestSilentBesideAwaitInput(t *testing.T) {
+	var p Poller
+	defer p.Close()
+	server, client := pair(t)
+	s := p.Socket(server)
+	waited := make(chan struct{})
+	go func() {
+		s.AwaitInput()
+		close(waited)
+	}()
+	for range 20 {
+		time.Sleep(time.Millisecond) // so that AwaitInput has begun; nothing depends on when
+		looked := make(chan bool, 1)
+		go func() { looked <- s.Silent() }()
+		select {
+		case silent := <-looked:
+			if !silent {
+				t.Fatal("a connection on which nothing came is not silent")
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("Silent waits for AwaitInput")
+		}
+	}
+	client.Write([]byte("x"))
+	<-waited
+}
+
 // AwaitInput ends with the read deadline.
 func TestAwaitInputDeadline(t *testing.T) {
 	var p Poller

@@ -75,13 +75,11 @@ func (v *Vector) sendmsg(fd uintptr) bool {
 	return true // never wait for writability here
 }
 
-// Silent implements [Socket].
+// Silent implements [Socket]. It does not go through RawConn.Read, which would wait
+// for an AwaitInput, or a read, that is under way.
 func (s *socket) Silent() bool {
 	silent := false
-	err := s.rc.Read(func(fd uintptr) bool {
-		silent = nothing(fd)
-		return true // never wait here
-	})
+	err := s.rc.Control(func(fd uintptr) { silent = nothing(fd) })
 	return err == nil && silent
 }
 
