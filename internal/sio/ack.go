@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 )
 
@@ -158,20 +159,32 @@ func (s *Server) ask(o Ask) (*Namespace, *ask, Tally, error) {
 func (n *Namespace) ask(a *ask, o Emit) (expected int, err error) {
 	out := n.outgoing(&o)
 	out.packet.ID, out.packet.HasID = a.id, true
-	msgs, err := n.encodeAndLock(out, o.To.Selector)
-	if err != nil {
+	var one []*engineio.Message // in one of its encodings, to pace by
+	busy := false
+	err = n.deliver(out, o.To.Selector, func(msgs *messages) {
+		one = msgs.any()
+		expected, busy = n.askLocked(a, &o, msgs)
+	})
+	switch {
+	case err != nil:
 		return 0, err
+	case busy:
+		return 0, ErrBusy
 	}
-	defer func() {
-		n.mu.Unlock()
-		if expected > 0 {
-			n.server.engine.Pace(msgs.any())
-		}
-	}()
+	n.server.emitted.Add(1)
+	if expected > 0 {
+		n.server.engine.Pace(one)
+	}
+	return expected, nil
+}
+
+// askLocked queues the event and notes of whom an answer is expected. busy: of
+// nobody, since too many are awaited already.
+func (n *Namespace) askLocked(a *ask, o *Emit, msgs *messages) (expected int, busy bool) {
 	sockets := n.selectLocked(o.To.Selector)
 	if n.server.awaited.Add(int64(len(sockets))) > maxAwaited {
 		n.server.awaited.Add(-int64(len(sockets)))
-		return 0, ErrBusy
+		return 0, true
 	}
 	for _, s := range sockets {
 		switch {
@@ -188,9 +201,8 @@ func (n *Namespace) ask(a *ask, o Emit) (expected int, err error) {
 		}
 		expected++
 	}
-	n.server.emitted.Add(1)
 	n.server.sent.Add(uint64(len(a.waiting)))
-	return expected, nil
+	return expected, false
 }
 
 func (n *Namespace) awaitLocked(a *ask, s *Socket) {

@@ -168,18 +168,20 @@ func TestMessagePackMistakes(t *testing.T) {
 	})
 }
 
-// An emit is encoded only as its recipients read it.
+// An emit is encoded as the members of its namespace read it.
 func TestEncodedAsRead(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		n := w.namespaces.find("/")
 		encoded := func(sel room.Selector) string {
 			t.Helper()
-			msgs, err := n.encodeAndLock(n.outgoing(&Emit{Event: "x", Args: []byte("[1]")}), sel)
+			made := ""
+			err := n.deliver(n.outgoing(&Emit{Event: "x", Args: []byte("[1]")}), sel, func(msgs *messages) {
+				made = fmt.Sprint(msgs[parser.JSON] != nil, msgs[parser.MessagePack] != nil)
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			n.mu.Unlock()
-			return fmt.Sprint(msgs[parser.JSON] != nil, msgs[parser.MessagePack] != nil)
+			return made
 		}
 		all := room.Selector{All: true}
 		expect(t, "nobody there", encoded(all), "true false")
@@ -187,9 +189,14 @@ func TestEncodedAsRead(t *testing.T) {
 		expect(t, "only MessagePack there", encoded(all), "false true")
 		text, idText := w.connect("")
 		expect(t, "both", encoded(all), "true true")
-		expect(t, "MessagePack of both", encoded(room.Selector{IDs: []string{idPacked}}), "false true")
-		expect(t, "JSON of both", encoded(room.Selector{IDs: []string{idText}}), "true false")
-		expect(t, "neither of both", encoded(room.Selector{Rooms: []string{"empty"}}), "false false")
+		// An encoding that fails matters to those who read it.
+		deep := Emit{Event: "x", Args: []byte("[" + strings.Repeat("[", 600) + strings.Repeat("]", 600) + "]")}
+		for id, fails := range map[string]bool{idPacked: true, idText: false} {
+			deep.To = to(room.Selector{IDs: []string{id}})
+			if _, err := w.Apply(context.Background(), deep); (err != nil) != fails {
+				t.Errorf("deep arguments, to MessagePack %v: %v", fails, err)
+			}
+		}
 		packed.Close()
 		synctest.Wait()
 		expect(t, "only JSON there", encoded(all), "true false")

@@ -121,33 +121,33 @@ func (n *Namespace) emit(o Emit) (Result, error) {
 	if n.recovery != nil && !o.Volatile {
 		l = n.recovery.number(&o, out)
 	}
-	msgs, err := n.encodeAndLock(out, o.To.Selector)
+	matched := 0
+	var one []*engineio.Message // in one of its encodings, to pace by
+	err := n.deliver(out, o.To.Selector, func(msgs *messages) {
+		one = msgs.any()
+		if l != nil {
+			n.recovery.appendLocked(l, msgs)
+		}
+		n.members.Select(o.To.Selector, func(e *room.Entry[*Socket]) {
+			s := e.Value
+			if l != nil {
+				s.trail.last = l.offset // also if it is not sent: it was meant to be
+			}
+			if send(s.conn.session, msgs[s.encoding]...) {
+				matched++
+			}
+		})
+	})
 	if err != nil {
 		return Result{}, err
 	}
-	matched := 0
-	visit := func(e *room.Entry[*Socket]) {
-		if s := e.Value; send(s.conn.session, msgs[s.encoding]...) {
-			matched++
-		}
-	}
-	if l != nil {
-		n.recovery.appendLocked(l, msgs)
-		n.members.Select(o.To.Selector, func(e *room.Entry[*Socket]) {
-			e.Value.trail.last = l.offset // also if it is not sent: it was meant to be
-			visit(e)
-		})
-	} else {
-		n.members.Select(o.To.Selector, visit)
-	}
-	n.mu.Unlock()
 	if l != nil {
 		n.server.retention.evict()
 	}
 	n.server.emitted.Add(1)
 	n.server.sent.Add(uint64(matched))
 	if matched > 0 {
-		n.server.engine.Pace(msgs.any())
+		n.server.engine.Pace(one)
 	}
 	return Result{Matched: matched}, nil
 }
@@ -194,20 +194,21 @@ func (n *Namespace) leave(o Leave) int {
 // backend learn of it follows.
 func (n *Namespace) disconnect(o Disconnect) int {
 	reason := ReasonServerDisconnect
-	goodbye := outgoing{packet: parser.Packet{Type: parser.Disconnect, Namespace: n.name}}
+	packet := outgoing{packet: parser.Packet{Type: parser.Disconnect, Namespace: n.name}}
 	if o.Transport {
 		reason = string(engineio.ReasonForcedServer)
 	}
-	msgs, _ := n.encodeAndLock(&goodbye, o.To.Selector) // a packet without data cannot fail
-	sockets := n.selectLocked(o.To.Selector)
-	n.forgetLocked(o.To.Selector)
-	for _, s := range sockets {
-		n.removeLocked(s, reason)
-		if !o.Transport {
-			s.conn.session.Send(msgs[s.encoding]...)
+	var sockets []*Socket
+	_ = n.deliver(&packet, o.To.Selector, func(msgs *messages) { // a packet without data cannot fail
+		sockets = n.selectLocked(o.To.Selector)
+		n.forgetLocked(o.To.Selector)
+		for _, s := range sockets {
+			n.removeLocked(s, reason)
+			if !o.Transport {
+				s.conn.session.Send(msgs[s.encoding]...)
+			}
 		}
-	}
-	n.mu.Unlock()
+	})
 	n.server.retention.evict()
 	for _, s := range sockets {
 		if o.Transport {

@@ -88,45 +88,63 @@ func (n *Namespace) outgoing(o *Emit) *outgoing {
 	}
 }
 
-// encodeAndLock encodes o for everybody whom sel selects, and returns with n
-// locked, so that it is the same everybody. With an error n is not locked.
-//
-// As a rule all members read the same encoding, and then nobody needs to look
-// who is selected.
-func (n *Namespace) encodeAndLock(o *outgoing, sel room.Selector) (msgs messages, err error) {
-	var need [encodings]bool
-	switch json, packed := n.readers[parser.JSON].Load(), n.readers[parser.MessagePack].Load(); {
-	case packed == 0:
-		need[parser.JSON] = true // also where nobody is: somebody checks the size
-	case json == 0:
-		need[parser.MessagePack] = true
-	}
+// encoded is a packet in the encodings that members of a namespace read.
+type encoded struct {
+	msgs messages
+	errs [encodings]error // why it cannot be encoded so
+}
+
+// deliver encodes o, outside the lock, for whoever is in the namespace, and calls
+// f under the lock, once, with the messages. f is called for no member who reads
+// an encoding that o cannot have: then the error says why, and f is not called if
+// somebody whom sel selects reads it, or if nobody reads another.
+func (n *Namespace) deliver(o *outgoing, sel room.Selector, f func(msgs *messages)) error {
+	var enc encoded
 	for {
-		for e := range need {
-			if need[e] && msgs[e] == nil {
-				if msgs[e], err = o.encode(parser.Encoding(e)); err != nil {
-					return msgs, err
-				}
+		for e := range parser.Encoding(encodings) {
+			if n.reads(e) && enc.lacks(e) {
+				enc.msgs[e], enc.errs[e] = o.encode(e)
 			}
 		}
-		n.mu.Lock()
-		missing := false
-		for e := range need {
-			need[e] = false
-			missing = missing || msgs[e] == nil && n.readers[e].Load() > 0
+		if done, err := n.ifEncoded(&enc, sel, f); done {
+			return err
 		}
-		if !missing {
-			return msgs, nil
-		}
-		missing = false
-		n.members.Select(sel, func(m *room.Entry[*Socket]) {
-			if e := m.Value.encoding; msgs[e] == nil {
-				need[e], missing = true, true
-			}
-		})
-		if !missing {
-			return msgs, nil
-		}
-		n.mu.Unlock()
 	}
+}
+
+// ifEncoded calls f under the lock. It is false, and f has not been called, if the
+// first member has come that reads an encoding which enc lacks.
+func (n *Namespace) ifEncoded(enc *encoded, sel room.Selector, f func(msgs *messages)) (done bool, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for e := range parser.Encoding(encodings) {
+		if n.reads(e) && enc.lacks(e) {
+			return false, nil
+		}
+	}
+	for e, err := range enc.errs {
+		if err != nil && n.concernsLocked(parser.Encoding(e), sel) {
+			return true, err
+		}
+	}
+	f(&enc.msgs)
+	return true, nil
+}
+
+// reads reports whether packets have to be encoded so: as JSON also where nobody
+// is, so that somebody checks their size.
+func (n *Namespace) reads(e parser.Encoding) bool {
+	return n.readers[e].Load() > 0 || e == parser.JSON && n.readers[parser.MessagePack].Load() == 0
+}
+
+func (e *encoded) lacks(as parser.Encoding) bool { return e.msgs[as] == nil && e.errs[as] == nil }
+
+// concernsLocked reports whether it matters that a packet cannot be encoded so:
+// where only some members read that, whether one of the selected ones does.
+func (n *Namespace) concernsLocked(e parser.Encoding, sel room.Selector) (concerns bool) {
+	if !n.reads(1 - e) {
+		return true
+	}
+	n.members.Select(sel, func(m *room.Entry[*Socket]) { concerns = concerns || m.Value.encoding == e })
+	return concerns
 }

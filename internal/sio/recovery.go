@@ -2,13 +2,9 @@ package sio
 
 import (
 	"container/list"
-	"encoding/json"
-	"maps"
-	"slices"
 	"sync/atomic"
 	"time"
 
-	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
@@ -58,7 +54,7 @@ func (r *recovery) number(o *Emit, out *outgoing) *logged {
 }
 
 // appendLocked logs an event that is being sent, if anybody could miss it.
-func (r *recovery) appendLocked(l *logged, msgs messages) {
+func (r *recovery) appendLocked(l *logged, msgs *messages) {
 	if r.nsp.members.Len() == 0 && len(r.pids) == 0 {
 		return
 	}
@@ -204,162 +200,4 @@ func (r *recovery) forgetLocked(sel room.Selector) {
 	for _, w := range all {
 		r.dropLocked(w)
 	}
-}
-
-// claim returns the connection that the CONNECT packet's data ask to be, and the
-// offset of the last event that its client has; nil if there is none, or what it
-// missed is not known. Nobody else can claim it until release. It waits a little
-// for the backend to hear of the connection's end, but not past done.
-func (r *recovery) claim(auth []byte, done <-chan struct{}) (*away, uint64) {
-	var said struct{ PID, Offset string }
-	if len(auth) == 0 || json.Unmarshal(auth, &said) != nil || said.PID == "" {
-		return nil, 0
-	}
-	offset := parseOffset(said.Offset)
-	if said.Offset != "" && offset == 0 {
-		return nil, 0
-	}
-	w := r.find(said.PID, offset)
-	if w == nil {
-		return nil, 0
-	}
-	// The backend hears of the end before it hears of the return.
-	limit := time.NewTimer(r.nsp.server.hold)
-	defer limit.Stop()
-	select {
-	case <-w.heard:
-		return w, offset
-	case <-done:
-	case <-limit.C:
-	}
-	r.nsp.mu.Lock()
-	defer r.nsp.mu.Unlock()
-	w.claimed = false
-	return nil, 0
-}
-
-// find claims the connection with this pid.
-func (r *recovery) find(pid string, offset uint64) *away {
-	r.nsp.mu.Lock()
-	defer r.nsp.mu.Unlock()
-	r.pruneLocked(time.Now())
-	w := r.pids[pid]
-	if w == nil || w.claimed {
-		return nil
-	}
-	if position, ok := w.start(&r.log, offset); !ok || position < r.log.first {
-		r.dropLocked(w) // its client will not say anything better
-		return nil
-	}
-	w.claimed = true
-	return w
-}
-
-// release lets w, which was not resumed, be claimed again. number is the last
-// that was given to what happened to it.
-func (r *recovery) release(w *away, number uint64) {
-	r.nsp.mu.Lock()
-	defer r.nsp.mu.Unlock()
-	w.claimed, w.number = false, number
-}
-
-// fewEvents may be looked at under the lock; more than that are copied first.
-const fewEvents = 100
-
-// resume makes s, which was admitted, a member in w's place: with its rooms and
-// data, and what it missed sent before the reply to its CONNECT
-// (socket.io/lib/socket.ts, constructor). It is false, and nothing has been done,
-// if w is gone or what it missed is gone, or too much to send at once.
-func (r *recovery) resume(s *Socket, w *away, offset uint64, a *Admission) bool {
-	n := r.nsp
-	rooms, old := w.regain(a)
-	reply := n.connected(s)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	position, ok := w.start(&r.log, offset)
-	var missed []*logged
-	for {
-		if !ok || w.entry == nil {
-			return false
-		}
-		var events []*logged
-		if events, ok = r.log.from(position); !ok {
-			return false
-		}
-		position += uint64(len(events))
-		many := len(events) > fewEvents
-		if many {
-			events = slices.Clone(events)
-			n.mu.Unlock()
-		}
-		for _, l := range events {
-			if w.wants(&l.to, old) {
-				missed = append(missed, l)
-			}
-		}
-		if many {
-			n.mu.Lock()
-			continue
-		}
-		lacking := lackLocked(missed, s.encoding)
-		if lacking == nil {
-			break
-		}
-		ok = r.encodeUnlocked(lacking, s.encoding)
-	}
-	trail := w.trail
-	var first []*engineio.Message
-	for _, l := range missed {
-		first = append(first, l.msgs[s.encoding]...)
-		trail.last = l.offset
-	}
-	first = append(first, reply...)
-	// Half of it: other namespaces want to send too.
-	if !engineio.Fits(n.server.engine.Options().MaxQueue/2, first...) {
-		return false
-	}
-	r.dropLocked(w)
-	admission := Admission{User: w.user, Rooms: rooms, Data: a.Data, Expire: a.Expire}
-	if w.data != nil {
-		admission.Data = maps.Clone(w.data)
-		maps.Copy(admission.Data, a.Data)
-	}
-	n.addLocked(s, &admission, first)
-	s.granted = a.Rooms
-	if !slices.Contains(w.rooms, s.id) { // a member may leave its own room
-		n.members.Leave(s.entry, s.id)
-	}
-	if !slices.Equal(s.entry.Rooms(), w.rooms) {
-		trail.moved = r.log.next()
-	}
-	s.trail = trail
-	return true
-}
-
-// lackLocked returns those of the events that lack an encoding.
-func lackLocked(events []*logged, e parser.Encoding) (lacking []*logged) {
-	for _, l := range events {
-		if l.msgs[e] == nil {
-			lacking = append(lacking, l)
-		}
-	}
-	return lacking
-}
-
-// encodeUnlocked adds an encoding to events that lack it. The caller holds
-// Namespace.mu, which is released meanwhile. It is false if one cannot be encoded.
-func (r *recovery) encodeUnlocked(lacking []*logged, e parser.Encoding) bool {
-	r.nsp.mu.Unlock()
-	made := make([][]*engineio.Message, len(lacking))
-	var err error
-	for i, l := range lacking {
-		if made[i], err = l.out.encode(e); err != nil {
-			break
-		}
-	}
-	r.nsp.mu.Lock()
-	for i, l := range lacking {
-		r.accountLocked(l.encoded(e, made[i]))
-	}
-	return err == nil
 }

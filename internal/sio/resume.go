@@ -1,0 +1,214 @@
+package sio
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+)
+
+// claim returns the connection that the CONNECT packet's data ask to be, and the
+// offset of the last event that its client has; nil if there is none, or what it
+// missed is not known. Nobody else can claim it until release. It waits a little
+// for the backend to hear of the connection's end, but not past done.
+func (r *recovery) claim(auth []byte, done <-chan struct{}) (*away, uint64) {
+	var said struct{ PID, Offset string }
+	if len(auth) == 0 || json.Unmarshal(auth, &said) != nil || said.PID == "" {
+		return nil, 0
+	}
+	offset := parseOffset(said.Offset)
+	if said.Offset != "" && offset == 0 {
+		return nil, 0
+	}
+	w := r.find(said.PID, offset)
+	if w == nil {
+		return nil, 0
+	}
+	// The backend hears of the end before it hears of the return.
+	limit := time.NewTimer(r.nsp.server.hold)
+	defer limit.Stop()
+	select {
+	case <-w.heard:
+		return w, offset
+	case <-done:
+	case <-limit.C:
+	}
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	w.claimed = false
+	return nil, 0
+}
+
+// find claims the connection with this pid.
+func (r *recovery) find(pid string, offset uint64) *away {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	r.pruneLocked(time.Now())
+	w := r.pids[pid]
+	if w == nil || w.claimed {
+		return nil
+	}
+	if position, ok := w.start(&r.log, offset); !ok || position < r.log.first {
+		r.dropLocked(w) // its client will not say anything better
+		return nil
+	}
+	w.claimed = true
+	return w
+}
+
+// release lets w, which was not resumed, be claimed again. number is the last
+// that was given to what happened to it.
+func (r *recovery) release(w *away, number uint64) {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	w.claimed, w.number = false, number
+}
+
+// fewEvents may be looked at under the lock; more than that are copied first.
+const fewEvents = 100
+
+// missed is what a client that comes back has missed, read from the log in pieces.
+type missed struct {
+	position uint64    // up to which the log has been read
+	events   []*logged // that were meant for it
+
+	// To be done outside the lock.
+	unread  []*logged // read, and not looked at
+	lacking []*logged // of the events: not encoded as the client reads
+}
+
+// resumption is how an attempt to resume ended.
+type resumption int
+
+const (
+	resumed resumption = iota
+	refused            // the connection or what it missed is gone, or that is too much
+	behind             // something is to be done outside the lock first
+)
+
+// resume makes s, which was admitted, a member in w's place: with its rooms and
+// data, and what it missed sent before the reply to its CONNECT
+// (socket.io/lib/socket.ts, constructor). It is false, and nothing has been done,
+// if w is gone or what it missed is gone, or too much to send at once.
+func (r *recovery) resume(s *Socket, w *away, offset uint64, a *Admission) bool {
+	defer r.nsp.server.retention.evict()
+	// So that events which come meanwhile are encoded as it reads.
+	r.nsp.readers[s.encoding].Add(1)
+	defer r.nsp.readers[s.encoding].Add(-1)
+	rooms, old := w.regain(a)
+	admission := Admission{User: w.user, Rooms: rooms, Data: a.Data, Expire: a.Expire}
+	if w.data != nil {
+		admission.Data = maps.Clone(w.data)
+		maps.Copy(admission.Data, a.Data)
+	}
+	reply := r.nsp.connected(s)
+	s.granted = a.Rooms // before anybody can find it
+	m, ok := r.begin(w, offset)
+	for ok {
+		for _, l := range m.unread {
+			if w.wants(&l.to, old) {
+				m.events = append(m.events, l)
+			}
+		}
+		if !r.encode(m.lacking, s.encoding) {
+			return false
+		}
+		switch r.tryResume(s, w, m, old, &admission, reply) {
+		case resumed:
+			return true
+		case refused:
+			return false
+		case behind:
+		}
+	}
+	return false
+}
+
+// begin returns the beginning of what w missed, false if it is not known.
+func (r *recovery) begin(w *away, offset uint64) (*missed, bool) {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	position, ok := w.start(&r.log, offset)
+	return &missed{position: position}, ok
+}
+
+// tryResume is resume once m has been read up to a little before the end of the
+// log, and encoded.
+func (r *recovery) tryResume(s *Socket, w *away, m *missed, old []string, a *Admission, reply []*engineio.Message) resumption {
+	n := r.nsp
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m.unread, m.lacking = nil, nil
+	events, ok := r.log.from(m.position)
+	if !ok || w.entry == nil {
+		return refused
+	}
+	m.position += uint64(len(events))
+	if len(events) > fewEvents {
+		m.unread = slices.Clone(events)
+		return behind
+	}
+	for _, l := range events {
+		if w.wants(&l.to, old) {
+			m.events = append(m.events, l)
+		}
+	}
+	if m.lacking = lackLocked(m.events, s.encoding); m.lacking != nil {
+		return behind
+	}
+	trail := w.trail
+	var first []*engineio.Message
+	for _, l := range m.events {
+		first = append(first, l.msgs[s.encoding]...)
+		trail.last = l.offset
+	}
+	first = append(first, reply...)
+	// Half of it: other namespaces want to send too.
+	if !engineio.Fits(n.server.engine.Options().MaxQueue/2, first...) {
+		return refused
+	}
+	r.dropLocked(w)
+	n.addLocked(s, a, first)
+	if !slices.Contains(w.rooms, s.id) { // a member may leave its own room
+		n.members.Leave(s.entry, s.id)
+	}
+	if !slices.Equal(s.entry.Rooms(), w.rooms) {
+		trail.moved = r.log.next()
+	}
+	s.trail = trail
+	return resumed
+}
+
+// lackLocked returns those of the events that lack an encoding.
+func lackLocked(events []*logged, e parser.Encoding) (lacking []*logged) {
+	for _, l := range events {
+		if l.msgs[e] == nil {
+			lacking = append(lacking, l)
+		}
+	}
+	return lacking
+}
+
+// encode adds an encoding to events that lack it. It is false if one cannot be
+// encoded.
+func (r *recovery) encode(lacking []*logged, e parser.Encoding) bool {
+	if len(lacking) == 0 {
+		return true
+	}
+	made := make([][]*engineio.Message, len(lacking))
+	var err error
+	for i, l := range lacking {
+		if made[i], err = l.out.encode(e); err != nil {
+			break
+		}
+	}
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	for i, l := range lacking {
+		r.accountLocked(l.encoded(e, made[i]))
+	}
+	return err == nil
+}
