@@ -19,9 +19,9 @@ import (
 // The RPCs of the EmitterService that await browsers' answers.
 
 const (
-	// maxAskTimeout bounds how long answers may be awaited; the contract states
+	// maxAckTimeout bounds how long answers may be awaited; the contract states
 	// it. People need minutes to answer a dialog, and no longer.
-	maxAskTimeout = 5 * time.Minute
+	maxAckTimeout = 5 * time.Minute
 
 	// summaryTime is what is kept of a caller's deadline to bring the summary
 	// home.
@@ -31,23 +31,23 @@ const (
 func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.ServerStreamingServer[fanoutv1.EmitWithAckResponse]) error {
 	ctx := stream.Context()
 	p := problems{at: "emit"}
-	ask := sio.Ask{Emit: toEmit(&p, req.GetEmit()), Enough: int(req.GetMaxAcks())}
+	request := sio.AckRequest{Emit: toEmit(&p, req.GetEmit()), MaxAcks: int(req.GetMaxAcks())}
 	if req.GetEmit().GetIdempotencyKey() != "" {
 		p.add("idempotency_key", "must be empty: answers cannot be given again")
 	}
 	p.at = ""
-	ask.Timeout = toTimeout(&p, req.GetTimeout())
+	request.Timeout = toTimeout(&p, req.GetTimeout())
 	if p.any() {
-		checkNamespace(ctx, e.hub, &p, ask.Emit.To.Namespace, "emit.to.namespace")
+		checkNamespace(ctx, e.hub, &p, request.Emit.To.Namespace, "emit.to.namespace")
 		return p.err()
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
-		ask.Timeout = min(ask.Timeout, max(left-summaryTime, left/2, 1))
+		request.Timeout = min(request.Timeout, max(left-summaryTime, left/2, 1))
 	}
 	var broken error
-	tally, err := e.hub.Ask(ctx, ask, func(o sio.Outcome) bool {
-		broken = stream.Send(fromOutcome(&o, req.GetDecode()))
+	summary, err := e.hub.EmitWithAck(ctx, request, func(o sio.AckResult) bool {
+		broken = stream.Send(fromResult(&o, req.GetDecode()))
 		return broken == nil
 	})
 	switch {
@@ -61,10 +61,11 @@ func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.Serv
 	}
 	return stream.Send(&fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Summary_{
 		Summary: &fanoutv1.EmitWithAckResponse_Summary{
-			Expected:     count(tally.Expected),
-			Acked:        count(tally.Answered),
-			TimedOut:     count(tally.TimedOut),
-			Disconnected: count(tally.Gone),
+			Expected:     count(summary.Expected),
+			Acked:        count(summary.Answered),
+			TimedOut:     count(summary.TimedOut),
+			Disconnected: count(summary.Disconnected),
+			Unreachable:  summary.Unreachable,
 		},
 	}})
 }
@@ -75,7 +76,7 @@ func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv
 	if id == "" {
 		p.add("connection_id", "must not be empty")
 	}
-	ask := sio.Ask{
+	request := sio.AckRequest{
 		Emit: sio.Emit{
 			To:          sio.Target{Namespace: namespace, Selector: room.Selector{IDs: []string{id}}},
 			Event:       toEvent(&p, req.GetEvent()),
@@ -89,8 +90,8 @@ func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv
 		checkNamespace(ctx, e.hub, &p, namespace, "namespace")
 		return nil, p.err()
 	}
-	var got sio.Outcome
-	tally, err := e.hub.Ask(ctx, ask, func(o sio.Outcome) bool {
+	var got sio.AckResult
+	summary, err := e.hub.EmitWithAck(ctx, request, func(o sio.AckResult) bool {
 		got = o
 		return true
 	})
@@ -99,12 +100,12 @@ func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv
 		return nil, tooLarge(&p, req)
 	case err != nil:
 		return nil, hubError(err, &p, "namespace")
-	case tally.Expected == 0:
+	case summary.Expected == 0:
 		return nil, errNoConnection(namespace, id)
-	case tally.Gone > 0:
+	case summary.Disconnected > 0:
 		return nil, newError(codes.Aborted, "the connection ended before it answered",
 			&errdetails.ErrorInfo{Reason: "DISCONNECTED", Domain: errorDomain})
-	case tally.Answered == 0:
+	case summary.Answered == 0:
 		return nil, status.Error(codes.DeadlineExceeded, "the connection did not answer in time")
 	}
 	resp := &fanoutv1.CallResponse{ArgsJson: string(got.Args), Attachments: got.Attachments}
@@ -124,22 +125,22 @@ func toTimeout(p *problems, m *durationpb.Duration) time.Duration {
 		p.add("timeout", "is no valid duration")
 	case d <= 0:
 		p.add("timeout", "must be positive")
-	case d > maxAskTimeout:
-		p.add("timeout", "%v, but at most %v are allowed", d, maxAskTimeout)
+	case d > maxAckTimeout:
+		p.add("timeout", "%v, but at most %v are allowed", d, maxAckTimeout)
 	}
 	return d
 }
 
-// fates are sio's fates of those that did not answer, in the contract's words.
-var fates = map[sio.Fate]fanoutv1.EmitWithAckResponse_Failed_Reason{
-	sio.TimedOut: fanoutv1.EmitWithAckResponse_Failed_TIMEOUT,
-	sio.Gone:     fanoutv1.EmitWithAckResponse_Failed_DISCONNECTED,
+// reasons are sio's outcomes of those that did not answer, in the contract's words.
+var reasons = map[sio.Outcome]fanoutv1.EmitWithAckResponse_Failed_Reason{
+	sio.TimedOut:     fanoutv1.EmitWithAckResponse_Failed_TIMEOUT,
+	sio.Disconnected: fanoutv1.EmitWithAckResponse_Failed_DISCONNECTED,
 }
 
-func fromOutcome(o *sio.Outcome, decode bool) *fanoutv1.EmitWithAckResponse {
-	if o.Fate != sio.Answered {
+func fromResult(o *sio.AckResult, decode bool) *fanoutv1.EmitWithAckResponse {
+	if o.Outcome != sio.Answered {
 		return &fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Failed_{
-			Failed: &fanoutv1.EmitWithAckResponse_Failed{ConnectionId: o.ConnectionID, Reason: fates[o.Fate]},
+			Failed: &fanoutv1.EmitWithAckResponse_Failed{ConnectionId: o.ConnectionID, Reason: reasons[o.Outcome]},
 		}}
 	}
 	ack := &fanoutv1.EmitWithAckResponse_Ack{

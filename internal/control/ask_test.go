@@ -64,16 +64,16 @@ func TestEmitWithAck(t *testing.T) {
 	for _, id := range []string{"a", "b", "c", "d"} {
 		hub.connect("/", id, "")
 	}
-	hub.answer = func(id string) sio.Outcome {
+	hub.answer = func(id string) sio.AckResult {
 		switch id {
 		case "a":
-			return sio.Outcome{Args: []byte(`[{"z":9007199254740993},2]`)}
+			return sio.AckResult{Args: []byte(`[{"z":9007199254740993},2]`)}
 		case "b":
-			return sio.Outcome{Args: []byte(`[{"_placeholder":true,"num":0}]`), Attachments: [][]byte{{1}}}
+			return sio.AckResult{Args: []byte(`[{"_placeholder":true,"num":0}]`), Attachments: [][]byte{{1}}}
 		case "c":
-			return sio.Outcome{Fate: sio.Gone}
+			return sio.AckResult{Outcome: sio.Disconnected}
 		}
-		return sio.Outcome{Fate: sio.TimedOut}
+		return sio.AckResult{Outcome: sio.TimedOut}
 	}
 	c := dialAsk(t, hub)
 	got, err := answers(t.Context(), c, &fanoutv1.EmitWithAckRequest{
@@ -90,7 +90,7 @@ func TestEmitWithAck(t *testing.T) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	ask := hub.asks[0]
-	if ask.Timeout != 3*time.Second || ask.Enough != 7 || !ask.Emit.Volatile || string(ask.Emit.Args) != "[1]" {
+	if ask.Timeout != 3*time.Second || ask.MaxAcks != 7 || !ask.Emit.Volatile || string(ask.Emit.Args) != "[1]" {
 		t.Errorf("asked %+v", ask)
 	}
 	got, _ = answers(t.Context(), c, &fanoutv1.EmitWithAckRequest{
@@ -110,8 +110,8 @@ func TestEmitWithAck(t *testing.T) {
 func TestCall(t *testing.T) {
 	hub := newMemHub("/chat")
 	hub.connect("/chat", "a", "")
-	outcome := sio.Outcome{Args: []byte(`["yes",{"_placeholder":true,"num":0}]`), Attachments: [][]byte{{1}}}
-	hub.answer = func(string) sio.Outcome { return outcome }
+	outcome := sio.AckResult{Args: []byte(`["yes",{"_placeholder":true,"num":0}]`), Attachments: [][]byte{{1}}}
+	hub.answer = func(string) sio.AckResult { return outcome }
 	c := dialAsk(t, hub)
 	req := &fanoutv1.CallRequest{
 		Namespace: "chat", ConnectionId: "a", Event: "e", ArgsJson: "[1]", Timeout: seconds(3), Decode: true,
@@ -124,11 +124,11 @@ func TestCall(t *testing.T) {
 		t.Errorf("asked %+v", to)
 	}
 
-	outcome = sio.Outcome{Fate: sio.TimedOut}
+	outcome = sio.AckResult{Outcome: sio.TimedOut}
 	if _, err := c.Call(t.Context(), req); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("no answer: %v, want DEADLINE_EXCEEDED", err)
 	}
-	outcome = sio.Outcome{Fate: sio.Gone}
+	outcome = sio.AckResult{Outcome: sio.Disconnected}
 	_, err = c.Call(t.Context(), req)
 	st := status.Convert(err)
 	if st.Code() != codes.Aborted || st.Details()[0].(*errdetails.ErrorInfo).GetReason() != "DISCONNECTED" {

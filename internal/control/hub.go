@@ -17,10 +17,10 @@ type Hub interface {
 	// an Update of an id that is not there [sio.ErrNotFound].
 	Apply(ctx context.Context, op sio.Op) (sio.Result, error)
 
-	// Ask sends one event and calls yield with what becomes of each connection
-	// it was sent to, as it happens; see [sio.Server.Ask]. Too many at once are
+	// EmitWithAck sends one event and calls yield with what becomes of each connection
+	// it was sent to, as it happens; see [sio.Server.EmitWithAck]. Too many at once are
 	// [sio.ErrBusy].
-	Ask(ctx context.Context, ask sio.Ask, yield func(sio.Outcome) bool) (sio.Tally, error)
+	EmitWithAck(ctx context.Context, request sio.AckRequest, yield func(sio.AckResult) bool) (sio.AckSummary, error)
 
 	// Connections returns up to limit connections of to, beginning behind cursor,
 	// which is empty or comes from an earlier page of the same target: a page's

@@ -27,11 +27,11 @@ type memHub struct {
 	run        string // part of its cursors
 	node       string
 	ops        []sio.Op
-	asks       []sio.Ask
-	answer     func(id string) sio.Outcome // of each connection that is asked
-	err        error                       // what Apply answers instead of doing anything
-	before     func(context.Context)       // called by Apply, unlocked; may block
-	spoil      func(c *sio.Connection)     // called on every Connection handed out
+	asks       []sio.AckRequest
+	answer     func(id string) sio.AckResult // of each connection that is asked
+	err        error                         // what Apply answers instead of doing anything
+	before     func(context.Context)         // called by Apply, unlocked; may block
+	spoil      func(c *sio.Connection)       // called on every Connection handed out
 }
 
 var _ Hub = (*memHub)(nil)
@@ -168,27 +168,27 @@ func (h *memHub) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 	return sio.Result{Matched: len(found)}, nil
 }
 
-// Ask reports what answer says of each connection, in the order of their ids.
-func (h *memHub) Ask(ctx context.Context, ask sio.Ask, yield func(sio.Outcome) bool) (sio.Tally, error) {
+// EmitWithAck reports what answer says of each connection, in the order of their ids.
+func (h *memHub) EmitWithAck(ctx context.Context, ask sio.AckRequest, yield func(sio.AckResult) bool) (sio.AckSummary, error) {
 	if _, err := h.Apply(ctx, ask.Emit); err != nil {
-		return sio.Tally{}, err
+		return sio.AckSummary{}, err
 	}
 	h.mu.Lock()
 	h.asks = append(h.asks, ask)
 	found, _ := h.selectLocked(ask.Emit.To)
 	h.mu.Unlock()
 	slices.SortFunc(found, func(a, b *room.Entry[*sio.Connection]) int { return strings.Compare(a.ID(), b.ID()) })
-	t := sio.Tally{Expected: len(found)}
+	t := sio.AckSummary{Expected: len(found)}
 	for _, e := range found {
 		o := h.answer(e.ID())
 		o.ConnectionID = e.ID()
-		switch o.Fate {
+		switch o.Outcome {
 		case sio.Answered:
 			t.Answered++
 		case sio.TimedOut:
 			t.TimedOut++
-		case sio.Gone:
-			t.Gone++
+		case sio.Disconnected:
+			t.Disconnected++
 		}
 		if !yield(o) {
 			break

@@ -15,26 +15,26 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
 
-// asking is an Ask on a goroutine of its own and what it has reported.
+// asking is an EmitWithAck on a goroutine of its own and what it has reported.
 type asking struct {
-	mu    sync.Mutex
-	heard []string
-	tally Tally
-	err   error
-	done  chan struct{}
+	mu      sync.Mutex
+	heard   []string
+	summary AckSummary
+	err     error
+	done    chan struct{}
 }
 
-func (w *world) ask(ctx context.Context, o Ask) *asking {
+func (w *world) ask(ctx context.Context, o AckRequest) *asking {
 	a := &asking{done: make(chan struct{})}
 	if o.Emit.Event == "" {
 		o.Emit = event("ask", "")
 	}
 	go func() {
 		defer close(a.done)
-		a.tally, a.err = w.Ask(ctx, o, func(out Outcome) bool {
+		a.summary, a.err = w.EmitWithAck(ctx, o, func(out AckResult) bool {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			a.heard = append(a.heard, strings.TrimSpace(fmt.Sprintf("%s %d %s %q", out.ConnectionID, out.Fate, out.Args, out.Attachments)))
+			a.heard = append(a.heard, strings.TrimSpace(fmt.Sprintf("%s %d %s %q", out.ConnectionID, out.Outcome, out.Args, out.Attachments)))
 			return true
 		})
 	}()
@@ -50,16 +50,16 @@ func (a *asking) outcomes() []string {
 }
 
 func answered(id, args, attachments string) string { return id + " 0 " + args + " " + attachments }
-func fate(id string, f Fate) string                { return fmt.Sprintf("%s %d  []", id, f) }
+func outcomeOf(id string, o Outcome) string        { return fmt.Sprintf("%s %d  []", id, o) }
 
 // ended waits for the end of the ask and checks that nothing is left of it.
-func (w *world) ended(a *asking, want Tally) {
+func (w *world) ended(a *asking, want AckSummary) {
 	w.t.Helper()
 	<-a.done
 	if a.err != nil {
-		w.t.Errorf("Ask: %v", a.err)
+		w.t.Errorf("EmitWithAck: %v", a.err)
 	}
-	expect(w.t, "tally", a.tally, want)
+	expect(w.t, "summary", fmt.Sprint(a.summary), fmt.Sprint(want))
 	w.nothingAwaited()
 }
 
@@ -71,18 +71,18 @@ func (w *world) nothingAwaited() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.members.Select(room.Selector{All: true}, func(e *room.Entry[*Socket]) {
-		expect(w.t, "asks of a socket", len(e.Value.asks), 0)
+		expect(w.t, "asks of a socket", len(e.Value.pendingAcks), 0)
 	})
 }
 
-func TestAsk(t *testing.T) {
+func TestEmitWithAck(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		a, idA := w.connect("")
 		b, idB := w.connect("")
 		c, idC := w.connect("")
 		d, idD := w.connect("")
 		start := time.Now()
-		ask := w.ask(context.Background(), Ask{Timeout: 5 * time.Second})
+		ask := w.ask(context.Background(), AckRequest{Timeout: 5 * time.Second})
 		for _, client := range []interface{ Next() string }{a, b, c, d} {
 			expect(t, "question", client.Next(), `421["ask"]`) // one packet for all
 		}
@@ -100,13 +100,13 @@ func TestAsk(t *testing.T) {
 		want := []string{
 			answered(idA, `[{"b":1, "a":12345678901234567890}]`, "[]"),
 			answered(idB, `[{"_placeholder":true,"num":0}]`, `["\x01"]`),
-			fate(idC, Gone),
+			outcomeOf(idC, Disconnected),
 		}
 		expect(t, "after two answers and an end", strings.Join(ask.outcomes(), "; "), strings.Join(want, "; "))
 		expect(t, "reported at once", time.Since(start), 0)
 
-		w.ended(ask, Tally{Expected: 4, Answered: 2, TimedOut: 1, Gone: 1})
-		expect(t, "in the end", strings.Join(ask.outcomes(), "; "), strings.Join(append(want, fate(idD, TimedOut)), "; "))
+		w.ended(ask, AckSummary{Expected: 4, Answered: 2, TimedOut: 1, Disconnected: 1})
+		expect(t, "in the end", strings.Join(ask.outcomes(), "; "), strings.Join(append(want, outcomeOf(idD, TimedOut)), "; "))
 		expect(t, "after", time.Since(start), 5*time.Second)
 		d.Say(`431["too late"]`)
 		d.Say(`425["echo"]`) // the session lives on
@@ -117,16 +117,16 @@ func TestAsk(t *testing.T) {
 	})
 }
 
-func TestAskEnds(t *testing.T) {
+func TestEmitWithAckEnds(t *testing.T) {
 	t.Run("enough answers", func(t *testing.T) {
 		inBubble(t, Options{}, func(w *world) {
 			a, _ := w.connect("")
 			b, _ := w.connect("")
-			ask := w.ask(context.Background(), Ask{Timeout: time.Minute, Enough: 1})
+			ask := w.ask(context.Background(), AckRequest{Timeout: time.Minute, MaxAcks: 1})
 			a.Next()
 			b.Next()
 			a.Say("431[]")
-			w.ended(ask, Tally{Expected: 2, Answered: 1})
+			w.ended(ask, AckSummary{Expected: 2, Answered: 1})
 			b.Say("431[]") // ignored
 			a.Close()
 			b.Close()
@@ -136,7 +136,7 @@ func TestAskEnds(t *testing.T) {
 		inBubble(t, Options{}, func(w *world) {
 			a, _ := w.connect("")
 			ctx, cancel := context.WithCancelCause(context.Background())
-			ask := w.ask(ctx, Ask{Timeout: time.Minute})
+			ask := w.ask(ctx, AckRequest{Timeout: time.Minute})
 			why := errors.New("why")
 			cancel(why)
 			<-ask.done
@@ -149,12 +149,12 @@ func TestAskEnds(t *testing.T) {
 		inBubble(t, Options{}, func(w *world) {
 			a, _ := w.connect("")
 			b, idB := w.connect("")
-			ask := w.ask(context.Background(), Ask{Timeout: time.Minute})
+			ask := w.ask(context.Background(), AckRequest{Timeout: time.Minute})
 			a.Next()
 			b.Next()
 			a.Say("41")
 			w.apply(Disconnect{To: to(room.Selector{IDs: []string{idB}})})
-			w.ended(ask, Tally{Expected: 2, Gone: 2})
+			w.ended(ask, AckSummary{Expected: 2, Disconnected: 2})
 			a.Close()
 			b.Close()
 		})
@@ -163,10 +163,10 @@ func TestAskEnds(t *testing.T) {
 		inBubble(t, Options{}, func(w *world) {
 			a, _ := w.connect("")
 			a.Idle()
-			ask := w.ask(context.Background(), Ask{Timeout: time.Minute})
+			ask := w.ask(context.Background(), AckRequest{Timeout: time.Minute})
 			w.Shutdown(context.Background())
-			w.ended(ask, Tally{Expected: 1, Gone: 1})
-			_, err := w.Ask(context.Background(), Ask{Emit: event("x", ""), Timeout: time.Second}, nil)
+			w.ended(ask, AckSummary{Expected: 1, Disconnected: 1})
+			_, err := w.EmitWithAck(context.Background(), AckRequest{Emit: event("x", ""), Timeout: time.Second}, nil)
 			expect(t, "asked afterwards", err, ErrClosed)
 		})
 	})
@@ -176,9 +176,9 @@ func TestAskEnds(t *testing.T) {
 			b, _ := w.connect("")
 			go func() { a.Next(); a.Say("431[]") }()
 			go func() { b.Next(); b.Say("431[]") }()
-			tally, err := w.Ask(context.Background(), Ask{Emit: event("x", ""), Timeout: time.Minute}, func(Outcome) bool { return false })
+			summary, err := w.EmitWithAck(context.Background(), AckRequest{Emit: event("x", ""), Timeout: time.Minute}, func(AckResult) bool { return false })
 			expect(t, "error", err, nil)
-			expect(t, "tally", tally, Tally{Expected: 2, Answered: 1})
+			expect(t, "summary", fmt.Sprint(summary), fmt.Sprint(AckSummary{Expected: 2, Answered: 1}))
 			w.nothingAwaited()
 			a.Close()
 			b.Close()
@@ -186,7 +186,7 @@ func TestAskEnds(t *testing.T) {
 	})
 }
 
-func TestAskRefused(t *testing.T) {
+func TestEmitWithAckRefused(t *testing.T) {
 	inBubble(t, Options{Engine: engineio.Options{MaxQueue: 1000}}, func(w *world) {
 		a, _ := w.connect("")
 		nope := event("x", "")
@@ -201,13 +201,13 @@ func TestAskRefused(t *testing.T) {
 			"too large":         {event("x", `["`+strings.Repeat("x", 1000)+`"]`), ErrTooLarge},
 			"nobody":            {empty, nil},
 		} {
-			tally, err := w.Ask(context.Background(), Ask{Emit: tt.emit, Timeout: time.Second}, nil)
-			if !errors.Is(err, tt.want) || tally != (Tally{}) {
-				t.Errorf("%s: %+v, %v, want %v", name, tally, err, tt.want)
+			summary, err := w.EmitWithAck(context.Background(), AckRequest{Emit: tt.emit, Timeout: time.Second}, nil)
+			if !errors.Is(err, tt.want) || summary.Expected != 0 {
+				t.Errorf("%s: %+v, %v, want %v", name, summary, err, tt.want)
 			}
 		}
 		w.awaited.Store(maxAwaited)
-		_, err := w.Ask(context.Background(), Ask{Emit: event("x", ""), Timeout: time.Second}, nil)
+		_, err := w.EmitWithAck(context.Background(), AckRequest{Emit: event("x", ""), Timeout: time.Second}, nil)
 		expect(t, "too many awaited", err, ErrBusy)
 		w.awaited.Store(0)
 		w.apply(event("end", ""))
@@ -218,7 +218,7 @@ func TestAskRefused(t *testing.T) {
 
 // A volatile question goes only to those who can take it, and only they are
 // expected to answer.
-func TestAskVolatile(t *testing.T) {
+func TestEmitWithAckVolatile(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		a, idA := w.connect("")
 		busy, _ := w.connect("")
@@ -228,10 +228,10 @@ func TestAskVolatile(t *testing.T) {
 		synctest.Wait()
 		o := event("ask", "")
 		o.Volatile = true
-		ask := w.ask(context.Background(), Ask{Emit: o, Timeout: time.Minute})
+		ask := w.ask(context.Background(), AckRequest{Emit: o, Timeout: time.Minute})
 		expect(t, "question", a.Next(), `421["ask"]`)
 		a.Say("431[]")
-		w.ended(ask, Tally{Expected: 1, Answered: 1})
+		w.ended(ask, AckSummary{Expected: 1, Answered: 1})
 		expect(t, "outcomes", strings.Join(ask.outcomes(), "; "), answered(idA, "[]", "[]"))
 		a.Close()
 		busy.Close()
@@ -239,19 +239,19 @@ func TestAskVolatile(t *testing.T) {
 }
 
 // Who does not take answers holds up the browsers that answer, for a while.
-func TestAskSlowly(t *testing.T) {
+func TestEmitWithAckSlowly(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		a, _ := w.connect("")
 		b, _ := w.connect("")
 		c, _ := w.connect("")
 		slow := make(chan struct{})
-		asked := make(chan Tally)
+		asked := make(chan AckSummary)
 		go func() {
-			tally, _ := w.Ask(context.Background(), Ask{Emit: event("x", ""), Timeout: time.Minute}, func(Outcome) bool {
+			summary, _ := w.EmitWithAck(context.Background(), AckRequest{Emit: event("x", ""), Timeout: time.Minute}, func(AckResult) bool {
 				<-slow
 				return true
 			})
-			asked <- tally
+			asked <- summary
 		}()
 		for _, client := range []interface {
 			Next() string
@@ -275,7 +275,7 @@ func TestAskSlowly(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		a.Idle()
 		b.Idle()
-		expect(t, "tally", <-asked, Tally{Expected: 3, Answered: 1, TimedOut: 1, Gone: 1})
+		expect(t, "summary", fmt.Sprint(<-asked), fmt.Sprint(AckSummary{Expected: 3, Answered: 1, TimedOut: 1, Disconnected: 1}))
 		w.nothingAwaited()
 		a.Close()
 		b.Close()
@@ -284,7 +284,7 @@ func TestAskSlowly(t *testing.T) {
 }
 
 // Asks, answers and ends race: every connection has exactly one outcome.
-func TestAskChurn(t *testing.T) {
+func TestEmitWithAckChurn(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		var clients, askers sync.WaitGroup
 		stop := make(chan struct{})
@@ -297,15 +297,15 @@ func TestAskChurn(t *testing.T) {
 					default:
 					}
 					seen := map[string]bool{}
-					tally, err := w.Ask(context.Background(), Ask{Emit: event("ask", ""), Timeout: time.Second}, func(o Outcome) bool {
+					summary, err := w.EmitWithAck(context.Background(), AckRequest{Emit: event("ask", ""), Timeout: time.Second}, func(o AckResult) bool {
 						if seen[o.ConnectionID] {
 							t.Errorf("%s has two outcomes", o.ConnectionID)
 						}
 						seen[o.ConnectionID] = true
 						return true
 					})
-					if err != nil || len(seen) != tally.Expected || tally.Answered+tally.Gone+tally.TimedOut != tally.Expected {
-						t.Errorf("%d outcomes, %+v, %v", len(seen), tally, err)
+					if err != nil || len(seen) != summary.Expected || summary.Answered+summary.Disconnected+summary.TimedOut != summary.Expected {
+						t.Errorf("%d outcomes, %+v, %v", len(seen), summary, err)
 					}
 				}
 			})

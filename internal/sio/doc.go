@@ -3,7 +3,7 @@
 //
 // Two small interfaces carry everything. Downwards, operations ([Op]) from
 // backends arrive through [Server.Apply] and take effect on browsers; those that
-// want answers go through [Server.Ask]. Upwards, what browsers do arrives at the
+// want answers go through [Server.EmitWithAck]. Upwards, what browsers do arrives at the
 // one [Backend]. The server runs no application
 // code, and has never heard of gRPC or of other nodes.
 //
@@ -15,7 +15,7 @@
 //
 // conn.mu serialises what one browser does, so callbacks of one session never
 // overlap; a Backend may block under it, and so may whoever takes the answers
-// to an [Ask]. Namespace.mu guards membership: every
+// to an [AckRequest]. Namespace.mu guards membership: every
 // operation on a namespace is one critical section, so all sockets see
 // operations in one order. Only memory is touched under it; packets are encoded
 // before and written after.

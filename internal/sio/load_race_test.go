@@ -35,24 +35,24 @@ const (
 	loadPatience = 30 * time.Second
 )
 
-// tally is a Backend that counts, and answers every event with its arguments.
-type tally struct {
+// summary is a Backend that counts, and answers every event with its arguments.
+type summary struct {
 	t                                           *testing.T
 	connecting, connected, events, disconnected atomic.Int64
 }
 
-func (b *tally) Connecting(*Socket, []byte) (Admission, error) {
+func (b *summary) Connecting(*Socket, []byte) (Admission, error) {
 	b.connecting.Add(1)
 	return Admission{Rooms: []string{"at birth"}}, nil
 }
-func (b *tally) Connected(*Socket) { b.connected.Add(1) }
-func (b *tally) Event(s *Socket, e Event) {
+func (b *summary) Connected(*Socket) { b.connected.Add(1) }
+func (b *summary) Event(s *Socket, e Event) {
 	b.events.Add(1)
 	if err := s.Ack(e.AckID, e.Args, e.Attachments); err != nil {
 		b.t.Errorf("Ack: %v", err)
 	}
 }
-func (b *tally) Disconnected(*Socket, string) { b.disconnected.Add(1) }
+func (b *summary) Disconnected(*Socket, string) { b.disconnected.Add(1) }
 
 // TestLoad does everything at once over real connections: clients come by
 // polling and by WebSocket, upgrade, join, ask, answer and go in all ways, while
@@ -63,7 +63,7 @@ func TestLoad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs for seconds; run without -short")
 	}
-	backend := &tally{t: t}
+	backend := &summary{t: t}
 	s, err := NewServer(Options{
 		Backend: backend,
 		Engine:  engineio.Options{PingInterval: 300 * time.Millisecond, PingTimeout: loadPatience, Logger: slog.New(slog.DiscardHandler)},
@@ -167,7 +167,7 @@ func (r *load) apply(op Op) int {
 }
 
 // end waits until everybody has gone and compares the counts.
-func (r *load) end(b *tally) {
+func (r *load) end(b *summary) {
 	for late := time.Now().Add(loadPatience); ; time.Sleep(10 * time.Millisecond) {
 		st := r.server.Stats()
 		if st.Sessions["polling"]+st.Sessions["websocket"]+st.Connections == 0 {
@@ -224,16 +224,16 @@ func (r *load) emit(from int) (volatile int) {
 }
 
 func (r *load) ask(to Target, from, n int) {
-	tally, err := r.server.Ask(context.Background(), Ask{
+	summary, err := r.server.EmitWithAck(context.Background(), AckRequest{
 		Emit: Emit{To: to, Event: "ask", Args: fmt.Appendf(nil, "[%d,%d]", from, n)}, Timeout: loadPatience,
-	}, func(o Outcome) bool {
-		if want := fmt.Sprintf("[%d,%d]", from, n); o.Fate != Answered || string(o.Args) != want {
-			r.t.Errorf("%s answered %s, fate %d, want %s", o.ConnectionID, o.Args, o.Fate, want)
+	}, func(o AckResult) bool {
+		if want := fmt.Sprintf("[%d,%d]", from, n); o.Outcome != Answered || string(o.Args) != want {
+			r.t.Errorf("%s answered %s, outcome %d, want %s", o.ConnectionID, o.Args, o.Outcome, want)
 		}
 		return true
 	})
-	if err != nil || tally.Answered != loadStayers {
-		r.t.Errorf("emitter %d: ask %d: %+v, %v", from, n, tally, err)
+	if err != nil || summary.Answered != loadStayers {
+		r.t.Errorf("emitter %d: ask %d: %+v, %v", from, n, summary, err)
 	}
 }
 

@@ -115,12 +115,12 @@ func TestMessagePack(t *testing.T) {
 		expect(t, "emit to one", w.apply(Emit{To: to(room.Selector{IDs: []string{id}}), Event: "x"}), 1)
 		expect(t, "packed", c.next(), `2["x"]`)
 
-		ask := w.ask(context.Background(), Ask{Timeout: time.Minute})
+		ask := w.ask(context.Background(), AckRequest{Timeout: time.Minute})
 		expect(t, "question", c.next(), `21["ask"]`)
 		expect(t, "question", text.Next(), `421["ask"]`)
 		c.say(`31["yes"]`)
 		text.Say(`431["no"]`)
-		w.ended(ask, Tally{Expected: 2, Answered: 2})
+		w.ended(ask, AckSummary{Expected: 2, Answered: 2})
 
 		c.say("1/chat,")
 		w.apply(Disconnect{To: to(room.Selector{IDs: []string{id}})})

@@ -20,8 +20,8 @@ type Namespace struct {
 
 	volatile VolatilePolicy
 
-	lastAsk  atomic.Uint64 // ack id
-	visitors int           // of a child: what keeps it in existence; guarded by namespaces.mu
+	lastAckID atomic.Uint64 // ack id
+	users     int           // of a child: what keeps it in existence; guarded by namespaces.mu
 
 	// readers counts the members that read each encoding. It changes under mu.
 	readers [encodings]atomic.Int32
@@ -95,7 +95,7 @@ func (n *Namespace) removeLocked(s *Socket, reason string) bool {
 	}
 	n.members.Remove(s.entry)
 	n.readers[s.encoding].Add(-1)
-	s.forsakeLocked()
+	s.endPendingAcksLocked()
 	n.server.namespaces.leave(n)
 	s.expireLocked(time.Time{})
 	return true

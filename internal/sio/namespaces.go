@@ -121,7 +121,7 @@ func (ns *namespaces) enter(name string) (*Namespace, *Refusal) {
 		n = ns.lasting(name)
 		ns.children[name] = n
 	}
-	n.visitors++
+	n.users++
 	return n, nil
 }
 
@@ -132,7 +132,7 @@ func (ns *namespaces) leave(n *Namespace) {
 	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	if n.visitors--; n.visitors == 0 {
+	if n.users--; n.users == 0 {
 		delete(ns.children, n.name)
 	}
 }
@@ -144,7 +144,7 @@ func (ns *namespaces) stay(n *Namespace) {
 	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	n.visitors++
+	n.users++
 }
 
 // lasting returns a namespace that clients can be in, and come back to.

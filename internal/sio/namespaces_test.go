@@ -94,8 +94,8 @@ func TestAbsentChild(t *testing.T) {
 		if _, err := w.Connection(ctx, "/tenant-1", "x"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Connection: %v, want ErrNotFound", err)
 		}
-		if tally, err := w.Ask(ctx, Ask{Emit: Emit{To: in("/tenant-1"), Event: "x"}, Timeout: 1}, nil); err != nil || tally.Expected != 0 {
-			t.Errorf("Ask: %v, %v", tally, err)
+		if summary, err := w.EmitWithAck(ctx, AckRequest{Emit: Emit{To: in("/tenant-1"), Event: "x"}, Timeout: 1}, nil); err != nil || summary.Expected != 0 {
+			t.Errorf("EmitWithAck: %v, %v", summary, err)
 		}
 		page, err := w.Connections(ctx, in("/tenant-1"), "", 10)
 		if len(page.Connections) > 0 || page.Next != "" || err != nil {

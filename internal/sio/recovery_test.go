@@ -146,7 +146,7 @@ func TestRecovery(t *testing.T) {
 		w.emit(room.Selector{All: true, Except: []string{"s"}}, "to all but its room")
 		w.emit(room.Selector{All: true, Except: []string{r.id}}, "to all but it")
 		w.apply(Emit{To: everybody, Event: "volatile", Volatile: true})
-		w.ask(context.Background(), Ask{Timeout: time.Second, Emit: Emit{To: everybody, Event: "ask"}})
+		w.ask(context.Background(), AckRequest{Timeout: time.Second, Emit: Emit{To: everybody, Event: "ask"}})
 		time.Sleep(time.Minute - time.Second)
 
 		w.backend.admit.Rooms = []string{"granted", "new"}

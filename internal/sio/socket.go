@@ -31,11 +31,11 @@ type Socket struct {
 	gone atomic.Bool
 
 	// Guarded by Namespace.mu.
-	entry *room.Entry[*Socket] // nil before the socket is a member
-	asks  map[uint64]*ask      // by ack id: who awaits an answer; nil: nobody
-	from  *away                // as what it comes back, before it is a member
-	away  *away                // as what it may come back, after it was a member
-	trail trail
+	entry       *room.Entry[*Socket]    // nil before the socket is a member
+	pendingAcks map[uint64]*pendingAcks // by ack id: who awaits an answer; nil: nobody
+	from        *away                   // as what it comes back, before it is a member
+	away        *away                   // as what it may come back, after it was a member
+	trail       trail
 	// granted are the rooms that its admission gave it.
 	granted []string
 	data    map[string]any // replaced, never changed: views share it

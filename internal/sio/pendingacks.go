@@ -1,0 +1,144 @@
+package sio
+
+import (
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+)
+
+// pendingAcks is an [AckRequest] under way. Answers have no queue: each browser's
+// reader holds its own until it is taken. What waits is bounded by what browsers may send in
+// any case, and who takes answers slowly slows down those browsers only.
+type pendingAcks struct {
+	id      uint64        // of the ack: the same for all, so that one packet serves them
+	answers chan answer   // from the browsers' readers
+	ended   chan struct{} // closed when nobody takes answers any more
+	wake    chan struct{} // holds one: disconnected has grown
+
+	// Guarded by Namespace.mu.
+	waiting      map[*Socket]progress
+	disconnected []string // ids of sockets that ended, not yet reported
+}
+
+// progress is how far a socket is with its answer.
+type progress uint8
+
+const (
+	pending   progress = iota // nothing came
+	answering                 // its reader is handing the answer over
+	untaken                   // it answered, and nobody took it
+)
+
+type answer struct {
+	socket *Socket
+	AckResult
+}
+
+func (n *Namespace) awaitLocked(a *pendingAcks, s *Socket) {
+	a.waiting[s] = pending
+	if s.pendingAcks == nil {
+		s.pendingAcks = make(map[uint64]*pendingAcks, 1)
+	}
+	s.pendingAcks[a.id] = a
+}
+
+// disconnectedLocked notes that s will not answer any more.
+func (a *pendingAcks) disconnectedLocked(s *Socket) {
+	a.disconnected = append(a.disconnected, s.id)
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// endPendingAcksLocked tells whoever awaits an answer of s that it is gone.
+func (s *Socket) endPendingAcksLocked() {
+	for _, a := range s.pendingAcks {
+		if a.waiting[s] != answering { // else its reader tells
+			delete(a.waiting, s)
+			a.disconnectedLocked(s)
+		}
+	}
+	s.pendingAcks = nil
+}
+
+// forgetLocked ends the waiting of a for s.
+func (a *pendingAcks) removeLocked(s *Socket) {
+	delete(a.waiting, s)
+	if delete(s.pendingAcks, a.id); len(s.pendingAcks) == 0 {
+		s.pendingAcks = nil
+	}
+}
+
+// answer hands the browser's answer to whoever awaits it. An id that nobody
+// awaits an answer to from this very socket is ignored, as in the reference
+// (socket.io/lib/socket.ts, onack). The caller holds conn.mu.
+func (s *Socket) answer(p *parser.Packet) {
+	n := s.nsp
+	n.mu.Lock()
+	a := s.pendingAcks[p.ID]
+	if a == nil || a.waiting[s] != pending {
+		n.mu.Unlock()
+		return
+	}
+	a.waiting[s] = answering
+	n.mu.Unlock()
+
+	limit := time.NewTimer(n.server.hold)
+	defer limit.Stop()
+	select {
+	case a.answers <- answer{s, AckResult{ConnectionID: s.id, Args: p.Data, Attachments: p.Attachments}}:
+		return
+	case <-a.ended:
+		return
+	case <-s.Done():
+	case <-limit.C:
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if a.waiting == nil {
+		return // ended meanwhile
+	}
+	if s.gone.Load() {
+		delete(a.waiting, s)
+		a.disconnectedLocked(s)
+		return
+	}
+	a.waiting[s] = untaken
+}
+
+// taken ends the waiting for s, whose answer was taken.
+func (n *Namespace) taken(a *pendingAcks, s *Socket) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a.removeLocked(s)
+}
+
+// takeDisconnected returns the ids of sockets that ended since the last time.
+func (n *Namespace) takeDisconnected(a *pendingAcks) []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	gone := a.disconnected
+	a.disconnected = nil
+	return gone
+}
+
+// giveUp ends the waiting for all and returns who had not answered and who had
+// gone.
+func (n *Namespace) giveUp(a *pendingAcks) (late, gone []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for s := range a.waiting {
+		late = append(late, s.id)
+		a.removeLocked(s)
+	}
+	a.waiting = nil
+	return late, a.disconnected
+}
+
+// release frees what a request of so many sockets holds.
+func (n *Namespace) release(a *pendingAcks, expected int) {
+	n.giveUp(a)
+	close(a.ended)
+	n.server.awaited.Add(-int64(expected))
+}
