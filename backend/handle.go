@@ -166,8 +166,8 @@ func object(m map[string]any) (*structpb.Struct, error) {
 
 // rejected deals with a settlement that the daemon did not carry out.
 func (c *Consumer) rejected(s *stream, qs *queues, r *fanoutv1.ConsumeResponse_Rejected) {
-	log := c.log.With("delivery", r.GetDeliveryId(), "why", r.GetMessage())
-	if codes.Code(r.GetCode()) != codes.InvalidArgument {
+	log := c.log.With("delivery", r.GetDeliveryId(), "why", r.GetStatus().GetMessage())
+	if codes.Code(r.GetStatus().GetCode()) != codes.InvalidArgument {
 		log.Debug("too late: the delivery went elsewhere, or its browser left")
 		return
 	}

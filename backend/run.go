@@ -110,9 +110,11 @@ func (c *Consumer) receive(s *stream, qs *queues) (ready bool, err error) {
 		case res.GetReady() != nil:
 			ready = true
 			c.log.Info("hearing events", "node", res.GetReady().GetNode())
-		case res.GetEvent() != nil:
-			s.received()
-			qs.add(&delivery{stream: s, event: c.client.event(res.GetEvent()), kind: res.GetEvent().GetKind()})
+		case res.GetEvents() != nil:
+			for _, e := range res.GetEvents().GetEvents() {
+				s.received()
+				qs.add(&delivery{stream: s, event: c.client.event(e), kind: e.GetKind()})
+			}
 		case res.GetDraining() != nil:
 			s.draining()
 		case res.GetRejected() != nil:

@@ -41,7 +41,7 @@ test("Call: one client's answer, and each way it can fail", async (t) => {
   const socket = await connected(client(t, daemon));
   socket.on("sum", (a, b, answer) => answer(a + b));
   socket.on("leave", () => socket.disconnect());
-  const call = (event, more = {}) => api.call({ connection_id: socket.id, event, timeout: { seconds: 1 }, ...more });
+  const call = (event, more = {}) => api.call({ id: socket.id, event, timeout: { seconds: 1 }, ...more });
   const fails = async (promise, code) => {
     const err = await promise.then(
       () => assert.fail("no error"),
@@ -55,7 +55,7 @@ test("Call: one client's answer, and each way it can fail", async (t) => {
     Array.from({ length: 100 }, async (_, i) => assert.equal((await call("sum", { args_json: `[${i},1]` })).args_json, `[${i + 1}]`)),
   );
   await fails(call("nobody listens", { timeout: { nanos: 1e8 } }), status.DEADLINE_EXCEEDED);
-  await fails(call("sum", { connection_id: "nobody" }), status.NOT_FOUND);
+  await fails(call("sum", { id: "nobody" }), status.NOT_FOUND);
   await fails(call("sum", { timeout: undefined }), status.INVALID_ARGUMENT);
   await fails(call("leave"), status.ABORTED);
 });

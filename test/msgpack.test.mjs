@@ -51,7 +51,7 @@ for (const { name, options, ready } of modes) {
         binary: [Buffer.from([0, 255]), { b: new Uint8Array([1, 2, 3]).buffer }],
         none: [],
       };
-      const call = (socket, event) => api.call({ connection_id: socket.id, event, timeout: { seconds: 5 } });
+      const call = (socket, event) => api.call({ id: socket.id, event, timeout: { seconds: 5 } });
       const packed = await ready(client(t, daemon, { ...options, parser: msgpack }));
       const json = await ready(client(t, daemon, options));
       for (const [event, answer] of Object.entries(answers)) {

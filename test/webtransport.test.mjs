@@ -48,7 +48,7 @@ test("a session that begins on WebTransport", { skip, timeout: 120_000 }, async 
     }, [...bytes]);
     assert.deepEqual(echo, [2, sha256(bytes)]);
   }
-  const answer = await api.call({ connection_id: id, event: "ask", args_json: "[20,22]", timeout: { seconds: 10 } });
+  const answer = await api.call({ id, event: "ask", args_json: "[20,22]", timeout: { seconds: 10 } });
   assert.equal(answer.args_json, "[42]");
   assert.deepEqual(app.errors, []);
   await until(async () => (await state(page)).pings >= 3, "pings have come");

@@ -72,9 +72,9 @@ func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.Serv
 
 func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv1.CallResponse, error) {
 	var p problems
-	id, namespace := req.GetConnectionId(), namespaceName(req.GetNamespace())
+	id, namespace := req.GetId(), namespaceName(req.GetNamespace())
 	if id == "" {
-		p.add("connection_id", "must not be empty")
+		p.add("id", "must not be empty")
 	}
 	request := sio.AckRequest{
 		Emit: sio.Emit{

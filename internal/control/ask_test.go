@@ -114,7 +114,7 @@ func TestCall(t *testing.T) {
 	hub.answer = func(string) sio.AckResult { return outcome }
 	c := dialAsk(t, hub)
 	req := &fanoutv1.CallRequest{
-		Namespace: "chat", ConnectionId: "a", Event: "e", ArgsJson: "[1]", Timeout: seconds(3), Decode: true,
+		Namespace: "chat", Id: "a", Event: "e", ArgsJson: "[1]", Timeout: seconds(3), Decode: true,
 	}
 	resp, err := c.Call(t.Context(), req)
 	if err != nil || resp.GetArgsJson() != string(outcome.Args) || len(resp.GetAttachments()) != 1 || resp.GetArgs()[0].GetStringValue() != "yes" {
@@ -134,7 +134,7 @@ func TestCall(t *testing.T) {
 	if st.Code() != codes.Aborted || st.Details()[0].(*errdetails.ErrorInfo).GetReason() != "DISCONNECTED" {
 		t.Errorf("gone: %v, want ABORTED, DISCONNECTED", err)
 	}
-	req.ConnectionId = "b"
+	req.Id = "b"
 	if _, err := c.Call(t.Context(), req); status.Code(err) != codes.NotFound {
 		t.Errorf("unknown id: %v, want NOT_FOUND", err)
 	}
@@ -188,11 +188,11 @@ func TestAskRefuses(t *testing.T) {
 		req  *fanoutv1.CallRequest
 		want []string
 	}{
-		{"nothing", &fanoutv1.CallRequest{}, []string{"connection_id", "event", "timeout"}},
-		{"a missing attachment", &fanoutv1.CallRequest{ConnectionId: "a", Event: "e", Timeout: seconds(1), ArgsJson: `[{"_placeholder":true,"num":1}]`, Attachments: [][]byte{{1}}}, []string{"args_json"}},
-		{"too large", &fanoutv1.CallRequest{ConnectionId: "a", Event: "e", Timeout: seconds(1), ArgsJson: big}, []string{"args_json"}},
-		{"unknown namespace", &fanoutv1.CallRequest{ConnectionId: "a", Namespace: "/nope", Event: "e", Timeout: seconds(1)}, []string{"namespace"}},
-		{"unknown namespace and more", &fanoutv1.CallRequest{Namespace: "/nope", Event: "e", Timeout: seconds(1)}, []string{"connection_id", "namespace"}},
+		{"nothing", &fanoutv1.CallRequest{}, []string{"id", "event", "timeout"}},
+		{"a missing attachment", &fanoutv1.CallRequest{Id: "a", Event: "e", Timeout: seconds(1), ArgsJson: `[{"_placeholder":true,"num":1}]`, Attachments: [][]byte{{1}}}, []string{"args_json"}},
+		{"too large", &fanoutv1.CallRequest{Id: "a", Event: "e", Timeout: seconds(1), ArgsJson: big}, []string{"args_json"}},
+		{"unknown namespace", &fanoutv1.CallRequest{Id: "a", Namespace: "/nope", Event: "e", Timeout: seconds(1)}, []string{"namespace"}},
+		{"unknown namespace and more", &fanoutv1.CallRequest{Namespace: "/nope", Event: "e", Timeout: seconds(1)}, []string{"id", "namespace"}},
 	} {
 		t.Run("Call/"+tt.name, func(t *testing.T) {
 			_, err := c.Call(t.Context(), tt.req)
@@ -266,7 +266,7 @@ func TestAskOverTheWire(t *testing.T) {
 			q := strings.TrimSuffix(a.Next(), `["e"]`)
 			a.Say(strings.Replace(q, "42", "43", 1) + `[2]`)
 		}()
-		resp, err := c.Call(t.Context(), &fanoutv1.CallRequest{ConnectionId: idA, Event: "e", Timeout: seconds(5)})
+		resp, err := c.Call(t.Context(), &fanoutv1.CallRequest{Id: idA, Event: "e", Timeout: seconds(5)})
 		if err != nil || resp.GetArgsJson() != "[2]" {
 			t.Errorf("Call: %v, %v", resp, err)
 		}

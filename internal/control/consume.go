@@ -150,13 +150,15 @@ func (c *consumer) send() error {
 	}
 	leave, draining := (<-chan struct{})(c.leave), c.events.draining
 	closing := false
+	batch := batch{events: c.events, decode: c.decode}
 	for {
-		d, ok, err := c.subscription.Poll()
-		switch {
-		case ok:
-			if err := c.stream.Send(c.events.delivery(&d, c.decode)); err != nil {
+		more, err := batch.fill(c.subscription)
+		if m := batch.take(); m != nil {
+			if err := c.stream.Send(m); err != nil {
 				return err
 			}
+		}
+		switch {
 		case errors.Is(err, dispatch.ErrClosed):
 			return c.flush()
 		case errors.Is(err, dispatch.ErrDrained):
@@ -166,11 +168,11 @@ func (c *consumer) send() error {
 		case err != nil:
 			return consumerError(err)
 		}
-		// The rest has its turn after each delivery, so that a busy stream does
+		// The rest has its turn after each batch, so that a busy stream does
 		// not starve it, and is waited for without one.
 		var drain bool
 		turn := always
-		if !ok {
+		if !more {
 			turn = c.subscription.News()
 		}
 		select {

@@ -122,7 +122,7 @@ func TestConsumeStalled(t *testing.T) {
 			}
 			other := w.consume(&fanoutv1.ConsumeRequest_Open{ConsumerId: "other"})
 			for range 8 {
-				if e := other.get().GetEvent(); len(e.GetArgsJson()) != len(big)+4 {
+				if e := other.next(); len(e.GetArgsJson()) != len(big)+4 {
 					t.Fatalf("got an event of %d bytes", len(e.GetArgsJson()))
 				}
 			}

@@ -39,26 +39,20 @@ var kinds = map[dispatch.Kind]fanoutv1.Event_Kind{
 	dispatch.Disconnected: fanoutv1.Event_DISCONNECTED,
 }
 
-// delivery is a message with one delivery, all of it in one allocation: it is
-// made for every event of every consumer.
-func (e *Events) delivery(d *dispatch.Delivery, decode bool) *fanoutv1.ConsumeResponse {
-	var m struct {
-		response fanoutv1.ConsumeResponse
-		body     fanoutv1.ConsumeResponse_Event
-		eventMessage
-	}
-	m.response.Response = &m.body
-	m.body.Event = &m.event
-	e.describe(fanoutv1.EventService_Consume_FullMethodName, &m.eventMessage, d.Event)
+// delivery is one delivery to a consumer.
+func (e *Events) delivery(d *dispatch.Delivery, decode bool) *fanoutv1.Event {
+	var m eventMessage
+	e.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event)
 	m.event.DeliveryId, m.event.Attempt = d.ID(), d.Attempt
 	m.event.ArgsJson = string(d.Args)
 	if decode {
 		m.event.Args = decodeArgs(d.Args)
 	}
-	return &m.response
+	return &m.event
 }
 
-// eventMessage is an Event and what it always points to.
+// eventMessage is an Event and what it always points to, in one allocation: it
+// is made for every event of every consumer.
 type eventMessage struct {
 	event fanoutv1.Event
 	at    timestamppb.Timestamp

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -200,6 +201,11 @@ func consumerError(err error) error {
 		return newError(codes.ResourceExhausted, err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryTooMany)})
 	}
 	return unexpected(err)
+}
+
+// fromStatus is a status as the contract has it inside a message.
+func fromStatus(s *status.Status) *fanoutv1.Status {
+	return &fanoutv1.Status{Code: int32(s.Code()), Message: s.Message(), Details: s.Proto().GetDetails()}
 }
 
 func newError(code codes.Code, msg string, detail protoadapt.MessageV1) error {

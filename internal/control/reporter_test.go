@@ -98,7 +98,7 @@ var failures = []struct {
 		return codes.Code(resp.GetErrors()[0].GetCode()), resp.GetErrors()[0].GetMessage()
 	}},
 	{fanoutv1.EmitterService_Call_FullMethodName, func(ctx context.Context, c *grpc.ClientConn) (codes.Code, string) {
-		_, err := fanoutv1.NewEmitterServiceClient(c).Call(ctx, &fanoutv1.CallRequest{ConnectionId: "a", Event: "e", Timeout: seconds(1)})
+		_, err := fanoutv1.NewEmitterServiceClient(c).Call(ctx, &fanoutv1.CallRequest{Id: "a", Event: "e", Timeout: seconds(1)})
 		return status.Code(err), err.Error()
 	}},
 	{fanoutv1.RegistryService_Join_FullMethodName, func(ctx context.Context, c *grpc.ClientConn) (codes.Code, string) {

@@ -142,9 +142,9 @@ func (c *consumer) reject(id string, err error) error {
 	if err == nil {
 		return nil
 	}
-	st := status.Convert(c.events.errors.Code(c.ctx, fanoutv1.EventService_Consume_FullMethodName, err))
+	err = c.events.errors.Code(c.ctx, fanoutv1.EventService_Consume_FullMethodName, err)
 	m := &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Rejected_{Rejected: &fanoutv1.ConsumeResponse_Rejected{
-		DeliveryId: id, Code: int32(st.Code()), Message: st.Message(),
+		DeliveryId: id, Status: fromStatus(status.Convert(err)),
 	}}}
 	select {
 	case c.rejected <- m:

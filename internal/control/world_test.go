@@ -72,6 +72,7 @@ type worker struct {
 	t      *testing.T
 	stream grpc.BidiStreamingClient[fanoutv1.ConsumeRequest, fanoutv1.ConsumeResponse]
 	ready  *fanoutv1.ConsumeResponse_Ready
+	came   []*fanoutv1.Event // in one message with those that were looked at
 	cancel context.CancelFunc
 }
 
@@ -125,8 +126,12 @@ func (k *worker) say(m *fanoutv1.ConsumeRequest) {
 	}
 }
 
+// get returns the next message; nothing may be left of the one before.
 func (k *worker) get() *fanoutv1.ConsumeResponse {
 	k.t.Helper()
+	if len(k.came) > 0 {
+		k.t.Fatalf("got %v, want no event", k.came)
+	}
 	m, err := k.stream.Recv()
 	if err != nil {
 		k.t.Fatal(err)
@@ -134,14 +139,24 @@ func (k *worker) get() *fanoutv1.ConsumeResponse {
 	return m
 }
 
-// event returns the next message, which has to be a delivery of this.
+// next returns the next delivery; nothing else may come before.
+func (k *worker) next() *fanoutv1.Event {
+	k.t.Helper()
+	if len(k.came) == 0 {
+		m := k.get()
+		if k.came = m.GetEvents().GetEvents(); len(k.came) == 0 {
+			k.t.Fatalf("got %v, want an event", m)
+		}
+	}
+	e := k.came[0]
+	k.came = k.came[1:]
+	return e
+}
+
+// event returns the next delivery, which has to be this.
 func (k *worker) event(want string) *fanoutv1.Event {
 	k.t.Helper()
-	m := k.get()
-	e := m.GetEvent()
-	if e == nil {
-		k.t.Fatalf("got %v, want %s", m, want)
-	}
+	e := k.next()
 	if got := show(e); got != want {
 		k.t.Errorf("got %q, want %q", got, want)
 	}
@@ -153,7 +168,7 @@ func (k *worker) rejection(id string, code codes.Code, text string) {
 	k.t.Helper()
 	m := k.get()
 	r := m.GetRejected()
-	if r == nil || r.GetDeliveryId() != id || codes.Code(r.GetCode()) != code || !strings.Contains(r.GetMessage(), text) {
+	if r == nil || r.GetDeliveryId() != id || codes.Code(r.GetStatus().GetCode()) != code || !strings.Contains(r.GetStatus().GetMessage(), text) {
 		k.t.Errorf("got %v, want %s of %q with %q", m, code, id, text)
 	}
 }
@@ -168,6 +183,9 @@ func (k *worker) drains() {
 // ends wants the stream to end with this code and nothing before it.
 func (k *worker) ends(want codes.Code) *status.Status {
 	k.t.Helper()
+	if len(k.came) > 0 {
+		k.t.Errorf("got %v, want the end", k.came)
+	}
 	m, err := k.stream.Recv()
 	if errors.Is(err, io.EOF) {
 		err = nil

@@ -153,7 +153,7 @@ export class Peer {
 
   async ask(args) {
     const timeout = { seconds: this.boundMs / 1000 };
-    return decode(await this.api.call({ connection_id: this.id, event: "ask", ...encode(args), timeout }));
+    return decode(await this.api.call({ id: this.id, event: "ask", ...encode(args), timeout }));
   }
 
   // Takes the first event that fits.
@@ -225,9 +225,9 @@ export class Backend {
     const ended = new Promise((resolve) => stream.on("error", resolve).on("end", resolve));
     await new Promise((resolve, reject) => {
       ended.then(reject);
-      stream.on("data", ({ ready, event }) => {
+      stream.on("data", ({ ready, events }) => {
         if (ready) resolve();
-        if (event) stream.write(this.settle(event));
+        for (const event of events?.events ?? []) stream.write(this.settle(event));
       });
       stream.write({ open: { group: "interop", lifecycle: true, authorize: true } });
     });

@@ -45,10 +45,13 @@ export class App {
     });
   }
 
-  take({ ready, event, rejected }, onReady) {
+  take({ ready, events, rejected }, onReady) {
     if (ready) onReady();
-    if (rejected) this.errors.push(new Error(`rejected: ${rejected.message}`));
-    if (!event) return;
+    if (rejected) this.errors.push(new Error(`rejected: ${rejected.status.message}`));
+    for (const event of events?.events ?? []) this.queue(event);
+  }
+
+  queue(event) {
     const id = event.connection_id;
     const before = this.queues.get(id) ?? Promise.resolve();
     this.queues.set(
@@ -114,7 +117,7 @@ class Socket {
 
   // Resolves with the arguments of the client's ack callback.
   async call(event, ...args) {
-    return decode(await this.api.call({ connection_id: this.id, namespace: this.namespace, event, ...encode(args), timeout: { seconds: 10 } }));
+    return decode(await this.api.call({ id: this.id, namespace: this.namespace, event, ...encode(args), timeout: { seconds: 10 } }));
   }
 }
 

@@ -85,11 +85,13 @@ function consume(consumer_id, onReady) {
     stream.write({ open: { group: "chat", consumer_id, namespaces: ["/"], events: Object.keys(handlers), lifecycle: true } });
     leave = () => stream.write({ leave: {} });
     if (stopping) leave();
-    stream.on("data", ({ response, event }) => {
+    stream.on("data", ({ response, events }) => {
       if (response === "ready") onReady();
+      if (response === "events") events.events.forEach(take);
       // Nothing follows; once all is settled, so is the stream.
       if (response === "draining" && stopping) Promise.all(queues.values()).then(() => stream.end());
-      if (response !== "event") return;
+    });
+    function take(event) {
       const { delivery_id, connection_id } = event;
       const done = (queues.get(connection_id) ?? Promise.resolve())
         .then(async () => {
@@ -107,7 +109,7 @@ function consume(consumer_id, onReady) {
         })
         .finally(() => queues.get(connection_id) === done && queues.delete(connection_id));
       queues.set(connection_id, done);
-    });
+    }
   });
 }
 

@@ -136,12 +136,13 @@ class Chat:
         try:
             async for response in stream:
                 match response.WhichOneof("response"):
-                    case "event":
+                    case "events":
                         # One after the other for each connection, those of others meanwhile.
-                        event, queue = response.event, response.event.connection_id
-                        task = asyncio.create_task(settle(event, self.queues.get(queue)))
-                        self.queues[queue] = task
-                        task.add_done_callback(lambda t, queue=queue: self.queues.get(queue) is t and self.queues.pop(queue))
+                        for event in response.events.events:
+                            queue = event.connection_id
+                            task = asyncio.create_task(settle(event, self.queues.get(queue)))
+                            self.queues[queue] = task
+                            task.add_done_callback(lambda t, queue=queue: self.queues.get(queue) is t and self.queues.pop(queue))
                     case "draining" if self.stopping.is_set():
                         if self.queues:  # nothing follows; once all is settled, so is the stream
                             await asyncio.wait(list(self.queues.values()))

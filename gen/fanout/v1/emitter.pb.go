@@ -761,7 +761,7 @@ type CallRequest struct {
 	// added.
 	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// The connection's id. Required.
-	ConnectionId string `protobuf:"bytes,2,opt,name=connection_id,json=connectionId,proto3" json:"connection_id,omitempty"`
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// The event's name. Required; see EmitRequest.event.
 	Event string `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
 	// The event's arguments; see EmitRequest.args.
@@ -816,9 +816,9 @@ func (x *CallRequest) GetNamespace() string {
 	return ""
 }
 
-func (x *CallRequest) GetConnectionId() string {
+func (x *CallRequest) GetId() string {
 	if x != nil {
-		return x.ConnectionId
+		return x.Id
 	}
 	return ""
 }
@@ -1345,10 +1345,10 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\fdisconnected\x18\x04 \x01(\rR\fdisconnected\x12 \n" +
 	"\vunreachable\x18\x05 \x03(\tR\vunreachableB\n" +
 	"\n" +
-	"\bresponse\"\x9e\x02\n" +
+	"\bresponse\"\x89\x02\n" +
 	"\vCallRequest\x12\x1c\n" +
-	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12#\n" +
-	"\rconnection_id\x18\x02 \x01(\tR\fconnectionId\x12\x14\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
 	"\x05event\x18\x03 \x01(\tR\x05event\x12*\n" +
 	"\x04args\x18\x04 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
 	"\targs_json\x18\x05 \x01(\tR\bargsJson\x12 \n" +

@@ -443,7 +443,7 @@ type ConsumeResponse struct {
 	// Types that are valid to be assigned to Response:
 	//
 	//	*ConsumeResponse_Ready_
-	//	*ConsumeResponse_Event
+	//	*ConsumeResponse_Events_
 	//	*ConsumeResponse_Draining_
 	//	*ConsumeResponse_Rejected_
 	Response      isConsumeResponse_Response `protobuf_oneof:"response"`
@@ -497,10 +497,10 @@ func (x *ConsumeResponse) GetReady() *ConsumeResponse_Ready {
 	return nil
 }
 
-func (x *ConsumeResponse) GetEvent() *Event {
+func (x *ConsumeResponse) GetEvents() *ConsumeResponse_Events {
 	if x != nil {
-		if x, ok := x.Response.(*ConsumeResponse_Event); ok {
-			return x.Event
+		if x, ok := x.Response.(*ConsumeResponse_Events_); ok {
+			return x.Events
 		}
 	}
 	return nil
@@ -533,9 +533,9 @@ type ConsumeResponse_Ready_ struct {
 	Ready *ConsumeResponse_Ready `protobuf:"bytes,1,opt,name=ready,proto3,oneof"`
 }
 
-type ConsumeResponse_Event struct {
-	// A delivery.
-	Event *Event `protobuf:"bytes,2,opt,name=event,proto3,oneof"`
+type ConsumeResponse_Events_ struct {
+	// Deliveries.
+	Events *ConsumeResponse_Events `protobuf:"bytes,2,opt,name=events,proto3,oneof"`
 }
 
 type ConsumeResponse_Draining_ struct {
@@ -551,7 +551,7 @@ type ConsumeResponse_Rejected_ struct {
 
 func (*ConsumeResponse_Ready_) isConsumeResponse_Response() {}
 
-func (*ConsumeResponse_Event) isConsumeResponse_Response() {}
+func (*ConsumeResponse_Events_) isConsumeResponse_Response() {}
 
 func (*ConsumeResponse_Draining_) isConsumeResponse_Response() {}
 
@@ -1422,13 +1422,10 @@ type ConsumeResponse_Rejected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The delivery that was meant, as the worker wrote it.
 	DeliveryId string `protobuf:"bytes,1,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
-	// A google.rpc.Code, never 0: INVALID_ARGUMENT if the message was at fault,
+	// Why; its code is never 0: INVALID_ARGUMENT if the message was at fault,
 	// FAILED_PRECONDITION if it came too late: the delivery is not in flight to
 	// this worker, or the browser awaits no reply.
-	Code int32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
-	// What was wrong, with the path of each field at fault, such as
-	// "reply.args_json: not a JSON array".
-	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Status        *Status `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1470,25 +1467,65 @@ func (x *ConsumeResponse_Rejected) GetDeliveryId() string {
 	return ""
 }
 
-func (x *ConsumeResponse_Rejected) GetCode() int32 {
+func (x *ConsumeResponse_Rejected) GetStatus() *Status {
 	if x != nil {
-		return x.Code
+		return x.Status
 	}
-	return 0
+	return nil
 }
 
-func (x *ConsumeResponse_Rejected) GetMessage() string {
+// Events are deliveries, in order. As many as wait come in one message of
+// about 1 MiB at most, or of one event.
+type ConsumeResponse_Events struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At least one.
+	Events        []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeResponse_Events) Reset() {
+	*x = ConsumeResponse_Events{}
+	mi := &file_fanout_v1_event_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeResponse_Events) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeResponse_Events) ProtoMessage() {}
+
+func (x *ConsumeResponse_Events) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[17]
 	if x != nil {
-		return x.Message
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
 	}
-	return ""
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeResponse_Events.ProtoReflect.Descriptor instead.
+func (*ConsumeResponse_Events) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 3}
+}
+
+func (x *ConsumeResponse_Events) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
 }
 
 var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x04\n" +
+	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x04\n" +
 	"\x05Event\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x18\n" +
@@ -1556,10 +1593,10 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
 	"\x05LeaveB\t\n" +
-	"\arequest\"\xe6\x03\n" +
+	"\arequest\"\xaa\x04\n" +
 	"\x0fConsumeResponse\x128\n" +
-	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12(\n" +
-	"\x05event\x18\x02 \x01(\v2\x10.fanout.v1.EventH\x00R\x05event\x12A\n" +
+	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12;\n" +
+	"\x06events\x18\x02 \x01(\v2!.fanout.v1.ConsumeResponse.EventsH\x00R\x06events\x12A\n" +
 	"\bdraining\x18\x03 \x01(\v2#.fanout.v1.ConsumeResponse.DrainingH\x00R\bdraining\x12A\n" +
 	"\brejected\x18\x04 \x01(\v2#.fanout.v1.ConsumeResponse.RejectedH\x00R\brejected\x1av\n" +
 	"\x05Ready\x12\x14\n" +
@@ -1569,12 +1606,13 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\"\n" +
 	"\rmax_in_flight\x18\x04 \x01(\rR\vmaxInFlight\x1a\n" +
 	"\n" +
-	"\bDraining\x1aY\n" +
+	"\bDraining\x1aV\n" +
 	"\bRejected\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
-	"deliveryId\x12\x12\n" +
-	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessageB\n" +
+	"deliveryId\x12)\n" +
+	"\x06status\x18\x02 \x01(\v2\x11.fanout.v1.StatusR\x06status\x1a2\n" +
+	"\x06Events\x12(\n" +
+	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06eventsB\n" +
 	"\n" +
 	"\bresponse\"\x9a\x01\n" +
 	"\fReplyRequest\x12\x1f\n" +
@@ -1614,7 +1652,7 @@ func file_fanout_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_fanout_v1_event_proto_goTypes = []any{
 	(Event_Kind)(0),                       // 0: fanout.v1.Event.Kind
 	(*Event)(nil),                         // 1: fanout.v1.Event
@@ -1634,16 +1672,18 @@ var file_fanout_v1_event_proto_goTypes = []any{
 	(*ConsumeResponse_Ready)(nil),         // 15: fanout.v1.ConsumeResponse.Ready
 	(*ConsumeResponse_Draining)(nil),      // 16: fanout.v1.ConsumeResponse.Draining
 	(*ConsumeResponse_Rejected)(nil),      // 17: fanout.v1.ConsumeResponse.Rejected
-	(*structpb.Value)(nil),                // 18: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil),         // 19: google.protobuf.Timestamp
-	(*Connection)(nil),                    // 20: fanout.v1.Connection
-	(*structpb.Struct)(nil),               // 21: google.protobuf.Struct
+	(*ConsumeResponse_Events)(nil),        // 18: fanout.v1.ConsumeResponse.Events
+	(*structpb.Value)(nil),                // 19: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),         // 20: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 21: fanout.v1.Connection
+	(*structpb.Struct)(nil),               // 22: google.protobuf.Struct
+	(*Status)(nil),                        // 23: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
-	18, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
-	19, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	20, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
+	19, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
+	20, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	21, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
 	8,  // 4: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
 	9,  // 5: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
 	10, // 6: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
@@ -1651,28 +1691,30 @@ var file_fanout_v1_event_proto_depIdxs = []int32{
 	11, // 8: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
 	12, // 9: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
 	15, // 10: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
-	1,  // 11: fanout.v1.ConsumeResponse.event:type_name -> fanout.v1.Event
+	18, // 11: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
 	16, // 12: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
 	17, // 13: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
-	18, // 14: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	19, // 14: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
 	0,  // 15: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
 	1,  // 16: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
 	13, // 17: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
 	14, // 18: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	21, // 19: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	19, // 20: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	21, // 21: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Struct
-	2,  // 22: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	4,  // 23: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	6,  // 24: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	3,  // 25: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	5,  // 26: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	7,  // 27: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	25, // [25:28] is the sub-list for method output_type
-	22, // [22:25] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	22, // 19: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	20, // 20: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	22, // 21: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Struct
+	23, // 22: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	1,  // 23: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	2,  // 24: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	4,  // 25: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	6,  // 26: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	3,  // 27: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	5,  // 28: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	7,  // 29: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	27, // [27:30] is the sub-list for method output_type
+	24, // [24:27] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }
@@ -1681,6 +1723,7 @@ func file_fanout_v1_event_proto_init() {
 		return
 	}
 	file_fanout_v1_registry_proto_init()
+	file_fanout_v1_status_proto_init()
 	file_fanout_v1_event_proto_msgTypes[1].OneofWrappers = []any{
 		(*ConsumeRequest_Open_)(nil),
 		(*ConsumeRequest_Ack_)(nil),
@@ -1691,7 +1734,7 @@ func file_fanout_v1_event_proto_init() {
 	}
 	file_fanout_v1_event_proto_msgTypes[2].OneofWrappers = []any{
 		(*ConsumeResponse_Ready_)(nil),
-		(*ConsumeResponse_Event)(nil),
+		(*ConsumeResponse_Events_)(nil),
 		(*ConsumeResponse_Draining_)(nil),
 		(*ConsumeResponse_Rejected_)(nil),
 	}
@@ -1706,7 +1749,7 @@ func file_fanout_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_event_proto_rawDesc), len(file_fanout_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -97,12 +97,16 @@ func benchConsume(b *testing.B, browsers int) {
 		})
 	}
 	var ids []string
-	for n := range b.N {
+	for n := 0; n < b.N; {
 		m, err := stream.Recv()
 		if err != nil {
 			b.Fatal(err)
 		}
-		if ids = append(ids, m.GetEvent().GetDeliveryId()); len(ids) == 100 || n == b.N-1 {
+		for _, e := range m.GetEvents().GetEvents() {
+			ids = append(ids, e.GetDeliveryId())
+			n++
+		}
+		if len(ids) >= 100 || n == b.N {
 			if err := stream.Send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Ack_{
 				Ack: &fanoutv1.ConsumeRequest_Ack{DeliveryIds: ids},
 			}}); err != nil {

@@ -1,0 +1,66 @@
+package control
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+// maxBatchBytes bounds a message of several events: beyond it, more of them in a
+// message save nothing, and a consumer should begin with the first. The contract
+// states it.
+const maxBatchBytes = 1 << 20
+
+// batch gathers the deliveries of one message. It is the sender's of one stream.
+type batch struct {
+	events *Events
+	decode bool
+
+	list  []*fanoutv1.Event
+	bytes int             // of list, in its message
+	over  *fanoutv1.Event // that did not fit into the batch before
+}
+
+// fill adds what waits for the subscription, as far as it fits; more says that
+// something may be left. What is in the batch is to be sent, whatever the
+// subscription's error.
+func (b *batch) fill(s *dispatch.Subscription) (more bool, err error) {
+	if b.over != nil {
+		b.add(b.over)
+		b.over = nil
+	}
+	for {
+		d, ok, err := s.Poll()
+		if !ok {
+			return false, err
+		}
+		if e := b.events.delivery(&d, b.decode); !b.add(e) {
+			b.over = e
+			return true, nil
+		}
+	}
+}
+
+// add reports whether there was room, which there is for any first event.
+func (b *batch) add(e *fanoutv1.Event) bool {
+	size := 1 + protowire.SizeBytes(proto.Size(e)) // its tag takes one byte
+	if len(b.list) > 0 && b.bytes+size > maxBatchBytes {
+		return false
+	}
+	b.list, b.bytes = append(b.list, e), b.bytes+size
+	return true
+}
+
+// take empties the batch; nil: nothing was in it.
+func (b *batch) take() *fanoutv1.ConsumeResponse {
+	if len(b.list) == 0 {
+		return nil
+	}
+	m := &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Events_{
+		Events: &fanoutv1.ConsumeResponse_Events{Events: b.list},
+	}}
+	b.list, b.bytes = nil, 0
+	return m
+}

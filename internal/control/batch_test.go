@@ -1,0 +1,70 @@
+package control
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"google.golang.org/protobuf/proto"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+// What waits for a consumer comes together, in order, in messages of a bounded
+// size, and what is larger than that alone.
+func TestConsumeBatches(t *testing.T) {
+	half, most := strings.Repeat("x", 500_000), strings.Repeat("x", 990_000)
+	for _, tt := range []struct {
+		name string
+		say  []string
+		want []int // events of each message
+	}{
+		{"small ones", slices.Repeat([]string{`42["n",1]`}, 100), []int{100}},
+		{"no third half", slices.Repeat([]string{`42["n","` + half + `"]`}, 3), []int{2, 1}},
+		{"one that nearly fills a message", []string{`42["n","` + most + `"]`, `42["n","` + half + `"]`, `42["n",1]`}, []int{1, 2}},
+		{"one beyond the bound", []string{`42["n",1]`, `452-["n",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, "binary:" + most, "binary:" + half, `42["n",2]`}, []int{1, 1, 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, dispatch.Options{QueueBytes: 64 << 20}, func(w *world) {
+				c, _ := w.connect("")
+				before := w.consume(&fanoutv1.ConsumeRequest_Open{})
+				c.Say(`42["n",0]`)
+				first := before.event(`MESSAGE / n[0]`)
+				before.say(acking(first.GetDeliveryId()))
+				before.quiet()
+				before.cancel() // what follows waits for the next
+				synctest.Wait()
+				for _, s := range tt.say {
+					if binary, ok := strings.CutPrefix(s, "binary:"); ok {
+						c.SayBinary(binary)
+					} else {
+						c.Say(s)
+					}
+				}
+				synctest.Wait() // all has been read
+				k := w.consume(&fanoutv1.ConsumeRequest_Open{})
+				sequence := first.GetSequence()
+				var got []int
+				for range tt.want {
+					m := k.get()
+					events := m.GetEvents().GetEvents()
+					got = append(got, len(events))
+					if size := proto.Size(m); len(events) > 1 && size > maxBatchBytes+16 {
+						t.Errorf("%d events in a message of %d bytes", len(events), size)
+					}
+					for _, e := range events {
+						if sequence++; e.GetSequence() != sequence {
+							t.Errorf("got event %d, want %d", e.GetSequence(), sequence)
+						}
+					}
+				}
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("got messages of %v events, want %v", got, tt.want)
+				}
+				k.quiet()
+			})
+		})
+	}
+}
