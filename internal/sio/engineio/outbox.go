@@ -37,6 +37,7 @@ type outbox struct {
 	next   consumer // takes over when holder, still busy, is given nothing
 	busy   bool     // holder was woken and has not yet been given nothing
 	sealed bool     // no push is accepted any more
+	last   *Message // comes after queue, alone; nil: not sealed, or taken
 	latest *latest  // which of queue newer ones may push out; nil: none was ever slow to go
 	pongs  [2]int   // 1 + the places in queue of answers to pings, of WebSocket and of Engine.IO v3; 0: none waits
 	lost   uint32   // volatile packets that were dropped
@@ -214,15 +215,19 @@ func (o *outbox) attach(c consumer) {
 		return
 	}
 	o.holder = c
-	if len(o.queue) > 0 {
+	if o.waitsLocked() {
 		o.wakeLocked()
 	}
 }
 
-// take gives the consumer everything that waits and keeps spare, which must be
-// cleared, to queue what comes next. It gives nothing when the outbox is empty
-// or another consumer takes over; then c must stop carrying until it is woken.
-// last says that nothing will ever come again.
+// waitsLocked reports whether there is something to take.
+func (o *outbox) waitsLocked() bool { return len(o.queue) > 0 || o.last != nil }
+
+// take gives the consumer everything that waits, but the last message of a sealed
+// outbox by itself, and keeps spare, which must be cleared, to queue what comes
+// next. It gives nothing when the outbox is empty or another consumer takes over;
+// then c must stop carrying until it is woken. last says that nothing will ever
+// come again.
 func (o *outbox) take(c consumer, spare []*Message) (msgs []*Message, last bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -233,11 +238,16 @@ func (o *outbox) take(c consumer, spare []*Message) (msgs []*Message, last bool)
 		o.handOverLocked()
 		return nil, false
 	}
-	if len(o.queue) == 0 {
+	if !o.waitsLocked() {
 		o.busy = false
 		return nil, o.sealed
 	}
 	o.busy = true
+	if len(o.queue) == 0 {
+		msgs = append(spare[:0], o.last)
+		o.last = nil
+		return msgs, false
+	}
 	msgs = o.queue
 	o.queue, o.bytes, o.pongs = spare[:0], 0, [2]int{}
 	o.clearLatestLocked()
@@ -258,13 +268,17 @@ func (o *outbox) detach(c consumer) {
 
 func (o *outbox) handOverLocked() {
 	o.holder, o.next, o.busy = o.next, nil, false
-	if len(o.queue) > 0 {
+	if o.waitsLocked() {
 		o.wakeLocked()
 	}
 }
 
-// seal refuses every further push. The queue ends with the last message; drop
-// throws away what waited before it. It wakes the consumer.
+// seal refuses every further push. The last message follows what waits, or, with
+// drop, comes in its place. It wakes the consumer.
+//
+// Nothing else is given to a consumer along with it, for polls: the stock client
+// closes at a close packet as it reads the payload, and hands the events before
+// it out only afterwards, to nobody.
 func (o *outbox) seal(last *Message, drop bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -276,15 +290,15 @@ func (o *outbox) seal(last *Message, drop bool) {
 		o.queue, o.bytes, o.pongs = o.queue[:0], 0, [2]int{}
 		o.clearLatestLocked()
 	}
-	o.sealed = true
-	o.appendLocked(last.size(), last)
+	o.sealed, o.last = true, last
+	o.wakeLocked()
 }
 
 // empty drops what is left when the session has ended.
 func (o *outbox) empty() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sealed = true
+	o.sealed, o.last = true, nil
 	o.queue, o.bytes, o.pongs, o.latest = nil, 0, [2]int{}, nil
 }
 
@@ -292,7 +306,7 @@ func (o *outbox) empty() {
 func (o *outbox) drained() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.sealed && len(o.queue) == 0
+	return o.sealed && !o.waitsLocked()
 }
 
 // queued returns the bytes that wait.

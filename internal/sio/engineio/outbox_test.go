@@ -24,6 +24,7 @@ type naiveOutbox struct {
 	queue        []queued
 	holder, next *wokenConsumer
 	busy, sealed bool
+	last         *Message
 	lost         int
 }
 
@@ -64,6 +65,8 @@ func (o *naiveOutbox) append(q queued) {
 		o.busy = true
 	}
 }
+
+func (o *naiveOutbox) waits() bool { return len(o.queue) > 0 || o.last != nil }
 
 func (o *naiveOutbox) ready() bool { return o.holder != nil && !o.busy && len(o.queue) == 0 }
 
@@ -131,7 +134,7 @@ func (o *naiveOutbox) pushPong(m *Message) {
 
 func (o *naiveOutbox) handOver() {
 	o.holder, o.next, o.busy = o.next, nil, false
-	o.busy = o.holder != nil && len(o.queue) > 0
+	o.busy = o.holder != nil && o.waits()
 }
 
 func (o *naiveOutbox) attach(c *wokenConsumer) {
@@ -139,7 +142,7 @@ func (o *naiveOutbox) attach(c *wokenConsumer) {
 		o.next = c
 		return
 	}
-	o.holder, o.busy = c, len(o.queue) > 0
+	o.holder, o.busy = c, o.waits()
 }
 
 func (o *naiveOutbox) detach(c *wokenConsumer) {
@@ -158,11 +161,15 @@ func (o *naiveOutbox) take(c *wokenConsumer) (msgs []*Message, last bool) {
 	case o.next != nil:
 		o.handOver()
 		return nil, false
-	case len(o.queue) == 0:
+	case !o.waits():
 		o.busy = false
 		return nil, o.sealed
 	}
 	o.busy = true
+	if len(o.queue) == 0 {
+		msgs, o.last = []*Message{o.last}, nil
+		return msgs, false
+	}
 	for _, q := range o.queue {
 		msgs = append(msgs, q.msgs...)
 	}
@@ -177,8 +184,8 @@ func (o *naiveOutbox) seal(m *Message, drop bool) {
 	if drop {
 		o.queue = nil
 	}
-	o.sealed = true
-	o.append(queued{msgs: []*Message{m}})
+	o.sealed, o.last = true, m
+	o.busy = o.holder != nil
 }
 
 // Whatever is asked of an outbox, in whatever order, it does what the naive one
@@ -263,11 +270,11 @@ func TestOutboxModel(t *testing.T) {
 			check(real.bytes == model.bytes(), real.bytes, model.bytes())
 			check(real.dropped() == model.lost, real.dropped(), model.lost)
 			check(real.busy == model.busy, real.busy, model.busy)
-			check(real.drained() == (model.sealed && len(model.queue) == 0), real.drained(), model.sealed)
+			check(real.drained() == (model.sealed && !model.waits()), real.drained(), model.sealed)
 			for _, c := range consumers {
 				check(c.woken <= 1, c.woken, 1)
 			}
-			if h := model.holder; h != nil && len(model.queue) > 0 && !model.busy {
+			if h := model.holder; h != nil && model.waits() && !model.busy {
 				t.Fatalf("seed %d: %s: %s sleeps while messages wait", seed, did, h.name)
 			}
 		}

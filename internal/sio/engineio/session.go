@@ -238,20 +238,21 @@ func (s *Session) tell(reason Reason) {
 }
 
 // awaitLastPoll keeps a closed polling session until a GET has fetched its
-// last message. A peer that broke the protocol or the connection is not waited for
-// unless its GET is here; one that said goodbye may have sent a GET along that
-// was overtaken; a shutdown waits for a GET that is on its way.
+// last message, which comes after all others, by a poll of its own. A peer that
+// broke the protocol or the connection is not waited for unless its GET is here;
+// one that said goodbye may have sent a GET along that was overtaken; a shutdown
+// waits for GETs that are on their way.
 func (s *Session) awaitLastPoll(reason Reason, fetched <-chan struct{}) {
 	s.mu.Lock()
 	pending := s.poll != nil
 	s.mu.Unlock()
 	wait := lastPollWait
 	switch {
+	case reason == ReasonShutdown:
+		wait = shutdownWait
 	case pending:
 	case reason == ReasonTransportClose:
 		wait = overtakenPollWait
-	case reason == ReasonShutdown:
-		wait = shutdownWait
 	case !reason.graceful():
 		return
 	}
