@@ -294,6 +294,18 @@ func (o *outbox) seal(last *Message, drop bool) {
 	o.wakeLocked()
 }
 
+// replaceLast puts another message in the place of the last, and reports false if
+// that was taken.
+func (o *outbox) replaceLast(m *Message) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last == nil {
+		return false
+	}
+	o.last = m
+	return true
+}
+
 // empty drops what is left when the session has ended.
 func (o *outbox) empty() {
 	o.mu.Lock()

@@ -111,9 +111,8 @@ func (s *Session) endPoll(p *poll) {
 	s.answering(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fetched != nil && s.out.drained() {
-		close(s.fetched)
-		s.fetched = nil
+	if s.out.drained() {
+		s.signalLastTakenLocked()
 	}
 }
 

@@ -36,6 +36,16 @@ func (r Reason) graceful() bool {
 	return true // the server's own decision, the reasons of the floors above among them
 }
 
+// byPeer reports whether the peer is gone, or broke the protocol: it is owed no
+// more than what its pending poll takes.
+func (r Reason) byPeer() bool {
+	switch r {
+	case ReasonTransportError, ReasonTransportClose, ReasonPingTimeout, ReasonParseError:
+		return true
+	}
+	return false
+}
+
 // closeCode is the WebSocket status that goes with the reason (RFC 6455, 7.4.1).
 // The reference closes without one; the stock client ignores it, people and
 // other tools do not.

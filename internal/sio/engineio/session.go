@@ -51,12 +51,13 @@ type Session struct {
 	phase          phase
 	reason         Reason          // why it closed; set in closing and closed
 	link           link            // carries it, or carried it when it closed; nil: polls do
-	candidate      link            // in offered and probed
+	candidate      link            // in offered and probed, and perhaps in closing
 	candidateInput *candidateInput // of candidate
 	poll           *poll           // the pending GET
 	post           *exchange       // the POST that is being handled
 	exchanges      []*exchange     // the requests that are being served
-	fetched        chan struct{}   // a closed polling session: closed when a GET took the last message
+	lastTaken      chan struct{}   // in closing: closed when a GET took the last message, or the candidate took over
+	closeFrame     *Message        // in closing: the last message of a WebSocket
 	heartbeat      heartbeat
 }
 
@@ -164,48 +165,53 @@ func (s *Session) Close(reason Reason) {
 	s.heartbeat.stop()
 	close(s.done)
 	// Made before the last message is queued: a pending poll may fetch it at once.
-	s.fetched = make(chan struct{})
-	s.out.seal(s.lastMessageLocked(reason, frame), !reason.graceful())
-	t := teardown{reason: reason, link: s.link, candidate: s.candidate, fetched: s.fetched}
-	s.candidate, s.candidateInput = nil, nil
-	s.srv.start(func() { s.teardown(t) })
+	s.lastTaken, s.closeFrame = make(chan struct{}), frame
+	s.out.seal(s.lastMessageLocked(), !reason.graceful())
+	link, taken := s.link, s.lastTaken
+	s.srv.start(func() { s.teardown(reason, link, taken) })
 }
 
-// lastMessageLocked returns the last message the session's transport carries:
-// frame, where that is a WebSocket.
-func (s *Session) lastMessageLocked(reason Reason, frame *Message) *Message {
+// lastMessageLocked returns the last message the transport of a closed session
+// carries.
+func (s *Session) lastMessageLocked() *Message {
 	switch {
 	case s.link != nil:
-		return s.link.lastMessageLocked(frame)
-	case reason == ReasonTransportClose:
+		return s.link.lastMessageLocked(s.closeFrame)
+	case s.reason == ReasonTransportClose:
 		// The browser said goodbye itself: its poll gets a noop.
 		return noopPacket
 	}
 	return closePacket
 }
 
-// teardown is what was there when a session closed.
-type teardown struct {
-	reason          Reason
-	link, candidate link
-	fetched         <-chan struct{}
-}
-
-// teardown takes the transport down and tells the receiver. It runs once.
-func (s *Session) teardown(t teardown) {
-	if t.candidate != nil {
-		t.candidate.abort()
+// teardown takes the transport down and tells the receiver. It runs once. l
+// carried the session when it closed; nil: polls did.
+func (s *Session) teardown(reason Reason, l link, lastTaken <-chan struct{}) {
+	if reason.byPeer() {
+		s.dropCandidate()
 	}
-	wait := s.srv.closeBound(t.reason) // a writer stuck on a dead peer ends in time
+	start := time.Now()
+	wait := s.srv.closeBound(reason) // a writer stuck on a dead peer ends in time
 	s.expireExchanges(wait)
-	if t.link != nil {
-		t.link.expire(wait)
-		t.link.ensureReader()
-		s.tell(t.reason)
-		<-t.link.gone()
-	} else {
-		s.tell(t.reason)
-		s.awaitLastPoll(t.reason, t.fetched)
+	if l != nil {
+		l.expire(wait)
+		l.ensureReader()
+	}
+	s.tell(reason)
+	if l == nil {
+		s.awaitLastTaken(reason, lastTaken)
+		s.dropCandidate()
+		if l = s.carrier(); l != nil { // a candidate took over meanwhile
+			wait = s.srv.closeBound(reason)
+			if reason == ReasonShutdown {
+				wait -= time.Since(start)
+			}
+			l.expire(wait)
+			l.ensureReader()
+		}
+	}
+	if l != nil {
+		<-l.gone()
 	}
 	s.out.empty()
 	s.mu.Lock()
@@ -217,12 +223,16 @@ func (s *Session) teardown(t teardown) {
 	s.srv.remove(s)
 }
 
+// carrier returns the link that carries the session, nil if polls do.
+func (s *Session) carrier() link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link
+}
+
 // abort ends at once whatever still carries a closed session.
 func (s *Session) abort() {
-	s.mu.Lock()
-	l := s.link
-	s.mu.Unlock()
-	if l != nil {
+	if l := s.carrier(); l != nil {
 		l.abort()
 	}
 	s.expireExchanges(0)
@@ -237,29 +247,34 @@ func (s *Session) tell(reason Reason) {
 	}
 }
 
-// awaitLastPoll keeps a closed polling session until a GET has fetched its
-// last message, which comes after all others, by a poll of its own. A peer that
-// broke the protocol or the connection is not waited for unless its GET is here;
-// one that said goodbye may have sent a GET along that was overtaken; a shutdown
-// waits for GETs that are on their way.
-func (s *Session) awaitLastPoll(reason Reason, fetched <-chan struct{}) {
+// awaitLastTaken keeps a session that closed by polling until a GET has fetched its
+// last message, which comes after all others, by a poll of its own, or until the
+// candidate takes it over: a browser that was to change over may have paused
+// polling, and hears of the end over the candidate alone.
+//
+// A peer that broke the protocol or the connection is not waited for unless its
+// GET is here; one that said goodbye may have sent a GET along that was overtaken;
+// a shutdown waits for what is on its way.
+func (s *Session) awaitLastTaken(reason Reason, taken <-chan struct{}) {
 	s.mu.Lock()
-	pending := s.poll != nil
+	pending, upgrading := s.poll != nil, s.candidate != nil
 	s.mu.Unlock()
 	wait := lastPollWait
 	switch {
 	case reason == ReasonShutdown:
 		wait = shutdownWait
-	case pending:
+	case pending, reason.graceful():
 	case reason == ReasonTransportClose:
 		wait = overtakenPollWait
-	case !reason.graceful():
+	case upgrading:
+		wait = closeWait
+	default:
 		return
 	}
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
-	case <-fetched:
+	case <-taken:
 	case <-t.C:
 	case <-s.srv.aborting:
 	}

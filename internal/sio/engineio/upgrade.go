@@ -31,12 +31,25 @@ func (s *Session) probeAnswered() {
 	}
 }
 
-// removeCandidate ends a candidate's time; the polling session lives on.
+// removeCandidate ends a candidate's time; the polling session lives on, or ends by
+// polling.
 func (s *Session) removeCandidate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.candidate, s.candidateInput = nil, nil
 	if s.phase == phaseOffered || s.phase == phaseProbed {
-		s.phase, s.candidate, s.candidateInput = phasePolling, nil, nil
+		s.phase = phasePolling
+	}
+}
+
+// dropCandidate closes the candidate of a session that has ended, if there is one.
+func (s *Session) dropCandidate() {
+	s.mu.Lock()
+	l := s.candidate
+	s.candidate, s.candidateInput = nil, nil
+	s.mu.Unlock()
+	if l != nil {
+		l.abort()
 	}
 }
 
@@ -52,21 +65,41 @@ func (s *Session) pageClosed() {
 	}
 }
 
-// completeUpgrade makes the candidate the session's transport. Queued messages
-// follow over it as soon as a poll that is still being written has ended.
-func (s *Session) completeUpgrade() bool {
+// completeUpgrade makes the candidate l the session's transport, and reports whether
+// it was one still. Queued messages follow over it as soon as a poll that is still
+// being written has ended, and so does the end of a session that is closing, unless
+// a poll took that.
+func (s *Session) completeUpgrade(l link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase != phaseProbed {
+	if s.candidate != l {
 		return false
 	}
-	s.phase, s.link = phaseLinked, s.candidate
+	if s.phase == phaseClosing {
+		s.link = l // whose last message it is
+		if !s.out.replaceLast(s.lastMessageLocked()) {
+			s.link = nil
+			return false
+		}
+		s.signalLastTakenLocked()
+	} else {
+		s.phase, s.link = phaseLinked, l
+	}
 	s.candidate, s.candidateInput = nil, nil
-	s.out.attach(s.link)
+	s.out.attach(l)
 	if s.poll != nil {
 		s.poll.wake()
 	}
 	return true
+}
+
+// signalLastTakenLocked tells the teardown of a closed session, if it waits, that
+// the last message has its way.
+func (s *Session) signalLastTakenLocked() {
+	if s.lastTaken != nil {
+		close(s.lastTaken)
+		s.lastTaken = nil
+	}
 }
 
 // awaitCandidate returns when the candidate, if there is one, has acted upon what

@@ -305,20 +305,6 @@ func TestPageClosedDuringUpgrade(t *testing.T) {
 	})
 }
 
-func TestCloseDuringUpgrade(t *testing.T) {
-	inBubble(t, Options{}, func(w *world) {
-		q, h := w.open()
-		c := w.dial(strings.Replace(q, "polling", "websocket", 1))
-		c.Say("2probe")
-		c.Next()
-		h.session.Close(ReasonForcedServer)
-		if c.Closed() == nil {
-			t.Error("the candidate lives on")
-		}
-		expect(t, "poll", w.do("GET", q, "").body, "1")
-	})
-}
-
 // Messages sent at full speed all through an upgrade arrive once and in order.
 // Real time: the race is the point.
 func TestUpgradeUnderLoad(t *testing.T) {

@@ -83,5 +83,5 @@ func (t *wsConn) answerProbe() bool {
 // take makes the candidate the session's transport.
 func (t *wsConn) take() bool {
 	t.conn.SetReadDeadline(time.Time{})
-	return t.session.completeUpgrade()
+	return t.session.completeUpgrade(t)
 }

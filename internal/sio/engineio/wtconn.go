@@ -99,7 +99,7 @@ func (t *wtConn) probe(input *candidateInput) {
 func (t *wtConn) take() bool {
 	t.stream.SetReadDeadline(time.Time{})
 	t.stream.SetWriteDeadline(time.Time{})
-	return t.session.completeUpgrade()
+	return t.session.completeUpgrade(t)
 }
 
 func (t *wtConn) expect(kind byte, data string) bool {
