@@ -244,7 +244,12 @@ func (h *memHub) Connections(_ context.Context, to sio.Target, cursor string, li
 func (h *memHub) HasNamespace(_ context.Context, name string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.namespaces[name] != nil, nil
+	for served := range h.namespaces {
+		if sio.Overlap(served, name) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (h *memHub) Connection(_ context.Context, namespace, id string) (sio.Connection, error) {

@@ -19,22 +19,24 @@ type namespaces struct {
 	// Fixed at birth.
 	server      *Server
 	named       map[string]*Namespace
-	patterns    []pattern
+	patterns    []Pattern
 	maxChildren int
 
 	mu       sync.RWMutex
 	children map[string]*Namespace
 }
 
-// pattern is one of Options.Namespaces that has stars.
-type pattern struct{ name, match string } // match: as path.Match takes it
+// Pattern matches names of namespaces; see [CheckNamespace].
+type Pattern struct{ name, match string } // match: as path.Match takes it
 
-func newPattern(name string) pattern {
+// NewPattern returns the pattern with this text, which CheckNamespace accepts.
+func NewPattern(name string) Pattern {
 	// A star stands for something: "/" is no child of "/*".
-	return pattern{name, strings.ReplaceAll(name, "*", "?*")}
+	return Pattern{name, strings.ReplaceAll(name, "*", "?*")}
 }
 
-func (p pattern) matches(name string) bool {
+// Matches reports whether the pattern matches the whole name.
+func (p Pattern) Matches(name string) bool {
 	ok, err := path.Match(p.match, name)
 	return ok && err == nil
 }
@@ -49,7 +51,7 @@ func newNamespaces(s *Server, names []string, maxChildren int) (*namespaces, err
 			return nil, err
 		}
 		if strings.Contains(name, "*") {
-			ns.patterns = append(ns.patterns, newPattern(name))
+			ns.patterns = append(ns.patterns, NewPattern(name))
 			continue
 		}
 		ns.named[name] = ns.lasting(name)
@@ -75,11 +77,51 @@ func CheckNamespace(name string) error {
 	return nil
 }
 
+// Overlap reports whether a name exists that both match: each is a name, or a
+// pattern that [CheckNamespace] accepts.
+func Overlap(a, b string) bool {
+	// A state is how much of each has matched the same bytes of a name.
+	type state struct{ i, j int }
+	done := map[state]bool{}
+	todo := []state{{0, 0}}
+	// next returns how much has matched after one more byte: a star takes one or
+	// more.
+	next := func(s string, i int) []int {
+		if s[i] == '*' {
+			return []int{i, i + 1}
+		}
+		return []int{i + 1}
+	}
+	for len(todo) > 0 {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if at.i == len(a) && at.j == len(b) {
+			return true
+		}
+		if done[at] || at.i == len(a) || at.j == len(b) || !sameByte(a[at.i], b[at.j]) {
+			continue
+		}
+		done[at] = true
+		for _, i := range next(a, at.i) {
+			for _, j := range next(b, at.j) {
+				todo = append(todo, state{i, j})
+			}
+		}
+	}
+	return false
+}
+
+// sameByte reports whether a byte exists that both match; a star matches any but
+// a slash.
+func sameByte(x, y byte) bool {
+	return x == y || x == '*' && y != '/' || y == '*' && x != '/'
+}
+
 // FindPattern returns the first pattern among names that the namespace matches,
 // empty if there is none.
 func FindPattern(names []string, namespace string) string {
 	for _, name := range names {
-		if strings.Contains(name, "*") && newPattern(name).matches(namespace) {
+		if strings.Contains(name, "*") && NewPattern(name).Matches(namespace) {
 			return name
 		}
 	}
@@ -102,9 +144,9 @@ func (ns *namespaces) find(name string) *Namespace {
 	return n
 }
 
-// acquire returns the namespace with this name for a client that wants to join,
-// and keeps it in existence until release. Nil: there is none, or too many.
-func (ns *namespaces) acquire(name string) (*Namespace, *Refusal) {
+// enter returns the namespace with this name for a client that wants to join,
+// and keeps it in existence until leave. Nil: there is none, or too many.
+func (ns *namespaces) enter(name string) (*Namespace, *Refusal) {
 	if n := ns.named[name]; n != nil {
 		return n, nil
 	}
@@ -121,30 +163,30 @@ func (ns *namespaces) acquire(name string) (*Namespace, *Refusal) {
 		n = ns.lasting(name)
 		ns.children[name] = n
 	}
-	n.references++
+	n.users++
 	return n, nil
 }
 
-// release gives up what acquire or retain took: a child that nobody needs goes.
-func (ns *namespaces) release(n *Namespace) {
+// leave ends what enter began: an empty child goes.
+func (ns *namespaces) leave(n *Namespace) {
 	if ns.named[n.name] == n {
 		return
 	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	if n.references--; n.references == 0 {
+	if n.users--; n.users == 0 {
 		delete(ns.children, n.name)
 	}
 }
 
-// retain is acquire for somebody who knows that the namespace is there.
-func (ns *namespaces) retain(n *Namespace) {
+// stay is enter for somebody who knows that the namespace is there.
+func (ns *namespaces) stay(n *Namespace) {
 	if ns.named[n.name] == n {
 		return
 	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	n.references++
+	n.users++
 }
 
 // lasting returns a namespace that clients can be in, and come back to.
@@ -169,7 +211,7 @@ func (ns *namespaces) matches(name string) bool {
 // pattern returns the first pattern that name matches, empty if there is none.
 func (ns *namespaces) pattern(name string) string {
 	for _, p := range ns.patterns {
-		if p.matches(name) {
+		if p.Matches(name) {
 			return p.name
 		}
 	}

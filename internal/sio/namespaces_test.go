@@ -49,7 +49,7 @@ func TestChildren(t *testing.T) {
 		expect(t, "error", err, nil)
 
 		a.Say("41/tenant-1,")
-		w.clearHeard()
+		w.forget()
 		expect(t, "one has left", w.listed(), "/ 0, /tenant-1 1, /tenant-named 1, /x/live 1")
 		w.apply(Disconnect{To: in("/tenant-1")})
 		expect(t, "all have left", w.listed(), "/ 0, /tenant-named 1, /x/live 1")
@@ -58,7 +58,7 @@ func TestChildren(t *testing.T) {
 		expect(t, "one is back", w.listed(), "/ 0, /tenant-1 1, /tenant-named 1, /x/live 1")
 		b.Say("1")
 		b.MustClose(1000, "transport close")
-		w.clearHeard()
+		w.forget()
 		expect(t, "in the end", w.listed(), "/ 0, /tenant-named 1")
 		a.Close()
 	})
@@ -123,7 +123,7 @@ func TestChildrenBounded(t *testing.T) {
 		other, _ := w.connect("/b") // is there
 		other.Join("")
 		c.Say("41/a,")
-		w.clearHeard()
+		w.forget()
 		other.Join("/c")
 		c.Close()
 		other.Close()
@@ -175,7 +175,7 @@ func TestChildrenChurn(t *testing.T) {
 		clients.Wait()
 		close(stop)
 		emitter.Wait()
-		w.clearHeard()
+		w.forget()
 		expect(t, "namespaces", w.listed(), "")
 	})
 }
@@ -203,14 +203,14 @@ func FuzzNamespace(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		n, refusal := ns.acquire(name)
+		n, refusal := ns.enter(name)
 		if (n == nil) == (refusal == nil) {
 			t.Fatalf("namespace %v and refusal %v", n, refusal)
 		}
 		if n == nil {
 			return
 		}
-		defer ns.release(n)
+		defer ns.leave(n)
 		one, live := strings.TrimPrefix(name, "/tenant-"), strings.TrimSuffix(strings.TrimPrefix(name, "/"), "/live")
 		isOne := len(one)+len("/tenant-") == len(name) && one != "" && !strings.Contains(one, "/")
 		isLive := len(live)+len("//live") == len(name) && live != "" && !strings.Contains(live, "/")
@@ -221,4 +221,21 @@ func FuzzNamespace(f *testing.F) {
 			t.Errorf("%q is not found", name)
 		}
 	})
+}
+
+func TestOverlap(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"/chat", "/chat", true}, {"/chat", "/chats", false}, {"/chat", "/*", true}, {"/", "/*", false},
+		{"/t-*", "/t-*", true}, {"/t-*", "/*-1", true}, {"/t-*", "/u-*", false}, {"/*a", "/a*", true},
+		{"/*/x", "/y/*", true}, {"/*", "/y/*", false}, {"/a*", "/a", false}, {"/a*b*c", "/abc", false}, {"/a*b*c", "/axbyc", true},
+	} {
+		for _, pair := range [][2]string{{tt.a, tt.b}, {tt.b, tt.a}} {
+			if got := Overlap(pair[0], pair[1]); got != tt.want {
+				t.Errorf("Overlap(%q, %q) = %t", pair[0], pair[1], got)
+			}
+		}
+	}
 }

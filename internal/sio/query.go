@@ -137,8 +137,13 @@ func (s *Server) Connection(_ context.Context, namespace, id string) (Connection
 }
 
 // HasNamespace reports whether there can be connections in a namespace of this
-// name: it is configured, or matches a pattern that is.
+// name: it is configured, or matches a pattern that is. Of a pattern it reports
+// whether it can match the name of such a namespace.
 func (s *Server) HasNamespace(_ context.Context, name string) (bool, error) {
+	if strings.Contains(name, "*") {
+		overlaps := func(served string) bool { return Overlap(served, name) }
+		return CheckNamespace(name) == nil && slices.ContainsFunc(s.opts.Namespaces, overlaps), nil
+	}
 	return s.namespaces.find(name) != nil, nil
 }
 

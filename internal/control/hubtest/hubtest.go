@@ -63,7 +63,7 @@ func unknownNamespace(t *testing.T, f Fixture) {
 			t.Errorf("%s: %v, want ErrUnknownNamespace", what, err)
 		}
 	}
-	for name, want := range map[string]bool{"/": true, "/chat": true, "/none": false, "": false} {
+	for name, want := range map[string]bool{"/": true, "/chat": true, "/none": false, "": false, "/ch*": true, "/no*": false, "*": false} {
 		if got, err := f.Hub.HasNamespace(ctx, name); got != want || err != nil {
 			t.Errorf("HasNamespace(%q) = %v, %v, want %v", name, got, err, want)
 		}
