@@ -40,7 +40,7 @@ func (b *backoff) reset() { b.failures = 0 }
 // passing reports whether the next try may do better than the one that failed
 // with err.
 func passing(err error) bool {
-	if errors.Is(err, ErrReplaced) {
+	if errors.Is(err, ErrReplaced) || errors.Is(err, ErrGroupDeleted) {
 		return false
 	}
 	switch status.Code(err) {
@@ -62,11 +62,10 @@ func pause(err error) time.Duration {
 	return 0
 }
 
-// replaced reports whether the daemon ended a stream because its consumer id
-// joined again.
-func replaced(err error) bool {
+// aborted reports whether the daemon ended a stream for this reason.
+func aborted(err error, reason string) bool {
 	for _, d := range status.Convert(err).Details() {
-		if i, ok := d.(*errdetails.ErrorInfo); ok && i.GetReason() == "CONSUMER_REPLACED" {
+		if i, ok := d.(*errdetails.ErrorInfo); ok && i.GetReason() == reason {
 			return true
 		}
 	}

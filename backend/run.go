@@ -13,6 +13,9 @@ var (
 	// elsewhere.
 	ErrReplaced = errors.New("backend: another consumer has joined with the same id")
 
+	// ErrGroupDeleted ends the Consumers of a group that an operator deleted.
+	ErrGroupDeleted = errors.New("backend: the group was deleted")
+
 	// errEnded is a stream that ended without a reason.
 	errEnded = errors.New("the daemon ended the stream")
 
@@ -28,7 +31,7 @@ var (
 // grace it gives up, and what is not settled goes to another member. It waits
 // for handlers in any case, so they have to respect their context.
 //
-// Errors are what no further try can change: [ErrReplaced], a key or a group
+// Errors are what no further try can change: [ErrReplaced], [ErrGroupDeleted], a key or a group
 // that the daemon does not accept. One Run at a time; a second one panics.
 func (c *Consumer) Run(ctx context.Context) error {
 	if !c.running.CompareAndSwap(false, true) {
@@ -91,8 +94,10 @@ func (c *Consumer) session(ctx context.Context, qs *queues, stop context.CancelC
 	qs.detach(s)
 	s.close()
 	switch {
-	case replaced(err):
+	case aborted(err, "CONSUMER_REPLACED"):
 		err = ErrReplaced
+	case aborted(err, "GROUP_DELETED"):
+		err = ErrGroupDeleted
 	case errors.Is(err, io.EOF):
 		err = errEnded
 	}

@@ -126,6 +126,15 @@ func TestErrorsThatEndRun(t *testing.T) {
 			t.Errorf("replaced: %v, want ErrReplaced", err)
 		}
 		second()
+		third := w.run(client.Consumer(ConsumerOptions{Group: "h"}))
+		synctest.Wait()
+		if _, err := w.dispatcher.DeleteGroup("h"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if err := third(); !errors.Is(err, ErrGroupDeleted) {
+			t.Errorf("deleted: %v, want ErrGroupDeleted", err)
+		}
 	})
 }
 

@@ -30,9 +30,17 @@ func TestListConsumers(t *testing.T) {
 		a := w.consume(&fanoutv1.ConsumeRequest_Open{
 			Group: "chat", ConsumerId: "a", Namespaces: []string{"chat"}, Events: []string{"n", "m"}, Authorize: false, Lifecycle: true, MaxInFlight: 2,
 		})
-		gone := w.consume(&fanoutv1.ConsumeRequest_Open{Group: "away", Namespaces: []string{"/chat"}})
+		gone := w.consume(&fanoutv1.ConsumeRequest_Open{Group: "away", Namespaces: []string{"/chat"}, Events: []string{"n", "settled"}})
+		before, _ := w.connect("/chat")
+		before.Say(`42/chat,["settled"]`)
+		gone.say(acking(gone.event("MESSAGE /chat settled[]").GetDeliveryId()))
+		gone.quiet()
 		gone.close()
 		gone.ends(0)
+		a.say(acking(a.event("CONNECTED /chat").GetDeliveryId()))
+		before.Close()
+		a.say(acking(a.event("DISCONNECTED /chat transport close").GetDeliveryId()))
+		a.quiet()
 		c, _ := w.connect("/chat")
 		for i := range 3 {
 			c.Say(fmt.Sprintf(`42/chat,["n",%d]`, i))
@@ -59,7 +67,7 @@ func TestListConsumers(t *testing.T) {
 		if m.GetInFlight() != 2 || m.GetConnections() != 1 || m.GetQueuedBytes() == 0 || m.GetLeaving() || !m.GetLastActive().AsTime().Equal(time.Now()) {
 			t.Errorf("how a does: %v", m)
 		}
-		if n := resp.GetCounts().GetEvents(); n != 4 {
+		if n := resp.GetCounts().GetEvents(); n != 7 {
 			t.Errorf("%d events were counted", n)
 		}
 		if resp := list(&fanoutv1.ListConsumersRequest{Group: "chat"}); len(resp.GetGroups()) != 1 || resp.GetGroups()[0].GetName() != "chat" {

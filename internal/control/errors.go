@@ -195,6 +195,12 @@ func consumerError(err error) error {
 	case errors.Is(err, dispatch.ErrReplaced):
 		return newError(codes.Aborted, "a consumer with the same id has joined the group again and taken over",
 			&errdetails.ErrorInfo{Reason: "CONSUMER_REPLACED", Domain: errorDomain})
+	case errors.Is(err, dispatch.ErrGroupDeleted):
+		return newError(codes.Aborted, "the group was deleted", &errdetails.ErrorInfo{Reason: "GROUP_DELETED", Domain: errorDomain})
+	case errors.Is(err, dispatch.ErrDisconnected):
+		return newError(codes.Aborted, "an operator disconnected the consumer", &errdetails.ErrorInfo{Reason: "CONSUMER_DISCONNECTED", Domain: errorDomain})
+	case errors.Is(err, dispatch.ErrNoGroup), errors.Is(err, dispatch.ErrNoConsumer):
+		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, dispatch.ErrStalled):
 		return newError(codes.ResourceExhausted, "stalled: "+err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryStalled)})
 	case errors.Is(err, dispatch.ErrTooMany):

@@ -24,6 +24,13 @@ type Dispatcher interface {
 	// Tail starts to watch. Too many are [dispatch.ErrTooMany].
 	Tail(dispatch.TailFilter) (*dispatch.Tail, error)
 
+	// DeleteGroup removes a group, and returns how many subscriptions it ended; see
+	// [dispatch.Dispatcher.DeleteGroup].
+	DeleteGroup(name string) (ended int, err error)
+
+	// DisconnectConsumer ends the subscription of one consumer.
+	DisconnectConsumer(group, consumer string) error
+
 	// Groups returns all groups, by name.
 	Groups() []dispatch.GroupStatus
 

@@ -288,8 +288,9 @@ func TestConsumePanic(t *testing.T) {
 		if st := k.ends(codes.Internal); strings.Contains(st.Message(), "secret") {
 			t.Errorf("the status tells %q", st.Message())
 		}
-		if n := len(d.Groups()[0].Subscriptions); n != 0 {
-			t.Errorf("%d consumers are left", n)
+		synctest.Wait()
+		if n := len(d.Groups()); n != 0 {
+			t.Errorf("%d groups are left", n)
 		}
 	})
 }

@@ -98,8 +98,11 @@ func (d *Dispatcher) askGroup(ctx context.Context, g *group, c *client, auth []b
 	e.measure()
 	if g.enqueue(ctx, e) {
 		select {
-		case v := <-e.verdict:
-			return v, nil
+		case v, ok := <-e.verdict:
+			if ok {
+				return v, nil
+			}
+			return Verdict{}, undecided(fmt.Errorf("group %q: %w", g.name, ErrGroupDeleted))
 		case <-ctx.Done():
 		}
 	}

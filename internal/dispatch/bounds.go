@@ -76,10 +76,10 @@ func (q *queue) leaveWaitingLocked() {
 // the bound of the load that it moves to.
 func (g *group) reassignLocked(old *load, queues ...*queue) {
 	for _, q := range queues {
-		q.assignLocked(g.pickLocked(q))
+		q.assignLocked(g.pickLocked(q, q.nextLocked()))
 	}
 	for _, q := range queues {
-		if q.held != nil && q.dropsLocked() {
+		if q.held != nil && g.dropsLocked(q.held.event) {
 			g.dispatcher.dropped.Add(1)
 			q.releaseLocked().resolve(false)
 		}
@@ -88,8 +88,7 @@ func (g *group) reassignLocked(old *load, queues ...*queue) {
 	g.relieveLocked(old)
 }
 
-// dropsLocked reports whether the queue's events are not kept, since nobody is
-// there for it.
-func (q *queue) dropsLocked() bool {
-	return q.owner == nil && q.group.dispatcher.policy(q.namespace) == Drop
+// dropsLocked reports whether the event is not kept, since nobody is there for it.
+func (g *group) dropsLocked(e *Event) bool {
+	return g.dispatcher.policy(e.Namespace) == Drop && !g.servedLocked(e)
 }

@@ -29,7 +29,7 @@ func (s *Subscription) queued() (bytes int) {
 // many browsers push; what they could not queue goes with their sessions.
 func TestSubscriptionBoundHolds(t *testing.T) {
 	const bound, size = 64 << 10, 500_000
-	inBubble(t, Options{SubscriptionBytes: bound, GroupRetention: time.Hour}, func(w *world) {
+	inBubble(t, Options{SubscriptionBytes: bound, GroupMemory: time.Hour}, func(w *world) {
 		m := w.subscribe(SubscriptionOptions{})
 		check := func(when string) {
 			t.Helper()

@@ -358,7 +358,7 @@ func TestSubscriptionBound(t *testing.T) {
 func TestNobodyOnline(t *testing.T) {
 	t.Run("buffer", func(t *testing.T) {
 		inBubble(t, Options{}, func(w *world) {
-			w.subscribe(SubscriptionOptions{}).Close()
+			w.left(SubscriptionOptions{})
 			c, _ := w.connect("")
 			c.Idle()
 			c.Say(`42["x"]`)
@@ -369,7 +369,7 @@ func TestNobodyOnline(t *testing.T) {
 	})
 	t.Run("buffer, but not for ever", func(t *testing.T) {
 		inBubble(t, Options{}, func(w *world) {
-			w.subscribe(SubscriptionOptions{}).Close()
+			w.left(SubscriptionOptions{})
 			c, _ := w.connect("")
 			c.Idle()
 			c.Say(`42["x"]`)
@@ -382,7 +382,7 @@ func TestNobodyOnline(t *testing.T) {
 	})
 	t.Run("drop", func(t *testing.T) {
 		inBubble(t, Options{Policies: map[string]Policy{"/": Drop}}, func(w *world) {
-			w.subscribe(SubscriptionOptions{}).Close()
+			w.left(SubscriptionOptions{})
 			c, _ := w.connect("")
 			c.Say(`427["x"]`)
 			synctest.Wait()

@@ -8,10 +8,17 @@
 //
 // Each connection has, in every group, a queue: its events in order, the first
 // of them in flight, the rest waiting. A queue is owned by one subscription as
-// long as that lives, so one consumer sees all of a connection's events in order.
+// long as that lives, so one consumer sees all of a connection's events in order;
+// at an event that its owner did not ask for, it moves to one that did, once
+// nothing is in flight.
 // An event leaves its queue when it is acked. When a subscription ends, its
 // queues rewind to the first unacked event and move to another: delivery is at
 // least once, and a repeated event says so by its attempt.
+//
+// # What a group accepts
+//
+// An event that one of its subscriptions asked for, or one that has ended, for as
+// long as that is remembered. What it authorises it authorises until it is deleted.
 //
 // # Bounds
 //

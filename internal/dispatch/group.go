@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/admission"
@@ -14,43 +15,40 @@ type group struct {
 	dispatcher *Dispatcher
 	name       string
 
-	verdictTimeouts admission.Throttle // bounds the warnings about them
+	verdictTimeouts   admission.Throttle // bounds the warnings about them
+	missingAuthorizer admission.Throttle // likewise
+
+	// Whether anything but authorising is asked for or remembered; written under mu.
+	listens atomic.Bool
 
 	mu            sync.Mutex
 	removed       bool // whoever still has it finds nothing here
 	subscriptions []*Subscription
-	queues        map[string]*queue   // by connection
-	events        int                 // in all queues
-	unowned       load                // of the queues without an owner
-	last          SubscriptionOptions // of the subscription that began last: what to keep while none is there
-	expiry        *time.Timer         // runs while no subscription is there
+	queues        map[string]*queue // by connection
+	events        int               // in all queues
+	unowned       load              // of the queues without an owner
+	authorized    namespaceSet      // what subscriptions ever asked to authorise
+	memory        []remembered      // of those that have left
+	expiry        *time.Timer       // of the memory, or of the group
 }
 
 // queueLocked returns the queue that e goes to, nil if the group did not ask for it or
 // does not keep it.
 func (g *group) queueLocked(e *Event) *queue {
-	if g.removed {
+	if g.removed || !g.wantsLocked(e) {
+		return nil
+	}
+	if g.dropsLocked(e) {
+		g.dispatcher.dropped.Add(1)
 		return nil
 	}
 	q := g.queues[e.ConnectionID]
 	if q == nil {
-		if !g.last.wants(e) {
-			return nil
-		}
 		q = &queue{group: g, id: e.ConnectionID, namespace: e.Namespace}
 		g.queues[q.id] = q
-		q.assignLocked(g.pickLocked(q))
 	}
-	options := &g.last
-	if q.owner != nil {
-		options = &q.owner.options
-	}
-	if !options.wants(e) {
-		return nil
-	}
-	if q.dropsLocked() {
-		g.dispatcher.dropped.Add(1)
-		return nil
+	if len(q.items) == 0 && (q.owner == nil || q.owner.draining || !q.owner.interest.wants(e)) {
+		q.assignLocked(g.pickLocked(q, e))
 	}
 	q.ended = false // the connection may have come back
 	return q
@@ -75,22 +73,22 @@ func (g *group) discard(connection string) {
 	}
 }
 
-// full reports whether a new connection would find no room.
+// full reports whether a new connection would find no room. A group that has
+// nobody for the namespace keeps no browser out.
 func (g *group) full(namespace string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.last.serves(namespace) {
-		return false
-	}
-	if len(g.subscriptions) == 0 {
-		return g.fullLocked(&g.unowned)
-	}
+	served := false
 	for _, s := range g.subscriptions {
-		if s.options.serves(namespace) && !g.fullLocked(&s.load) {
+		if !s.interest.serves(namespace) {
+			continue
+		}
+		if !g.fullLocked(&s.load) {
 			return false
 		}
+		served = true
 	}
-	return true
+	return served
 }
 
 // fullLocked reports whether the load has no room, or others wait for it already.
@@ -112,25 +110,29 @@ func (g *group) queuesLocked(s *Subscription) (queues []*queue) {
 func (g *group) online(namespace string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.ContainsFunc(g.subscriptions, func(s *Subscription) bool { return s.options.serves(namespace) })
+	return slices.ContainsFunc(g.subscriptions, func(s *Subscription) bool { return s.interest.serves(namespace) })
 }
 
 // authorizes reports whether the group decides on connections to the namespace.
 func (g *group) authorizes(namespace string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.last.Authorize && g.last.serves(namespace)
+	return g.authorized.contains(namespace)
 }
 
 var seed = maphash.MakeSeed()
 
-// pickLocked chooses the subscription for a queue: the rendezvous hash's winner among those
-// that hold no more than a quarter above their share, so that a newcomer, to
-// whom nothing moves, soon has its part. Nil: none serves the namespace.
-func (g *group) pickLocked(q *queue) *Subscription {
+// pickLocked chooses the subscription for a queue whose next event is next, nil if
+// it has none: of those that asked for that, and hold no more than a quarter above
+// their share, the rendezvous hash's winner; so a newcomer, to whom nothing moves,
+// soon has its part. Nil: nobody asked for it.
+func (g *group) pickLocked(q *queue, next *Event) *Subscription {
+	takes := func(s *Subscription) bool {
+		return !s.draining && (next == nil && s.interest.serves(q.namespace) || next != nil && s.interest.wants(next))
+	}
 	total, n := 0, 0
 	for _, s := range g.subscriptions {
-		if !s.draining && s.options.serves(q.namespace) {
+		if takes(s) {
 			total += s.queues
 			n++
 		}
@@ -142,7 +144,7 @@ func (g *group) pickLocked(q *queue) *Subscription {
 	var best *Subscription
 	var bestScore uint64
 	for _, s := range g.subscriptions {
-		if s.draining || !s.options.serves(q.namespace) || s.queues >= limit {
+		if !takes(s) || s.queues >= limit {
 			continue
 		}
 		score := maphash.Comparable(seed, [2]string{s.options.ConsumerID, q.id})
@@ -151,25 +153,4 @@ func (g *group) pickLocked(q *queue) *Subscription {
 		}
 	}
 	return best // the least loaded is always below the limit
-}
-
-// expire is the timer of a group that nobody subscribes to any more.
-func (g *group) expire() {
-	d := g.dispatcher
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.subscriptions) > 0 || g.removed {
-		return
-	}
-	g.removed = true
-	delete(d.groups, g.name)
-	for _, q := range g.queues {
-		d.dropped.Add(uint64(len(q.items)))
-		if q.held != nil {
-			d.dropped.Add(1)
-		}
-		q.closeLocked()
-	}
 }

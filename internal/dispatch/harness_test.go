@@ -92,6 +92,19 @@ func (w *world) connect(namespace string) (*wiretest.WS, string) {
 	return w.listener.Connect(w.t, namespace)
 }
 
+// left has a consumer join, settle one event of a browser that leaves too, and
+// leave: what it asked for is remembered.
+func (w *world) left(o SubscriptionOptions) {
+	w.t.Helper()
+	m := w.subscribe(o)
+	c, _ := w.connect("")
+	c.Say(`42["settled"]`)
+	ok(w.t, m.Ack(m.expect(w.t, "message / settled[]")[0].ID()))
+	c.Close()
+	synctest.Wait()
+	m.Close()
+}
+
 // numbered returns n events with the numbers from 0.
 func numbered(n int) (texts []string) {
 	for i := range n {

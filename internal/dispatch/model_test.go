@@ -39,6 +39,10 @@ type model struct {
 	connections   []*modelConnection
 	subscriptions []*Subscription // that were not closed
 	born          int             // consumer ids so far
+	settled       map[*Subscription]bool
+	// What those asked for that have left: "/" for everything, "/chat" for that.
+	// Nothing is forgotten in the time that the model runs.
+	remembered, queuedOnly map[string]bool
 }
 
 type modelConnection struct {
@@ -58,10 +62,13 @@ type modelEvent struct {
 }
 
 func newModel(t *testing.T, seed uint64) *model {
-	m := &model{t: t, rand: rand.New(rand.NewPCG(seed, 0))}
+	m := &model{
+		t: t, rand: rand.New(rand.NewPCG(seed, 0)),
+		settled: map[*Subscription]bool{}, remembered: map[string]bool{}, queuedOnly: map[string]bool{},
+	}
 	m.dispatcher = New(Options{
 		QueueBytes: modelQueueBytes, SubscriptionBytes: modelSubscriptionBytes,
-		StallTimeout: 1000 * time.Hour, Logger: slog.New(slog.DiscardHandler),
+		StallTimeout: 1000 * time.Hour, GroupMemory: 1000 * time.Hour, Logger: slog.New(slog.DiscardHandler),
 	})
 	m.subscribe()
 	m.group = m.dispatcher.groups["g"]
@@ -210,7 +217,7 @@ func (m *model) take(s *Subscription) bool {
 	e.attempt++
 	e.to = s
 	expect(m.t, "attempt", d.Attempt, e.attempt)
-	expect(m.t, "served", s.options.serves(c.namespace), true)
+	expect(m.t, "served", s.interest.wants(d.Event), true)
 	if time.Now().Before(c.pausedUntil) {
 		m.t.Errorf("%s is delivered during a pause", d.ID())
 	}
@@ -260,6 +267,7 @@ func (m *model) ack() {
 	if inFlight := e.to == s; inFlight != (err == nil) {
 		m.t.Errorf("Ack: %v, in flight to it: %t", err, inFlight)
 	} else if inFlight {
+		m.settled[s] = true
 		m.acked(c, i)
 	}
 }
@@ -294,6 +302,7 @@ func (m *model) nack() {
 	} else if !inFlight {
 		return
 	}
+	m.settled[s] = true
 	if e.refusals++; e.refusals > maxRefusals {
 		c.rewound(i + 1)
 		m.acked(c, i)
@@ -329,11 +338,11 @@ func (m *model) subscribe() {
 	}
 	s, err := m.dispatcher.Subscribe(o)
 	ok(m.t, err)
+	m.subscriptions = append(m.subscriptions, s)
 	if replaced != nil {
 		expect(m.t, "why the old one ended", replaced.Err(), ErrReplaced)
 		m.ended(replaced)
 	}
-	m.subscriptions = append(m.subscriptions, s)
 }
 
 func (m *model) close() {
@@ -349,6 +358,32 @@ func (m *model) ended(s *Subscription) {
 	for _, c := range m.connections {
 		if slices.ContainsFunc(c.events, func(e modelEvent) bool { return e.to == s }) {
 			c.rewound(0)
+		}
+	}
+	what := "/"
+	if len(s.options.Namespaces) > 0 {
+		what = "/chat"
+	}
+	switch {
+	case m.settled[s]:
+		m.remembered[what] = true
+	case len(m.subscriptions) == 0 && len(m.remembered)+len(m.queuedOnly) == 0 && m.waiting():
+		m.queuedOnly[what] = true
+	}
+	m.prune()
+}
+
+func (m *model) waiting() bool {
+	return slices.ContainsFunc(m.connections, func(c *modelConnection) bool { return len(c.events) > 0 })
+}
+
+// prune drops what nobody asks for any more.
+func (m *model) prune() {
+	for _, c := range m.connections {
+		wanted := m.remembered["/"] || m.remembered[c.namespace] || m.queuedOnly["/"] || m.queuedOnly[c.namespace] ||
+			slices.ContainsFunc(m.subscriptions, func(s *Subscription) bool { return s.interest.serves(c.namespace) })
+		if !wanted {
+			c.events = slices.DeleteFunc(c.events, func(e modelEvent) bool { return e.to == nil && !e.acked })
 		}
 	}
 }
@@ -436,7 +471,7 @@ func (m *model) check(after string) {
 		if !right {
 			m.t.Errorf("%s: phase %d of a queue with %d of %d events in flight, owner %+v", after, q.phase, q.sent, len(q.items), q.owner)
 		}
-		if q.owner == nil && g.pickLocked(q) != nil {
+		if q.owner == nil && g.pickLocked(q, q.nextLocked()) != nil {
 			m.t.Errorf("%s: a queue without an owner, though there is one for it", after)
 		}
 		if q.held != nil && q.waiting == nil && q.fitsLocked(q.held.event.size) {

@@ -42,9 +42,10 @@ type Options struct {
 	// nor acknowledging, while events wait for it; then it is taken out of its
 	// group. Default 5 s; below HoldTimeout, so that another subscription comes first.
 	StallTimeout time.Duration
-	// GroupRetention is how long a group is kept, and buffered for, after its last
-	// subscription left. Groups that authorise are kept for ever. Default 1 min.
-	GroupRetention time.Duration
+	// GroupMemory is how long what a subscription asked for, that has ended and had
+	// settled a delivery, is accepted and kept for the next one. What a group
+	// authorises is never forgotten. Default 1 min.
+	GroupMemory time.Duration
 	// QueueBytes bounds what may wait for one group from one connection.
 	// Default 256 KiB.
 	QueueBytes int
@@ -57,8 +58,10 @@ type Options struct {
 
 // Bounds that are not worth a setting.
 const (
-	maxGroups        = 100
-	maxSubscriptions = 1000 // of one group
+	maxGroups            = 100  // that have subscriptions, or remember some
+	maxAuthorizingGroups = 1000 // that have none
+	maxAuthorized        = 1000 // names and patterns that one group authorises
+	maxSubscriptions     = 1000 // of one group
 	// maxAwaiting bounds the events of one connection that may await a reply;
 	// the oldest is given up for a newer one.
 	maxAwaiting = 1024
@@ -78,7 +81,7 @@ func (o Options) withDefaults() Options {
 	def(&o.VerdictTimeout, 5*time.Second)
 	def(&o.HoldTimeout, 10*time.Second)
 	def(&o.StallTimeout, 5*time.Second)
-	def(&o.GroupRetention, time.Minute)
+	def(&o.GroupMemory, time.Minute)
 	if o.QueueBytes == 0 {
 		o.QueueBytes = 256 << 10
 	}

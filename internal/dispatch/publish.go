@@ -12,7 +12,7 @@ func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 	var late []*group
 	d.mu.RLock()
 	for _, g := range d.groups {
-		if e.Kind == Disconnected && slices.Contains(c.unaware, g) {
+		if !g.listens.Load() || e.Kind == Disconnected && slices.Contains(c.unaware, g) {
 			continue
 		}
 		switch g.offer(e) {

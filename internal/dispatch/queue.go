@@ -12,7 +12,8 @@ import (
 //	idle (new)         an event is pushed; nobody serves it          unowned
 //	idle               an event is pushed                            ready
 //	ready              its turn: an event is delivered               ready, as the last in turn; or idle
-//	idle, ready        the owner drains                              handingOver
+//	idle, ready        the owner drains, or did not ask for the      handingOver
+//	                     next event
 //	idle, ready,       the owner ends                                ready, idle or handingOver with another
 //	  handingOver                                                      owner; unowned
 //	handingOver        all that was in flight is settled             the same
@@ -29,7 +30,7 @@ const (
 	idle        phase = iota // for an event: there is none that is not in flight
 	ready                    // for its turn among those of its owner
 	paused                   // for the end of the pause that a refusal began
-	handingOver              // for another owner: its own drains, and gets nothing new
+	handingOver              // for another owner: its own drains, or did not ask for what is next
 	unowned                  // for a subscription that serves it
 	closed                   // for nothing: it is not in group.queues any more
 )
@@ -89,7 +90,7 @@ func (q *queue) advanceLocked() {
 	case q.phase == paused, q.phase == closed:
 	case q.owner == nil:
 		q.enterLocked(unowned)
-	case q.owner.draining:
+	case q.owner.draining, q.sent < len(q.items) && !q.owner.interest.wants(q.items[q.sent].event):
 		q.enterLocked(handingOver)
 	case q.sent < len(q.items):
 		q.enterLocked(ready)
@@ -117,12 +118,33 @@ func (q *queue) resume() {
 	}
 	q.enterLocked(idle)
 	q.advanceLocked()
+	q.moveLocked()
+}
+
+// moveLocked gives the queue to another owner if it is to have one, once nothing
+// is in flight.
+func (q *queue) moveLocked() {
+	if q.phase == handingOver && q.sent == 0 {
+		q.group.reassignLocked(q.loadLocked(), q)
+	}
+}
+
+// nextLocked returns the event that is delivered next, nil if there is none.
+func (q *queue) nextLocked() *Event {
+	switch {
+	case q.sent < len(q.items):
+		return q.items[q.sent].event
+	case q.held != nil:
+		return q.held.event
+	}
+	return nil
 }
 
 func (q *queue) pushLocked(e *Event) {
 	q.items = append(q.items, item{event: e})
 	q.countLocked(1, e.size)
 	q.advanceLocked()
+	q.moveLocked()
 }
 
 // countLocked adds events and their bytes to all that counts them.
@@ -215,6 +237,11 @@ func (q *queue) closeLocked() {
 		q.releaseLocked().resolve(false)
 	}
 	q.countLocked(-len(q.items), -q.bytes)
+	for _, it := range q.items {
+		if it.event.Kind == Connecting && !it.acked {
+			close(it.event.verdict) // whoever waits for it waits in vain
+		}
+	}
 	if q.owner != nil {
 		for _, it := range q.items[:q.sent] {
 			if !it.acked {

@@ -103,11 +103,10 @@ func (s *Subscription) settleLocked(q *queue, i int) {
 
 // settledLocked does what follows once something of q is not in flight any more.
 func (s *Subscription) settledLocked(q *queue) {
+	s.settled = true
 	s.progressedLocked()
 	s.wake()
 	q.relieveLocked()
 	q.closeIfDoneLocked()
-	if s.draining && q.sent == 0 && q.phase != closed {
-		s.group.reassignLocked(&s.load, q)
-	}
+	q.moveLocked()
 }

@@ -15,6 +15,7 @@ type SubscriptionStatus struct {
 // GroupStatus is a copy of what is known about one group.
 type GroupStatus struct {
 	Name          string
+	Authorized    []string // namespaces and patterns that it authorises, "*" for all
 	Subscriptions []SubscriptionStatus
 	UnownedBytes  int // waiting for nobody
 	Waiting       int // events that wait or are in flight
@@ -32,7 +33,7 @@ func (d *Dispatcher) Groups() []GroupStatus {
 func (g *group) status() GroupStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	st := GroupStatus{Name: g.name, UnownedBytes: g.unowned.bytes, Waiting: g.events}
+	st := GroupStatus{Name: g.name, Authorized: g.authorized.list(), UnownedBytes: g.unowned.bytes, Waiting: g.events}
 	for _, s := range g.subscriptions {
 		st.Subscriptions = append(st.Subscriptions, SubscriptionStatus{
 			SubscriptionOptions: s.options, Connections: s.queues, InFlight: s.inFlight,

@@ -25,7 +25,7 @@ var (
 type SubscriptionOptions struct {
 	Group      string
 	ConsumerID string
-	Namespaces []string // empty: all
+	Namespaces []string // names and patterns; empty: all
 	Events     []string // names of messages; empty: all
 	Lifecycle  bool     // Connected and Disconnected too
 	Authorize  bool     // Connecting too
@@ -34,33 +34,15 @@ type SubscriptionOptions struct {
 	MaxInFlight int
 }
 
-// serves reports whether anything of the namespace is asked for.
-func (o *SubscriptionOptions) serves(namespace string) bool {
-	return len(o.Namespaces) == 0 || slices.Contains(o.Namespaces, namespace)
-}
-
-// wants reports whether the event is one that was asked for.
-func (o *SubscriptionOptions) wants(e *Event) bool {
-	if !o.serves(e.Namespace) {
-		return false
-	}
-	switch e.Kind {
-	case Connecting:
-		return o.Authorize
-	case Message:
-		return len(o.Events) == 0 || slices.Contains(o.Events, e.Name)
-	}
-	return o.Lifecycle
-}
-
 // Subscription is one consumer's place in its group: the connections that it owns
 // and what is in flight to it. Next, or Poll and News, are for one goroutine; all
 // else is safe for concurrent use.
 type Subscription struct {
-	group   *group
-	options SubscriptionOptions
-	done    chan struct{}
-	news    chan struct{} // holds one: Next is to look again
+	group    *group
+	options  SubscriptionOptions
+	interest interest
+	done     chan struct{}
+	news     chan struct{} // holds one: Next is to look again
 
 	// Guarded by group.mu.
 	load
@@ -69,43 +51,73 @@ type Subscription struct {
 	turns        turns // of those queues, the ones that are ready
 	inFlight     int   // deliveries
 	draining     bool  // takes nothing new
+	settled      bool  // a delivery: what it asked for is remembered
 	lastProgress time.Time
 	watchdog     *time.Timer
 }
 
 // Subscribe adds a consumer to its group. It replaces the subscription with the
-// same consumer id, if there is one.
+// same consumer id, if there is one. Error: [ErrTooMany].
 func (d *Dispatcher) Subscribe(o SubscriptionOptions) (*Subscription, error) {
 	if o.MaxInFlight == 0 {
 		o.MaxInFlight = 1000
 	}
+	s := &Subscription{options: o, interest: newInterest(&o), done: make(chan struct{}), news: make(chan struct{}, 1), lastProgress: time.Now()}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := d.groups[o.Group]
-	if g == nil {
-		if len(d.groups) >= maxGroups {
-			return nil, fmt.Errorf("%w: %d groups", ErrTooMany, maxGroups)
-		}
-		g = &group{dispatcher: d, name: o.Group, queues: map[string]*queue{}}
-		d.groups[o.Group] = g
+	if err := d.admitsLocked(g, &s.interest); err != nil {
+		return nil, err
 	}
+	if g == nil {
+		g = &group{dispatcher: d, name: o.Group, queues: map[string]*queue{}}
+	}
+	s.group = g
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.IndexFunc(g.subscriptions, func(s *Subscription) bool { return s.options.ConsumerID == o.ConsumerID }); i >= 0 {
-		g.subscriptions[i].endLocked(ErrReplaced)
-	}
-	if len(g.subscriptions) >= maxSubscriptions {
+	old := slices.IndexFunc(g.subscriptions, func(s *Subscription) bool { return s.options.ConsumerID == o.ConsumerID })
+	if old < 0 && len(g.subscriptions) >= maxSubscriptions {
 		return nil, fmt.Errorf("%w: %d consumers in the group", ErrTooMany, maxSubscriptions)
 	}
-	if g.expiry != nil {
-		g.expiry.Stop()
+	if o.Authorize {
+		all := g.authorized.union(&s.interest.namespaces)
+		if len(all.names)+len(all.patterns) > maxAuthorized {
+			return nil, fmt.Errorf("%w: the group authorises %d namespaces; DeleteGroup makes it forget them", ErrTooMany, maxAuthorized)
+		}
+		g.authorized = all
 	}
-	s := &Subscription{group: g, options: o, done: make(chan struct{}), news: make(chan struct{}, 1), lastProgress: time.Now()}
+	d.groups[o.Group] = g
 	s.watchdog = time.AfterFunc(d.opts.StallTimeout, s.watch)
 	g.subscriptions = append(g.subscriptions, s)
-	g.last = o
+	if old >= 0 {
+		g.subscriptions[old].endLocked(ErrReplaced)
+	}
 	g.reassignLocked(&g.unowned, g.queuesLocked(nil)...)
+	g.scheduleLocked()
 	return s, nil
+}
+
+// admitsLocked returns why a subscription may not join g, nil for a new group, or
+// nil if it may. mu is held.
+func (d *Dispatcher) admitsLocked(g *group, i *interest) error {
+	if g != nil && g.listens.Load() {
+		return nil
+	}
+	listening, kept := 0, 0
+	for _, o := range d.groups {
+		if o.listens.Load() {
+			listening++
+		} else {
+			kept++
+		}
+	}
+	if listening >= maxGroups {
+		return fmt.Errorf("%w: %d groups", ErrTooMany, maxGroups)
+	}
+	if g == nil && i.authorize && kept >= maxAuthorizingGroups {
+		return fmt.Errorf("%w: %d groups without consumers authorise; DeleteGroup removes one", ErrTooMany, maxAuthorizingGroups)
+	}
+	return nil
 }
 
 // Next returns the next delivery. It blocks until there is one and fewer than
@@ -175,10 +187,25 @@ func (s *Subscription) Drain() {
 }
 
 // Close ends the subscription. What was in flight is delivered to others.
-func (s *Subscription) Close() {
-	s.group.mu.Lock()
-	defer s.group.mu.Unlock()
-	s.endLocked(ErrClosed)
+func (s *Subscription) Close() { s.end(ErrClosed) }
+
+// end ends the subscription, and warns if nobody is left who authorises: no
+// browser gets in then.
+func (s *Subscription) end(cause error) {
+	g := s.group
+	g.mu.Lock()
+	ended := s.cause == nil
+	s.endLocked(cause)
+	authorized := g.authorized.list()
+	missing := ended && s.interest.authorize && !slices.ContainsFunc(g.subscriptions, func(o *Subscription) bool { return o.interest.authorize })
+	g.mu.Unlock()
+	if !missing {
+		return
+	}
+	if _, ok := g.missingAuthorizer.Event(); ok {
+		g.dispatcher.log.Warn("the last consumer that authorises has left: until one comes, or DeleteGroup, nobody gets in",
+			"group", g.name, "consumer", s.options.ConsumerID, "namespaces", authorized)
+	}
 }
 
 // Done is closed when the subscription has ended.
@@ -201,33 +228,43 @@ func (s *Subscription) endLocked(cause error) {
 	s.watchdog.Stop()
 	g := s.group
 	g.subscriptions = slices.DeleteFunc(g.subscriptions, func(o *Subscription) bool { return o == s })
+	g.rememberLocked(s)
 	queues := g.queuesLocked(s)
 	for _, q := range queues {
 		g.dispatcher.redelivered.Add(uint64(q.rewindLocked(0)))
+		q.dropUnwantedLocked()
 	}
 	g.reassignLocked(&s.load, queues...)
 	for _, q := range queues {
 		q.closeIfDoneLocked()
 	}
-	if len(g.subscriptions) == 0 && !g.last.Authorize {
-		g.expiry = time.AfterFunc(g.dispatcher.opts.GroupRetention, g.expire)
+	if !s.settled {
+		g.pruneLocked()
 	}
+	g.scheduleLocked()
 }
 
 // watch is the watchdog: it ends a subscription that takes and settles nothing
 // while queues are ready.
 func (s *Subscription) watch() {
+	if s.stalled() {
+		s.group.dispatcher.stalledSubscriptions.Add(1)
+		s.end(ErrStalled)
+	}
+}
+
+// stalled reports whether that is the case, and else sets the watchdog anew.
+func (s *Subscription) stalled() bool {
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	if s.cause != nil {
-		return
+		return false
 	}
 	quiet := time.Since(s.lastProgress)
 	limit := s.group.dispatcher.opts.StallTimeout
 	if s.turns.first != nil && quiet >= limit {
-		s.group.dispatcher.stalledSubscriptions.Add(1)
-		s.endLocked(ErrStalled)
-		return
+		return true
 	}
 	s.watchdog.Reset(max(limit-quiet, limit/4))
+	return false
 }

@@ -348,6 +348,209 @@ func (x *ListConsumersResponse) GetCounts() *ListConsumersResponse_Counts {
 	return nil
 }
 
+// DeleteGroupRequest names a group.
+type DeleteGroupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name. Required.
+	Group         string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteGroupRequest) Reset() {
+	*x = DeleteGroupRequest{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteGroupRequest) ProtoMessage() {}
+
+func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteGroupRequest.ProtoReflect.Descriptor instead.
+func (*DeleteGroupRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DeleteGroupRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+// DeleteGroupResponse says what ended with it.
+type DeleteGroupResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Consumers whose streams were ended.
+	Affected uint32 `protobuf:"varint,1,opt,name=affected,proto3" json:"affected,omitempty"`
+	// Not every node of the cluster is known to have done it. Never set on a
+	// single node.
+	Partial bool `protobuf:"varint,2,opt,name=partial,proto3" json:"partial,omitempty"`
+	// Names of the nodes that did not answer, as far as they are known.
+	Unreachable   []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteGroupResponse) Reset() {
+	*x = DeleteGroupResponse{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteGroupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteGroupResponse) ProtoMessage() {}
+
+func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteGroupResponse.ProtoReflect.Descriptor instead.
+func (*DeleteGroupResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DeleteGroupResponse) GetAffected() uint32 {
+	if x != nil {
+		return x.Affected
+	}
+	return 0
+}
+
+func (x *DeleteGroupResponse) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *DeleteGroupResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
+}
+
+// DisconnectConsumerRequest names a consumer.
+type DisconnectConsumerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its group. Required.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Its id in the group. Required.
+	ConsumerId    string `protobuf:"bytes,2,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisconnectConsumerRequest) Reset() {
+	*x = DisconnectConsumerRequest{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectConsumerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectConsumerRequest) ProtoMessage() {}
+
+func (x *DisconnectConsumerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectConsumerRequest.ProtoReflect.Descriptor instead.
+func (*DisconnectConsumerRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DisconnectConsumerRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *DisconnectConsumerRequest) GetConsumerId() string {
+	if x != nil {
+		return x.ConsumerId
+	}
+	return ""
+}
+
+// DisconnectConsumerResponse has nothing to say.
+type DisconnectConsumerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisconnectConsumerResponse) Reset() {
+	*x = DisconnectConsumerResponse{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectConsumerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectConsumerResponse) ProtoMessage() {}
+
+func (x *DisconnectConsumerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectConsumerResponse.ProtoReflect.Descriptor instead.
+func (*DisconnectConsumerResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7}
+}
+
 // Listener is one address that the node serves.
 type GetServerInfoResponse_Listener struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -361,7 +564,7 @@ type GetServerInfoResponse_Listener struct {
 
 func (x *GetServerInfoResponse_Listener) Reset() {
 	*x = GetServerInfoResponse_Listener{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	mi := &file_fanout_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -373,7 +576,7 @@ func (x *GetServerInfoResponse_Listener) String() string {
 func (*GetServerInfoResponse_Listener) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	mi := &file_fanout_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +637,7 @@ type GetServerInfoResponse_Limits struct {
 
 func (x *GetServerInfoResponse_Limits) Reset() {
 	*x = GetServerInfoResponse_Limits{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	mi := &file_fanout_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -446,7 +649,7 @@ func (x *GetServerInfoResponse_Limits) String() string {
 func (*GetServerInfoResponse_Limits) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	mi := &file_fanout_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -559,7 +762,7 @@ type ListConsumersResponse_Consumer struct {
 
 func (x *ListConsumersResponse_Consumer) Reset() {
 	*x = ListConsumersResponse_Consumer{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	mi := &file_fanout_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -571,7 +774,7 @@ func (x *ListConsumersResponse_Consumer) String() string {
 func (*ListConsumersResponse_Consumer) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Consumer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	mi := &file_fanout_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,13 +888,19 @@ type ListConsumersResponse_Group struct {
 	// Bytes of those that wait for nobody in particular, because no consumer
 	// is there for them.
 	OrphanedBytes uint32 `protobuf:"varint,4,opt,name=orphaned_bytes,json=orphanedBytes,proto3" json:"orphaned_bytes,omitempty"`
+	// The namespaces, and patterns of them, that it authorises until it is
+	// deleted. "*": all.
+	AuthorizedNamespaces []string `protobuf:"bytes,5,rep,name=authorized_namespaces,json=authorizedNamespaces,proto3" json:"authorized_namespaces,omitempty"`
+	// What an operator should look at, such as that the group authorises and
+	// nobody is there to do it. Empty: nothing.
+	Warning       string `protobuf:"bytes,6,opt,name=warning,proto3" json:"warning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListConsumersResponse_Group) Reset() {
 	*x = ListConsumersResponse_Group{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +912,7 @@ func (x *ListConsumersResponse_Group) String() string {
 func (*ListConsumersResponse_Group) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,6 +956,20 @@ func (x *ListConsumersResponse_Group) GetOrphanedBytes() uint32 {
 	return 0
 }
 
+func (x *ListConsumersResponse_Group) GetAuthorizedNamespaces() []string {
+	if x != nil {
+		return x.AuthorizedNamespaces
+	}
+	return nil
+}
+
+func (x *ListConsumersResponse_Group) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
+}
+
 // Counts are sums over all groups since the daemon started.
 type ListConsumersResponse_Counts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -770,7 +993,7 @@ type ListConsumersResponse_Counts struct {
 
 func (x *ListConsumersResponse_Counts) Reset() {
 	*x = ListConsumersResponse_Counts{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[8]
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +1005,7 @@ func (x *ListConsumersResponse_Counts) String() string {
 func (*ListConsumersResponse_Counts) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[8]
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +1105,7 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xd9\a\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xa8\b\n" +
 	"\x15ListConsumersResponse\x12>\n" +
 	"\x06groups\x18\x01 \x03(\v2&.fanout.v1.ListConsumersResponse.GroupR\x06groups\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12?\n" +
@@ -904,22 +1127,37 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	" \x01(\rR\vqueuedBytes\x12\x18\n" +
 	"\aleaving\x18\v \x01(\bR\aleaving\x12;\n" +
 	"\vlast_active\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"lastActive\x1a\xb2\x01\n" +
+	"lastActive\x1a\x81\x02\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\tconsumers\x18\x02 \x03(\v2).fanout.v1.ListConsumersResponse.ConsumerR\tconsumers\x12%\n" +
 	"\x0epending_events\x18\x03 \x01(\rR\rpendingEvents\x12%\n" +
-	"\x0eorphaned_bytes\x18\x04 \x01(\rR\rorphanedBytes\x1a\xce\x01\n" +
+	"\x0eorphaned_bytes\x18\x04 \x01(\rR\rorphanedBytes\x123\n" +
+	"\x15authorized_namespaces\x18\x05 \x03(\tR\x14authorizedNamespaces\x12\x18\n" +
+	"\awarning\x18\x06 \x01(\tR\awarning\x1a\xce\x01\n" +
 	"\x06Counts\x12\x16\n" +
 	"\x06events\x18\x01 \x01(\x04R\x06events\x12\x18\n" +
 	"\aunheard\x18\x02 \x01(\x04R\aunheard\x12\x18\n" +
 	"\adropped\x18\x03 \x01(\x04R\adropped\x12 \n" +
 	"\vredelivered\x18\x04 \x01(\x04R\vredelivered\x12+\n" +
 	"\x11stalled_consumers\x18\x05 \x01(\x04R\x10stalledConsumers\x12)\n" +
-	"\x10stalled_sessions\x18\x06 \x01(\x04R\x0fstalledSessions2\xb6\x01\n" +
+	"\x10stalled_sessions\x18\x06 \x01(\x04R\x0fstalledSessions\"*\n" +
+	"\x12DeleteGroupRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\"m\n" +
+	"\x13DeleteGroupResponse\x12\x1a\n" +
+	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
+	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"R\n" +
+	"\x19DisconnectConsumerRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
+	"\vconsumer_id\x18\x02 \x01(\tR\n" +
+	"consumerId\"\x1c\n" +
+	"\x1aDisconnectConsumerResponse2\xe7\x02\n" +
 	"\fAdminService\x12R\n" +
 	"\rGetServerInfo\x12\x1f.fanout.v1.GetServerInfoRequest\x1a .fanout.v1.GetServerInfoResponse\x12R\n" +
-	"\rListConsumers\x12\x1f.fanout.v1.ListConsumersRequest\x1a .fanout.v1.ListConsumersResponseB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"\rListConsumers\x12\x1f.fanout.v1.ListConsumersRequest\x1a .fanout.v1.ListConsumersResponse\x12L\n" +
+	"\vDeleteGroup\x12\x1d.fanout.v1.DeleteGroupRequest\x1a\x1e.fanout.v1.DeleteGroupResponse\x12a\n" +
+	"\x12DisconnectConsumer\x12$.fanout.v1.DisconnectConsumerRequest\x1a%.fanout.v1.DisconnectConsumerResponseB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_admin_proto_rawDescOnce sync.Once
@@ -933,37 +1171,45 @@ func file_fanout_v1_admin_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_admin_proto_rawDescData
 }
 
-var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_fanout_v1_admin_proto_goTypes = []any{
 	(*GetServerInfoRequest)(nil),           // 0: fanout.v1.GetServerInfoRequest
 	(*GetServerInfoResponse)(nil),          // 1: fanout.v1.GetServerInfoResponse
 	(*ListConsumersRequest)(nil),           // 2: fanout.v1.ListConsumersRequest
 	(*ListConsumersResponse)(nil),          // 3: fanout.v1.ListConsumersResponse
-	(*GetServerInfoResponse_Listener)(nil), // 4: fanout.v1.GetServerInfoResponse.Listener
-	(*GetServerInfoResponse_Limits)(nil),   // 5: fanout.v1.GetServerInfoResponse.Limits
-	(*ListConsumersResponse_Consumer)(nil), // 6: fanout.v1.ListConsumersResponse.Consumer
-	(*ListConsumersResponse_Group)(nil),    // 7: fanout.v1.ListConsumersResponse.Group
-	(*ListConsumersResponse_Counts)(nil),   // 8: fanout.v1.ListConsumersResponse.Counts
-	(*timestamppb.Timestamp)(nil),          // 9: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),            // 10: google.protobuf.Duration
+	(*DeleteGroupRequest)(nil),             // 4: fanout.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),            // 5: fanout.v1.DeleteGroupResponse
+	(*DisconnectConsumerRequest)(nil),      // 6: fanout.v1.DisconnectConsumerRequest
+	(*DisconnectConsumerResponse)(nil),     // 7: fanout.v1.DisconnectConsumerResponse
+	(*GetServerInfoResponse_Listener)(nil), // 8: fanout.v1.GetServerInfoResponse.Listener
+	(*GetServerInfoResponse_Limits)(nil),   // 9: fanout.v1.GetServerInfoResponse.Limits
+	(*ListConsumersResponse_Consumer)(nil), // 10: fanout.v1.ListConsumersResponse.Consumer
+	(*ListConsumersResponse_Group)(nil),    // 11: fanout.v1.ListConsumersResponse.Group
+	(*ListConsumersResponse_Counts)(nil),   // 12: fanout.v1.ListConsumersResponse.Counts
+	(*timestamppb.Timestamp)(nil),          // 13: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),            // 14: google.protobuf.Duration
 }
 var file_fanout_v1_admin_proto_depIdxs = []int32{
-	9,  // 0: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	4,  // 1: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
-	10, // 2: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
-	10, // 3: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
-	5,  // 4: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
-	7,  // 5: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
-	8,  // 6: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
-	10, // 7: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
-	9,  // 8: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
-	6,  // 9: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
+	13, // 0: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	8,  // 1: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
+	14, // 2: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
+	14, // 3: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
+	9,  // 4: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
+	11, // 5: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
+	12, // 6: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
+	14, // 7: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
+	13, // 8: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
+	10, // 9: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
 	0,  // 10: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
 	2,  // 11: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
-	1,  // 12: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
-	3,  // 13: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
-	12, // [12:14] is the sub-list for method output_type
-	10, // [10:12] is the sub-list for method input_type
+	4,  // 12: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
+	6,  // 13: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
+	1,  // 14: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
+	3,  // 15: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
+	5,  // 16: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
+	7,  // 17: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -980,7 +1226,7 @@ func file_fanout_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_admin_proto_rawDesc), len(file_fanout_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

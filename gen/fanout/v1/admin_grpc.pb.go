@@ -19,8 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AdminService_GetServerInfo_FullMethodName = "/fanout.v1.AdminService/GetServerInfo"
-	AdminService_ListConsumers_FullMethodName = "/fanout.v1.AdminService/ListConsumers"
+	AdminService_GetServerInfo_FullMethodName      = "/fanout.v1.AdminService/GetServerInfo"
+	AdminService_ListConsumers_FullMethodName      = "/fanout.v1.AdminService/ListConsumers"
+	AdminService_DeleteGroup_FullMethodName        = "/fanout.v1.AdminService/DeleteGroup"
+	AdminService_DisconnectConsumer_FullMethodName = "/fanout.v1.AdminService/DisconnectConsumer"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -38,6 +40,15 @@ type AdminServiceClient interface {
 	// its consumers by id, page by page. INVALID_ARGUMENT for a bad page size or
 	// token.
 	ListConsumers(ctx context.Context, in *ListConsumersRequest, opts ...grpc.CallOption) (*ListConsumersResponse, error)
+	// DeleteGroup ends a group for good: the streams of its members end with
+	// ABORTED, GROUP_DELETED; what waits for it goes; what it
+	// authorised it authorises no longer. It is created anew when somebody joins
+	// it. NOT_FOUND if there is no such group.
+	DeleteGroup(ctx context.Context, in *DeleteGroupRequest, opts ...grpc.CallOption) (*DeleteGroupResponse, error)
+	// DisconnectConsumer ends the stream of one consumer with ABORTED,
+	// CONSUMER_DISCONNECTED. What was in flight to it goes to others. It may come
+	// back. NOT_FOUND if there is no such consumer.
+	DisconnectConsumer(ctx context.Context, in *DisconnectConsumerRequest, opts ...grpc.CallOption) (*DisconnectConsumerResponse, error)
 }
 
 type adminServiceClient struct {
@@ -68,6 +79,26 @@ func (c *adminServiceClient) ListConsumers(ctx context.Context, in *ListConsumer
 	return out, nil
 }
 
+func (c *adminServiceClient) DeleteGroup(ctx context.Context, in *DeleteGroupRequest, opts ...grpc.CallOption) (*DeleteGroupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteGroupResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteGroup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) DisconnectConsumer(ctx context.Context, in *DisconnectConsumerRequest, opts ...grpc.CallOption) (*DisconnectConsumerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisconnectConsumerResponse)
+	err := c.cc.Invoke(ctx, AdminService_DisconnectConsumer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -83,6 +114,15 @@ type AdminServiceServer interface {
 	// its consumers by id, page by page. INVALID_ARGUMENT for a bad page size or
 	// token.
 	ListConsumers(context.Context, *ListConsumersRequest) (*ListConsumersResponse, error)
+	// DeleteGroup ends a group for good: the streams of its members end with
+	// ABORTED, GROUP_DELETED; what waits for it goes; what it
+	// authorised it authorises no longer. It is created anew when somebody joins
+	// it. NOT_FOUND if there is no such group.
+	DeleteGroup(context.Context, *DeleteGroupRequest) (*DeleteGroupResponse, error)
+	// DisconnectConsumer ends the stream of one consumer with ABORTED,
+	// CONSUMER_DISCONNECTED. What was in flight to it goes to others. It may come
+	// back. NOT_FOUND if there is no such consumer.
+	DisconnectConsumer(context.Context, *DisconnectConsumerRequest) (*DisconnectConsumerResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -98,6 +138,12 @@ func (UnimplementedAdminServiceServer) GetServerInfo(context.Context, *GetServer
 }
 func (UnimplementedAdminServiceServer) ListConsumers(context.Context, *ListConsumersRequest) (*ListConsumersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListConsumers not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteGroup(context.Context, *DeleteGroupRequest) (*DeleteGroupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteGroup not implemented")
+}
+func (UnimplementedAdminServiceServer) DisconnectConsumer(context.Context, *DisconnectConsumerRequest) (*DisconnectConsumerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisconnectConsumer not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -156,6 +202,42 @@ func _AdminService_ListConsumers_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_DeleteGroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteGroupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteGroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteGroup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteGroup(ctx, req.(*DeleteGroupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_DisconnectConsumer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisconnectConsumerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DisconnectConsumer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DisconnectConsumer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DisconnectConsumer(ctx, req.(*DisconnectConsumerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -170,6 +252,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListConsumers",
 			Handler:    _AdminService_ListConsumers_Handler,
+		},
+		{
+			MethodName: "DeleteGroup",
+			Handler:    _AdminService_DeleteGroup_Handler,
+		},
+		{
+			MethodName: "DisconnectConsumer",
+			Handler:    _AdminService_DisconnectConsumer_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

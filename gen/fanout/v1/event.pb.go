@@ -825,20 +825,27 @@ type ConsumeRequest_Open struct {
 	// network can come back at once. At most 128 bytes, without control
 	// characters. Empty: the daemon makes one up.
 	ConsumerId string `protobuf:"bytes,2,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
-	// The namespaces whose events it wants. Empty: all. A missing leading slash
-	// is added; one that is not served is INVALID_ARGUMENT, field
-	// `open.namespaces[i]`. At most 100.
+	// The namespaces whose events it wants, or patterns of names such as
+	// "/tenant-*", where a * stands for one character or more, none of them a
+	// slash. Empty: all. A missing leading slash is added; a name that is not
+	// served, and a pattern that no served name or pattern can match, is
+	// INVALID_ARGUMENT, field `open.namespaces[i]`. At most 100.
 	Namespaces []string `protobuf:"bytes,3,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
 	// The names of the events it wants, at most 1000, each of 1 to 1024 bytes.
-	// Empty: all. Only MESSAGE is chosen by them. Members of one group should
-	// all ask for the same: what a group is kept for is what the member asked
-	// for that joined last.
+	// Empty: all. Only MESSAGE is chosen by them. Members of one group may ask
+	// for different ones, as they do during a deploy: each gets only what it
+	// asked for, and a connection moves, in order, to a member that asked for
+	// its next event. What only a member asked for that has left is kept for it
+	// for a minute, if it had settled a delivery.
 	Events []string `protobuf:"bytes,4,rep,name=events,proto3" json:"events,omitempty"`
 	// True asks for CONNECTED and DISCONNECTED too.
 	Lifecycle bool `protobuf:"varint,5,opt,name=lifecycle,proto3" json:"lifecycle,omitempty"`
 	// True asks for CONNECTING, and makes this group decide on every connection
-	// to its namespaces from now on, also while none of its members is there:
-	// then connections are refused. If several groups do, all have to allow.
+	// to its namespaces from now on, whatever other members ask for, also while
+	// none of its members is there: then clients are not let in and try again.
+	// AdminService.DeleteGroup ends that. If several groups do, all have to
+	// allow. After a restart of the daemon it holds from the first member's
+	// joining on: the setting `require-verdict` keeps the time before closed.
 	Authorize bool `protobuf:"varint,6,opt,name=authorize,proto3" json:"authorize,omitempty"`
 	// Events that may be delivered and not settled. 0 means 1000. More than
 	// 10000 is taken as 10000.

@@ -54,8 +54,10 @@ type EventServiceClient interface {
 	//
 	// Ends: OK after the caller has closed its side. INVALID_ARGUMENT if the
 	// first message is no good `open`, or a later one is an `open` or nothing.
-	// ABORTED, with ErrorInfo reason CONSUMER_REPLACED: the same consumer id has
-	// joined again, so do not come back. RESOURCE_EXHAUSTED, with a RetryInfo:
+	// ABORTED, with an ErrorInfo whose reason is CONSUMER_REPLACED (the same
+	// consumer id has joined again: do not come back), GROUP_DELETED (do not come
+	// back) or CONSUMER_DISCONNECTED (an operator ended it: it may come back).
+	// RESOURCE_EXHAUSTED, with a RetryInfo:
 	// there are too many consumers, or this one stalled, neither taking nor
 	// settling anything for seconds while events waited; come back. UNAVAILABLE:
 	// the daemon shuts down, and all that was in flight has been settled.
@@ -155,8 +157,10 @@ type EventServiceServer interface {
 	//
 	// Ends: OK after the caller has closed its side. INVALID_ARGUMENT if the
 	// first message is no good `open`, or a later one is an `open` or nothing.
-	// ABORTED, with ErrorInfo reason CONSUMER_REPLACED: the same consumer id has
-	// joined again, so do not come back. RESOURCE_EXHAUSTED, with a RetryInfo:
+	// ABORTED, with an ErrorInfo whose reason is CONSUMER_REPLACED (the same
+	// consumer id has joined again: do not come back), GROUP_DELETED (do not come
+	// back) or CONSUMER_DISCONNECTED (an operator ended it: it may come back).
+	// RESOURCE_EXHAUSTED, with a RetryInfo:
 	// there are too many consumers, or this one stalled, neither taking nor
 	// settling anything for seconds while events waited; come back. UNAVAILABLE:
 	// the daemon shuts down, and all that was in flight has been settled.

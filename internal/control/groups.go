@@ -1,0 +1,42 @@
+package control
+
+import (
+	"context"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+func (a *Admin) DeleteGroup(_ context.Context, req *fanoutv1.DeleteGroupRequest) (*fanoutv1.DeleteGroupResponse, error) {
+	if req.GetGroup() == "" {
+		return nil, invalid(&problems{}, "group", "must not be empty")
+	}
+	if a.dispatcher == nil {
+		return nil, consumerError(dispatch.ErrNoGroup)
+	}
+	ended, err := a.dispatcher.DeleteGroup(req.GetGroup())
+	if err != nil {
+		return nil, consumerError(err)
+	}
+	return &fanoutv1.DeleteGroupResponse{Affected: count(ended)}, nil
+}
+
+func (a *Admin) DisconnectConsumer(_ context.Context, req *fanoutv1.DisconnectConsumerRequest) (*fanoutv1.DisconnectConsumerResponse, error) {
+	var p problems
+	if req.GetGroup() == "" {
+		p.add("group", "must not be empty")
+	}
+	if req.GetConsumerId() == "" {
+		p.add("consumer_id", "must not be empty")
+	}
+	if p.any() {
+		return nil, p.err()
+	}
+	if a.dispatcher == nil {
+		return nil, consumerError(dispatch.ErrNoGroup)
+	}
+	if err := a.dispatcher.DisconnectConsumer(req.GetGroup(), req.GetConsumerId()); err != nil {
+		return nil, consumerError(err)
+	}
+	return &fanoutv1.DisconnectConsumerResponse{}, nil
+}

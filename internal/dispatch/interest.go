@@ -1,0 +1,107 @@
+package dispatch
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// namespaceSet is a set of namespaces by names and patterns. The zero value is
+// empty.
+type namespaceSet struct {
+	everything bool
+	names      map[string]bool
+	patterns   map[string]sio.Pattern // by their text
+}
+
+// newNamespaceSet returns the set of a list of names and patterns, which is empty
+// for everything.
+func newNamespaceSet(list []string) namespaceSet {
+	s := namespaceSet{everything: len(list) == 0, names: map[string]bool{}, patterns: map[string]sio.Pattern{}}
+	for _, name := range list {
+		if strings.Contains(name, "*") {
+			s.patterns[name] = sio.NewPattern(name)
+		} else {
+			s.names[name] = true
+		}
+	}
+	return s
+}
+
+func (s *namespaceSet) empty() bool { return !s.everything && len(s.names)+len(s.patterns) == 0 }
+
+// contains reports whether the namespace is in the set.
+func (s *namespaceSet) contains(namespace string) bool {
+	if s.everything || s.names[namespace] {
+		return true
+	}
+	for _, p := range s.patterns {
+		if p.Matches(namespace) {
+			return true
+		}
+	}
+	return false
+}
+
+// union returns the set of what is in either. Neither is changed.
+func (s *namespaceSet) union(o *namespaceSet) namespaceSet {
+	u := namespaceSet{everything: s.everything || o.everything, names: map[string]bool{}, patterns: map[string]sio.Pattern{}}
+	for _, x := range []*namespaceSet{s, o} {
+		maps.Copy(u.names, x.names)
+		maps.Copy(u.patterns, x.patterns)
+	}
+	return u
+}
+
+// list returns the names and patterns in order; "*" stands for everything.
+func (s *namespaceSet) list() []string {
+	if s.everything {
+		return []string{"*"}
+	}
+	list := slices.AppendSeq(slices.Collect(maps.Keys(s.names)), maps.Keys(s.patterns))
+	slices.Sort(list)
+	return list
+}
+
+// interest is what a consumer asked for.
+type interest struct {
+	namespaces           namespaceSet
+	events               map[string]bool // names of messages; nil: all
+	lifecycle, authorize bool
+}
+
+func newInterest(o *SubscriptionOptions) interest {
+	i := interest{namespaces: newNamespaceSet(o.Namespaces), lifecycle: o.Lifecycle, authorize: o.Authorize}
+	if len(o.Events) > 0 {
+		i.events = map[string]bool{}
+		for _, name := range o.Events {
+			i.events[name] = true
+		}
+	}
+	return i
+}
+
+// serves reports whether anything of the namespace is asked for.
+func (i *interest) serves(namespace string) bool { return i.namespaces.contains(namespace) }
+
+// wants reports whether the event is one that was asked for.
+func (i *interest) wants(e *Event) bool {
+	if !i.serves(e.Namespace) {
+		return false
+	}
+	switch e.Kind {
+	case Connecting:
+		return i.authorize
+	case Message:
+		return i.events == nil || i.events[e.Name]
+	}
+	return i.lifecycle
+}
+
+// equal reports whether both are the same but for what they authorise.
+func (i *interest) equal(o *interest) bool {
+	return i.lifecycle == o.lifecycle && (i.events == nil) == (o.events == nil) && maps.Equal(i.events, o.events) &&
+		slices.Equal(i.namespaces.list(), o.namespaces.list())
+}
