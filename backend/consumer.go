@@ -35,8 +35,8 @@ type Grant struct {
 // Refusal is the error of an OnConnecting handler that turns the client away:
 // the client gets Message and Data as its connect_error, and does not try again.
 type Refusal struct {
-	Message string         // empty: "not authorized"
-	Data    map[string]any // must marshal to JSON
+	Message string // empty: "not authorized"
+	Data    any    // must marshal to JSON; nil: none
 }
 
 func (r *Refusal) Error() string { return "refused: " + r.Message }

@@ -27,7 +27,7 @@ func TestLifeOfAConnection(t *testing.T) {
 			return Grant{UserID: "ada", Rooms: []string{"r"}, Data: map[string]any{"age": 36, "tags": []string{"x"}}}, nil
 		})
 		c.OnConnect(func(ctx context.Context, e *Event) error {
-			heard.add(fmt.Sprintf("connect %s %v", e.UserID, e.Connection.GetData().AsMap()))
+			heard.add(fmt.Sprintf("connect %s %v", e.UserID, e.Connection.GetDataJson()))
 			return e.Emit(ctx, "welcome", "you")
 		})
 		c.On("add", func(_ context.Context, e *Event) (Reply, error) {
@@ -63,7 +63,7 @@ func TestLifeOfAConnection(t *testing.T) {
 		expect(t, "error", err, nil)
 		expect(t, "to the room", b.Next(), `42["to the room"]`)
 		b.Say("41")
-		expect(t, "heard", heard.take(), `connecting t; connect ada map[age:36 tags:[x]]; add 1 2, attempt 1; any other[{"x":1}]; disconnect client namespace disconnect`)
+		expect(t, "heard", heard.take(), `connecting t; connect ada {"age":36,"tags":["x"]}; add 1 2, attempt 1; any other[{"x":1}]; disconnect client namespace disconnect`)
 		expect(t, "queues left", w.dispatcher.Groups()[0].Subscriptions[0].Connections, 0)
 		b.Close()
 		stop()

@@ -71,8 +71,8 @@ type Event struct {
 	// ReceivedAt is when it happened, by the daemon's clock.
 	ReceivedAt time.Time
 
-	// Connection is all that is known about the connection. Only for
-	// OnConnecting and OnConnect, otherwise nil.
+	// Connection is all that is known about the connection; its data are in
+	// DataJson. Only for OnConnecting and OnConnect, otherwise nil.
 	Connection *fanoutv1.Connection
 
 	deliveryID string

@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -117,11 +116,12 @@ func (c *Consumer) decide(ctx context.Context, e *Event) (_ *fanoutv1.ConsumeReq
 	case err != nil:
 		return nil, err
 	}
-	data, err := object(grant.Data)
-	if err != nil {
-		return nil, err
+	allow := &fanoutv1.ConsumeRequest_Verdict_Allow{UserId: grant.UserID, Rooms: grant.Rooms}
+	if len(grant.Data) > 0 {
+		if allow.DataJson, err = dataText(grant.Data); err != nil {
+			return nil, err
+		}
 	}
-	allow := &fanoutv1.ConsumeRequest_Verdict_Allow{UserId: grant.UserID, Rooms: grant.Rooms, Data: data}
 	if !grant.ExpireAt.IsZero() {
 		allow.ExpireAt = timestamppb.New(grant.ExpireAt)
 	}
@@ -131,14 +131,14 @@ func (c *Consumer) decide(ctx context.Context, e *Event) (_ *fanoutv1.ConsumeReq
 }
 
 func refuse(deliveryID string, r *Refusal) (*fanoutv1.ConsumeRequest, error) {
-	data, err := object(r.Data)
+	data, err := dataText(r.Data)
 	if err != nil {
 		return nil, err
 	}
 	return verdict(&fanoutv1.ConsumeRequest_Verdict{
 		DeliveryId: deliveryID,
 		Decision: &fanoutv1.ConsumeRequest_Verdict_Refuse_{
-			Refuse: &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: r.Message, Data: data},
+			Refuse: &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: r.Message, DataJson: data},
 		},
 	}), nil
 }
@@ -147,21 +147,16 @@ func verdict(v *fanoutv1.ConsumeRequest_Verdict) *fanoutv1.ConsumeRequest {
 	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Verdict_{Verdict: v}}
 }
 
-// object returns a map as the contract has it; whatever encoding/json marshals
-// may be in it.
-func object(m map[string]any) (*structpb.Struct, error) {
-	if m == nil {
-		return nil, nil
+// dataText returns data as JSON text, none for nil.
+func dataText(data any) (string, error) {
+	if data == nil {
+		return "", nil
 	}
-	text, err := json.Marshal(m)
+	text, err := json.Marshal(data)
 	if err != nil {
-		return nil, fmt.Errorf("the data: %w", err)
+		return "", fmt.Errorf("the data: %w", err)
 	}
-	s := &structpb.Struct{}
-	if err := s.UnmarshalJSON(text); err != nil {
-		return nil, fmt.Errorf("the data: %w", err)
-	}
-	return s, nil
+	return string(text), nil
 }
 
 // rejected deals with a settlement that the daemon did not carry out.

@@ -68,7 +68,7 @@ func (r *Registry) UpdateConnection(ctx context.Context, req *fanoutv1.UpdateCon
 	if op.ID == "" {
 		p.add("id", "must not be empty")
 	}
-	op.Data = toData(&p, "data", req.GetData())
+	op.Data = toData(&p, "", req, 0)
 	op.Expire = toExpiry(&p, "expire_at", req.GetExpireAt())
 	if p.any() {
 		checkNamespace(ctx, r.hub, &p, op.Namespace, "namespace")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -27,7 +28,7 @@ func TestConsumeLifeOfAConnection(t *testing.T) {
 			t.Errorf("connection of the CONNECTING: %v", v)
 		}
 		k.say(allowing(connecting.GetDeliveryId(), &fanoutv1.ConsumeRequest_Verdict_Allow{
-			UserId: "42", Rooms: []string{"r"}, Data: object(t, map[string]any{"x": 1}), ExpireAt: timestamppb.New(expire),
+			UserId: "42", Rooms: []string{"r"}, DataJson: `{ "x": "<", "id": 12345678901234567890 }`, ExpireAt: timestamppb.New(expire),
 		}))
 		if reply := c.Next(); !strings.Contains(reply, connecting.GetConnectionId()) {
 			t.Errorf("the client got %q", reply)
@@ -59,7 +60,7 @@ func TestConsumeLifeOfAConnection(t *testing.T) {
 			}
 		}
 		if v := connected.GetConnection(); v.GetUserId() != "42" || !slices.Contains(v.GetRooms(), "r") ||
-			v.GetData().AsMap()["x"] != 1.0 || !v.GetExpiresAt().AsTime().Equal(expire) {
+			v.GetDataJson() != `{"id":12345678901234567890,"x":"<"}` || !v.GetExpiresAt().AsTime().Equal(expire) {
 			t.Errorf("connection of the CONNECTED: %v", v)
 		}
 		// The verdict and the reply have settled theirs.
@@ -80,7 +81,10 @@ func TestConsumeRefuses(t *testing.T) {
 		refuse *fanoutv1.ConsumeRequest_Verdict_Refuse
 		want   string
 	}{
-		{"with data", &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: "not you", Data: object(t, map[string]any{"code": 7, "a": []any{nil}})}, `44{"message":"not you","data":{"a":[null],"code":7}}`},
+		{"with data", &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: "not you", Data: structpb.NewStructValue(object(t, map[string]any{"code": 7, "a": []any{nil}}))}, `44{"message":"not you","data":{"a":[null],"code":7}}`},
+		{"with text for data", &fanoutv1.ConsumeRequest_Verdict_Refuse{Data: structpb.NewStringValue("why")}, `44{"message":"not authorized","data":"why"}`},
+		{"with null for data", &fanoutv1.ConsumeRequest_Verdict_Refuse{Data: structpb.NewNullValue()}, `44{"message":"not authorized","data":null}`},
+		{"with JSON for data", &fanoutv1.ConsumeRequest_Verdict_Refuse{DataJson: `[12345678901234567890,{"b":1,"a":2}]`}, `44{"message":"not authorized","data":[12345678901234567890,{"b":1,"a":2}]}`},
 		{"without data", &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: "not you"}, `44{"message":"not you"}`},
 		{"without a word", nil, `44{"message":"not authorized"}`},
 	}

@@ -3,13 +3,10 @@ package control
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -101,17 +98,6 @@ func atMost(p *problems, field, s string, longest int) {
 	}
 }
 
-// toData converts values that are kept with a connection.
-func toData(p *problems, field string, m *structpb.Struct) map[string]any {
-	fields := m.GetFields()
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		if _, err := appendValue(nil, fields[key]); err != nil {
-			p.add(fmt.Sprintf("%s.%.64s", field, key), "%s", err)
-		}
-	}
-	return m.AsMap()
-}
-
 // toExpiry converts the optional field `expire_at`; unset is the zero time. The
 // first of January of year 1 is what an unset date looks like in some
 // languages: taken for what it says it would mean never, here of all places.
@@ -157,9 +143,10 @@ func toEmit(p *problems, m *fanoutv1.EmitRequest) sio.Emit {
 	return op
 }
 
-// fromConnection converts what is known about one connection. Text that a browser chose is made valid UTF-8: anything else cannot be
+// fromConnection converts what is known about one connection, its data in this
+// form. Text that a browser chose is made valid UTF-8: anything else cannot be
 // encoded, and one odd query string must not spoil a listing.
-func fromConnection(c *sio.Connection) (*fanoutv1.Connection, error) {
+func fromConnection(c *sio.Connection, data dataForm) (*fanoutv1.Connection, error) {
 	m := &fanoutv1.Connection{
 		Id:            c.ID,
 		Namespace:     c.Namespace,
@@ -177,11 +164,9 @@ func fromConnection(c *sio.Connection) (*fanoutv1.Connection, error) {
 		VolatileDropped: count(c.VolatileDropped),
 	}
 	if len(c.Data) > 0 {
-		data, err := structpb.NewStruct(c.Data)
-		if err != nil {
+		if err := setData(m, c.Data, data); err != nil {
 			return nil, fmt.Errorf("data of connection %s: %w", c.ID, err)
 		}
-		m.Data = data
 	}
 	m.Recovered = c.Recovered
 	if !c.Expire.IsZero() {

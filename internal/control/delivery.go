@@ -74,7 +74,7 @@ func (e *Events) describe(method string, m *eventMessage, ev *dispatch.Event) {
 	m.event.Reason = strings.ToValidUTF8(ev.Reason, "\uFFFD")
 	m.event.ReceivedAt = &m.at
 	if ev.Connection != nil {
-		c, err := fromConnection(ev.Connection)
+		c, err := fromConnection(ev.Connection, dataAsText)
 		if err != nil {
 			_ = e.errors.Code(context.Background(), method,
 				fmt.Errorf("an event is delivered without its connection: %w", err))
@@ -103,7 +103,8 @@ func decodeArgs(text []byte) []*structpb.Value {
 	return list
 }
 
-// decodeValue returns nil for a value deeper than depth.
+// decodeValue returns nil for a value deeper than depth, and for one that no
+// Value can hold.
 func decodeValue(a any, depth int) *structpb.Value {
 	if depth < 0 {
 		return nil
@@ -113,6 +114,12 @@ func decodeValue(a any, depth int) *structpb.Value {
 		return structpb.NewBoolValue(a)
 	case float64:
 		return structpb.NewNumberValue(a)
+	case json.Number:
+		n, err := a.Float64()
+		if err != nil {
+			return nil
+		}
+		return structpb.NewNumberValue(n)
 	case string:
 		return structpb.NewStringValue(a)
 	case []any:
@@ -134,5 +141,9 @@ func decodeValue(a any, depth int) *structpb.Value {
 		}
 		return structpb.NewStructValue(object)
 	}
-	return structpb.NewNullValue()
+	v, err := structpb.NewValue(a) // null, and what tokens are read as
+	if err != nil {
+		return nil
+	}
+	return v
 }

@@ -50,7 +50,7 @@ func (r *Registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnec
 	resp := &fanoutv1.ListConnectionsResponse{NextPageToken: list.token(page.Next), Unreachable: page.Unreachable}
 	bytes := 0
 	for i := range page.Connections {
-		c, err := fromConnection(&page.Connections[i])
+		c, err := fromConnection(&page.Connections[i], dataAsStruct)
 		if err != nil {
 			return nil, hubError(err, &p, "")
 		}
@@ -87,7 +87,7 @@ func (r *Registry) connection(ctx context.Context, p *problems, namespace, id st
 	if err != nil {
 		return nil, hubError(err, p, "namespace")
 	}
-	m, err := fromConnection(&c)
+	m, err := fromConnection(&c, dataAsStruct)
 	if err != nil {
 		return nil, hubError(err, p, "")
 	}

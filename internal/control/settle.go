@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
@@ -106,33 +105,18 @@ func toVerdict(p *problems, m *fanoutv1.ConsumeRequest_Verdict) (v dispatch.Verd
 		v.Allow = true
 		v.User = d.Allow.GetUserId()
 		v.Rooms = d.Allow.GetRooms()
-		v.UserData = d.Allow.GetData().AsMap()
-		verdictData(p, "allow.data", d.Allow.GetData(), maxAllowData)
+		v.UserData = toData(p, "allow.", d.Allow, maxAllowData)
 		v.ExpiresAt = toExpiry(p, "allow.expire_at", d.Allow.GetExpireAt())
 		atMost(p, "allow.user_id", v.User, maxUser)
 		names(p, "allow.rooms", v.Rooms, maxRooms, maxRoomName)
 	case *fanoutv1.ConsumeRequest_Verdict_Refuse_:
 		v.Message = d.Refuse.GetMessage()
 		atMost(p, "refuse.message", v.Message, maxRefusalMessage)
-		v.Data = verdictData(p, "refuse.data", d.Refuse.GetData(), maxRefusalData)
+		v.Data = toRefusalData(p, d.Refuse)
 	default:
 		p.add("decision", "must be allow or refuse")
 	}
 	return v
-}
-
-// verdictData is data as JSON, nil if unset.
-func verdictData(p *problems, field string, data *structpb.Struct, most int) []byte {
-	if data == nil {
-		return nil
-	}
-	text, err := appendValue(nil, structpb.NewStructValue(data))
-	if err != nil {
-		p.add(field, "%s", err)
-	} else if len(text) > most {
-		p.add(field, "%d bytes of JSON, but at most %d are allowed", len(text), most)
-	}
-	return text
 }
 
 // reject tells the worker that something about a delivery was not done, and why;

@@ -126,13 +126,18 @@ func TestConsumeRejects(t *testing.T) {
 			{"a long room", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Rooms: []string{longName}}), connecting, codes.InvalidArgument, "verdict.allow.rooms[0]: "},
 			{"too many rooms", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Rooms: slices.Repeat([]string{"r"}, 1001)}), connecting, codes.InvalidArgument, "verdict.allow.rooms: "},
 			{"a long user", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{UserId: longName}), connecting, codes.InvalidArgument, "verdict.allow.user_id: "},
-			{"NaN in data", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Data: nan}), connecting, codes.InvalidArgument, "verdict.allow.data: "},
+			{"NaN in data", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Data: nan}), connecting, codes.InvalidArgument, "verdict.allow.data."},
 			{"much data", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{Data: big}), connecting, codes.InvalidArgument, "verdict.allow.data: "},
 			{"no time", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{ExpireAt: &timestamppb.Timestamp{Nanos: -1}}), connecting, codes.InvalidArgument, "verdict.allow.expire_at: "},
 			{"year 1", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{ExpireAt: timestamppb.New(time.Time{})}), connecting, codes.InvalidArgument, "verdict.allow.expire_at: "},
 			{"a long message", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Message: longName}), connecting, codes.InvalidArgument, "verdict.refuse.message: "},
-			{"NaN in the refusal's data", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Data: nan}), connecting, codes.InvalidArgument, "verdict.refuse.data: "},
-			{"much data of the refusal", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Data: big}), connecting, codes.InvalidArgument, "verdict.refuse.data: "},
+			{"NaN in the refusal's data", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Data: structpb.NewStructValue(nan)}), connecting, codes.InvalidArgument, "verdict.refuse.data: "},
+			{"data that are no JSON", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{DataJson: "{"}), connecting, codes.InvalidArgument, "verdict.allow.data_json: "},
+			{"much data as JSON", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{DataJson: `{"x":"` + strings.Repeat("x", maxAllowData) + `"}`}), connecting, codes.InvalidArgument, "verdict.allow.data_json: "},
+			{"no JSON in the refusal's data", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{DataJson: "no"}), connecting, codes.InvalidArgument, "verdict.refuse.data_json: "},
+			{"much JSON of the refusal", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{DataJson: `"` + strings.Repeat("x", maxRefusalData) + `"`}), connecting, codes.InvalidArgument, "verdict.refuse.data_json: "},
+			{"the refusal's data twice", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Data: structpb.NewNullValue(), DataJson: "1"}), connecting, codes.InvalidArgument, "verdict.refuse.data_json: "},
+			{"much data of the refusal", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Data: structpb.NewStructValue(big)}), connecting, codes.InvalidArgument, "verdict.refuse.data: "},
 		})
 		// None of this was a decision.
 		k.say(allow(&fanoutv1.ConsumeRequest_Verdict_Allow{}))

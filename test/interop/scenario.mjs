@@ -244,8 +244,7 @@ export class Backend {
       const token = JSON.parse(event.args_json)[0]?.token ?? connection.query.token;
       if (this.peers.has(token)) return { verdict: { delivery_id, allow: { user_id: token } } };
       // With data, which is what a v2 client gets, and the Go client insists on.
-      const data = { fields: { why: { stringValue: refusal } } };
-      return { verdict: { delivery_id, refuse: { message: refusal, data } } };
+      return { verdict: { delivery_id, refuse: { message: refusal, data_json: JSON.stringify({ why: refusal }) } } };
     }
     const args = kind === "MESSAGE" ? decode(event) : [];
     this.peers.get(user_id)?.events.push({ ...event, args });

@@ -71,7 +71,7 @@ export class App {
           await this.middlewares.get(namespace)?.(socket.handshake);
           this.stream.write({ verdict: { delivery_id, allow: {} } });
         } catch (err) {
-          this.stream.write({ verdict: { delivery_id, refuse: { message: err.message, data: err.data && struct(err.data) } } });
+          this.stream.write({ verdict: { delivery_id, refuse: { message: err.message, data_json: err.data && JSON.stringify(err.data) } } });
         }
         return;
       }
@@ -138,11 +138,4 @@ export function encode(args) {
 
 export function decode({ args_json, attachments }) {
   return JSON.parse(args_json, (_, value) => (value?._placeholder === true ? Buffer.from(attachments[value.num]) : value));
-}
-
-// A plain object as google.protobuf.Struct, as far as the tests need it.
-function struct(object) {
-  const value = (v) =>
-    typeof v === "string" ? { stringValue: v } : typeof v === "number" ? { numberValue: v } : { structValue: struct(v) };
-  return { fields: Object.fromEntries(Object.entries(object).map(([key, v]) => [key, value(v)])) };
 }

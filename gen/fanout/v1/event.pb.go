@@ -136,7 +136,7 @@ type Event struct {
 	// When it happened, by the daemon's clock.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
 	// Of a CONNECTING and a CONNECTED: the connection as it was then. A
-	// CONNECTING is in no room yet.
+	// CONNECTING is in no room yet. Its data come as `data_json`.
 	Connection    *Connection `protobuf:"bytes,15,opt,name=connection,proto3" json:"connection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1184,13 +1184,15 @@ type ConsumeRequest_Verdict_Allow struct {
 	// Rooms to join at once, at most 1000, each of 1 to 1024 bytes.
 	Rooms []string `protobuf:"bytes,2,rep,name=rooms,proto3" json:"rooms,omitempty"`
 	// Kept with the connection, as UpdateConnection's `data`. At most 64 KiB of
-	// JSON.
+	// JSON. Of `data` and `data_json` at most one.
 	Data *structpb.Struct `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	// When the permission runs out: the connection is closed then, and a stock
 	// client comes back by itself. Unset: never. The earliest of several
 	// counts. One that has passed refuses; one before 1970, which is an unset
 	// date in some languages, is no verdict.
-	ExpireAt      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"`
+	ExpireAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"`
+	// `data` as the text of a JSON object. Numbers keep their digits here.
+	DataJson      string `protobuf:"bytes,5,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1253,15 +1255,24 @@ func (x *ConsumeRequest_Verdict_Allow) GetExpireAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ConsumeRequest_Verdict_Allow) GetDataJson() string {
+	if x != nil {
+		return x.DataJson
+	}
+	return ""
+}
+
 // Refuse turns the client away. A stock client does not try again.
 type ConsumeRequest_Verdict_Refuse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the client gets as the message of its connect_error. Empty means
 	// "not authorized". At most 1024 bytes.
 	Message string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
-	// What it gets as `data` beside the message. Unset: nothing. At most 8 KiB
-	// of JSON.
-	Data          *structpb.Struct `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// What it gets as `data` beside the message: any JSON value. Unset:
+	// nothing. At most 8 KiB of JSON. Of `data` and `data_json` at most one.
+	Data *structpb.Value `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// `data` as JSON text, which is sent as it is.
+	DataJson      string `protobuf:"bytes,3,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1303,11 +1314,18 @@ func (x *ConsumeRequest_Verdict_Refuse) GetMessage() string {
 	return ""
 }
 
-func (x *ConsumeRequest_Verdict_Refuse) GetData() *structpb.Struct {
+func (x *ConsumeRequest_Verdict_Refuse) GetData() *structpb.Value {
 	if x != nil {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *ConsumeRequest_Verdict_Refuse) GetDataJson() string {
+	if x != nil {
+		return x.DataJson
+	}
+	return ""
 }
 
 // Ready says that the worker is a member now.
@@ -1560,7 +1578,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"CONNECTING\x10\x01\x12\r\n" +
 	"\tCONNECTED\x10\x02\x12\v\n" +
 	"\aMESSAGE\x10\x03\x12\x10\n" +
-	"\fDISCONNECTED\x10\x04\"\xdf\b\n" +
+	"\fDISCONNECTED\x10\x04\"\x98\t\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -1583,20 +1601,22 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x03Ack\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a)\n" +
 	"\x04Nack\x12!\n" +
-	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a\xab\x03\n" +
+	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a\xe4\x03\n" +
 	"\aVerdict\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12?\n" +
 	"\x05allow\x18\x02 \x01(\v2'.fanout.v1.ConsumeRequest.Verdict.AllowH\x00R\x05allow\x12B\n" +
-	"\x06refuse\x18\x03 \x01(\v2(.fanout.v1.ConsumeRequest.Verdict.RefuseH\x00R\x06refuse\x1a\x9c\x01\n" +
+	"\x06refuse\x18\x03 \x01(\v2(.fanout.v1.ConsumeRequest.Verdict.RefuseH\x00R\x06refuse\x1a\xb9\x01\n" +
 	"\x05Allow\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x14\n" +
 	"\x05rooms\x18\x02 \x03(\tR\x05rooms\x12+\n" +
 	"\x04data\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x04data\x127\n" +
-	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x1aO\n" +
+	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x12\x1b\n" +
+	"\tdata_json\x18\x05 \x01(\tR\bdataJson\x1ak\n" +
 	"\x06Refuse\x12\x18\n" +
-	"\amessage\x18\x01 \x01(\tR\amessage\x12+\n" +
-	"\x04data\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x04dataB\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\x12*\n" +
+	"\x04data\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04data\x12\x1b\n" +
+	"\tdata_json\x18\x03 \x01(\tR\bdataJsonB\n" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
 	"\x05LeaveB\t\n" +
@@ -1708,7 +1728,7 @@ var file_fanout_v1_event_proto_depIdxs = []int32{
 	14, // 18: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
 	22, // 19: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
 	20, // 20: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	22, // 21: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Struct
+	19, // 21: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
 	23, // 22: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
 	1,  // 23: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
 	2,  // 24: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest

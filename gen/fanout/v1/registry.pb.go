@@ -169,7 +169,9 @@ type Connection struct {
 	RemoteAddress string `protobuf:"bytes,8,opt,name=remote_address,json=remoteAddress,proto3" json:"remote_address,omitempty"`
 	// When the client joined the namespace.
 	ConnectedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"`
-	// What backends have stored with it by UpdateConnection. Unset: nothing.
+	// What backends have stored with it by UpdateConnection. Unset: nothing, or it
+	// stands in `data_json`: unary calls answer `data`, unless a Struct cannot hold
+	// it (a number beyond a double, more than 30 levels), and streams `data_json`.
 	Data *structpb.Struct `protobuf:"bytes,10,opt,name=data,proto3" json:"data,omitempty"`
 	// Those headers of the handshake that the daemon is set to show, by
 	// lower-case name. Never cookies or authorization.
@@ -189,8 +191,11 @@ type Connection struct {
 	// Volatile events that were dropped so far because the client could not take
 	// them, for all the namespaces it uses together.
 	VolatileDropped uint32 `protobuf:"varint,16,opt,name=volatile_dropped,json=volatileDropped,proto3" json:"volatile_dropped,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What backends have stored with it, as the text of a JSON object. Empty:
+	// nothing, or it stands in `data`.
+	DataJson      string `protobuf:"bytes,20,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Connection) Reset() {
@@ -333,6 +338,13 @@ func (x *Connection) GetVolatileDropped() uint32 {
 		return x.VolatileDropped
 	}
 	return 0
+}
+
+func (x *Connection) GetDataJson() string {
+	if x != nil {
+		return x.DataJson
+	}
+	return ""
 }
 
 // ListConnectionsRequest asks for one page.
@@ -1338,14 +1350,17 @@ type UpdateConnectionRequest struct {
 	// Merged into the connection's data, key by key at the top level only: a
 	// null removes its key, any other value replaces what was there, keys not
 	// named stay. Unset or empty changes nothing. NaN and infinities are
-	// INVALID_ARGUMENT, field `data.KEY`.
+	// INVALID_ARGUMENT, field `data.KEY`. Of `data` and `data_json` at most one.
 	Data *structpb.Struct `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	// Moves the time at which the connection's authorisation runs out, and sets
 	// one if there was none. One that has passed closes the connection at once,
 	// and the answer is what was left of it, or NOT_FOUND;
 	// one before 1970, which is an unset date in some languages, is
 	// INVALID_ARGUMENT. Unset leaves it as it is.
-	ExpireAt      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"`
+	ExpireAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"`
+	// `data` as the text of a JSON object, under the same rules. Numbers keep
+	// their digits here.
+	DataJson      string `protobuf:"bytes,5,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1406,6 +1421,13 @@ func (x *UpdateConnectionRequest) GetExpireAt() *timestamppb.Timestamp {
 		return x.ExpireAt
 	}
 	return nil
+}
+
+func (x *UpdateConnectionRequest) GetDataJson() string {
+	if x != nil {
+		return x.DataJson
+	}
+	return ""
 }
 
 // UpdateConnectionResponse is the outcome.
@@ -1577,7 +1599,7 @@ var File_fanout_v1_registry_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x05\n" +
+	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x05\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -1597,7 +1619,8 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1c\n" +
 	"\trecovered\x18\x0f \x01(\bR\trecovered\x12)\n" +
-	"\x10volatile_dropped\x18\x10 \x01(\rR\x0fvolatileDropped\x1a:\n" +
+	"\x10volatile_dropped\x18\x10 \x01(\rR\x0fvolatileDropped\x12\x1b\n" +
+	"\tdata_json\x18\x14 \x01(\tR\bdataJson\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
@@ -1689,12 +1712,13 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\x12DisconnectResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"\xad\x01\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"\xca\x01\n" +
 	"\x17UpdateConnectionRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12+\n" +
 	"\x04data\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x04data\x127\n" +
-	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\"Q\n" +
+	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x12\x1b\n" +
+	"\tdata_json\x18\x05 \x01(\tR\bdataJson\"Q\n" +
 	"\x18UpdateConnectionResponse\x125\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2\x15.fanout.v1.ConnectionR\n" +
