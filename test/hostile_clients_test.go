@@ -57,6 +57,9 @@ type siege struct {
 	visits   int                // once emitting is done
 	closed   atomic.Bool        // nobody new is let in: no visits
 	patience time.Duration      // until nothing is left of the attack
+
+	mu         sync.Mutex
+	transports []*http.Transport // of polling attackers
 }
 
 // besiege starts a daemon with these settings on top of the usual ones, and
@@ -149,6 +152,11 @@ func (s *siege) lift(bound int64) {
 			s.Errorf("an honest client over %s waits after %d events", h.transport, s.emitted)
 		}
 	}
+	s.mu.Lock()
+	for _, t := range s.transports {
+		t.CloseIdleConnections() // kept by the attackers for their next request, not by the daemon
+	}
+	s.mu.Unlock()
 	now := s.reclaimed()
 	peak := s.status("VmHWM")
 	s.Logf("resident %d MiB, at most %d (may grow by %d), afterwards %d; live heap and stacks %.1f MiB, afterwards %.1f; goroutines %d, afterwards %d; %d events, %d visits",

@@ -258,6 +258,9 @@ func attackPolledAttachments(t *testing.T, binary string) {
 // polling is a session to be opened over polling.
 func (s *siege) polling() *polling {
 	t := &http.Transport{MaxIdleConnsPerHost: 32}
+	s.mu.Lock()
+	s.transports = append(s.transports, t)
+	s.mu.Unlock()
 	s.Cleanup(t.CloseIdleConnections)
 	return &polling{ctx: s.ctx, client: &http.Client{Transport: t}, address: s.listen}
 }

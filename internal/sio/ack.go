@@ -72,7 +72,7 @@ func (s *Server) EmitWithAck(ctx context.Context, o AckRequest, yield func(AckRe
 	if err != nil || t.Expected == 0 {
 		return t, err
 	}
-	defer n.release(a, t.Expected)
+	defer n.endAckRequest(a, t.Expected)
 	report := func(ids []string, outcome Outcome, count *int) bool {
 		for _, id := range ids {
 			*count++
@@ -95,7 +95,7 @@ func (s *Server) EmitWithAck(ctx context.Context, o AckRequest, yield func(AckRe
 				return t, nil
 			}
 		case <-timer.C:
-			late, gone := n.giveUp(a)
+			late, gone := n.endWaiting(a)
 			_ = report(gone, Disconnected, &t.Disconnected) && report(late, TimedOut, &t.TimedOut)
 			return t, nil
 		case <-ctx.Done():

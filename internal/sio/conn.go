@@ -118,7 +118,7 @@ func (c *conn) closedLocked(reason string) {
 	if c.assembly != nil {
 		c.assembly.Stop()
 	}
-	c.decoder.Drop()
+	c.decoder.Reset()
 	for _, s := range c.sockets {
 		if s.nsp.remove(s, reason) {
 			c.tellLocked(s, reason)

@@ -21,13 +21,13 @@ func (c *conn) connect(p *parser.Packet) {
 		c.reply(p.Namespace, &Refusal{Message: "too many namespaces"})
 		return
 	}
-	n, refusal := c.server.namespaces.enter(p.Namespace)
+	n, refusal := c.server.namespaces.acquire(p.Namespace)
 	if refusal != nil {
 		c.reply(p.Namespace, refusal)
 		return
 	}
 	if n.recovery != nil {
-		if w, offset := n.recovery.claim(p.Data, c.session.Done()); w != nil && c.comeBack(n, w, offset, p.Data) {
+		if o, offset := n.recovery.claim(p.Data, c.session.Done()); o != nil && c.recoverSocket(n, o, offset, p.Data) {
 			return
 		}
 	}
@@ -40,21 +40,21 @@ func (c *conn) connect(p *parser.Packet) {
 	c.joined(s)
 }
 
-// comeBack answers a client that wants to come back as w. It is false if that
+// recoverSocket answers a client that wants to come back as o. It is false if that
 // cannot be, and the client is to be connected anew.
-func (c *conn) comeBack(n *Namespace, w *away, offset uint64, auth []byte) bool {
+func (c *conn) recoverSocket(n *Namespace, o *offlineSession, offset uint64, auth []byte) bool {
 	s := newSocket(n, c)
-	s.id, s.pid, s.from, s.recovered, s.number = w.id, w.pid, w, true, w.number
+	s.id, s.pid, s.recovering, s.recovered, s.number = o.id, o.pid, o, true, o.number
 	admission, ok := c.admit(s, auth)
 	if !ok {
 		return true
 	}
-	if admission.User == w.user && n.recovery.resume(s, w, offset, admission) {
+	if admission.User == o.user && n.recovery.resume(s, o, offset, admission) {
 		c.joined(s)
 		return true
 	}
 	c.server.backend.Disconnected(s, ReasonNotRecovered)
-	n.recovery.release(w, s.number)
+	n.recovery.unclaim(o, s.number)
 	return false
 }
 
@@ -63,7 +63,7 @@ func (c *conn) comeBack(n *Namespace, w *away, offset uint64, auth []byte) bool 
 func (c *conn) admit(s *Socket, auth []byte) (*Admission, bool) {
 	admission, err := c.server.backend.Connecting(s, auth)
 	if err != nil {
-		c.forgo(s)
+		c.abandonConnect(s)
 		c.reply(s.nsp.name, refusal(err))
 		return nil, false
 	}
@@ -71,19 +71,19 @@ func (c *conn) admit(s *Socket, auth []byte) (*Admission, bool) {
 	case <-c.session.Done():
 		// Closed while it was being decided: it never became a member.
 		c.server.backend.Disconnected(s, string(c.session.Reason()))
-		c.forgo(s)
+		c.abandonConnect(s)
 		return nil, false
 	default:
 	}
 	return &admission, true
 }
 
-// forgo gives up what s held in order to join.
-func (c *conn) forgo(s *Socket) {
-	if s.from != nil {
-		s.nsp.recovery.release(s.from, s.number)
+// abandonConnect gives up what s held in order to join.
+func (c *conn) abandonConnect(s *Socket) {
+	if s.recovering != nil {
+		s.nsp.recovery.unclaim(s.recovering, s.number)
 	}
-	c.server.namespaces.leave(s.nsp)
+	c.server.namespaces.release(s.nsp)
 }
 
 // joined notes that s is a member.

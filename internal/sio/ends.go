@@ -56,8 +56,8 @@ func (c *conn) tellEndsLocked() {
 // tellLocked tells the backend that s, which was a member, is one no more.
 func (c *conn) tellLocked(s *Socket, reason string) {
 	c.server.backend.Disconnected(s, reason)
-	if s.away != nil {
-		s.away.number = s.number
-		close(s.away.heard)
+	if s.offline != nil {
+		s.offline.number = s.number
+		close(s.offline.reported)
 	}
 }

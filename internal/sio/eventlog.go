@@ -19,13 +19,13 @@ type eventLog struct {
 
 // logged is an event that was emitted.
 type logged struct {
-	offset uint64 // names it to clients
-	at     time.Time
-	to     room.Selector
-	out    *outgoing
-	msgs   messages // nil where nobody needed that encoding so far
-	size   int64    // bytes
-	gone   bool     // dropped
+	offset  uint64 // names it to clients
+	at      time.Time
+	to      room.Selector
+	out     *outgoing
+	msgs    messages // nil where nobody needed that encoding so far
+	size    int64    // bytes
+	removed bool     // from the log
 }
 
 // eventOverhead is what an event in the log costs beyond its bytes, about.
@@ -50,7 +50,7 @@ func (l *logged) encoded(e parser.Encoding, msgs []*engineio.Message) int64 {
 		return 0
 	}
 	l.msgs[e] = msgs
-	if l.gone {
+	if l.removed {
 		return 0 // who comes back may still hold it
 	}
 	n := l.out.size()
@@ -80,10 +80,10 @@ func (g *eventLog) oldest() *logged {
 	return g.entries[0]
 }
 
-// drop forgets the oldest event and returns its size.
-func (g *eventLog) drop() int64 {
+// removeOldest removes the oldest event and returns its size.
+func (g *eventLog) removeOldest() int64 {
 	size := g.entries[0].size
-	g.entries[0].gone = true
+	g.entries[0].removed = true
 	g.entries[0] = nil
 	g.entries = g.entries[1:]
 	g.first++

@@ -104,8 +104,8 @@ func inBubble(t *testing.T, opts Options, f func(*world)) {
 	})
 }
 
-// forget lets things settle and drops what the backend heard so far.
-func (w *world) forget() {
+// clearHeard lets things settle and discards what the backend heard so far.
+func (w *world) clearHeard() {
 	synctest.Wait()
 	w.backend.take()
 }

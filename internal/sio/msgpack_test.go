@@ -90,7 +90,7 @@ func TestMessagePack(t *testing.T) {
 		c, id := w.connectPacked("")
 		c.join("/chat")
 		text, _ := w.connect("")
-		w.forget()
+		w.clearHeard()
 
 		c.say(`2["hi",{"b":1,"a":9007199254740993}]`)
 		c.say(`51-7["bin",{"_placeholder":true,"num":0}]`, "\x01\x02")

@@ -20,8 +20,8 @@ type Namespace struct {
 
 	volatile VolatilePolicy
 
-	lastAckID atomic.Uint64 // ack id
-	users     int           // of a child: what keeps it in existence; guarded by namespaces.mu
+	lastAckID  atomic.Uint64 // ack id
+	references int           // of a child: what keeps it in existence; guarded by namespaces.mu
 
 	// readers counts the members that read each encoding. It changes under mu.
 	readers [encodings]atomic.Int32
@@ -59,7 +59,7 @@ func (n *Namespace) add(s *Socket, a *Admission) {
 	s.granted = a.Rooms
 	if n.recovery != nil {
 		next := n.recovery.log.next()
-		s.trail = trail{since: next, moved: next}
+		s.history = eventHistory{joined: next, roomsChanged: next}
 	}
 }
 
@@ -67,7 +67,7 @@ func (n *Namespace) add(s *Socket, a *Admission) {
 // operation finds the socket before the client can know its id.
 func (n *Namespace) addLocked(s *Socket, a *Admission, first []*engineio.Message) {
 	n.readers[s.encoding].Add(1)
-	s.from = nil
+	s.recovering = nil
 	s.entry = n.members.Add(s.id, a.User, s)
 	for _, name := range a.Rooms {
 		n.members.Join(s.entry, name)
@@ -96,7 +96,7 @@ func (n *Namespace) removeLocked(s *Socket, reason string) bool {
 	n.members.Remove(s.entry)
 	n.readers[s.encoding].Add(-1)
 	s.endPendingAcksLocked()
-	n.server.namespaces.leave(n)
+	n.server.namespaces.release(n)
 	s.expireLocked(time.Time{})
 	return true
 }
@@ -131,7 +131,7 @@ func (n *Namespace) emit(o Emit) (Result, error) {
 		n.members.Select(o.To.Selector, func(e *room.Entry[*Socket]) {
 			s := e.Value
 			if l != nil {
-				s.trail.last = l.offset // also if it is not sent: it was meant to be
+				s.history.lastOffset = l.offset // also if it is not sent: it was meant to be
 			}
 			if send(s.conn.session, msgs[s.encoding]...) {
 				matched++
@@ -167,11 +167,11 @@ func (n *Namespace) join(o Join) int {
 	for _, s := range sockets {
 		for _, name := range o.Rooms {
 			if n.members.Join(s.entry, name) {
-				s.movedLocked()
+				s.noteRoomsChangedLocked()
 			}
 		}
 	}
-	n.forgetLocked(o.To.Selector)
+	n.discardOfflineLocked(o.To.Selector)
 	return len(sockets)
 }
 
@@ -182,11 +182,11 @@ func (n *Namespace) leave(o Leave) int {
 	for _, s := range sockets {
 		for _, name := range o.Rooms {
 			if n.members.Leave(s.entry, name) {
-				s.movedLocked()
+				s.noteRoomsChangedLocked()
 			}
 		}
 	}
-	n.forgetLocked(o.To.Selector)
+	n.discardOfflineLocked(o.To.Selector)
 	return len(sockets)
 }
 
@@ -201,7 +201,7 @@ func (n *Namespace) disconnect(o Disconnect) int {
 	var sockets []*Socket
 	_ = n.deliver(&packet, o.To.Selector, func(msgs *messages) { // a packet without data cannot fail
 		sockets = n.selectLocked(o.To.Selector)
-		n.forgetLocked(o.To.Selector)
+		n.discardOfflineLocked(o.To.Selector)
 		for _, s := range sockets {
 			n.removeLocked(s, reason)
 			if !o.Transport {
@@ -227,18 +227,18 @@ func (n *Namespace) disconnect(o Disconnect) int {
 	return len(sockets)
 }
 
-// movedLocked notes that the rooms of s have changed.
-func (s *Socket) movedLocked() {
+// noteRoomsChangedLocked notes that the rooms of s have changed.
+func (s *Socket) noteRoomsChangedLocked() {
 	if r := s.nsp.recovery; r != nil {
-		s.trail.moved = r.log.next()
+		s.history.roomsChanged = r.log.next()
 	}
 }
 
-// forgetLocked keeps those who are away from coming back past an operation that
-// means them.
-func (n *Namespace) forgetLocked(sel room.Selector) {
+// discardOfflineLocked removes the offline sessions that an operation selects; see
+// [recovery.discardLocked].
+func (n *Namespace) discardOfflineLocked(sel room.Selector) {
 	if n.recovery != nil {
-		n.recovery.forgetLocked(sel)
+		n.recovery.discardLocked(sel)
 	}
 }
 

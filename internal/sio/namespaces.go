@@ -144,9 +144,9 @@ func (ns *namespaces) find(name string) *Namespace {
 	return n
 }
 
-// enter returns the namespace with this name for a client that wants to join,
-// and keeps it in existence until leave. Nil: there is none, or too many.
-func (ns *namespaces) enter(name string) (*Namespace, *Refusal) {
+// acquire returns the namespace with this name for a client that wants to join,
+// and keeps it in existence until release. Nil: there is none, or too many.
+func (ns *namespaces) acquire(name string) (*Namespace, *Refusal) {
 	if n := ns.named[name]; n != nil {
 		return n, nil
 	}
@@ -163,30 +163,30 @@ func (ns *namespaces) enter(name string) (*Namespace, *Refusal) {
 		n = ns.lasting(name)
 		ns.children[name] = n
 	}
-	n.users++
+	n.references++
 	return n, nil
 }
 
-// leave ends what enter began: an empty child goes.
-func (ns *namespaces) leave(n *Namespace) {
+// release gives up what acquire or retain took: a child that nobody needs goes.
+func (ns *namespaces) release(n *Namespace) {
 	if ns.named[n.name] == n {
 		return
 	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	if n.users--; n.users == 0 {
+	if n.references--; n.references == 0 {
 		delete(ns.children, n.name)
 	}
 }
 
-// stay is enter for somebody who knows that the namespace is there.
-func (ns *namespaces) stay(n *Namespace) {
+// retain is acquire for somebody who knows that the namespace is there.
+func (ns *namespaces) retain(n *Namespace) {
 	if ns.named[n.name] == n {
 		return
 	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	n.users++
+	n.references++
 }
 
 // lasting returns a namespace that clients can be in, and come back to.

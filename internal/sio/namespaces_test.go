@@ -49,7 +49,7 @@ func TestChildren(t *testing.T) {
 		expect(t, "error", err, nil)
 
 		a.Say("41/tenant-1,")
-		w.forget()
+		w.clearHeard()
 		expect(t, "one has left", w.listed(), "/ 0, /tenant-1 1, /tenant-named 1, /x/live 1")
 		w.apply(Disconnect{To: in("/tenant-1")})
 		expect(t, "all have left", w.listed(), "/ 0, /tenant-named 1, /x/live 1")
@@ -58,7 +58,7 @@ func TestChildren(t *testing.T) {
 		expect(t, "one is back", w.listed(), "/ 0, /tenant-1 1, /tenant-named 1, /x/live 1")
 		b.Say("1")
 		b.MustClose(1000, "transport close")
-		w.forget()
+		w.clearHeard()
 		expect(t, "in the end", w.listed(), "/ 0, /tenant-named 1")
 		a.Close()
 	})
@@ -123,7 +123,7 @@ func TestChildrenBounded(t *testing.T) {
 		other, _ := w.connect("/b") // is there
 		other.Join("")
 		c.Say("41/a,")
-		w.forget()
+		w.clearHeard()
 		other.Join("/c")
 		c.Close()
 		other.Close()
@@ -175,7 +175,7 @@ func TestChildrenChurn(t *testing.T) {
 		clients.Wait()
 		close(stop)
 		emitter.Wait()
-		w.forget()
+		w.clearHeard()
 		expect(t, "namespaces", w.listed(), "")
 	})
 }
@@ -203,14 +203,14 @@ func FuzzNamespace(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		n, refusal := ns.enter(name)
+		n, refusal := ns.acquire(name)
 		if (n == nil) == (refusal == nil) {
 			t.Fatalf("namespace %v and refusal %v", n, refusal)
 		}
 		if n == nil {
 			return
 		}
-		defer ns.leave(n)
+		defer ns.release(n)
 		one, live := strings.TrimPrefix(name, "/tenant-"), strings.TrimSuffix(strings.TrimPrefix(name, "/"), "/live")
 		isOne := len(one)+len("/tenant-") == len(name) && one != "" && !strings.Contains(one, "/")
 		isLive := len(live)+len("//live") == len(name) && live != "" && !strings.Contains(live, "/")

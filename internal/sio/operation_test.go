@@ -266,7 +266,7 @@ func TestDisconnectStartsNoGoroutineForEach(t *testing.T) {
 			c.Say(`42["block"]`)
 			browsers = append(browsers, c)
 		}
-		w.forget()
+		w.clearHeard()
 		before := runtime.NumGoroutine()
 		for _, c := range browsers { // so that no writer waits for one
 			go c.Next()

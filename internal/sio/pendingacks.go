@@ -62,7 +62,7 @@ func (s *Socket) endPendingAcksLocked() {
 	s.pendingAcks = nil
 }
 
-// forgetLocked ends the waiting of a for s.
+// removeLocked ends the waiting of a for s.
 func (a *pendingAcks) removeLocked(s *Socket) {
 	delete(a.waiting, s)
 	if delete(s.pendingAcks, a.id); len(s.pendingAcks) == 0 {
@@ -123,9 +123,9 @@ func (n *Namespace) takeDisconnected(a *pendingAcks) []string {
 	return gone
 }
 
-// giveUp ends the waiting for all and returns who had not answered and who had
+// endWaiting ends the waiting for all and returns who had not answered and who had
 // gone.
-func (n *Namespace) giveUp(a *pendingAcks) (late, gone []string) {
+func (n *Namespace) endWaiting(a *pendingAcks) (late, gone []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for s := range a.waiting {
@@ -136,9 +136,9 @@ func (n *Namespace) giveUp(a *pendingAcks) (late, gone []string) {
 	return late, a.disconnected
 }
 
-// release frees what a request of so many sockets holds.
-func (n *Namespace) release(a *pendingAcks, expected int) {
-	n.giveUp(a)
+// endAckRequest frees what a request of so many sockets holds.
+func (n *Namespace) endAckRequest(a *pendingAcks, expected int) {
+	n.endWaiting(a)
 	close(a.ended)
 	n.server.awaited.Add(-int64(expected))
 }

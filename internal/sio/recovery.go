@@ -20,16 +20,16 @@ const ReasonNotRecovered = "not recovered"
 type recovery struct {
 	// Fixed at birth.
 	nsp    *Namespace
-	window time.Duration // how long a connection may be away
+	window time.Duration // how long an offline session is kept
 	memory time.Duration // how long events are kept: a cut is noticed a heartbeat late
 
 	offset atomic.Uint64 // of the latest event
 
 	// Guarded by Namespace.mu.
 	log   eventLog
-	pids  map[string]*away
-	index *room.Registry[*away]
-	order list.List   // of *away, by the end of their time
+	pids  map[string]*offlineSession
+	index *room.Registry[*offlineSession]
+	order list.List   // of *offlineSession, by the end of their time
 	sweep *time.Timer // runs while something is kept
 
 	// Guarded by retention.mu.
@@ -42,7 +42,7 @@ func newRecovery(n *Namespace) *recovery {
 	window := n.server.opts.RecoveryWindow
 	return &recovery{
 		nsp: n, window: window, memory: window + engine.PingInterval + engine.PingTimeout,
-		pids: map[string]*away{}, index: room.New[*away](), place: -1,
+		pids: map[string]*offlineSession{}, index: room.New[*offlineSession](), place: -1,
 	}
 }
 
@@ -70,16 +70,16 @@ func (r *recovery) keepLocked(s *Socket, reason string) {
 	if s.pid == "" || !recoverable(reason) {
 		return
 	}
-	w := newAway(s, r.log.next(), time.Now().Add(r.window))
-	s.away = w
-	r.pids[w.pid] = w
-	w.entry = r.index.Add(w.id, w.user, w)
-	for _, name := range w.rooms {
-		r.index.Join(w.entry, name)
+	o := newOfflineSession(s, r.log.next(), time.Now().Add(r.window))
+	s.offline = o
+	r.pids[o.pid] = o
+	o.entry = r.index.Add(o.id, o.user, o)
+	for _, name := range o.rooms {
+		r.index.Join(o.entry, name)
 	}
-	w.place = r.order.PushBack(w)
-	r.nsp.server.namespaces.stay(r.nsp)
-	r.keptLocked(w.size)
+	o.place = r.order.PushBack(o)
+	r.nsp.server.namespaces.retain(r.nsp)
+	r.keptLocked(o.size)
 }
 
 // keptLocked accounts for what was added. What is too old goes; what is too much
@@ -100,19 +100,19 @@ func (r *recovery) accountLocked(n int64) {
 	if l := r.log.oldest(); l != nil {
 		oldest = l.at
 	}
-	if w := r.oldestLocked(); w != nil {
-		if cut := w.until.Add(-r.window); oldest.IsZero() || cut.Before(oldest) {
+	if o := r.oldestLocked(); o != nil {
+		if cut := o.until.Add(-r.window); oldest.IsZero() || cut.Before(oldest) {
 			oldest = cut
 		}
 	}
 	r.nsp.server.retention.add(r, n, oldest)
 }
 
-// evictAtOnce bounds how many items are dropped before the lock is released: it
+// evictAtOnce bounds how many items are removed before the lock is released: it
 // may be another namespace's operation that made them too many.
 const evictAtOnce = 100
 
-// evict drops the oldest items, for as long as too much is kept and they are the
+// evict removes the oldest items, for as long as too much is kept and they are the
 // oldest of all namespaces.
 func (r *recovery) evict() {
 	r.nsp.mu.Lock()
@@ -121,30 +121,31 @@ func (r *recovery) evict() {
 		if r.nsp.server.retention.next() != r {
 			return
 		}
-		r.dropOldestLocked()
+		r.evictOldestLocked()
 	}
 }
 
-// oldestLocked returns the connection that has been away longest, or nil.
-func (r *recovery) oldestLocked() *away {
+// oldestLocked returns the session that has been offline longest, or nil.
+func (r *recovery) oldestLocked() *offlineSession {
 	if front := r.order.Front(); front != nil {
-		return front.Value.(*away)
+		return front.Value.(*offlineSession)
 	}
 	return nil
 }
 
-// dropOldestLocked drops the event or the connection that has been kept longest.
-func (r *recovery) dropOldestLocked() {
-	l, w := r.log.oldest(), r.oldestLocked()
+// evictOldestLocked removes the event or the offline session that has been kept
+// longest.
+func (r *recovery) evictOldestLocked() {
+	l, o := r.log.oldest(), r.oldestLocked()
 	switch {
-	case w != nil && (l == nil || w.until.Add(-r.window).Before(l.at)):
-		r.dropLocked(w)
+	case o != nil && (l == nil || o.until.Add(-r.window).Before(l.at)):
+		r.removeLocked(o)
 	case l != nil:
-		r.accountLocked(-r.log.drop())
+		r.accountLocked(-r.log.removeOldest())
 	}
 }
 
-// pruneLocked drops what is too old, and returns when there will be more of it;
+// pruneLocked removes what is too old, and returns when there will be more of it;
 // negative: never.
 func (r *recovery) pruneLocked(now time.Time) (due time.Duration) {
 	due = -1
@@ -152,17 +153,17 @@ func (r *recovery) pruneLocked(now time.Time) (due time.Duration) {
 		if due = l.at.Add(r.memory).Sub(now); due > 0 {
 			break
 		}
-		r.accountLocked(-r.log.drop())
+		r.accountLocked(-r.log.removeOldest())
 		due = -1
 	}
-	for w := r.oldestLocked(); w != nil; w = r.oldestLocked() {
-		if left := w.until.Sub(now); left > 0 {
+	for o := r.oldestLocked(); o != nil; o = r.oldestLocked() {
+		if left := o.until.Sub(now); left > 0 {
 			if due < 0 || left < due {
 				due = left
 			}
 			break
 		}
-		r.dropLocked(w)
+		r.removeLocked(o)
 	}
 	return due
 }
@@ -179,25 +180,25 @@ func (r *recovery) swept() {
 	r.log.entries = nil // gives the memory back
 }
 
-// dropLocked ends w's chance to come back.
-func (r *recovery) dropLocked(w *away) {
-	if w.entry == nil {
+// removeLocked removes o: its client cannot come back as it any more.
+func (r *recovery) removeLocked(o *offlineSession) {
+	if o.entry == nil {
 		return
 	}
-	r.index.Remove(w.entry)
-	r.order.Remove(w.place)
-	w.entry = nil
-	delete(r.pids, w.pid)
-	r.accountLocked(-w.size)
-	r.nsp.server.namespaces.leave(r.nsp)
+	r.index.Remove(o.entry)
+	r.order.Remove(o.place)
+	o.entry = nil
+	delete(r.pids, o.pid)
+	r.accountLocked(-o.size)
+	r.nsp.server.namespaces.release(r.nsp)
 }
 
-// forgetLocked drops whoever is away and selected by an operation that changes
-// connections: what it does to them must not be undone by their coming back.
-func (r *recovery) forgetLocked(sel room.Selector) {
-	var all []*away
-	r.index.Select(sel, func(e *room.Entry[*away]) { all = append(all, e.Value) })
-	for _, w := range all {
-		r.dropLocked(w)
+// discardLocked removes the offline sessions that an operation selects which
+// changes connections: what it does must not be undone by their coming back.
+func (r *recovery) discardLocked(sel room.Selector) {
+	var all []*offlineSession
+	r.index.Select(sel, func(e *room.Entry[*offlineSession]) { all = append(all, e.Value) })
+	for _, o := range all {
+		r.removeLocked(o)
 	}
 }

@@ -132,10 +132,10 @@ func TestRecovery(t *testing.T) {
 		w.apply(Update{Namespace: "/", ID: r.id, Data: map[string]any{"b": 2.0, "c": 3.0}})
 		w.emit(all, "first")
 		expect(t, "event", r.next(), "first")
-		w.forget()
+		w.clearHeard()
 		r.cut()
 		expect(t, "heard at once", strings.Join(w.backend.take(), "; "), "disconnected / transport close")
-		expect(t, "matched while away", w.apply(Emit{To: to(room.Selector{IDs: []string{r.id}}), Event: "to its id"}), 0)
+		expect(t, "matched while offline", w.apply(Emit{To: to(room.Selector{IDs: []string{r.id}}), Event: "to its id"}), 0)
 
 		w.emit(all, "to all")
 		w.emit(room.Selector{Rooms: []string{"r"}}, "to its room")
@@ -202,7 +202,7 @@ func TestRecoveryOfTheQuiet(t *testing.T) {
 func TestRecoveryIsNot(t *testing.T) {
 	tests := []struct {
 		name string
-		do   func(*world, *returner) // with the client away
+		do   func(*world, *returner) // while the client is offline
 	}{
 		{"after the window", func(*world, *returner) { time.Sleep(time.Minute) }},
 		{"with an offset that never was", func(_ *world, r *returner) { r.offset = "zzz" }},
@@ -365,8 +365,8 @@ func TestRecoveryNumbers(t *testing.T) {
 	})
 }
 
-// lone is a server with one connection away, whose pid is "secret".
-func lone(t testing.TB) (*recovery, *away) {
+// lone is a server with one offline session, whose pid is "secret".
+func lone(t testing.TB) (*recovery, *offlineSession) {
 	s, err := NewServer(Options{RecoveryWindow: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -377,16 +377,16 @@ func lone(t testing.TB) (*recovery, *away) {
 		}
 	})
 	r := s.namespaces.find("/").recovery
-	w := &away{pid: "secret", id: "id", until: time.Now().Add(time.Minute), heard: make(chan struct{}), trail: trail{last: 1}}
-	w.entry, w.place = r.index.Add(w.id, "", w), r.order.PushBack(w)
-	r.pids[w.pid] = w
-	return r, w
+	o := &offlineSession{pid: "secret", id: "id", until: time.Now().Add(time.Minute), reported: make(chan struct{}), history: eventHistory{lastOffset: 1}}
+	o.entry, o.place = r.index.Add(o.id, "", o), r.order.PushBack(o)
+	r.pids[o.pid] = o
+	return r, o
 }
 
 // A backend hears of the end before it hears of the return, within bounds.
 func TestClaimWaitsForTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, w := lone(t)
+		r, o := lone(t)
 		auth := []byte(`{"pid":"secret","offset":"1"}`)
 		start := time.Now()
 		if got, _ := r.claim(auth, nil); got != nil || time.Since(start) != maxHold {
@@ -402,11 +402,11 @@ func TestClaimWaitsForTheEnd(t *testing.T) {
 			if got, _ := r.claim(auth, nil); got != nil {
 				t.Error("claimed twice")
 			}
-			close(w.heard)
+			close(o.reported)
 		})
 		start = time.Now()
 		got, offset := r.claim(auth, nil)
-		if got != w || offset != 1 || time.Since(start) != time.Second {
+		if got != o || offset != 1 || time.Since(start) != time.Second {
 			t.Errorf("claimed %v, offset %d, after %v", got, offset, time.Since(start))
 		}
 	})
@@ -558,7 +558,7 @@ func TestRecoveryOfMuch(t *testing.T) {
 				}
 				rec.nsp.mu.Lock()
 				if rec.log.oldest() != nil && rec.pids[pid] != nil && rec.pids[pid].claimed {
-					rec.accountLocked(-rec.log.drop())
+					rec.accountLocked(-rec.log.removeOldest())
 				}
 				rec.nsp.mu.Unlock()
 			}
@@ -644,8 +644,8 @@ func FuzzClaim(f *testing.F) {
 	f.Add(`{"pid":7,"offset":"1"}`)
 	f.Add(`{"PID":"secret","offset":null}`)
 	f.Fuzz(func(t *testing.T, auth string) {
-		r, w := lone(t)
-		close(w.heard)
+		r, o := lone(t)
+		close(o.reported)
 		got, offset := r.claim([]byte(auth), nil)
 		if got == nil {
 			return

@@ -12,9 +12,9 @@ import (
 
 // claim returns the connection that the CONNECT packet's data ask to be, and the
 // offset of the last event that its client has; nil if there is none, or what it
-// missed is not known. Nobody else can claim it until release. It waits a little
+// missed is not known. Nobody else can claim it until unclaim. It waits a little
 // for the backend to hear of the connection's end, but not past done.
-func (r *recovery) claim(auth []byte, done <-chan struct{}) (*away, uint64) {
+func (r *recovery) claim(auth []byte, done <-chan struct{}) (*offlineSession, uint64) {
 	var said struct{ PID, Offset string }
 	if len(auth) == 0 || json.Unmarshal(auth, &said) != nil || said.PID == "" {
 		return nil, 0
@@ -23,48 +23,48 @@ func (r *recovery) claim(auth []byte, done <-chan struct{}) (*away, uint64) {
 	if said.Offset != "" && offset == 0 {
 		return nil, 0
 	}
-	w := r.find(said.PID, offset)
-	if w == nil {
+	o := r.find(said.PID, offset)
+	if o == nil {
 		return nil, 0
 	}
 	// The backend hears of the end before it hears of the return.
 	limit := time.NewTimer(r.nsp.server.hold)
 	defer limit.Stop()
 	select {
-	case <-w.heard:
-		return w, offset
+	case <-o.reported:
+		return o, offset
 	case <-done:
 	case <-limit.C:
 	}
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	w.claimed = false
+	o.claimed = false
 	return nil, 0
 }
 
 // find claims the connection with this pid.
-func (r *recovery) find(pid string, offset uint64) *away {
+func (r *recovery) find(pid string, offset uint64) *offlineSession {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	r.pruneLocked(time.Now())
-	w := r.pids[pid]
-	if w == nil || w.claimed {
+	o := r.pids[pid]
+	if o == nil || o.claimed {
 		return nil
 	}
-	if position, ok := w.start(&r.log, offset); !ok || position < r.log.first {
-		r.dropLocked(w) // its client will not say anything better
+	if position, ok := o.missedFrom(&r.log, offset); !ok || position < r.log.first {
+		r.removeLocked(o) // its client will not say anything better
 		return nil
 	}
-	w.claimed = true
-	return w
+	o.claimed = true
+	return o
 }
 
-// release lets w, which was not resumed, be claimed again. number is the last
+// unclaim lets o, which was not resumed, be claimed again. number is the last
 // that was given to what happened to it.
-func (r *recovery) release(w *away, number uint64) {
+func (r *recovery) unclaim(o *offlineSession, number uint64) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	w.claimed, w.number = false, number
+	o.claimed, o.number = false, number
 }
 
 // fewEvents may be looked at under the lock; more than that are copied first.
@@ -89,34 +89,34 @@ const (
 	behind             // something is to be done outside the lock first
 )
 
-// resume makes s, which was admitted, a member in w's place: with its rooms and
+// resume makes s, which was admitted, a member in o's place: with its rooms and
 // data, and what it missed sent before the reply to its CONNECT
 // (socket.io/lib/socket.ts, constructor). It is false, and nothing has been done,
-// if w is gone or what it missed is gone, or too much to send at once.
-func (r *recovery) resume(s *Socket, w *away, offset uint64, a *Admission) bool {
+// if o is gone or what it missed is gone, or too much to send at once.
+func (r *recovery) resume(s *Socket, o *offlineSession, offset uint64, a *Admission) bool {
 	defer r.nsp.server.retention.evict()
 	// So that events which come meanwhile are encoded as it reads.
 	r.nsp.readers[s.encoding].Add(1)
 	defer r.nsp.readers[s.encoding].Add(-1)
-	rooms, old := w.regain(a)
-	admission := Admission{User: w.user, Rooms: rooms, Data: a.Data, Expire: a.Expire}
-	if w.data != nil {
-		admission.Data = maps.Clone(w.data)
+	rooms, old := o.roomsOnReturn(a)
+	admission := Admission{User: o.user, Rooms: rooms, Data: a.Data, Expire: a.Expire}
+	if o.data != nil {
+		admission.Data = maps.Clone(o.data)
 		maps.Copy(admission.Data, a.Data)
 	}
 	reply := r.nsp.connected(s)
 	s.granted = a.Rooms // before anybody can find it
-	m, ok := r.begin(w, offset)
+	m, ok := r.begin(o, offset)
 	for ok {
 		for _, l := range m.unread {
-			if w.wants(&l.to, old) {
+			if o.wants(&l.to, old) {
 				m.events = append(m.events, l)
 			}
 		}
 		if !r.encode(m.lacking, s.encoding) {
 			return false
 		}
-		switch r.tryResume(s, w, m, old, &admission, reply) {
+		switch r.tryResume(s, o, m, old, &admission, reply) {
 		case resumed:
 			return true
 		case refused:
@@ -127,23 +127,23 @@ func (r *recovery) resume(s *Socket, w *away, offset uint64, a *Admission) bool 
 	return false
 }
 
-// begin returns the beginning of what w missed, false if it is not known.
-func (r *recovery) begin(w *away, offset uint64) (*missed, bool) {
+// begin returns the beginning of what o missed, false if it is not known.
+func (r *recovery) begin(o *offlineSession, offset uint64) (*missed, bool) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	position, ok := w.start(&r.log, offset)
+	position, ok := o.missedFrom(&r.log, offset)
 	return &missed{position: position}, ok
 }
 
 // tryResume is resume once m has been read up to a little before the end of the
 // log, and encoded.
-func (r *recovery) tryResume(s *Socket, w *away, m *missed, old []string, a *Admission, reply []*engineio.Message) resumption {
+func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []string, a *Admission, reply []*engineio.Message) resumption {
 	n := r.nsp
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m.unread, m.lacking = nil, nil
 	events, ok := r.log.from(m.position)
-	if !ok || w.entry == nil {
+	if !ok || o.entry == nil {
 		return refused
 	}
 	m.position += uint64(len(events))
@@ -152,33 +152,33 @@ func (r *recovery) tryResume(s *Socket, w *away, m *missed, old []string, a *Adm
 		return behind
 	}
 	for _, l := range events {
-		if w.wants(&l.to, old) {
+		if o.wants(&l.to, old) {
 			m.events = append(m.events, l)
 		}
 	}
 	if m.lacking = lackLocked(m.events, s.encoding); m.lacking != nil {
 		return behind
 	}
-	trail := w.trail
+	history := o.history
 	var first []*engineio.Message
 	for _, l := range m.events {
 		first = append(first, l.msgs[s.encoding]...)
-		trail.last = l.offset
+		history.lastOffset = l.offset
 	}
 	first = append(first, reply...)
 	// Half of it: other namespaces want to send too.
 	if !engineio.Fits(n.server.engine.Options().MaxQueue/2, first...) {
 		return refused
 	}
-	r.dropLocked(w)
+	r.removeLocked(o)
 	n.addLocked(s, a, first)
-	if !slices.Contains(w.rooms, s.id) { // a member may leave its own room
+	if !slices.Contains(o.rooms, s.id) { // a member may leave its own room
 		n.members.Leave(s.entry, s.id)
 	}
-	if !slices.Equal(s.entry.Rooms(), w.rooms) {
-		trail.moved = r.log.next()
+	if !slices.Equal(s.entry.Rooms(), o.rooms) {
+		history.roomsChanged = r.log.next()
 	}
-	s.trail = trail
+	s.history = history
 	return resumed
 }
 

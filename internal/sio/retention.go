@@ -49,7 +49,7 @@ func (t *retention) next() *recovery {
 	return t.order[0]
 }
 
-// evict drops the oldest items until no more is kept than may be. The caller
+// evict removes the oldest items until no more is kept than may be. The caller
 // holds no Namespace.mu. Several may be at it; then each does a part.
 func (t *retention) evict() {
 	for r := t.next(); r != nil; r = t.next() {

@@ -127,7 +127,7 @@ func TestEvents(t *testing.T) {
 	inBubble(t, Options{Namespaces: []string{"/", "/chat"}}, func(w *world) {
 		c, _ := w.connect("")
 		c.Join("/chat")
-		w.forget()
+		w.clearHeard()
 		c.Say(`42["hi",{"b":1,"a":12345678901234567890}]`)
 		c.Say(`42/chat,7["hi"]`)
 		c.Say(`451-["bin",{"_placeholder":true,"num":0}]`)
@@ -171,7 +171,7 @@ func TestMistakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, Options{}, func(w *world) {
 				c, _ := w.connect("")
-				w.forget()
+				w.clearHeard()
 				for s := range strings.SplitSeq(say, "|") {
 					c.Say(s)
 				}
@@ -214,7 +214,7 @@ func TestEnds(t *testing.T) {
 			inBubble(t, Options{Namespaces: []string{"/", "/chat"}}, func(w *world) {
 				c, _ := w.connect("")
 				c.Join("/chat")
-				w.forget()
+				w.clearHeard()
 				tt.do(w, c)
 				synctest.Wait()
 				heard := w.backend.take()
@@ -262,7 +262,7 @@ func TestBackendBlocks(t *testing.T) {
 		// Operations do not wait for it either.
 		expect(t, "emit", w.apply(event("x", "")), 2)
 		expect(t, "event", slow.Next(), `42["x"]`)
-		w.forget()
+		w.clearHeard()
 		w.apply(Disconnect{To: to(room.Selector{IDs: []string{id}}), Transport: true})
 		slow.Closed()
 		synctest.Wait()

@@ -33,9 +33,9 @@ type Socket struct {
 	// Guarded by Namespace.mu.
 	entry       *room.Entry[*Socket]    // nil before the socket is a member
 	pendingAcks map[uint64]*pendingAcks // by ack id: who awaits an answer; nil: nobody
-	from        *away                   // as what it comes back, before it is a member
-	away        *away                   // as what it may come back, after it was a member
-	trail       trail
+	recovering  *offlineSession         // as what it comes back, before it is a member
+	offline     *offlineSession         // as what it may come back, after it was a member
+	history     eventHistory
 	// granted are the rooms that its admission gave it.
 	granted []string
 	data    map[string]any // replaced, never changed: views share it
@@ -151,8 +151,8 @@ func (s *Socket) viewLocked() Connection {
 	switch {
 	case s.entry != nil:
 		c.UserID, c.Rooms = s.entry.User(), s.entry.Rooms()
-	case s.from != nil:
-		c.UserID, c.Rooms, c.Data = s.from.user, s.from.rooms, s.from.data
+	case s.recovering != nil:
+		c.UserID, c.Rooms, c.Data = s.recovering.user, s.recovering.rooms, s.recovering.data
 	}
 	return c
 }

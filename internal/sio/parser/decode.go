@@ -85,7 +85,7 @@ func (d *Decoder) Text(b []byte) (*Packet, error) {
 		return nil, errMixed
 	}
 	if d.Waiting() {
-		d.forget()
+		d.Reset()
 		return nil, errInterleaved
 	}
 	if len(b) > d.limits.MaxBytes {
@@ -120,7 +120,7 @@ func (d *Decoder) Binary(b []byte) (*Packet, error) {
 		return nil, errUnexpected
 	}
 	if len(b) > d.limits.MaxBytes-d.bytes {
-		d.forget()
+		d.Reset()
 		return nil, errTooLarge
 	}
 	p := d.pending
@@ -129,14 +129,12 @@ func (d *Decoder) Binary(b []byte) (*Packet, error) {
 	if d.missing--; d.missing > 0 {
 		return nil, nil
 	}
-	d.forget()
+	d.Reset()
 	return p, nil
 }
 
-// Drop forgets the packet under way, when nothing will follow.
-func (d *Decoder) Drop() { d.forget() }
-
-func (d *Decoder) forget() { d.pending, d.missing, d.bytes = nil, 0, 0 }
+// Reset discards the packet under way.
+func (d *Decoder) Reset() { d.pending, d.missing, d.bytes = nil, 0, 0 }
 
 // decodeText reads a whole text message, which is valid UTF-8, and returns
 // how many attachments are to follow it.

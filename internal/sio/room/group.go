@@ -74,9 +74,9 @@ func (g *group[M]) find(e *Entry[M]) int {
 	return -1
 }
 
-// drop ends e's membership i, which is in g. In both lists the last element
+// remove ends e's membership i, which is in g. In both lists the last element
 // takes the free place, and its counterpart learns the new position.
-func (g *group[M]) drop(e *Entry[M], i int) {
+func (g *group[M]) remove(e *Entry[M], i int) {
 	pos := e.in[i].pos
 
 	last := len(g.slots) - 1

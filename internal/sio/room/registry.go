@@ -12,7 +12,7 @@ type Registry[M any] struct {
 	seq   uint64 // of the member that was added last
 	epoch uint64 // the mark of the latest selection that needed one
 
-	ordered map[*group[M]]*sorted[uint64, *Entry[M]] // by sequence number; see added
+	ordered map[*group[M]]*sorted[uint64, *Entry[M]] // by sequence number; see index
 	names   sorted[string, *group[M]]                // of rooms
 }
 
@@ -69,7 +69,7 @@ func (r *Registry[M]) Remove(e *Entry[M]) {
 		return
 	}
 	for i := len(e.in) - 1; i >= 0; i-- {
-		r.drop(e, i)
+		r.removeFrom(e, i)
 	}
 	e.in = nil
 	delete(r.ids, e.id)
@@ -106,7 +106,7 @@ func (r *Registry[M]) Leave(e *Entry[M], room string) bool {
 	if i < 0 {
 		return false
 	}
-	r.drop(e, i)
+	r.removeFrom(e, i)
 	return true
 }
 
@@ -128,14 +128,14 @@ func (r *Registry[M]) UserLen(user string) int { return r.users[user].len() }
 // add puts e, which is not in g, into it.
 func (r *Registry[M]) add(g *group[M], e *Entry[M]) {
 	g.add(e)
-	r.added(g, e)
+	r.index(g, e)
 }
 
-// drop ends membership i of e and forgets a group that is empty thereby.
-func (r *Registry[M]) drop(e *Entry[M], i int) {
+// removeFrom ends membership i of e; a group that is empty then is removed.
+func (r *Registry[M]) removeFrom(e *Entry[M], i int) {
 	g := e.in[i].group
-	g.drop(e, i)
-	r.dropped(g, e)
+	g.remove(e, i)
+	r.unindex(g, e)
 	if g.len() > 0 {
 		return
 	}

@@ -153,8 +153,8 @@ func (r *Registry[M]) ascend(g *group[M], seq uint64, yield func(*Entry[M]) bool
 	}
 }
 
-// added keeps the order of g, to which e was added.
-func (r *Registry[M]) added(g *group[M], e *Entry[M]) {
+// index keeps the order of g, to which e was added.
+func (r *Registry[M]) index(g *group[M], e *Entry[M]) {
 	if len(g.slots) < orderBelow {
 		return // it has none
 	}
@@ -171,8 +171,8 @@ func (r *Registry[M]) added(g *group[M], e *Entry[M]) {
 	}
 }
 
-// dropped keeps the order of g, which e was dropped from.
-func (r *Registry[M]) dropped(g *group[M], e *Entry[M]) {
+// unindex keeps the order of g, which e was removed from.
+func (r *Registry[M]) unindex(g *group[M], e *Entry[M]) {
 	if len(g.slots) < orderBelow-1 {
 		return // it has had none since it had one member more
 	}
