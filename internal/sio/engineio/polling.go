@@ -75,6 +75,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if s.upgrading() {
+			s.answering(p)
 			_ = s.writePayload(w, r, x, []*Message{noopPacket}) // nothing is lost with it
 			return
 		}
