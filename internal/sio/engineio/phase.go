@@ -11,7 +11,7 @@ type phase uint8
 //	polling              offered   a candidate connected
 //	offered              probed    the candidate's probe was answered
 //	offered, probed      polling   the candidate failed, or was too slow
-//	probed               linked    the browser said "5"
+//	offered, probed      linked    the browser said "5", which needs no probe
 //	each of these        closing   Close
 //	closing              closed    the teardown has ended
 const (

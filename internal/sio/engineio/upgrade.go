@@ -1,8 +1,49 @@
 package engineio
 
-// The upgrade of a session from polling to a link (Engine.IO v4, Upgrade), as far
-// as it is the same for all links. A candidate answers "2probe" with "3probe";
-// then the browser lets its last poll end and says "5" over the candidate.
+// The upgrade of a session from polling to a link (Engine.IO v4, Upgrade). A
+// candidate answers "2probe" with "3probe"; then the browser lets its last poll end
+// and says "5" over the candidate.
+
+// candidate is a link that may take a polling session over.
+type candidate interface {
+	link
+	// next reads one packet.
+	next() (inbound, error)
+	// answerProbe writes the answer to a probe.
+	answerProbe() error
+	// ready lifts the bounds of time that hold for a candidate.
+	ready()
+}
+
+var (
+	_ candidate = (*wsConn)(nil)
+	_ candidate = (*wtConn)(nil)
+)
+
+// negotiate speaks the upgrade with the peer of c until c is the session's
+// transport, which it reports, or is to be closed: alone, the polling session lives
+// on. It takes what the reference takes (engine.io/lib/socket.ts, _maybeUpgrade):
+// every probe is answered, and "5" may come without one and with data behind it, as
+// clients in PHP and .NET send it.
+func (s *Session) negotiate(c candidate) bool {
+	for {
+		p, err := c.next()
+		switch {
+		case err != nil:
+			return false
+		case p.kind == packetPing && string(p.data) == "probe":
+			if c.answerProbe() != nil {
+				return false
+			}
+			s.probeAnswered()
+		case p.kind == packetUpgrade:
+			c.ready()
+			return s.completeUpgrade(c)
+		default:
+			return false
+		}
+	}
+}
 
 // addCandidate makes l the candidate to take the session over from polling, whose
 // probe then runs. It reports false while there is another one, or after an upgrade.

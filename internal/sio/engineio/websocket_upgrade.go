@@ -24,9 +24,8 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// probe speaks the upgrade with the browser (Engine.IO v4, Upgrade): "2probe",
-// "3probe", then the browser lets its last poll end and says "5". Whatever else
-// comes, or nothing in time, closes the candidate alone.
+// probe speaks the upgrade with the browser, and then reads for as long as the
+// connection carries the session.
 func (t *wsConn) probe(input *candidateInput) {
 	s := t.session
 	t.conn.SetReadDeadline(time.Now().Add(s.srv.opts.UpgradeTimeout))
@@ -41,7 +40,7 @@ func (t *wsConn) probe(input *candidateInput) {
 		input.received()
 		read()
 	})
-	taken := t.expect(packetPing, "probe") && t.answerProbe() && t.expect(packetUpgrade, "") && t.take()
+	taken := s.negotiate(t)
 	t.conn.WrapReads(nil)
 	if !taken {
 		s.removeCandidate()
@@ -54,34 +53,25 @@ func (t *wsConn) probe(input *candidateInput) {
 	t.read()
 }
 
-// expect reads one packet and reports whether it is this one. A page that goes
-// away takes its session along, unless a poll waits, which then tells by itself.
-func (t *wsConn) expect(kind byte, data string) bool {
-	opcode, b, err := t.conn.ReadMessage()
-	if wsconn.CloseStatus(err) == wsconn.GoingAway {
-		t.session.pageClosed()
+// next reads one packet of a candidate. A page that goes away takes its session
+// along, unless a poll waits, which then tells by itself.
+func (t *wsConn) next() (inbound, error) {
+	opcode, data, err := t.conn.ReadMessage()
+	if err != nil {
+		if wsconn.CloseStatus(err) == wsconn.GoingAway {
+			t.session.pageClosed()
+		}
+		return inbound{}, err
 	}
-	if err != nil || opcode != wsconn.OpText {
-		return false
-	}
-	p, err := t.session.decodeFrame(opcode, b)
-	return err == nil && p.kind == kind && string(p.data) == data
+	return t.session.decodeFrame(opcode, data)
 }
 
-// answerProbe answers the probe, and lets the pending poll and those that
-// follow return at once: the browser waits for them.
-func (t *wsConn) answerProbe() bool {
+// answerProbe writes the answer by itself: what the outbox holds still goes by polls.
+func (t *wsConn) answerProbe() error {
 	t.conn.NetConn().SetWriteDeadline(time.Now().Add(t.session.srv.opts.UpgradeTimeout))
-	if _, err := t.conn.NetConn().Write(probeAnswer.frame); err != nil {
-		return false
-	}
+	_, err := t.conn.NetConn().Write(probeAnswer.frame)
 	t.conn.NetConn().SetWriteDeadline(time.Time{})
-	t.session.probeAnswered()
-	return true
+	return err
 }
 
-// take makes the candidate the session's transport.
-func (t *wsConn) take() bool {
-	t.conn.SetReadDeadline(time.Time{})
-	return t.session.completeUpgrade(t)
-}
+func (t *wsConn) ready() { t.conn.SetReadDeadline(time.Time{}) }

@@ -71,7 +71,8 @@ func (t *wtConn) open() {
 	}()
 }
 
-// probe speaks the upgrade, as that of a WebSocket does.
+// probe speaks the upgrade with the browser, and then reads for as long as the
+// stream carries the session.
 func (t *wtConn) probe(input *candidateInput) {
 	s := t.session
 	deadline := time.Now().Add(s.srv.opts.UpgradeTimeout)
@@ -82,7 +83,7 @@ func (t *wtConn) probe(input *candidateInput) {
 		read()
 		input.received()
 	}
-	taken := t.expect(packetPing, "probe") && t.answerProbe() && t.expect(packetUpgrade, "") && t.take()
+	taken := s.negotiate(t)
 	t.reads.wrap = nil
 	if !taken {
 		s.removeCandidate()
@@ -95,24 +96,19 @@ func (t *wtConn) probe(input *candidateInput) {
 	t.read()
 }
 
-// take makes the candidate the session's transport.
-func (t *wtConn) take() bool {
+func (t *wtConn) next() (inbound, error) {
+	return readStreamFrame(t.reader, t.session.srv.opts.MaxPayload)
+}
+
+func (t *wtConn) answerProbe() error {
+	_, err := t.stream.Write(appendStreamFrame(nil, probeAnswer))
+	return err
+}
+
+// ready lifts the bounds of time that hold for a candidate.
+func (t *wtConn) ready() {
 	t.stream.SetReadDeadline(time.Time{})
 	t.stream.SetWriteDeadline(time.Time{})
-	return t.session.completeUpgrade(t)
-}
-
-func (t *wtConn) expect(kind byte, data string) bool {
-	p, err := readStreamFrame(t.reader, t.session.srv.opts.MaxPayload)
-	return err == nil && !p.binary && p.kind == kind && string(p.data) == data
-}
-
-func (t *wtConn) answerProbe() bool {
-	if _, err := t.stream.Write(appendStreamFrame(nil, probeAnswer)); err != nil {
-		return false
-	}
-	t.session.probeAnswered()
-	return true
 }
 
 // wake starts a writer, which ends when nothing waits.
