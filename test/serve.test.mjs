@@ -27,7 +27,7 @@ test("the client's files are those of the npm package, whatever the coding", asy
       assert.equal(answer.status, 200, file);
       assert.equal(answer.headers.get("content-encoding"), coding === "identity" ? null : coding, file);
       assert.equal(answer.headers.get("etag"), `"${version}"`);
-      assert.equal(answer.headers.get("vary"), "Accept-Encoding");
+      assert.equal(answer.headers.get("vary"), "Origin, Accept-Encoding") // which pages may use it, and the coding;
       assert.equal(await answer.text(), want, `${file} as ${coding}`);
     }
   }
