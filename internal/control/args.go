@@ -95,9 +95,12 @@ func appendValue(dst []byte, v *structpb.Value) (_ []byte, err error) {
 	case *structpb.Value_BoolValue:
 		return strconv.AppendBool(dst, k.BoolValue), nil
 	case *structpb.Value_NumberValue:
-		return appendNumber(dst, k.NumberValue)
+		if math.IsNaN(k.NumberValue) || math.IsInf(k.NumberValue, 0) {
+			return dst, errNotFinite
+		}
+		return parser.AppendNumber(dst, k.NumberValue), nil
 	case *structpb.Value_StringValue:
-		return appendString(dst, k.StringValue), nil
+		return parser.AppendString(dst, k.StringValue), nil
 	case *structpb.Value_ListValue:
 		dst = append(dst, '[')
 		for i, e := range k.ListValue.GetValues() {
@@ -116,7 +119,7 @@ func appendValue(dst []byte, v *structpb.Value) (_ []byte, err error) {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(appendString(dst, name), ':')
+			dst = append(parser.AppendString(dst, name), ':')
 			if dst, err = appendValue(dst, fields[name]); err != nil {
 				return dst, err
 			}
@@ -124,46 +127,4 @@ func appendValue(dst []byte, v *structpb.Value) (_ []byte, err error) {
 		return append(dst, '}'), nil
 	}
 	return dst, errNoKind
-}
-
-// appendNumber appends f the way JSON.stringify writes it: no exponent from
-// 1e-6 up to 1e21 (ECMA-262, Number::toString), and no sign before zero.
-func appendNumber(dst []byte, f float64) ([]byte, error) {
-	abs := math.Abs(f)
-	switch {
-	case math.IsNaN(f), math.IsInf(f, 0):
-		return dst, errNotFinite
-	case abs == 0:
-		return append(dst, '0'), nil
-	case abs < 1e-6 || abs >= 1e21:
-		dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
-		if n := len(dst); dst[n-2] == '0' && dst[n-3] == '-' && dst[n-4] == 'e' {
-			dst = append(dst[:n-2], dst[n-1]) // 1e-07 is 1e-7 there
-		}
-		return dst, nil
-	}
-	return strconv.AppendFloat(dst, f, 'f', -1, 64), nil
-}
-
-// appendString appends s, which is valid UTF-8 as every string of a received
-// message is, as a JSON string.
-func appendString(dst []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	start := 0
-	for i := range len(s) {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		start = i + 1
-		if c < ' ' {
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
-		} else {
-			dst = append(dst, '\\', c)
-		}
-	}
-	dst = append(dst, s[start:]...)
-	return append(dst, '"')
 }

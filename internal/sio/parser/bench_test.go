@@ -34,10 +34,10 @@ func BenchmarkCheckArgs(b *testing.B) {
 	}
 }
 
-func BenchmarkEventText(b *testing.B) {
+func BenchmarkAppendEvent(b *testing.B) {
 	args := []byte(`[{"user":"someone","text":"` + strings.Repeat("x", 60) + `"}]`)
 	b.ReportAllocs()
 	for b.Loop() {
-		EventText("/", "message", args)
+		AppendEvent(nil, &Packet{Type: Event, Namespace: "/"}, "message", args)
 	}
 }

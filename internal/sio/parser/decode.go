@@ -60,8 +60,8 @@ func NewDecoder(l Limits) *Decoder {
 	return &Decoder{limits: l}
 }
 
-// Waiting reports whether a packet is unfinished: its attachments come next.
-func (d *Decoder) Waiting() bool { return d.pending != nil }
+// waiting reports whether a packet is unfinished: its attachments come next.
+func (d *Decoder) waiting() bool { return d.pending != nil }
 
 // Encoding is how the peer writes its packets, and wants to read ours; JSON as
 // long as it has not said anything.
@@ -70,7 +70,7 @@ func (d *Decoder) Encoding() Encoding { return d.encoding }
 // Begun reports whether the packet under way has none of its attachments yet, and
 // in which namespace it is.
 func (d *Decoder) Begun() (namespace string, ok bool) {
-	if !d.Waiting() || len(d.pending.Attachments) > 0 {
+	if !d.waiting() || len(d.pending.Attachments) > 0 {
 		return "", false
 	}
 	return d.pending.Namespace, true
@@ -84,7 +84,7 @@ func (d *Decoder) Text(b []byte) (*Packet, error) {
 	if d.encoding == MessagePack {
 		return nil, errMixed
 	}
-	if d.Waiting() {
+	if d.waiting() {
 		d.Reset()
 		return nil, errInterleaved
 	}
@@ -116,7 +116,7 @@ func (d *Decoder) Binary(b []byte) (*Packet, error) {
 	if d.encoding == MessagePack {
 		return unpack(b, d.limits)
 	}
-	if !d.Waiting() {
+	if !d.waiting() {
 		return nil, errUnexpected
 	}
 	if len(b) > d.limits.MaxBytes-d.bytes {

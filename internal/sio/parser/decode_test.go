@@ -230,7 +230,7 @@ func TestDecoderLimits(t *testing.T) {
 		if _, err := d.Binary(make([]byte, 7)); !errors.Is(err, errTooLarge) {
 			t.Errorf("got %v", err)
 		}
-		if d.Waiting() {
+		if d.waiting() {
 			t.Error("still holds the packet it refused")
 		}
 	})
@@ -248,7 +248,7 @@ func TestDecoderLimits(t *testing.T) {
 
 func TestDecoderWaiting(t *testing.T) {
 	d := NewDecoder(Limits{})
-	if d.Waiting() {
+	if d.waiting() {
 		t.Fatal("a new decoder waits")
 	}
 	if p, err := d.Text([]byte(`2["a"]`)); p == nil || err != nil {
@@ -260,13 +260,13 @@ func TestDecoderWaiting(t *testing.T) {
 	if p, err := d.Text([]byte(`51-["a",{"_placeholder":true,"num":0}]`)); p != nil || err != nil {
 		t.Fatalf("got %v, %v", p, err)
 	}
-	if !d.Waiting() {
+	if !d.waiting() {
 		t.Error("does not wait for its attachment")
 	}
 	if _, err := d.Text([]byte(`2["b"]`)); !errors.Is(err, errInterleaved) {
 		t.Errorf("text while waiting: %v", err)
 	}
-	if d.Waiting() {
+	if d.waiting() {
 		t.Error("waits after an error")
 	}
 }

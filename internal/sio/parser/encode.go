@@ -3,7 +3,6 @@ package parser
 import (
 	"bytes"
 	"strconv"
-	"unicode/utf8"
 )
 
 // AppendText appends the text part of p: type, number of attachments,
@@ -25,7 +24,7 @@ func AppendEvent(dst []byte, p *Packet, event string, args []byte) []byte {
 // AppendEventData appends the data of an event, a JSON array of its name and
 // its arguments, as [AppendEvent] has it.
 func AppendEventData(dst []byte, event string, args []byte) []byte {
-	dst = appendQuoted(append(dst, '['), event)
+	dst = AppendString(append(dst, '['), event)
 	// What follows the opening bracket, up to and with the closing one.
 	rest := bytes.TrimLeft(args, jsonSpace)
 	if len(rest) > 0 {
@@ -42,15 +41,7 @@ func AppendEventData(dst []byte, event string, args []byte) []byte {
 // its data.
 func AddArgument(text []byte, s string) []byte {
 	text = bytes.TrimRight(text, jsonSpace)
-	return append(appendQuoted(append(text[:len(text)-1], ','), s), ']')
-}
-
-// EventText is the text part of an event without ack id and attachments, in a
-// slice of its own. [AppendEvent] says what args is.
-func EventText(namespace, event string, args []byte) []byte {
-	const around = len(`2,["",]`)
-	dst := make([]byte, 0, around+len(namespace)+len(event)+len(args))
-	return AppendEvent(dst, &Packet{Type: Event, Namespace: namespace}, event, args)
+	return append(AppendString(append(text[:len(text)-1], ','), s), ']')
 }
 
 func appendHeader(dst []byte, p *Packet) []byte {
@@ -76,24 +67,4 @@ func appendHeader(dst []byte, p *Packet) []byte {
 		dst = strconv.AppendUint(dst, p.ID, 10)
 	}
 	return dst
-}
-
-// appendQuoted appends s as a JSON string, escaped as JSON.stringify does
-// (ECMA-262, QuoteJSONString); invalid UTF-8 becomes U+FFFD.
-func appendQuoted(dst []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			dst = append(dst, '\\', byte(r))
-		case r >= '\b' && r <= '\r' && r != '\v':
-			dst = append(dst, '\\', "btnvfr"[r-'\b'])
-		case r < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&0xf])
-		default:
-			dst = utf8.AppendRune(dst, r)
-		}
-	}
-	return append(dst, '"')
 }

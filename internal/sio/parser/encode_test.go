@@ -25,7 +25,7 @@ func TestAppendText(t *testing.T) {
 	}
 }
 
-func TestEventText(t *testing.T) {
+func TestAppendEvent(t *testing.T) {
 	tests := []struct {
 		name, namespace, event, args string
 		want                         string
@@ -40,7 +40,8 @@ func TestEventText(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := EventText(tt.namespace, tt.event, []byte(tt.args)); string(got) != tt.want {
+			p := &Packet{Type: Event, Namespace: tt.namespace}
+			if got := AppendEvent(nil, p, tt.event, []byte(tt.args)); string(got) != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})

@@ -26,7 +26,7 @@ func FuzzDecoder(f *testing.F) {
 		d := NewDecoder(Limits{MaxBytes: 1 << 16})
 		p, err := d.Text(bytes.Clone(text))
 		for range MaxAttachments {
-			if !d.Waiting() {
+			if !d.waiting() {
 				break
 			}
 			if p != nil || err != nil {
@@ -34,7 +34,7 @@ func FuzzDecoder(f *testing.F) {
 			}
 			p, err = d.Binary(attachment)
 		}
-		if d.Waiting() {
+		if d.waiting() {
 			t.Fatal("waits for more attachments than a packet may have")
 		}
 		if (p == nil) == (err == nil) {

@@ -2,7 +2,6 @@ package parser
 
 import (
 	"errors"
-	"math"
 	"strconv"
 
 	"github.com/tinylib/msgp/msgp"
@@ -142,24 +141,4 @@ func (k *packer) number(literal string) {
 	}
 	f, _ := strconv.ParseFloat(literal, 64) // beyond its range: infinity, as in JavaScript
 	k.dst = msgp.AppendFloat64(k.dst, f)
-}
-
-// appendNumber appends f the way JSON.stringify writes it (ECMA-262,
-// Number::toString): null if it is none, no sign before zero, no exponent from
-// 1e-6 up to 1e21.
-func appendNumber(dst []byte, f float64) []byte {
-	abs := math.Abs(f)
-	switch {
-	case math.IsNaN(f), math.IsInf(f, 0):
-		return append(dst, "null"...)
-	case abs == 0:
-		return append(dst, '0')
-	case abs >= 1e-6 && abs < 1e21:
-		return strconv.AppendFloat(dst, f, 'f', -1, 64)
-	}
-	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
-	if n := len(dst); dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' {
-		dst = append(dst[:n-2], dst[n-1]) // 1e-07 is 1e-7 there
-	}
-	return dst
 }

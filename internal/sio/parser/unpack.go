@@ -189,7 +189,7 @@ func (u *unpacker) element(object bool) error {
 		if err != nil {
 			return err
 		}
-		u.text = append(appendQuoted(u.text, string(key)), ':')
+		u.text = append(AppendString(u.text, string(key)), ':')
 	}
 	switch defined, err := u.begin(); {
 	case err != nil:
@@ -219,7 +219,7 @@ func (u *unpacker) begin() (defined bool, err error) {
 		return true, u.array()
 	case msgp.StrType:
 		s, err := u.string()
-		u.text = appendQuoted(u.text, string(s))
+		u.text = AppendString(u.text, string(s))
 		return true, err
 	case msgp.BinType:
 		var data []byte
@@ -262,7 +262,7 @@ func (u *unpacker) number() error {
 		if err != nil {
 			return fmt.Errorf("parser: %w", err)
 		}
-		u.rest, u.text = rest, appendNumber(u.text, f)
+		u.rest, u.text = rest, AppendNumber(u.text, f)
 	}
 	return nil
 }
