@@ -177,11 +177,11 @@ func (h *memHub) EmitWithAck(ctx context.Context, ask sio.AckRequest, yield func
 	h.asks = append(h.asks, ask)
 	found, _ := h.selectLocked(ask.Emit.To)
 	h.mu.Unlock()
-	slices.SortFunc(found, func(a, b *room.Entry[*sio.Connection]) int { return strings.Compare(a.ID(), b.ID()) })
+	slices.SortFunc(found, func(a, b *room.Entry[*sio.Connection]) int { return strings.Compare(a.Value.ID, b.Value.ID) })
 	t := sio.AckSummary{Expected: len(found)}
 	for _, e := range found {
-		o := h.answer(e.ID())
-		o.ConnectionID = e.ID()
+		o := h.answer(e.Value.ID)
+		o.ConnectionID = e.Value.ID
 		switch o.Outcome {
 		case sio.Answered:
 			t.Answered++

@@ -140,7 +140,7 @@ func TestModel(t *testing.T) {
 // selected is what Select yields, sorted; a member yielded twice is there twice.
 func selected[M any](r *Registry[M], s Selector) []string {
 	var ids []string
-	r.Select(s, func(e *Entry[M]) { ids = append(ids, e.ID()) })
+	r.Select(s, func(e *Entry[M]) { ids = append(ids, e.id) })
 	slices.Sort(ids)
 	return ids
 }
@@ -184,7 +184,7 @@ func compareScan(t *testing.T, r *Registry[string], m *model, s Selector, rnd *r
 	for more := true; more; {
 		budget, looked := 1+rnd.IntN(7), 0
 		more = r.Next(scan, budget, func(e *Entry[string]) {
-			got[e.ID()]++
+			got[e.id]++
 			looked++
 		})
 		if looked > budget {
@@ -204,8 +204,8 @@ func compare(t *testing.T, r *Registry[string], m *model) {
 	members := map[string]int{}
 	for i, user := range m.users {
 		e := r.Lookup(i)
-		if e.ID() != i || e.User() != user || e.Value != "value of "+i {
-			t.Fatalf("%s: id %s, user %s, value %s, want user %s", i, e.ID(), e.User(), e.Value, user)
+		if e.id != i || e.User() != user || e.Value != "value of "+i {
+			t.Fatalf("%s: id %s, user %s, value %s, want user %s", i, e.id, e.User(), e.Value, user)
 		}
 		var rooms []string
 		for room, ids := range m.rooms {
@@ -225,8 +225,8 @@ func compare(t *testing.T, r *Registry[string], m *model) {
 		t.Fatalf("%d users, want %d", len(r.users), len(members))
 	}
 	for user, n := range members {
-		if r.UserLen(user) != n {
-			t.Fatalf("UserLen(%s) = %d, want %d", user, r.UserLen(user), n)
+		if r.users[user].len() != n {
+			t.Fatalf("user %s has %d members, want %d", user, r.users[user].len(), n)
 		}
 	}
 	for _, prefix := range []string{"", "room", "id1", "nothing"} {
@@ -242,8 +242,8 @@ func compareRooms(t *testing.T, r *Registry[string], m *model, prefix string, li
 	for _, name := range slices.Sorted(maps.Keys(m.rooms)) {
 		if strings.HasPrefix(name, prefix) {
 			want = append(want, Count{name, len(m.rooms[name])})
-			if got := r.RoomLen(name); got != len(m.rooms[name]) {
-				t.Fatalf("RoomLen(%s) = %d, want %d", name, got, len(m.rooms[name]))
+			if got := r.rooms[name].len(); got != len(m.rooms[name]) {
+				t.Fatalf("room %s has %d members, want %d", name, got, len(m.rooms[name]))
 			}
 		}
 	}

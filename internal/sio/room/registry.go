@@ -119,12 +119,6 @@ func (r *Registry[M]) Len() int { return len(r.ids) }
 // RoomCount is the number of rooms, those of the members' own ids included.
 func (r *Registry[M]) RoomCount() int { return len(r.rooms) }
 
-// RoomLen is the number of members in room.
-func (r *Registry[M]) RoomLen(room string) int { return r.rooms[room].len() }
-
-// UserLen is the number of members of user.
-func (r *Registry[M]) UserLen(user string) int { return r.users[user].len() }
-
 // add puts e, which is not in g, into it.
 func (r *Registry[M]) add(g *group[M], e *Entry[M]) {
 	g.add(e)
@@ -147,9 +141,6 @@ func (r *Registry[M]) removeFrom(e *Entry[M], i int) {
 		delete(r.users, g.name)
 	}
 }
-
-// ID is the id the member was added under.
-func (e *Entry[M]) ID() string { return e.id }
 
 // Seq is the member's sequence number: 1, 2, 3 and so on, in the order in which
 // members were added.

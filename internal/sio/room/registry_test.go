@@ -14,7 +14,7 @@ func TestAddTwice(t *testing.T) {
 	if again := r.Add("a", "u", 2); again != nil {
 		t.Errorf("a taken id was added: %v", again)
 	}
-	if r.Lookup("a") != e || e.Value != 1 || r.Len() != 1 || r.UserLen("u") != 0 {
+	if r.Lookup("a") != e || e.Value != 1 || r.Len() != 1 || r.users["u"].len() != 0 {
 		t.Error("the second Add changed something")
 	}
 }
@@ -27,7 +27,7 @@ func TestRemovedEntryStaysAway(t *testing.T) {
 	if r.Join(e, "room") || r.Leave(e, "a") {
 		t.Error("a removed entry changed rooms")
 	}
-	if r.Len() != 0 || r.RoomCount() != 0 || r.UserLen("u") != 0 {
+	if r.Len() != 0 || r.RoomCount() != 0 || r.users["u"].len() != 0 {
 		t.Error("a removed entry is still there")
 	}
 	if again := r.Add("a", "", 2); again == nil || again == e {
