@@ -124,7 +124,7 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.Headers == nil {
 		opts.Headers = DefaultHeaders
 	}
-	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: newID()}
+	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID()}
 	if s.backend == nil {
 		s.backend = silent{}
 	}

@@ -1,8 +1,6 @@
 package sio
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"sync/atomic"
 	"time"
 
@@ -47,16 +45,9 @@ type Socket struct {
 func newSocket(n *Namespace, c *conn) *Socket {
 	// Not the session's id, which is a secret.
 	return &Socket{
-		nsp: n, conn: c, id: newID(), born: time.Now(),
+		nsp: n, conn: c, id: engineio.NewID(), born: time.Now(),
 		encoding: c.decoder.Encoding(),
 	}
-}
-
-// newID returns 20 url-safe characters, all of them from the system's randomness.
-func newID() string {
-	var b [15]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // ID is what the client sees as socket.id.

@@ -2,7 +2,7 @@ package engineio
 
 import "github.com/fanoutd/fanoutd/internal/wsconn"
 
-// Reason says why a session closed. The first eight are the reference's words
+// Reason says why a session closed. The first seven are the reference's words
 // (engine.io/lib/socket.ts, socket.io/lib/socket-types.ts); the rest are ours,
 // where the reference has no such case.
 type Reason string

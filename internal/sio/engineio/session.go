@@ -2,8 +2,6 @@ package engineio
 
 import (
 	"container/list"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -59,14 +57,6 @@ type Session struct {
 	lastTaken      chan struct{}   // in closing: closed when a GET took the last message, or the candidate took over
 	closeFrame     *Message        // in closing: the last message of a WebSocket
 	heartbeat      heartbeat
-}
-
-// newID returns 20 url-safe characters, all of them from the system's
-// randomness: who knows a session's id can read its polls.
-func newID() string {
-	var b [15]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // framingFor returns the framing of what this request's transport carries. A client
