@@ -193,13 +193,25 @@ func (s *Server) Apply(_ context.Context, op Op) (Result, error) {
 	panic(fmt.Sprintf("sio: unknown operation %T", op)) // the set is sealed
 }
 
-// Shutdown closes every session without a DISCONNECT packet, so that stock
-// clients come back by themselves, and waits until all have ended and all
-// callbacks returned, or ctx is done.
-func (s *Server) Shutdown(ctx context.Context) error {
+// Close closes every session without a DISCONNECT packet, so that stock clients
+// come back by themselves, and refuses new ones. It returns when the Backend has
+// heard of the end of every socket, and hears nothing more; or, with its cause,
+// when ctx is done. The transports may take longer, which Shutdown waits for.
+func (s *Server) Close(ctx context.Context) error {
 	s.applying.Lock()
 	s.closing = true
 	s.applying.Unlock()
+	if err := s.engine.Close(ctx); err != nil {
+		return err
+	}
+	s.callbacks.Wait()
+	return nil
+}
+
+// Shutdown is Close, and waits until the transports have ended too, or ctx is
+// done; then they are cut off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	_ = s.Close(ctx) // what is left ends with the transports
 	err := s.engine.Shutdown(ctx)
 	s.callbacks.Wait()
 	return err

@@ -43,6 +43,8 @@ type Server struct {
 	// counted under mu while closing is false, and starts goroutines only while
 	// it is counted.
 	running sync.WaitGroup
+	// receivers counts the sessions whose receiver may not have heard of their end.
+	receivers sync.WaitGroup
 
 	mu       sync.Mutex
 	limiter  *limiter
@@ -95,10 +97,11 @@ func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr) (*Sessi
 		sess.framing = framingV3
 	}
 	sess.framing = sess.framingFor(r)
+	sess.in.Lock() // first: whoever closes it meanwhile tells the receiver that is still to come
 	if refusal := s.add(sess, from); refusal != nil {
+		sess.in.Unlock()
 		return nil, refusal
 	}
-	sess.in.Lock()
 	receiver, err := s.handler.Open(sess, r)
 	if err == nil {
 		sess.receiver = receiver
@@ -125,6 +128,7 @@ func (s *Server) add(sess *Session, from netip.Addr) *protocolError {
 	if refusal == nil {
 		s.sessions[sess.id] = sess
 		s.running.Add(1)
+		s.receivers.Add(1)
 	}
 	s.mu.Unlock()
 	if evicted != nil {

@@ -230,6 +230,7 @@ func (s *Session) abort() {
 
 // tell hands the reason to the receiver, after the packet that is being handled.
 func (s *Session) tell(reason Reason) {
+	defer s.srv.receivers.Done()
 	s.in.Lock()
 	defer s.in.Unlock()
 	if s.receiver != nil { // nil: the handler refused the session

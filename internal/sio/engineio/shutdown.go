@@ -2,17 +2,35 @@ package engineio
 
 import "context"
 
-// Shutdown refuses new sessions, closes all others with [ReasonShutdown], and
-// waits until they have ended or ctx is done; then it aborts what is left and
-// returns ctx's cause. It ends transports without any Socket.IO packet, so that
-// stock clients come back by themselves.
-func (s *Server) Shutdown(ctx context.Context) error {
+// Close refuses new sessions and closes all others with [ReasonShutdown]. It ends
+// transports without any Socket.IO packet, so that stock clients come back by
+// themselves. It waits until the receivers of all sessions have heard of their
+// ends, or ctx is done, and returns ctx's cause then; the transports may take
+// longer, which Shutdown waits for. It may be called more than once.
+func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
 	for _, sess := range s.all() {
 		sess.Close(ReasonShutdown)
 	}
+	heard := make(chan struct{})
+	go func() {
+		s.receivers.Wait()
+		close(heard)
+	}()
+	select {
+	case <-heard:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Shutdown is Close, and waits until the transports have ended too, or ctx is
+// done; then it aborts what is left and returns ctx's cause.
+func (s *Server) Shutdown(ctx context.Context) error {
+	_ = s.Close(ctx) // the sessions end after that
 	ended := make(chan struct{})
 	go func() {
 		s.running.Wait()
