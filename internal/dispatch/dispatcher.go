@@ -25,6 +25,8 @@ type Dispatcher struct {
 	clients map[string]*client // by connection id
 	tails   map[*Tail]bool
 
+	emptied chan struct{} // holds one: a load has become empty; for Drain
+
 	events               atomic.Uint64 // from browsers, of every kind
 	unheard              atomic.Uint64 // that no group asked for
 	dropped              atomic.Uint64 // by policy, with an expired group, refused too often, or held until the session ended
@@ -40,7 +42,7 @@ var _ sio.Backend = (*Dispatcher)(nil)
 // New returns a Dispatcher.
 func New(o Options) *Dispatcher {
 	o = o.withDefaults()
-	return &Dispatcher{opts: o, log: o.Logger, groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{}}
+	return &Dispatcher{opts: o, log: o.Logger, groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{}, emptied: make(chan struct{}, 1)}
 }
 
 // policy returns what holds in a namespace.

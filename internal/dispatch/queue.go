@@ -150,8 +150,10 @@ func (q *queue) pushLocked(e *Event) {
 // countLocked adds events and their bytes to all that counts them.
 func (q *queue) countLocked(events, bytes int) {
 	q.bytes += bytes
-	q.loadLocked().bytes += bytes
+	ld := q.loadLocked()
+	ld.bytes += bytes
 	q.group.events += events
+	q.group.emptiedLocked(ld)
 }
 
 // takeLocked begins the flight of the next event. The phase is ready.
@@ -213,6 +215,7 @@ func (q *queue) assignLocked(s *Subscription) {
 	}
 	q.leaveWaitingLocked()
 	q.loadLocked().bytes -= q.bytes
+	q.group.emptiedLocked(q.loadLocked())
 	if q.owner != nil {
 		q.owner.queues--
 	}
