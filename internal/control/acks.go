@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -70,7 +69,7 @@ func (a *acks) finish() {
 
 // send sends what is added, and once that draining is closed, until finish or
 // until the stream breaks, which ends the receiver too.
-func (a *acks) send(stream grpc.BidiStreamingServer[fanoutv1.EmitStreamRequest, fanoutv1.EmitStreamResponse], draining <-chan struct{}) error {
+func (a *acks) send(stream emitStream, draining <-chan struct{}) error {
 	var sent fanoutv1.EmitStreamResponse // the latest; what it says stays true
 	for {
 		next := &fanoutv1.EmitStreamResponse{Draining: sent.GetDraining()}

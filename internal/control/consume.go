@@ -73,14 +73,9 @@ func (e *Events) Consume(stream consumeStream) error {
 	}
 }
 
-// start runs f on a goroutine that outlives the call by no more than it takes
-// to see its end, and that the server waits for.
+// start runs f on a goroutine of the stream's.
 func (c *consumer) start(f func() error) <-chan error {
-	ended := make(chan error, 1)
-	c.events.streams.Go(func() {
-		ended <- c.events.errors.Code(c.ctx, fanoutv1.EventService_Consume_FullMethodName, Recover(f))
-	})
-	return ended
+	return c.events.streams.start(c.ctx, fanoutv1.EventService_Consume_FullMethodName, f)
 }
 
 // open reads the first message and joins the group.
@@ -88,8 +83,8 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 	if e.closing() {
 		return nil, ErrClosing
 	}
-	first, err := stream.Recv()
-	if err != nil && !errors.Is(err, io.EOF) {
+	first, err := e.first(stream)
+	if err != nil {
 		return nil, err
 	}
 	open := first.GetOpen()
@@ -109,6 +104,24 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 		events: e, stream: stream, ctx: stream.Context(), subscription: subscription, sub: sub, decode: open.GetDecode(),
 		rejected: make(chan *fanoutv1.ConsumeResponse, maxRejected), leave: make(chan struct{}),
 	}, nil
+}
+
+// first returns the first message, nil if there is none, unless the daemon drains
+// before it comes.
+func (e *Events) first(stream consumeStream) (*fanoutv1.ConsumeRequest, error) {
+	var first *fanoutv1.ConsumeRequest
+	received := e.streams.start(stream.Context(), fanoutv1.EventService_Consume_FullMethodName, func() (err error) {
+		if first, err = stream.Recv(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	})
+	select {
+	case err := <-received:
+		return first, err
+	case <-e.draining:
+		return nil, ErrClosing
+	}
 }
 
 func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.ConsumeRequest_Open) dispatch.SubscriptionOptions {
@@ -148,7 +161,7 @@ func (c *consumer) send() error {
 	if err := c.stream.Send(c.ready()); err != nil {
 		return err
 	}
-	leave, draining := (<-chan struct{})(c.leave), c.events.draining
+	leave, ending := (<-chan struct{})(c.leave), c.events.ending
 	closing := false
 	batch := batch{events: c.events, decode: c.decode}
 	for {
@@ -183,8 +196,8 @@ func (c *consumer) send() error {
 			}
 		case <-leave:
 			leave, drain = nil, true
-		case <-draining:
-			draining, drain, closing = nil, true, true
+		case <-ending:
+			ending, drain, closing = nil, true, true
 		case <-c.subscription.Done():
 		case <-c.ctx.Done():
 			return c.ctx.Err()

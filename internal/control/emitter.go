@@ -23,14 +23,23 @@ type Emitter struct {
 	errors      *ErrorReporter
 	idempotency *idempotency
 	draining    <-chan struct{} // closed when the daemon is about to shut down
+
+	streams streamGoroutines
 }
 
 // NewEmitter returns the EmitterService over hub. Items of batches and streams
 // that fail inside are reported to errors. Streams tell their callers once
-// draining is closed.
+// draining is closed, and end soon after.
 func NewEmitter(hub Hub, errors *ErrorReporter, draining <-chan struct{}) *Emitter {
-	return &Emitter{hub: hub, errors: errors, idempotency: newIdempotency(keyCount), draining: draining}
+	return &Emitter{
+		hub: hub, errors: errors, idempotency: newIdempotency(keyCount), draining: draining,
+		streams: streamGoroutines{errors: errors},
+	}
 }
+
+// Wait waits for the goroutines of all EmitStreams. They end soon after their
+// calls, so it is to be called when every transport has ended.
+func (e *Emitter) Wait() { e.streams.Wait() }
 
 var _ fanoutv1.EmitterServiceServer = (*Emitter)(nil)
 

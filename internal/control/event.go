@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"errors"
-	"sync"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
@@ -48,18 +47,20 @@ type Events struct {
 	dispatcher Dispatcher
 	errors     *ErrorReporter
 	node       string          // this node's name
-	draining   <-chan struct{} // closed when the daemon is about to shut down
+	draining   <-chan struct{} // closed when the daemon is about to shut down: nobody joins any more
+	ending     <-chan struct{} // closed when streams are to end
 
-	// The goroutines of Consume streams. They may hang in their stream, which
-	// frees them only when the call has returned, so no call can wait for its own.
-	streams sync.WaitGroup
+	streams streamGoroutines
 }
 
 // NewEvents returns the EventService over d. Namespaces are those of hub; node is
-// this node's name. Deliveries that fail inside are reported to errors. Streams
-// end once draining is closed.
-func NewEvents(hub Hub, d Dispatcher, errors *ErrorReporter, node string, draining <-chan struct{}) *Events {
-	return &Events{hub: hub, dispatcher: d, errors: errors, node: node, draining: draining}
+// this node's name. Deliveries that fail inside are reported to errors. Once
+// draining is closed nobody joins any more, and once ending is, streams end.
+func NewEvents(hub Hub, d Dispatcher, errors *ErrorReporter, node string, draining, ending <-chan struct{}) *Events {
+	return &Events{
+		hub: hub, dispatcher: d, errors: errors, node: node, draining: draining, ending: ending,
+		streams: streamGoroutines{errors: errors},
+	}
 }
 
 // Wait waits for the goroutines of all Consume streams. They end soon after

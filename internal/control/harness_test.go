@@ -48,7 +48,7 @@ func newServer(hub Hub, o Options) *server {
 
 // Shutdown waits for the calls under way, and cancels them once ctx ends.
 func (s *server) Shutdown(ctx context.Context) error {
-	s.Drain()
+	s.EndStreams()
 	stop := context.AfterFunc(ctx, s.grpc.Stop)
 	s.grpc.GracefulStop()
 	s.Wait()

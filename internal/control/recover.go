@@ -1,8 +1,10 @@
 package control
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
+	"sync"
 )
 
 // panicError is a panic that [Recover] caught.
@@ -23,4 +25,21 @@ func Recover(f func() error) (err error) {
 		}
 	}()
 	return f()
+}
+
+// streamGoroutines are the goroutines of one service's bidirectional streams. They
+// may hang in their stream, which frees them only when the call has returned, so
+// no call can wait for its own.
+type streamGoroutines struct {
+	errors *ErrorReporter
+	sync.WaitGroup
+}
+
+// start runs f, which is part of a call of this method, on a goroutine that
+// outlives the call by no more than it takes to see its end. The channel gets f's
+// error, coded.
+func (g *streamGoroutines) start(ctx context.Context, method string, f func() error) <-chan error {
+	ended := make(chan error, 1)
+	g.Go(func() { ended <- g.errors.Code(ctx, method, Recover(f)) })
+	return ended
 }

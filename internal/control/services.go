@@ -43,8 +43,9 @@ type Services struct {
 	Errors *ErrorReporter
 
 	maxEventBytes int
-	drain         sync.Once
+	drain, end    sync.Once
 	draining      chan struct{} // closed by Drain
+	ending        chan struct{} // closed by EndStreams
 }
 
 // New returns the services over hub.
@@ -56,12 +57,13 @@ func New(hub Hub, o Options) *Services {
 		Errors:        NewErrorReporter(o.Logger),
 		maxEventBytes: maxEventBytes(o.Info.MaxPayload),
 		draining:      make(chan struct{}),
+		ending:        make(chan struct{}),
 	}
 	s.Emitter = NewEmitter(hub, s.Errors, s.draining)
 	s.Registry = NewRegistry(hub)
 	s.Admin = NewAdmin(hub, o.Dispatcher, o.Info)
 	if o.Dispatcher != nil {
-		s.Events = NewEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining)
+		s.Events = NewEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)
 	}
 	return s
 }
@@ -69,11 +71,18 @@ func New(hub Hub, o Options) *Services {
 // MaxResponseBytes is the size of the largest answer.
 func (s *Services) MaxResponseBytes() int { return max(maxResponseBytes, s.maxEventBytes) }
 
-// Drain announces the end: event streams say draining and end once their
-// consumers have settled what they hold. Calls go on being answered. Later calls
-// of it do nothing.
+// Drain announces the end: no consumer joins any more, and emit streams say
+// draining and end soon. Consumers that are there go on, and calls are answered.
+// Later calls of it do nothing.
 func (s *Services) Drain() {
 	s.drain.Do(func() { close(s.draining) })
+}
+
+// EndStreams is Drain, and ends event streams: they say draining, and end once
+// their consumers have settled what they hold. Later calls of it do nothing.
+func (s *Services) EndStreams() {
+	s.Drain()
+	s.end.Do(func() { close(s.ending) })
 }
 
 // Draining is closed by Drain.
@@ -82,6 +91,7 @@ func (s *Services) Draining() <-chan struct{} { return s.draining }
 // Wait waits for the goroutines that calls have left behind; call it when every
 // transport has ended. Then nothing calls the Hub and the Dispatcher any more.
 func (s *Services) Wait() {
+	s.Emitter.Wait()
 	if s.Events != nil {
 		s.Events.Wait()
 	}

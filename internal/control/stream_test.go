@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -17,9 +18,9 @@ import (
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
-type emitStream = grpc.BidiStreamingClient[fanoutv1.EmitStreamRequest, fanoutv1.EmitStreamResponse]
+type emitClient = grpc.BidiStreamingClient[fanoutv1.EmitStreamRequest, fanoutv1.EmitStreamResponse]
 
-func openStream(t *testing.T, ctx context.Context, conn *grpc.ClientConn) emitStream {
+func openStream(t *testing.T, ctx context.Context, conn *grpc.ClientConn) emitClient {
 	t.Helper()
 	s, err := fanoutv1.NewEmitterServiceClient(conn).EmitStream(ctx)
 	if err != nil {
@@ -34,7 +35,7 @@ func item(sequence uint64, event string) *fanoutv1.EmitStreamRequest {
 
 // readAll reads answers up to the end of the stream and adds them up, checking
 // that each one goes on from the last.
-func readAll(t *testing.T, s emitStream) (through uint64, errs []*fanoutv1.EmitStreamResponse_Error, err error) {
+func readAll(t *testing.T, s emitClient) (through uint64, errs []*fanoutv1.EmitStreamResponse_Error, err error) {
 	t.Helper()
 	draining := false
 	for {
@@ -183,6 +184,25 @@ func TestEmitStreamAnswersWithoutClose(t *testing.T) {
 	if _, err := s.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want nothing more", err)
 	}
+}
+
+// A caller that does not close its side is not waited for.
+func TestEmitStreamEndsAfterDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, conn := dial(t, newMemHub(), Options{})
+		s := openStream(t, t.Context(), conn)
+		synctest.Wait()
+		before := time.Now()
+		if err := srv.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if took := time.Since(before); took != drainWait {
+			t.Errorf("Shutdown took %v, want %v", took, drainWait)
+		}
+		if _, _, err := readAll(t, s); status.Code(err) != codes.Unavailable {
+			t.Errorf("the stream ended with %v, want UNAVAILABLE", err)
+		}
+	})
 }
 
 func TestEmitStreamDrains(t *testing.T) {

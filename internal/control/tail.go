@@ -40,7 +40,7 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 			if err := stream.Send(m); err != nil {
 				return err
 			}
-		case <-e.draining:
+		case <-e.ending:
 			return ErrClosing
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()

@@ -515,8 +515,8 @@ type EmitStreamResponse struct {
 	// Items refused since the previous message, in the order of the stream.
 	Errors []*EmitStreamResponse_Error `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
 	// The daemon is about to shut down: open a stream elsewhere, close this one,
-	// and read it to its end. Items that still arrive are dealt with as long as
-	// the daemon runs. Once set it stays set.
+	// and read it to its end. Items that still arrive are dealt with for 2 s; then
+	// it ends with UNAVAILABLE. Once set it stays set.
 	Draining      bool `protobuf:"varint,3,opt,name=draining,proto3" json:"draining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -67,12 +67,12 @@ func unknownMethod(any, grpc.ServerStream) error { return control.ErrUnknownMeth
 // for several listeners. After Shutdown it returns nil.
 func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
 
-// Shutdown drains the services, takes no new calls, and waits until those under
-// way have ended. Once ctx ends it cancels what is left, and returns ctx's error.
+// Shutdown ends the services' streams, takes no new calls, and waits until those
+// under way have ended. Once ctx ends it cancels what is left, and returns ctx's error.
 // When it returns, no call is under way; what calls have left behind,
 // [control.Services.Wait] waits for.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.services.Drain() // streams end at that, and at nothing else
+	s.services.EndStreams() // they end at that, and at nothing else
 	done := make(chan struct{})
 	go func() {
 		s.grpc.GracefulStop()

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// shutdown ends everything within the grace period, and no later than needed:
+//
+//  1. Whoever asks is told no: readiness, health, new sessions, new consumers.
+//  2. Sessions end. Their transports are closed without a DISCONNECT packet, so
+//     that stock clients come back by themselves, and may take a moment.
+//  3. What browsers did up to their end is delivered, while consumers stay.
+//  4. Backends' streams end, and last the operators, who want to see it.
+func (d *daemon) shutdown() {
+	d.ready.NotReady("shutting down")
+	d.services.Drain()
+	grace := d.config.operations.grace
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	delivering, stop := context.WithTimeout(ctx, grace-min(grace/10, lastStreams))
+	defer stop()
+
+	d.report("sessions", d.sockets.Close(ctx))
+	var leaving sync.WaitGroup
+	leaving.Go(func() {
+		// The listener stays open meanwhile: a polling client learns by its next
+		// request that its session is over.
+		d.report("transports", d.sockets.Shutdown(ctx))
+		d.webTransport.close()
+		d.report("browsers", d.stop(ctx, d.browsers))
+	})
+	leaving.Go(func() {
+		d.deliver(delivering)
+		d.report("backends", d.backends.Shutdown(ctx))
+		d.services.Wait()
+	})
+	leaving.Wait()
+	d.report("operators", d.stop(ctx, d.operators))
+	d.log.Info("ended")
+}
+
+// lastStreams is what of the grace period, at most a tenth of it, is kept for
+// streams to end in.
+const lastStreams = time.Second
+
+// deliver waits until consumers have settled everything that browsers did, or ctx
+// is done, and logs what they did not get.
+func (d *daemon) deliver(ctx context.Context) {
+	undelivered := d.consumers.Drain(ctx)
+	for _, group := range slices.Sorted(maps.Keys(undelivered)) {
+		d.log.Warn("events were not delivered", "group", group, "events", undelivered[group])
+	}
+}
+
+// stop closes an HTTP server's listener and idle connections, and waits for
+// requests under way; those that ctx does not leave time for are cut off.
+func (d *daemon) stop(ctx context.Context, s *http.Server) error {
+	err := s.Shutdown(ctx)
+	if err != nil {
+		s.Close()
+	}
+	return err
+}
+
+func (d *daemon) report(who string, err error) {
+	if err != nil {
+		d.log.Warn("the grace period was too short: the rest was cut off", "who", who, "error", err)
+	}
+}
