@@ -108,16 +108,17 @@ func (r *recovery) accountLocked(n int64) {
 	r.nsp.server.retention.add(r, n, oldest)
 }
 
-// evictAtOnce bounds how many items are removed before the lock is released: it
-// may be another namespace's operation that made them too many.
-const evictAtOnce = 100
+// removeAtOnce bounds how many items are removed before the lock is released: what
+// is too old or too much may have been kept by a whole burst of operations, and
+// in another namespace.
+const removeAtOnce = 100
 
 // evict removes the oldest items, for as long as too much is kept and they are the
 // oldest of all namespaces.
 func (r *recovery) evict() {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	for range evictAtOnce {
+	for range removeAtOnce {
 		if r.nsp.server.retention.next() != r {
 			return
 		}
@@ -145,39 +146,53 @@ func (r *recovery) evictOldestLocked() {
 	}
 }
 
-// pruneLocked removes what is too old, and returns when there will be more of it;
-// negative: never.
+// pruneLocked removes what is too old, up to removeAtOnce items, and returns when
+// there will be more of it; 0: there may be more already, negative: never.
 func (r *recovery) pruneLocked(now time.Time) (due time.Duration) {
-	due = -1
-	for l := r.log.oldest(); l != nil; l = r.log.oldest() {
-		if due = l.at.Add(r.memory).Sub(now); due > 0 {
-			break
-		}
-		r.accountLocked(-r.log.removeOldest())
+	for range removeAtOnce {
 		due = -1
-	}
-	for o := r.oldestLocked(); o != nil; o = r.oldestLocked() {
-		if left := o.until.Sub(now); left > 0 {
-			if due < 0 || left < due {
-				due = left
+		if l := r.log.oldest(); l != nil {
+			if due = l.at.Add(r.memory).Sub(now); due <= 0 {
+				r.accountLocked(-r.log.removeOldest())
+				continue
 			}
-			break
+		}
+		o := r.oldestLocked()
+		if o == nil {
+			return due
+		}
+		if left := o.until.Sub(now); due < 0 || left < due {
+			due = left
+		}
+		if due > 0 {
+			return due
 		}
 		r.removeLocked(o)
 	}
-	return due
+	return 0
 }
 
 // swept is the sweep timer: it prunes what nobody adds to.
 func (r *recovery) swept() {
+	for !r.sweepPiece() {
+	}
+}
+
+// sweepPiece does what takes the lock for a short time, and reports whether that
+// was all for now.
+func (r *recovery) sweepPiece() (done bool) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	if due := r.pruneLocked(time.Now()); due > 0 {
+	switch due := r.pruneLocked(time.Now()); {
+	case due == 0:
+		return false
+	case due > 0:
 		r.sweep.Reset(due)
-		return
+	default:
+		r.sweep = nil
+		r.log.entries = nil // gives the memory back
 	}
-	r.sweep = nil
-	r.log.entries = nil // gives the memory back
+	return true
 }
 
 // removeLocked removes o: its client cannot come back as it any more.

@@ -412,6 +412,36 @@ func TestClaimWaitsForTheEnd(t *testing.T) {
 	})
 }
 
+// What is too old goes in pieces: however much that is, no operation waits for all
+// of it. An offline session whose turn has not come is gone all the same.
+func TestRecoveryPrunesInPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, last := lone(t)
+		close(last.reported)
+		const many = 10*removeAtOnce + 1
+		e := event("x", "[]")
+		r.nsp.mu.Lock()
+		for range many {
+			l := r.number(&e, r.nsp.outgoing(&e))
+			r.log.append(l)
+			r.accountLocked(l.size)
+		}
+		r.nsp.mu.Unlock()
+		time.Sleep(r.memory)
+		if got, _ := r.claim([]byte(`{"pid":"secret","offset":"1"}`), nil); got != nil {
+			t.Error("claimed an offline session that is too old")
+		}
+		r.nsp.mu.Lock()
+		before := len(r.log.entries)
+		due := r.pruneLocked(time.Now())
+		expect(t, "removed at once", before-len(r.log.entries), removeAtOnce)
+		expect(t, "due", due, 0)
+		r.nsp.mu.Unlock()
+		r.swept()
+		expect(t, "left", len(r.log.entries)+len(r.pids), 0)
+	})
+}
+
 // Clients of a namespace that a pattern made come back to it, though it was
 // empty meanwhile; nothing stays of it when nobody can come back any more.
 func TestRecoveryInAChild(t *testing.T) {

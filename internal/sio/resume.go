@@ -51,7 +51,8 @@ func (r *recovery) find(pid string, offset uint64) *offlineSession {
 	if o == nil || o.claimed {
 		return nil
 	}
-	if position, ok := o.missedFrom(&r.log, offset); !ok || position < r.log.first {
+	expired := !time.Now().Before(o.until) // and not pruned yet
+	if position, ok := o.missedFrom(&r.log, offset); expired || !ok || position < r.log.first {
 		r.removeLocked(o) // its client will not say anything better
 		return nil
 	}
