@@ -24,6 +24,7 @@ type namespaces struct {
 
 	mu       sync.RWMutex
 	children map[string]*Namespace
+	ordered  []*Namespace // named ones and children, by name
 }
 
 // Pattern matches names of namespaces; see [CheckNamespace].
@@ -54,7 +55,10 @@ func newNamespaces(s *Server, names []string, maxChildren int) (*namespaces, err
 			ns.patterns = append(ns.patterns, NewPattern(name))
 			continue
 		}
-		ns.named[name] = ns.lasting(name)
+		if ns.named[name] == nil {
+			ns.named[name] = ns.lasting(name)
+			ns.insertLocked(ns.named[name]) // nobody else has ns yet
+		}
 	}
 	for name := range s.opts.VolatileIn {
 		if !slices.Contains(names, name) {
@@ -162,6 +166,7 @@ func (ns *namespaces) acquire(name string) (*Namespace, *Refusal) {
 		}
 		n = ns.lasting(name)
 		ns.children[name] = n
+		ns.insertLocked(n)
 	}
 	n.references++
 	return n, nil
@@ -176,6 +181,7 @@ func (ns *namespaces) release(n *Namespace) {
 	defer ns.mu.Unlock()
 	if n.references--; n.references == 0 {
 		delete(ns.children, n.name)
+		ns.removeLocked(n)
 	}
 }
 
@@ -232,14 +238,51 @@ func (ns *namespaces) volatile(name string) VolatilePolicy {
 // all returns the namespaces there are now, by name.
 func (ns *namespaces) all() []*Namespace {
 	ns.mu.RLock()
-	all := make([]*Namespace, 0, len(ns.named)+len(ns.children))
-	for _, n := range ns.children {
-		all = append(all, n)
+	defer ns.mu.RUnlock()
+	return slices.Clone(ns.ordered)
+}
+
+// page returns up to limit of the namespaces there are now whose names have the
+// prefix and come after after, by name, and whether there are more. It costs as
+// much as the page.
+func (ns *namespaces) page(prefix, after string, limit int) (page []*Namespace, more bool) {
+	if limit <= 0 {
+		return nil, false
 	}
-	ns.mu.RUnlock()
-	for _, n := range ns.named {
-		all = append(all, n)
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	begin, found := ns.searchLocked(max(prefix, after))
+	if found && ns.ordered[begin].name == after {
+		begin++
 	}
-	slices.SortFunc(all, func(a, b *Namespace) int { return strings.Compare(a.name, b.name) })
-	return all
+	for _, n := range ns.ordered[begin:] {
+		if !strings.HasPrefix(n.name, prefix) {
+			break
+		}
+		if len(page) == limit {
+			return page, true
+		}
+		page = append(page, n)
+	}
+	return page, false
+}
+
+// searchLocked returns where a namespace of this name is in ns.ordered, or would
+// be.
+func (ns *namespaces) searchLocked(name string) (at int, found bool) {
+	return slices.BinarySearchFunc(ns.ordered, name, func(n *Namespace, name string) int { return strings.Compare(n.name, name) })
+}
+
+// insertLocked adds n to those there are. Moving the rest of ten thousand pointers
+// takes microseconds.
+func (ns *namespaces) insertLocked(n *Namespace) {
+	at, _ := ns.searchLocked(n.name)
+	ns.ordered = slices.Insert(ns.ordered, at, n)
+}
+
+// removeLocked is the inverse of insertLocked.
+func (ns *namespaces) removeLocked(n *Namespace) {
+	if at, found := ns.searchLocked(n.name); found {
+		ns.ordered = slices.Delete(ns.ordered, at, at+1)
+	}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -178,6 +181,70 @@ func TestChildrenChurn(t *testing.T) {
 		w.clearHeard()
 		expect(t, "namespaces", w.listed(), "")
 	})
+}
+
+// Pages of namespaces are those of a sorted list, while children come and go.
+func TestNamespacePages(t *testing.T) {
+	ns, err := newNamespaces(&Server{}, []string{"/", "/t-x", "/*", "/t-*"}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]int{"/": 1, "/t-x": 1}
+	r := rand.New(rand.NewPCG(1, 2))
+	for step := range 3000 {
+		name := fmt.Sprintf("/%s%d", []string{"a", "t-", "z"}[r.IntN(3)], r.IntN(30))
+		switch n := ns.find(name); {
+		case there[name] == 0 || r.IntN(3) == 0:
+			if _, refusal := ns.acquire(name); refusal != nil {
+				t.Fatal(refusal)
+			}
+			there[name]++
+		default:
+			ns.release(n)
+			if there[name]--; there[name] == 0 {
+				delete(there, name)
+			}
+		}
+		prefix, after, limit := []string{"", "/", "/t-", "/t-1", "/zz"}[r.IntN(5)], []string{"", "/", "/t-", "/t-2", "/t-x", "/z"}[r.IntN(6)], r.IntN(8)
+		var want []string
+		for _, name := range slices.Sorted(maps.Keys(there)) {
+			if strings.HasPrefix(name, prefix) && name > after {
+				want = append(want, name)
+			}
+		}
+		wantMore := limit > 0 && len(want) > limit
+		want = want[:min(len(want), limit)]
+		page, more := ns.page(prefix, after, limit)
+		var got []string
+		for _, n := range page {
+			got = append(got, n.name)
+		}
+		if !slices.Equal(got, want) || more != wantMore {
+			t.Fatalf("step %d, prefix %q after %q, %d: %q, %t, want %q, %t", step, prefix, after, limit, got, more, want, wantMore)
+		}
+		if all := len(ns.all()); all != len(there) {
+			t.Fatalf("step %d: %d namespaces, want %d", step, all, len(there))
+		}
+	}
+}
+
+func BenchmarkNamespacePage(b *testing.B) {
+	const children = 10_000
+	s, err := NewServer(Options{Namespaces: []string{"/t-*"}, MaxChildren: children})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range children {
+		if _, refusal := s.namespaces.acquire(fmt.Sprintf("/t-%d", i)); refusal != nil {
+			b.Fatal(refusal)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if page, err := s.Namespaces(context.Background(), "/t-5", "", 100); err != nil || len(page.Names) != 100 {
+			b.Fatal(len(page.Names), err)
+		}
+	}
 }
 
 func TestCheckNamespace(t *testing.T) {

@@ -173,17 +173,12 @@ func (n *Namespace) rooms(prefix, after string, limit int) (page []room.Count, m
 // Namespaces does for namespaces what Rooms does for rooms.
 func (s *Server) Namespaces(_ context.Context, prefix, cursor string, limit int) (NamePage, error) {
 	var page NamePage
-	for _, n := range s.namespaces.all() {
-		if !strings.HasPrefix(n.name, prefix) || n.name <= cursor {
-			continue
-		}
-		if len(page.Names) == limit {
-			page.next(true)
-			break
-		}
+	found, more := s.namespaces.page(prefix, cursor, limit)
+	for _, n := range found {
 		n.mu.Lock()
 		page.Names = append(page.Names, Named{Name: n.name, Connections: n.members.Len(), Rooms: n.members.RoomCount()})
 		n.mu.Unlock()
 	}
+	page.next(more)
 	return page, nil
 }
