@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -157,8 +156,8 @@ func fromConnection(c *sio.Connection, data dataForm) (*fanoutv1.Connection, err
 		Node:          c.Node,
 		RemoteAddress: c.RemoteAddr,
 		ConnectedAt:   timestamppb.New(c.ConnectedAt),
-		Headers:       validMap(c.Headers),
-		Query:         validMap(c.Query),
+		Headers:       c.Headers,
+		Query:         c.Query,
 		QueuedBytes:   count(c.QueuedBytes),
 
 		VolatileDropped: count(c.VolatileDropped),
@@ -173,17 +172,6 @@ func fromConnection(c *sio.Connection, data dataForm) (*fanoutv1.Connection, err
 		m.ExpiresAt = timestamppb.New(c.Expire)
 	}
 	return m, nil
-}
-
-func validMap(in map[string]string) map[string]string {
-	if len(in) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(in))
-	for k, v := range in {
-		out[strings.ToValidUTF8(k, "\uFFFD")] = strings.ToValidUTF8(v, "\uFFFD")
-	}
-	return out
 }
 
 // count is n as the contract's counts are: 32 bits, which JSON prints as a

@@ -132,8 +132,8 @@ func TestGetConnection(t *testing.T) {
 	hub.connect("/chat", "a", "42", "r")
 	hub.spoil = func(c *sio.Connection) {
 		c.Data = map[string]any{"n": 1.5, "list": []any{"x", nil}}
-		c.Headers = map[string]string{"user-agent": "x\xff"}
-		c.Query = map[string]string{"EIO": "4", "\xfe": "1"}
+		c.Headers = map[string]string{"user-agent": "x"}
+		c.Query = map[string]string{"EIO": "4", "q": "1"}
 		c.QueuedBytes = 7
 		c.Recovered = true
 	}
@@ -144,7 +144,7 @@ func TestGetConnection(t *testing.T) {
 	want := &fanoutv1.Connection{
 		Id: "a", Namespace: "/chat", UserId: "42", Rooms: []string{"a", "r"}, Transport: "websocket", Protocol: 4,
 		Node: "n1", RemoteAddress: "192.0.2.1:1", ConnectedAt: timestamppb.New(time.Unix(1700000001, 0)), Data: data,
-		Headers: map[string]string{"user-agent": "x\uFFFD"}, Query: map[string]string{"EIO": "4", "\uFFFD": "1"}, QueuedBytes: 7, Recovered: true,
+		Headers: map[string]string{"user-agent": "x"}, Query: map[string]string{"EIO": "4", "q": "1"}, QueuedBytes: 7, Recovered: true,
 	}
 	got, err := dialRegistry(t, hub).GetConnection(t.Context(), &fanoutv1.GetConnectionRequest{Namespace: "chat", Id: "a"})
 	if err != nil || !proto.Equal(got.GetConnection(), want) {

@@ -31,10 +31,13 @@ func asMap(pairs []pair) map[string]string {
 	}
 	m := make(map[string]string, len(pairs))
 	for _, p := range pairs {
-		m[p.name] = p.value
+		m[valid(p.name)] = valid(p.value)
 	}
 	return m
 }
+
+// valid is s as text: HTTP lets headers hold any bytes.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // DefaultHeaders are the request headers shown with a connection. None of them
 // carries credentials, as Cookie and Authorization do.

@@ -31,3 +31,12 @@ func TestHandshakeQuery(t *testing.T) {
 		})
 	}
 }
+
+// Headers may hold any bytes; who looks at a connection gets text.
+func TestHandshakeHeaders(t *testing.T) {
+	r := httptest.NewRequest("GET", "/socket.io/?EIO=4", nil)
+	r.Header.Set("User-Agent", "x\xff\u00e9")
+	r.Header.Set("Cookie", "secret")
+	h := newHandshake(r, DefaultHeaders, nil)
+	expect(t, "headers", fmt.Sprint(asMap(h.headers)), "map[user-agent:x\ufffd\u00e9]")
+}

@@ -18,10 +18,10 @@ type Connection struct {
 	Protocol    int      // Engine.IO revision: 3 or 4
 	RemoteAddr  string   // host:port of the peer
 	ConnectedAt time.Time
-	Recovered   bool           // it was cut off and came back; ConnectedAt is when
-	Data        map[string]any // read-only for the receiver; JSON-like values
-	Expire      time.Time      // when the authorisation runs out; zero: never
-	Headers     map[string]string
+	Recovered   bool              // it was cut off and came back; ConnectedAt is when
+	Data        map[string]any    // read-only for the receiver; JSON-like values
+	Expire      time.Time         // when the authorisation runs out; zero: never
+	Headers     map[string]string // valid UTF-8, as Query: anything else became U+FFFD
 	Query       map[string]string
 	// Of its session, which its namespaces share.
 	QueuedBytes     int // waiting in the outbox

@@ -33,24 +33,13 @@ func message(r *admission.Request, user string) (*hookv1.AuthorizeRequest, error
 		ConnectionId:  r.Connection.ID,
 		UserId:        user,
 		AuthJson:      valid(string(r.Auth)),
-		Query:         validMap(r.Connection.Query),
-		Headers:       validMap(r.Connection.Headers),
+		Query:         r.Connection.Query,
+		Headers:       r.Connection.Headers,
 		RemoteAddress: r.Connection.RemoteAddr,
 	}, nil
 }
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
-
-func validMap(in map[string]string) map[string]string {
-	if len(in) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(in))
-	for k, v := range in {
-		out[valid(k)] = valid(v)
-	}
-	return out
-}
 
 // decision is what the backend decided. A refusal is a [*sio.Refusal]; any other
 // error is an answer that is none.
