@@ -104,7 +104,8 @@ func (c *Consumer) session(ctx context.Context, qs *queues, stop context.CancelC
 	return ready, err
 }
 
-// receive takes what the daemon says until the stream ends.
+// receive takes what the daemon says until the stream ends. Heartbeats, and what a
+// newer daemon may say, are left out.
 func (c *Consumer) receive(s *stream, qs *queues) (ready bool, err error) {
 	for {
 		res, err := s.receive()

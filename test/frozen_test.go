@@ -457,6 +457,9 @@ func tailEnds(ctx context.Context, t *testing.T, d daemon) <-chan *fanoutv1.Even
 			if err != nil {
 				return // the test has ended
 			}
+			if res.GetHeartbeat() {
+				continue
+			}
 			select {
 			case ends <- res.GetEvent():
 			default: // the crowd goes home

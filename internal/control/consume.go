@@ -158,7 +158,9 @@ func consumerName(p *problems, field, s string) {
 // send is the stream's only writer. It ends when the member does, once the
 // daemon drains and all is settled, or with the stream.
 func (c *consumer) send() error {
-	if err := c.stream.Send(c.ready()); err != nil {
+	out := newHeartbeatSender(c.stream)
+	defer out.due.Stop()
+	if err := out.send(c.ready()); err != nil {
 		return err
 	}
 	leave, ending := (<-chan struct{})(c.leave), c.events.ending
@@ -167,7 +169,7 @@ func (c *consumer) send() error {
 	for {
 		more, err := batch.fill(c.subscription)
 		if m := batch.take(); m != nil {
-			if err := c.stream.Send(m); err != nil {
+			if err := out.send(m); err != nil {
 				return err
 			}
 		}
@@ -191,7 +193,11 @@ func (c *consumer) send() error {
 		select {
 		case <-turn:
 		case m := <-c.rejected:
-			if err := c.stream.Send(m); err != nil {
+			if err := out.send(m); err != nil {
+				return err
+			}
+		case <-out.due.C:
+			if err := out.send(heartbeat); err != nil {
 				return err
 			}
 		case <-leave:
@@ -204,7 +210,7 @@ func (c *consumer) send() error {
 		}
 		if drain {
 			c.subscription.Drain() // before it is said: nothing may follow
-			if err := c.stream.Send(drained); err != nil {
+			if err := out.send(drained); err != nil {
 				return err
 			}
 		}
@@ -220,6 +226,9 @@ var always = func() <-chan struct{} {
 
 // drained is the same for everybody, and read only.
 var drained = &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Draining_{Draining: &fanoutv1.ConsumeResponse_Draining{}}}
+
+// heartbeat is the same for everybody, and read only.
+var heartbeat = &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Heartbeat_{Heartbeat: &fanoutv1.ConsumeResponse_Heartbeat{}}}
 
 func (c *consumer) ready() *fanoutv1.ConsumeResponse {
 	return &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Ready_{Ready: &fanoutv1.ConsumeResponse_Ready{

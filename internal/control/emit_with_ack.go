@@ -45,21 +45,22 @@ func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.Serv
 		left := time.Until(deadline)
 		request.Timeout = min(request.Timeout, max(left-summaryTime, left/2, 1))
 	}
-	var broken error
-	summary, err := e.hub.EmitWithAck(ctx, request, func(o sio.AckResult) bool {
-		broken = stream.Send(fromResult(&o, req.GetDecode()))
-		return broken == nil
-	})
+	out := newHeartbeatSender(stream)
+	defer out.due.Stop()
+	end, broken := e.sendResults(ctx, out, request, req.GetDecode())
+	summary := end.summary
 	switch {
 	case broken != nil:
 		return broken
-	case errors.Is(err, sio.ErrTooLarge):
+	case errors.As(end.err, new(*panicError)):
+		return end.err
+	case errors.Is(end.err, sio.ErrTooLarge):
 		p.at = "emit"
 		return tooLarge(&p, req.GetEmit())
-	case err != nil:
-		return hubError(err, &p, "emit.to.namespace")
+	case end.err != nil:
+		return hubError(end.err, &p, "emit.to.namespace")
 	}
-	return stream.Send(&fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Summary_{
+	return out.send(&fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Summary_{
 		Summary: &fanoutv1.EmitWithAckResponse_Summary{
 			Expected:     count(summary.Expected),
 			Acked:        count(summary.Answered),
@@ -69,6 +70,50 @@ func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.Serv
 		},
 	}})
 }
+
+// ackEnd is what an EmitWithAck of the Hub ended with.
+type ackEnd struct {
+	summary sio.AckSummary
+	err     error
+}
+
+// sendResults carries out the request and sends what becomes of each connection,
+// and heartbeats meanwhile. broken is the stream's error.
+func (e *Emitter) sendResults(ctx context.Context, out heartbeatSender[fanoutv1.EmitWithAckResponse], request sio.AckRequest, decode bool) (end ackEnd, broken error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results, ended := make(chan sio.AckResult), make(chan ackEnd, 1)
+	go func() {
+		var end ackEnd
+		end.err = Recover(func() (err error) {
+			end.summary, err = e.hub.EmitWithAck(ctx, request, func(r sio.AckResult) bool {
+				select {
+				case results <- r:
+					return true
+				case <-ctx.Done():
+					return false
+				}
+			})
+			return err
+		})
+		ended <- end
+	}()
+	for broken == nil {
+		select {
+		case r := <-results:
+			broken = out.send(fromResult(&r, decode))
+		case <-out.due.C:
+			broken = out.send(ackHeartbeat)
+		case end := <-ended:
+			return end, nil
+		}
+	}
+	cancel()
+	return <-ended, broken
+}
+
+// ackHeartbeat is the same for everybody, and read only.
+var ackHeartbeat = &fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Heartbeat_{Heartbeat: &fanoutv1.EmitWithAckResponse_Heartbeat{}}}
 
 func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv1.CallResponse, error) {
 	var p problems

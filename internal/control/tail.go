@@ -29,6 +29,8 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 		return err
 	}
 	decode := req == nil || req.Decode == nil || req.GetDecode()
+	out := newHeartbeatSender(stream)
+	defer out.due.Stop()
 	told := uint64(0) // of those that were dropped
 	for {
 		select {
@@ -37,7 +39,11 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 			m := e.shown(ev, decode)
 			m.Dropped = count(int(dropped - told))
 			told = dropped
-			if err := stream.Send(m); err != nil {
+			if err := out.send(m); err != nil {
+				return err
+			}
+		case <-out.due.C:
+			if err := out.send(&fanoutv1.TailResponse{Heartbeat: true}); err != nil {
 				return err
 			}
 		case <-e.ending:

@@ -73,6 +73,8 @@ type worker struct {
 	stream grpc.BidiStreamingClient[fanoutv1.ConsumeRequest, fanoutv1.ConsumeResponse]
 	ready  *fanoutv1.ConsumeResponse_Ready
 	came   []*fanoutv1.Event // in one message with those that were looked at
+
+	heartbeats int // that get left out
 	cancel context.CancelFunc
 }
 
@@ -126,17 +128,23 @@ func (k *worker) say(m *fanoutv1.ConsumeRequest) {
 	}
 }
 
-// get returns the next message; nothing may be left of the one before.
+// get returns the next message but for heartbeats; nothing may be left of the one
+// before.
 func (k *worker) get() *fanoutv1.ConsumeResponse {
 	k.t.Helper()
 	if len(k.came) > 0 {
 		k.t.Fatalf("got %v, want no event", k.came)
 	}
-	m, err := k.stream.Recv()
-	if err != nil {
-		k.t.Fatal(err)
+	for {
+		m, err := k.stream.Recv()
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		if m.GetHeartbeat() == nil {
+			return m
+		}
+		k.heartbeats++
 	}
-	return m
 }
 
 // next returns the next delivery; nothing else may come before.
@@ -187,6 +195,9 @@ func (k *worker) ends(want codes.Code) *status.Status {
 		k.t.Errorf("got %v, want the end", k.came)
 	}
 	m, err := k.stream.Recv()
+	for m.GetHeartbeat() != nil {
+		m, err = k.stream.Recv()
+	}
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}

@@ -660,6 +660,7 @@ type EmitWithAckResponse struct {
 	//	*EmitWithAckResponse_Ack_
 	//	*EmitWithAckResponse_Failed_
 	//	*EmitWithAckResponse_Summary_
+	//	*EmitWithAckResponse_Heartbeat_
 	Response      isEmitWithAckResponse_Response `protobuf_oneof:"response"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -729,6 +730,15 @@ func (x *EmitWithAckResponse) GetSummary() *EmitWithAckResponse_Summary {
 	return nil
 }
 
+func (x *EmitWithAckResponse) GetHeartbeat() *EmitWithAckResponse_Heartbeat {
+	if x != nil {
+		if x, ok := x.Response.(*EmitWithAckResponse_Heartbeat_); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
 type isEmitWithAckResponse_Response interface {
 	isEmitWithAckResponse_Response()
 }
@@ -748,11 +758,18 @@ type EmitWithAckResponse_Summary_ struct {
 	Summary *EmitWithAckResponse_Summary `protobuf:"bytes,3,opt,name=summary,proto3,oneof"`
 }
 
+type EmitWithAckResponse_Heartbeat_ struct {
+	// After 20 s of silence.
+	Heartbeat *EmitWithAckResponse_Heartbeat `protobuf:"bytes,4,opt,name=heartbeat,proto3,oneof"`
+}
+
 func (*EmitWithAckResponse_Ack_) isEmitWithAckResponse_Response() {}
 
 func (*EmitWithAckResponse_Failed_) isEmitWithAckResponse_Response() {}
 
 func (*EmitWithAckResponse_Summary_) isEmitWithAckResponse_Response() {}
+
+func (*EmitWithAckResponse_Heartbeat_) isEmitWithAckResponse_Response() {}
 
 // CallRequest is one event for one connection.
 type CallRequest struct {
@@ -1274,6 +1291,44 @@ func (x *EmitWithAckResponse_Summary) GetUnreachable() []string {
 	return nil
 }
 
+// Heartbeat says nothing, so that proxies do not take a silent stream for a
+// dead one.
+type EmitWithAckResponse_Heartbeat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmitWithAckResponse_Heartbeat) Reset() {
+	*x = EmitWithAckResponse_Heartbeat{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmitWithAckResponse_Heartbeat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmitWithAckResponse_Heartbeat) ProtoMessage() {}
+
+func (x *EmitWithAckResponse_Heartbeat) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmitWithAckResponse_Heartbeat.ProtoReflect.Descriptor instead.
+func (*EmitWithAckResponse_Heartbeat) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 3}
+}
+
 var File_fanout_v1_emitter_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_emitter_proto_rawDesc = "" +
@@ -1321,11 +1376,12 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\x04emit\x18\x01 \x01(\v2\x16.fanout.v1.EmitRequestR\x04emit\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x19\n" +
 	"\bmax_acks\x18\x03 \x01(\rR\amaxAcks\x12\x16\n" +
-	"\x06decode\x18\x04 \x01(\bR\x06decode\"\xc7\x05\n" +
+	"\x06decode\x18\x04 \x01(\bR\x06decode\"\x9e\x06\n" +
 	"\x13EmitWithAckResponse\x126\n" +
 	"\x03ack\x18\x01 \x01(\v2\".fanout.v1.EmitWithAckResponse.AckH\x00R\x03ack\x12?\n" +
 	"\x06failed\x18\x02 \x01(\v2%.fanout.v1.EmitWithAckResponse.FailedH\x00R\x06failed\x12B\n" +
-	"\asummary\x18\x03 \x01(\v2&.fanout.v1.EmitWithAckResponse.SummaryH\x00R\asummary\x1a\x95\x01\n" +
+	"\asummary\x18\x03 \x01(\v2&.fanout.v1.EmitWithAckResponse.SummaryH\x00R\asummary\x12H\n" +
+	"\theartbeat\x18\x04 \x01(\v2(.fanout.v1.EmitWithAckResponse.HeartbeatH\x00R\theartbeat\x1a\x95\x01\n" +
 	"\x03Ack\x12#\n" +
 	"\rconnection_id\x18\x01 \x01(\tR\fconnectionId\x12*\n" +
 	"\x04args\x18\x02 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
@@ -1343,7 +1399,8 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\x05acked\x18\x02 \x01(\rR\x05acked\x12\x1b\n" +
 	"\ttimed_out\x18\x03 \x01(\rR\btimedOut\x12\"\n" +
 	"\fdisconnected\x18\x04 \x01(\rR\fdisconnected\x12 \n" +
-	"\vunreachable\x18\x05 \x03(\tR\vunreachableB\n" +
+	"\vunreachable\x18\x05 \x03(\tR\vunreachable\x1a\v\n" +
+	"\tHeartbeatB\n" +
 	"\n" +
 	"\bresponse\"\x89\x02\n" +
 	"\vCallRequest\x12\x1c\n" +
@@ -1380,7 +1437,7 @@ func file_fanout_v1_emitter_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_emitter_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_v1_emitter_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_fanout_v1_emitter_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_fanout_v1_emitter_proto_goTypes = []any{
 	(EmitRequest_Wait)(0),                  // 0: fanout.v1.EmitRequest.Wait
 	(EmitWithAckResponse_Failed_Reason)(0), // 1: fanout.v1.EmitWithAckResponse.Failed.Reason
@@ -1399,44 +1456,46 @@ var file_fanout_v1_emitter_proto_goTypes = []any{
 	(*EmitWithAckResponse_Ack)(nil),        // 14: fanout.v1.EmitWithAckResponse.Ack
 	(*EmitWithAckResponse_Failed)(nil),     // 15: fanout.v1.EmitWithAckResponse.Failed
 	(*EmitWithAckResponse_Summary)(nil),    // 16: fanout.v1.EmitWithAckResponse.Summary
-	(*Target)(nil),                         // 17: fanout.v1.Target
-	(*structpb.Value)(nil),                 // 18: google.protobuf.Value
-	(*durationpb.Duration)(nil),            // 19: google.protobuf.Duration
+	(*EmitWithAckResponse_Heartbeat)(nil),  // 17: fanout.v1.EmitWithAckResponse.Heartbeat
+	(*Target)(nil),                         // 18: fanout.v1.Target
+	(*structpb.Value)(nil),                 // 19: google.protobuf.Value
+	(*durationpb.Duration)(nil),            // 20: google.protobuf.Duration
 }
 var file_fanout_v1_emitter_proto_depIdxs = []int32{
-	17, // 0: fanout.v1.EmitRequest.to:type_name -> fanout.v1.Target
-	18, // 1: fanout.v1.EmitRequest.args:type_name -> google.protobuf.Value
+	18, // 0: fanout.v1.EmitRequest.to:type_name -> fanout.v1.Target
+	19, // 1: fanout.v1.EmitRequest.args:type_name -> google.protobuf.Value
 	0,  // 2: fanout.v1.EmitRequest.wait:type_name -> fanout.v1.EmitRequest.Wait
 	2,  // 3: fanout.v1.EmitBatchRequest.emits:type_name -> fanout.v1.EmitRequest
 	12, // 4: fanout.v1.EmitBatchResponse.results:type_name -> fanout.v1.EmitBatchResponse.Result
 	2,  // 5: fanout.v1.EmitStreamRequest.emit:type_name -> fanout.v1.EmitRequest
 	13, // 6: fanout.v1.EmitStreamResponse.errors:type_name -> fanout.v1.EmitStreamResponse.Error
 	2,  // 7: fanout.v1.EmitWithAckRequest.emit:type_name -> fanout.v1.EmitRequest
-	19, // 8: fanout.v1.EmitWithAckRequest.timeout:type_name -> google.protobuf.Duration
+	20, // 8: fanout.v1.EmitWithAckRequest.timeout:type_name -> google.protobuf.Duration
 	14, // 9: fanout.v1.EmitWithAckResponse.ack:type_name -> fanout.v1.EmitWithAckResponse.Ack
 	15, // 10: fanout.v1.EmitWithAckResponse.failed:type_name -> fanout.v1.EmitWithAckResponse.Failed
 	16, // 11: fanout.v1.EmitWithAckResponse.summary:type_name -> fanout.v1.EmitWithAckResponse.Summary
-	18, // 12: fanout.v1.CallRequest.args:type_name -> google.protobuf.Value
-	19, // 13: fanout.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	18, // 14: fanout.v1.CallResponse.args:type_name -> google.protobuf.Value
-	3,  // 15: fanout.v1.EmitBatchResponse.Result.response:type_name -> fanout.v1.EmitResponse
-	18, // 16: fanout.v1.EmitWithAckResponse.Ack.args:type_name -> google.protobuf.Value
-	1,  // 17: fanout.v1.EmitWithAckResponse.Failed.reason:type_name -> fanout.v1.EmitWithAckResponse.Failed.Reason
-	2,  // 18: fanout.v1.EmitterService.Emit:input_type -> fanout.v1.EmitRequest
-	4,  // 19: fanout.v1.EmitterService.EmitBatch:input_type -> fanout.v1.EmitBatchRequest
-	6,  // 20: fanout.v1.EmitterService.EmitStream:input_type -> fanout.v1.EmitStreamRequest
-	8,  // 21: fanout.v1.EmitterService.EmitWithAck:input_type -> fanout.v1.EmitWithAckRequest
-	10, // 22: fanout.v1.EmitterService.Call:input_type -> fanout.v1.CallRequest
-	3,  // 23: fanout.v1.EmitterService.Emit:output_type -> fanout.v1.EmitResponse
-	5,  // 24: fanout.v1.EmitterService.EmitBatch:output_type -> fanout.v1.EmitBatchResponse
-	7,  // 25: fanout.v1.EmitterService.EmitStream:output_type -> fanout.v1.EmitStreamResponse
-	9,  // 26: fanout.v1.EmitterService.EmitWithAck:output_type -> fanout.v1.EmitWithAckResponse
-	11, // 27: fanout.v1.EmitterService.Call:output_type -> fanout.v1.CallResponse
-	23, // [23:28] is the sub-list for method output_type
-	18, // [18:23] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	17, // 12: fanout.v1.EmitWithAckResponse.heartbeat:type_name -> fanout.v1.EmitWithAckResponse.Heartbeat
+	19, // 13: fanout.v1.CallRequest.args:type_name -> google.protobuf.Value
+	20, // 14: fanout.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	19, // 15: fanout.v1.CallResponse.args:type_name -> google.protobuf.Value
+	3,  // 16: fanout.v1.EmitBatchResponse.Result.response:type_name -> fanout.v1.EmitResponse
+	19, // 17: fanout.v1.EmitWithAckResponse.Ack.args:type_name -> google.protobuf.Value
+	1,  // 18: fanout.v1.EmitWithAckResponse.Failed.reason:type_name -> fanout.v1.EmitWithAckResponse.Failed.Reason
+	2,  // 19: fanout.v1.EmitterService.Emit:input_type -> fanout.v1.EmitRequest
+	4,  // 20: fanout.v1.EmitterService.EmitBatch:input_type -> fanout.v1.EmitBatchRequest
+	6,  // 21: fanout.v1.EmitterService.EmitStream:input_type -> fanout.v1.EmitStreamRequest
+	8,  // 22: fanout.v1.EmitterService.EmitWithAck:input_type -> fanout.v1.EmitWithAckRequest
+	10, // 23: fanout.v1.EmitterService.Call:input_type -> fanout.v1.CallRequest
+	3,  // 24: fanout.v1.EmitterService.Emit:output_type -> fanout.v1.EmitResponse
+	5,  // 25: fanout.v1.EmitterService.EmitBatch:output_type -> fanout.v1.EmitBatchResponse
+	7,  // 26: fanout.v1.EmitterService.EmitStream:output_type -> fanout.v1.EmitStreamResponse
+	9,  // 27: fanout.v1.EmitterService.EmitWithAck:output_type -> fanout.v1.EmitWithAckResponse
+	11, // 28: fanout.v1.EmitterService.Call:output_type -> fanout.v1.CallResponse
+	24, // [24:29] is the sub-list for method output_type
+	19, // [19:24] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_emitter_proto_init() }
@@ -1450,6 +1509,7 @@ func file_fanout_v1_emitter_proto_init() {
 		(*EmitWithAckResponse_Ack_)(nil),
 		(*EmitWithAckResponse_Failed_)(nil),
 		(*EmitWithAckResponse_Summary_)(nil),
+		(*EmitWithAckResponse_Heartbeat_)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1457,7 +1517,7 @@ func file_fanout_v1_emitter_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_emitter_proto_rawDesc), len(file_fanout_v1_emitter_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -446,6 +446,7 @@ type ConsumeResponse struct {
 	//	*ConsumeResponse_Events_
 	//	*ConsumeResponse_Draining_
 	//	*ConsumeResponse_Rejected_
+	//	*ConsumeResponse_Heartbeat_
 	Response      isConsumeResponse_Response `protobuf_oneof:"response"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -524,6 +525,15 @@ func (x *ConsumeResponse) GetRejected() *ConsumeResponse_Rejected {
 	return nil
 }
 
+func (x *ConsumeResponse) GetHeartbeat() *ConsumeResponse_Heartbeat {
+	if x != nil {
+		if x, ok := x.Response.(*ConsumeResponse_Heartbeat_); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
 type isConsumeResponse_Response interface {
 	isConsumeResponse_Response()
 }
@@ -549,6 +559,11 @@ type ConsumeResponse_Rejected_ struct {
 	Rejected *ConsumeResponse_Rejected `protobuf:"bytes,4,opt,name=rejected,proto3,oneof"`
 }
 
+type ConsumeResponse_Heartbeat_ struct {
+	// After 20 s of silence.
+	Heartbeat *ConsumeResponse_Heartbeat `protobuf:"bytes,6,opt,name=heartbeat,proto3,oneof"`
+}
+
 func (*ConsumeResponse_Ready_) isConsumeResponse_Response() {}
 
 func (*ConsumeResponse_Events_) isConsumeResponse_Response() {}
@@ -556,6 +571,8 @@ func (*ConsumeResponse_Events_) isConsumeResponse_Response() {}
 func (*ConsumeResponse_Draining_) isConsumeResponse_Response() {}
 
 func (*ConsumeResponse_Rejected_) isConsumeResponse_Response() {}
+
+func (*ConsumeResponse_Heartbeat_) isConsumeResponse_Response() {}
 
 // ReplyRequest answers the ack callback of one event.
 type ReplyRequest struct {
@@ -764,7 +781,10 @@ type TailResponse struct {
 	Event *Event `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	// Events that were missed since the previous message, because this stream was
 	// read too slowly. 0, which JSON output leaves out, means none.
-	Dropped       uint32 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	Dropped uint32 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	// Nothing was shown for 20 s: this message only keeps the stream alive, and
+	// has no event.
+	Heartbeat     bool `protobuf:"varint,3,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -811,6 +831,13 @@ func (x *TailResponse) GetDropped() uint32 {
 		return x.Dropped
 	}
 	return 0
+}
+
+func (x *TailResponse) GetHeartbeat() bool {
+	if x != nil {
+		return x.Heartbeat
+	}
+	return false
 }
 
 // Open says which events the worker wants.
@@ -1546,6 +1573,44 @@ func (x *ConsumeResponse_Events) GetEvents() []*Event {
 	return nil
 }
 
+// Heartbeat says nothing, so that proxies do not take a silent stream for a
+// dead one.
+type ConsumeResponse_Heartbeat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeResponse_Heartbeat) Reset() {
+	*x = ConsumeResponse_Heartbeat{}
+	mi := &file_fanout_v1_event_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeResponse_Heartbeat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeResponse_Heartbeat) ProtoMessage() {}
+
+func (x *ConsumeResponse_Heartbeat) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeResponse_Heartbeat.ProtoReflect.Descriptor instead.
+func (*ConsumeResponse_Heartbeat) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 4}
+}
+
 var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
@@ -1620,12 +1685,13 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
 	"\x05LeaveB\t\n" +
-	"\arequest\"\xaa\x04\n" +
+	"\arequest\"\xfd\x04\n" +
 	"\x0fConsumeResponse\x128\n" +
 	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12;\n" +
 	"\x06events\x18\x02 \x01(\v2!.fanout.v1.ConsumeResponse.EventsH\x00R\x06events\x12A\n" +
 	"\bdraining\x18\x03 \x01(\v2#.fanout.v1.ConsumeResponse.DrainingH\x00R\bdraining\x12A\n" +
-	"\brejected\x18\x04 \x01(\v2#.fanout.v1.ConsumeResponse.RejectedH\x00R\brejected\x1av\n" +
+	"\brejected\x18\x04 \x01(\v2#.fanout.v1.ConsumeResponse.RejectedH\x00R\brejected\x12D\n" +
+	"\theartbeat\x18\x06 \x01(\v2$.fanout.v1.ConsumeResponse.HeartbeatH\x00R\theartbeat\x1av\n" +
 	"\x05Ready\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -1639,7 +1705,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"deliveryId\x12)\n" +
 	"\x06status\x18\x02 \x01(\v2\x11.fanout.v1.StatusR\x06status\x1a2\n" +
 	"\x06Events\x12(\n" +
-	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06eventsB\n" +
+	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06events\x1a\v\n" +
+	"\tHeartbeatB\n" +
 	"\n" +
 	"\bresponse\"\x9a\x01\n" +
 	"\fReplyRequest\x12\x1f\n" +
@@ -1657,10 +1724,11 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x0econnection_ids\x18\x03 \x03(\tR\rconnectionIds\x12+\n" +
 	"\x05kinds\x18\x04 \x03(\x0e2\x15.fanout.v1.Event.KindR\x05kinds\x12\x1b\n" +
 	"\x06decode\x18\x05 \x01(\bH\x00R\x06decode\x88\x01\x01B\t\n" +
-	"\a_decode\"P\n" +
+	"\a_decode\"n\n" +
 	"\fTailResponse\x12&\n" +
 	"\x05event\x18\x01 \x01(\v2\x10.fanout.v1.EventR\x05event\x12\x18\n" +
-	"\adropped\x18\x02 \x01(\rR\adropped2\xcb\x01\n" +
+	"\adropped\x18\x02 \x01(\rR\adropped\x12\x1c\n" +
+	"\theartbeat\x18\x03 \x01(\bR\theartbeat2\xcb\x01\n" +
 	"\fEventService\x12D\n" +
 	"\aConsume\x12\x19.fanout.v1.ConsumeRequest\x1a\x1a.fanout.v1.ConsumeResponse(\x010\x01\x12:\n" +
 	"\x05Reply\x12\x17.fanout.v1.ReplyRequest\x1a\x18.fanout.v1.ReplyResponse\x129\n" +
@@ -1679,7 +1747,7 @@ func file_fanout_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_fanout_v1_event_proto_goTypes = []any{
 	(Event_Kind)(0),                       // 0: fanout.v1.Event.Kind
 	(*Event)(nil),                         // 1: fanout.v1.Event
@@ -1700,17 +1768,18 @@ var file_fanout_v1_event_proto_goTypes = []any{
 	(*ConsumeResponse_Draining)(nil),      // 16: fanout.v1.ConsumeResponse.Draining
 	(*ConsumeResponse_Rejected)(nil),      // 17: fanout.v1.ConsumeResponse.Rejected
 	(*ConsumeResponse_Events)(nil),        // 18: fanout.v1.ConsumeResponse.Events
-	(*structpb.Value)(nil),                // 19: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil),         // 20: google.protobuf.Timestamp
-	(*Connection)(nil),                    // 21: fanout.v1.Connection
-	(*structpb.Struct)(nil),               // 22: google.protobuf.Struct
-	(*Status)(nil),                        // 23: fanout.v1.Status
+	(*ConsumeResponse_Heartbeat)(nil),     // 19: fanout.v1.ConsumeResponse.Heartbeat
+	(*structpb.Value)(nil),                // 20: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),         // 21: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 22: fanout.v1.Connection
+	(*structpb.Struct)(nil),               // 23: google.protobuf.Struct
+	(*Status)(nil),                        // 24: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
-	19, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
-	20, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	21, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
+	20, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
+	21, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	22, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
 	8,  // 4: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
 	9,  // 5: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
 	10, // 6: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
@@ -1721,27 +1790,28 @@ var file_fanout_v1_event_proto_depIdxs = []int32{
 	18, // 11: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
 	16, // 12: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
 	17, // 13: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
-	19, // 14: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
-	0,  // 15: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
-	1,  // 16: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
-	13, // 17: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
-	14, // 18: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	22, // 19: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	20, // 20: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	19, // 21: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
-	23, // 22: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
-	1,  // 23: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
-	2,  // 24: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	4,  // 25: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	6,  // 26: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	3,  // 27: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	5,  // 28: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	7,  // 29: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	27, // [27:30] is the sub-list for method output_type
-	24, // [24:27] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	19, // 14: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
+	20, // 15: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	0,  // 16: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
+	1,  // 17: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
+	13, // 18: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
+	14, // 19: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
+	23, // 20: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	21, // 21: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	20, // 22: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
+	24, // 23: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	1,  // 24: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	2,  // 25: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	4,  // 26: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	6,  // 27: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	3,  // 28: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	5,  // 29: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	7,  // 30: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	28, // [28:31] is the sub-list for method output_type
+	25, // [25:28] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }
@@ -1764,6 +1834,7 @@ func file_fanout_v1_event_proto_init() {
 		(*ConsumeResponse_Events_)(nil),
 		(*ConsumeResponse_Draining_)(nil),
 		(*ConsumeResponse_Rejected_)(nil),
+		(*ConsumeResponse_Heartbeat_)(nil),
 	}
 	file_fanout_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
 	file_fanout_v1_event_proto_msgTypes[10].OneofWrappers = []any{
@@ -1776,7 +1847,7 @@ func file_fanout_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_event_proto_rawDesc), len(file_fanout_v1_event_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

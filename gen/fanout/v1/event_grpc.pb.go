@@ -52,6 +52,8 @@ type EventServiceClient interface {
 	// (connection_id, sequence). To lose nothing and repeat nothing, send
 	// `leave`, settle what came up to `draining`, and close the sending side.
 	//
+	// A stream that is silent for 20 s carries a `heartbeat`.
+	//
 	// Ends: OK after the caller has closed its side. INVALID_ARGUMENT if the
 	// first message is no good `open`, or a later one is an `open` or nothing.
 	// ABORTED, with an ErrorInfo whose reason is CONSUMER_REPLACED (the same
@@ -154,6 +156,8 @@ type EventServiceServer interface {
 	// order, to other members with a higher `attempt`; an event is named by
 	// (connection_id, sequence). To lose nothing and repeat nothing, send
 	// `leave`, settle what came up to `draining`, and close the sending side.
+	//
+	// A stream that is silent for 20 s carries a `heartbeat`.
 	//
 	// Ends: OK after the caller has closed its side. INVALID_ARGUMENT if the
 	// first message is no good `open`, or a later one is an `open` or nothing.
