@@ -40,11 +40,11 @@ type Hub interface {
 	// to.Namespace spans every namespace.
 	Count(ctx context.Context, to sio.Target, by sio.GroupBy) (sio.Counts, error)
 
-	// Rooms returns up to limit rooms with this prefix, ordered by name, beginning
-	// behind cursor, which is empty or the Next of an earlier page.
-	Rooms(ctx context.Context, namespace, prefix, cursor string, limit int) (sio.NamePage, error)
+	// Rooms returns up to limit rooms that the filter lets through, ordered by name,
+	// beginning behind cursor, which is empty or the Next of an earlier page.
+	Rooms(ctx context.Context, namespace string, filter sio.RoomFilter, cursor string, limit int) (sio.NamePage, error)
 
-	// Namespaces does for namespaces what Rooms does for rooms.
+	// Namespaces does for namespaces with this prefix what Rooms does for rooms.
 	Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error)
 }
 

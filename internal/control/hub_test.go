@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -303,19 +304,23 @@ func (h *memHub) Count(_ context.Context, to sio.Target, by sio.GroupBy) (sio.Co
 	return counts, nil
 }
 
-func (h *memHub) Rooms(_ context.Context, namespace, prefix, cursor string, limit int) (page sio.NamePage, err error) {
+func (h *memHub) Rooms(_ context.Context, namespace string, filter sio.RoomFilter, cursor string, limit int) (page sio.NamePage, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.namespaces[namespace]
 	if r == nil {
 		return page, sio.ErrUnknownNamespace
 	}
-	rooms, more := r.Rooms(prefix, cursor, limit)
+	rooms, _ := r.Rooms(filter.Prefix, cursor, math.MaxInt)
 	for _, c := range rooms {
-		page.Names = append(page.Names, sio.Named{Name: c.Name, Connections: c.Members})
-	}
-	if more {
-		page.Next = rooms[len(rooms)-1].Name
+		switch {
+		case c.ID && !filter.IDs:
+		case len(page.Names) == limit:
+			page.Next = page.Names[limit-1].Name
+			return page, nil
+		default:
+			page.Names = append(page.Names, sio.Named{Name: c.Name, Connections: c.Members})
+		}
 	}
 	return page, nil
 }

@@ -115,7 +115,7 @@ func TestPageTokensAreBound(t *testing.T) {
 	if _, err := c.ListConnections(t.Context(), &fanoutv1.ListConnectionsRequest{To: &fanoutv1.Target{Namespace: "/", Rooms: []string{"r"}}, PageSize: 2, PageToken: token}); err != nil {
 		t.Errorf("the same target with another page size: %v", err)
 	}
-	roomPage, err := c.ListRooms(t.Context(), &fanoutv1.ListRoomsRequest{PageSize: 1})
+	roomPage, err := c.ListRooms(t.Context(), &fanoutv1.ListRoomsRequest{PageSize: 1, IncludeIds: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,12 +143,18 @@ func TestPageTokensAreBound(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
-	t.Run("rooms of another prefix", func(t *testing.T) {
-		_, err := c.ListRooms(t.Context(), &fanoutv1.ListRoomsRequest{Prefix: "x", PageToken: roomPage.GetNextPageToken()})
-		if got := fields(t, err); !slices.Equal(got, []string{"page_token"}) {
-			t.Errorf("got %q", got)
-		}
-	})
+	for name, req := range map[string]*fanoutv1.ListRoomsRequest{
+		"rooms of another prefix": {Prefix: "x", IncludeIds: true},
+		"rooms without ids":       {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req.PageToken = roomPage.GetNextPageToken()
+			_, err := c.ListRooms(t.Context(), req)
+			if got := fields(t, err); !slices.Equal(got, []string{"page_token"}) {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
 }
 
 func TestListNames(t *testing.T) {

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -152,13 +153,14 @@ func (r *Registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest
 	var p problems
 	namespace := namespaceName(req.GetNamespace())
 	size := toPageSize(&p, req.GetPageSize())
-	list := newListing("rooms", namespace, req.GetPrefix())
+	filter := sio.RoomFilter{Prefix: req.GetPrefix(), IDs: req.GetIncludeIds()}
+	list := newListing("rooms", namespace, filter.Prefix, strconv.FormatBool(filter.IDs))
 	cursor := list.toCursor(&p, req.GetPageToken())
 	if p.any() {
 		checkNamespace(ctx, r.hub, &p, namespace, "namespace")
 		return nil, p.err()
 	}
-	page, err := r.hub.Rooms(ctx, namespace, req.GetPrefix(), cursor, size)
+	page, err := r.hub.Rooms(ctx, namespace, filter, cursor, size)
 	if err != nil {
 		return nil, hubError(err, &p, "namespace")
 	}

@@ -104,7 +104,7 @@ func TestAbsentChild(t *testing.T) {
 		if len(page.Connections) > 0 || page.Next != "" || err != nil {
 			t.Errorf("Connections: %+v, %v", page, err)
 		}
-		rooms, err := w.Rooms(ctx, "/tenant-1", "", "", 10)
+		rooms, err := w.Rooms(ctx, "/tenant-1", RoomFilter{IDs: true}, "", 10)
 		if len(rooms.Names) > 0 || rooms.Next != "" || err != nil {
 			t.Errorf("Rooms: %+v, %v", rooms, err)
 		}

@@ -177,7 +177,7 @@ func TestCounts(t *testing.T) {
 				t.Errorf("Count(%+v, %v) = %v, %v, want %v", tt.to, tt.by, got, err, tt.want)
 			}
 		}
-		rooms, _ := w.Rooms(context.Background(), "/", "r", "", 10)
+		rooms, _ := w.Rooms(context.Background(), "/", RoomFilter{Prefix: "r"}, "", 10)
 		expect(t, "rooms", fmt.Sprint(slices.DeleteFunc(rooms.Names, func(n Named) bool { return len(n.Name) > 1 }), rooms.Next == ""), "[{r 2 0}] true")
 		nsps, _ := w.Namespaces(context.Background(), "", "", 1)
 		expect(t, "namespaces", fmt.Sprint(nsps.Names, nsps.Next == "/"), "[{/ 2 4}] true")

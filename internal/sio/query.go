@@ -147,20 +147,32 @@ func (s *Server) HasNamespace(_ context.Context, name string) (bool, error) {
 	return s.namespaces.find(name) != nil, nil
 }
 
-// Rooms returns up to limit rooms whose names have the prefix, ordered by name,
+// Rooms returns up to limit rooms that the filter lets through, ordered by name,
 // beginning behind the cursor, which is a name. A room that stays is listed once.
-// Errors: [ErrUnknownNamespace].
-func (s *Server) Rooms(_ context.Context, namespace, prefix, cursor string, limit int) (NamePage, error) {
+// Errors: [ErrUnknownNamespace], and the cause of ctx's end.
+func (s *Server) Rooms(ctx context.Context, namespace string, filter RoomFilter, cursor string, limit int) (NamePage, error) {
 	n := s.namespaces.find(namespace)
 	if n == nil {
 		return NamePage{}, ErrUnknownNamespace
 	}
-	rooms, more := n.rooms(prefix, cursor, limit)
 	var page NamePage
-	for _, r := range rooms {
-		page.Names = append(page.Names, Named{Name: r.Name, Connections: r.Members})
+	for more := true; more; {
+		if ctx.Err() != nil {
+			return NamePage{}, context.Cause(ctx)
+		}
+		var rooms []room.Count
+		rooms, more = n.rooms(filter.Prefix, cursor, scanPiece)
+		for _, r := range rooms {
+			if cursor = r.Name; r.ID && !filter.IDs {
+				continue
+			}
+			if len(page.Names) == limit {
+				page.next(true)
+				return page, nil
+			}
+			page.Names = append(page.Names, Named{Name: r.Name, Connections: r.Members})
+		}
 	}
-	page.next(more)
 	return page, nil
 }
 

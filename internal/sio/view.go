@@ -60,6 +60,12 @@ type Named struct {
 	Rooms       int // namespaces only: rooms that exist in it
 }
 
+// RoomFilter says which rooms [Server.Rooms] lists.
+type RoomFilter struct {
+	Prefix string // of their names
+	IDs    bool   // those that are named by the id of a connection too
+}
+
 // NamePage is a piece of a listing of rooms or namespaces.
 type NamePage struct {
 	Names []Named

@@ -711,12 +711,15 @@ type ListRoomsRequest struct {
 	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Lists only rooms whose name starts so. Empty: all.
 	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	// Rooms to answer at most, 1000 at most. 0 means 100.
+	// Rooms to answer at most, 1000 at most. 0 means 100. A page may be shorter
+	// without being the last: only an empty `next_page_token` says that.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The `next_page_token` of the page before. Empty: the first page. It holds
-	// only for the same namespace and prefix; any other is INVALID_ARGUMENT,
-	// field `page_token`.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// only for the same namespace, prefix and `include_ids`; any other is
+	// INVALID_ARGUMENT, field `page_token`.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// True lists the rooms of connections' own ids too.
+	IncludeIds    bool `protobuf:"varint,5,opt,name=include_ids,json=includeIds,proto3" json:"include_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -777,6 +780,13 @@ func (x *ListRoomsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListRoomsRequest) GetIncludeIds() bool {
+	if x != nil {
+		return x.IncludeIds
+	}
+	return false
 }
 
 // ListRoomsResponse is one page.
@@ -1660,13 +1670,15 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x1a9\n" +
 	"\vCountsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x84\x01\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xa5\x01\n" +
 	"\x10ListRoomsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"\xd4\x01\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x1f\n" +
+	"\vinclude_ids\x18\x05 \x01(\bR\n" +
+	"includeIds\"\xd4\x01\n" +
 	"\x11ListRoomsResponse\x127\n" +
 	"\x05rooms\x18\x01 \x03(\v2!.fanout.v1.ListRoomsResponse.RoomR\x05rooms\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12 \n" +

@@ -56,7 +56,8 @@ type RegistryServiceClient interface {
 	// ListConnections instead.
 	CountConnections(ctx context.Context, in *CountConnectionsRequest, opts ...grpc.CallOption) (*CountConnectionsResponse, error)
 	// ListRooms lists the rooms of one namespace that have members, by name,
-	// page by page. The id of every connection is a room too, and listed.
+	// page by page. The id of every connection is a room too, listed only if
+	// `include_ids` asks for it.
 	ListRooms(ctx context.Context, in *ListRoomsRequest, opts ...grpc.CallOption) (*ListRoomsResponse, error)
 	// ListNamespaces lists the namespaces that the daemon serves, by name, page
 	// by page, those without connections included. Of those that only match a
@@ -202,7 +203,8 @@ type RegistryServiceServer interface {
 	// ListConnections instead.
 	CountConnections(context.Context, *CountConnectionsRequest) (*CountConnectionsResponse, error)
 	// ListRooms lists the rooms of one namespace that have members, by name,
-	// page by page. The id of every connection is a room too, and listed.
+	// page by page. The id of every connection is a room too, listed only if
+	// `include_ids` asks for it.
 	ListRooms(context.Context, *ListRoomsRequest) (*ListRoomsResponse, error)
 	// ListNamespaces lists the namespaces that the daemon serves, by name, page
 	// by page, those without connections included. Of those that only match a

@@ -54,7 +54,7 @@ func unknownNamespace(t *testing.T, f Fixture) {
 	_, cursor := f.Hub.Connections(ctx, to, "no cursor", 1)
 	_, connection := f.Hub.Connection(ctx, "/none", "id")
 	_, count := f.Hub.Count(ctx, to, sio.GroupNone)
-	_, rooms := f.Hub.Rooms(ctx, "/none", "", "", 1)
+	_, rooms := f.Hub.Rooms(ctx, "/none", sio.RoomFilter{}, "", 1)
 	for what, err := range map[string]error{
 		"Apply": apply, "Apply of an Update": update, "Connections": connections, "Connections behind a cursor": cursor,
 		"Connection": connection, "Count": count, "Rooms": rooms,
@@ -280,7 +280,7 @@ func names(t *testing.T, f Fixture) {
 	}
 	var rooms []string
 	for cursor, more := "", true; more; {
-		page, err := f.Hub.Rooms(t.Context(), "/chat", "room", cursor, 2)
+		page, err := f.Hub.Rooms(t.Context(), "/chat", sio.RoomFilter{Prefix: "room"}, cursor, 2)
 		if err != nil || len(page.Names) > 2 {
 			t.Fatalf("a page of %d rooms, %v", len(page.Names), err)
 		}
@@ -291,6 +291,14 @@ func names(t *testing.T, f Fixture) {
 	}
 	if got, want := strings.Join(rooms, " "), "room=5 room0=1 room1=1 room2=1 room3=1 room4=1"; got != want {
 		t.Errorf("rooms %q, want %q", got, want)
+	}
+	for _, tt := range []struct {
+		filter sio.RoomFilter
+		want   int
+	}{{sio.RoomFilter{}, 6}, {sio.RoomFilter{IDs: true}, 11}} {
+		if page, err := f.Hub.Rooms(t.Context(), "/chat", tt.filter, "", 11); err != nil || len(page.Names) != tt.want || page.Next != "" {
+			t.Errorf("%+v: %+v, %v, want %d rooms", tt.filter, page, err, tt.want)
+		}
 	}
 	first, err := f.Hub.Namespaces(t.Context(), "", "", 1)
 	if err != nil || len(first.Names) != 1 || first.Names[0] != (sio.Named{Name: "/"}) || first.Next == "" {

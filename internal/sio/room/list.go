@@ -6,6 +6,7 @@ import "strings"
 type Count struct {
 	Name    string
 	Members int
+	ID      bool // the name is a member's id
 }
 
 // Rooms returns up to limit rooms whose names start with prefix and come after
@@ -27,7 +28,7 @@ func (r *Registry[M]) Rooms(prefix, after string, limit int) (page []Count, more
 			more = true
 			return false
 		}
-		page = append(page, Count{Name: g.name, Members: len(g.slots)})
+		page = append(page, Count{Name: g.name, Members: len(g.slots), ID: r.ids[g.name] != nil})
 		return true
 	})
 	return page, more

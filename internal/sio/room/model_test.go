@@ -241,7 +241,7 @@ func compareRooms(t *testing.T, r *Registry[string], m *model, prefix string, li
 	var want []Count
 	for _, name := range slices.Sorted(maps.Keys(m.rooms)) {
 		if strings.HasPrefix(name, prefix) {
-			want = append(want, Count{name, len(m.rooms[name])})
+			want = append(want, Count{name, len(m.rooms[name]), r.Lookup(name) != nil})
 			if got := r.rooms[name].len(); got != len(m.rooms[name]) {
 				t.Fatalf("room %s has %d members, want %d", name, got, len(m.rooms[name]))
 			}
