@@ -5,11 +5,17 @@ import (
 	"errors"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // The RPCs of the RegistryService that change something; registry.go has those
 // that ask.
+
+const (
+	maxReason      = 256 // bytes of why connections are ended; the contract states it
+	maxLoggedNames = 8   // rooms, ids or users of a target that a line of the log names
+)
 
 func (r *Registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanoutv1.JoinResponse, error) {
 	var p problems
@@ -41,11 +47,34 @@ func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectReque
 	default:
 		p.add("mode", "%d is no value of this field", req.GetMode())
 	}
+	atMost(&p, "reason", req.GetReason(), maxReason)
 	res, err := r.apply(ctx, &p, op.To, op)
 	if err != nil {
 		return nil, err
 	}
+	r.logDisconnect(ctx, req, op.To, res.Matched)
 	return &fanoutv1.DisconnectResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}, nil
+}
+
+// logDisconnect logs who ended how many connections: without it, nothing but the
+// clients' complaints would tell.
+func (r *Registry) logDisconnect(ctx context.Context, req *fanoutv1.DisconnectRequest, to sio.Target, affected int) {
+	args := []any{"mode", req.GetMode().String(), "namespace", to.Namespace, "affected", affected}
+	for _, part := range []struct {
+		name  string
+		names []string
+	}{{"rooms", to.Rooms}, {"ids", to.IDs}, {"users", to.Users}, {"except", to.Except}} {
+		if n := len(part.names); n > 0 {
+			args = append(args, part.name, part.names[:min(n, maxLoggedNames)])
+		}
+	}
+	if reason := req.GetReason(); reason != "" {
+		args = append(args, "reason", reason)
+	}
+	if caller := identity.FromContext(ctx).Name; caller != "" {
+		args = append(args, "caller", caller)
+	}
+	r.log.InfoContext(ctx, "a backend disconnected connections", args...)
 }
 
 // apply carries out op on to unless p has problems, and returns what

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strconv"
 
 	"google.golang.org/grpc/codes"
@@ -21,11 +22,12 @@ type Registry struct {
 	fanoutv1.UnimplementedRegistryServiceServer
 
 	hub Hub
+	log *slog.Logger
 }
 
-// NewRegistry returns the RegistryService over hub.
-func NewRegistry(hub Hub) *Registry {
-	return &Registry{hub: hub}
+// NewRegistry returns the RegistryService over hub. Each Disconnect is told to log.
+func NewRegistry(hub Hub, log *slog.Logger) *Registry {
+	return &Registry{hub: hub, log: log}
 }
 
 var _ fanoutv1.RegistryServiceServer = (*Registry)(nil)

@@ -25,7 +25,7 @@ type Options struct {
 	// Dispatcher brings what browsers do. Nil: there is no EventService.
 	Dispatcher Dispatcher
 
-	// Logger hears of failures inside. Default: slog.Default().
+	// Logger hears of failures inside, and of who ends connections. Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -60,7 +60,7 @@ func New(hub Hub, o Options) *Services {
 		ending:        make(chan struct{}),
 	}
 	s.Emitter = NewEmitter(hub, s.Errors, s.draining)
-	s.Registry = NewRegistry(hub)
+	s.Registry = NewRegistry(hub, o.Logger)
 	s.Admin = NewAdmin(hub, o.Dispatcher, o.Info)
 	if o.Dispatcher != nil {
 		s.Events = NewEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)

@@ -1234,7 +1234,9 @@ type DisconnectRequest struct {
 	// Who. Required.
 	To *Target `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
 	// How. Unset means NAMESPACE.
-	Mode          DisconnectRequest_Mode `protobuf:"varint,2,opt,name=mode,proto3,enum=fanout.v1.DisconnectRequest_Mode" json:"mode,omitempty"`
+	Mode DisconnectRequest_Mode `protobuf:"varint,2,opt,name=mode,proto3,enum=fanout.v1.DisconnectRequest_Mode" json:"mode,omitempty"`
+	// Why, for the daemon's log. Clients do not hear it. At most 256 bytes.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1281,6 +1283,13 @@ func (x *DisconnectRequest) GetMode() DisconnectRequest_Mode {
 		return x.Mode
 	}
 	return DisconnectRequest_NAMESPACE
+}
+
+func (x *DisconnectRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // DisconnectResponse says who was meant.
@@ -1714,10 +1723,11 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\rLeaveResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"\x93\x01\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"\xab\x01\n" +
 	"\x11DisconnectRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x125\n" +
-	"\x04mode\x18\x02 \x01(\x0e2!.fanout.v1.DisconnectRequest.ModeR\x04mode\"$\n" +
+	"\x04mode\x18\x02 \x01(\x0e2!.fanout.v1.DisconnectRequest.ModeR\x04mode\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"$\n" +
 	"\x04Mode\x12\r\n" +
 	"\tNAMESPACE\x10\x00\x12\r\n" +
 	"\tTRANSPORT\x10\x01\"l\n" +
