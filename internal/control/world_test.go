@@ -75,7 +75,7 @@ type worker struct {
 	came   []*fanoutv1.Event // in one message with those that were looked at
 
 	heartbeats int // that get left out
-	cancel context.CancelFunc
+	cancel     context.CancelFunc
 }
 
 // open starts a stream with this first message.
