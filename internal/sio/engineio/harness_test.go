@@ -23,9 +23,13 @@ type heard struct {
 	mu      sync.Mutex
 	msgs    []string
 	reason  Reason
+	hold    chan struct{} // Receive waits for its close; nil: it does not
 }
 
 func (h *heard) Receive(data []byte, binary bool) {
+	if h.hold != nil {
+		<-h.hold
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	kind := "text:"

@@ -9,6 +9,8 @@ type heartbeat struct {
 	deadline time.Time // a timer that fires earlier was reset meanwhile
 	awaiting bool      // a ping went out, no pong came yet
 	extended bool      // something else came meanwhile
+	held     bool      // the browser is not read from, because its packet is being handled
+	since    time.Time // held and awaiting; zero: not both
 }
 
 func (h *heartbeat) start(s *Session) {
@@ -53,6 +55,24 @@ func (h *heartbeat) heard(s *Session, kind byte) {
 	}
 }
 
+// hold stops the clock of the wait for the browser: a backend may take its time with
+// what it sent, and what it sends meanwhile is not read.
+func (h *heartbeat) hold() {
+	h.held = true
+	if h.awaiting {
+		h.since = time.Now()
+	}
+}
+
+// release ends hold: the wait is as much longer.
+func (h *heartbeat) release() {
+	h.held = false
+	if !h.since.IsZero() {
+		h.reset(time.Since(h.since) + time.Until(h.deadline))
+		h.since = time.Time{}
+	}
+}
+
 // beat is the timer's function.
 func (s *Session) beat() {
 	s.mu.Lock()
@@ -62,11 +82,17 @@ func (s *Session) beat() {
 		return
 	}
 	if h.awaiting {
+		held := h.held // then release starts the timer
 		s.mu.Unlock()
-		s.Close(ReasonPingTimeout)
+		if !held {
+			s.Close(ReasonPingTimeout)
+		}
 		return
 	}
 	h.awaiting = true
+	if h.held {
+		h.since = time.Now()
+	}
 	h.reset(s.srv.opts.PingTimeout)
 	s.mu.Unlock()
 	s.out.pushControl(pingPacket)

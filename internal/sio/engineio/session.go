@@ -15,8 +15,8 @@ import (
 type Receiver interface {
 	// Receive is called with each message from the browser and owns data. It
 	// may block: the session reads nothing more meanwhile, so that the browser
-	// feels it, but heartbeats go unanswered too and the session ends by ping
-	// timeout. It should stop blocking when the session is done.
+	// feels it, and does not judge its heartbeat. It should stop blocking when the
+	// session is done.
 	Receive(data []byte, binary bool)
 	// Closed is called once, after the session closed.
 	Closed(Reason)
@@ -284,12 +284,25 @@ func (s *Session) openLocked(to phase) bool {
 		s.srv.start(func() {
 			s.in.Lock()
 			defer s.in.Unlock()
-			if s.Reason() == "" {
+			s.mu.Lock()
+			open := s.phase.open()
+			s.heartbeat.hold()
+			s.mu.Unlock()
+			if open {
 				starter.Start()
 			}
+			s.releaseHeartbeat()
 		})
 	}
 	return true
+}
+
+func (s *Session) releaseHeartbeat() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase.open() {
+		s.heartbeat.release()
+	}
 }
 
 // handle handles one packet from the browser. The caller holds s.in.
@@ -300,11 +313,15 @@ func (s *Session) handle(p inbound) {
 		return
 	}
 	s.heartbeat.heard(s, p.kind)
+	if p.kind == packetMessage {
+		s.heartbeat.hold()
+	}
 	s.mu.Unlock()
 
 	switch p.kind {
 	case packetMessage:
 		s.receiver.Receive(p.data, p.binary)
+		s.releaseHeartbeat()
 	case packetPing, packetPong:
 		// Since v4 only the server pings, before only the client ("invalid
 		// heartbeat direction", engine.io/lib/socket.ts).
