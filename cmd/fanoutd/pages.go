@@ -10,15 +10,13 @@ import (
 	"github.com/fanoutd/fanoutd/web"
 )
 
-// path is where the stock client looks for its server.
-const path = "/socket.io/"
-
 // pages is what browsers find: Socket.IO, the client, and the demo if it is on.
 // Slashes too many in a path count as one and the last one of path may be
 // missing: proxies and clients make such paths. No answer is a redirect, which
 // would lead away from whatever prefix a proxy in front has stripped, and which
 // no WebSocket follows.
 func pages(c *config, sockets *sio.Server, controlAddress, version string) http.Handler {
+	path := c.browsers.path
 	client := web.Client(path)
 	if !c.browsers.serveClient {
 		client = web.ClientOff("the setting serve-client is off (--serve-client, FANOUTD_SERVE_CLIENT)")
@@ -46,7 +44,7 @@ func pages(c *config, sockets *sio.Server, controlAddress, version string) http.
 func otherPages(c *config, sockets *sio.Server, controlAddress, version string) http.Handler {
 	if !c.browsers.demo {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, fmt.Sprintf("404: this is fanoutd, a Socket.IO server; clients connect at the path %s", path), http.StatusNotFound)
+			http.Error(w, fmt.Sprintf("404: this is fanoutd, a Socket.IO server; clients connect at the path %s", c.browsers.path), http.StatusNotFound)
 		})
 	}
 	return web.Demo(web.DemoOptions{

@@ -45,6 +45,7 @@ func TestPages(t *testing.T) {
 	d := start(t)
 	off := start(t, "--serve-client=false")
 	demo := start(t, "--demo")
+	moved := start(t, "--path=/rt/socket.io")
 	const polling = "?EIO=4&transport=polling"
 	var bundle string
 	if web.ClientVersion() == "" {
@@ -71,6 +72,12 @@ func TestPages(t *testing.T) {
 		{"two slashes behind", d, "/socket.io//" + polling, 200, `0{"sid"`},
 		{"many slashes", d, "////socket.io///" + polling, 200, `0{"sid"`},
 		{"an escaped letter", d, "/socket%2Eio/" + polling, 200, `0{"sid"`},
+		{"path", moved, "/rt/socket.io/" + polling, 200, `"sid"`},
+		{"path without its last slash", moved, "/rt/socket.io" + polling, 200, `"sid"`},
+		{"path, doubled slashes", moved, "//rt//socket.io/" + polling, 200, `"sid"`},
+		{"path, client", moved, "/rt/socket.io/socket.io.js", 0, bundle},
+		{"path, elsewhere", moved, "/socket.io/" + polling, 404, "the path /rt/socket.io/"},
+		{"path, client elsewhere", moved, "/socket.io/socket.io.js", 404, "the path /rt/socket.io/"},
 		{"two slashes elsewhere", d, "//nothing//", 404, "the path /socket.io/"},
 		{"dots are no way out", d, "/x/../socket.io/" + polling, 404, "the path /socket.io/"},
 		{"the client", d, "/socket.io/socket.io.js", 0, bundle},
@@ -118,7 +125,7 @@ func TestClientForOtherOrigins(t *testing.T) {
 			if got := poll.Header.Get(headers[0]); got != origin {
 				t.Errorf("%s by %s: a poll has %q", method, origin, got)
 			}
-			for _, path := range append(web.ClientPaths(path), "//socket.io/socket.io.js") {
+			for _, path := range append(web.ClientPaths(defaultPath), "//socket.io/socket.io.js") {
 				r := ask(path)
 				if got, want := of(r), of(poll); got != want || r.StatusCode/100 == 4 && web.ClientVersion() != "" {
 					t.Errorf("%s %s by %s: got %d\n%s, want\n%s", method, path, origin, r.StatusCode, got, want)

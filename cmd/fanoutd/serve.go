@@ -115,7 +115,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 		d.admission.metrics(ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}))
 	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
 	d.operators.WriteTimeout = opsTimeout
-	d.webTransport, err = listenWebTransport(&c.listeners, d.sockets, log)
+	d.webTransport, err = listenWebTransport(&c.listeners, c.browsers.path, d.sockets, log)
 	if err != nil {
 		return nil, err
 	}

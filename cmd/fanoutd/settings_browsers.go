@@ -20,7 +20,9 @@ type browserConfig struct {
 	httpCompression   bool
 	perMessageDeflate bool
 	allowEIO3         bool
-	cookie            string
+	path              string // with its last slash
+	transports        engineio.Transports
+	cookie            engineio.Cookie
 	headers           http.Header
 
 	serveClient bool
@@ -61,17 +63,43 @@ func (c *browserConfig) declare(s *settings.Set) {
 			Value: settings.Bool(&c.allowEIO3, false),
 		},
 		settings.Setting{
+			Name: "path", Help: "where browsers find the server and the client's files, with or without its last slash",
+			Value: settings.Scalar(&c.path, defaultPath, "a path such as /socket.io/ of letters, digits, and - . _ ~ between its slashes", parsePath),
+		},
+		settings.Setting{
+			Name: "transports", Help: "the transports that browsers may use; webtransport needs webtransport-listen too",
+			Value: settings.List(&c.transports, []string{"polling", "websocket", "webtransport"}, "a list of polling, websocket and webtransport", engineio.ParseTransports),
+		},
+		settings.Setting{
 			Name: "cookie", Help: "the name of a cookie with the session's id, for load balancers that keep requests together by one; empty: none",
-			Value: settings.Scalar(&c.cookie, "", "letters, digits, and - _ .", func(name string) (string, error) {
+			Value: settings.Scalar(&c.cookie.Name, "", "letters, digits, and - _ .", func(name string) (string, error) {
 				return name, engineio.CheckCookieName(name)
 			}),
+		},
+		settings.Setting{
+			Name: "cookie-same-site", Help: "which pages' requests carry the cookie: none lets in those of other sites, over https",
+			Value: settings.Choice(&c.cookie.SameSite, "lax", map[string]http.SameSite{"strict": http.SameSiteStrictMode, "lax": http.SameSiteLaxMode, "none": http.SameSiteNoneMode}),
+		},
+		settings.Setting{
+			Name: "cookie-secure", Help: "keep the cookie to https",
+			Value: settings.Bool(&c.cookie.Secure, false),
+		},
+		settings.Setting{
+			Name: "cookie-path", Help: "where browsers send the cookie",
+			Value: settings.Scalar(&c.cookie.Path, "/", "a path such as /", func(path string) (string, error) {
+				return path, engineio.CheckCookiePath(path)
+			}),
+		},
+		settings.Setting{
+			Name: "cookie-max-age", Help: "how long browsers keep the cookie, in whole seconds; 0: until they end",
+			Value: settings.OptionalDuration(&c.cookie.MaxAge, 0, time.Second),
 		},
 		settings.Setting{
 			Name: "initial-headers", Help: "headers added to the answer that opens a session, each as Name: value",
 			Value: settings.List(&c.headers, nil, "headers such as X-Served-By: a", parseHeaders),
 		},
 		settings.Setting{
-			Name: "serve-client", Help: "serve the Socket.IO client at /socket.io/socket.io.js",
+			Name: "serve-client", Help: "serve the Socket.IO client under path, at /socket.io/socket.io.js by default",
 			Value: settings.Bool(&c.serveClient, true),
 		},
 		settings.Setting{
@@ -83,8 +111,19 @@ func (c *browserConfig) declare(s *settings.Set) {
 
 // check refuses what makes no sense together.
 func (c *browserConfig) check(s *settings.Set) error {
-	if c.demo && !c.serveClient {
-		return s.Get("demo").Errorf("the page loads the client that serve-client switches off")
+	switch demo := s.Get("demo"); {
+	case c.demo && !c.serveClient:
+		return demo.Errorf("the page loads the client that serve-client switches off")
+	case c.demo && c.path != defaultPath:
+		return demo.Errorf("the page connects at %s, and path is %s", defaultPath, c.path)
+	}
+	for _, name := range []string{"cookie-same-site", "cookie-secure", "cookie-path", "cookie-max-age"} {
+		if x := s.Get(name); x.IsSet() && c.cookie.Name == "" {
+			return x.Errorf("cookie is not set: nothing needs it")
+		}
+	}
+	if c.cookie.SameSite == http.SameSiteNoneMode && !c.cookie.Secure {
+		return s.Get("cookie-same-site").Errorf("browsers drop such a cookie without cookie-secure")
 	}
 	return nil
 }
@@ -99,6 +138,7 @@ func (c *browserConfig) options(o *engineio.Options) {
 	o.PerMessageDeflate = c.perMessageDeflate
 	o.AllowEIO3 = c.allowEIO3
 	o.Cookie = c.cookie
+	o.Transports = c.transports
 	o.InitialHeaders = c.headers
 }
 

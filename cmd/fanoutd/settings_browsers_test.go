@@ -14,7 +14,7 @@ func TestBrowserSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, l := c.browsers, c.limits.sessions
-	if b.httpCompression || !b.perMessageDeflate || !b.allowEIO3 || b.cookie != "io" || l.Sessions != 7 || l.Pending != -1 {
+	if b.httpCompression || !b.perMessageDeflate || !b.allowEIO3 || b.cookie.Name != "io" || l.Sessions != 7 || l.Pending != -1 {
 		t.Errorf("settings were read as %+v, %+v", b, l)
 	}
 	if got := b.headers.Get("X-Served-By") + "|" + b.headers.Get("X-Other"); got != "a|b:c" {
@@ -28,6 +28,18 @@ func TestBrowserRefusals(t *testing.T) {
 		want      string // in the error, beside the setting's name
 	}{
 		{"cookie name", "--cookie=a b", "no name for a cookie"},
+		{"cookie path", "--cookie-path=a;b", "no path for a cookie"},
+		{"cookie's site", "--cookie-same-site=some", "lax, none, strict"},
+		{"cookie's age", "--cookie-max-age=0.5s", "0, or a duration"},
+		{"no cookie", "--cookie-secure", "cookie is not set"},
+		{"unknown transport", "--transports=polling,smoke", "no transport"},
+		{"no transport", "--transports=", "no transport"},
+		{"path without its slash", "--path=socket.io", "a path such as"},
+		{"path with an empty segment", "--path=/a//b", "a path such as"},
+		{"path with dots", "--path=/a/../b", "a path such as"},
+		{"path with a query", "--path=/a?b", "a path such as"},
+		{"path that is escaped", "--path=/a%2Fb", "a path such as"},
+		{"empty path", "--path=", "a path such as"},
 		{"header without a colon", "--initial-headers=nonsense", "no header"},
 		{"header with a line end", "--initial-headers=X-A: b\r\nX-C: d", "no header"},
 		{"header of the protocol", "--initial-headers=content-type: text/plain", "set by the protocol"},
@@ -44,5 +56,27 @@ func TestBrowserRefusals(t *testing.T) {
 				t.Errorf("%s: %v, want an error with %q", tt.arg, err, tt.want)
 			}
 		})
+	}
+}
+
+func TestPathSetting(t *testing.T) {
+	for raw, want := range map[string]string{"/socket.io": "/socket.io/", "/socket.io/": "/socket.io/", "/rt/socket.io": "/rt/socket.io/", "/": "/", "/a-b_c.~1": "/a-b_c.~1/"} {
+		c, err := load([]string{"--path=" + raw}, nil)
+		if err != nil || c.browsers.path != want {
+			t.Errorf("%s was read as %q, %v, want %q", raw, c.browsers.path, err, want)
+		}
+	}
+}
+
+func TestBrowserSettingsTogether(t *testing.T) {
+	for args, want := range map[string]string{
+		"--cookie=io --cookie-same-site=none":                 "cookie-secure",
+		"--cookie=io --cookie-same-site=none --cookie-secure": "",
+		"--demo --path=/rt":                                   "path is /rt/",
+	} {
+		_, err := load(strings.Fields(args), nil)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want an error with %q", args, err, want)
+		}
 	}
 }

@@ -20,7 +20,7 @@ type webTransport struct {
 }
 
 // listenWebTransport opens the door. Its errors name the setting.
-func listenWebTransport(c *listenerConfig, sockets *sio.Server, log *slog.Logger) (*webTransport, error) {
+func listenWebTransport(c *listenerConfig, path string, sockets *sio.Server, log *slog.Logger) (*webTransport, error) {
 	if c.webTransport.IsZero() {
 		return nil, nil
 	}

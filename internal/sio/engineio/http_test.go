@@ -143,7 +143,7 @@ func TestBase64Mode(t *testing.T) {
 }
 
 func TestCookieAndInitialHeaders(t *testing.T) {
-	opts := Options{Cookie: "io", InitialHeaders: http.Header{"X-Served-By": {"a"}}}
+	opts := Options{Cookie: Cookie{Name: "io"}, InitialHeaders: http.Header{"X-Served-By": {"a"}}}
 	inBubble(t, opts, func(w *world) {
 		r := w.do("GET", fresh, "")
 		sid := w.last().session.id
@@ -164,8 +164,81 @@ func TestCookieAndInitialHeaders(t *testing.T) {
 		expect(t, "websocket: initial header", res.Header.Get("X-Served-By"), "a")
 		c.Close()
 	})
-	if _, err := NewServer(Options{Cookie: "a;b"}, &world{}); err == nil {
-		t.Error("a cookie name with a semicolon was taken")
+	for what, c := range map[string]Cookie{
+		"a name with a semicolon": {Name: "a;b"}, "a path with a semicolon": {Name: "io", Path: "/;Domain=x"}, "a path without its slash": {Name: "io", Path: "x"},
+		"SameSite=None without Secure": {Name: "io", SameSite: http.SameSiteNoneMode},
+	} {
+		if _, err := NewServer(Options{Cookie: c}, &world{}); err == nil {
+			t.Errorf("a cookie with %s was taken", what)
+		}
+	}
+}
+
+func TestCookieAttributes(t *testing.T) {
+	for want, c := range map[string]Cookie{
+		"; Path=/rt; HttpOnly; SameSite=Lax":                  {Path: "/rt"},
+		"; Path=/; Max-Age=3600; HttpOnly; SameSite=Strict":   {MaxAge: time.Hour, SameSite: http.SameSiteStrictMode},
+		"; Path=/; HttpOnly; Secure; SameSite=None":           {Secure: true, SameSite: http.SameSiteNoneMode},
+		"; Path=/; Max-Age=1; HttpOnly; Secure; SameSite=Lax": {Secure: true, MaxAge: 1900 * time.Millisecond},
+	} {
+		c.Name = "io"
+		inBubble(t, Options{Cookie: c}, func(w *world) {
+			r := w.do("GET", fresh, "")
+			expect(t, "Set-Cookie", r.header.Get("Set-Cookie"), "io="+w.last().session.id+want)
+		})
+	}
+}
+
+// A transport that is left out is unknown, to upgrades too, and offered to nobody.
+func TestTransports(t *testing.T) {
+	for _, tt := range []struct {
+		names               string
+		polling, websocket  bool
+		upgrades, upgrades3 string
+	}{
+		{"", true, true, `["websocket","webtransport"]`, `["websocket"]`},
+		{"polling", true, false, `[]`, `[]`},
+		{"websocket", false, true, ``, ``},
+		{"websocket polling", true, true, `["websocket"]`, `["websocket"]`},
+		{"polling webtransport", true, false, `["webtransport"]`, `[]`},
+		{"webtransport", false, false, ``, ``},
+	} {
+		var transports Transports
+		if tt.names != "" {
+			var err error
+			if transports, err = ParseTransports(strings.Fields(tt.names)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		inBubble(t, Options{Transports: transports, WebTransport: true, AllowEIO3: true}, func(w *world) {
+			const unknown = `{"code":0,"message":"Transport unknown"}`
+			r := w.do("GET", fresh, "")
+			expect(t, tt.names+": polling", r.status == 200, tt.polling)
+			if !tt.polling {
+				expect(t, tt.names+": refusal", r.body, unknown)
+			} else {
+				expect(t, tt.names+": upgrades", strings.Contains(r.body, `"upgrades":`+tt.upgrades), true)
+				expect(t, tt.names+": upgrades of v3", strings.Contains(w.do("GET", freshV3, "").body, `"upgrades":`+tt.upgrades3), true)
+			}
+			queries := []string{freshWS}
+			if tt.polling {
+				queries = append(queries, freshWS+"&sid="+w.sid(r.body[1:]))
+			}
+			for _, q := range queries {
+				c, res, err := w.listener.DialWS(t, q)
+				expect(t, tt.names+": websocket", err == nil, tt.websocket)
+				if err == nil {
+					c.Close()
+				} else {
+					expect(t, tt.names+": refusal", res.StatusCode, 400)
+				}
+			}
+		})
+	}
+	for _, names := range [][]string{nil, {"polling", "carrier-pigeon"}, {"Polling"}} {
+		if _, err := ParseTransports(names); err == nil {
+			t.Errorf("%q were taken", names)
+		}
 	}
 }
 

@@ -42,6 +42,10 @@ type Options struct {
 	// AllowEIO3 lets clients of Engine.IO v3 in too: Socket.IO v2. Default off, as
 	// in the reference.
 	AllowEIO3 bool
+	// Transports lists those that may carry sessions: a request for another is
+	// refused as one for an unknown transport, and no upgrade to it is offered.
+	// Default: all.
+	Transports Transports
 	// WebTransport says that a [WebTransport] serves beside this server, so that
 	// polling clients hear that they may upgrade to it.
 	WebTransport bool
@@ -50,10 +54,10 @@ type Options struct {
 	// recipients. It costs a few KiB for each connection that reads. Default off,
 	// as in the reference.
 	PerMessageDeflate bool
-	// Cookie names a cookie that holds the session's id, for load balancers that
-	// keep a session's requests together by one. It is set with the first poll's
-	// answer. Default: none.
-	Cookie string
+	// Cookie holds the session's id, for load balancers that keep a session's
+	// requests together by one. It is set with the first poll's answer. Default:
+	// none.
+	Cookie Cookie
 	// InitialHeaders are added to the answer that opens a session, whichever
 	// transport carries it.
 	InitialHeaders http.Header
@@ -95,7 +99,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxPayload = orDefault(o.MaxPayload, DefaultMaxPayload)
 	o.MaxQueue = orDefault(o.MaxQueue, DefaultMaxQueue)
 	o.Limits = o.Limits.withDefaults()
-	if err := CheckCookieName(o.Cookie); err != nil {
+	if err := o.Cookie.check(); err != nil {
 		return o, fmt.Errorf("engineio: Cookie: %w", err)
 	}
 	if o.Logger == nil {

@@ -28,8 +28,8 @@ func (s *Session) openPolling(w http.ResponseWriter, r *http.Request) {
 	s.openLocked(phasePolling)
 	s.mu.Unlock()
 	maps.Copy(w.Header(), s.srv.opts.InitialHeaders)
-	if name := s.srv.opts.Cookie; name != "" {
-		http.SetCookie(w, &http.Cookie{Name: name, Value: s.id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	if c := s.srv.opts.Cookie.with(s.id); c != nil {
+		http.SetCookie(w, c)
 	}
 	// A browser that does not get this knows no sid: the timeouts take the session.
 	x := s.begin(w, r)

@@ -7,13 +7,6 @@ import (
 	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
-// Transport names, as in the query and the open packet.
-const (
-	transportPolling      = "polling"
-	transportWebSocket    = "websocket"
-	transportWebTransport = "webtransport"
-)
-
 // ServeHTTP answers one request of one session, or opens one. It blocks for as
 // long as a poll is pending.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +28,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := ParseQuery(r.URL.RawQuery)
 	transport := lastValue(q, "transport")
 	// The order of the checks is the reference's (engine.io/lib/server.ts, verify).
-	if transport != transportPolling && transport != transportWebSocket {
+	if transport != transportPolling && transport != transportWebSocket || !s.opts.Transports.Has(transport) {
 		e := errUnknownTransport
 		if isUpgrade(r) && !q.Has("EIO") {
 			e.message += plainClient

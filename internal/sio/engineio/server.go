@@ -210,14 +210,7 @@ func (s *Server) Pace(msgs []*Message) {
 // openPacket is what a client learns first (engine.io/lib/socket.ts, onOpen):
 // exactly these keys.
 func (s *Server) openPacket(sess *Session, transport string) *Message {
-	upgrades := ""
-	if transport == transportPolling {
-		upgrades = `"` + transportWebSocket + `"`
-		if s.opts.WebTransport && sess.protocol == 4 {
-			upgrades += `,"` + transportWebTransport + `"`
-		}
-	}
 	b := fmt.Appendf(nil, `{"sid":"%s","upgrades":[%s],"pingInterval":%d,"pingTimeout":%d,"maxPayload":%d}`, // ms, ms, bytes
-		sess.id, upgrades, s.opts.PingInterval.Milliseconds(), s.opts.PingTimeout.Milliseconds(), s.opts.MaxPayload)
+		sess.id, s.upgrades(sess.protocol, transport), s.opts.PingInterval.Milliseconds(), s.opts.PingTimeout.Milliseconds(), s.opts.MaxPayload)
 	return packet(packetOpen, b)
 }
