@@ -238,19 +238,21 @@ func TestLeftToNetHTTP(t *testing.T) {
 		parts  []string
 		status int
 	}{
-		"in pieces":          {[]string{whole[:30], whole[30:]}, http.StatusSwitchingProtocols},
-		"larger than a look": {[]string{handshake("/refuse", "Cookie: "+strings.Repeat("x", maxHead)+"\r\n")}, http.StatusTeapot},
-		"no host":            {[]string{strings.Replace(whole, "Host: here\r\n", "", 1)}, http.StatusBadRequest},
-		"two hosts":          {[]string{strings.Replace(whole, "Host: here\r\n", "Host: a\r\nHost: b\r\n", 1)}, http.StatusBadRequest},
-		"a bad host":         {[]string{strings.Replace(whole, "Host: here\r\n", "Host: a b\r\n", 1)}, http.StatusBadRequest},
-		"a bad name":         {[]string{handshake("/echo", "a b: c\r\n")}, http.StatusBadRequest},
-		"a bad value":        {[]string{handshake("/echo", "a: \x01\r\n")}, http.StatusBadRequest},
-		"a body":             {[]string{handshake("/refuse", "Content-Length: 3\r\n") + "abc"}, http.StatusTeapot},
-		"a body to come":     {[]string{handshake("/refuse", "Content-Length: 3\r\n"), "abc"}, http.StatusTeapot},
-		"HTTP/1.0":           {[]string{strings.Replace(handshake("/refuse"), "HTTP/1.1", "HTTP/1.0", 1)}, http.StatusTeapot},
-		"HTTP/9.9":           {[]string{strings.Replace(whole, "HTTP/1.1", "HTTP/9.9", 1)}, http.StatusHTTPVersionNotSupported},
-		"another upgrade":    {[]string{strings.Replace(handshake("/refuse"), "websocket", "h2c", 1)}, http.StatusTeapot},
-		"nonsense":           {[]string{"\x16\x03\x01 nonsense\r\n\r\n"}, http.StatusBadRequest},
+		"in pieces":           {[]string{whole[:30], whole[30:]}, http.StatusSwitchingProtocols},
+		"larger than a look":  {[]string{handshake("/refuse", "Cookie: "+strings.Repeat("x", maxHead)+"\r\n")}, http.StatusTeapot},
+		"no host":             {[]string{strings.Replace(whole, "Host: here\r\n", "", 1)}, http.StatusBadRequest},
+		"two hosts":           {[]string{strings.Replace(whole, "Host: here\r\n", "Host: a\r\nHost: b\r\n", 1)}, http.StatusBadRequest},
+		"a bad host":          {[]string{strings.Replace(whole, "Host: here\r\n", "Host: a b\r\n", 1)}, http.StatusBadRequest},
+		"a bad name":          {[]string{handshake("/echo", "a b: c\r\n")}, http.StatusBadRequest},
+		"a bad value":         {[]string{handshake("/echo", "a: \x01\r\n")}, http.StatusBadRequest},
+		"a body":              {[]string{handshake("/refuse", "Content-Length: 3\r\n") + "abc"}, http.StatusTeapot},
+		"a body to come":      {[]string{handshake("/refuse", "Content-Length: 3\r\n"), "abc"}, http.StatusTeapot},
+		"HTTP/1.0":            {[]string{strings.Replace(handshake("/refuse"), "HTTP/1.1", "HTTP/1.0", 1)}, http.StatusTeapot},
+		"HTTP/9.9":            {[]string{strings.Replace(whole, "HTTP/1.1", "HTTP/9.9", 1)}, http.StatusHTTPVersionNotSupported},
+		"another upgrade":     {[]string{strings.Replace(handshake("/refuse"), "websocket", "h2c", 1)}, http.StatusTeapot},
+		"no connection field": {[]string{strings.Replace(handshake("/refuse"), "Connection: Upgrade\r\n", "", 1)}, http.StatusTeapot},
+		"another connection":  {[]string{strings.Replace(handshake("/refuse"), "Connection: Upgrade", "Connection: keep-alive", 1)}, http.StatusTeapot},
+		"nonsense":            {[]string{"\x16\x03\x01 nonsense\r\n\r\n"}, http.StatusBadRequest},
 	} {
 		if r := w.send(x.parts...); r.StatusCode != x.status {
 			t.Errorf("%s: answered %d, not %d", name, r.StatusCode, x.status)

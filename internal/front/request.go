@@ -73,9 +73,14 @@ func handshakeLen(head []byte) int {
 }
 
 // valid reports whether net/http would let a handler see the request, without a
-// body (net/http.conn.readRequest and .serve). Requests that are not valid are
-// left to it to answer.
+// body (net/http.conn.readRequest and .serve), and whether it asks for a WebSocket.
+// Requests that are not valid are left to it to answer; so is a GET that has an
+// Upgrade field and does not mean it, such as a poll: its handler may wait, and
+// nobody here would tell it that its peer has gone.
 func valid(r *http.Request) bool {
+	if !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") { // RFC 6455, 4.2.1
+		return false
+	}
 	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.Host == "" || !httpguts.ValidHostHeader(r.Host) ||
 		r.ContentLength != 0 || len(r.TransferEncoding) != 0 || r.Header.Get("Expect") != "" {
 		return false
