@@ -26,11 +26,21 @@ func (s *Set) parseFlags(args []string) error {
 		if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 			return fmt.Errorf("unknown flag --%s: allowed: %s", name, s.names())
 		}
+		if arg, ok := strings.CutPrefix(err.Error(), "bad flag syntax: "); ok {
+			return fmt.Errorf("%q is no flag: write --name=value", withoutValue(arg))
+		}
 		return err
 	case fs.NArg() > 0:
-		return fmt.Errorf("unexpected argument %q after the flags; a switch is set as in --demo or --demo=false", fs.Arg(0))
+		return fmt.Errorf("unexpected argument %q after the flags; a switch is set as in --demo or --demo=false", withoutValue(fs.Arg(0)))
 	}
 	return nil
+}
+
+// withoutValue is an argument that sets nothing, to be shown: what it was to set
+// may be a secret.
+func withoutValue(arg string) string {
+	name, _, _ := strings.Cut(arg, "=")
+	return name
 }
 
 // setFlags sets x to what the command line says, if it says anything. The last

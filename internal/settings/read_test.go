@@ -283,3 +283,19 @@ Operations:
 		t.Errorf("got:\n%s\nwant at its beginning:\n%s", got, want)
 	}
 }
+
+// What is mistaken for something else than a value may be a secret all the same.
+func TestErrorsShowNoValue(t *testing.T) {
+	const secret = "s3cr3t"
+	for name, args := range map[string][]string{
+		"alias in the file":       {"--config=" + writeFile(t, "key: *"+secret+"\n")},
+		"a hyphen too many":       {"---key=" + secret},
+		"nothing before the sign": {"--=" + secret},
+		"no hyphen":               {"key=" + secret},
+	} {
+		_, _, err := read(args, nil)
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

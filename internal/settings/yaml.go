@@ -22,7 +22,7 @@ func (s *Set) readYAML(path string) error {
 	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil // nothing but comments
 	} else if err != nil {
-		return s.file.Errorf("%s: %v", path, err)
+		return s.file.Errorf("%s: %s", path, yamlProblem(err))
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return s.file.Errorf("%s holds more than one document", path)
@@ -50,6 +50,15 @@ func (s *Set) readYAML(path string) error {
 		}
 	}
 	return nil
+}
+
+// yamlProblem is what the parser says, but for the one text in which it repeats a
+// value: a secret may begin with a star, which YAML takes for an alias.
+func yamlProblem(err error) string {
+	if strings.Contains(err.Error(), "unknown anchor") {
+		return "yaml: an alias that no anchor defines; a value that begins with * needs quotes"
+	}
+	return err.Error()
 }
 
 // setNode sets x to a value in the file.
