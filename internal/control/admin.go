@@ -39,9 +39,9 @@ type Admin struct {
 	info       Info
 }
 
-// NewAdmin returns the AdminService over hub and d, which may be nil. Without a
+// newAdmin returns the AdminService over hub and d, which may be nil. Without a
 // version in info it is "dev".
-func NewAdmin(hub Hub, d Dispatcher, info Info) *Admin {
+func newAdmin(hub Hub, d Dispatcher, info Info) *Admin {
 	if info.Version == "" {
 		info.Version = "dev"
 	}

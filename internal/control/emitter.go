@@ -27,10 +27,10 @@ type Emitter struct {
 	streams streamGoroutines
 }
 
-// NewEmitter returns the EmitterService over hub. Items of batches and streams
+// newEmitter returns the EmitterService over hub. Items of batches and streams
 // that fail inside are reported to errors. Streams tell their callers once
 // draining is closed, and end soon after.
-func NewEmitter(hub Hub, errors *ErrorReporter, draining <-chan struct{}) *Emitter {
+func newEmitter(hub Hub, errors *ErrorReporter, draining <-chan struct{}) *Emitter {
 	return &Emitter{
 		hub: hub, errors: errors, idempotency: newIdempotency(keyCount), draining: draining,
 		streams: streamGoroutines{errors: errors},

@@ -53,10 +53,10 @@ type Events struct {
 	streams streamGoroutines
 }
 
-// NewEvents returns the EventService over d. Namespaces are those of hub; node is
+// newEvents returns the EventService over d. Namespaces are those of hub; node is
 // this node's name. Deliveries that fail inside are reported to errors. Once
 // draining is closed nobody joins any more, and once ending is, streams end.
-func NewEvents(hub Hub, d Dispatcher, errors *ErrorReporter, node string, draining, ending <-chan struct{}) *Events {
+func newEvents(hub Hub, d Dispatcher, errors *ErrorReporter, node string, draining, ending <-chan struct{}) *Events {
 	return &Events{
 		hub: hub, dispatcher: d, errors: errors, node: node, draining: draining, ending: ending,
 		streams: streamGoroutines{errors: errors},

@@ -25,8 +25,8 @@ type Registry struct {
 	log *slog.Logger
 }
 
-// NewRegistry returns the RegistryService over hub. Each Disconnect is told to log.
-func NewRegistry(hub Hub, log *slog.Logger) *Registry {
+// newRegistry returns the RegistryService over hub. Each Disconnect is told to log.
+func newRegistry(hub Hub, log *slog.Logger) *Registry {
 	return &Registry{hub: hub, log: log}
 }
 

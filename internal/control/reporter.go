@@ -37,8 +37,8 @@ type errorLimit struct {
 	suppressed int // since the last line
 }
 
-// NewErrorReporter returns an ErrorReporter that logs to log.
-func NewErrorReporter(log *slog.Logger) *ErrorReporter {
+// newErrorReporter returns an ErrorReporter that logs to log.
+func newErrorReporter(log *slog.Logger) *ErrorReporter {
 	return &ErrorReporter{log: log, methods: make(map[string]*errorLimit)}
 }
 

@@ -208,7 +208,7 @@ func TestContextErrorsAreNotLogged(t *testing.T) {
 func TestErrorLogIsRateLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuilder
-		r := NewErrorReporter(slog.New(slog.NewTextHandler(&log, nil)))
+		r := newErrorReporter(slog.New(slog.NewTextHandler(&log, nil)))
 		const failed = 1000
 		for i := range failed {
 			if err := r.Code(t.Context(), "/noisy", fmt.Errorf("failure %d", i)); status.Code(err) != codes.Internal {

@@ -54,16 +54,16 @@ func New(hub Hub, o Options) *Services {
 		o.Logger = slog.Default()
 	}
 	s := &Services{
-		Errors:        NewErrorReporter(o.Logger),
+		Errors:        newErrorReporter(o.Logger),
 		maxEventBytes: maxEventBytes(o.Info.MaxPayload),
 		draining:      make(chan struct{}),
 		ending:        make(chan struct{}),
 	}
-	s.Emitter = NewEmitter(hub, s.Errors, s.draining)
-	s.Registry = NewRegistry(hub, o.Logger)
-	s.Admin = NewAdmin(hub, o.Dispatcher, o.Info)
+	s.Emitter = newEmitter(hub, s.Errors, s.draining)
+	s.Registry = newRegistry(hub, o.Logger)
+	s.Admin = newAdmin(hub, o.Dispatcher, o.Info)
 	if o.Dispatcher != nil {
-		s.Events = NewEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)
+		s.Events = newEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)
 	}
 	return s
 }

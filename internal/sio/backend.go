@@ -1,9 +1,6 @@
 package sio
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Reasons of a socket's end that are not its session's; see also engineio.Reason.
 // The words are the reference's (socket.io/lib/socket-types.ts).
@@ -55,15 +52,6 @@ type Admission struct {
 	Data   map[string]any // handed over
 	Expire time.Time      // zero: never; the session closes then
 }
-
-// Refusal is an answer to a client that may not connect: what its
-// connect_error handler gets.
-type Refusal struct {
-	Message string
-	Data    json.RawMessage // nil: none
-}
-
-func (r *Refusal) Error() string { return r.Message }
 
 // silent is the Backend of a server nobody listens to: everybody may connect,
 // events go nowhere.

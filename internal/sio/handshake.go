@@ -15,7 +15,7 @@ type handshake struct {
 	// authorization is that header's value: a secret for the Backend's eyes, kept
 	// because a namespace may be joined at any later time.
 	authorization string
-	headers       []pair // allow-listed, names in lower case
+	headers       []pair // those of shownHeaders
 	query         []pair // the protocol's own parameters too, but for sid; without the secrets
 	secrets       []pair // of the query
 }
@@ -39,9 +39,9 @@ func asMap(pairs []pair) map[string]string {
 // valid is s as text: HTTP lets headers hold any bytes.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// DefaultHeaders are the request headers shown with a connection. None of them
+// shownHeaders are the request headers shown with a connection. None of them
 // carries credentials, as Cookie and Authorization do.
-var DefaultHeaders = []string{"accept-language", "origin", "referer", "user-agent", "x-forwarded-for", "x-real-ip", "x-request-id"}
+var shownHeaders = []string{"accept-language", "origin", "referer", "user-agent", "x-forwarded-for", "x-real-ip", "x-request-id"}
 
 // maxHeader bounds, in bytes, each header value that is kept.
 const maxHeader = 512
@@ -50,20 +50,20 @@ const maxHeader = 512
 // longer one is as good as none.
 const maxAuthorization = 8 << 10
 
-func newHandshake(r *http.Request, headers, secrets []string) *handshake {
+func newHandshake(r *http.Request, secrets []string) *handshake {
 	h := &handshake{remoteAddr: r.RemoteAddr}
 	if v := r.Header.Get("Authorization"); len(v) <= maxAuthorization {
 		h.authorization = strings.Clone(v)
 	}
 	// Counted first: what is kept should not be larger than it has to be.
 	n := 0
-	for _, name := range headers {
+	for _, name := range shownHeaders {
 		if r.Header.Get(name) != "" {
 			n++
 		}
 	}
 	h.headers = make([]pair, 0, n)
-	for _, name := range headers {
+	for _, name := range shownHeaders {
 		if v := r.Header.Get(name); v != "" {
 			h.headers = append(h.headers, pair{name, strings.Clone(v[:min(len(v), maxHeader)])})
 		}

@@ -25,7 +25,7 @@ func TestHandshakeQuery(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHandshake(httptest.NewRequest("GET", "/socket.io/?"+tt.query, nil), nil, []string{"token"})
+			h := newHandshake(httptest.NewRequest("GET", "/socket.io/?"+tt.query, nil), []string{"token"})
 			expect(t, "query", fmt.Sprint(asMap(h.query)), tt.want)
 			expect(t, "secrets", fmt.Sprint(h.secrets), tt.secret)
 		})
@@ -37,6 +37,6 @@ func TestHandshakeHeaders(t *testing.T) {
 	r := httptest.NewRequest("GET", "/socket.io/?EIO=4", nil)
 	r.Header.Set("User-Agent", "x\xff\u00e9")
 	r.Header.Set("Cookie", "secret")
-	h := newHandshake(r, DefaultHeaders, nil)
+	h := newHandshake(r, nil)
 	expect(t, "headers", fmt.Sprint(asMap(h.headers)), "map[user-agent:x\ufffd\u00e9]")
 }

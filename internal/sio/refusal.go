@@ -1,6 +1,18 @@
 package sio
 
-import "errors"
+import (
+	"encoding/json"
+	"errors"
+)
+
+// Refusal is an answer to a client that may not connect: what its
+// connect_error handler gets.
+type Refusal struct {
+	Message string
+	Data    json.RawMessage // nil: none
+}
+
+func (r *Refusal) Error() string { return r.Message }
 
 // Unavailable is why a client was not let in that nobody refused: whoever was to
 // decide could not, for now. A [*Refusal] is somebody's decision and final; this

@@ -45,9 +45,6 @@ type Options struct {
 	// text to its last attachment; then its session is closed. Default 30 s: the
 	// largest packet over 0.5 Mbit/s.
 	AttachmentTimeout time.Duration
-	// Headers lists the request headers that are shown with a connection, in
-	// lower case. Default [DefaultHeaders].
-	Headers []string
 	// SecretQuery lists query parameters that carry credentials: they are for the
 	// Backend ([Socket.Secret]) and never shown with a connection.
 	SecretQuery []string
@@ -121,9 +118,6 @@ func NewServer(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("sio: none may be negative: ConnectTimeout %v, AttachmentTimeout %v, MaxChildren %d, RecoveryWindow %v, RecoveryBytes %d",
 			opts.ConnectTimeout, opts.AttachmentTimeout, opts.MaxChildren, opts.RecoveryWindow, opts.RecoveryBytes)
 	}
-	if opts.Headers == nil {
-		opts.Headers = DefaultHeaders
-	}
 	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID()}
 	if s.backend == nil {
 		s.backend = silent{}
@@ -152,7 +146,7 @@ func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Rece
 	c := &conn{
 		server:    s,
 		session:   session,
-		handshake: newHandshake(r, s.opts.Headers, s.opts.SecretQuery),
+		handshake: newHandshake(r, s.opts.SecretQuery),
 		decoder:   parser.NewDecoder(parser.Limits{MaxBytes: decoderLimit(s.engine.Options().MaxPayload)}),
 		sockets:   map[string]*Socket{},
 	}

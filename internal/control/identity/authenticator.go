@@ -70,19 +70,19 @@ func NewAuthenticator(keys []Key, insecure bool) (*Authenticator, error) {
 // or gRPC metadata "authorization". The error is ErrKeyMissing or ErrKeyInvalid.
 func (a *Authenticator) AuthenticateHeader(values []string) (Principal, error) {
 	if len(values) == 0 {
-		return a.Authenticate("")
+		return a.authenticate("")
 	}
 	scheme, key, _ := strings.Cut(values[0], " ")
 	if len(a.keys) > 0 && (len(values) > 1 || key == "" || !strings.EqualFold(scheme, "bearer")) {
 		return Principal{}, ErrKeyInvalid
 	}
-	return a.Authenticate(key)
+	return a.authenticate(key)
 }
 
-// Authenticate returns the caller with this key; empty: the call brought none.
+// authenticate returns the caller with this key; empty: the call brought none.
 // The error is ErrKeyMissing or ErrKeyInvalid. How long it takes tells nothing
 // about the keys: hashes are compared, in constant time, and always all of them.
-func (a *Authenticator) Authenticate(bearer string) (Principal, error) {
+func (a *Authenticator) authenticate(bearer string) (Principal, error) {
 	if len(a.keys) == 0 {
 		return Principal{}, nil
 	}

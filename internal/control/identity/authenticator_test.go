@@ -52,7 +52,7 @@ func TestAuthenticateWithoutBearer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Authenticate(""); !errors.Is(err, ErrKeyMissing) {
+	if _, err := a.authenticate(""); !errors.Is(err, ErrKeyMissing) {
 		t.Errorf("got %v, want %v", err, ErrKeyMissing)
 	}
 }

@@ -20,7 +20,7 @@ type Call struct {
 	// Authorization is the values of the header or metadata "authorization".
 	Authorization []string
 
-	// Caller is who calls, once Authentication has found out: for the steps in
+	// Caller is who calls, once authenticate has found out: for the steps in
 	// front of it, which have another context.
 	Caller identity.Principal
 }
@@ -38,11 +38,11 @@ type Middleware func(ctx context.Context, c *Call, next Handler) error
 // not in open need to have one. Tracing belongs in front of it, and what wants to
 // know the caller, such as scopes and an audit log, behind it.
 func Standard(r *control.ErrorReporter, a *identity.Authenticator, open ...string) Middleware {
-	return Chain(Errors(r), Recovery, Authentication(a, open...))
+	return chain(reportErrors(r), recoverPanics, authenticate(a, open...))
 }
 
-// Chain is all of steps, the first one outermost.
-func Chain(steps ...Middleware) Middleware {
+// chain is all of steps, the first one outermost.
+func chain(steps ...Middleware) Middleware {
 	return func(ctx context.Context, c *Call, next Handler) error {
 		for _, step := range slices.Backward(steps) {
 			inner := next
@@ -52,24 +52,24 @@ func Chain(steps ...Middleware) Middleware {
 	}
 }
 
-// Errors turns what a call ends with into a status that its caller may see, and
+// reportErrors turns what a call ends with into a status that its caller may see, and
 // has r log the rest.
-func Errors(r *control.ErrorReporter) Middleware {
+func reportErrors(r *control.ErrorReporter) Middleware {
 	return func(ctx context.Context, c *Call, next Handler) error {
 		err := next(ctx)
 		return r.Code(identity.NewContext(ctx, c.Caller), c.Method, err)
 	}
 }
 
-// Recovery turns a panic into an error.
-func Recovery(ctx context.Context, _ *Call, next Handler) error {
+// recoverPanics turns a panic into an error.
+func recoverPanics(ctx context.Context, _ *Call, next Handler) error {
 	return control.Recover(func() error { return next(ctx) })
 }
 
-// Authentication puts the caller into the context, and ends calls of whoever a
+// authenticate puts the caller into the context, and ends calls of whoever a
 // does not know with that error of package identity. It denies by default: only
 // the methods in open, by their full names, need no key; what does not exist does.
-func Authentication(a *identity.Authenticator, open ...string) Middleware {
+func authenticate(a *identity.Authenticator, open ...string) Middleware {
 	exempt := make(map[string]bool, len(open))
 	for _, method := range open {
 		exempt[method] = true

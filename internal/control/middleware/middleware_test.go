@@ -244,7 +244,7 @@ func TestChain(t *testing.T) {
 			return err
 		}
 	}
-	m := Chain(step("a"), step("b"))
+	m := chain(step("a"), step("b"))
 	want := []string{"a in", "b in", "call", "b out", "a out"}
 	for range 2 { // a chain serves many calls
 		got = nil

@@ -9,10 +9,10 @@ import (
 )
 
 var (
-	// ErrFull is what a push beyond the outbox's limit gets.
-	ErrFull = errors.New("engineio: outbox full")
-	// ErrClosed is what a push to a closed session gets.
-	ErrClosed = errors.New("engineio: session closed")
+	// errOutboxFull is what a push beyond the outbox's limit gets.
+	errOutboxFull = errors.New("engineio: outbox full")
+	// errOutboxClosed is what a push to a closed session gets.
+	errOutboxClosed = errors.New("engineio: session closed")
 )
 
 // consumer is whoever carries an outbox's messages to the browser.
@@ -56,7 +56,7 @@ type latest struct {
 // span is one packet, with its attachments, in a queue.
 type span struct{ start, messages, bytes int }
 
-// push appends msgs, or returns ErrFull or ErrClosed and appends nothing.
+// push appends msgs, or returns errOutboxFull or errOutboxClosed and appends nothing.
 func (o *outbox) push(msgs ...*Message) error {
 	n := 0
 	for _, m := range msgs {
@@ -65,10 +65,10 @@ func (o *outbox) push(msgs ...*Message) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.sealed {
-		return ErrClosed
+		return errOutboxClosed
 	}
 	if o.bytes+n > o.limit {
-		return ErrFull
+		return errOutboxFull
 	}
 	o.appendLocked(n, msgs...)
 	return nil

@@ -73,9 +73,9 @@ func (o *naiveOutbox) ready() bool { return o.holder != nil && !o.busy && len(o.
 func (o *naiveOutbox) push(msgs []*Message) error {
 	switch {
 	case o.sealed:
-		return ErrClosed
+		return errOutboxClosed
 	case o.bytes()+sizeOf(msgs) > o.limit:
-		return ErrFull
+		return errOutboxFull
 	}
 	o.append(queued{msgs: msgs})
 	return nil

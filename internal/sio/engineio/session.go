@@ -75,7 +75,7 @@ func (s *Session) framingFor(r *http.Request) framing {
 // whether they were queued.
 func (s *Session) Send(msgs ...*Message) bool {
 	err := s.out.push(msgs...)
-	if errors.Is(err, ErrFull) {
+	if errors.Is(err, errOutboxFull) {
 		s.Close(ReasonSlowConsumer)
 	}
 	return err == nil
