@@ -71,12 +71,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	}
 	consumers := dispatch.Options{
 		Namespaces: c.namespaces.names,
-		// No pong is read while a verdict is awaited or a browser is held up;
-		// tokens and the hook have the rest of the ping timeout.
-		VerdictTimeout: c.browsers.pingTimeout / 4,
-		HoldTimeout:    c.browsers.pingTimeout / 2,
-		StallTimeout:   c.browsers.pingTimeout / 4,
-		Logger:         log,
+		Logger:     log,
 	}
 	c.consumers.options(&consumers)
 	d.consumers = dispatch.New(consumers)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 
 	"google.golang.org/grpc"
@@ -23,6 +24,9 @@ const (
 	maxEventFilter     = 1000
 	maxEventName       = 1024 // bytes
 	maxConnectionList  = 1000
+	minAckWait         = time.Second
+	maxAckWait         = time.Hour
+	maxNackDelay       = time.Hour
 )
 
 // maxRejected bounds the rejections that wait to be sent on one stream: past it
@@ -145,6 +149,7 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 	if sub.MaxInFlight == 0 {
 		sub.MaxInFlight = defaultInFlight
 	}
+	sub.AckWait = toDuration(p, "ack_wait", m.GetAckWait(), minAckWait, maxAckWait)
 	return sub
 }
 
@@ -170,6 +175,12 @@ func (c *consumer) send() error {
 		more, err := batch.fill(c.subscription)
 		if m := batch.take(); m != nil {
 			if err := out.send(m); err != nil {
+				return err
+			}
+		}
+		if taken, ok := c.subscription.Cancelled(); ok {
+			more = true
+			if err := out.send(cancelled(taken)); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -178,6 +179,18 @@ func fromConnection(c *sio.Connection, data dataForm) (*fanoutv1.Connection, err
 // number where 64 would be a string.
 func count(n int) uint32 {
 	return uint32(min(max(n, 0), math.MaxUint32))
+}
+
+// toDuration converts a duration that may be unset, which is 0.
+func toDuration(p *problems, field string, m *durationpb.Duration, least, most time.Duration) time.Duration {
+	if m == nil {
+		return 0
+	}
+	d := m.AsDuration()
+	if m.CheckValid() != nil || d < least || d > most {
+		p.add(field, "must be from %s to %s", least, most)
+	}
+	return d
 }
 
 // checkNamespace adds the problem that the namespace is unknown to a request

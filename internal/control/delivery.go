@@ -51,6 +51,17 @@ func (e *Events) delivery(d *dispatch.Delivery, decode bool) *fanoutv1.Event {
 	return &m.event
 }
 
+var cancelReasons = map[dispatch.CancelReason]fanoutv1.ConsumeResponse_Cancelled_Reason{
+	dispatch.ClientLeft:  fanoutv1.ConsumeResponse_Cancelled_CLIENT_LEFT,
+	dispatch.AckWaitOver: fanoutv1.ConsumeResponse_Cancelled_ACK_WAIT,
+}
+
+func cancelled(c dispatch.Cancelled) *fanoutv1.ConsumeResponse {
+	return &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Cancelled_{
+		Cancelled: &fanoutv1.ConsumeResponse_Cancelled{DeliveryIds: c.IDs, Reason: cancelReasons[c.Reason]},
+	}}
+}
+
 // eventMessage is an Event and what it always points to, in one allocation: it
 // is made for every event of every consumer.
 type eventMessage struct {

@@ -92,7 +92,7 @@ func TestUpdateConnectionExpires(t *testing.T) {
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{Lifecycle: true})
 		c, id := w.connect("")
 		c.Idle()
-		k.event("CONNECTED /")
+		k.say(acking(k.event("CONNECTED /").GetDeliveryId()))
 		registry := fanoutv1.NewRegistryServiceClient(w.conn)
 		update := func(at *timestamppb.Timestamp) (*fanoutv1.UpdateConnectionResponse, error) {
 			return registry.UpdateConnection(w.ctx(), &fanoutv1.UpdateConnectionRequest{Id: id, ExpireAt: at})

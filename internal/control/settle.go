@@ -45,7 +45,9 @@ func (c *consumer) take(m *fanoutv1.ConsumeRequest) error {
 	case *fanoutv1.ConsumeRequest_Ack_:
 		return c.each("ack", m.Ack.GetDeliveryIds(), c.subscription.Ack)
 	case *fanoutv1.ConsumeRequest_Nack_:
-		return c.each("nack", m.Nack.GetDeliveryIds(), c.subscription.Nack)
+		return c.nack(m.Nack)
+	case *fanoutv1.ConsumeRequest_Working_:
+		return c.each("working", m.Working.GetDeliveryIds(), c.subscription.Working)
 	case *fanoutv1.ConsumeRequest_Reply:
 		return c.reject(m.Reply.GetDeliveryId(), c.reply(m.Reply))
 	case *fanoutv1.ConsumeRequest_Verdict_:
@@ -71,6 +73,20 @@ func (c *consumer) each(at string, ids []string, settle func(id string) error) e
 		}
 	}
 	return nil
+}
+
+func (c *consumer) nack(m *fanoutv1.ConsumeRequest_Nack) error {
+	p := problems{at: "nack"}
+	delay := toDuration(&p, "delay", m.GetDelay(), 0, maxNackDelay)
+	if p.any() {
+		for _, id := range m.GetDeliveryIds() {
+			if err := c.reject(id, p.err()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return c.each("nack", m.GetDeliveryIds(), func(id string) error { return c.subscription.Nack(id, delay) })
 }
 
 // reply answers the browser, and settles the delivery unless the reply could

@@ -41,7 +41,7 @@ func TestChurn(t *testing.T) {
 				switch rand.IntN(20) {
 				case 0: // forgets to acknowledge, and dies soon
 				case 1:
-					m.Nack(d.ID())
+					m.Nack(d.ID(), 0)
 				default:
 					m.Ack(d.ID())
 				}

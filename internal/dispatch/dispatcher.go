@@ -27,11 +27,14 @@ type Dispatcher struct {
 
 	emptied chan struct{} // holds one: a load has become empty; for Drain
 
+	deadLetters *deadLetters
+
 	events               atomic.Uint64 // from browsers, of every kind
 	unheard              atomic.Uint64 // that no group asked for
 	dropped              atomic.Uint64 // by policy, with an expired group, refused too often, or held until the session ended
-	redelivered          atomic.Uint64 // taken back from subscriptions that went
-	stalledSubscriptions atomic.Uint64 // ended because they made no progress
+	redelivered          atomic.Uint64 // taken back from subscriptions that ended or did not settle in time
+	ackWaits             atomic.Uint64 // queues that moved because their subscription did not settle in time
+	stalledSubscriptions atomic.Uint64 // ended because they did not read
 	stalledSessions      atomic.Uint64 // closed with ReasonStalled
 
 	verdictTimeouts atomic.Uint64 // connections refused because no verdict came in time
@@ -42,7 +45,10 @@ var _ sio.Backend = (*Dispatcher)(nil)
 // New returns a Dispatcher.
 func New(o Options) *Dispatcher {
 	o = o.withDefaults()
-	return &Dispatcher{opts: o, log: o.Logger, groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{}, emptied: make(chan struct{}, 1)}
+	return &Dispatcher{
+		opts: o, log: o.Logger, groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{},
+		emptied: make(chan struct{}, 1), deadLetters: newDeadLetters(o.DeadLetterBytes),
+	}
 }
 
 // policy returns what holds in a namespace.

@@ -31,17 +31,28 @@
 // end of a connection, a small event that nobody could wait with.
 //
 // A browser held up for too long is closed with [ReasonStalled]; its event goes
-// with it, and is counted as dropped. What was queued stays until it is settled. A
-// subscription that makes no progress while queues are ready is ended, so that
-// others can have them.
+// with it, and is counted as dropped. What was queued stays until it is settled.
+//
+// # Consumers that are slow, hang or die
+//
+// The oldest delivery in flight of each queue is to be settled within the
+// subscription's ack wait; else the queue rewinds and moves to another. A
+// subscription ends only if its consumer does not read.
+//
+// An event that was given back, was not settled in time or brought its consumer
+// down is struck; with Options.MaxAttempts strikes it becomes a dead letter. All
+// that was in flight to a subscription that ends is suspect until it is settled;
+// one suspect at a time is in flight to a subscription, and the next end strikes
+// that one: so what only stood beside the culprit is not buried.
 //
 // # Locks
 //
-//	Dispatcher.mu -> group.mu
+//	Dispatcher.mu -> group.mu -> deadLetters.mu
 //	client.mu, a leaf
 //
 // Dispatcher.mu guards which groups, clients and tails there are; group.mu all
-// that a group holds: subscriptions, queues, loads. Under them only memory is
+// that a group holds: subscriptions, queues, loads; deadLetters.mu the dead letters
+// of all groups. Under them only memory is
 // touched: channels are closed, or sent to without waiting, and timers are set.
 // Nothing is logged, encoded or written, no session is closed, and no other
 // package's lock is taken.

@@ -17,6 +17,7 @@ type group struct {
 
 	verdictTimeouts   admission.Throttle // bounds the warnings about them
 	missingAuthorizer admission.Throttle // likewise
+	deadLetters       admission.Throttle // likewise
 
 	// Whether anything but authorising is asked for or remembered; written under mu.
 	listens atomic.Bool
@@ -30,6 +31,7 @@ type group struct {
 	authorized    namespaceSet      // what subscriptions ever asked to authorise
 	memory        []remembered      // of those that have left
 	expiry        *time.Timer       // of the memory, or of the group
+	buried        []DeadLetter      // that are to be logged
 }
 
 // queueLocked returns the queue that e goes to, nil if the group did not ask for it or
@@ -59,6 +61,7 @@ func (g *group) end(connection string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if q := g.queues[connection]; q != nil {
+		q.cancelConnectingLocked()
 		q.ended = true
 		q.closeIfDoneLocked()
 	}
@@ -69,6 +72,7 @@ func (g *group) discard(connection string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if q := g.queues[connection]; q != nil {
+		q.cancelConnectingLocked()
 		q.closeLocked()
 	}
 }
@@ -123,16 +127,30 @@ func (g *group) authorizes(namespace string) bool {
 var seed = maphash.MakeSeed()
 
 // pickLocked chooses the subscription for a queue whose next event is next, nil if
-// it has none: of those that asked for that, and hold no more than a quarter above
-// their share, the rendezvous hash's winner; so a newcomer, to whom nothing moves,
-// soon has its part. Nil: nobody asked for it.
+// it has none: one that asked for that, if possible one that settles in time. Nil:
+// nobody asked for it.
 func (g *group) pickLocked(q *queue, next *Event) *Subscription {
+	now := time.Now()
 	takes := func(s *Subscription) bool {
 		return !s.draining && (next == nil && s.interest.serves(q.namespace) || next != nil && s.interest.wants(next))
 	}
+	inTime := func(s *Subscription) bool { return takes(s) && !now.Before(s.lateUntil) }
+	another := func(s *Subscription) bool { return takes(s) && s != q.owner }
+	for _, eligible := range []func(*Subscription) bool{inTime, another, takes} {
+		if s := g.winnerLocked(q, eligible); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// winnerLocked returns, of the subscriptions that are eligible and hold no more
+// than a quarter above their share, the rendezvous hash's winner; so a newcomer, to
+// whom nothing moves, soon has its part. Nil: none is eligible.
+func (g *group) winnerLocked(q *queue, eligible func(*Subscription) bool) *Subscription {
 	total, n := 0, 0
 	for _, s := range g.subscriptions {
-		if takes(s) {
+		if eligible(s) {
 			total += s.queues
 			n++
 		}
@@ -144,7 +162,7 @@ func (g *group) pickLocked(q *queue, next *Event) *Subscription {
 	var best *Subscription
 	var bestScore uint64
 	for _, s := range g.subscriptions {
-		if !takes(s) || s.queues >= limit {
+		if !eligible(s) || s.queues >= limit {
 			continue
 		}
 		score := maphash.Comparable(seed, [2]string{s.options.ConsumerID, q.id})

@@ -63,6 +63,9 @@ func (g *group) pruneLocked() {
 		if !q.dropUnwantedLocked() {
 			continue
 		}
+		if q.phase == ready {
+			q.enterLocked(idle) // its place depends on what is next
+		}
 		q.advanceLocked()
 		if q.phase == unowned || q.phase == handingOver && q.sent == 0 {
 			g.reassignLocked(q.loadLocked(), q)

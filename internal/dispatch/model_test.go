@@ -59,6 +59,8 @@ type modelEvent struct {
 	acked    bool          // an earlier one is in flight
 	attempt  uint32
 	refusals int
+	suspect  bool
+	strikes  int
 }
 
 func newModel(t *testing.T, seed uint64) *model {
@@ -106,7 +108,7 @@ func (m *model) finish() {
 		m.ended(s)
 	}
 	m.subscriptions = nil
-	last, err := m.dispatcher.Subscribe(SubscriptionOptions{Group: "g", ConsumerID: "last", Authorize: true})
+	last, err := m.dispatcher.Subscribe(SubscriptionOptions{Group: "g", ConsumerID: "last", Authorize: true, AckWait: time.Hour})
 	ok(m.t, err)
 	m.subscriptions = append(m.subscriptions, last)
 	for range 100 {
@@ -214,6 +216,9 @@ func (m *model) take(s *Subscription) bool {
 		return false
 	}
 	e := &c.events[j]
+	if e.suspect && m.suspects(s) > 0 {
+		m.t.Errorf("%s is delivered though another suspect is in flight", d.ID())
+	}
 	e.attempt++
 	e.to = s
 	expect(m.t, "attempt", d.Attempt, e.attempt)
@@ -227,6 +232,18 @@ func (m *model) take(s *Subscription) bool {
 		}
 	}
 	return true
+}
+
+// suspects returns how many are in flight to s.
+func (m *model) suspects(s *Subscription) (n int) {
+	for _, c := range m.connections {
+		for _, e := range c.events {
+			if e.to == s && e.suspect {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (m *model) inFlight(s *Subscription) (n int) {
@@ -296,16 +313,19 @@ func (m *model) nack() {
 		return
 	}
 	e := &c.events[i]
-	err := s.Nack(e.event.ID())
+	err := s.Nack(e.event.ID(), 0)
 	if inFlight := e.to == s; inFlight != (err == nil) {
 		m.t.Errorf("Nack: %v, in flight to it: %t", err, inFlight)
 	} else if !inFlight {
 		return
 	}
 	m.settled[s] = true
-	if e.refusals++; e.refusals > maxRefusals {
-		c.rewound(i + 1)
-		m.acked(c, i)
+	e.refusals++
+	e.strikes++
+	e.suspect = false
+	if e.strikes >= 10 {
+		c.rewound(i)
+		c.events = slices.Delete(c.events, i, i+1)
 		return
 	}
 	c.pausedUntil = time.Now().Add(50 * time.Millisecond << min(e.refusals, 8))
@@ -326,7 +346,7 @@ func (m *model) subscribe() {
 		return
 	}
 	m.born++
-	o := SubscriptionOptions{Group: "g", ConsumerID: fmt.Sprint(m.born), Authorize: true, MaxInFlight: 1 + m.rand.IntN(20)}
+	o := SubscriptionOptions{Group: "g", ConsumerID: fmt.Sprint(m.born), Authorize: true, MaxInFlight: 1 + m.rand.IntN(20), AckWait: time.Hour}
 	if m.rand.IntN(3) == 0 {
 		o.Namespaces = []string{"/chat"}
 	}
@@ -355,10 +375,21 @@ func (m *model) close() {
 // ended takes back what was in flight to s.
 func (m *model) ended(s *Subscription) {
 	m.subscriptions = slices.DeleteFunc(m.subscriptions, func(o *Subscription) bool { return o == s })
+	sole := m.inFlight(s) == 1
 	for _, c := range m.connections {
-		if slices.ContainsFunc(c.events, func(e modelEvent) bool { return e.to == s }) {
-			c.rewound(0)
+		if !slices.ContainsFunc(c.events, func(e modelEvent) bool { return e.to == s }) {
+			continue
 		}
+		for i := range c.events {
+			if e := &c.events[i]; e.to == s {
+				if e.suspect || sole {
+					e.strikes++
+				}
+				e.suspect = true
+			}
+		}
+		c.rewound(0)
+		c.events = slices.DeleteFunc(c.events, func(e modelEvent) bool { return e.strikes >= 10 })
 	}
 	what := "/"
 	if len(s.options.Namespaces) > 0 {
@@ -484,8 +515,10 @@ func (m *model) check(after string) {
 	m.checkWaiting(after, &g.unowned)
 	for _, s := range g.subscriptions {
 		ready := 0
-		for q := s.turns.first; q != nil; q = q.next {
-			ready++
+		for _, first := range []*queue{s.turns.first, s.suspects.first} {
+			for q := first; q != nil; q = q.next {
+				ready++
+			}
 		}
 		expect(m.t, after+": subscription", counted{s.queues, s.bytes, s.inFlight, ready}, want[s])
 		expect(m.t, after+": in flight", s.inFlight, m.inFlight(s))

@@ -36,12 +36,18 @@ type Options struct {
 	VerdictTimeout time.Duration
 	// HoldTimeout is how long a browser may be held up because its events are
 	// not consumed; then its session is closed with [ReasonStalled]. Default
-	// 10 s; the same limit applies.
+	// 45 s, longer than the default AckWait, so that another subscription comes first.
 	HoldTimeout time.Duration
-	// StallTimeout is how long a subscription may make no progress, neither taking
-	// nor acknowledging, while events wait for it; then it is taken out of its
-	// group. Default 5 s; below HoldTimeout, so that another subscription comes first.
+	// StallTimeout is how long a subscription may take nothing though there is
+	// something that it may take: its consumer does not read. Then it ends.
+	// Default 10 s.
 	StallTimeout time.Duration
+	// MaxAttempts is how often an event may fail: be given back, not be settled in
+	// time, or end a consumer. Then it becomes a dead letter. Default 10.
+	MaxAttempts int
+	// DeadLetterBytes bounds the dead letters of all groups; the oldest go first.
+	// Default 64 MiB.
+	DeadLetterBytes int
 	// GroupMemory is how long what a subscription asked for, that has ended and had
 	// settled a delivery, is accepted and kept for the next one. What a group
 	// authorises is never forgotten. Default 1 min.
@@ -65,9 +71,6 @@ const (
 	// maxAwaiting bounds the events of one connection that may await a reply;
 	// the oldest is given up for a newer one.
 	maxAwaiting = 1024
-	// maxRefusals is how often an event may be refused. The next time it is
-	// dropped, so that one poisonous event does not hold up its connection for ever.
-	maxRefusals = 10
 	// eventOverhead is what an event costs beyond its bytes, about.
 	eventOverhead = 256
 )
@@ -79,9 +82,15 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	def(&o.VerdictTimeout, 5*time.Second)
-	def(&o.HoldTimeout, 10*time.Second)
-	def(&o.StallTimeout, 5*time.Second)
+	def(&o.HoldTimeout, 45*time.Second)
+	def(&o.StallTimeout, 10*time.Second)
 	def(&o.GroupMemory, time.Minute)
+	if o.MaxAttempts == 0 {
+		o.MaxAttempts = 10
+	}
+	if o.DeadLetterBytes == 0 {
+		o.DeadLetterBytes = 64 << 20
+	}
 	if o.QueueBytes == 0 {
 		o.QueueBytes = 256 << 10
 	}

@@ -39,8 +39,16 @@ const (
 type item struct {
 	event    *Event
 	attempt  uint32 // deliveries so far
+	acked    bool   // out of order: an earlier one is still in flight
 	refusals int
-	acked    bool // out of order: an earlier one is still in flight
+	consumer string // to which it was delivered last
+
+	// A consumer that ends may have been brought down by any of the events in
+	// flight to it: all of them are suspects until they are settled. Since only one
+	// suspect at a time is in flight to a consumer, the next end strikes that one.
+	suspect    bool
+	strikes    int
+	lastStrike DeathReason
 }
 
 // queue is the event queue of one connection in one group. group.mu guards it.
@@ -54,7 +62,12 @@ type queue struct {
 	ended       bool          // the connection is gone: nothing is added any more
 	pausedUntil time.Time
 	pause       *time.Timer
-	prev, next  *queue // in owner.turns, while phase is ready
+	turn        *turns // of owner, in which it stands while phase is ready
+	prev, next  *queue // in turn
+
+	awaitsAck          bool      // it stands in owner.acks
+	ackWaitSince       time.Time // when that began
+	waitPrev, waitNext *queue
 
 	items []item // items[:sent] are in flight, the others wait
 	sent  int
@@ -70,17 +83,28 @@ func (q *queue) enterLocked(p phase) {
 		return
 	}
 	if q.phase == ready {
-		q.owner.turns.remove(q)
+		q.turn.remove(q)
 	}
 	q.phase = p
-	if p == ready {
-		s := q.owner
-		if s.turns.first == nil {
-			s.progressedLocked() // it had nothing to do until now
-		}
-		s.turns.add(q)
-		s.wake()
+	if p != ready {
+		return
 	}
+	s := q.owner
+	if s.nextTurnLocked() == nil {
+		s.progressedLocked() // it had nothing to do until now
+	}
+	switch it := &q.items[q.sent]; {
+	case !it.suspect:
+		q.turn = &s.turns
+		q.turn.add(q)
+	case it.strikes > 0:
+		q.turn = &s.suspects
+		q.turn.add(q)
+	default: // more likely to have stood beside the culprit
+		q.turn = &s.suspects
+		q.turn.addFirst(q)
+	}
+	s.wake()
 }
 
 // advanceLocked enters the phase that owner and events give, unless the queue is
@@ -161,7 +185,14 @@ func (q *queue) takeLocked() Delivery {
 	it := &q.items[q.sent]
 	q.sent++
 	it.attempt++
+	it.consumer = q.owner.options.ConsumerID
 	q.owner.inFlight++
+	if it.suspect {
+		q.owner.suspected = true
+	}
+	if q.sent == 1 {
+		q.awaitAckLocked()
+	}
 	q.enterLocked(idle) // behind the others
 	q.advanceLocked()
 	return Delivery{Event: it.event, Attempt: it.attempt}
@@ -177,7 +208,8 @@ func (q *queue) findLocked(sequence uint64) int {
 // ackLocked ends the flight of items[i] and removes from the front what is done.
 func (q *queue) ackLocked(i int) {
 	q.items[i].acked = true
-	q.owner.inFlight--
+	q.landLocked(&q.items[i])
+	oldest := i == 0
 	for q.sent > 0 && q.items[0].acked {
 		q.countLocked(-1, -q.items[0].event.size)
 		q.items[0] = item{}
@@ -186,6 +218,17 @@ func (q *queue) ackLocked(i int) {
 	}
 	if len(q.items) == 0 {
 		q.items = nil
+	}
+	if oldest {
+		q.awaitAckLocked()
+	}
+}
+
+// landLocked ends the flight of an item that the owner has not settled before.
+func (q *queue) landLocked(it *item) {
+	q.owner.inFlight--
+	if it.suspect {
+		q.owner.suspected = false
 	}
 }
 
@@ -198,12 +241,15 @@ func (q *queue) rewindLocked(from int) int {
 			q.countLocked(-1, -it.event.size)
 			continue
 		}
-		q.owner.inFlight--
+		q.landLocked(&it)
 		q.items[kept] = it
 		kept++
 	}
 	q.items = slices.Delete(q.items, kept, q.sent)
 	q.sent = from
+	if from == 0 {
+		q.awaitAckLocked()
+	}
 	return kept - from
 }
 
@@ -248,13 +294,14 @@ func (q *queue) closeLocked() {
 	if q.owner != nil {
 		for _, it := range q.items[:q.sent] {
 			if !it.acked {
-				q.owner.inFlight--
+				q.landLocked(&it)
 			}
 		}
 		q.owner.queues--
 		q.owner.wake() // it may take others now, or be drained
 	}
 	q.items, q.sent = nil, 0
+	q.awaitAckLocked()
 	delete(q.group.queues, q.id)
 	q.group.relieveLocked(q.loadLocked())
 }

@@ -60,8 +60,10 @@ func (s *Subscription) Verdict(id string, v Verdict) error {
 }
 
 // Nack refuses a delivery: it and what follows it from the same connection is
-// delivered again, in order, after a pause that grows with each refusal.
-func (s *Subscription) Nack(id string) error {
+// delivered again, in order, after the delay; 0 means a pause that grows with each
+// refusal. An event that has failed too often becomes a dead letter.
+func (s *Subscription) Nack(id string, delay time.Duration) error {
+	defer s.group.report()
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	q, i, err := s.inFlightLocked(id)
@@ -70,15 +72,18 @@ func (s *Subscription) Nack(id string) error {
 	}
 	it := &q.items[i]
 	it.refusals++
-	if it.refusals > maxRefusals {
-		s.group.dispatcher.dropped.Add(1)
-		q.rewindLocked(i + 1) // a refusal brings back what followed, this last one too
-		s.settleLocked(q, i)
-		return nil
+	it.strike(Nacked)
+	if delay == 0 {
+		delay = 50 * time.Millisecond << min(it.refusals, 8) // 100 ms to 12.8 s
 	}
-	pause := 50 * time.Millisecond << min(it.refusals, 8) // 100 ms to 12.8 s
 	q.rewindLocked(i)
-	q.pauseLocked(pause)
+	q.items[i].suspect = false // whoever nacks it has survived it
+	events := len(q.items)
+	q.buryLocked()
+	if len(q.items) == events { // what followed a dead letter need not wait
+		q.pauseLocked(delay)
+	}
+	q.advanceLocked()
 	s.settledLocked(q)
 	return nil
 }
@@ -104,6 +109,7 @@ func (s *Subscription) settleLocked(q *queue, i int) {
 // settledLocked does what follows once something of q is not in flight any more.
 func (s *Subscription) settledLocked(q *queue) {
 	s.settled = true
+	s.lateUntil = time.Time{}
 	s.progressedLocked()
 	s.wake()
 	q.relieveLocked()

@@ -9,8 +9,8 @@ import (
 )
 
 var (
-	// ErrStalled ends a subscription that made no progress while events waited.
-	ErrStalled = errors.New("the consumer took and acknowledged nothing while events waited")
+	// ErrStalled ends a subscription that took nothing while events waited.
+	ErrStalled = errors.New("the consumer did not read its deliveries while events waited")
 	// ErrReplaced ends a subscription whose consumer id subscribed anew.
 	ErrReplaced = errors.New("the same consumer joined again")
 	// ErrClosed ends a subscription by [Subscription.Close].
@@ -32,6 +32,10 @@ type SubscriptionOptions struct {
 	// MaxInFlight bounds the events that were delivered and not settled.
 	// 0 means 1000.
 	MaxInFlight int
+	// AckWait is how long the oldest delivery in flight of a connection may wait to
+	// be settled, since it was delivered or the one before it settled, or since
+	// Working; then the connection moves to another subscription. 0 means 30 s.
+	AckWait time.Duration
 }
 
 // Subscription is one consumer's place in its group: the connections that it owns
@@ -49,9 +53,14 @@ type Subscription struct {
 	cause        error // why done is closed
 	queues       int   // that it owns
 	turns        turns // of those queues, the ones that are ready
-	inFlight     int   // deliveries
-	draining     bool  // takes nothing new
-	settled      bool  // a delivery: what it asked for is remembered
+	suspects     turns // likewise, with a suspect next; one at a time is in flight
+	suspected    bool  // a suspect is in flight
+	acks         ackWaits
+	cancelled    []Cancelled // to be told
+	lateUntil    time.Time   // it did not settle in time: others come first until then
+	inFlight     int         // deliveries
+	draining     bool        // takes nothing new
+	settled      bool        // a delivery: what it asked for is remembered
 	lastProgress time.Time
 	watchdog     *time.Timer
 }
@@ -59,8 +68,19 @@ type Subscription struct {
 // Subscribe adds a consumer to its group. It replaces the subscription with the
 // same consumer id, if there is one. Error: [ErrTooMany].
 func (d *Dispatcher) Subscribe(o SubscriptionOptions) (*Subscription, error) {
+	s, err := d.subscribe(o)
+	if s != nil {
+		s.group.report() // of the one that it replaced
+	}
+	return s, err
+}
+
+func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 	if o.MaxInFlight == 0 {
 		o.MaxInFlight = 1000
+	}
+	if o.AckWait == 0 {
+		o.AckWait = 30 * time.Second
 	}
 	s := &Subscription{options: o, interest: newInterest(&o), done: make(chan struct{}), news: make(chan struct{}, 1), lastProgress: time.Now()}
 	d.mu.Lock()
@@ -122,9 +142,13 @@ func (d *Dispatcher) admitsLocked(g *group, i *interest) error {
 
 // Next returns the next delivery. It blocks until there is one and fewer than
 // MaxInFlight are in flight, ctx ends, or the subscription has ended. On one that
-// drains it returns [ErrDrained] once nothing is in flight any more.
+// drains it returns [ErrDrained] once nothing is in flight any more. It passes over
+// what was taken back.
 func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
 	for {
+		for told := true; told; {
+			_, told = s.Cancelled()
+		}
 		if d, ok, err := s.Poll(); ok || err != nil {
 			return d, err
 		}
@@ -147,11 +171,24 @@ func (s *Subscription) Poll() (Delivery, bool, error) {
 		return Delivery{}, false, s.cause
 	case s.draining && s.inFlight == 0:
 		return Delivery{}, false, ErrDrained
-	case s.turns.first == nil, s.inFlight >= s.options.MaxInFlight:
+	case len(s.cancelled) > 0, s.inFlight >= s.options.MaxInFlight:
+		return Delivery{}, false, nil
+	}
+	q := s.nextTurnLocked()
+	if q == nil {
 		return Delivery{}, false, nil
 	}
 	s.progressedLocked()
-	return s.turns.first.takeLocked(), true, nil
+	return q.takeLocked(), true, nil
+}
+
+// nextTurnLocked returns the queue whose event is delivered next, nil if none is
+// ready.
+func (s *Subscription) nextTurnLocked() *queue {
+	if s.suspects.first != nil && !s.suspected {
+		return s.suspects.first
+	}
+	return s.turns.first
 }
 
 // News receives when Poll, after it had nothing, may have something.
@@ -199,6 +236,7 @@ func (s *Subscription) end(cause error) {
 	authorized := g.authorized.list()
 	missing := ended && s.interest.authorize && !slices.ContainsFunc(g.subscriptions, func(o *Subscription) bool { return o.interest.authorize })
 	g.mu.Unlock()
+	g.report()
 	if !missing {
 		return
 	}
@@ -226,12 +264,18 @@ func (s *Subscription) endLocked(cause error) {
 	s.cause = cause
 	close(s.done)
 	s.watchdog.Stop()
+	if s.acks.timer != nil {
+		s.acks.timer.Stop()
+	}
 	g := s.group
 	g.subscriptions = slices.DeleteFunc(g.subscriptions, func(o *Subscription) bool { return o == s })
 	g.rememberLocked(s)
 	queues := g.queuesLocked(s)
+	sole := s.inFlight == 1
 	for _, q := range queues {
+		q.suspectLocked(sole)
 		g.dispatcher.redelivered.Add(uint64(q.rewindLocked(0)))
+		q.buryLocked()
 		q.dropUnwantedLocked()
 	}
 	g.reassignLocked(&s.load, queues...)
@@ -244,8 +288,23 @@ func (s *Subscription) endLocked(cause error) {
 	g.scheduleLocked()
 }
 
-// watch is the watchdog: it ends a subscription that takes and settles nothing
-// while queues are ready.
+// suspectLocked makes suspects of what is in flight to an owner that ends, and
+// strikes the one that was a suspect already, or was in flight alone.
+func (q *queue) suspectLocked(sole bool) {
+	for i := range q.items[:q.sent] {
+		it := &q.items[i]
+		if it.acked || it.event.Kind == Connecting { // which has a time limit
+			continue
+		}
+		if it.suspect || sole {
+			it.strike(Crashed)
+		}
+		it.suspect = true
+	}
+}
+
+// watch is the watchdog: it ends a subscription that takes nothing though queues
+// are ready and no more than MaxInFlight are in flight: it does not read.
 func (s *Subscription) watch() {
 	if s.stalled() {
 		s.group.dispatcher.stalledSubscriptions.Add(1)
@@ -262,7 +321,7 @@ func (s *Subscription) stalled() bool {
 	}
 	quiet := time.Since(s.lastProgress)
 	limit := s.group.dispatcher.opts.StallTimeout
-	if s.turns.first != nil && quiet >= limit {
+	if s.nextTurnLocked() != nil && s.inFlight < s.options.MaxInFlight && quiet >= limit {
 		return true
 	}
 	s.watchdog.Reset(max(limit-quiet, limit/4))

@@ -9,6 +9,7 @@ package fanoutv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -91,6 +92,61 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_fanout_v1_event_proto_rawDescGZIP(), []int{0, 0}
+}
+
+// Reason says why.
+type ConsumeResponse_Cancelled_Reason int32
+
+const (
+	// Never sent.
+	ConsumeResponse_Cancelled_UNSPECIFIED ConsumeResponse_Cancelled_Reason = 0
+	// A CONNECTING whose client left before the verdict, or about which no
+	// verdict is wanted any more: it did not come in time.
+	ConsumeResponse_Cancelled_CLIENT_LEFT ConsumeResponse_Cancelled_Reason = 1
+	// They were not settled within `open.ack_wait`, or stood behind one that
+	// was not: the connection has moved on to another member.
+	ConsumeResponse_Cancelled_ACK_WAIT ConsumeResponse_Cancelled_Reason = 2
+)
+
+// Enum value maps for ConsumeResponse_Cancelled_Reason.
+var (
+	ConsumeResponse_Cancelled_Reason_name = map[int32]string{
+		0: "UNSPECIFIED",
+		1: "CLIENT_LEFT",
+		2: "ACK_WAIT",
+	}
+	ConsumeResponse_Cancelled_Reason_value = map[string]int32{
+		"UNSPECIFIED": 0,
+		"CLIENT_LEFT": 1,
+		"ACK_WAIT":    2,
+	}
+)
+
+func (x ConsumeResponse_Cancelled_Reason) Enum() *ConsumeResponse_Cancelled_Reason {
+	p := new(ConsumeResponse_Cancelled_Reason)
+	*p = x
+	return p
+}
+
+func (x ConsumeResponse_Cancelled_Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ConsumeResponse_Cancelled_Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_event_proto_enumTypes[1].Descriptor()
+}
+
+func (ConsumeResponse_Cancelled_Reason) Type() protoreflect.EnumType {
+	return &file_fanout_v1_event_proto_enumTypes[1]
+}
+
+func (x ConsumeResponse_Cancelled_Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ConsumeResponse_Cancelled_Reason.Descriptor instead.
+func (ConsumeResponse_Cancelled_Reason) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 4, 0}
 }
 
 // Event is one thing that a connection did.
@@ -290,6 +346,7 @@ type ConsumeRequest struct {
 	//	*ConsumeRequest_Reply
 	//	*ConsumeRequest_Verdict_
 	//	*ConsumeRequest_Leave_
+	//	*ConsumeRequest_Working_
 	Request       isConsumeRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -386,6 +443,15 @@ func (x *ConsumeRequest) GetLeave() *ConsumeRequest_Leave {
 	return nil
 }
 
+func (x *ConsumeRequest) GetWorking() *ConsumeRequest_Working {
+	if x != nil {
+		if x, ok := x.Request.(*ConsumeRequest_Working_); ok {
+			return x.Working
+		}
+	}
+	return nil
+}
+
 type isConsumeRequest_Request interface {
 	isConsumeRequest_Request()
 }
@@ -423,6 +489,11 @@ type ConsumeRequest_Leave_ struct {
 	Leave *ConsumeRequest_Leave `protobuf:"bytes,6,opt,name=leave,proto3,oneof"`
 }
 
+type ConsumeRequest_Working_ struct {
+	// More time for deliveries.
+	Working *ConsumeRequest_Working `protobuf:"bytes,7,opt,name=working,proto3,oneof"`
+}
+
 func (*ConsumeRequest_Open_) isConsumeRequest_Request() {}
 
 func (*ConsumeRequest_Ack_) isConsumeRequest_Request() {}
@@ -435,6 +506,8 @@ func (*ConsumeRequest_Verdict_) isConsumeRequest_Request() {}
 
 func (*ConsumeRequest_Leave_) isConsumeRequest_Request() {}
 
+func (*ConsumeRequest_Working_) isConsumeRequest_Request() {}
+
 // ConsumeResponse is one message to a worker.
 type ConsumeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -446,6 +519,7 @@ type ConsumeResponse struct {
 	//	*ConsumeResponse_Events_
 	//	*ConsumeResponse_Draining_
 	//	*ConsumeResponse_Rejected_
+	//	*ConsumeResponse_Cancelled_
 	//	*ConsumeResponse_Heartbeat_
 	Response      isConsumeResponse_Response `protobuf_oneof:"response"`
 	unknownFields protoimpl.UnknownFields
@@ -525,6 +599,15 @@ func (x *ConsumeResponse) GetRejected() *ConsumeResponse_Rejected {
 	return nil
 }
 
+func (x *ConsumeResponse) GetCancelled() *ConsumeResponse_Cancelled {
+	if x != nil {
+		if x, ok := x.Response.(*ConsumeResponse_Cancelled_); ok {
+			return x.Cancelled
+		}
+	}
+	return nil
+}
+
 func (x *ConsumeResponse) GetHeartbeat() *ConsumeResponse_Heartbeat {
 	if x != nil {
 		if x, ok := x.Response.(*ConsumeResponse_Heartbeat_); ok {
@@ -559,6 +642,11 @@ type ConsumeResponse_Rejected_ struct {
 	Rejected *ConsumeResponse_Rejected `protobuf:"bytes,4,opt,name=rejected,proto3,oneof"`
 }
 
+type ConsumeResponse_Cancelled_ struct {
+	// Deliveries that were taken back.
+	Cancelled *ConsumeResponse_Cancelled `protobuf:"bytes,5,opt,name=cancelled,proto3,oneof"`
+}
+
 type ConsumeResponse_Heartbeat_ struct {
 	// After 20 s of silence.
 	Heartbeat *ConsumeResponse_Heartbeat `protobuf:"bytes,6,opt,name=heartbeat,proto3,oneof"`
@@ -571,6 +659,8 @@ func (*ConsumeResponse_Events_) isConsumeResponse_Response() {}
 func (*ConsumeResponse_Draining_) isConsumeResponse_Response() {}
 
 func (*ConsumeResponse_Rejected_) isConsumeResponse_Response() {}
+
+func (*ConsumeResponse_Cancelled_) isConsumeResponse_Response() {}
 
 func (*ConsumeResponse_Heartbeat_) isConsumeResponse_Response() {}
 
@@ -879,7 +969,12 @@ type ConsumeRequest_Open struct {
 	MaxInFlight uint32 `protobuf:"varint,7,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
 	// True asks for `args` besides `args_json`, which costs several times as
 	// much.
-	Decode        bool `protobuf:"varint,8,opt,name=decode,proto3" json:"decode,omitempty"`
+	Decode bool `protobuf:"varint,8,opt,name=decode,proto3" json:"decode,omitempty"`
+	// How long a delivery may wait to be settled, from its delivery or from the
+	// settling of the one before it of the same connection; `working` starts it
+	// anew. From 1 s to 1 h. Unset: 30 s. CONNECTING obeys the daemon's
+	// `verdict-timeout` alone.
+	AckWait       *durationpb.Duration `protobuf:"bytes,9,opt,name=ack_wait,json=ackWait,proto3" json:"ack_wait,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -970,6 +1065,13 @@ func (x *ConsumeRequest_Open) GetDecode() bool {
 	return false
 }
 
+func (x *ConsumeRequest_Open) GetAckWait() *durationpb.Duration {
+	if x != nil {
+		return x.AckWait
+	}
+	return nil
+}
+
 // Ack settles deliveries: they were handled.
 type ConsumeRequest_Ack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1017,13 +1119,17 @@ func (x *ConsumeRequest_Ack) GetDeliveryIds() []string {
 	return nil
 }
 
-// Nack gives deliveries back: each is delivered again after a pause, which
-// grows from 100 ms to 12.8 s, and so is, in order, what follows it from the
-// same connection. After the tenth time the event is dropped.
+// Nack gives deliveries back: each is delivered again after a pause, and so
+// is, in order, what follows it from the same connection; nothing overtakes it.
+// An event that has failed `max-attempts` times is given up, and what follows
+// it goes on.
 type ConsumeRequest_Nack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which. Those that are not in flight to this worker are `rejected`.
-	DeliveryIds   []string `protobuf:"bytes,1,rep,name=delivery_ids,json=deliveryIds,proto3" json:"delivery_ids,omitempty"`
+	DeliveryIds []string `protobuf:"bytes,1,rep,name=delivery_ids,json=deliveryIds,proto3" json:"delivery_ids,omitempty"`
+	// How long to pause, at most 1 h. Unset: a pause that doubles from 100 ms to
+	// 12.8 s.
+	Delay         *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1065,6 +1171,60 @@ func (x *ConsumeRequest_Nack) GetDeliveryIds() []string {
 	return nil
 }
 
+func (x *ConsumeRequest_Nack) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+// Working says that deliveries are being worked on: the ack_wait of their
+// connections starts anew.
+type ConsumeRequest_Working struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which. Those that are not in flight to this worker are `rejected`.
+	DeliveryIds   []string `protobuf:"bytes,1,rep,name=delivery_ids,json=deliveryIds,proto3" json:"delivery_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeRequest_Working) Reset() {
+	*x = ConsumeRequest_Working{}
+	mi := &file_fanout_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeRequest_Working) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeRequest_Working) ProtoMessage() {}
+
+func (x *ConsumeRequest_Working) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeRequest_Working.ProtoReflect.Descriptor instead.
+func (*ConsumeRequest_Working) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 3}
+}
+
+func (x *ConsumeRequest_Working) GetDeliveryIds() []string {
+	if x != nil {
+		return x.DeliveryIds
+	}
+	return nil
+}
+
 // Verdict decides on a CONNECTING, and settles it. One that cannot be
 // understood is `rejected`, and another may follow.
 type ConsumeRequest_Verdict struct {
@@ -1084,7 +1244,7 @@ type ConsumeRequest_Verdict struct {
 
 func (x *ConsumeRequest_Verdict) Reset() {
 	*x = ConsumeRequest_Verdict{}
-	mi := &file_fanout_v1_event_proto_msgTypes[10]
+	mi := &file_fanout_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1256,7 @@ func (x *ConsumeRequest_Verdict) String() string {
 func (*ConsumeRequest_Verdict) ProtoMessage() {}
 
 func (x *ConsumeRequest_Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[10]
+	mi := &file_fanout_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1269,7 @@ func (x *ConsumeRequest_Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeRequest_Verdict.ProtoReflect.Descriptor instead.
 func (*ConsumeRequest_Verdict) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 3}
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 4}
 }
 
 func (x *ConsumeRequest_Verdict) GetDeliveryId() string {
@@ -1174,7 +1334,7 @@ type ConsumeRequest_Leave struct {
 
 func (x *ConsumeRequest_Leave) Reset() {
 	*x = ConsumeRequest_Leave{}
-	mi := &file_fanout_v1_event_proto_msgTypes[11]
+	mi := &file_fanout_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1346,7 @@ func (x *ConsumeRequest_Leave) String() string {
 func (*ConsumeRequest_Leave) ProtoMessage() {}
 
 func (x *ConsumeRequest_Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[11]
+	mi := &file_fanout_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1359,7 @@ func (x *ConsumeRequest_Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeRequest_Leave.ProtoReflect.Descriptor instead.
 func (*ConsumeRequest_Leave) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 4}
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 5}
 }
 
 // Allow lets the client connect.
@@ -1226,7 +1386,7 @@ type ConsumeRequest_Verdict_Allow struct {
 
 func (x *ConsumeRequest_Verdict_Allow) Reset() {
 	*x = ConsumeRequest_Verdict_Allow{}
-	mi := &file_fanout_v1_event_proto_msgTypes[12]
+	mi := &file_fanout_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1398,7 @@ func (x *ConsumeRequest_Verdict_Allow) String() string {
 func (*ConsumeRequest_Verdict_Allow) ProtoMessage() {}
 
 func (x *ConsumeRequest_Verdict_Allow) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[12]
+	mi := &file_fanout_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1411,7 @@ func (x *ConsumeRequest_Verdict_Allow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeRequest_Verdict_Allow.ProtoReflect.Descriptor instead.
 func (*ConsumeRequest_Verdict_Allow) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 3, 0}
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 4, 0}
 }
 
 func (x *ConsumeRequest_Verdict_Allow) GetUserId() string {
@@ -1306,7 +1466,7 @@ type ConsumeRequest_Verdict_Refuse struct {
 
 func (x *ConsumeRequest_Verdict_Refuse) Reset() {
 	*x = ConsumeRequest_Verdict_Refuse{}
-	mi := &file_fanout_v1_event_proto_msgTypes[13]
+	mi := &file_fanout_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1478,7 @@ func (x *ConsumeRequest_Verdict_Refuse) String() string {
 func (*ConsumeRequest_Verdict_Refuse) ProtoMessage() {}
 
 func (x *ConsumeRequest_Verdict_Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[13]
+	mi := &file_fanout_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1491,7 @@ func (x *ConsumeRequest_Verdict_Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeRequest_Verdict_Refuse.ProtoReflect.Descriptor instead.
 func (*ConsumeRequest_Verdict_Refuse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 3, 1}
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 4, 1}
 }
 
 func (x *ConsumeRequest_Verdict_Refuse) GetMessage() string {
@@ -1373,7 +1533,7 @@ type ConsumeResponse_Ready struct {
 
 func (x *ConsumeResponse_Ready) Reset() {
 	*x = ConsumeResponse_Ready{}
-	mi := &file_fanout_v1_event_proto_msgTypes[14]
+	mi := &file_fanout_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1545,7 @@ func (x *ConsumeResponse_Ready) String() string {
 func (*ConsumeResponse_Ready) ProtoMessage() {}
 
 func (x *ConsumeResponse_Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[14]
+	mi := &file_fanout_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1600,7 @@ type ConsumeResponse_Draining struct {
 
 func (x *ConsumeResponse_Draining) Reset() {
 	*x = ConsumeResponse_Draining{}
-	mi := &file_fanout_v1_event_proto_msgTypes[15]
+	mi := &file_fanout_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +1612,7 @@ func (x *ConsumeResponse_Draining) String() string {
 func (*ConsumeResponse_Draining) ProtoMessage() {}
 
 func (x *ConsumeResponse_Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[15]
+	mi := &file_fanout_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1644,7 @@ type ConsumeResponse_Rejected struct {
 
 func (x *ConsumeResponse_Rejected) Reset() {
 	*x = ConsumeResponse_Rejected{}
-	mi := &file_fanout_v1_event_proto_msgTypes[16]
+	mi := &file_fanout_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1656,7 @@ func (x *ConsumeResponse_Rejected) String() string {
 func (*ConsumeResponse_Rejected) ProtoMessage() {}
 
 func (x *ConsumeResponse_Rejected) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[16]
+	mi := &file_fanout_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1698,7 @@ type ConsumeResponse_Events struct {
 
 func (x *ConsumeResponse_Events) Reset() {
 	*x = ConsumeResponse_Events{}
-	mi := &file_fanout_v1_event_proto_msgTypes[17]
+	mi := &file_fanout_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1710,7 @@ func (x *ConsumeResponse_Events) String() string {
 func (*ConsumeResponse_Events) ProtoMessage() {}
 
 func (x *ConsumeResponse_Events) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[17]
+	mi := &file_fanout_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,6 +1733,62 @@ func (x *ConsumeResponse_Events) GetEvents() []*Event {
 	return nil
 }
 
+// Cancelled takes deliveries back. They count as in flight no longer, and
+// settling them is `rejected`.
+type ConsumeResponse_Cancelled struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	DeliveryIds []string `protobuf:"bytes,1,rep,name=delivery_ids,json=deliveryIds,proto3" json:"delivery_ids,omitempty"`
+	// Why.
+	Reason        ConsumeResponse_Cancelled_Reason `protobuf:"varint,2,opt,name=reason,proto3,enum=fanout.v1.ConsumeResponse_Cancelled_Reason" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeResponse_Cancelled) Reset() {
+	*x = ConsumeResponse_Cancelled{}
+	mi := &file_fanout_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeResponse_Cancelled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeResponse_Cancelled) ProtoMessage() {}
+
+func (x *ConsumeResponse_Cancelled) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeResponse_Cancelled.ProtoReflect.Descriptor instead.
+func (*ConsumeResponse_Cancelled) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 4}
+}
+
+func (x *ConsumeResponse_Cancelled) GetDeliveryIds() []string {
+	if x != nil {
+		return x.DeliveryIds
+	}
+	return nil
+}
+
+func (x *ConsumeResponse_Cancelled) GetReason() ConsumeResponse_Cancelled_Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return ConsumeResponse_Cancelled_UNSPECIFIED
+}
+
 // Heartbeat says nothing, so that proxies do not take a silent stream for a
 // dead one.
 type ConsumeResponse_Heartbeat struct {
@@ -1583,7 +1799,7 @@ type ConsumeResponse_Heartbeat struct {
 
 func (x *ConsumeResponse_Heartbeat) Reset() {
 	*x = ConsumeResponse_Heartbeat{}
-	mi := &file_fanout_v1_event_proto_msgTypes[18]
+	mi := &file_fanout_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1811,7 @@ func (x *ConsumeResponse_Heartbeat) String() string {
 func (*ConsumeResponse_Heartbeat) ProtoMessage() {}
 
 func (x *ConsumeResponse_Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[18]
+	mi := &file_fanout_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,14 +1824,14 @@ func (x *ConsumeResponse_Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeResponse_Heartbeat.ProtoReflect.Descriptor instead.
 func (*ConsumeResponse_Heartbeat) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 4}
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 5}
 }
 
 var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x04\n" +
+	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x04\n" +
 	"\x05Event\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x18\n" +
@@ -1643,14 +1859,16 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"CONNECTING\x10\x01\x12\r\n" +
 	"\tCONNECTED\x10\x02\x12\v\n" +
 	"\aMESSAGE\x10\x03\x12\x10\n" +
-	"\fDISCONNECTED\x10\x04\"\x98\t\n" +
+	"\fDISCONNECTED\x10\x04\"\xec\n" +
+	"\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
 	"\x04nack\x18\x03 \x01(\v2\x1e.fanout.v1.ConsumeRequest.NackH\x00R\x04nack\x12/\n" +
 	"\x05reply\x18\x04 \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05reply\x12=\n" +
 	"\averdict\x18\x05 \x01(\v2!.fanout.v1.ConsumeRequest.VerdictH\x00R\averdict\x127\n" +
-	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x1a\xed\x01\n" +
+	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x12=\n" +
+	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xa3\x02\n" +
 	"\x04Open\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -1662,10 +1880,14 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\tlifecycle\x18\x05 \x01(\bR\tlifecycle\x12\x1c\n" +
 	"\tauthorize\x18\x06 \x01(\bR\tauthorize\x12\"\n" +
 	"\rmax_in_flight\x18\a \x01(\rR\vmaxInFlight\x12\x16\n" +
-	"\x06decode\x18\b \x01(\bR\x06decode\x1a(\n" +
+	"\x06decode\x18\b \x01(\bR\x06decode\x124\n" +
+	"\back_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\aackWait\x1a(\n" +
 	"\x03Ack\x12!\n" +
-	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a)\n" +
+	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1aZ\n" +
 	"\x04Nack\x12!\n" +
+	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x12/\n" +
+	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x1a,\n" +
+	"\aWorking\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a\xe4\x03\n" +
 	"\aVerdict\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
@@ -1685,12 +1907,13 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
 	"\x05LeaveB\t\n" +
-	"\arequest\"\xfd\x04\n" +
+	"\arequest\"\xf3\x06\n" +
 	"\x0fConsumeResponse\x128\n" +
 	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12;\n" +
 	"\x06events\x18\x02 \x01(\v2!.fanout.v1.ConsumeResponse.EventsH\x00R\x06events\x12A\n" +
 	"\bdraining\x18\x03 \x01(\v2#.fanout.v1.ConsumeResponse.DrainingH\x00R\bdraining\x12A\n" +
 	"\brejected\x18\x04 \x01(\v2#.fanout.v1.ConsumeResponse.RejectedH\x00R\brejected\x12D\n" +
+	"\tcancelled\x18\x05 \x01(\v2$.fanout.v1.ConsumeResponse.CancelledH\x00R\tcancelled\x12D\n" +
 	"\theartbeat\x18\x06 \x01(\v2$.fanout.v1.ConsumeResponse.HeartbeatH\x00R\theartbeat\x1av\n" +
 	"\x05Ready\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
@@ -1705,7 +1928,14 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"deliveryId\x12)\n" +
 	"\x06status\x18\x02 \x01(\v2\x11.fanout.v1.StatusR\x06status\x1a2\n" +
 	"\x06Events\x12(\n" +
-	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06events\x1a\v\n" +
+	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06events\x1a\xad\x01\n" +
+	"\tCancelled\x12!\n" +
+	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x12C\n" +
+	"\x06reason\x18\x02 \x01(\x0e2+.fanout.v1.ConsumeResponse.Cancelled.ReasonR\x06reason\"8\n" +
+	"\x06Reason\x12\x0f\n" +
+	"\vUNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vCLIENT_LEFT\x10\x01\x12\f\n" +
+	"\bACK_WAIT\x10\x02\x1a\v\n" +
 	"\tHeartbeatB\n" +
 	"\n" +
 	"\bresponse\"\x9a\x01\n" +
@@ -1746,72 +1976,81 @@ func file_fanout_v1_event_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_event_proto_rawDescData
 }
 
-var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_fanout_v1_event_proto_goTypes = []any{
 	(Event_Kind)(0),                       // 0: fanout.v1.Event.Kind
-	(*Event)(nil),                         // 1: fanout.v1.Event
-	(*ConsumeRequest)(nil),                // 2: fanout.v1.ConsumeRequest
-	(*ConsumeResponse)(nil),               // 3: fanout.v1.ConsumeResponse
-	(*ReplyRequest)(nil),                  // 4: fanout.v1.ReplyRequest
-	(*ReplyResponse)(nil),                 // 5: fanout.v1.ReplyResponse
-	(*TailRequest)(nil),                   // 6: fanout.v1.TailRequest
-	(*TailResponse)(nil),                  // 7: fanout.v1.TailResponse
-	(*ConsumeRequest_Open)(nil),           // 8: fanout.v1.ConsumeRequest.Open
-	(*ConsumeRequest_Ack)(nil),            // 9: fanout.v1.ConsumeRequest.Ack
-	(*ConsumeRequest_Nack)(nil),           // 10: fanout.v1.ConsumeRequest.Nack
-	(*ConsumeRequest_Verdict)(nil),        // 11: fanout.v1.ConsumeRequest.Verdict
-	(*ConsumeRequest_Leave)(nil),          // 12: fanout.v1.ConsumeRequest.Leave
-	(*ConsumeRequest_Verdict_Allow)(nil),  // 13: fanout.v1.ConsumeRequest.Verdict.Allow
-	(*ConsumeRequest_Verdict_Refuse)(nil), // 14: fanout.v1.ConsumeRequest.Verdict.Refuse
-	(*ConsumeResponse_Ready)(nil),         // 15: fanout.v1.ConsumeResponse.Ready
-	(*ConsumeResponse_Draining)(nil),      // 16: fanout.v1.ConsumeResponse.Draining
-	(*ConsumeResponse_Rejected)(nil),      // 17: fanout.v1.ConsumeResponse.Rejected
-	(*ConsumeResponse_Events)(nil),        // 18: fanout.v1.ConsumeResponse.Events
-	(*ConsumeResponse_Heartbeat)(nil),     // 19: fanout.v1.ConsumeResponse.Heartbeat
-	(*structpb.Value)(nil),                // 20: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil),         // 21: google.protobuf.Timestamp
-	(*Connection)(nil),                    // 22: fanout.v1.Connection
-	(*structpb.Struct)(nil),               // 23: google.protobuf.Struct
-	(*Status)(nil),                        // 24: fanout.v1.Status
+	(ConsumeResponse_Cancelled_Reason)(0), // 1: fanout.v1.ConsumeResponse.Cancelled.Reason
+	(*Event)(nil),                         // 2: fanout.v1.Event
+	(*ConsumeRequest)(nil),                // 3: fanout.v1.ConsumeRequest
+	(*ConsumeResponse)(nil),               // 4: fanout.v1.ConsumeResponse
+	(*ReplyRequest)(nil),                  // 5: fanout.v1.ReplyRequest
+	(*ReplyResponse)(nil),                 // 6: fanout.v1.ReplyResponse
+	(*TailRequest)(nil),                   // 7: fanout.v1.TailRequest
+	(*TailResponse)(nil),                  // 8: fanout.v1.TailResponse
+	(*ConsumeRequest_Open)(nil),           // 9: fanout.v1.ConsumeRequest.Open
+	(*ConsumeRequest_Ack)(nil),            // 10: fanout.v1.ConsumeRequest.Ack
+	(*ConsumeRequest_Nack)(nil),           // 11: fanout.v1.ConsumeRequest.Nack
+	(*ConsumeRequest_Working)(nil),        // 12: fanout.v1.ConsumeRequest.Working
+	(*ConsumeRequest_Verdict)(nil),        // 13: fanout.v1.ConsumeRequest.Verdict
+	(*ConsumeRequest_Leave)(nil),          // 14: fanout.v1.ConsumeRequest.Leave
+	(*ConsumeRequest_Verdict_Allow)(nil),  // 15: fanout.v1.ConsumeRequest.Verdict.Allow
+	(*ConsumeRequest_Verdict_Refuse)(nil), // 16: fanout.v1.ConsumeRequest.Verdict.Refuse
+	(*ConsumeResponse_Ready)(nil),         // 17: fanout.v1.ConsumeResponse.Ready
+	(*ConsumeResponse_Draining)(nil),      // 18: fanout.v1.ConsumeResponse.Draining
+	(*ConsumeResponse_Rejected)(nil),      // 19: fanout.v1.ConsumeResponse.Rejected
+	(*ConsumeResponse_Events)(nil),        // 20: fanout.v1.ConsumeResponse.Events
+	(*ConsumeResponse_Cancelled)(nil),     // 21: fanout.v1.ConsumeResponse.Cancelled
+	(*ConsumeResponse_Heartbeat)(nil),     // 22: fanout.v1.ConsumeResponse.Heartbeat
+	(*structpb.Value)(nil),                // 23: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),         // 24: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 25: fanout.v1.Connection
+	(*durationpb.Duration)(nil),           // 26: google.protobuf.Duration
+	(*structpb.Struct)(nil),               // 27: google.protobuf.Struct
+	(*Status)(nil),                        // 28: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
-	20, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
-	21, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	22, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
-	8,  // 4: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
-	9,  // 5: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
-	10, // 6: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
-	4,  // 7: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
-	11, // 8: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
-	12, // 9: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
-	15, // 10: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
-	18, // 11: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
-	16, // 12: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
-	17, // 13: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
-	19, // 14: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
-	20, // 15: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
-	0,  // 16: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
-	1,  // 17: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
-	13, // 18: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
-	14, // 19: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	23, // 20: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	21, // 21: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	20, // 22: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
-	24, // 23: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
-	1,  // 24: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
-	2,  // 25: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	4,  // 26: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	6,  // 27: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	3,  // 28: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	5,  // 29: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	7,  // 30: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	28, // [28:31] is the sub-list for method output_type
-	25, // [25:28] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	23, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
+	24, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	25, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
+	9,  // 4: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
+	10, // 5: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
+	11, // 6: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
+	5,  // 7: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
+	13, // 8: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
+	14, // 9: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
+	12, // 10: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
+	17, // 11: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
+	20, // 12: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
+	18, // 13: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
+	19, // 14: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
+	21, // 15: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
+	22, // 16: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
+	23, // 17: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	0,  // 18: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
+	2,  // 19: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
+	26, // 20: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
+	26, // 21: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
+	15, // 22: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
+	16, // 23: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
+	27, // 24: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	24, // 25: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	23, // 26: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
+	28, // 27: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	2,  // 28: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	1,  // 29: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
+	3,  // 30: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	5,  // 31: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	7,  // 32: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	4,  // 33: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	6,  // 34: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	8,  // 35: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	33, // [33:36] is the sub-list for method output_type
+	30, // [30:33] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }
@@ -1828,16 +2067,18 @@ func file_fanout_v1_event_proto_init() {
 		(*ConsumeRequest_Reply)(nil),
 		(*ConsumeRequest_Verdict_)(nil),
 		(*ConsumeRequest_Leave_)(nil),
+		(*ConsumeRequest_Working_)(nil),
 	}
 	file_fanout_v1_event_proto_msgTypes[2].OneofWrappers = []any{
 		(*ConsumeResponse_Ready_)(nil),
 		(*ConsumeResponse_Events_)(nil),
 		(*ConsumeResponse_Draining_)(nil),
 		(*ConsumeResponse_Rejected_)(nil),
+		(*ConsumeResponse_Cancelled_)(nil),
 		(*ConsumeResponse_Heartbeat_)(nil),
 	}
 	file_fanout_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
-	file_fanout_v1_event_proto_msgTypes[10].OneofWrappers = []any{
+	file_fanout_v1_event_proto_msgTypes[11].OneofWrappers = []any{
 		(*ConsumeRequest_Verdict_Allow_)(nil),
 		(*ConsumeRequest_Verdict_Refuse_)(nil),
 	}
@@ -1846,8 +2087,8 @@ func file_fanout_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_event_proto_rawDesc), len(file_fanout_v1_event_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   19,
+			NumEnums:      2,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

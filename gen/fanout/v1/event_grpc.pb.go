@@ -52,6 +52,12 @@ type EventServiceClient interface {
 	// (connection_id, sequence). To lose nothing and repeat nothing, send
 	// `leave`, settle what came up to `draining`, and close the sending side.
 	//
+	// A delivery is to be settled within `open.ack_wait`; `working` gives a slow
+	// one more time. Past it the connection moves, with everything that is not
+	// settled and all that follows, in order, to another member, and this one is
+	// told `cancelled`; the stream goes on. An event that is given back, that is not
+	// settled in time, or whose workers end, `max-attempts` times, is given up.
+	//
 	// A stream that is silent for 20 s carries a `heartbeat`.
 	//
 	// Ends: OK after the caller has closed its side. INVALID_ARGUMENT if the
@@ -59,10 +65,10 @@ type EventServiceClient interface {
 	// ABORTED, with an ErrorInfo whose reason is CONSUMER_REPLACED (the same
 	// consumer id has joined again: do not come back), GROUP_DELETED (do not come
 	// back) or CONSUMER_DISCONNECTED (an operator ended it: it may come back).
-	// RESOURCE_EXHAUSTED, with a RetryInfo:
-	// there are too many consumers, or this one stalled, neither taking nor
-	// settling anything for seconds while events waited; come back. UNAVAILABLE:
-	// the daemon shuts down, and all that was in flight has been settled.
+	// RESOURCE_EXHAUSTED, with a RetryInfo: there are too many consumers or groups,
+	// or this one did not read its stream while events waited; come back.
+	// UNAVAILABLE: the daemon shuts down, and all that was in flight has been
+	// settled.
 	Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse], error)
 	// Reply answers the browser's ack callback of an event, as `reply` on the
 	// stream does, for who is not on it: any process may, for any group's
@@ -157,6 +163,12 @@ type EventServiceServer interface {
 	// (connection_id, sequence). To lose nothing and repeat nothing, send
 	// `leave`, settle what came up to `draining`, and close the sending side.
 	//
+	// A delivery is to be settled within `open.ack_wait`; `working` gives a slow
+	// one more time. Past it the connection moves, with everything that is not
+	// settled and all that follows, in order, to another member, and this one is
+	// told `cancelled`; the stream goes on. An event that is given back, that is not
+	// settled in time, or whose workers end, `max-attempts` times, is given up.
+	//
 	// A stream that is silent for 20 s carries a `heartbeat`.
 	//
 	// Ends: OK after the caller has closed its side. INVALID_ARGUMENT if the
@@ -164,10 +176,10 @@ type EventServiceServer interface {
 	// ABORTED, with an ErrorInfo whose reason is CONSUMER_REPLACED (the same
 	// consumer id has joined again: do not come back), GROUP_DELETED (do not come
 	// back) or CONSUMER_DISCONNECTED (an operator ended it: it may come back).
-	// RESOURCE_EXHAUSTED, with a RetryInfo:
-	// there are too many consumers, or this one stalled, neither taking nor
-	// settling anything for seconds while events waited; come back. UNAVAILABLE:
-	// the daemon shuts down, and all that was in flight has been settled.
+	// RESOURCE_EXHAUSTED, with a RetryInfo: there are too many consumers or groups,
+	// or this one did not read its stream while events waited; come back.
+	// UNAVAILABLE: the daemon shuts down, and all that was in flight has been
+	// settled.
 	Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error
 	// Reply answers the browser's ack callback of an event, as `reply` on the
 	// stream does, for who is not on it: any process may, for any group's

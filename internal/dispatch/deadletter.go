@@ -1,0 +1,133 @@
+package dispatch
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// DeathReason says why an event became a dead letter.
+type DeathReason int
+
+// The reasons: what happened last.
+const (
+	Nacked   DeathReason = iota + 1 // it was given back too often
+	Crashed                         // too many consumers ended while they had it
+	AckWait                         // it was not settled within the ack wait, too often
+	TooLarge                        // its consumer takes no message of this size
+)
+
+func (r DeathReason) String() string {
+	return [...]string{"", "nacked", "crashed", "ack wait", "too large"}[r]
+}
+
+// DeadLetter is an event that a group gave up.
+type DeadLetter struct {
+	ID         string // names it among all of the dispatcher
+	Group      string
+	Event      *Event
+	Attempt    uint32 // deliveries
+	Reason     DeathReason
+	ConsumerID string // that had it last; empty: nobody
+	DeadAt     time.Time
+
+	number uint64
+}
+
+// deadLetters are those of all groups, oldest first, bounded in bytes.
+type deadLetters struct {
+	epoch string // of the ids: they name nothing after a restart
+	bound int    // bytes
+
+	mu      sync.Mutex // a leaf
+	letters []DeadLetter
+	bytes   int
+	last    uint64 // number
+	added   uint64
+	dropped uint64 // for want of room
+}
+
+func newDeadLetters(bound int) *deadLetters {
+	return &deadLetters{epoch: strings.ToLower(rand.Text()[:6]), bound: bound}
+}
+
+// add keeps a letter, and forgets the oldest beyond the bound.
+func (s *deadLetters) add(l DeadLetter) DeadLetter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last++
+	l.number = s.last
+	l.ID = fmt.Sprint(s.epoch, "-", l.number)
+	s.letters = append(s.letters, l)
+	s.bytes += l.Event.size
+	s.added++
+	for s.bytes > s.bound && len(s.letters) > 0 {
+		s.bytes -= s.letters[0].Event.size
+		s.letters[0] = DeadLetter{}
+		s.letters = s.letters[1:]
+		s.dropped++
+	}
+	return l
+}
+
+// removeFunc forgets the letters that match, and returns how many.
+func (s *deadLetters) removeFunc(match func(*DeadLetter) bool) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.letters = slices.DeleteFunc(s.letters, func(l DeadLetter) bool {
+		if !match(&l) {
+			return false
+		}
+		s.bytes -= l.Event.size
+		n++
+		return true
+	})
+	return n
+}
+
+// strike notes one more failure of the item.
+func (it *item) strike(why DeathReason) { it.strikes, it.lastStrike = it.strikes+1, why }
+
+// buryLocked makes dead letters of the events of the queue that have failed too
+// often, none of which is in flight. A Connecting never becomes one: it holds
+// secrets, and its time is limited anyway.
+func (q *queue) buryLocked() {
+	d := q.group.dispatcher
+	spent := func(it item) bool { return it.strikes >= d.opts.MaxAttempts && it.event.Kind != Connecting }
+	for i := q.sent; i < len(q.items); {
+		if it := q.items[i]; spent(it) {
+			q.buryItemLocked(i, it.lastStrike)
+		} else {
+			i++
+		}
+	}
+}
+
+// buryItemLocked makes a dead letter of an item that is not in flight. The queue is
+// to be advanced after it.
+func (q *queue) buryItemLocked(i int, why DeathReason) {
+	it := q.items[i]
+	g := q.group
+	q.countLocked(-1, -it.event.size)
+	q.items = slices.Delete(q.items, i, i+1)
+	letter := DeadLetter{Group: g.name, Event: it.event, Attempt: it.attempt, Reason: why, ConsumerID: it.consumer, DeadAt: time.Now()}
+	g.buried = append(g.buried, g.dispatcher.deadLetters.add(letter))
+}
+
+// report logs the events that were buried since the last call, at a bounded rate.
+// No lock is held.
+func (g *group) report() {
+	g.mu.Lock()
+	buried := g.buried
+	g.buried = nil
+	g.mu.Unlock()
+	for _, l := range buried {
+		if n, ok := g.deadLetters.Event(); ok {
+			g.dispatcher.log.Warn("an event became a dead letter", "group", g.name, "event", l.Event.Name,
+				"delivery", l.Event.ID(), "reason", l.Reason.String(), "attempts", l.Attempt, "consumer", l.ConsumerID, "id", l.ID, "dead_letters", n)
+		}
+	}
+}
