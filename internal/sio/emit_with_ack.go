@@ -3,8 +3,6 @@ package sio
 import (
 	"context"
 	"time"
-
-	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
 // AckRequest is an emit whose answers are awaited: what clients hand to the callback
@@ -73,6 +71,7 @@ func (s *Server) EmitWithAck(ctx context.Context, o AckRequest, yield func(AckRe
 		return t, err
 	}
 	defer n.endAckRequest(a, t.Expected)
+	s.engine.Pace(a.queued)
 	report := func(ids []string, outcome Outcome, count *int) bool {
 		for _, id := range ids {
 			*count++
@@ -131,10 +130,9 @@ func (s *Server) requestAcks(o AckRequest) (*Namespace, *pendingAcks, AckSummary
 func (n *Namespace) requestAcks(a *pendingAcks, o Emit) (expected int, err error) {
 	out := n.outgoing(&o)
 	out.packet.ID, out.packet.HasID = a.id, true
-	var one []*engineio.Message // in one of its encodings, to pace by
 	busy := false
 	err = n.deliver(out, o.To.Selector, func(msgs *messages) {
-		one = msgs.any()
+		a.queued = msgs.any()
 		expected, busy = n.requestAcksLocked(a, &o, msgs)
 	})
 	switch {
@@ -144,9 +142,6 @@ func (n *Namespace) requestAcks(a *pendingAcks, o Emit) (expected int, err error
 		return 0, ErrBusy
 	}
 	n.server.emitted.Add(1)
-	if expected > 0 {
-		n.server.engine.Pace(one)
-	}
 	return expected, nil
 }
 

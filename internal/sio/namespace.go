@@ -107,8 +107,9 @@ func (n *Namespace) size() int {
 	return n.members.Len()
 }
 
-// emit encodes the event and queues it for every socket of the target.
-func (n *Namespace) emit(o Emit) (Result, error) {
+// emit encodes the event and queues it for every socket of the target. queued is
+// the event in one of its encodings, nil if nobody was sent it.
+func (n *Namespace) emit(o Emit) (_ Result, queued []*engineio.Message, err error) {
 	send := (*engineio.Session).Send
 	switch {
 	case o.Volatile && n.volatile == DropOldest:
@@ -122,9 +123,8 @@ func (n *Namespace) emit(o Emit) (Result, error) {
 		l = n.recovery.number(&o, out)
 	}
 	matched := 0
-	var one []*engineio.Message // in one of its encodings, to pace by
-	err := n.deliver(out, o.To.Selector, func(msgs *messages) {
-		one = msgs.any()
+	err = n.deliver(out, o.To.Selector, func(msgs *messages) {
+		queued = msgs.any()
 		if l != nil {
 			n.recovery.appendLocked(l, msgs)
 		}
@@ -139,17 +139,17 @@ func (n *Namespace) emit(o Emit) (Result, error) {
 		})
 	})
 	if err != nil {
-		return Result{}, err
+		return Result{}, nil, err
 	}
 	if l != nil {
 		n.server.retention.evict()
 	}
 	n.server.emitted.Add(1)
 	n.server.sent.Add(uint64(matched))
-	if matched > 0 {
-		n.server.engine.Pace(one)
+	if matched == 0 {
+		queued = nil
 	}
-	return Result{Matched: matched}, nil
+	return Result{Matched: matched}, queued, nil
 }
 
 // selectLocked returns the target's members in a slice, for operations that

@@ -3,6 +3,7 @@ package sio
 import (
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 )
 
@@ -14,6 +15,8 @@ type pendingAcks struct {
 	answers chan answer   // from the browsers' readers
 	ended   chan struct{} // closed when nobody takes answers any more
 	wake    chan struct{} // holds one: disconnected has grown
+
+	queued []*engineio.Message // the event in one of its encodings, to pace by; set before the request is waited for
 
 	// Guarded by Namespace.mu.
 	waiting      map[*Socket]progress

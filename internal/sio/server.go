@@ -163,28 +163,39 @@ func decoderLimit(maxPayload int64) int { return int(2 * maxPayload) }
 // browser. Errors: [ErrUnknownNamespace], [ErrTooLarge], [ErrClosed], and for an
 // Update [ErrNotFound].
 func (s *Server) Apply(_ context.Context, op Op) (Result, error) {
+	result, queued, err := s.apply(op)
+	s.engine.Pace(queued)
+	return result, err
+}
+
+// apply is Apply, and returns in one of its encodings what it queued, if that is
+// an event, for the caller to pace by.
+func (s *Server) apply(op Op) (_ Result, queued []*engineio.Message, err error) {
 	s.applying.RLock()
 	defer s.applying.RUnlock()
 	if s.closing {
-		return Result{}, ErrClosed
+		return Result{}, nil, ErrClosed
 	}
 	n := s.namespaces.find(op.target().Namespace)
 	if n == nil {
-		return Result{}, ErrUnknownNamespace
+		return Result{}, nil, ErrUnknownNamespace
 	}
+	var result Result
 	switch op := op.(type) {
 	case Emit:
 		return n.emit(op)
 	case Join:
-		return Result{Matched: n.join(op)}, nil
+		result.Matched = n.join(op)
 	case Leave:
-		return Result{Matched: n.leave(op)}, nil
+		result.Matched = n.leave(op)
 	case Disconnect:
-		return Result{Matched: n.disconnect(op)}, nil
+		result.Matched = n.disconnect(op)
 	case Update:
-		return n.update(op)
+		result, err = n.update(op)
+	default:
+		panic(fmt.Sprintf("sio: unknown operation %T", op)) // the set is sealed
 	}
-	panic(fmt.Sprintf("sio: unknown operation %T", op)) // the set is sealed
+	return result, nil, err
 }
 
 // Close closes every session without a DISCONNECT packet, so that stock clients

@@ -71,7 +71,7 @@ func newFlushers(maxQueue int) *flushers {
 // of returns the flusher of the n-th session.
 func (f *flushers) of(n uint64) *flusher { return f.all[n%uint64(len(f.all))] }
 
-// pace is called after bytes were emitted, under no lock. It waits while a
+// pace is called after bytes were emitted, with no lock held. It waits while a
 // flusher has not begun its next pass and much has been emitted since the last:
 // for the time of one pass at most.
 func (f *flushers) pace(bytes int) {

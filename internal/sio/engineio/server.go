@@ -196,15 +196,18 @@ func (s *Server) all() []*Session {
 	return all
 }
 
-// Pace is called after msgs were sent to some sessions, under no lock: it waits,
-// for a bounded time, while the server is behind with writing, so that a fast
-// emitter finds its own pace and no browser's outbox overflows for it.
+// Pace is the backpressure on emitters: called after msgs were sent to some
+// sessions, with no lock held, it waits, for a bounded time, while the server is
+// behind with writing, so that a fast emitter makes no browser's outbox overflow.
+// Without msgs it does nothing.
 func (s *Server) Pace(msgs []*Message) {
 	bytes := 0
 	for _, m := range msgs {
 		bytes += m.size()
 	}
-	s.flushers.pace(bytes)
+	if bytes > 0 {
+		s.flushers.pace(bytes)
+	}
 }
 
 // openPacket is what a client learns first (engine.io/lib/socket.ts, onOpen):
