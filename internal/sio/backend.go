@@ -10,6 +10,9 @@ const (
 	// ReasonAttachmentTimeout, ours, ends a session that began a packet and did
 	// not send its attachments in time.
 	ReasonAttachmentTimeout = "attachment timeout"
+	// ReasonUnknownParser, ours, ends a session whose client writes its packets as
+	// no parser does that is known here.
+	ReasonUnknownParser = "unknown parser"
 	// ReasonExpired, ours, ends a session whose authorisation ran out; the stock
 	// client comes back by itself, with a new token if its page has one.
 	ReasonExpired = "authorization expired"

@@ -22,6 +22,8 @@ type conn struct {
 
 	mu      sync.Mutex // serialises what this browser does and what the backend hears of it
 	decoder *parser.Decoder
+	// understood says that a message could be decoded.
+	understood bool
 	// assembly closes a session whose packet waits for its attachments for too
 	// long; nil: none ever had any.
 	assembly *time.Timer
@@ -43,9 +45,14 @@ func (c *conn) receiveLocked(data []byte, binary bool) {
 	}
 	p, err := decode(data)
 	if err != nil {
-		c.refuse("undecodable packet", err)
+		if !c.understood && foreign(data, binary) {
+			c.refuseParser(data, binary, err)
+		} else {
+			c.refuse("undecodable packet", err)
+		}
 		return
 	}
+	c.understood = true
 	if p == nil {
 		if namespace, ok := c.decoder.Begun(); ok {
 			c.awaitAttachments(namespace)

@@ -84,7 +84,9 @@ func inBubble(t *testing.T, opts Options, f func(*world)) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &recorder{block: make(chan struct{})}
 		opts.Backend = backend
-		opts.Engine.Logger = slog.New(slog.DiscardHandler)
+		if opts.Engine.Logger == nil {
+			opts.Engine.Logger = slog.New(slog.DiscardHandler)
+		}
 		s, err := NewServer(opts)
 		if err != nil {
 			t.Fatal(err)

@@ -140,7 +140,7 @@ func TestMessagePack(t *testing.T) {
 // is none.
 func TestMessagePackMistakes(t *testing.T) {
 	for name, do := range map[string]func(c packedWS){
-		"no packet":       func(c packedWS) { c.SayBinary("\x01") },
+		"no packet":       func(c packedWS) { c.join(""); c.SayBinary("\x01") },
 		"text afterwards": func(c packedWS) { c.join(""); c.Say(`42["x"]`) },
 		"eleven buffers": func(c packedWS) {
 			c.join("")

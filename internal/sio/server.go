@@ -92,6 +92,8 @@ type Server struct {
 	// each Disconnect, to tell of the ends that it caused.
 	callbacks sync.WaitGroup
 
+	warnedParser atomic.Int64 // when a client with an unknown parser was last warned of, in Unix nanoseconds
+
 	received atomic.Uint64 // events from browsers
 	emitted  atomic.Uint64 // emits applied
 	sent     atomic.Uint64 // events queued for browsers

@@ -1,0 +1,59 @@
+package sio
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+)
+
+// unknownParserWarning lies between two warnings about clients with a parser that
+// is not known: they come back again and again.
+const unknownParserWarning = 10 * time.Second
+
+const unknownParser = "unknown parser: this server reads JSON, as clients write it by default, and MessagePack (socket.io-msgpack-parser)"
+
+// foreign reports whether a client's first message, which could not be decoded, is
+// of another parser: bytes that are no MessagePack packet, or text that begins as a
+// JSON value and not as a packet.
+func foreign(data []byte, binary bool) bool {
+	return binary || len(data) > 0 && strings.IndexByte("{[\"", data[0]) >= 0
+}
+
+// refuseParser ends the session of a client whose parser is not known. A stock client
+// that can read the refusal stops there; a mere end would have it come back for ever.
+// So the refusal is a CONNECT_ERROR as its likeliest reader writes packets: an object
+// of JSON, or else a map of MessagePack.
+func (c *conn) refuseParser(data []byte, binary bool, err error) {
+	log := c.server.log.Debug
+	if now, last := time.Now().UnixNano(), c.server.warnedParser.Load(); now-last >= int64(unknownParserWarning) && c.server.warnedParser.CompareAndSwap(last, now) {
+		log = c.server.log.Warn
+	}
+	log("refused a client with an unknown parser: its first message is neither a JSON nor a MessagePack packet of Socket.IO", "remote", c.handshake.remoteAddr, "binary", binary, "error", err)
+	if binary {
+		c.reply("/", &Refusal{Message: unknownParser})
+	} else {
+		c.session.Send(engineio.Text(connectErrorObject(data)))
+	}
+	c.session.Close(ReasonUnknownParser)
+}
+
+// connectErrorObject returns a CONNECT_ERROR in answer to a CONNECT that was, perhaps,
+// an object with the packet's members.
+func connectErrorObject(connect []byte) []byte {
+	type message struct {
+		Message string `json:"message"`
+	}
+	var p struct {
+		Type int     `json:"type"`
+		Nsp  string  `json:"nsp"`
+		Data message `json:"data"`
+	}
+	if json.Unmarshal(connect, &struct{ Nsp *string }{&p.Nsp}) != nil || p.Nsp == "" {
+		p.Nsp = "/"
+	}
+	p.Type, p.Data.Message = 4, unknownParser
+	text, _ := json.Marshal(p) // strings and an int cannot fail
+	return text
+}
