@@ -4,9 +4,12 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/metadata"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
@@ -31,14 +34,14 @@ type process struct {
 }
 
 // startProcess starts a daemon on ports of its own choice.
-func startProcess(t *testing.T) *process {
+func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "--listen=127.0.0.1:0", "--control-listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0",
-		"--log-format=json", "--grace=20s")
+	cmd := exec.Command(binary, append([]string{"--listen=127.0.0.1:0", "--control-listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0",
+		"--log-format=json", "--grace=20s"}, args...)...)
 	cmd.Env = []string{asDaemon + "=1"} // and none of ours
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -72,6 +75,50 @@ func TestSIGTERM(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Fatalf("does not end:\n%s", p.logs)
+	}
+}
+
+// SIGHUP has files read again, and ends nothing, also where there is no file.
+func TestSIGHUP(t *testing.T) {
+	const first, second = "0123456789abcdef-first", "0123456789abcdef-second"
+	for _, tt := range []struct {
+		name string
+		arg  string // before the file's name; empty: none
+		logs string
+		key  string // that is taken afterwards
+	}{
+		{"no file", "", "SIGHUP: there is no control-key-file", ""},
+		{"other keys in the file", "--control-key-file=", "the control keys have changed", second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := writeFile(t, first)
+			var args []string
+			if tt.arg != "" {
+				args = append(args, tt.arg+file)
+			}
+			p := startProcess(t, args...)
+			if err := os.WriteFile(file, []byte(second+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+			for start := time.Now(); !strings.Contains(p.logs.String(), tt.logs); time.Sleep(10 * time.Millisecond) {
+				if time.Since(start) > patience {
+					t.Fatalf("no line with %q:\n%s", tt.logs, p.logs)
+				}
+			}
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+tt.key)
+			if _, err := fanoutv1.NewAdminServiceClient(dialControl(t, p.at["backends"])).GetServerInfo(ctx, &fanoutv1.GetServerInfoRequest{}); err != nil {
+				t.Errorf("a call with %q: %v", tt.key, err)
+			}
+			if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-p.done; err != nil {
+				t.Errorf("%v:\n%s", err, p.logs)
+			}
+		})
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/admission"
@@ -42,6 +44,7 @@ type daemon struct {
 	consumers    *dispatch.Dispatcher
 	sockets      *sio.Server
 	services     *control.Services
+	callers      *identity.Authenticator
 	backends     *grpcserver.Server
 	browsers     *http.Server
 	webTransport *webTransport
@@ -51,6 +54,9 @@ type daemon struct {
 // serve runs the daemon until ctx ends or a listener fails; only that, and a
 // start that was not possible, is an error.
 func serve(ctx context.Context, c *config, log *slog.Logger) error {
+	// From here on SIGHUP does not end the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
 	l, err := bind(ctx, c)
 	if err != nil {
 		return err
@@ -60,7 +66,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		l.close()
 		return err
 	}
-	return d.run(ctx)
+	return d.run(ctx, hangups)
 }
 
 func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
@@ -100,11 +106,10 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 		Dispatcher: d.consumers,
 		Logger:     log,
 	})
-	callers, err := authenticator(c.listeners.controlKeys)
-	if err != nil {
+	if d.callers, err = newCallers(&c.listeners); err != nil {
 		return nil, err
 	}
-	d.backends = grpcserver.New(d.services, callers)
+	d.backends = grpcserver.New(d.services, d.callers)
 	d.browsers = d.httpServer(bounded(pages(c, d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		d.admission.metrics(ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}))
@@ -115,21 +120,6 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 		return nil, err
 	}
 	return d, nil
-}
-
-// authenticator knows the callers of the control API. All keys are those of one:
-// the one in use, and during a rotation the next.
-func authenticator(keys []string) (*identity.Authenticator, error) {
-	named := make([]identity.Key, len(keys))
-	for i, k := range keys {
-		named[i] = identity.Key{Name: "control-key", Secret: k}
-	}
-	insecure := len(keys) == 0 // the settings have been checked
-	a, err := identity.NewAuthenticator(named, insecure)
-	if err != nil {
-		return nil, fmt.Errorf("the control keys: %w", err)
-	}
-	return a, nil
 }
 
 func (d *daemon) httpServer(h http.Handler) *http.Server {
@@ -164,12 +154,14 @@ func bounded(h http.Handler, d time.Duration) http.Handler {
 	})
 }
 
-// run serves until ctx ends or a listener fails, and shuts down in order.
-func (d *daemon) run(ctx context.Context) error {
+// run serves until ctx ends or a listener fails, and shuts down in order. What
+// hangups receives has files read again.
+func (d *daemon) run(ctx context.Context, hangups <-chan os.Signal) error {
 	failed := make(chan error, 4)
 	var serving sync.WaitGroup
 	background, end := context.WithCancel(context.Background())
 	serving.Go(func() { d.admission.run(background) })
+	serving.Go(func() { d.keepKeys(background, hangups) })
 	for _, x := range []struct {
 		who   string
 		at    net.Listener

@@ -72,6 +72,10 @@ func (c *config) warn(log *slog.Logger) {
 		log.Warn("everybody who reaches the control listener may send and disconnect: insecure-control is set",
 			"address", c.listeners.control.String())
 	}
+	if weak := c.listeners.weakKey(); weak > 0 {
+		log.Warn("a control key is short enough to be guessed by whoever reaches the control listener",
+			"key", weak, "bytes", minKey, "address", c.listeners.control.String())
+	}
 	if !c.listeners.operators.Private() {
 		log.Warn("the operators' listener asks nobody who they are and others may reach it",
 			"address", c.listeners.operators.String())

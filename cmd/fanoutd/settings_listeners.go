@@ -2,8 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"fmt"
-	"strings"
 
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
@@ -45,7 +43,7 @@ func (c *listenerConfig) declare(s *settings.Set) {
 			Value: settings.List(&c.controlKeys, nil, "one or two keys without blanks or commas", parseKeys),
 		},
 		settings.Setting{
-			Name: "control-key-file", Help: "a file with the keys instead, one a line", Reloadable: true,
+			Name: "control-key-file", Help: "a file with the keys instead, one a line; it is read again when it changes, and at SIGHUP", Reloadable: true,
 			Value: settings.String(&c.controlKeyFile, ""),
 		},
 		settings.Setting{
@@ -80,23 +78,10 @@ func (c *listenerConfig) check(s *settings.Set) error {
 	case len(c.controlKeys) == 0 && !c.insecureControl && !c.control.Private():
 		return s.Get("control-listen").Errorf("others can reach %s: set control-key or control-key-file, listen on loopback or unix:/PATH, or allow everybody with --insecure-control", c.control)
 	}
+	if weak := c.weakKey(); weak > 0 && !c.control.Private() {
+		return s.Get(c.keySetting(s)).Errorf("%s", weakKeyError(weak, c.control))
+	}
 	return c.readCertificate(s)
-}
-
-// readKeys reads control-key-file, if there is one.
-func (c *listenerConfig) readKeys(s *settings.Set) error {
-	text, err := s.SecretFile("control-key")
-	if err != nil || text == nil {
-		return err
-	}
-	file := s.Get("control-key-file")
-	if c.controlKeys, err = parseKeys(strings.Fields(string(text))); err != nil {
-		return file.Errorf("the file %s: %v", c.controlKeyFile, err)
-	}
-	if len(c.controlKeys) == 0 {
-		return file.Errorf("the file %s holds no key", c.controlKeyFile)
-	}
-	return nil
 }
 
 // readCertificate reads the certificate for WebTransport, if it is served.
@@ -117,17 +102,4 @@ func (c *listenerConfig) readCertificate(s *settings.Set) error {
 		return cert.Errorf("%v", err)
 	}
 	return nil
-}
-
-// parseKeys checks the control keys; its errors do not repeat them.
-func parseKeys(keys []string) ([]string, error) {
-	if len(keys) > 2 {
-		return nil, fmt.Errorf("%d keys, but at most two can be valid at once", len(keys))
-	}
-	for i, k := range keys {
-		if k == "" || strings.ContainsAny(k, " \t\r\n,") {
-			return nil, fmt.Errorf("key %d is empty, or has a blank or a comma in it", i+1)
-		}
-	}
-	return keys, nil
 }

@@ -23,7 +23,7 @@ func TestControlExposure(t *testing.T) {
 		{"10.0.0.1:0", nil, true},
 		{"localhost.example.com:0", nil, true},
 		{"example.com:0", nil, true},
-		{":0", []string{"--control-key=k"}, false},
+		{":0", []string{"--control-key=0123456789abcdef"}, false},
 		{":0", []string{"--insecure-control"}, false},
 		{":0", []string{"--insecure-control=false"}, true},
 	}
@@ -62,6 +62,9 @@ func TestControlKeys(t *testing.T) {
 		{"file of blanks", []string{"--control-key-file=" + writeFile(t, " \n ")}, "", nil, "holds no key"},
 		{"missing file", []string{"--control-key-file=/nonexistent"}, "", nil, "/nonexistent"},
 		{"both", []string{"--control-key-file=" + file, "--control-key=" + secret}, "", nil, "one of them"},
+		{"weak, and others can reach it", []string{"--control-key=0123456789abcdef," + secret, "--control-listen=:0"}, "", nil, "key 2 has fewer than 16 bytes"},
+		{"weak in a file", []string{"--control-key-file=" + file, "--control-listen=example.com:1"}, "", nil, "openssl rand"},
+		{"strong", []string{"--control-key=0123456789abcdef", "--control-listen=:0"}, "", []string{"0123456789abcdef"}, ""},
 		{"key and insecure", []string{"--insecure-control"}, "FANOUTD_CONTROL_KEY=" + secret, nil, "only one"},
 	}
 	for _, tt := range tests {

@@ -5,7 +5,9 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // maxKeys is how many keys of one name are valid at once: the one in use, and
@@ -31,10 +33,9 @@ type Key struct {
 	Secret string
 }
 
-// Authenticator decides who a caller is. It does not change; all methods may be
-// called at once.
+// Authenticator decides who a caller is. All methods may be called at once.
 type Authenticator struct {
-	keys []hashedKey // empty: everybody may call
+	keys atomic.Pointer[[]hashedKey] // empty: everybody may call, for good
 }
 
 type hashedKey struct {
@@ -52,7 +53,30 @@ func NewAuthenticator(keys []Key, insecure bool) (*Authenticator, error) {
 	case len(keys) > 0 && insecure:
 		return nil, errors.New("keys are set, and calls without one allowed: only one can be meant")
 	}
+	hashed, err := hashKeys(keys)
+	if err != nil {
+		return nil, err
+	}
 	a := &Authenticator{}
+	a.keys.Store(&hashed)
+	return a, nil
+}
+
+// Replace makes these the keys, of which there has to be one: calls that bring
+// another are refused from then on. It reports whether they differ from those
+// before; after an error these stay. Errors do not repeat the keys.
+func (a *Authenticator) Replace(keys []Key) (changed bool, err error) {
+	if len(keys) == 0 {
+		return false, errors.New("there is no key")
+	}
+	hashed, err := hashKeys(keys)
+	if err != nil {
+		return false, err
+	}
+	return !slices.Equal(*a.keys.Swap(&hashed), hashed), nil
+}
+
+func hashKeys(keys []Key) (hashed []hashedKey, err error) {
 	named := map[string]int{}
 	for i, k := range keys {
 		if k.Secret == "" || strings.TrimSpace(k.Secret) != k.Secret {
@@ -61,9 +85,9 @@ func NewAuthenticator(keys []Key, insecure bool) (*Authenticator, error) {
 		if named[k.Name]++; named[k.Name] > maxKeys {
 			return nil, fmt.Errorf("more than %d keys are named %q: no more can be valid at once", maxKeys, k.Name)
 		}
-		a.keys = append(a.keys, hashedKey{name: k.Name, hash: sha256.Sum256([]byte(k.Secret))})
+		hashed = append(hashed, hashedKey{name: k.Name, hash: sha256.Sum256([]byte(k.Secret))})
 	}
-	return a, nil
+	return hashed, nil
 }
 
 // AuthenticateHeader returns the caller who sent these values of the HTTP header
@@ -73,7 +97,7 @@ func (a *Authenticator) AuthenticateHeader(values []string) (Principal, error) {
 		return a.authenticate("")
 	}
 	scheme, key, _ := strings.Cut(values[0], " ")
-	if len(a.keys) > 0 && (len(values) > 1 || key == "" || !strings.EqualFold(scheme, "bearer")) {
+	if len(*a.keys.Load()) > 0 && (len(values) > 1 || key == "" || !strings.EqualFold(scheme, "bearer")) {
 		return Principal{}, ErrKeyInvalid
 	}
 	return a.authenticate(key)
@@ -83,7 +107,8 @@ func (a *Authenticator) AuthenticateHeader(values []string) (Principal, error) {
 // The error is ErrKeyMissing or ErrKeyInvalid. How long it takes tells nothing
 // about the keys: hashes are compared, in constant time, and always all of them.
 func (a *Authenticator) authenticate(bearer string) (Principal, error) {
-	if len(a.keys) == 0 {
+	keys := *a.keys.Load()
+	if len(keys) == 0 {
 		return Principal{}, nil
 	}
 	if bearer == "" {
@@ -91,11 +116,11 @@ func (a *Authenticator) authenticate(bearer string) (Principal, error) {
 	}
 	sum := sha256.Sum256([]byte(bearer))
 	found := -1
-	for i := range a.keys {
-		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], a.keys[i].hash[:]), i, found)
+	for i := range keys {
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], keys[i].hash[:]), i, found)
 	}
 	if found < 0 {
 		return Principal{}, ErrKeyInvalid
 	}
-	return Principal{Name: a.keys[found].name}, nil
+	return Principal{Name: keys[found].name}, nil
 }

@@ -79,6 +79,33 @@ func TestNewAuthenticatorRefuses(t *testing.T) {
 	}
 }
 
+// Replaced keys hold from the next call on; bad ones leave the old ones.
+func TestReplace(t *testing.T) {
+	one, two := Key{Name: "a", Secret: "secret one"}, Key{Name: "b", Secret: "secret two"}
+	a, err := NewAuthenticator([]Key{one}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepts := func(k Key) bool {
+		got, err := a.AuthenticateHeader([]string{"Bearer " + k.Secret})
+		return err == nil && got.Name == k.Name
+	}
+	for i, keys := range [][]Key{nil, {{}}, {two, {Secret: " secret"}}} {
+		if changed, err := a.Replace(keys); changed || err == nil || strings.Contains(err.Error(), "secret") || !accepts(one) || accepts(two) {
+			t.Errorf("bad keys %d: changed %v, %v", i, changed, err)
+		}
+	}
+	for _, tt := range []struct {
+		keys     []Key
+		changed  bool
+		one, two bool
+	}{{[]Key{one}, false, true, false}, {[]Key{one, two}, true, true, true}, {[]Key{two}, true, false, true}} {
+		if changed, err := a.Replace(tt.keys); changed != tt.changed || err != nil || accepts(one) != tt.one || accepts(two) != tt.two {
+			t.Errorf("%d keys: changed %v, %v; takes one %v, two %v", len(tt.keys), changed, err, accepts(one), accepts(two))
+		}
+	}
+}
+
 func TestContext(t *testing.T) {
 	if got := FromContext(context.Background()); got != (Principal{}) {
 		t.Errorf("got %v from a context without caller", got)
