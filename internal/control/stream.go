@@ -17,38 +17,39 @@ type emitStream = grpc.BidiStreamingServer[fanoutv1.EmitStreamRequest, fanoutv1.
 const drainWait = 2 * time.Second
 
 // EmitStream ends when the caller has closed its side, the stream breaks, or
-// drainWait after the drain has begun.
+// drainWait after the drain has begun. One goroutine reads and applies the items,
+// one after the other; another sends acks.
 func (e *Emitter) EmitStream(stream emitStream) error {
-	ended := e.streams.start(stream.Context(), fanoutv1.EmitterService_EmitStream_FullMethodName,
-		func() error { return e.serveStream(stream) })
-	select {
-	case err := <-ended:
-		return err
-	case <-e.draining:
+	start := func(f func() error) <-chan error {
+		return e.streams.start(stream.Context(), fanoutv1.EmitterService_EmitStream_FullMethodName, f)
 	}
-	late := time.NewTimer(drainWait)
-	defer late.Stop()
-	select {
-	case err := <-ended:
-		return err
-	case <-late.C:
-		return ErrClosing
-	}
-}
-
-// serveStream reads and applies the items on the caller's goroutine, one after
-// the other, and sends acks from a second one, which it waits for.
-func (e *Emitter) serveStream(stream emitStream) error {
 	a := newAcks()
-	sent := make(chan error, 1)
-	go func() { sent <- a.send(stream, e.draining) }()
-
-	err := e.receive(stream, a)
-	a.finish()
-	if sendErr := <-sent; err == nil {
-		err = sendErr
+	sent := start(func() error { return a.send(stream, e.draining) })
+	received := start(func() error {
+		defer a.finish() // after a panic too
+		return e.receive(stream, a)
+	})
+	draining, late := e.draining, (<-chan time.Time)(nil)
+	for {
+		select {
+		case err := <-received:
+			if err != nil {
+				return err
+			}
+			received = nil // what is left to say is being said
+		case err := <-sent:
+			if err == nil && received != nil {
+				err = <-received // it has finished
+			}
+			return err
+		case <-draining:
+			timer := time.NewTimer(drainWait)
+			defer timer.Stop()
+			draining, late = nil, timer.C
+		case <-late:
+			return ErrClosing
+		}
 	}
-	return err
 }
 
 // receive applies items until the caller has closed its side, which is nil, or

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -383,4 +384,53 @@ func TestAcksBoundErrors(t *testing.T) {
 			t.Errorf("send: got %v, want canceled", err)
 		}
 	})
+}
+
+// panickyStream is a stream whose peer has sent one item and then waits.
+type panickyStream struct {
+	grpc.ServerStream
+	ctx  context.Context
+	got  bool
+	send func() error
+}
+
+func (s *panickyStream) Context() context.Context { return s.ctx }
+
+func (s *panickyStream) Send(*fanoutv1.EmitStreamResponse) error { return s.send() }
+
+func (s *panickyStream) Recv() (*fanoutv1.EmitStreamRequest, error) {
+	if s.got {
+		<-s.ctx.Done()
+		return nil, s.ctx.Err()
+	}
+	s.got = true
+	return item(1, "e"), nil
+}
+
+// A panic on either of a stream's goroutines ends that stream and both of them, and
+// nothing else.
+func TestEmitStreamPanics(t *testing.T) {
+	bug := func() { panic("a secret") }
+	for name, tt := range map[string]struct {
+		before func(context.Context) // an item is applied
+		send   func() error
+	}{
+		"receiver": {func(context.Context) { bug() }, func() error { return nil }},
+		"sender":   {nil, func() error { bug(); return nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hub := newMemHub()
+				hub.before = tt.before
+				e := newEmitter(hub, newErrorReporter(slog.New(slog.DiscardHandler)), make(chan struct{}))
+				ctx, cancel := context.WithCancel(t.Context())
+				err := e.EmitStream(&panickyStream{ctx: ctx, send: tt.send})
+				if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.Message(), "secret") {
+					t.Errorf("the stream ended with %v, want INTERNAL and no more", err)
+				}
+				cancel() // the end of the call
+				e.Wait() // and nothing is left in the bubble
+			})
+		})
+	}
 }
