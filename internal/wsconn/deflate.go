@@ -37,7 +37,8 @@ func Deflate(prefix, data []byte) []byte {
 // of permessage-deflate that can be taken (RFC 7692, 7.1). What is taken is
 // answered with server_no_context_takeover and client_no_context_takeover. An
 // offer with a parameter that is unknown, malformed or repeated is declined, and
-// so is one that wants a smaller window of ours: [Deflate] has one of 32 KiB. The
+// so is one that bounds our window: [Deflate] has one of 32 KiB, and the largest
+// bound, which that keeps to, would have to be answered too (RFC 7692, 7.1.2.1). The
 // next offer may do. What follows an offer that breaks the grammar is not looked at.
 func acceptsDeflate(headers []string) bool {
 	for _, h := range headers {
@@ -80,10 +81,6 @@ func (e extension) acceptable() bool {
 			}
 		case "client_max_window_bits": // a window that the client may keep; the reader has the largest
 			if p.valued && windowBits(p.value) == 0 {
-				return false
-			}
-		case "server_max_window_bits":
-			if windowBits(p.value) != maxWindowBits {
 				return false
 			}
 		default:
