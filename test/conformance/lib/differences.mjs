@@ -115,7 +115,7 @@ const along = ({ script, i }, pattern) => script.steps.slice(0, i + 1).some((ste
 export const differences = [
   // The edges: headers, statuses, and how connections end.
   lines("a WebSocket's end", (ref, our) => ref.map((line, i) => {
-    if (line === "closed" && /^closed (1002 parse error|1000 transport (error|close))$/.test(our[i])) return our[i];
+    if (line === "closed" && /^closed (1002 parse error|1000 (transport (error|close)|forced server close))$/.test(our[i])) return our[i];
     if (line === "closed 1002" && our[i]?.startsWith("closed 1002 ")) return our[i];
     return line;
   })),
@@ -131,6 +131,8 @@ export const differences = [
     return rest.filter((line) => !line.startsWith("pong ") || our.includes(line)); // sync's own ping came behind
   }),
   lines("a candidate's end", (ref, our, step, script) => (/upgrade/.test(script.kind) ? ref.map((line, i) => (line === "closed" && our[i] === "cut" ? "cut" : line)) : ref)),
+  lines("an open poll after an upgrade", (ref, our, step, script) => (/upgrade/.test(script.kind) && step.do === "finish" ? ref.map((line, i) => (/^body (1:)?1$/.test(line) && our[i] === line.replace(/1$/, "6") ? our[i] : line)) : ref)),
+  lines("a close packet comes alone", (ref, our, step) => (step.do === "request" ? ref.map((line, i) => (line === "body 6\x1e1" && our[i] === "body 1" ? our[i] : line)) : ref)),
   lines("headers for pages", (ref, our, step) => (withoutOrigin(step) ? drop(ref, our, /^access-control-allow-origin: /) : ref)),
   lines("preflights", (ref, our, step) => {
     if (step.method !== "OPTIONS" || withoutOrigin(step)) return ref;
@@ -147,6 +149,8 @@ export const differences = [
   lines("compressed polls", (ref, our) => (our.includes("vary: Accept-Encoding") && ref.join().length > 1024 ? withHeader(ref, "vary: Accept-Encoding") : ref)),
   lines("a filter of old browsers", (ref, our) => drop(ref, our, /^x-xss-protection: 0$/)),
   lines("an unknown namespace, for a v2 client", (ref, our, step, script) => ref.map((line) => (old(script) ? line.replace(/^(44\/[^,]*,)\{"message":("[^"]*")\}$/, "$1$2") : line))),
+
+  from("a parser that is not known", ({ our, step, script }) => our.some((line) => /unknown parser/.test(line)) && said(step, old(script)).length > 0),
 
   // Requests.
   from("a version has to be named", ({ step, our }) => step.query && !["3", "4"].includes(last(step, "EIO")) && /Unsupported protocol version|^body Bad request$/.test(our.at(-1))),

@@ -12,6 +12,10 @@ export async function startReference(options) {
     io.of(name).on("connection", (socket) => {
       socket.emit("auth", socket.handshake.auth);
       socket.on("message", (...args) => socket.emit("message-back", ...args.filter((arg) => typeof arg !== "function")));
+      socket.on("leave", () => {
+        socket.emit("message-back", "last");
+        socket.conn.close();
+      });
       socket.on("message-with-ack", (...args) => {
         const answer = args.pop();
         if (typeof answer === "function") answer(...args);

@@ -67,6 +67,7 @@ function refusal(all) {
   const head = all.subarray(0, end).toString();
   const rest = all.subarray(end + 4);
   const a = { status: Number(head.split(" ")[1]), rest, body: rest };
+  a.protocol = /\nsec-websocket-protocol: *(.*)/i.exec(head)?.[1];
   const length = /\ncontent-length: (\d+)/i.exec(head);
   if (length) a.complete = rest.length >= Number(length[1]);
   if (/\ntransfer-encoding: chunked/i.test(head)) {

@@ -100,7 +100,7 @@ func (e echoing) Receive(data []byte, binary bool) {
 func (echoing) Closed(engineio.Reason) {}
 
 // reactions are a backend that says hello with what the client passed as auth,
-// and answers the events "message" and "message-with-ack".
+// and answers the events "message", "message-with-ack" and "leave".
 type reactions struct {
 	server *sio.Server
 
@@ -133,6 +133,9 @@ func (r *reactions) Event(s *sio.Socket, e sio.Event) {
 	switch {
 	case e.Name == "message":
 		r.emit(s, "message-back", e.Args, e.Attachments)
+	case e.Name == "leave":
+		r.emit(s, "message-back", []byte(`["last"]`), nil)
+		r.apply(sio.Disconnect{To: one(s), Transport: true})
 	case e.Name == "message-with-ack" && e.WantsAck:
 		if err := s.Ack(e.AckID, e.Args, e.Attachments); err != nil {
 			log.Print(err)
@@ -147,11 +150,16 @@ func (r *reactions) Disconnected(s *sio.Socket, _ string) {
 }
 
 func (r *reactions) emit(s *sio.Socket, event string, args []byte, attachments [][]byte) {
-	_, err := r.server.Apply(context.Background(), sio.Emit{
-		To:    sio.Target{Namespace: s.Namespace(), Selector: room.Selector{IDs: []string{s.ID()}}},
-		Event: event, Args: args, Attachments: attachments,
-	})
-	if err != nil {
+	r.apply(sio.Emit{To: one(s), Event: event, Args: args, Attachments: attachments})
+}
+
+func (r *reactions) apply(op sio.Op) {
+	if _, err := r.server.Apply(context.Background(), op); err != nil {
 		log.Print(err)
 	}
+}
+
+// one is the target that s alone is.
+func one(s *sio.Socket) sio.Target {
+	return sio.Target{Namespace: s.Namespace(), Selector: room.Selector{IDs: []string{s.ID()}}}
 }

@@ -2,6 +2,7 @@
 // of servers that are set up alike; without a name it is the usual pair, which
 // lets clients of both versions in.
 
+import { scripts as closes } from "./closes.mjs";
 import { scripts as corpus } from "./corpus.mjs";
 import { scripts as msgpack } from "./msgpack.mjs";
 import { scripts as polling } from "./polling.mjs";
@@ -9,4 +10,4 @@ import { scripts as upgrade } from "./upgrade.mjs";
 import { scripts as v3 } from "./v3.mjs";
 import { scripts as websocket } from "./websocket.mjs";
 
-export const scripts = [...websocket, ...polling, ...upgrade, ...v3, ...msgpack, ...corpus];
+export const scripts = [...websocket, ...polling, ...upgrade, ...closes, ...v3, ...msgpack, ...corpus];

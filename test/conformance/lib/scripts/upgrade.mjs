@@ -1,6 +1,7 @@
 // From polling to a WebSocket, and what can go wrong on the way.
 
-import { candidate, connect, drain, finish, get, offer, open, polling, polling3, post, request, send, sentinel, sentinel3, settle, start, v3, websocket, websocket3 } from "../steps.mjs";
+import { candidate, connect, drain, finish, get, offer, open, polling, polling3, post, raw, request, send, sentinel, sentinel3, settle, start, v3, websocket, websocket3 } from "../steps.mjs";
+import { textFrame } from "../wire.mjs";
 
 const event = '42["message",1]';
 const wrong = ["3probe", "2", "2prob", "2probe2", "2PROBE", "5", "4", "40", event, "1", "6", "0", "x", "", "bAQID", Buffer.from([1]), Buffer.from("2probe")];
@@ -29,6 +30,17 @@ function of({ kind, first, ws, pack, more, joined, over }) {
     [...joined, say(event), candidate(ws), offer("2probe"), offer("5"), send(event)],
     [open(first), settle, candidate(ws), offer("2probe"), offer("5"), send("40"), send(event)],
     [...joined, candidate(`${ws}&b64=1`), offer("2probe"), offer("5"), send('451-["message",{"_placeholder":true,"num":0}]'), send(first === polling ? Buffer.from([1]) : Buffer.from([4, 1])), over],
+    // As clients in PHP, .NET and C# have it.
+    ...["5", "52", "5probe"].map((m) => [...joined, candidate(ws), offer(m), send(event), over]),
+    ...["52", "5probe"].map((m) => [...joined, candidate(ws), offer("2probe"), offer(m), send(event), over]),
+    [...joined, candidate(ws), offer("2probe"), offer("2probe"), offer("5"), send(event), over],
+    [...joined, candidate(ws), offer("2probe"), raw(textFrame("5"), textFrame(event), textFrame(event)), over],
+    [...joined, candidate(ws), raw(textFrame("5"), textFrame(event)), over],
+    [...joined, candidate(ws), offer("5"), send("5"), send(event), over],
+    [...joined, start("a", get()), candidate(ws), offer("5"), finish("a"), send(event), over],
+    [...joined, candidate(ws), say(event), offer("5"), over],
+    [...joined, candidate(ws), offer("4"), candidate(ws), offer("5"), send(event), over],
+    [...joined, candidate(ws), beside(ws), offer("5"), ...end],
     // A probe that is none.
     ...wrong.flatMap((m) => [
       [...joined, candidate(ws), offer(m), ...end],

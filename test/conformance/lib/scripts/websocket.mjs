@@ -57,7 +57,7 @@ const handshakes = [
   ["EIO=4&transport=websocket&transport=polling"], ["EIO=4&transport=polling&transport=websocket"], [`${websocket}&b64=1`], [`${websocket}&j=1`], [`${websocket}&t=abc`], [""],
   [websocket, { Upgrade: "h2c" }], [websocket, { Upgrade: undefined }], [websocket, { Upgrade: "WebSocket" }], [websocket, { Connection: "keep-alive, Upgrade" }], [websocket, { Connection: "close" }],
   [websocket, { "Sec-WebSocket-Version": "8" }], [websocket, { "Sec-WebSocket-Version": "7" }], [websocket, { "Sec-WebSocket-Version": undefined }], [websocket, { "Sec-WebSocket-Version": "x" }],
-  [websocket, { "Sec-WebSocket-Key": undefined }], [websocket, { "Sec-WebSocket-Key": "short" }], [websocket, { "Sec-WebSocket-Key": `${key}=` }], [websocket, { "Sec-WebSocket-Protocol": "chat" }],
+  [websocket, { "Sec-WebSocket-Key": undefined }], [websocket, { "Sec-WebSocket-Key": "short" }], [websocket, { "Sec-WebSocket-Key": `${key}=` }], [websocket, { "Sec-WebSocket-Protocol": "chat" }], [websocket, { "Sec-WebSocket-Protocol": "chat, other" }], [websocket, { "Sec-WebSocket-Protocol": "a-b.c,chat" }],
   [websocket, { "Sec-WebSocket-Extensions": "permessage-deflate" }], [websocket, { Origin: "http://example.com" }], [websocket, { Origin: "null" }], [websocket, { Cookie: "io=1" }],
 ];
 
