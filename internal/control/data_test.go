@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
@@ -90,7 +88,7 @@ func TestSetData(t *testing.T) {
 				}
 				return
 			}
-			var a *structpb.Value = people.GetData().GetFields()["a"]
+			a := people.GetData().GetFields()["a"]
 			if people.GetData() == nil || people.GetDataJson() != "" || a.GetNumberValue() != tt.number {
 				t.Errorf("people get %v", &people)
 			}

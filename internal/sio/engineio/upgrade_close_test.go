@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,7 +65,7 @@ func (c *changeover) restOfWebSocket() (all []string) {
 	for {
 		_, b, err := c.ws.ReadMessage()
 		if err != nil {
-			if e, ok := err.(*websocket.CloseError); ok && e.Code != websocket.CloseAbnormalClosure {
+			if e := (*websocket.CloseError)(nil); errors.As(err, &e) && e.Code != websocket.CloseAbnormalClosure {
 				return append(all, e.Text)
 			}
 			return append(all, "cut")
