@@ -32,7 +32,7 @@ const (
 	comeGoroutines = 4
 	// comeFiles stay: epoll's, and what wakes it.
 	comeFiles = 2
-	// comeObjects may stay of what the floors of the sessions allocated: maps' and
+	// comeObjects may stay of what the packages of the sessions allocated: maps' and
 	// pools' own, and what the runtime keeps of goroutines that waited in a select.
 	// A session that stays is ten or more.
 	comeObjects = 300
@@ -400,7 +400,7 @@ func (p *poller) do(ctx context.Context, method, body string) (string, error) {
 // leftover is what a daemon without sessions holds.
 type leftover struct {
 	goroutines, files int
-	objects           int   // allocated by the floors of the sessions, and in use
+	objects           int   // allocated by the packages of the sessions, and in use
 	heap, live        int64 // bytes in use: of pages, and of what is in them
 	resident          int64 // bytes
 }
@@ -457,8 +457,8 @@ func sessionObjects(profile string) int {
 			objects, _ = strconv.Atoi(strings.TrimSpace(before)) // no number: no objects
 			continue
 		}
-		for _, floor := range []string{"sio", "netpoll", "dispatch"} {
-			if strings.Contains(line, "fanoutd/internal/"+floor) {
+		for _, name := range []string{"sio", "netpoll", "dispatch"} {
+			if strings.Contains(line, "fanoutd/internal/"+name) {
 				total += objects
 			}
 		}

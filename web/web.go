@@ -3,8 +3,8 @@
 // (see build.mjs) and embedded; without that build the package compiles all
 // the same and its handlers say what is missing.
 //
-// It knows HTTP and files. It refuses to know sessions, namespaces and
-// settings: whoever mounts a handler passes in what the page needs.
+// It knows HTTP and files. It does not know sessions, namespaces and
+// settings: its caller passes in what the page needs.
 package web
 
 import (

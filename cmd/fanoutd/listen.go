@@ -14,7 +14,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
-// listeners are the three doors, all open before anybody is let in.
+// listeners are the three, all open before any is served.
 type listeners struct {
 	browsers, backends, operators net.Listener
 }

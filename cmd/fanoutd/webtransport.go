@@ -12,14 +12,14 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
-// webTransport is the door for WebTransport; nil: there is none.
+// webTransport is the listener for WebTransport; nil: there is none.
 type webTransport struct {
 	packets net.PacketConn
 	server  *engineio.WebTransport
 	log     *slog.Logger
 }
 
-// listenWebTransport opens the door. Its errors name the setting.
+// listenWebTransport opens the listener. Its errors name the setting.
 func listenWebTransport(c *listenerConfig, path string, sockets *sio.Server, log *slog.Logger) (*webTransport, error) {
 	if c.webTransport.IsZero() {
 		return nil, nil

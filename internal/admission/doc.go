@@ -14,5 +14,6 @@
 //
 // # Locks
 //
-// [Throttle] has one, under which nothing is called. A decision holds no lock.
+// [Throttle] has one, under which nothing is called. A source is asked under none of
+// this package's; the session's own (sio.conn.mu) may be held.
 package admission

@@ -40,7 +40,7 @@ type consumeStream = grpc.BidiStreamingServer[fanoutv1.ConsumeRequest, fanoutv1.
 // goroutine waits for whatever ends first: the other two may hang in the
 // stream, from which only the end of the call frees them.
 type consumer struct {
-	// Fixed at birth.
+	// Immutable.
 	events       *Events
 	stream       consumeStream
 	ctx          context.Context // the stream's

@@ -3,7 +3,7 @@
 //
 // A service turns requests into operations and queries on the Hub and the
 // answers back into messages. It decides nothing about connections: it knows no
-// session, no packet and no lock, nor whether its Hub is one server or a cluster
+// session and no lock of theirs, of packets only the form of arguments (args.go), nor whether its Hub is one server or a cluster
 // of them. What browsers do comes the other way, from the Dispatcher: consumers'
 // streams carry it, and their answers back.
 //

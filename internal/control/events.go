@@ -9,7 +9,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// Dispatcher is what the services need of whoever hears browsers. All methods
+// Dispatcher is what the services need of the dispatcher of browsers' events. All methods
 // may be called at once.
 type Dispatcher interface {
 	// Subscribe adds a subscription to its group, replacing the one with its id. Too many

@@ -6,7 +6,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// Hub is what the services need of whoever holds the connections. All methods
+// Hub is what the services need of the server that holds the connections. All methods
 // may be called at once. A namespace that does not exist is
 // [sio.ErrUnknownNamespace], whatever else is asked. A Hub that is shutting
 // down may answer [sio.ErrClosed].

@@ -1,8 +1,8 @@
 // Package dispatch brings what browsers do to the backends that consume it:
 // groups, the subscriptions of their consumers, and the event queues between
-// them. It is the sio.Backend of a daemon; whoever talks to consumers (the gRPC
-// services) subscribes here. It knows Socket.IO's events, and neither gRPC nor
-// the network.
+// them. It is a sio.Backend, which a daemon wraps in admission.Backend; the gRPC
+// services subscribe here for consumers. It knows Socket.IO's events, and neither
+// gRPC nor the network.
 //
 // # Order and loss
 //
@@ -11,7 +11,8 @@
 // long as that lives, so one consumer sees all of a connection's events in order;
 // at an event that its owner did not ask for, it moves to one that did, once
 // nothing is in flight.
-// An event leaves its queue when it is acked. When a subscription ends, its
+// An event leaves its queue when it is settled by an ack or a verdict, when it has
+// failed too often, when nobody wants it any more, and with its group. When a subscription ends, its
 // queues rewind to the first unacked event and move to another: delivery is at
 // least once, and a repeated event says so by its attempt.
 //

@@ -18,7 +18,7 @@ const (
 	ReasonExpired = "authorization expired"
 )
 
-// Backend is what the server asks of whoever hears browsers. Calls for the
+// Backend is what the server tells what browsers do. Calls for the
 // sockets of one session come one at a time and in the order of what happened:
 // Connecting, Connected, any number of Event, Disconnected; a session that ends
 // while it is being decided on has no Connected. Other sessions'

@@ -12,7 +12,7 @@ import (
 // conn is one browser: an Engine.IO session and the sockets multiplexed over
 // it, at most one in each namespace.
 type conn struct {
-	// Fixed at birth.
+	// Immutable.
 	server    *Server
 	session   *engineio.Session
 	handshake *handshake

@@ -1,22 +1,20 @@
 // Package sio is the Socket.IO server: namespaces, the sockets in them, and the
 // operations that reach those sockets.
 //
-// Two small interfaces carry everything. Downwards, operations ([Op]) from
-// backends arrive through [Server.Apply] and take effect on browsers; those that
-// want answers go through [Server.EmitWithAck]. Upwards, what browsers do arrives at the
-// one [Backend]. The server runs no application
-// code, and has never heard of gRPC or of other nodes.
+// From backends come operations ([Op], by [Server.Apply]), which take effect on
+// browsers; emits that ask for an ack ([Server.EmitWithAck]); queries
+// ([Server.Connections] and its like); and answers to the acks that browsers ask
+// for ([Socket.Ack]). What browsers do goes to the one [Backend]. The server runs
+// no application code. It knows neither gRPC nor a network of servers: of other
+// nodes it knows that this one has a name among them ([Options].Node), and that
+// counts may lack some ([Coverage]).
 //
 // # Locks
 //
-//	conn.mu -> Namespace.mu -> namespaces.mu
-//	                        -> retention.mu
-//	                        -> engineio's
-//
-// conn.mu serialises what one browser does, so callbacks of one session never
-// overlap; a Backend may block under it, and so may whoever takes the answers
-// to an [AckRequest]. Namespace.mu guards membership: every
-// operation on a namespace is one critical section, so all sockets see
-// operations in one order. Only memory is touched under it; packets are encoded
-// before and written after.
+// internal/LOCKS.md has them all. conn.mu serialises what one browser does, so
+// callbacks of one session never overlap; a Backend may block under it, and so
+// may the caller that takes the answers to an [AckRequest]. Namespace.mu guards
+// membership: every operation on a namespace is one critical section, so all
+// sockets see operations in one order. Only memory is touched under it; packets
+// are encoded before and written after.
 package sio

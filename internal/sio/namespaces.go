@@ -16,7 +16,7 @@ const maxNamespaceName = 256
 // namespaces are those of one server: some have names of their own and last;
 // children of a pattern exist while somebody is in them.
 type namespaces struct {
-	// Fixed at birth.
+	// Immutable.
 	server      *Server
 	named       map[string]*Namespace
 	patterns    []Pattern

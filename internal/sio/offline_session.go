@@ -13,7 +13,7 @@ import (
 // may come back as that connection. The reference calls it a Session
 // (socket.io-adapter/lib/in-memory-adapter.ts).
 type offlineSession struct {
-	// Fixed at birth.
+	// Immutable.
 	pid         string // the client's secret; who knows it may come back
 	id          string
 	user        string

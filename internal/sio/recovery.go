@@ -18,7 +18,7 @@ const ReasonNotRecovered = "not recovered"
 // events, and the connections that may come back
 // (socket.io-adapter/lib/in-memory-adapter.ts, SessionAwareAdapter).
 type recovery struct {
-	// Fixed at birth.
+	// Immutable.
 	nsp    *Namespace
 	window time.Duration // how long an offline session is kept
 	memory time.Duration // how long events are kept: a cut is noticed a heartbeat late

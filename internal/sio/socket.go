@@ -12,7 +12,7 @@ import (
 // Socket is one client in one namespace: what the control API calls a
 // connection. Its exported methods are safe for concurrent use.
 type Socket struct {
-	// Fixed at birth.
+	// Immutable.
 	nsp      *Namespace
 	conn     *conn
 	id       string

@@ -26,7 +26,7 @@ var errTimeout = errors.New("no answer in time")
 
 // Client asks the backend. It is safe for concurrent use.
 type Client struct {
-	// Fixed at birth.
+	// Immutable.
 	conn    *grpc.ClientConn
 	backend hookv1.AuthorizerServiceClient
 	key     string

@@ -46,7 +46,7 @@ var errUnavailable = errors.New("the JWK Set cannot be fetched")
 // error in JSON for an empty set, and fetches once for each token with an unknown
 // kid: this does not.
 type keySet struct {
-	// Fixed at birth.
+	// Immutable.
 	url        string
 	client     *http.Client
 	algorithms []string

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// limiter is the admission limiter. It bounds who may hold sessions, before
+// limiter is the session limiter. It bounds who may hold sessions, before
 // anybody is authenticated: sessions in all, those that joined nothing yet, and how
 // often one address opens one. Server.mu guards it.
 type limiter struct {

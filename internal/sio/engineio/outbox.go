@@ -28,7 +28,7 @@ type consumer interface {
 // consumer at a time. A push appends all its messages or none, so that a packet
 // and its attachments stay together, and never blocks.
 type outbox struct {
-	limit int // bytes; fixed at birth
+	limit int // bytes; immutable
 
 	mu     sync.Mutex
 	queue  []*Message

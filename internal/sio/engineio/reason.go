@@ -33,7 +33,7 @@ func (r Reason) graceful() bool {
 		ReasonParseError, ReasonSlowConsumer, ReasonConnectTimeout, ReasonPendingLimit:
 		return false
 	}
-	return true // the server's own decision, the reasons of the floors above among them
+	return true // the server's own decision, the reasons of the layers above among them
 }
 
 // byPeer reports whether the peer is gone, or broke the protocol: it is owed no

@@ -30,7 +30,7 @@ type Starter interface{ Start() }
 // Session is one browser's connection, whichever transport carries it. Its
 // exported methods are safe for concurrent use and never block.
 type Session struct {
-	// Fixed at birth.
+	// Immutable.
 	srv      *Server
 	protocol uint8  // of Engine.IO: 3 or 4
 	number   uint64 // counts the server's sessions
@@ -38,7 +38,7 @@ type Session struct {
 	done     chan struct{}
 	out      outbox
 	framing  framing    // of its polls, and of its WebSocket where that does not say otherwise
-	from     netip.Addr // whom it counts for at the admission limiter; invalid: nobody
+	from     netip.Addr // whom it counts for at the session limiter; invalid: nobody
 
 	pending *list.Element // its place among those that joined nothing; guarded by Server.mu
 

@@ -4,8 +4,8 @@
 // attachments in either; MessagePack is turned into that and made of it.
 //
 // It is pure: bytes in, bytes out, no goroutine, no clock, no I/O. It knows the
-// shape of packets and the limits that keep a stranger's packet harmless; it
-// refuses to know what a namespace, an event or an ack means to a server.
+// shape of packets and the limits that keep any client's packet harmless; it
+// does not know what a namespace, an event or an ack means to a server.
 //
 // JSON is checked, never decoded: argument texts pass through verbatim, so key
 // order, large integers, spacing, further members of placeholders and any depth of

@@ -11,7 +11,7 @@
 // joining, leaving and removing cost the same in a room of ten as of ten
 // thousand.
 //
-// Whoever looks at members, to count or to list them, has indexes in order: of
-// the members of every larger group by sequence number, and of the rooms by name.
+// For counting and listing there are indexes in order: of the members of every
+// larger group by sequence number, and of the rooms by name.
 // So a piece of a large group costs no more than the piece; see [Scan].
 package room
