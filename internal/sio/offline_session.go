@@ -2,6 +2,7 @@ package sio
 
 import (
 	"container/list"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -75,6 +76,8 @@ func weigh(v any) int64 {
 	n := int64(16)
 	switch v := v.(type) {
 	case string:
+		n += int64(len(v))
+	case json.Number:
 		n += int64(len(v))
 	case []any:
 		for _, e := range v {

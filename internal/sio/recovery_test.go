@@ -500,6 +500,16 @@ func TestRecoveryBounded(t *testing.T) {
 	})
 }
 
+// Numbers in data are kept as they were written, however long.
+func TestWeighNumbers(t *testing.T) {
+	digits := strings.Repeat("1", 1000)
+	for _, v := range []any{digits, json.Number(digits), []any{json.Number(digits)}, map[string]any{"n": json.Number(digits)}} {
+		if n := weigh(v); n < 1000 {
+			t.Errorf("%T weighs %d bytes", v, n)
+		}
+	}
+}
+
 // Clients of Socket.IO v2 know nothing of it: nothing is kept for them.
 func TestRecoveryOfOldClients(t *testing.T) {
 	opts := oldClients
