@@ -45,7 +45,7 @@ func (c *conn) receiveLocked(data []byte, binary bool) {
 	}
 	p, err := decode(data)
 	if err != nil {
-		if !c.understood && foreign(data, binary) {
+		if !c.understood && !c.old() && foreign(data, binary) {
 			c.refuseParser(data, binary, err)
 		} else {
 			c.refuse("undecodable packet", err)

@@ -16,7 +16,8 @@ const unknownParser = "unknown parser: this server reads JSON, as clients write 
 
 // foreign reports whether a client's first message, which could not be decoded, is
 // of another parser: bytes that are no MessagePack packet, or text that begins as a
-// JSON value and not as a packet.
+// JSON value and not as a packet. Clients of v2 are not asked: they have read a
+// packet of ours before their first.
 func foreign(data []byte, binary bool) bool {
 	return binary || len(data) > 0 && strings.IndexByte("{[\"", data[0]) >= 0
 }

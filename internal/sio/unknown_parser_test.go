@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
 // A client whose parser is not known is refused in words that it may understand,
@@ -55,6 +57,19 @@ func TestUnknownParser(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client of v2 has read our CONNECT before it says anything.
+func TestUndecodableOfV2(t *testing.T) {
+	inBubble(t, Options{Engine: engineio.Options{AllowEIO3: true}}, func(w *world) {
+		c := w.listener.MustDialWS(t, "EIO=3&transport=websocket")
+		c.Next()
+		expect(t, "CONNECT", c.Next(), "40")
+		c.SayBinary("\x04\x01")
+		if err := c.Closed(); !websocket.IsCloseError(err, 1002) {
+			t.Errorf("ended with %v", err)
+		}
+	})
 }
 
 // Who has been understood before has a parser that is known, and makes a mistake.
