@@ -37,15 +37,16 @@ type Admin struct {
 	hub        Hub
 	dispatcher Dispatcher // nil: there are no consumers
 	info       Info
+	errors     *ErrorReporter
 }
 
 // newAdmin returns the AdminService over hub and d, which may be nil. Without a
 // version in info it is "dev".
-func newAdmin(hub Hub, d Dispatcher, info Info) *Admin {
+func newAdmin(hub Hub, d Dispatcher, info Info, errors *ErrorReporter) *Admin {
 	if info.Version == "" {
 		info.Version = "dev"
 	}
-	return &Admin{hub: hub, dispatcher: d, info: info}
+	return &Admin{hub: hub, dispatcher: d, info: info, errors: errors}
 }
 
 var _ fanoutv1.AdminServiceServer = (*Admin)(nil)

@@ -17,6 +17,7 @@ const maxBatchBytes = 1 << 20
 type batch struct {
 	events *Events
 	decode bool
+	most   int // bytes of a message
 
 	list  []*fanoutv1.Event
 	bytes int             // of list, in its message
@@ -36,17 +37,27 @@ func (b *batch) fill(s *dispatch.Subscription) (more bool, err error) {
 		if !ok {
 			return false, err
 		}
-		if e := b.events.delivery(&d, b.decode); !b.add(e) {
+		e := b.events.delivery(&d, b.decode)
+		if sizeInBatch(e)+batchOverhead > b.most {
+			_ = s.BuryTooLarge(d.ID()) // or it was taken back meanwhile
+			continue
+		}
+		if !b.add(e) {
 			b.over = e
 			return true, nil
 		}
 	}
 }
 
+// batchOverhead is what a message has around its list: a tag and a length.
+const batchOverhead = 16
+
+func sizeInBatch(e *fanoutv1.Event) int { return 1 + protowire.SizeBytes(proto.Size(e)) } // its tag takes one byte
+
 // add reports whether there was room, which there is for any first event.
 func (b *batch) add(e *fanoutv1.Event) bool {
-	size := 1 + protowire.SizeBytes(proto.Size(e)) // its tag takes one byte
-	if len(b.list) > 0 && b.bytes+size > maxBatchBytes {
+	size := sizeInBatch(e)
+	if len(b.list) > 0 && b.bytes+size > min(maxBatchBytes, b.most-batchOverhead) {
 		return false
 	}
 	b.list, b.bytes = append(b.list, e), b.bytes+size

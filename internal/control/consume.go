@@ -17,16 +17,18 @@ import (
 
 // Bounds of what one consumer may ask for; the contract states them.
 const (
-	maxInFlight        = 10_000
-	defaultInFlight    = 1000
-	maxConsumerName    = 128 // bytes of a group's or a consumer's name
-	maxNamespaceFilter = 100
-	maxEventFilter     = 1000
-	maxEventName       = 1024 // bytes
-	maxConnectionList  = 1000
-	minAckWait         = time.Second
-	maxAckWait         = time.Hour
-	maxNackDelay       = time.Hour
+	maxInFlight         = 10_000
+	defaultInFlight     = 1000
+	maxConsumerName     = 128 // bytes of a group's or a consumer's name
+	maxNamespaceFilter  = 100
+	maxEventFilter      = 1000
+	maxEventName        = 1024 // bytes
+	maxConnectionList   = 1000
+	minMessageBytes     = 64 << 10
+	defaultMessageBytes = 4 << 20 // what gRPC libraries take
+	minAckWait          = time.Second
+	maxAckWait          = time.Hour
+	maxNackDelay        = time.Hour
 )
 
 // maxRejected bounds the rejections that wait to be sent on one stream: past it
@@ -47,6 +49,8 @@ type consumer struct {
 	subscription *dispatch.Subscription
 	sub          dispatch.SubscriptionOptions
 	decode       bool
+	// Bytes of a message that the consumer takes.
+	maxMessageBytes int
 
 	rejected chan *fanoutv1.ConsumeResponse // from the receiver to the sender
 	leave    chan struct{}                  // closed when the worker said leave
@@ -97,6 +101,7 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 	}
 	p := problems{at: "open"}
 	sub := e.toSubscription(stream.Context(), &p, open)
+	most := toMessageBytes(&p, open.GetMaxMessageBytes())
 	if p.any() {
 		return nil, p.err()
 	}
@@ -105,7 +110,7 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 		return nil, consumerError(err)
 	}
 	return &consumer{
-		events: e, stream: stream, ctx: stream.Context(), subscription: subscription, sub: sub, decode: open.GetDecode(),
+		events: e, stream: stream, ctx: stream.Context(), subscription: subscription, sub: sub, decode: open.GetDecode(), maxMessageBytes: most,
 		rejected: make(chan *fanoutv1.ConsumeResponse, maxRejected), leave: make(chan struct{}),
 	}, nil
 }
@@ -153,6 +158,17 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 	return sub
 }
 
+// toMessageBytes converts the field `max_message_bytes`.
+func toMessageBytes(p *problems, n uint32) int {
+	switch {
+	case n == 0:
+		return defaultMessageBytes
+	case n < minMessageBytes:
+		p.add("max_message_bytes", "%d, but at least %d are needed", n, minMessageBytes)
+	}
+	return int(n)
+}
+
 func consumerName(p *problems, field, s string) {
 	atMost(p, field, s, maxConsumerName)
 	if strings.ContainsFunc(s, unicode.IsControl) {
@@ -170,7 +186,7 @@ func (c *consumer) send() error {
 	}
 	leave, ending := (<-chan struct{})(c.leave), c.events.ending
 	closing := false
-	batch := batch{events: c.events, decode: c.decode}
+	batch := batch{events: c.events, decode: c.decode, most: c.maxMessageBytes}
 	for {
 		more, err := batch.fill(c.subscription)
 		if m := batch.take(); m != nil {

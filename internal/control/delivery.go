@@ -42,7 +42,7 @@ var kinds = map[dispatch.Kind]fanoutv1.Event_Kind{
 // delivery is one delivery to a consumer.
 func (e *Events) delivery(d *dispatch.Delivery, decode bool) *fanoutv1.Event {
 	var m eventMessage
-	e.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event)
+	e.errors.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event)
 	m.event.DeliveryId, m.event.Attempt = d.ID(), d.Attempt
 	m.event.ArgsJson = string(d.Args)
 	if decode {
@@ -71,7 +71,7 @@ type eventMessage struct {
 
 // describe fills m with all of ev but its arguments, which are shown in several
 // ways. method is the one whose answer m is.
-func (e *Events) describe(method string, m *eventMessage, ev *dispatch.Event) {
+func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Event) {
 	m.at.Seconds, m.at.Nanos = ev.ReceivedAt.Unix(), int32(ev.ReceivedAt.Nanosecond())
 	m.event.Kind = kinds[ev.Kind]
 	m.event.Namespace = ev.Namespace
@@ -87,7 +87,7 @@ func (e *Events) describe(method string, m *eventMessage, ev *dispatch.Event) {
 	if ev.Connection != nil {
 		c, err := fromConnection(ev.Connection, dataAsText)
 		if err != nil {
-			_ = e.errors.Code(context.Background(), method,
+			_ = r.Code(context.Background(), method,
 				fmt.Errorf("an event is delivered without its connection: %w", err))
 			return
 		}

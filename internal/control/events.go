@@ -30,6 +30,12 @@ type Dispatcher interface {
 	// DisconnectConsumer ends the subscription of one consumer.
 	DisconnectConsumer(group, consumer string) error
 
+	// DeadLetters lists dead letters; see [dispatch.Dispatcher.DeadLetters].
+	DeadLetters(f dispatch.DeadLetterFilter, after string, limit int) (page []dispatch.DeadLetter, more bool)
+
+	// DeleteDeadLetters forgets dead letters, and returns how many.
+	DeleteDeadLetters(dispatch.DeadLetterFilter) int
+
 	// Groups returns all groups, by name.
 	Groups() []dispatch.GroupStatus
 

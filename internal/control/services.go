@@ -61,7 +61,7 @@ func New(hub Hub, o Options) *Services {
 	}
 	s.Emitter = newEmitter(hub, s.Errors, s.draining)
 	s.Registry = newRegistry(hub, o.Logger)
-	s.Admin = newAdmin(hub, o.Dispatcher, o.Info)
+	s.Admin = newAdmin(hub, o.Dispatcher, o.Info, s.Errors)
 	if o.Dispatcher != nil {
 		s.Events = newEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)
 	}

@@ -34,6 +34,7 @@ func (d *Dispatcher) DeleteGroup(name string) (ended int, err error) {
 	}
 	g.memory = nil
 	g.removeLocked()
+	d.DeleteDeadLetters(DeadLetterFilter{Group: name})
 	return ended, nil
 }
 

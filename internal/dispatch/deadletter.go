@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -86,6 +87,44 @@ func (s *deadLetters) removeFunc(match func(*DeadLetter) bool) (n int) {
 		return true
 	})
 	return n
+}
+
+// DeadLetterFilter says which dead letters are meant. Empty fields mean all.
+type DeadLetterFilter struct {
+	Group, Namespace, Connection string
+	IDs                          []string
+}
+
+func (f *DeadLetterFilter) matches(l *DeadLetter) bool {
+	return (f.Group == "" || l.Group == f.Group) && (f.Namespace == "" || l.Event.Namespace == f.Namespace) &&
+		(f.Connection == "" || l.Event.ConnectionID == f.Connection) && (len(f.IDs) == 0 || slices.Contains(f.IDs, l.ID))
+}
+
+// DeadLetters returns up to limit dead letters, oldest first, beginning behind the
+// one whose ID is after, which may be gone; empty: with the first. more says that
+// others follow.
+func (d *Dispatcher) DeadLetters(f DeadLetterFilter, after string, limit int) (page []DeadLetter, more bool) {
+	s := d.deadLetters
+	var behind uint64
+	if digits, ok := strings.CutPrefix(after, s.epoch+"-"); ok {
+		behind, _ = strconv.ParseUint(digits, 10, 64) // of another kind: from the first on
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.letters {
+		if l := &s.letters[i]; l.number > behind && f.matches(l) {
+			if len(page) == limit {
+				return page, true
+			}
+			page = append(page, *l)
+		}
+	}
+	return page, false
+}
+
+// DeleteDeadLetters forgets dead letters, and returns how many.
+func (d *Dispatcher) DeleteDeadLetters(f DeadLetterFilter) int {
+	return d.deadLetters.removeFunc(f.matches)
 }
 
 // strike notes one more failure of the item.

@@ -88,6 +88,28 @@ func (s *Subscription) Nack(id string, delay time.Duration) error {
 	return nil
 }
 
+// BuryTooLarge makes a dead letter of a delivery that the consumer's messages cannot
+// hold. What follows it from the same connection is delivered again, in order. A
+// Connecting is not decided on.
+func (s *Subscription) BuryTooLarge(id string) error {
+	defer s.group.report()
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	q, i, err := s.inFlightLocked(id)
+	if err != nil {
+		return err
+	}
+	if q.items[i].event.Kind == Connecting {
+		q.cancelConnectingLocked()
+	} else {
+		q.rewindLocked(i)
+		q.buryItemLocked(i, TooLarge)
+		q.advanceLocked()
+	}
+	s.settledLocked(q)
+	return nil
+}
+
 // inFlightLocked finds a delivery that is in flight to the subscription.
 func (s *Subscription) inFlightLocked(id string) (*queue, int, error) {
 	connection, sequence, ok := parseID(id)

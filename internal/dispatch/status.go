@@ -47,13 +47,20 @@ func (g *group) status() GroupStatus {
 type Stats struct {
 	Events, Unheard, Dropped, Redelivered, StalledConsumers, StalledSessions uint64
 	VerdictTimeouts                                                          uint64 // connections refused because no verdict came in time
+	DeadLetters                                                              uint64 // events that groups gave up
+	DeadLettersDropped                                                       uint64 // of those, forgotten for want of room
 }
 
 // Stats returns the current counts.
 func (d *Dispatcher) Stats() Stats {
+	s := d.deadLetters
+	s.mu.Lock()
+	dead, forgotten := s.added, s.dropped
+	s.mu.Unlock()
 	return Stats{
 		d.events.Load(), d.unheard.Load(), d.dropped.Load(),
 		d.redelivered.Load(), d.stalledSubscriptions.Load(), d.stalledSessions.Load(),
 		d.verdictTimeouts.Load(),
+		dead, forgotten,
 	}
 }

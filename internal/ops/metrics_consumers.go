@@ -25,4 +25,10 @@ var consumerMetrics = []metric[dispatch.Stats]{
 	counter("fanoutd_verdict_timeouts_total",
 		"Connections refused because no consumer decided on them in time.",
 		func(s dispatch.Stats) uint64 { return s.VerdictTimeouts }),
+	counter("fanoutd_dead_letters_total",
+		"Events that a group gave up: they failed too often, or were too large.",
+		func(s dispatch.Stats) uint64 { return s.DeadLetters }),
+	counter("fanoutd_dead_letters_dropped_total",
+		"Dead letters forgotten for want of room.",
+		func(s dispatch.Stats) uint64 { return s.DeadLettersDropped }),
 }

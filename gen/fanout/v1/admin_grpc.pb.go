@@ -23,6 +23,8 @@ const (
 	AdminService_ListConsumers_FullMethodName      = "/fanout.v1.AdminService/ListConsumers"
 	AdminService_DeleteGroup_FullMethodName        = "/fanout.v1.AdminService/DeleteGroup"
 	AdminService_DisconnectConsumer_FullMethodName = "/fanout.v1.AdminService/DisconnectConsumer"
+	AdminService_ListDeadLetters_FullMethodName    = "/fanout.v1.AdminService/ListDeadLetters"
+	AdminService_DeleteDeadLetters_FullMethodName  = "/fanout.v1.AdminService/DeleteDeadLetters"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -41,7 +43,7 @@ type AdminServiceClient interface {
 	// token.
 	ListConsumers(ctx context.Context, in *ListConsumersRequest, opts ...grpc.CallOption) (*ListConsumersResponse, error)
 	// DeleteGroup ends a group for good: the streams of its members end with
-	// ABORTED, GROUP_DELETED; what waits for it goes; what it
+	// ABORTED, GROUP_DELETED; what waits for it and its dead letters go; what it
 	// authorised it authorises no longer. It is created anew when somebody joins
 	// it. NOT_FOUND if there is no such group.
 	DeleteGroup(ctx context.Context, in *DeleteGroupRequest, opts ...grpc.CallOption) (*DeleteGroupResponse, error)
@@ -49,6 +51,12 @@ type AdminServiceClient interface {
 	// CONSUMER_DISCONNECTED. What was in flight to it goes to others. It may come
 	// back. NOT_FOUND if there is no such consumer.
 	DisconnectConsumer(ctx context.Context, in *DisconnectConsumerRequest, opts ...grpc.CallOption) (*DisconnectConsumerResponse, error)
+	// ListDeadLetters lists the events that groups gave up, oldest first, page by
+	// page. INVALID_ARGUMENT for a bad page size or token.
+	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
+	// DeleteDeadLetters forgets dead letters. INVALID_ARGUMENT unless the request has
+	// `ids` or `all`. An id that is not there is left out of `affected`.
+	DeleteDeadLetters(ctx context.Context, in *DeleteDeadLettersRequest, opts ...grpc.CallOption) (*DeleteDeadLettersResponse, error)
 }
 
 type adminServiceClient struct {
@@ -99,6 +107,26 @@ func (c *adminServiceClient) DisconnectConsumer(ctx context.Context, in *Disconn
 	return out, nil
 }
 
+func (c *adminServiceClient) ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeadLettersResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) DeleteDeadLetters(ctx context.Context, in *DeleteDeadLettersRequest, opts ...grpc.CallOption) (*DeleteDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteDeadLettersResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -115,7 +143,7 @@ type AdminServiceServer interface {
 	// token.
 	ListConsumers(context.Context, *ListConsumersRequest) (*ListConsumersResponse, error)
 	// DeleteGroup ends a group for good: the streams of its members end with
-	// ABORTED, GROUP_DELETED; what waits for it goes; what it
+	// ABORTED, GROUP_DELETED; what waits for it and its dead letters go; what it
 	// authorised it authorises no longer. It is created anew when somebody joins
 	// it. NOT_FOUND if there is no such group.
 	DeleteGroup(context.Context, *DeleteGroupRequest) (*DeleteGroupResponse, error)
@@ -123,6 +151,12 @@ type AdminServiceServer interface {
 	// CONSUMER_DISCONNECTED. What was in flight to it goes to others. It may come
 	// back. NOT_FOUND if there is no such consumer.
 	DisconnectConsumer(context.Context, *DisconnectConsumerRequest) (*DisconnectConsumerResponse, error)
+	// ListDeadLetters lists the events that groups gave up, oldest first, page by
+	// page. INVALID_ARGUMENT for a bad page size or token.
+	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
+	// DeleteDeadLetters forgets dead letters. INVALID_ARGUMENT unless the request has
+	// `ids` or `all`. An id that is not there is left out of `affected`.
+	DeleteDeadLetters(context.Context, *DeleteDeadLettersRequest) (*DeleteDeadLettersResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -144,6 +178,12 @@ func (UnimplementedAdminServiceServer) DeleteGroup(context.Context, *DeleteGroup
 }
 func (UnimplementedAdminServiceServer) DisconnectConsumer(context.Context, *DisconnectConsumerRequest) (*DisconnectConsumerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DisconnectConsumer not implemented")
+}
+func (UnimplementedAdminServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteDeadLetters(context.Context, *DeleteDeadLettersRequest) (*DeleteDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteDeadLetters not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -238,6 +278,42 @@ func _AdminService_DisconnectConsumer_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListDeadLetters(ctx, req.(*ListDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_DeleteDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteDeadLetters(ctx, req.(*DeleteDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -260,6 +336,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DisconnectConsumer",
 			Handler:    _AdminService_DisconnectConsumer_Handler,
+		},
+		{
+			MethodName: "ListDeadLetters",
+			Handler:    _AdminService_ListDeadLetters_Handler,
+		},
+		{
+			MethodName: "DeleteDeadLetters",
+			Handler:    _AdminService_DeleteDeadLetters_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

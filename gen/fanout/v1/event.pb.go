@@ -974,9 +974,13 @@ type ConsumeRequest_Open struct {
 	// settling of the one before it of the same connection; `working` starts it
 	// anew. From 1 s to 1 h. Unset: 30 s. CONNECTING obeys the daemon's
 	// `verdict-timeout` alone.
-	AckWait       *durationpb.Duration `protobuf:"bytes,9,opt,name=ack_wait,json=ackWait,proto3" json:"ack_wait,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AckWait *durationpb.Duration `protobuf:"bytes,9,opt,name=ack_wait,json=ackWait,proto3" json:"ack_wait,omitempty"`
+	// Bytes of one message on this stream at most, as this client's gRPC library
+	// is set to take them. An event that is larger becomes a dead letter. At
+	// least 64 KiB. 0 means 4 MiB, the default of gRPC libraries.
+	MaxMessageBytes uint32 `protobuf:"varint,10,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ConsumeRequest_Open) Reset() {
@@ -1070,6 +1074,13 @@ func (x *ConsumeRequest_Open) GetAckWait() *durationpb.Duration {
 		return x.AckWait
 	}
 	return nil
+}
+
+func (x *ConsumeRequest_Open) GetMaxMessageBytes() uint32 {
+	if x != nil {
+		return x.MaxMessageBytes
+	}
+	return 0
 }
 
 // Ack settles deliveries: they were handled.
@@ -1859,8 +1870,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"CONNECTING\x10\x01\x12\r\n" +
 	"\tCONNECTED\x10\x02\x12\v\n" +
 	"\aMESSAGE\x10\x03\x12\x10\n" +
-	"\fDISCONNECTED\x10\x04\"\xec\n" +
-	"\n" +
+	"\fDISCONNECTED\x10\x04\"\x98\v\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -1868,7 +1878,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05reply\x18\x04 \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05reply\x12=\n" +
 	"\averdict\x18\x05 \x01(\v2!.fanout.v1.ConsumeRequest.VerdictH\x00R\averdict\x127\n" +
 	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x12=\n" +
-	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xa3\x02\n" +
+	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xcf\x02\n" +
 	"\x04Open\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -1881,7 +1891,9 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\tauthorize\x18\x06 \x01(\bR\tauthorize\x12\"\n" +
 	"\rmax_in_flight\x18\a \x01(\rR\vmaxInFlight\x12\x16\n" +
 	"\x06decode\x18\b \x01(\bR\x06decode\x124\n" +
-	"\back_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\aackWait\x1a(\n" +
+	"\back_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\aackWait\x12*\n" +
+	"\x11max_message_bytes\x18\n" +
+	" \x01(\rR\x0fmaxMessageBytes\x1a(\n" +
 	"\x03Ack\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1aZ\n" +
 	"\x04Nack\x12!\n" +

@@ -56,7 +56,8 @@ type EventServiceClient interface {
 	// one more time. Past it the connection moves, with everything that is not
 	// settled and all that follows, in order, to another member, and this one is
 	// told `cancelled`; the stream goes on. An event that is given back, that is not
-	// settled in time, or whose workers end, `max-attempts` times, is given up.
+	// settled in time, or whose workers end, `max-attempts` times, becomes
+	// a dead letter: see AdminService.ListDeadLetters.
 	//
 	// A stream that is silent for 20 s carries a `heartbeat`.
 	//
@@ -167,7 +168,8 @@ type EventServiceServer interface {
 	// one more time. Past it the connection moves, with everything that is not
 	// settled and all that follows, in order, to another member, and this one is
 	// told `cancelled`; the stream goes on. An event that is given back, that is not
-	// settled in time, or whose workers end, `max-attempts` times, is given up.
+	// settled in time, or whose workers end, `max-attempts` times, becomes
+	// a dead letter: see AdminService.ListDeadLetters.
 	//
 	// A stream that is silent for 20 s carries a `heartbeat`.
 	//

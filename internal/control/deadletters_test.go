@@ -1,0 +1,101 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+// What is given up is listed, page by page, and can be deleted.
+func TestDeadLetters(t *testing.T) {
+	inWorld(t, dispatch.Options{MaxAttempts: 1}, func(w *world) {
+		admin := fanoutv1.NewAdminServiceClient(w.conn)
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{ConsumerId: "k"})
+		c, id := w.connect("")
+		c.Idle()
+		for i := range 3 {
+			c.Say(fmt.Sprintf(`42["n",%d]`, i))
+			k.say(nacking(k.next().GetDeliveryId()))
+			k.quiet()
+		}
+		list := func(req *fanoutv1.ListDeadLettersRequest) *fanoutv1.ListDeadLettersResponse {
+			t.Helper()
+			resp, err := admin.ListDeadLetters(w.ctx(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return resp
+		}
+		var got, ids []string
+		req := &fanoutv1.ListDeadLettersRequest{Group: "g", Namespace: "/", ConnectionId: id, PageSize: 2}
+		for pages := 0; pages == 0 || req.PageToken != ""; pages++ {
+			resp := list(req)
+			for _, l := range resp.GetDeadLetters() {
+				got = append(got, l.GetEvent().GetArgsJson())
+				ids = append(ids, l.GetId())
+				if l.GetReason() != fanoutv1.DeadLetter_NACKED || l.GetConsumerId() != "k" || l.GetNode() != "n1" || l.GetGroup() != "g" ||
+					l.GetEvent().GetConnectionId() != id || l.GetEvent().GetAttempt() != 1 || l.GetDeadAt() == nil {
+					t.Errorf("got %v", l)
+				}
+			}
+			req.PageToken = resp.GetNextPageToken()
+		}
+		if want := []string{"[0]", "[1]", "[2]"}; !slices.Equal(got, want) {
+			t.Errorf("listed %q, want %q", got, want)
+		}
+		for _, none := range []*fanoutv1.ListDeadLettersRequest{{Group: "h"}, {Namespace: "chat"}, {ConnectionId: "x"}} {
+			if resp := list(none); len(resp.GetDeadLetters()) != 0 {
+				t.Errorf("%v: got %v", none, resp)
+			}
+		}
+		remove := func(req *fanoutv1.DeleteDeadLettersRequest, want uint32) {
+			t.Helper()
+			resp, err := admin.DeleteDeadLetters(w.ctx(), req)
+			if err != nil || resp.GetAffected() != want {
+				t.Errorf("got %v, %v, want %d", resp, err, want)
+			}
+		}
+		remove(&fanoutv1.DeleteDeadLettersRequest{Group: "h", All: true}, 0)
+		remove(&fanoutv1.DeleteDeadLettersRequest{Group: "g", Ids: []string{ids[1], "gone"}}, 1)
+		remove(&fanoutv1.DeleteDeadLettersRequest{Group: "g", All: true}, 2)
+		for _, bad := range []*fanoutv1.DeleteDeadLettersRequest{{Group: "g"}, {All: true}, {Group: "g", All: true, Ids: ids}} {
+			if _, err := admin.DeleteDeadLetters(w.ctx(), bad); status.Code(err) != codes.InvalidArgument {
+				t.Errorf("%v: %v", bad, err)
+			}
+		}
+		c.Close()
+	})
+}
+
+// An event that the worker's library would not take becomes a dead letter; the
+// stream goes on, with what followed.
+func TestTooLargeForTheWorker(t *testing.T) {
+	inWorld(t, dispatch.Options{QueueBytes: 1 << 20}, func(w *world) {
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{MaxMessageBytes: 64 << 10})
+		c, _ := w.connect("")
+		c.Idle()
+		c.Say(`42["before"]`)
+		c.Say(`42["large","` + strings.Repeat("x", 64<<10) + `"]`)
+		c.Say(`42["after"]`)
+		k.event("MESSAGE / before[]")
+		k.event("MESSAGE / after[]")
+		synctest.Wait()
+		resp, err := fanoutv1.NewAdminServiceClient(w.conn).ListDeadLetters(w.ctx(), nil)
+		if err != nil || len(resp.GetDeadLetters()) != 1 || resp.GetDeadLetters()[0].GetReason() != fanoutv1.DeadLetter_TOO_LARGE {
+			t.Errorf("got %v, %v", resp, err)
+		}
+		st := w.open(opening(&fanoutv1.ConsumeRequest_Open{Group: "g", MaxMessageBytes: 64<<10 - 1})).ends(codes.InvalidArgument)
+		if got := fields(t, st.Err()); !slices.Equal(got, []string{"open.max_message_bytes"}) {
+			t.Errorf("got %q", got)
+		}
+		c.Close()
+	})
+}
