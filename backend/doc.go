@@ -28,9 +28,9 @@
 //     again what it has just handled; another one cannot know. [Event.Key]
 //     names the event at every attempt: keep it with what you store, or make
 //     it the idempotency key of what you emit.
-//   - A handler that takes many seconds holds its connection up, and a daemon
-//     that sees a consumer settle nothing for 5 s takes it for stuck. Hand
-//     long work over and return.
+//   - A handler may take as long as it needs: the daemon is told that it is at
+//     work. It holds its connection up meanwhile, so long work is better handed
+//     over. Its context ends if the daemon takes the event back.
 //
 // Everything here may be used by several goroutines at once, except that all
 // handlers are to be registered before Run.

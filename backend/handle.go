@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -23,6 +24,44 @@ type outcome struct {
 	request *fanoutv1.ConsumeRequest // that settles it; nil: an ack
 	again   bool                     // it is given back
 	last    bool                     // nothing else is left to try
+}
+
+// workingInterval is how often the daemon hears that a handler is still at work:
+// half of the ack_wait that a consumer has which asks for none.
+const workingInterval = 15 * time.Second
+
+// work handles a delivery, and says that it is being worked on for as long as that
+// takes. The handler's context ends when the delivery is taken back.
+func (c *Consumer) work(ctx context.Context, d *delivery) outcome {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		tick := time.NewTicker(workingInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if d.stream.hasEnded() {
+					continue
+				}
+				d.stream.amend(outcome{request: &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Working_{
+					Working: &fanoutv1.ConsumeRequest_Working{DeliveryIds: []string{d.event.deliveryID}},
+				}}})
+			case <-d.cancelled:
+				cancel(errCancelled)
+				return
+			case <-done:
+				return
+			}
+		}
+	}()
+	defer func() {
+		close(done)
+		<-watched
+	}()
+	return c.handle(ctx, d)
 }
 
 // handle runs the handler for an event and says what becomes of it.

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"slices"
 	"sync"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -11,6 +12,18 @@ type delivery struct {
 	stream *stream
 	event  *Event
 	kind   fanoutv1.Event_Kind
+
+	cancelled chan struct{} // closed when it was taken back
+}
+
+// takenBack reports whether the daemon has taken the delivery back.
+func (d *delivery) takenBack() bool {
+	select {
+	case <-d.cancelled:
+		return true
+	default:
+		return false
+	}
 }
 
 // queues handles deliveries: those of one connection in order, one at a time,
@@ -33,7 +46,8 @@ type queues struct {
 type queue struct {
 	id      string
 	waiting []*delivery
-	active  bool // ready, or a worker has it
+	active  bool      // ready, or a worker has it
+	handled *delivery // by a worker, now
 
 	// Of the connection's last failure: until the event with this sequence
 	// comes again by the same stream, everything that comes by it will come
@@ -104,9 +118,15 @@ func (qs *queues) work() {
 func (qs *queues) workLocked(q *queue, d *delivery) {
 	o, known := qs.recent.get(d.event.deliveryID)
 	if !known {
+		q.handled = d
 		qs.mu.Unlock()
 		o = qs.handle(d)
 		qs.mu.Lock()
+		q.handled = nil
+	}
+	if o.again && d.takenBack() {
+		d.stream.abandon(1) // nobody waits for it here, nor for what followed
+		return
 	}
 	if o.again {
 		qs.failLocked(q, d)
@@ -137,6 +157,24 @@ func (qs *queues) discardLocked(q *queue, s *stream) {
 	s.abandon(len(q.waiting) - len(kept))
 	clear(q.waiting[len(kept):])
 	q.waiting = kept
+}
+
+// cancel discards the deliveries of s that were taken back, and ends the handlers
+// of those that are being handled.
+func (qs *queues) cancel(s *stream, ids []string) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	for _, q := range qs.all {
+		if d := q.handled; d != nil && d.stream == s && slices.Contains(ids, d.event.deliveryID) && !d.takenBack() {
+			close(d.cancelled)
+		}
+		n := len(q.waiting)
+		q.waiting = slices.DeleteFunc(q.waiting, func(d *delivery) bool {
+			return d.stream == s && slices.Contains(ids, d.event.deliveryID)
+		})
+		s.abandon(n - len(q.waiting))
+		qs.cleanLocked(q)
+	}
 }
 
 // detach discards all that came by a stream that has ended: it comes again, here or

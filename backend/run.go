@@ -21,6 +21,9 @@ var (
 
 	// errOver ends what handlers are still at when the grace is over.
 	errOver = errors.New("backend: the time to end is over")
+
+	// errCancelled ends a handler whose delivery was taken back.
+	errCancelled = errors.New("backend: the delivery was taken back")
 )
 
 // Run joins the group and handles events until ctx ends. It comes back by
@@ -40,7 +43,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer c.running.Store(false)
 
 	handling, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	qs := newQueues(c.opts.Concurrency, func(d *delivery) outcome { return c.handle(handling, d) })
+	qs := newQueues(c.opts.Concurrency, func(d *delivery) outcome { return c.work(handling, d) })
 	defer qs.wait()
 	defer stop(errOver)
 
@@ -119,10 +122,12 @@ func (c *Consumer) receive(s *stream, qs *queues) (ready bool, err error) {
 		case res.GetEvents() != nil:
 			for _, e := range res.GetEvents().GetEvents() {
 				s.received()
-				qs.add(&delivery{stream: s, event: c.client.event(e), kind: e.GetKind()})
+				qs.add(&delivery{stream: s, event: c.client.event(e), kind: e.GetKind(), cancelled: make(chan struct{})})
 			}
 		case res.GetDraining() != nil:
 			s.draining()
+		case res.GetCancelled() != nil:
+			qs.cancel(s, res.GetCancelled().GetDeliveryIds())
 		case res.GetRejected() != nil:
 			c.rejected(s, qs, res.GetRejected())
 		}

@@ -112,6 +112,55 @@ func TestGrace(t *testing.T) {
 	})
 }
 
+// A handler that takes longer than ack_wait keeps its event, and what follows.
+func TestSlowHandler(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client := w.dial()
+		defer client.Close()
+		var heard notes
+		stop := w.start(counter(client, ConsumerOptions{}, func(_ context.Context, e *Event) {
+			time.Sleep(100 * time.Second)
+			heard.add(fmt.Sprint(e.Args.JSON(), e.Attempt))
+		}))
+		b := w.browsers.MustDialWS(t, "EIO=4&transport=websocket")
+		b.Next() // open
+		b.Say("40")
+		b.Next()
+		b.Idle()
+		b.Say(`42["n",1]`)
+		b.Say(`42["n",2]`)
+		time.Sleep(250 * time.Second)
+		expect(t, "heard", heard.take(), "[1]1; [2]1")
+		b.Close()
+		stop()
+	})
+}
+
+// A handler that decides on a client which waits no longer hears of it.
+func TestConnectingIsTakenBack(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client := w.dial()
+		defer client.Close()
+		var heard notes
+		c := client.Consumer(ConsumerOptions{Group: "g"})
+		c.OnConnecting(func(ctx context.Context, _ *Event) (Grant, error) {
+			<-ctx.Done()
+			heard.add(context.Cause(ctx).Error())
+			return Grant{}, ctx.Err()
+		})
+		stop := w.start(c)
+		b := w.browsers.MustDialWS(t, "EIO=4&transport=websocket")
+		b.Next() // open
+		b.Say("40")
+		synctest.Wait()
+		time.Sleep(10 * time.Second) // more than a verdict may take
+		synctest.Wait()
+		expect(t, "heard", heard.take(), errCancelled.Error())
+		b.Close()
+		stop()
+	})
+}
+
 func TestErrorsThatEndRun(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client := w.dial()
