@@ -3,8 +3,8 @@
 //
 // A service turns requests into operations and queries on the Hub and the
 // answers back into messages. It decides nothing about connections: it knows no
-// session and no lock of theirs, of packets only the form of arguments (args.go), nor whether its Hub is one server or a cluster
-// of them. What browsers do comes the other way, from the Dispatcher: consumers'
+// session and no lock of theirs, and of packets the form of arguments alone
+// (args.go). What browsers do comes the other way, from the Dispatcher: consumers'
 // streams carry it, and their answers back.
 //
 // The services hold no transport ([Services]). The caller is in the context of a

@@ -56,11 +56,11 @@ type Admission struct {
 	Expire time.Time      // zero: never; the session closes then
 }
 
-// silent is the Backend of a server nobody listens to: everybody may connect,
+// noBackend is the Backend of a server nobody listens to: everybody may connect,
 // events go nowhere.
-type silent struct{}
+type noBackend struct{}
 
-func (silent) Connecting(*Socket, []byte) (Admission, error) { return Admission{}, nil }
-func (silent) Connected(*Socket)                             {}
-func (silent) Event(*Socket, Event)                          {}
-func (silent) Disconnected(*Socket, string)                  {}
+func (noBackend) Connecting(*Socket, []byte) (Admission, error) { return Admission{}, nil }
+func (noBackend) Connected(*Socket)                             {}
+func (noBackend) Event(*Socket, Event)                          {}
+func (noBackend) Disconnected(*Socket, string)                  {}

@@ -122,7 +122,7 @@ func NewServer(opts Options) (*Server, error) {
 	}
 	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID()}
 	if s.backend == nil {
-		s.backend = silent{}
+		s.backend = noBackend{}
 	}
 	var err error
 	if s.engine, err = engineio.NewServer(opts.Engine, s); err != nil {

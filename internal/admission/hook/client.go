@@ -40,8 +40,6 @@ type Client struct {
 	failures admission.Throttle // bounds the warnings about them
 }
 
-var _ admission.Source = (*Client)(nil)
-
 // Stats counts calls since the start, and now.
 type Stats struct {
 	Allowed, Refused uint64 // as the backend decided
@@ -85,17 +83,6 @@ func (c *Client) Stats() Stats {
 		Allowed: c.allowed.Load(), Refused: c.refused.Load(), Failed: c.failed.Load(),
 		Busy: c.busy.Load(), Left: c.left.Load(), InFlight: len(c.slots),
 	}
-}
-
-// Decide implements admission.Source: it asks the backend whether the connection,
-// of the user that it was granted so far, may be. It blocks until there is an
-// answer, the time limit is over or ctx ends.
-func (c *Client) Decide(ctx context.Context, r *admission.Request, sofar sio.Admission) (sio.Admission, error) {
-	granted, err := c.authorize(ctx, r, sofar.User)
-	if err != nil {
-		return sio.Admission{}, err
-	}
-	return admission.Merge(sofar, granted)
 }
 
 // authorize returns what the backend decided. Its error is a [*sio.Refusal] if

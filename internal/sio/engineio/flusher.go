@@ -17,12 +17,12 @@ type flusher struct {
 
 	passBytes int // that may be emitted between two passes
 
-	mu    sync.Mutex
-	work  sync.Cond // dirty is not empty, or over
-	room  sync.Cond // a pass has begun
-	dirty []*wsConn // woken since the last pass began
-	paced int       // bytes emitted since then
-	over  bool      // nothing will become dirty any more
+	mu      sync.Mutex
+	work    sync.Cond // dirty is not empty, or stopped
+	begun   sync.Cond // a pass has begun
+	dirty   []*wsConn // woken since the last pass began
+	paced   int       // bytes emitted since then
+	stopped bool      // nothing will become dirty any more
 }
 
 // maxPassBytes bounds what may be emitted between two passes of a flusher, and
@@ -61,7 +61,7 @@ func newFlushers(maxQueue int) *flushers {
 	f := &flushers{}
 	for range runtime.GOMAXPROCS(0) {
 		x := &flusher{passBytes: min(maxPassBytes, maxQueue/passShare)}
-		x.work.L, x.room.L = &x.mu, &x.mu
+		x.work.L, x.begun.L = &x.mu, &x.mu
 		f.all = append(f.all, x)
 		f.started.Go(x.run)
 	}
@@ -77,8 +77,8 @@ func (f *flushers) of(n uint64) *flusher { return f.all[n%uint64(len(f.all))] }
 func (f *flushers) pace(bytes int) {
 	for _, x := range f.all {
 		x.mu.Lock()
-		for x.paced > x.passBytes && len(x.dirty) > 0 && !x.over {
-			x.room.Wait()
+		for x.paced > x.passBytes && len(x.dirty) > 0 && !x.stopped {
+			x.begun.Wait()
 		}
 		if len(x.dirty) > 0 {
 			x.paced += bytes
@@ -91,9 +91,9 @@ func (f *flushers) pace(bytes int) {
 func (f *flushers) stop() {
 	for _, x := range f.all {
 		x.mu.Lock()
-		x.over = true
+		x.stopped = true
 		x.work.Signal()
-		x.room.Broadcast()
+		x.begun.Broadcast()
 		x.mu.Unlock()
 	}
 	f.started.Wait()
@@ -113,7 +113,7 @@ func (x *flusher) run() {
 	var pass []*wsConn
 	for {
 		x.mu.Lock()
-		for len(x.dirty) == 0 && !x.over {
+		for len(x.dirty) == 0 && !x.stopped {
 			x.work.Wait()
 		}
 		if len(x.dirty) == 0 {
@@ -121,7 +121,7 @@ func (x *flusher) run() {
 			return
 		}
 		pass, x.dirty, x.paced = x.dirty, pass[:0], 0
-		x.room.Broadcast()
+		x.begun.Broadcast()
 		x.mu.Unlock()
 		for i, t := range pass {
 			pass[i] = nil
