@@ -18,10 +18,10 @@ import (
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
-	"github.com/fanoutd/fanoutd/internal/front"
 	"github.com/fanoutd/fanoutd/internal/ops"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/wsaccept"
 )
 
 // What one HTTP peer may cost. Bodies and pending polls are bounded by the
@@ -135,7 +135,7 @@ func (d *daemon) httpServer(h http.Handler) *http.Server {
 // serveBrowsers serves WebSockets from their first request on by themselves, and
 // all else by net/http.
 func (d *daemon) serveBrowsers(l net.Listener) error {
-	return d.browsers.Serve(front.Listen(l, front.Options{
+	return d.browsers.Serve(wsaccept.Listen(l, wsaccept.Options{
 		Handler: d.browsers.Handler, Timeout: headerTimeout, Logger: d.log,
 	}))
 }

@@ -1,4 +1,4 @@
-// Package front serves WebSocket handshakes on a listener that net/http serves
+// Package wsaccept serves WebSocket handshakes on a listener that net/http serves
 // otherwise. It looks at the first bytes of a new connection with MSG_PEEK, which
 // leaves them in the socket. One complete, valid GET that asks for a WebSocket it
 // reads and hands to the HTTP handler; every other connection goes to net/http
@@ -11,4 +11,4 @@
 // net/http allocates two buffers of 4 KiB for each connection and starts a
 // goroutine that watches for its end, all of which a WebSocket throws away at once:
 // most of the garbage when thousands connect at a time.
-package front
+package wsaccept

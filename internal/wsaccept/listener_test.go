@@ -1,4 +1,4 @@
-package front
+package wsaccept
 
 import (
 	"bufio"
@@ -486,7 +486,7 @@ func TestAcceptFails(t *testing.T) {
 	}
 }
 
-// Handshakes, with net/http in front and without.
+// Handshakes, by net/http alone and with wsaccept before it.
 func BenchmarkHandshake(b *testing.B) {
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c, rw, err := w.(http.Hijacker).Hijack()
@@ -497,14 +497,14 @@ func BenchmarkHandshake(b *testing.B) {
 		rw.Flush()
 		c.Close()
 	})
-	for _, name := range []string{"net/http", "front"} {
+	for _, name := range []string{"net/http", "wsaccept"} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			l := listen(b)
 			at := l.Addr().String()
 			server := &http.Server{Handler: refuse, ReadHeaderTimeout: patience}
 			defer server.Close()
-			if name == "front" {
+			if name == "wsaccept" {
 				l = Listen(l, Options{Handler: refuse, Timeout: patience, Logger: slog.Default()})
 			}
 			go server.Serve(l)

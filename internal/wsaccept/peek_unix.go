@@ -1,6 +1,6 @@
 //go:build unix
 
-package front
+package wsaccept
 
 import "syscall"
 

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package front
+package wsaccept
 
 // canPeek says whether this system can peek at connections.
 const canPeek = false
