@@ -92,6 +92,11 @@ func tooLarge(p *problems, m arguments) error {
 	return invalid(p, field, "the packet is larger than clients accept")
 }
 
+// errTooManyGroups is FAILED_PRECONDITION for counts by more groups than one answer lists.
+func errTooManyGroups() error {
+	return status.Errorf(codes.FailedPrecondition, "there are more than %d groups: page through ListRooms or ListConnections instead", maxGroups)
+}
+
 // errUnauthenticated is UNAUTHENTICATED with a reason that programs can read.
 func errUnauthenticated(reason, msg string) error {
 	return newError(codes.Unauthenticated, msg, &errdetails.ErrorInfo{Reason: reason, Domain: errorDomain})

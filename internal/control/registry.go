@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"strconv"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -130,7 +128,7 @@ func (r *Registry) CountConnections(ctx context.Context, req *fanoutv1.CountConn
 		return nil, hubError(err, &p, "to.namespace")
 	}
 	if len(counted.Groups) > maxGroups {
-		return nil, status.Errorf(codes.FailedPrecondition, "there are more than %d groups: page through ListRooms or ListConnections instead", maxGroups)
+		return nil, errTooManyGroups()
 	}
 	resp := &fanoutv1.CountConnectionsResponse{Total: count(counted.Total), Unreachable: counted.Unreachable}
 	if by != sio.GroupNone {
