@@ -65,7 +65,7 @@ func (p *Proxies) peer(r *http.Request) (a netip.Addr, trusted bool) {
 // nobody. Without X-Forwarded-For, Forwarded is read in the same way (RFC 7239).
 //
 // The address to account is the same, unless its like is exempt from limits (see
-// neighbourhood): then it is the last on the way there that is not. So no header
+// addressPrefix): then it is the last on the way there that is not. So no header
 // lifts a limit that would hold without it. It is invalid where there is none: on
 // a unix socket.
 func (p *Proxies) client(r *http.Request) (account netip.Addr, text string) {
@@ -79,7 +79,7 @@ func (p *Proxies) client(r *http.Request) (account netip.Addr, text string) {
 		if !ok {
 			break
 		}
-		if a = from; neighbourhood(a).IsValid() || !neighbourhood(account).IsValid() {
+		if a = from; addressPrefix(a).IsValid() || !addressPrefix(account).IsValid() {
 			account = a
 		}
 		if !p.trusts(a) {
@@ -117,11 +117,11 @@ func (p *Proxies) site(r *http.Request) site {
 	return s
 }
 
-// neighbourhood is what one party has for sure: an IPv4 address, or the /64 that
+// addressPrefix is what one party has for sure: an IPv4 address, or the /64 that
 // is a single IPv6 network, whose addresses its owner changes at will. It is
 // invalid for addresses that are not of the Internet: who comes from one is a
 // neighbour, and more often than not a proxy with everybody behind it.
-func neighbourhood(a netip.Addr) netip.Addr {
+func addressPrefix(a netip.Addr) netip.Addr {
 	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() {
 		return netip.Addr{}
 	}

@@ -43,7 +43,7 @@ func newLimiter(l Limits) *limiter {
 // returned: an honest client joins within a round trip or two and is hardly ever
 // the oldest, so a flood does not lock the others out.
 func (l *limiter) admitLocked(s *Session, from netip.Addr, now time.Time) (evicted *Session, refusal *protocolError) {
-	from = neighbourhood(from)
+	from = addressPrefix(from)
 	switch {
 	case l.limits.Sessions > 0 && l.open >= l.limits.Sessions:
 		return nil, &errFull

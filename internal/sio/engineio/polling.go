@@ -228,7 +228,7 @@ func (s *Session) discard(r *http.Request) {
 	}
 }
 
-// discarded bounds what is read in vain, in payloads.
+// discarded bounds what is read to be thrown away, in payloads.
 const discarded = 4
 
 // writePayload answers a request with the payload of msgs, and returns when the

@@ -168,7 +168,7 @@ func (s *Session) lastMessageLocked() *Message {
 	case s.link != nil:
 		return s.link.lastMessageLocked(s.closeFrame)
 	case s.reason == ReasonTransportClose:
-		// The browser said goodbye itself: its poll gets a noop.
+		// The browser closed the session itself: its poll gets a noop.
 		return noopPacket
 	}
 	return closePacket
@@ -244,7 +244,7 @@ func (s *Session) tell(reason Reason) {
 // polling, and hears of the end over the candidate alone.
 //
 // A peer that broke the protocol or the connection is not waited for unless its
-// GET is here; one that said goodbye may have sent a GET along that was overtaken;
+// GET is here; one that closed it itself may have sent a GET along that was overtaken;
 // a shutdown waits for what is on its way.
 func (s *Session) awaitLastTaken(reason Reason, taken <-chan struct{}) {
 	s.mu.Lock()

@@ -31,9 +31,9 @@ type wsConn struct {
 	answer *Message // the close frame that answers the peer's, if there is one; guarded by Session.mu
 }
 
-// upgrade answers the request and returns its WebSocket. On an error the request
+// acceptWebSocket answers the request and returns its WebSocket. On an error the request
 // has been answered.
-func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) (*wsConn, error) {
+func (s *Session) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*wsConn, error) {
 	c, err := s.srv.upgrader.Upgrade(w, r, s.srv.upgradeHeaders(r))
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) (*wsConn, erro
 
 // openWebSocket upgrades the request that opened the session.
 func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
-	t, err := s.upgrade(w, r)
+	t, err := s.acceptWebSocket(w, r)
 	if err != nil {
 		s.Close(ReasonTransportError)
 		return

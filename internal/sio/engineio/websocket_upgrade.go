@@ -11,7 +11,7 @@ import (
 // While another candidate is being probed, or after an upgrade, it is accepted
 // and closed without a word, as in the reference (engine.io/lib/server.ts).
 func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) {
-	t, err := s.upgrade(w, r)
+	t, err := s.acceptWebSocket(w, r)
 	if err != nil {
 		return // answered; the polling session lives on
 	}
