@@ -103,7 +103,7 @@ func attackMistakes(t *testing.T, binary string) {
 		{"an unknown engine packet", text("9"), parseError},
 		{"an empty message", text(""), parseError},
 		{"a ping from the client", text("2"), "transport error"},
-		{"a second CONNECT", text("40"), parseError},
+		{"a second CONNECT", text("40"), open},
 		{"a namespace not joined", text(`42/tenant-1,["x"]`), parseError},
 		{"CONNECT_ERROR from the client", text(`44{"message":"x"}`), parseError},
 		{"unmasked", []byte{frameFinal | frameText, 2, '4', '1'}, "bad MASK"},

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -28,10 +29,10 @@ func New(events sio.Backend, log *slog.Logger, source Source) *Backend {
 }
 
 // Connecting implements sio.Backend.
-func (b *Backend) Connecting(s *sio.Socket, auth []byte) (sio.Admission, error) {
-	a, err := Decide(s, auth, b.source)
+func (b *Backend) Connecting(ctx context.Context, s *sio.Socket, auth []byte) (sio.Admission, error) {
+	a, err := Decide(ctx, s, auth, b.source)
 	if err != nil {
-		outcome := b.count(s, err)
+		outcome := b.count(ctx, err)
 		b.log.Debug("not letting a connection in", "outcome", outcome, "namespace", s.Namespace(),
 			"remote", s.Connection().RemoteAddr, "error", err)
 		return sio.Admission{}, err
@@ -41,19 +42,17 @@ func (b *Backend) Connecting(s *sio.Socket, auth []byte) (sio.Admission, error) 
 }
 
 // count counts a connection that was not let in, and returns as what.
-func (b *Backend) count(s *sio.Socket, err error) (outcome string) {
+func (b *Backend) count(ctx context.Context, err error) (outcome string) {
 	if refusal := (*sio.Refusal)(nil); errors.As(err, &refusal) {
 		b.refused.Add(1)
 		return "refused"
 	}
-	select {
-	case <-s.Done():
+	if ctx.Err() != nil {
 		b.left.Add(1)
 		return "left"
-	default:
-		b.unavailable.Add(1)
-		return "unavailable"
 	}
+	b.unavailable.Add(1)
+	return "unavailable"
 }
 
 // Stats counts decisions since the start. A session that is in several
@@ -62,7 +61,7 @@ type Stats struct {
 	Admitted    uint64
 	Refused     uint64 // somebody decided so
 	Unavailable uint64 // nobody decided, in time or at all
-	Left        uint64 // the session ended before there was a decision
+	Left        uint64 // the client left before there was a decision
 }
 
 // Stats returns the current counts.

@@ -11,7 +11,7 @@ type Source interface {
 	// Decide returns sofar, what the connection was granted before, with what
 	// this source grants, by [Merge]; or why the connection may not be, as the
 	// package comment says. It may block, within bounds of its own, and returns
-	// soon after ctx ended, which it does with the session. It is safe for
+	// soon after ctx ended, which it does when the client leaves. It is safe for
 	// concurrent use. A source that remembers whom it allowed has to be the last
 	// one: it is not told if a later one refuses.
 	Decide(ctx context.Context, r *Request, sofar sio.Admission) (sio.Admission, error)
@@ -49,28 +49,8 @@ func (all Sources) Decide(ctx context.Context, r *Request, sofar sio.Admission) 
 	return sofar, nil
 }
 
-// Decide asks a source about a socket whose client sent auth, until the socket's
-// session ends.
-func Decide(s *sio.Socket, auth []byte, source Source) (sio.Admission, error) {
+// Decide asks a source about a socket whose client sent auth.
+func Decide(ctx context.Context, s *sio.Socket, auth []byte, source Source) (sio.Admission, error) {
 	r := &Request{Socket: s, Connection: s.Connection(), Auth: auth, Authorization: s.Authorization(), SecretQuery: s.Secret}
-	return source.Decide(session{context.Background(), s.Done()}, r, sio.Admission{})
-}
-
-// session is a context that ends with a session.
-type session struct {
-	context.Context
-	done <-chan struct{}
-}
-
-// Done implements context.Context.
-func (s session) Done() <-chan struct{} { return s.done }
-
-// Err implements context.Context.
-func (s session) Err() error {
-	select {
-	case <-s.done:
-		return context.Canceled
-	default:
-		return nil
-	}
+	return source.Decide(ctx, r, sio.Admission{})
 }

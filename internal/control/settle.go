@@ -126,7 +126,7 @@ func toVerdict(p *problems, m *fanoutv1.ConsumeRequest_Verdict) (v dispatch.Verd
 		atMost(p, "allow.user_id", v.User, maxUser)
 		names(p, "allow.rooms", v.Rooms, maxRooms, maxRoomName)
 	case *fanoutv1.ConsumeRequest_Verdict_Refuse_:
-		v.Message = d.Refuse.GetMessage()
+		v.Message, v.Retry = d.Refuse.GetMessage(), d.Refuse.GetRetry()
 		atMost(p, "refuse.message", v.Message, maxRefusalMessage)
 		v.Data = toRefusalData(p, d.Refuse)
 	default:

@@ -16,7 +16,7 @@ var (
 	errVerdictTimeout = errors.New("no verdict in time")
 	errNotQueued      = errors.New("the group does not take the question")
 	errNobodyDecides  = errors.New("a verdict is required, and no consumer authorises")
-	errLeft           = errors.New("the session ended before a verdict")
+	errLeft           = errors.New("the client left before a verdict")
 )
 
 // undecided is what a browser gets that nobody refused. Its text tells it
@@ -26,8 +26,8 @@ func undecided(reason error) error {
 }
 
 // Connecting implements sio.Backend, for who asks no other source than consumers.
-func (d *Dispatcher) Connecting(s *sio.Socket, auth []byte) (sio.Admission, error) {
-	return admission.Decide(s, auth, d)
+func (d *Dispatcher) Connecting(ctx context.Context, s *sio.Socket, auth []byte) (sio.Admission, error) {
+	return admission.Decide(ctx, s, auth, d)
 }
 
 // Decide implements admission.Source: it asks every group that authorises. It
@@ -113,17 +113,15 @@ func (d *Dispatcher) askGroup(ctx context.Context, g *group, c *client, auth []b
 // logs it unless the session ended: any stranger can make sessions that do, at
 // any rate.
 func (d *Dispatcher) noVerdict(ctx context.Context, g *group, c *client) error {
-	select {
-	case <-c.socket.Done():
-		return errLeft
-	default:
-	}
-	if ctx.Err() == nil {
+	switch {
+	case ctx.Err() == nil:
 		return undecided(fmt.Errorf("group %q: %w", g.name, errNotQueued))
+	case !errors.Is(context.Cause(ctx), errVerdictTimeout):
+		return errLeft
 	}
 	d.verdictTimeouts.Add(1)
 	if n, ok := g.verdictTimeouts.Event(); ok {
-		d.log.Warn("refusing connections: no verdict in time", "namespace", c.socket.Namespace(), "group", g.name, "connections", n)
+		d.log.Warn("not letting connections in: no verdict in time", "namespace", c.socket.Namespace(), "group", g.name, "connections", n)
 	}
 	return undecided(fmt.Errorf("group %q: %w", g.name, errVerdictTimeout))
 }
@@ -132,6 +130,9 @@ func (d *Dispatcher) noVerdict(ctx context.Context, g *group, c *client) error {
 func (v Verdict) apply(a sio.Admission) (sio.Admission, error) {
 	if v.Allow {
 		return admission.Merge(a, sio.Admission{User: v.User, Rooms: v.Rooms, Data: v.UserData, Expire: v.ExpiresAt})
+	}
+	if v.Retry {
+		return sio.Admission{}, &sio.Unavailable{Message: "a consumer asks to try again"}
 	}
 	if v.Message == "" {
 		v.Message = admission.NotAuthorized

@@ -30,9 +30,8 @@ type Options struct {
 	// hold in the namespaces that it is the first to match.
 	Namespaces []string
 
-	// VerdictTimeout bounds the wait for a consumer's verdict; then the
-	// connection is refused. Default 5 s. Keep it below the ping timeout: no
-	// pong is read meanwhile.
+	// VerdictTimeout bounds the wait for a consumer's verdict; then the client is
+	// to come back. Default 5 s.
 	VerdictTimeout time.Duration
 	// HoldTimeout is how long a browser may be held up because its events are
 	// not consumed; then its session is closed with [ReasonStalled]. Default

@@ -19,6 +19,7 @@ type Verdict struct {
 	// Of a refusal: what the client's connect_error handler gets.
 	Message string
 	Data    []byte // JSON, nil for none
+	Retry   bool   // it may pass: the client is to come back
 	// Of an allowance; see sio.Admission, and admission.Merge for what becomes of
 	// what was granted before.
 	User      string

@@ -1,6 +1,9 @@
 package sio
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Reasons of a socket's end that are not its session's; see also engineio.Reason.
 // The words are the reference's (socket.io/lib/socket-types.ts).
@@ -16,20 +19,31 @@ const (
 	// ReasonExpired, ours, ends a session whose authorisation ran out; the stock
 	// client comes back by itself, with a new token if its page has one.
 	ReasonExpired = "authorization expired"
+	// ReasonUnavailable, ours, ends a session that is in no namespace, since
+	// nobody could decide whether its client may be in one; the stock client
+	// comes back by itself.
+	ReasonUnavailable = "authorization unavailable"
+	// ReasonConnectOverflow, ours, ends a session that sent too much for a
+	// namespace before its CONNECT was answered.
+	ReasonConnectOverflow = "too much before the connection"
 )
 
-// Backend is what the server tells what browsers do. Calls for the
-// sockets of one session come one at a time and in the order of what happened:
-// Connecting, Connected, any number of Event, Disconnected; a session that ends
-// while it is being decided on has no Connected. Other sessions'
-// calls run concurrently. A call may block to slow that browser down; it must
-// return soon after [Socket.Done].
+// Backend is what the server tells what browsers do. Calls for one socket
+// come one at a time and in the order of what happened: Connecting, Connected, any
+// number of Event, Disconnected; one whose client leaves while it is being decided
+// on has no Connected. Calls for all sockets of one session come one at a time too,
+// but for Connecting, which holds up nothing else. Other sessions' calls run
+// concurrently. A call may block to slow that browser down; it must return soon
+// after [Socket.Done].
 type Backend interface {
 	// Connecting decides whether the socket may join its namespace, and as whom.
 	// auth is the JSON object the client sent, nil if none. A [*Refusal] is sent
-	// to the client as it is, of an [*Unavailable] its message; any other error
-	// refuses with a message that tells nothing. The socket is no member yet: operations do not find it.
-	Connecting(s *Socket, auth []byte) (Admission, error)
+	// to the client as it is; after an [*Unavailable] the client is to come back,
+	// or is asked about again with another socket; any other error refuses with a
+	// message that tells nothing. The socket is no member yet: operations do not
+	// find it. It must return soon after ctx ends, which it does when the client
+	// leaves the namespace or goes.
+	Connecting(ctx context.Context, s *Socket, auth []byte) (Admission, error)
 	// Connected follows when the socket is a member, its reply queued.
 	Connected(s *Socket)
 	// Event is one event of the browser. It owns what e refers to.
@@ -60,7 +74,9 @@ type Admission struct {
 // events go nowhere.
 type noBackend struct{}
 
-func (noBackend) Connecting(*Socket, []byte) (Admission, error) { return Admission{}, nil }
-func (noBackend) Connected(*Socket)                             {}
-func (noBackend) Event(*Socket, Event)                          {}
-func (noBackend) Disconnected(*Socket, string)                  {}
+func (noBackend) Connecting(context.Context, *Socket, []byte) (Admission, error) {
+	return Admission{}, nil
+}
+func (noBackend) Connected(*Socket)            {}
+func (noBackend) Event(*Socket, Event)         {}
+func (noBackend) Disconnected(*Socket, string) {}

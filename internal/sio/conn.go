@@ -31,6 +31,10 @@ type conn struct {
 	// server ended stays until the client joins anew: what the client sent
 	// before it knew is then ignored instead of closing everything.
 	sockets map[string]*Socket
+	// requests holds the CONNECT of each namespace that is not answered yet.
+	// connecting says for which namespaces a goroutine answers them.
+	requests   map[string]*request
+	connecting map[string]bool
 }
 
 // Receive implements engineio.Receiver: one message, text or attachment.
@@ -67,11 +71,24 @@ func (c *conn) receiveLocked(data []byte, binary bool) {
 		c.connect(p)
 		return
 	}
+	if r := c.requests[p.Namespace]; r != nil {
+		if p.Type == parser.Disconnect {
+			c.leaveLocked(p.Namespace)
+		} else {
+			r.holdLocked(p)
+		}
+		return
+	}
 	s := c.sockets[p.Namespace]
 	if s == nil {
 		c.refuse(notJoined, nil)
 		return
 	}
+	c.handleLocked(s, p)
+}
+
+// handleLocked handles a packet for a namespace that was joined.
+func (c *conn) handleLocked(s *Socket, p *parser.Packet) {
 	if s.gone.Load() {
 		return
 	}
@@ -83,10 +100,7 @@ func (c *conn) receiveLocked(data []byte, binary bool) {
 	case parser.Ack:
 		s.answer(p)
 	case parser.Disconnect:
-		if s.nsp.remove(s, ReasonClientDisconnect) {
-			delete(c.sockets, p.Namespace)
-			c.tellLocked(s, ReasonClientDisconnect)
-		}
+		c.leaveLocked(p.Namespace)
 	default: // CONNECT_ERROR is the server's to send
 		c.refuse("unexpected packet type", nil)
 	}
@@ -98,7 +112,7 @@ func (c *conn) receiveLocked(data []byte, binary bool) {
 func (c *conn) awaitAttachments(namespace string) {
 	timeout := c.server.opts.AttachmentTimeout
 	switch {
-	case c.sockets[namespace] == nil:
+	case c.sockets[namespace] == nil && c.requests[namespace] == nil:
 		c.refuse(notJoined, nil)
 	case c.assembly == nil:
 		c.assembly = time.AfterFunc(timeout, func() { c.session.Close(ReasonAttachmentTimeout) })
@@ -126,6 +140,9 @@ func (c *conn) closedLocked(reason string) {
 		c.assembly.Stop()
 	}
 	c.decoder.Reset()
+	for _, r := range c.requests {
+		r.withdrawLocked(reason)
+	}
 	for _, s := range c.sockets {
 		if s.nsp.remove(s, reason) {
 			c.tellLocked(s, reason)

@@ -1,7 +1,9 @@
 package sio
 
 import (
+	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
@@ -11,87 +13,73 @@ import (
 // included: patterns let a stranger make up any number.
 const maxJoined = 100
 
-// connect answers a CONNECT packet.
+// connect takes a CONNECT packet. A second one to a namespace replaces the first,
+// as if the client had left in between; the reference closes the session then
+// (socket.io/lib/client.ts, connect), over what pages do that connect, leave and
+// connect again in one go. The caller holds c.mu.
 func (c *conn) connect(p *parser.Packet) {
-	if s := c.sockets[p.Namespace]; s != nil && !s.gone.Load() {
-		c.refuse("second CONNECT to a namespace", nil)
+	name := p.Namespace
+	if c.sockets[name] == nil && !c.connecting[name] && c.namespacesLocked() >= maxJoined {
+		c.reply(name, &Refusal{Message: "too many namespaces"})
 		return
 	}
-	if len(c.sockets) >= maxJoined && c.sockets[p.Namespace] == nil {
-		c.reply(p.Namespace, &Refusal{Message: "too many namespaces"})
+	c.leaveLocked(name)
+	n, err := c.server.namespaces.acquire(name)
+	if err != nil {
+		c.fail(name, err)
 		return
 	}
-	n, refusal := c.server.namespaces.acquire(p.Namespace)
-	if refusal != nil {
-		c.reply(p.Namespace, refusal)
-		return
+	r := &request{conn: c, nsp: n, auth: p.Data, encoding: c.decoder.Encoding(), since: time.Now()}
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	c.requests[name] = r
+	if !c.connecting[name] {
+		c.connecting[name], r.taken = true, true
+		c.server.callbacks.Go(r.answerAll)
 	}
-	if n.recovery != nil {
-		if o, offset := n.recovery.claim(p.Data, c.session.Done()); o != nil && c.recoverSocket(n, o, offset, p.Data) {
-			return
+}
+
+// namespacesLocked counts the namespaces that the client is in, or wants to be.
+func (c *conn) namespacesLocked() int {
+	n := len(c.sockets)
+	for name := range c.connecting {
+		if c.sockets[name] == nil {
+			n++
 		}
 	}
-	s := newSocket(n, c)
-	admission, ok := c.admit(s, p.Data)
-	if !ok {
+	return n
+}
+
+// leaveLocked ends what the client is in a namespace, or wants to be.
+func (c *conn) leaveLocked(namespace string) {
+	if r := c.requests[namespace]; r != nil {
+		r.withdrawLocked(ReasonClientDisconnect)
+	}
+	if s := c.sockets[namespace]; s != nil && s.nsp.remove(s, ReasonClientDisconnect) {
+		delete(c.sockets, namespace)
+		c.tellLocked(s, ReasonClientDisconnect)
+	}
+}
+
+// fail answers a CONNECT that failed. What somebody decided is final, and said.
+// What may pass is not said if nothing is lost by it: stock clients stay away
+// after a CONNECT_ERROR, and come back by themselves when the transport closes.
+// The caller holds c.mu.
+func (c *conn) fail(namespace string, err error) {
+	if passing(err) && !c.inNamespaceLocked() {
+		c.session.Close(ReasonUnavailable)
 		return
 	}
-	n.add(s, admission)
-	c.joined(s)
+	c.reply(namespace, refusal(err))
 }
 
-// recoverSocket answers a client that wants to come back as o. It is false if that
-// cannot be, and the client is to be connected anew.
-func (c *conn) recoverSocket(n *Namespace, o *offlineSession, offset uint64, auth []byte) bool {
-	s := newSocket(n, c)
-	s.id, s.pid, s.recovering, s.recovered, s.number = o.id, o.pid, o, true, o.number
-	admission, ok := c.admit(s, auth)
-	if !ok {
-		return true
+// inNamespaceLocked reports whether the client is in any namespace.
+func (c *conn) inNamespaceLocked() bool {
+	for _, s := range c.sockets {
+		if !s.gone.Load() {
+			return true
+		}
 	}
-	if admission.User == o.user && n.recovery.resume(s, o, offset, admission) {
-		c.joined(s)
-		return true
-	}
-	c.server.backend.Disconnected(s, ReasonNotRecovered)
-	n.recovery.unclaim(o, s.number)
 	return false
-}
-
-// admit asks the backend whether s may join. If not, or if the session closed
-// meanwhile, nothing is left of it, and everybody has been told.
-func (c *conn) admit(s *Socket, auth []byte) (*Admission, bool) {
-	admission, err := c.server.backend.Connecting(s, auth)
-	if err != nil {
-		c.abandonConnect(s)
-		c.reply(s.nsp.name, refusal(err))
-		return nil, false
-	}
-	select {
-	case <-c.session.Done():
-		// Closed while it was being decided: it never became a member.
-		c.server.backend.Disconnected(s, string(c.session.Reason()))
-		c.abandonConnect(s)
-		return nil, false
-	default:
-	}
-	return &admission, true
-}
-
-// abandonConnect gives up what s held in order to join.
-func (c *conn) abandonConnect(s *Socket) {
-	if s.recovering != nil {
-		s.nsp.recovery.unclaim(s.recovering, s.number)
-	}
-	c.server.namespaces.release(s.nsp)
-}
-
-// joined notes that s is a member.
-func (c *conn) joined(s *Socket) {
-	c.timeout.Stop()
-	c.session.Settle()
-	c.sockets[s.nsp.name] = s
-	c.server.backend.Connected(s)
 }
 
 // reply sends a CONNECT_ERROR.

@@ -22,6 +22,8 @@ type recorder struct {
 	admit  Admission
 	refuse error
 	block  chan struct{} // an event named "block" waits for it, or for the socket's end
+	// decide decides instead of admit and refuse, if it is set.
+	decide func(ctx context.Context, s *Socket) (Admission, error)
 
 	numbers bool // note the numbers of what happens to a connection
 }
@@ -48,8 +50,11 @@ func (r *recorder) take() []string {
 	return h
 }
 
-func (r *recorder) Connecting(s *Socket, auth []byte) (Admission, error) {
+func (r *recorder) Connecting(ctx context.Context, s *Socket, auth []byte) (Admission, error) {
 	r.of(s, "connecting %s %s", s.Namespace(), auth)
+	if r.decide != nil {
+		return r.decide(ctx, s)
+	}
 	return r.admit, r.refuse
 }
 func (r *recorder) Connected(s *Socket) { r.of(s, "connected %s", s.Namespace()) }

@@ -41,7 +41,7 @@ type summary struct {
 	connecting, connected, events, disconnected atomic.Int64
 }
 
-func (b *summary) Connecting(*Socket, []byte) (Admission, error) {
+func (b *summary) Connecting(context.Context, *Socket, []byte) (Admission, error) {
 	b.connecting.Add(1)
 	return Admission{Rooms: []string{"at birth"}}, nil
 }

@@ -146,7 +146,6 @@ func TestMessagePackMistakes(t *testing.T) {
 			c.join("")
 			c.SayBinary("\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x9c\xa1a" + strings.Repeat("\xc4\x00", 11))
 		},
-		"second CONNECT": func(c packedWS) { c.join(""); c.say("0") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, Options{}, func(w *world) {

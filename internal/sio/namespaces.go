@@ -150,7 +150,7 @@ func (ns *namespaces) find(name string) *Namespace {
 
 // acquire returns the namespace with this name for a client that wants to join,
 // and keeps it in existence until release. Nil: there is none, or too many.
-func (ns *namespaces) acquire(name string) (*Namespace, *Refusal) {
+func (ns *namespaces) acquire(name string) (*Namespace, error) {
 	if n := ns.named[name]; n != nil {
 		return n, nil
 	}
@@ -162,7 +162,7 @@ func (ns *namespaces) acquire(name string) (*Namespace, *Refusal) {
 	n := ns.children[name]
 	if n == nil {
 		if len(ns.children) >= ns.maxChildren {
-			return nil, &Refusal{Message: "too many namespaces"}
+			return nil, &Unavailable{Message: "too many namespaces"}
 		}
 		n = ns.lasting(name)
 		ns.children[name] = n

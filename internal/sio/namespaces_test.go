@@ -122,7 +122,7 @@ func TestChildrenBounded(t *testing.T) {
 		c, _ := w.connect("/a")
 		c.Join("/b")
 		c.Say("40/c,")
-		expect(t, "one too many", c.Next(), `44/c,{"message":"too many namespaces"}`)
+		expect(t, "one too many", c.Next(), `44/c,{"message":"try again later","data":{"retry":true}}`)
 		other, _ := w.connect("/b") // is there
 		other.Join("")
 		c.Say("41/a,")

@@ -18,7 +18,7 @@ func (r *Refusal) Error() string { return r.Message }
 // decide could not, for now. A [*Refusal] is somebody's decision and final; this
 // may pass, so that a client that asks again may be let in.
 type Unavailable struct {
-	Message string // what the client is told
+	Message string // what it is, for the log: clients are not told
 	Reason  error  // for the log only; nil: none
 }
 
@@ -32,14 +32,19 @@ func (u *Unavailable) Error() string {
 // Unwrap returns the reason.
 func (u *Unavailable) Unwrap() error { return u.Reason }
 
-// refusal is what a client is told about err, with which its CONNECT failed. A
-// failure that may pass is told like a refusal: a CONNECT_ERROR knows no other.
+// passing reports whether a CONNECT failed in a way that may pass.
+func passing(err error) bool {
+	refusal, unavailable := (*Refusal)(nil), (*Unavailable)(nil)
+	return !errors.As(err, &refusal) && errors.As(err, &unavailable)
+}
+
+// refusal is what a client is told about err, with which its CONNECT failed.
 func refusal(err error) *Refusal {
 	if r := (*Refusal)(nil); errors.As(err, &r) {
 		return r
 	}
-	if u := (*Unavailable)(nil); errors.As(err, &u) {
-		return &Refusal{Message: u.Message}
+	if passing(err) {
+		return &Refusal{Message: "try again later", Data: []byte(`{"retry":true}`)}
 	}
 	return &Refusal{Message: "connection refused"}
 }

@@ -158,7 +158,6 @@ func TestEvents(t *testing.T) {
 // A browser's mistakes end its session, whatever namespace they are made in.
 func TestMistakes(t *testing.T) {
 	tests := map[string]string{
-		"second CONNECT":         "40",
 		"namespace not joined":   `42/other,["hi"]`,
 		"CONNECT_ERROR":          `44{"message":"x"}`,
 		"unknown type":           "49",

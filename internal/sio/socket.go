@@ -42,11 +42,11 @@ type Socket struct {
 	expire time.Time
 }
 
-func newSocket(n *Namespace, c *conn) *Socket {
+func newSocket(n *Namespace, c *conn, e parser.Encoding) *Socket {
 	// Not the session's id, which is a secret.
 	return &Socket{
 		nsp: n, conn: c, id: engineio.NewID(), born: time.Now(),
-		encoding: c.decoder.Encoding(),
+		encoding: e,
 	}
 }
 

@@ -31,8 +31,8 @@ const (
 	// Never sent.
 	Event_UNSPECIFIED Event_Kind = 0
 	// A client asks to connect and a member that said `authorize` decides by a
-	// `verdict`; none in time refuses. The connection exists for no other call
-	// yet. `args_json` is [auth], what the client gave as `auth`, or [] without
+	// `verdict`. Without one in time the client is not let in, and tries again.
+	// The connection exists for no other call yet. `args_json` is [auth], what the client gave as `auth`, or [] without
 	// it: often a secret, so keep it out of logs.
 	Event_CONNECTING Event_Kind = 1
 	// The connection is a member of its namespace now. For members that said
@@ -1470,7 +1470,12 @@ type ConsumeRequest_Verdict_Refuse struct {
 	// nothing. At most 8 KiB of JSON. Of `data` and `data_json` at most one.
 	Data *structpb.Value `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
 	// `data` as JSON text, which is sent as it is.
-	DataJson      string `protobuf:"bytes,3,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
+	DataJson string `protobuf:"bytes,3,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
+	// True turns it away for now, because something that was needed to decide
+	// was not there: the stock client tries again by itself. It hears of it
+	// only if it is connected to another namespace and time runs out: then its
+	// connect_error says "try again later".
+	Retry         bool `protobuf:"varint,4,opt,name=retry,proto3" json:"retry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1524,6 +1529,13 @@ func (x *ConsumeRequest_Verdict_Refuse) GetDataJson() string {
 		return x.DataJson
 	}
 	return ""
+}
+
+func (x *ConsumeRequest_Verdict_Refuse) GetRetry() bool {
+	if x != nil {
+		return x.Retry
+	}
+	return false
 }
 
 // Ready says that the worker is a member now.
@@ -1870,7 +1882,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"CONNECTING\x10\x01\x12\r\n" +
 	"\tCONNECTED\x10\x02\x12\v\n" +
 	"\aMESSAGE\x10\x03\x12\x10\n" +
-	"\fDISCONNECTED\x10\x04\"\x98\v\n" +
+	"\fDISCONNECTED\x10\x04\"\xaf\v\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -1900,7 +1912,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x12/\n" +
 	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x1a,\n" +
 	"\aWorking\x12!\n" +
-	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a\xe4\x03\n" +
+	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a\xfb\x03\n" +
 	"\aVerdict\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12?\n" +
@@ -1911,11 +1923,12 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05rooms\x18\x02 \x03(\tR\x05rooms\x12+\n" +
 	"\x04data\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x04data\x127\n" +
 	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x12\x1b\n" +
-	"\tdata_json\x18\x05 \x01(\tR\bdataJson\x1ak\n" +
+	"\tdata_json\x18\x05 \x01(\tR\bdataJson\x1a\x81\x01\n" +
 	"\x06Refuse\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12*\n" +
 	"\x04data\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04data\x12\x1b\n" +
-	"\tdata_json\x18\x03 \x01(\tR\bdataJsonB\n" +
+	"\tdata_json\x18\x03 \x01(\tR\bdataJson\x12\x14\n" +
+	"\x05retry\x18\x04 \x01(\bR\x05retryB\n" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
 	"\x05LeaveB\t\n" +

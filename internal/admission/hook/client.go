@@ -43,9 +43,9 @@ type Client struct {
 // Stats counts calls since the start, and now.
 type Stats struct {
 	Allowed, Refused uint64 // as the backend decided
-	Failed           uint64 // refused for want of an answer
-	Busy             uint64 // refused because too many calls were in flight
-	Left             uint64 // sessions that ended before
+	Failed           uint64 // for want of an answer
+	Busy             uint64 // because too many calls were in flight
+	Left             uint64 // clients that left before
 	InFlight         int
 }
 
@@ -87,29 +87,32 @@ func (c *Client) Stats() Stats {
 
 // authorize returns what the backend decided. Its error is a [*sio.Refusal] if
 // that is the backend's own; a [*sio.Unavailable] that wraps errBusy or errFailed;
-// or says that the session ended.
+// or says that the client left.
 func (c *Client) authorize(ctx context.Context, r *admission.Request, user string) (sio.Admission, error) {
 	req, err := message(r, user)
 	if err != nil {
 		c.refused.Add(1)
 		return sio.Admission{}, err
 	}
-	call, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeout)
-	defer cancel()
-	if !c.acquire(call) {
+	if !c.acquire(ctx) {
 		return sio.Admission{}, c.undecided(ctx, errBusy, &c.busy)
 	}
 	defer c.release()
+	call, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeout)
+	defer cancel()
 	resp, err := c.ask(call, req)
 	if err != nil {
 		return sio.Admission{}, c.undecided(ctx, fmt.Errorf("%w: %w", errFailed, err), &c.failed)
 	}
 	a, err := decision(resp)
-	var refusal *sio.Refusal
+	refusal, later := (*sio.Refusal)(nil), (*sio.Unavailable)(nil)
 	switch {
 	case err == nil:
 		c.allowed.Add(1)
 		return a, nil
+	case errors.As(err, &later):
+		c.refused.Add(1)
+		return sio.Admission{}, later
 	case errors.As(err, &refusal):
 		c.refused.Add(1)
 		return sio.Admission{}, refusal
@@ -117,11 +120,11 @@ func (c *Client) authorize(ctx context.Context, r *admission.Request, user strin
 	return sio.Admission{}, c.undecided(ctx, fmt.Errorf("%w: its answer: %w", errFailed, err), &c.failed)
 }
 
-// acquire takes a slot for a call. It waits for one for half of the time limit at
-// most: later calls would have hardly any time left, so that a backend that is
-// behind would be kept busy with what nobody waits for any more.
+// acquire takes a slot for a call. It waits for one as long as for an answer: a
+// burst of connections is let in one after the other, and a backend that is behind
+// has its whole time for each of them.
 func (c *Client) acquire(ctx context.Context) bool {
-	late := time.NewTimer(c.timeout / 2)
+	late := time.NewTimer(c.timeout)
 	defer late.Stop()
 	select {
 	case c.slots <- struct{}{}:
@@ -135,8 +138,7 @@ func (c *Client) acquire(ctx context.Context) bool {
 func (c *Client) release() { <-c.slots }
 
 // ask makes the call. A backend that is not there is waited for, within the
-// time limit: a restart need not keep anybody out, and stock clients do not come
-// back by themselves once they are refused.
+// time limit: a restart need not keep anybody out.
 func (c *Client) ask(ctx context.Context, req *hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error) {
 	if c.key != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+c.key)
@@ -150,15 +152,15 @@ func (c *Client) ask(ctx context.Context, req *hookv1.AuthorizeRequest) (*hookv1
 }
 
 // undecided counts and logs a call without a decision, and returns its error. If
-// the session ended, that is all there is to it.
+// the client left, that is all there is to it.
 func (c *Client) undecided(ctx context.Context, err error, count *atomic.Uint64) error {
 	if ctx.Err() != nil {
 		c.left.Add(1)
-		return fmt.Errorf("the session ended while the hook was asked: %w", context.Cause(ctx))
+		return fmt.Errorf("the client left while the hook was asked: %w", context.Cause(ctx))
 	}
 	count.Add(1)
 	if n, ok := c.failures.Event(); ok {
-		c.log.Warn("refusing connections: no decision from the hook", "connections", n, "error", err)
+		c.log.Warn("not letting connections in: no decision from the hook", "connections", n, "error", err)
 	}
 	return &sio.Unavailable{Message: "authorization unavailable", Reason: err}
 }

@@ -232,9 +232,12 @@ func TestConcurrency(t *testing.T) {
 		b.set(hangs)
 		refusedAs(errFailed)
 		refusedAs(errFailed)
-		synctest.Wait()
+		time.Sleep(time.Second)
+		refusedAs(errFailed) // after the first two, with all of its time
+		refusedAs(errFailed)
+		time.Sleep(time.Second)
 		begun := time.Now()
-		if _, err := authorize(t.Context(), c); !errors.Is(err, errBusy) || time.Since(begun) != DefaultTimeout/2 {
+		if _, err := authorize(t.Context(), c); !errors.Is(err, errBusy) || time.Since(begun) != DefaultTimeout {
 			t.Errorf("got %v after %v", err, time.Since(begun))
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -245,7 +248,7 @@ func TestConcurrency(t *testing.T) {
 			}
 		})
 		waiting.Wait()
-		if s := c.Stats(); s != (Stats{Allowed: 1, Failed: 4, Busy: 1, Left: 1}) {
+		if s := c.Stats(); s != (Stats{Allowed: 1, Failed: 6, Busy: 1, Left: 1}) {
 			t.Errorf("counts %+v", s)
 		}
 	})

@@ -48,6 +48,9 @@ func decision(m *hookv1.AuthorizeResponse) (sio.Admission, error) {
 	case *hookv1.AuthorizeResponse_Allow_:
 		return allowed(d.Allow)
 	case *hookv1.AuthorizeResponse_Refuse_:
+		if d.Refuse.GetRetry() {
+			return sio.Admission{}, &sio.Unavailable{Message: "the hook asks to try again"}
+		}
 		return sio.Admission{}, refusal(d.Refuse)
 	}
 	return sio.Admission{}, errors.New("neither allows nor refuses")

@@ -35,9 +35,7 @@ type Options struct {
 	// Key is sent with each call as a bearer key. Empty: none.
 	Key string
 
-	// Timeout bounds a decision, the wait for a slot included, which takes half
-	// of it at most. It has to stay well below the ping timeout, for no pong is
-	// read meanwhile. Default 3 s.
+	// Timeout bounds a call, and before it the wait for a slot. Default 3 s.
 	Timeout time.Duration
 	// Concurrency is how many calls may be in flight. Default 64.
 	Concurrency int

@@ -1,6 +1,7 @@
 package hubtest
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -13,10 +14,12 @@ import (
 // admit is a Backend that admits whoever comes as what it says at the moment.
 type admit struct{ sio.Admission }
 
-func (a *admit) Connecting(*sio.Socket, []byte) (sio.Admission, error) { return a.Admission, nil }
-func (*admit) Connected(*sio.Socket)                                   {}
-func (*admit) Event(*sio.Socket, sio.Event)                            {}
-func (*admit) Disconnected(*sio.Socket, string)                        {}
+func (a *admit) Connecting(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
+	return a.Admission, nil
+}
+func (*admit) Connected(*sio.Socket)            {}
+func (*admit) Event(*sio.Socket, sio.Event)     {}
+func (*admit) Disconnected(*sio.Socket, string) {}
 
 func TestServer(t *testing.T) {
 	Test(t, func(t *testing.T) Fixture {

@@ -108,7 +108,7 @@ type reactions struct {
 	auth map[string][]byte // by id, between Connecting and Connected
 }
 
-func (r *reactions) Connecting(s *sio.Socket, auth []byte) (sio.Admission, error) {
+func (r *reactions) Connecting(_ context.Context, s *sio.Socket, auth []byte) (sio.Admission, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.auth[s.ID()] = auth

@@ -294,7 +294,8 @@ func (x *AuthorizeResponse_Allow) GetExpireAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// Refuse keeps the client out. Stock clients do not try again by themselves.
+// Refuse keeps the client out. Stock clients do not try again by themselves,
+// unless `retry` says so.
 type AuthorizeResponse_Refuse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message of the error that the client's `connect_error` handler gets;
@@ -302,7 +303,12 @@ type AuthorizeResponse_Refuse struct {
 	Message string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	// The `data` of that error, such as a reason for programs. At most 4096
 	// bytes as JSON. Unset: none.
-	Data          *structpb.Value `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Data *structpb.Value `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// True turns it away for now, because something that was needed to decide
+	// was not there: the stock client tries again by itself. It hears of it only
+	// if it is connected to another namespace and time runs out: then its
+	// connect_error says "try again later".
+	Retry         bool `protobuf:"varint,3,opt,name=retry,proto3" json:"retry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -351,6 +357,13 @@ func (x *AuthorizeResponse_Refuse) GetData() *structpb.Value {
 	return nil
 }
 
+func (x *AuthorizeResponse_Refuse) GetRetry() bool {
+	if x != nil {
+		return x.Retry
+	}
+	return false
+}
+
 var File_fanout_hook_v1_authorizer_proto protoreflect.FileDescriptor
 
 const file_fanout_hook_v1_authorizer_proto_rawDesc = "" +
@@ -370,7 +383,7 @@ const file_fanout_hook_v1_authorizer_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x93\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa9\x03\n" +
 	"\x11AuthorizeResponse\x12?\n" +
 	"\x05allow\x18\x01 \x01(\v2'.fanout.hook.v1.AuthorizeResponse.AllowH\x00R\x05allow\x12B\n" +
 	"\x06refuse\x18\x02 \x01(\v2(.fanout.hook.v1.AuthorizeResponse.RefuseH\x00R\x06refuse\x1a\x9c\x01\n" +
@@ -378,10 +391,11 @@ const file_fanout_hook_v1_authorizer_proto_rawDesc = "" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x14\n" +
 	"\x05rooms\x18\x02 \x03(\tR\x05rooms\x12+\n" +
 	"\x04data\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x04data\x127\n" +
-	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x1aN\n" +
+	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x1ad\n" +
 	"\x06Refuse\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12*\n" +
-	"\x04data\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04dataB\n" +
+	"\x04data\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04data\x12\x14\n" +
+	"\x05retry\x18\x03 \x01(\bR\x05retryB\n" +
 	"\n" +
 	"\bdecision2e\n" +
 	"\x11AuthorizerService\x12P\n" +

@@ -1,0 +1,213 @@
+package sio
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
+)
+
+// What a request for a namespace may cost until it is answered.
+const (
+	// waitingPackets is how many of the largest messages may wait behind it, in
+	// bytes. Stock clients send nothing before they are connected.
+	waitingPackets = 2
+	// packetOverhead is what a packet costs beyond its bytes, about.
+	packetOverhead = 256
+	// firstRetry and lastRetry bound the pause before a request that nobody could
+	// decide on is asked about again; it doubles.
+	firstRetry = 500 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+var errWithdrawn = errors.New("the client has left")
+
+// request is a CONNECT that is not answered yet. It is decided on by a goroutine
+// of its namespace and session, and holds up nothing but that namespace.
+type request struct {
+	// Fixed at birth.
+	conn     *conn
+	nsp      *Namespace // acquired
+	auth     []byte
+	encoding parser.Encoding
+	since    time.Time
+	ctx      context.Context // ends when the client does not want it any more
+	cancel   context.CancelCauseFunc
+
+	// Guarded by conn.mu.
+	taken     bool             // the goroutine has it
+	withdrawn string           // why the client does not want it any more; empty: it does
+	waiting   []*parser.Packet // for its namespace, in order
+	bytes     int              // of those
+
+	next *request // to be answered then; the goroutine's
+}
+
+// answerAll answers the request, and those for its namespace that come meanwhile.
+func (r *request) answerAll() {
+	for r != nil {
+		for retry := firstRetry; !r.answer(); retry = min(2*retry, lastRetry) {
+			r.pause(retry/2 + rand.N(retry/2+1)) // so that not all come at once
+		}
+		r.cancel(nil)
+		r = r.next
+	}
+}
+
+// nextLocked returns the request that waits behind this one, which is answered;
+// without one the goroutine has to end.
+func (r *request) nextLocked() *request {
+	next := r.conn.requests[r.nsp.name]
+	if next == nil {
+		delete(r.conn.connecting, r.nsp.name)
+		return nil
+	}
+	next.taken = true
+	return next
+}
+
+// pause waits before the next attempt, but not past the time that there is.
+func (r *request) pause(d time.Duration) {
+	t := time.NewTimer(min(d, time.Until(r.deadline())))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.ctx.Done():
+	}
+}
+
+func (r *request) deadline() time.Time {
+	return r.since.Add(r.conn.server.opts.ConnectTimeout)
+}
+
+// answer asks the backend whether the client may join, and answers it. It is
+// false if nobody could decide and it is to be asked again.
+func (r *request) answer() (done bool) {
+	if r.nsp.recovery != nil {
+		if o, offset := r.nsp.recovery.claim(r.auth, r.ctx.Done()); o != nil {
+			s := newSocket(r.nsp, r.conn, r.encoding)
+			s.id, s.pid, s.recovering, s.recovered, s.number = o.id, o.pid, o, true, o.number
+			joined := true
+			done = r.decide(s, func(a *Admission) bool {
+				joined = a.User == o.user && r.nsp.recovery.resume(s, o, offset, a)
+				if !joined {
+					r.conn.server.backend.Disconnected(s, ReasonNotRecovered)
+					r.nsp.recovery.unclaim(o, s.number)
+				}
+				return joined
+			})
+			if joined {
+				return done
+			} // else it is connected anew
+		}
+	}
+	s := newSocket(r.nsp, r.conn, r.encoding)
+	return r.decide(s, func(a *Admission) bool {
+		r.nsp.add(s, a)
+		return true
+	})
+}
+
+// decide asks whether s may join, and lets join make it a member, or answers that
+// it may not be. It is false if nothing was answered.
+func (r *request) decide(s *Socket, join func(*Admission) bool) (done bool) {
+	c := r.conn
+	admission, err := c.server.backend.Connecting(r.ctx, s, r.auth)
+	c.serially(func() {
+		select {
+		case <-c.session.Done(): // of which it will hear next
+			r.withdrawLocked(string(c.session.Reason()))
+		default:
+		}
+		switch {
+		case r.withdrawn != "":
+			if err == nil { // it never became a member
+				c.server.backend.Disconnected(s, r.withdrawn)
+			}
+			r.unclaimLocked(s)
+			c.server.namespaces.release(r.nsp)
+			done = true
+		case err != nil:
+			r.unclaimLocked(s)
+			done = r.failLocked(err)
+		case join(&admission):
+			r.joinedLocked(s)
+			done = true
+		}
+		if done {
+			r.next = r.nextLocked()
+		}
+	})
+	return done
+}
+
+// unclaimLocked lets somebody else come back as what s wanted to be.
+func (r *request) unclaimLocked(s *Socket) {
+	if s.recovering != nil {
+		r.nsp.recovery.unclaim(s.recovering, s.number)
+	}
+}
+
+// withdrawLocked ends a request that the client does not want any more.
+func (r *request) withdrawLocked(reason string) {
+	if r.withdrawn != "" {
+		return
+	}
+	r.withdrawn, r.waiting = reason, nil
+	r.cancel(errWithdrawn)
+	delete(r.conn.requests, r.nsp.name)
+	if !r.taken {
+		r.conn.server.namespaces.release(r.nsp)
+	}
+}
+
+// failLocked answers that the client may not join. It is false if nobody decided
+// so, and the client keeps its session for other namespaces: it is asked again,
+// until the time is up.
+func (r *request) failLocked(err error) (done bool) {
+	c := r.conn
+	if passing(err) && c.inNamespaceLocked() && time.Now().Before(r.deadline()) {
+		return false
+	}
+	delete(c.requests, r.nsp.name)
+	c.server.namespaces.release(r.nsp)
+	c.fail(r.nsp.name, err)
+	if len(r.waiting) > 0 {
+		c.refuse(notJoined, nil)
+	}
+	return true
+}
+
+// joinedLocked notes that s is a member, and handles what has waited for that.
+func (r *request) joinedLocked(s *Socket) {
+	c := r.conn
+	c.timeout.Stop()
+	c.session.Settle()
+	delete(c.requests, r.nsp.name)
+	c.sockets[r.nsp.name] = s
+	c.server.backend.Connected(s)
+	for _, p := range r.waiting {
+		select {
+		case <-c.session.Done():
+			return
+		default:
+			c.handleLocked(s, p)
+		}
+	}
+	r.waiting = nil
+}
+
+// holdLocked lets a packet wait until the request is answered.
+func (r *request) holdLocked(p *parser.Packet) {
+	r.bytes += packetOverhead + len(p.Data)
+	for _, a := range p.Attachments {
+		r.bytes += len(a)
+	}
+	if int64(r.bytes) > waitingPackets*r.conn.server.engine.Options().MaxPayload {
+		r.conn.session.Close(ReasonConnectOverflow)
+		return
+	}
+	r.waiting = append(r.waiting, p)
+}
