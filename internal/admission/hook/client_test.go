@@ -240,7 +240,7 @@ func TestConcurrency(t *testing.T) {
 		if _, err := authorize(t.Context(), c); !errors.Is(err, errBusy) || time.Since(begun) != DefaultTimeout {
 			t.Errorf("got %v after %v", err, time.Since(begun))
 		}
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		short, cancel := context.WithTimeout(t.Context(), time.Second/2) // before there is a slot
 		defer cancel()
 		waiting.Go(func() {
 			if _, err := authorize(short, c); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errBusy) {
