@@ -42,7 +42,7 @@ func TestBounds(t *testing.T) {
 		// Five seconds' worth may come at once.
 		{"max-address-rate", []string{"--max-address-rate=1", "--trusted-proxies=127.0.0.1"}, 5 * halfOpen, func(s *siege) { exceedSessions(s, http.StatusTooManyRequests) }},
 		{"namespaces of a session", []string{"--namespaces=/t-*"}, 0, func(s *siege) { exceedNamespaces(s, 100) }},
-		{"max-namespaces", []string{"--namespaces=/t-*", "--max-namespaces=7"}, 0, func(s *siege) { exceedNamespaces(s, 7) }},
+		{"max-namespaces", []string{"--namespaces=/t-*", "--max-namespaces=7", "--connect-timeout=3s"}, 0, func(s *siege) { exceedNamespaces(s, 7) }},
 		{"recovery-bytes", []string{"--recovery-window=1m", "--recovery-bytes=1048576"}, 1 << 20, exceedRecovery},
 		{"unsettled events of a connection", nil, 256 << 10, exceedUnsettled},
 	} {
@@ -200,7 +200,8 @@ func exceedPending(s *siege) {
 	}
 }
 
-// exceedNamespaces joins so many, and one more, which is refused.
+// exceedNamespaces joins so many, and one more, which is refused: at once where
+// that is final, else when the time to connect is over.
 func exceedNamespaces(s *siege, most int) {
 	w, err := s.webSocket("")
 	if err != nil {

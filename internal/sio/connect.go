@@ -24,12 +24,11 @@ func (c *conn) connect(p *parser.Packet) {
 		return
 	}
 	c.leaveLocked(name)
-	n, err := c.server.namespaces.acquire(name)
-	if err != nil {
-		c.fail(name, err)
+	if !c.server.namespaces.possible(name) {
+		c.reply(name, errInvalidNamespace)
 		return
 	}
-	r := &request{conn: c, nsp: n, auth: p.Data, encoding: c.decoder.Encoding(), since: time.Now()}
+	r := &request{conn: c, name: name, auth: p.Data, encoding: c.decoder.Encoding(), since: time.Now()}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	c.requests[name] = r
 	if !c.connecting[name] {

@@ -148,14 +148,23 @@ func (ns *namespaces) find(name string) *Namespace {
 	return n
 }
 
+// errInvalidNamespace has the reference's words (socket.io/lib/client.ts).
+var errInvalidNamespace = &Refusal{Message: "Invalid namespace"}
+
+// possible reports whether clients may join a namespace with this name.
+func (ns *namespaces) possible(name string) bool {
+	return ns.named[name] != nil || ns.matches(name)
+}
+
 // acquire returns the namespace with this name for a client that wants to join,
-// and keeps it in existence until release. Nil: there is none, or too many.
+// and keeps it in existence until release. Errors: errInvalidNamespace, and an
+// [*Unavailable] if there are too many.
 func (ns *namespaces) acquire(name string) (*Namespace, error) {
 	if n := ns.named[name]; n != nil {
 		return n, nil
 	}
 	if !ns.matches(name) {
-		return nil, &Refusal{Message: "Invalid namespace"} // the reference's words (socket.io/lib/client.ts)
+		return nil, errInvalidNamespace
 	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()

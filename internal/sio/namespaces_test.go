@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
@@ -118,7 +119,7 @@ func TestAbsentChild(t *testing.T) {
 }
 
 func TestChildrenBounded(t *testing.T) {
-	inBubble(t, Options{Namespaces: []string{"/", "/*"}, MaxChildren: 2}, func(w *world) {
+	inBubble(t, Options{Namespaces: []string{"/", "/*"}, MaxChildren: 2, ConnectTimeout: 10 * time.Second}, func(w *world) {
 		c, _ := w.connect("/a")
 		c.Join("/b")
 		c.Say("40/c,")
@@ -140,6 +141,28 @@ func TestChildrenBounded(t *testing.T) {
 		expect(t, "one too many in a session", c.Next(), `44/more,{"message":"too many namespaces"}`)
 		c.Say("41/n0,")
 		c.Join("/more")
+		c.Close()
+	})
+}
+
+// Several CONNECTs at once, one of which has to wait for another namespace to go.
+func TestChildrenBoundedAtOnce(t *testing.T) {
+	inBubble(t, Options{Namespaces: []string{"/*"}, MaxChildren: 2}, func(w *world) {
+		c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
+		c.Next()
+		names := []string{"/a", "/b", "/c"}
+		for _, name := range names {
+			c.Say("40" + name + ",")
+		}
+		first, _, _ := strings.Cut(strings.TrimPrefix(c.Next(), "40"), ",")
+		second, _, _ := strings.Cut(strings.TrimPrefix(c.Next(), "40"), ",")
+		c.Say("41" + first + ",")
+		third, _, _ := strings.Cut(strings.TrimPrefix(c.Next(), "40"), ",")
+		got := []string{first, second, third}
+		slices.Sort(got)
+		if !slices.Equal(got, names) {
+			t.Errorf("joined %q, want %q", got, names)
+		}
 		c.Close()
 	})
 }

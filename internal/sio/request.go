@@ -29,7 +29,7 @@ var errWithdrawn = errors.New("the client has left")
 type request struct {
 	// Fixed at birth.
 	conn     *conn
-	nsp      *Namespace // acquired
+	name     string // of the namespace
 	auth     []byte
 	encoding parser.Encoding
 	since    time.Time
@@ -42,7 +42,9 @@ type request struct {
 	waiting   []*parser.Packet // for its namespace, in order
 	bytes     int              // of those
 
-	next *request // to be answered then; the goroutine's
+	// The goroutine's.
+	nsp  *Namespace // acquired; nil: not yet
+	next *request   // to be answered then
 }
 
 // answerAll answers the request, and those for its namespace that come meanwhile.
@@ -59,9 +61,9 @@ func (r *request) answerAll() {
 // nextLocked returns the request that waits behind this one, which is answered;
 // without one the goroutine has to end.
 func (r *request) nextLocked() *request {
-	next := r.conn.requests[r.nsp.name]
+	next := r.conn.requests[r.name]
 	if next == nil {
-		delete(r.conn.connecting, r.nsp.name)
+		delete(r.conn.connecting, r.name)
 		return nil
 	}
 	next.taken = true
@@ -85,6 +87,12 @@ func (r *request) deadline() time.Time {
 // answer asks the backend whether the client may join, and answers it. It is
 // false if nobody could decide and it is to be asked again.
 func (r *request) answer() (done bool) {
+	if r.nsp == nil {
+		var err error
+		if r.nsp, err = r.conn.server.namespaces.acquire(r.name); err != nil {
+			return r.endIf(func() bool { return r.withdrawn != "" || r.failLocked(err) })
+		}
+	}
 	if r.nsp.recovery != nil {
 		if o, offset := r.nsp.recovery.claim(r.auth, r.ctx.Done()); o != nil {
 			s := newSocket(r.nsp, r.conn, r.encoding)
@@ -115,12 +123,7 @@ func (r *request) answer() (done bool) {
 func (r *request) decide(s *Socket, join func(*Admission) bool) (done bool) {
 	c := r.conn
 	admission, err := c.server.backend.Connecting(r.ctx, s, r.auth)
-	c.serially(func() {
-		select {
-		case <-c.session.Done(): // of which it will hear next
-			r.withdrawLocked(string(c.session.Reason()))
-		default:
-		}
+	return r.endIf(func() bool {
 		switch {
 		case r.withdrawn != "":
 			if err == nil { // it never became a member
@@ -128,15 +131,28 @@ func (r *request) decide(s *Socket, join func(*Admission) bool) (done bool) {
 			}
 			r.unclaimLocked(s)
 			c.server.namespaces.release(r.nsp)
-			done = true
+			return true
 		case err != nil:
 			r.unclaimLocked(s)
-			done = r.failLocked(err)
+			return r.failLocked(err)
 		case join(&admission):
 			r.joinedLocked(s)
-			done = true
+			return true
 		}
-		if done {
+		return false
+	})
+}
+
+// endIf calls f with conn.mu held, and notes what follows the request if that
+// reports that it is answered.
+func (r *request) endIf(f func() bool) (done bool) {
+	r.conn.serially(func() {
+		select {
+		case <-r.conn.session.Done(): // of which it will hear next
+			r.withdrawLocked(string(r.conn.session.Reason()))
+		default:
+		}
+		if done = f(); done {
 			r.next = r.nextLocked()
 		}
 	})
@@ -157,23 +173,23 @@ func (r *request) withdrawLocked(reason string) {
 	}
 	r.withdrawn, r.waiting = reason, nil
 	r.cancel(errWithdrawn)
-	delete(r.conn.requests, r.nsp.name)
-	if !r.taken {
-		r.conn.server.namespaces.release(r.nsp)
-	}
+	delete(r.conn.requests, r.name)
 }
 
 // failLocked answers that the client may not join. It is false if nobody decided
-// so, and the client keeps its session for other namespaces: it is asked again,
-// until the time is up.
+// so, and the client keeps its session for other namespaces, that it is in or may
+// get into: it is asked again, until the time is up.
 func (r *request) failLocked(err error) (done bool) {
 	c := r.conn
-	if passing(err) && c.inNamespaceLocked() && time.Now().Before(r.deadline()) {
+	others := c.inNamespaceLocked() || len(c.requests) > 1
+	if passing(err) && others && time.Now().Before(r.deadline()) {
 		return false
 	}
-	delete(c.requests, r.nsp.name)
-	c.server.namespaces.release(r.nsp)
-	c.fail(r.nsp.name, err)
+	delete(c.requests, r.name)
+	if r.nsp != nil {
+		c.server.namespaces.release(r.nsp)
+	}
+	c.fail(r.name, err)
 	if len(r.waiting) > 0 {
 		c.refuse(notJoined, nil)
 	}
@@ -185,8 +201,8 @@ func (r *request) joinedLocked(s *Socket) {
 	c := r.conn
 	c.timeout.Stop()
 	c.session.Settle()
-	delete(c.requests, r.nsp.name)
-	c.sockets[r.nsp.name] = s
+	delete(c.requests, r.name)
+	c.sockets[r.name] = s
 	c.server.backend.Connected(s)
 	for _, p := range r.waiting {
 		select {
