@@ -447,7 +447,6 @@ func attackConnects(t *testing.T, binary string) {
 	}{
 		{"wrong", wrong, 1_000_000 / window, 0, window},
 		{"tenants", tenants, 1, 100, 50},
-		{"again", again, 5, window, 0},
 	} {
 		w, err := s.webSocket("")
 		if err != nil {
@@ -463,6 +462,25 @@ func attackConnects(t *testing.T, binary string) {
 				t.Fatalf("%s: %d were accepted and %d refused, want %d and %d: %v", f.name, accepted, refused, f.accepted, f.refused, err)
 			}
 		}
+	}
+	// Who leaves before it is decided on hears nothing; the last is refused.
+	w, err := s.webSocket("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for range 5 {
+		if _, err := w.Write(append(again, text("40/wrong,")...)); err != nil {
+			t.Fatal(err)
+		}
+		for refused := 0; refused == 0; {
+			if _, refused, err = w.answers(1); err != nil {
+				t.Fatalf("again: %v", err)
+			}
+		}
+	}
+	if err := stillThere(w); err != nil {
+		t.Errorf("again: %v", err)
 	}
 	s.lift(3*2*maxQueue + smallGrowth)
 }

@@ -255,6 +255,8 @@ func (s *Session) awaitLastTaken(reason Reason, taken <-chan struct{}) {
 	case reason == ReasonShutdown:
 		wait = shutdownWait
 	case pending, reason.graceful():
+	case reason == ReasonPendingLimit:
+		return // else there would soon be many more than the limit says
 	case reason == ReasonTransportClose:
 		wait = overtakenPollWait
 	case upgrading:

@@ -170,7 +170,7 @@ func TestCloseDuringUpgrade(t *testing.T) {
 func TestCloseDuringUpgradeEnds(t *testing.T) {
 	for reason, within := range map[Reason]time.Duration{
 		ReasonForcedServer: lastPollWait, ReasonShutdown: shutdownWait, ReasonSlowConsumer: closeWait, ReasonConnectTimeout: closeWait, ReasonTransportClose: overtakenPollWait,
-		ReasonParseError: 0,
+		ReasonParseError: 0, ReasonPendingLimit: 0,
 	} {
 		t.Run(string(reason), func(t *testing.T) {
 			inBubble(t, Options{UpgradeTimeout: time.Minute}, func(w *world) {
