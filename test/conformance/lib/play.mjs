@@ -210,6 +210,7 @@ class Player {
   async offer({ message }) {
     this.#ws?.write(typeof message === "string" ? textFrame(message) : binaryFrame(message));
     await this.#ws?.heard(silenceMs);
+    await this.settle(); // what follows the first may be a write of its own
     return this.#heard();
   }
 
