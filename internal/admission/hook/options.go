@@ -17,8 +17,10 @@ import (
 
 // Defaults of [Options].
 const (
-	DefaultTimeout     = 3 * time.Second
-	DefaultConcurrency = 64
+	DefaultTimeout = 3 * time.Second
+	// DefaultConcurrency lets 5,000 browsers that come back at once in within 20 s
+	// if the backend takes a second for each. A call in flight costs little here.
+	DefaultConcurrency = 256
 )
 
 // maxConcurrency is far more than a backend can be expected to take at once.
@@ -37,7 +39,7 @@ type Options struct {
 
 	// Timeout bounds a call, and before it the wait for a slot. Default 3 s.
 	Timeout time.Duration
-	// Concurrency is how many calls may be in flight. Default 64.
+	// Concurrency is how many calls may be in flight. Default 256.
 	Concurrency int
 	// Logger hears of calls that fail, but nothing of what they said. Default:
 	// slog.Default().
