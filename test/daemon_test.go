@@ -33,6 +33,13 @@ func startDaemon(ctx context.Context, t *testing.T, flags ...string) daemon {
 // runDaemon is startDaemon for this binary.
 func runDaemon(ctx context.Context, t *testing.T, path string, flags ...string) daemon {
 	t.Helper()
+	return launchDaemon(ctx, t, path, "/readyz", flags...)
+}
+
+// launchDaemon is runDaemon that returns once this page of the operators' listener
+// says yes.
+func launchDaemon(ctx context.Context, t *testing.T, path, page string, flags ...string) daemon {
+	t.Helper()
 	ports := freeAddresses(t, 3)
 	d := daemon{listen: ports[0], control: ports[1], ops: ports[2]}
 	cmd := exec.Command(path, append([]string{"--listen=" + d.listen, "--control-listen=" + d.control, "--ops-listen=" + d.ops}, flags...)...)
@@ -63,7 +70,7 @@ func runDaemon(ctx context.Context, t *testing.T, path string, flags ...string) 
 		}
 	})
 	for {
-		if res, err := http.Get("http://" + d.ops + "/readyz"); err == nil {
+		if res, err := http.Get("http://" + d.ops + page); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return d
