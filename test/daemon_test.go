@@ -20,6 +20,19 @@ import (
 type daemon struct {
 	listen, control, ops string // host:port
 	pid                  int
+	log                  *syncBuffer
+	ended                chan error // holds how the process has ended
+}
+
+// wait returns how the process has ended, once it has.
+func (d daemon) wait(ctx context.Context) error {
+	select {
+	case err := <-d.ended:
+		d.ended <- err
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // startDaemon runs the daemon on free ports until the test ends, and returns
@@ -41,10 +54,9 @@ func runDaemon(ctx context.Context, t *testing.T, path string, flags ...string) 
 func launchDaemon(ctx context.Context, t *testing.T, path, page string, flags ...string) daemon {
 	t.Helper()
 	ports := freeAddresses(t, 3)
-	d := daemon{listen: ports[0], control: ports[1], ops: ports[2]}
+	d := daemon{listen: ports[0], control: ports[1], ops: ports[2], log: &syncBuffer{}, ended: make(chan error, 1)}
 	cmd := exec.Command(path, append([]string{"--listen=" + d.listen, "--control-listen=" + d.control, "--ops-listen=" + d.ops}, flags...)...)
-	var log syncBuffer
-	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.Stdout, cmd.Stderr = d.log, d.log
 	cmd.Dir = t.TempDir() // no settings file of anybody's lies there
 	// Settings of whoever runs the tests must not leak in.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FANOUTD_") })
@@ -52,21 +64,20 @@ func launchDaemon(ctx context.Context, t *testing.T, path, page string, flags ..
 		t.Fatalf("starting the daemon: %v", err)
 	}
 	d.pid = cmd.Process.Pid
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() { d.ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended
 		select {
-		case err := <-ended:
+		case err := <-d.ended:
 			if err != nil {
 				t.Errorf("the daemon ended with %v after SIGTERM", err)
 			}
 		case <-time.After(time.Minute):
 			_ = cmd.Process.Kill()
-			t.Errorf("the daemon did not end within a minute of SIGTERM: %v", <-ended)
+			t.Errorf("the daemon did not end within a minute of SIGTERM: %v", <-d.ended)
 		}
 		if t.Failed() {
-			t.Logf("the daemon's log:\n%s", log.String())
+			t.Logf("the daemon's log:\n%s", d.log.String())
 		}
 	})
 	for {
@@ -78,9 +89,9 @@ func launchDaemon(ctx context.Context, t *testing.T, path, page string, flags ..
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("the daemon ended before it was ready: %v\n%s", err, log.String())
+		case err := <-d.ended:
+			d.ended <- err
+			t.Fatalf("the daemon ended before it was ready: %v\n%s", err, d.log.String())
 		case <-ctx.Done():
 			t.Fatalf("the daemon is not ready: %v", context.Cause(ctx))
 		}

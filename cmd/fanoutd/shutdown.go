@@ -17,6 +17,7 @@ import (
 //  3. What browsers did up to their end is delivered, while consumers stay.
 //  4. Backends' streams end, and last the operators, who want to see it.
 func (d *daemon) shutdown() {
+	dropped := d.consumers.Stats().Dropped
 	d.ready.NotReady("shutting down")
 	d.services.Drain()
 	grace := d.config.operations.grace
@@ -35,7 +36,7 @@ func (d *daemon) shutdown() {
 		d.report("browsers", d.stop(ctx, d.browsers))
 	})
 	leaving.Go(func() {
-		d.deliver(delivering)
+		d.deliver(delivering, dropped)
 		d.report("backends", d.backends.Shutdown(ctx))
 		d.services.Wait()
 	})
@@ -49,11 +50,15 @@ func (d *daemon) shutdown() {
 const lastStreams = time.Second
 
 // deliver waits until consumers have settled everything that browsers did, or ctx
-// is done, and logs what they did not get.
-func (d *daemon) deliver(ctx context.Context) {
+// is done, and logs what they did not get, and what was dropped beyond the number
+// before the sessions ended: events that waited for room.
+func (d *daemon) deliver(ctx context.Context, dropped uint64) {
 	undelivered := d.consumers.Drain(ctx)
 	for _, group := range slices.Sorted(maps.Keys(undelivered)) {
 		d.log.Warn("events were not delivered", "group", group, "events", undelivered[group])
+	}
+	if n := d.consumers.Stats().Dropped - dropped; n > 0 {
+		d.log.Warn("events were dropped for want of room", "events", n)
 	}
 }
 
