@@ -372,8 +372,10 @@ func (m *model) close() {
 	}
 }
 
-// ended takes back what was in flight to s.
+// ended takes back what was in flight to s. What its end let in comes first: nobody
+// may ask for that any more, either.
 func (m *model) ended(s *Subscription) {
+	m.letIn()
 	m.subscriptions = slices.DeleteFunc(m.subscriptions, func(o *Subscription) bool { return o == s })
 	sole := m.inFlight(s) == 1
 	for _, c := range m.connections {
