@@ -55,6 +55,7 @@ func (c *candidateInput) wait(done <-chan struct{}) {
 		silent = func() bool { return looked == nil }
 	}
 	for {
+		quiet := silent() // first: the reader says that it is busy before it takes what makes this true
 		c.mu.Lock()
 		busy, decided := c.busy, c.decided
 		if c.handled == nil {
@@ -62,8 +63,11 @@ func (c *candidateInput) wait(done <-chan struct{}) {
 		}
 		handled := c.handled
 		c.mu.Unlock()
-		if decided || !busy && silent() {
+		if decided || !busy && quiet {
 			return
+		}
+		if !busy && silent() {
+			continue // what was there has been handled in between
 		}
 		select {
 		case <-handled:

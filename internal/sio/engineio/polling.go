@@ -82,7 +82,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-p.signal:
 		case <-r.Context().Done():
-			s.Close(ReasonTransportError)
+			s.requestAbandoned()
 			return
 		}
 	}
@@ -152,7 +152,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		s.Close(ReasonTransportError)
+		s.requestAbandoned()
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}

@@ -144,12 +144,26 @@ func (s *Session) signalLastTakenLocked() {
 }
 
 // awaitCandidate returns when the candidate, if there is one, has acted upon what
-// its peer has said so far: a poll that comes after the "5" is refused.
+// its peer has said so far: a poll that comes after the "5" is refused, and one that
+// is abandoned after it ends nothing.
 func (s *Session) awaitCandidate() {
 	s.mu.Lock()
 	input := s.candidateInput
 	s.mu.Unlock()
 	if input != nil {
 		input.wait(s.done)
+	}
+}
+
+// requestAbandoned ends a session whose browser has given up a poll or a POST. One
+// that has changed over goes on: what is left of its polling no longer matters, as
+// in the reference (engine.io/lib/socket.ts, clearTransport).
+func (s *Session) requestAbandoned() {
+	s.awaitCandidate()
+	s.mu.Lock()
+	carried := s.link != nil
+	s.mu.Unlock()
+	if !carried {
+		s.Close(ReasonTransportError)
 	}
 }
