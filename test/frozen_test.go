@@ -77,8 +77,9 @@ func TestFrozen(t *testing.T) {
 			t.Fatalf("round %d: %d clients were closed before the others had everything, want none", round, n-closed)
 		}
 		closed += frozen
+		ends := f.thawEnded(clients)
 		most := f.burst(closed)
-		f.checkEnds(clients)
+		f.checkEnds(clients, ends)
 		// What waits for one may wait once more in the call that is writing.
 		if grown, most := most-before, int64(frozen*2*frozenQueue+frozenGrowth); grown > most {
 			t.Errorf("round %d: the daemon grew by %d KiB with %d clients frozen, want at most %d", round, grown>>10, frozen, most>>10)
@@ -227,33 +228,69 @@ func (f *frozenTest) closedForIt() int {
 	return int(metric(f.t, f.d, "fanoutd_sessions_slow_total"))
 }
 
+// frozenEnd is how a frozen client ended.
+type frozenEnd struct {
+	client *frozenClient
+	reason string // that backends were told
+	thawed error  // how its connection ended, nil if it was not read
+}
+
+// thawEnded has every second of the clients read on as soon as backends are told
+// that it was closed; the others stay frozen. It returns how each of them ended.
+func (f *frozenTest) thawEnded(clients []*frozenClient) <-chan frozenEnd {
+	all := map[string]*frozenClient{}
+	thaws := map[string]bool{}
+	for i, c := range clients {
+		all[c.id], thaws[c.id] = c, i%2 == 0
+	}
+	ends := make(chan frozenEnd, len(clients))
+	go func() {
+		for range clients {
+			var e *fanoutv1.Event
+			select {
+			case e = <-f.gone:
+			case <-f.ctx.Done():
+				return
+			}
+			end := frozenEnd{client: all[e.GetConnectionId()], reason: e.GetReason()}
+			if !thaws[e.GetConnectionId()] {
+				ends <- end
+				continue
+			}
+			go func() {
+				end.thawed = end.client.thaw()
+				ends <- end
+			}()
+		}
+	}()
+	return ends
+}
+
 // checkEnds checks that backends have heard why the clients were closed, that
 // what had reached them until then is whole and in order, and that they are gone.
-func (f *frozenTest) checkEnds(clients []*frozenClient) {
+func (f *frozenTest) checkEnds(clients []*frozenClient, ends <-chan frozenEnd) {
 	f.t.Helper()
-	reasons := map[string]string{}
-	for range clients {
-		select {
-		case e := <-f.gone:
-			reasons[e.GetConnectionId()] = e.GetReason()
-		case <-f.ctx.Done():
-			f.t.Fatalf("%d of %d ends were told", len(reasons), len(clients))
-		}
-	}
 	told := 0
-	for i, c := range clients {
-		if r := reasons[c.id]; r != "slow consumer" {
-			f.t.Errorf("frozen client %d: backends were told %q, want %q", i, r, "slow consumer")
+	for n := range clients {
+		var end frozenEnd
+		select {
+		case end = <-ends:
+		case <-f.ctx.Done():
+			f.t.Fatalf("%d of %d ends were told", n, len(clients))
 		}
-		if i%2 == 1 {
-			continue // stays frozen: it is cut
+		if end.client == nil {
+			f.t.Fatalf("a client that was not frozen ended with %q", end.reason)
 		}
-		err := c.thaw()
-		var ended *websocket.CloseError
-		switch {
-		case errors.As(err, &ended) && ended.Code == websocket.ClosePolicyViolation && ended.Text == "slow consumer":
+		i := slices.Index(clients, end.client)
+		if end.reason != "slow consumer" {
+			f.t.Errorf("frozen client %d: backends were told %q, want %q", i, end.reason, "slow consumer")
+		}
+		var closed *websocket.CloseError
+		switch err := end.thawed; {
+		case err == nil: // stays frozen: it is cut
+		case errors.As(err, &closed) && closed.Code == websocket.ClosePolicyViolation && closed.Text == "slow consumer":
 			told++
-		case errors.As(err, &ended):
+		case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure: // which says that there was no close frame
 			f.t.Errorf("frozen client %d, after it read on: closed with %v", i, err)
 		case errors.Is(err, errUnexpected):
 			f.t.Errorf("frozen client %d, after it read on: %v", i, err)
