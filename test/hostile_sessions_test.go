@@ -23,24 +23,26 @@ import (
 
 // attackHalfOpen opens 10,000 upgrades and goes on with none: half of the
 // candidates say nothing, the others are answered and then say nothing. The
-// upgrade-timeout reclaims the candidates, the connect-timeout the sessions.
+// upgrade-timeout reclaims the candidates; their sessions, which nothing else ends
+// here, live on until the attacker closes them.
 func attackHalfOpen(t *testing.T, binary string) {
-	s := besiege(t, binary, "--upgrade-timeout=10s", "--connect-timeout=20s", "--ping-interval=30s")
+	s := besiege(t, binary, "--upgrade-timeout=10s", "--connect-timeout=1h", "--ping-interval=1h")
 	const candidates = 10_000
-	peak := s.watchSessions()
-	conns := s.halfOpen(candidates)
-	if n := peak(); n < candidates/2 {
-		t.Errorf("at most %d sessions at once, want most of %d", n, candidates)
-	} else {
-		t.Logf("at most %d sessions at once, %.1f KiB resident for each", n, float64(s.status("VmHWM")-s.before.resident)/float64(n)/1024)
+	sessions, conns := s.halfOpen(candidates)
+	if t.Failed() {
+		return
 	}
 	for i, w := range conns {
 		if err := w.end(); !errors.Is(err, io.EOF) {
 			t.Fatalf("candidate %d ended with %v, want EOF", i, err)
 		}
 	}
-	if n := s.footprint().sessions; n < len(s.honest)+candidates/20 {
-		t.Errorf("%d sessions are left when the candidates have ended: was it their end?", n)
+	if n, want := s.footprint().sessions, len(s.honest)+candidates; n < want {
+		t.Errorf("%d sessions are left when the candidates have ended, want %d: was it their end?", n, want)
+	}
+	t.Logf("%.1f KiB resident for each at most", float64(s.status("VmHWM")-s.before.resident)/candidates/1024)
+	if err := swarm(candidates, 32, func(i int) error { return sessions[i].post("1") }); err != nil {
+		t.Errorf("closing the sessions: %v", err)
 	}
 	s.lift(candidates*halfOpen + smallGrowth)
 }
@@ -49,10 +51,10 @@ func attackHalfOpen(t *testing.T, binary string) {
 // candidate's goroutine and buffers, and half as much as garbage.
 const halfOpen = 20 << 10
 
-// halfOpen opens n upgrades.
-func (s *siege) halfOpen(n int) []*rawSocket {
+// halfOpen opens n sessions, and an upgrade of each.
+func (s *siege) halfOpen(n int) ([]*polling, []*rawSocket) {
 	s.Helper()
-	conns := make([]*rawSocket, n)
+	sessions, conns := make([]*polling, n), make([]*rawSocket, n)
 	s.Cleanup(func() {
 		for _, c := range conns {
 			if c != nil {
@@ -66,6 +68,7 @@ func (s *siege) halfOpen(n int) []*rawSocket {
 		if err := p.open(""); err != nil {
 			return err
 		}
+		sessions[i] = p
 		w, err := s.webSocket("&sid=" + p.sid)
 		if err != nil {
 			return fmt.Errorf("candidate %d: %w", i, err)
@@ -85,7 +88,7 @@ func (s *siege) halfOpen(n int) []*rawSocket {
 	if err != nil {
 		s.Error(err)
 	}
-	return conns
+	return sessions, conns
 }
 
 // watchSessions counts sessions until the function that it returns is called,
@@ -411,15 +414,21 @@ func attackAddresses(t *testing.T, binary string) {
 		}
 		return yes.Load(), no.Load()
 	}
+	// Beside the attackers' there may be an honest visitor's, and sessions that are about to end.
+	const others = 50
 	peak := s.watchSessions()
-	// It may open anew what a timeout has closed, of which there is none so soon.
-	if yes, no := flood(func(int) string { return "203.0.113.9" }); yes != ofOne || yes+no != handshakes {
-		t.Errorf("one address opened %d sessions, %d were refused, want %d of %d", yes, no, ofOne, handshakes)
+	// It may open anew what the heartbeat has closed, if all that takes long.
+	if yes, no := flood(func(int) string { return "203.0.113.9" }); yes < ofOne || no == 0 {
+		t.Errorf("one address opened %d sessions of %d, %d were refused, want at least %d, and some refused", yes, handshakes, no, ofOne)
 	}
+	if n := peak(); n > ofOne+len(s.honest)+others {
+		t.Errorf("at most %d sessions at once with one address, want about %d", n, ofOne)
+	}
+	peak = s.watchSessions()
 	if yes, _ := flood(func(i int) string { return fmt.Sprintf("198.51.%d.%d", i/250, i%250) }); yes != handshakes {
 		t.Errorf("many addresses opened %d sessions, want %d", yes, handshakes)
 	}
-	if n := peak(); n > limit+len(s.honest)+50 {
+	if n := peak(); n > limit+len(s.honest)+others {
 		t.Errorf("at most %d sessions at once, want about %d", n, limit)
 	}
 	s.lift(limit*2*halfOpen + smallGrowth)
