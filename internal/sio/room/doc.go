@@ -12,6 +12,6 @@
 // thousand.
 //
 // For counting and listing there are indexes in order: of the members of every
-// larger group by sequence number, and of the rooms by name.
-// So a piece of a large group costs no more than the piece; see [Scan].
+// larger set by sequence number, and of the rooms by name.
+// So a piece of a large set costs no more than the piece; see [Scan].
 package room

@@ -73,7 +73,7 @@ func TestModel(t *testing.T) {
 				}
 				return names
 			}
-			// Enough for groups to be indexed at times, and at times not.
+			// Enough for sets to be indexed at times, and at times not.
 			id := func() string { return pick("id", 30+60*int(seed%2)*(1+int(seed/2)%2)) }
 			room := func() string { // an id is a room too
 				if rnd.IntN(4) == 0 {

@@ -6,14 +6,14 @@ import "slices"
 // its methods are not safe for concurrent use.
 type Registry[M any] struct {
 	ids   map[string]*Entry[M]
-	rooms map[string]*group[M]
-	users map[string]*group[M]
-	all   group[M]
+	rooms map[string]*memberSet[M]
+	users map[string]*memberSet[M]
+	all   memberSet[M]
 	seq   uint64 // of the member that was added last
 	epoch uint64 // the mark of the latest selection that needed one
 
-	ordered map[*group[M]]*sorted[uint64, *Entry[M]] // by sequence number; see index
-	names   sorted[string, *group[M]]                // of rooms
+	ordered map[*memberSet[M]]*sorted[uint64, *Entry[M]] // by sequence number; see index
+	names   sorted[string, *memberSet[M]]                // of rooms
 }
 
 // Entry is the handle of one member, valid from Add to Remove.
@@ -22,7 +22,7 @@ type Entry[M any] struct {
 
 	id   string
 	seq  uint64
-	in   []membership[M] // every group it is in; the registry's all comes first
+	in   []membership[M] // every set it is in; the registry's all comes first
 	mark uint64          // the latest selection that yielded or excluded it
 }
 
@@ -30,11 +30,11 @@ type Entry[M any] struct {
 func New[M any]() *Registry[M] {
 	return &Registry[M]{
 		ids:   make(map[string]*Entry[M]),
-		rooms: make(map[string]*group[M]),
-		users: make(map[string]*group[M]),
+		rooms: make(map[string]*memberSet[M]),
+		users: make(map[string]*memberSet[M]),
 
-		ordered: make(map[*group[M]]*sorted[uint64, *Entry[M]]),
-		names:   sorted[string, *group[M]]{key: func(g *group[M]) string { return g.name }},
+		ordered: make(map[*memberSet[M]]*sorted[uint64, *Entry[M]]),
+		names:   sorted[string, *memberSet[M]]{key: func(g *memberSet[M]) string { return g.name }},
 	}
 }
 
@@ -54,7 +54,7 @@ func (r *Registry[M]) Add(id, user string, m M) *Entry[M] {
 	if user != "" {
 		g := r.users[user]
 		if g == nil {
-			g = newGroup[M](user, kindUser)
+			g = newMemberSet[M](user, kindUser)
 			r.users[user] = g
 		}
 		r.add(g, e)
@@ -83,7 +83,7 @@ func (r *Registry[M]) Join(e *Entry[M], room string) bool {
 	}
 	g := r.rooms[room]
 	if g == nil {
-		g = newGroup[M](room, kindRoom)
+		g = newMemberSet[M](room, kindRoom)
 		r.rooms[room] = g
 		r.names.insert(g)
 	} else if g.find(e) >= 0 {
@@ -120,14 +120,14 @@ func (r *Registry[M]) Len() int { return len(r.ids) }
 func (r *Registry[M]) RoomCount() int { return len(r.rooms) }
 
 // add puts e, which is not in g, into it.
-func (r *Registry[M]) add(g *group[M], e *Entry[M]) {
+func (r *Registry[M]) add(g *memberSet[M], e *Entry[M]) {
 	g.add(e)
 	r.index(g, e)
 }
 
-// removeFrom ends membership i of e; a group that is empty then is removed.
+// removeFrom ends membership i of e; a set that is empty then is removed.
 func (r *Registry[M]) removeFrom(e *Entry[M], i int) {
-	g := e.in[i].group
+	g := e.in[i].set
 	g.remove(e, i)
 	r.unindex(g, e)
 	if g.len() > 0 {
@@ -149,8 +149,8 @@ func (e *Entry[M]) Seq() uint64 { return e.seq }
 // User is the member's user, empty if none.
 func (e *Entry[M]) User() string {
 	for _, m := range e.in {
-		if m.group.kind == kindUser {
-			return m.group.name
+		if m.set.kind == kindUser {
+			return m.set.name
 		}
 	}
 	return ""
@@ -161,14 +161,14 @@ func (e *Entry[M]) User() string {
 func (e *Entry[M]) Rooms() []string {
 	names := make([]string, 0, len(e.in))
 	for _, m := range e.in {
-		if m.group.kind == kindRoom {
-			names = append(names, m.group.name)
+		if m.set.kind == kindRoom {
+			names = append(names, m.set.name)
 		}
 	}
 	slices.Sort(names)
 	return names
 }
 
-// present reports whether the member is in its registry: it is in the group
+// present reports whether the member is in its registry: it is in the set
 // of all from Add to Remove.
 func (e *Entry[M]) present() bool { return len(e.in) > 0 }

@@ -18,7 +18,7 @@ func (r *Registry[M]) Rooms(prefix, after string, limit int) (page []Count, more
 		return nil, false
 	}
 	begin := max(prefix, after)
-	r.names.from(begin, func(g *group[M]) bool {
+	r.names.from(begin, func(g *memberSet[M]) bool {
 		switch {
 		case g.name == after && after != "":
 			return true

@@ -50,7 +50,7 @@ func (r *Registry[M]) Next(c *Scan[M], budget int, yield func(*Entry[M])) (more 
 }
 
 // nextOf goes on with one part and reports whether it has come to its end.
-func (r *Registry[M]) nextOf(c *Scan[M], g *group[M], budget *int, yield func(*Entry[M])) (whole bool) {
+func (r *Registry[M]) nextOf(c *Scan[M], g *memberSet[M], budget *int, yield func(*Entry[M])) (whole bool) {
 	whole = true
 	visit := func(e *Entry[M]) bool {
 		switch {
@@ -80,9 +80,9 @@ func (r *Registry[M]) nextOf(c *Scan[M], g *group[M], budget *int, yield func(*E
 	return whole
 }
 
-// part returns the i-th group of those that s is the union of, nil if nobody is
+// part returns the i-th set of those that s is the union of, nil if nobody is
 // in it or if it is an id.
-func (r *Registry[M]) part(s *Selector, i int) *group[M] {
+func (r *Registry[M]) part(s *Selector, i int) *memberSet[M] {
 	switch {
 	case s.All:
 		return &r.all
@@ -124,7 +124,7 @@ func (r *Registry[M]) Count(s Selector) (n int, known bool) {
 	return r.part(&s, 0).len(), true
 }
 
-// Groups of more than orderAbove members have an index by sequence number, until
+// Sets of more than orderAbove members have an index by sequence number, until
 // they have fewer than orderBelow: smaller ones are sorted when they are scanned.
 const (
 	orderAbove = 64
@@ -133,7 +133,7 @@ const (
 
 // ascend calls yield for the members of g with this sequence number or above, in
 // its order, until it returns false.
-func (r *Registry[M]) ascend(g *group[M], seq uint64, yield func(*Entry[M]) bool) {
+func (r *Registry[M]) ascend(g *memberSet[M], seq uint64, yield func(*Entry[M]) bool) {
 	if o := r.ordered[g]; o != nil {
 		o.from(seq, yield)
 		return
@@ -154,7 +154,7 @@ func (r *Registry[M]) ascend(g *group[M], seq uint64, yield func(*Entry[M]) bool
 }
 
 // index keeps the order of g, to which e was added.
-func (r *Registry[M]) index(g *group[M], e *Entry[M]) {
+func (r *Registry[M]) index(g *memberSet[M], e *Entry[M]) {
 	if len(g.slots) < orderBelow {
 		return // it has none
 	}
@@ -172,7 +172,7 @@ func (r *Registry[M]) index(g *group[M], e *Entry[M]) {
 }
 
 // unindex keeps the order of g, which e was removed from.
-func (r *Registry[M]) unindex(g *group[M], e *Entry[M]) {
+func (r *Registry[M]) unindex(g *memberSet[M], e *Entry[M]) {
 	if len(g.slots) < orderBelow-1 {
 		return // it has had none since it had one member more
 	}

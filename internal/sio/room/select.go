@@ -27,11 +27,11 @@ func (r *Registry[M]) Select(s Selector, yield func(*Entry[M])) {
 		}
 	}
 	if s.All {
-		w.group(&r.all)
+		w.set(&r.all)
 		return
 	}
 	for _, room := range s.Rooms {
-		w.group(r.rooms[room])
+		w.set(r.rooms[room])
 	}
 	for _, id := range s.IDs {
 		if e := r.ids[id]; e != nil {
@@ -39,7 +39,7 @@ func (r *Registry[M]) Select(s Selector, yield func(*Entry[M])) {
 		}
 	}
 	for _, user := range s.Users {
-		w.group(r.users[user])
+		w.set(r.users[user])
 	}
 }
 
@@ -49,7 +49,7 @@ type walk[M any] struct {
 	epoch uint64 // 0: nothing overlaps, marks are not needed
 }
 
-func (w *walk[M]) group(g *group[M]) {
+func (w *walk[M]) set(g *memberSet[M]) {
 	if g == nil {
 		return
 	}

@@ -1,8 +1,8 @@
 package room
 
-// group is a set of members in no particular order: a room, the connections
+// memberSet is a set of members in no particular order: a room, the connections
 // of a user, or all.
-type group[M any] struct {
+type memberSet[M any] struct {
 	name  string
 	slots []slot[M]
 	kind  kind
@@ -17,7 +17,7 @@ const (
 	kindUser
 )
 
-// slot is a member's place in a group, membership the group's place in the
+// slot is a member's place in a set, membership the set's place in the
 // member's list. Each holds the other's index, so either finds both.
 type slot[M any] struct {
 	entry *Entry[M]
@@ -25,20 +25,20 @@ type slot[M any] struct {
 }
 
 type membership[M any] struct {
-	group *group[M]
-	pos   uint32 // index in group.slots
+	set *memberSet[M]
+	pos uint32 // index in set.slots
 }
 
-// keepSlots is the capacity below which a group never gives memory back: 1 KiB.
+// keepSlots is the capacity below which a set never gives memory back: 1 KiB.
 const keepSlots = 64
 
-func newGroup[M any](name string, k kind) *group[M] {
-	g := &group[M]{name: name, kind: k}
+func newMemberSet[M any](name string, k kind) *memberSet[M] {
+	g := &memberSet[M]{name: name, kind: k}
 	g.slots = g.one[:0]
 	return g
 }
 
-func (g *group[M]) len() int {
+func (g *memberSet[M]) len() int {
 	if g == nil {
 		return 0
 	}
@@ -46,8 +46,8 @@ func (g *group[M]) len() int {
 }
 
 // add appends e, which is known not to be in g.
-func (g *group[M]) add(e *Entry[M]) {
-	e.in = append(e.in, membership[M]{group: g, pos: uint32(len(g.slots))})
+func (g *memberSet[M]) add(e *Entry[M]) {
+	e.in = append(e.in, membership[M]{set: g, pos: uint32(len(g.slots))})
 	g.slots = append(g.slots, slot[M]{entry: e, at: uint32(len(e.in) - 1)})
 	if len(g.slots) == 2 {
 		g.one[0] = slot[M]{} // slots has moved away; keep no member alive from here
@@ -57,7 +57,7 @@ func (g *group[M]) add(e *Entry[M]) {
 // find returns the index of g in e's memberships, or -1. It searches the
 // shorter of the two lists, so that neither a member of many rooms nor a room
 // of many members makes joining slow.
-func (g *group[M]) find(e *Entry[M]) int {
+func (g *memberSet[M]) find(e *Entry[M]) int {
 	if len(g.slots) < len(e.in) {
 		for _, s := range g.slots {
 			if s.entry == e {
@@ -67,7 +67,7 @@ func (g *group[M]) find(e *Entry[M]) int {
 		return -1
 	}
 	for i, m := range e.in {
-		if m.group == g {
+		if m.set == g {
 			return i
 		}
 	}
@@ -76,7 +76,7 @@ func (g *group[M]) find(e *Entry[M]) int {
 
 // remove ends e's membership i, which is in g. In both lists the last element
 // takes the free place, and its counterpart learns the new position.
-func (g *group[M]) remove(e *Entry[M], i int) {
+func (g *memberSet[M]) remove(e *Entry[M], i int) {
 	pos := e.in[i].pos
 
 	last := len(g.slots) - 1
@@ -93,13 +93,13 @@ func (g *group[M]) remove(e *Entry[M], i int) {
 	e.in = e.in[:last]
 	if i < last {
 		e.in[i] = m
-		m.group.slots[m.pos].at = uint32(i)
+		m.set.slots[m.pos].at = uint32(i)
 	}
 }
 
-// shrink gives memory back after a crowd has left: a group holds at most four
+// shrink gives memory back after a crowd has left: a set holds at most four
 // times what its members need.
-func (g *group[M]) shrink() {
+func (g *memberSet[M]) shrink() {
 	if n := len(g.slots); cap(g.slots) > keepSlots && n < cap(g.slots)/4 {
 		g.slots = append(make([]slot[M], 0, 2*n), g.slots...)
 	}
