@@ -9,7 +9,7 @@ import (
 
 // flusher is the goroutine that writes what waits for its share of the
 // WebSockets. It never waits for a browser: what a connection does not take at
-// once is left to a writer of that connection's own. While it is at work,
+// once is left to a goroutine of that connection's own. While it is at work,
 // messages gather in the outboxes and go out together on its next pass, so the
 // busier it is, the fewer system calls a message costs.
 type flusher struct {

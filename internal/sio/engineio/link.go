@@ -5,7 +5,7 @@ import "time"
 // link is a transport that stays open and carries a session's messages both
 // ways: a WebSocket or a WebTransport stream. Polling has none.
 type link interface {
-	consumer
+	writer
 	// transport is its name.
 	transport() string
 	// lastMessageLocked is the last message there will be: frame, a WebSocket's

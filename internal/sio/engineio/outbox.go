@@ -15,17 +15,17 @@ var (
 	errOutboxClosed = errors.New("engineio: session closed")
 )
 
-// consumer is whoever carries an outbox's messages to the browser.
-type consumer interface {
-	// wake says that messages wait, or that the consumer is to hand over: it
+// writer is what carries an outbox's messages to the browser.
+type writer interface {
+	// wake says that messages wait, or that the writer is to hand over: it
 	// takes until the outbox gives it nothing. It is called with outbox.mu
-	// held, at most once until the consumer was given nothing, and only starts
-	// or signals the consumer.
+	// held, at most once until the writer was given nothing, and only starts
+	// or signals the writer.
 	wake()
 }
 
 // outbox is a session's queue of outbound messages, bounded in bytes, with one
-// consumer at a time. A push appends all its messages or none, so that a packet
+// writer at a time. A push appends all its messages or none, so that a packet
 // and its attachments stay together, and never blocks.
 type outbox struct {
 	limit int // bytes; immutable
@@ -33,8 +33,8 @@ type outbox struct {
 	mu     sync.Mutex
 	queue  []*Message
 	bytes  int      // of queue
-	holder consumer // who is woken; nil: nobody carries just now
-	next   consumer // takes over when holder, still busy, is given nothing
+	holder writer   // who is woken; nil: nobody carries just now
+	next   writer   // takes over when holder, still busy, is given nothing
 	busy   bool     // holder was woken and has not yet been given nothing
 	sealed bool     // no push is accepted any more
 	last   *Message // comes after queue, alone; nil: not sealed, or taken
@@ -74,7 +74,7 @@ func (o *outbox) push(msgs ...*Message) error {
 	return nil
 }
 
-// pushVolatile is push for messages that are dropped unless the consumer is
+// pushVolatile is push for messages that are dropped unless the writer is
 // there and idle: what the reference calls a writable transport.
 func (o *outbox) pushVolatile(msgs ...*Message) bool {
 	n := 0
@@ -94,7 +94,7 @@ func (o *outbox) pushVolatile(msgs ...*Message) bool {
 	return true
 }
 
-// readyLocked reports whether the consumer is there and idle.
+// readyLocked reports whether the writer is there and idle.
 func (o *outbox) readyLocked() bool {
 	return o.holder != nil && !o.busy && len(o.queue) == 0
 }
@@ -205,9 +205,9 @@ func (o *outbox) wakeLocked() {
 	}
 }
 
-// attach makes c the consumer: at once, or, while another is busy, as soon as
+// attach makes c the writer: at once, or, while another is busy, as soon as
 // that one is given nothing.
-func (o *outbox) attach(c consumer) {
+func (o *outbox) attach(c writer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.busy {
@@ -223,12 +223,12 @@ func (o *outbox) attach(c consumer) {
 // waitsLocked reports whether there is something to take.
 func (o *outbox) waitsLocked() bool { return len(o.queue) > 0 || o.last != nil }
 
-// take gives the consumer everything that waits, but the last message of a sealed
+// take gives the writer everything that waits, but the last message of a sealed
 // outbox by itself, and keeps spare, which must be cleared, to queue what comes
-// next. It gives nothing when the outbox is empty or another consumer takes over;
+// next. It gives nothing when the outbox is empty or another writer takes over;
 // then c must stop carrying until it is woken. last says that nothing will ever
 // come again.
-func (o *outbox) take(c consumer, spare []*Message) (msgs []*Message, last bool) {
+func (o *outbox) take(c writer, spare []*Message) (msgs []*Message, last bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.holder != c {
@@ -254,8 +254,8 @@ func (o *outbox) take(c consumer, spare []*Message) (msgs []*Message, last bool)
 	return msgs, false
 }
 
-// detach ends c's time as consumer.
-func (o *outbox) detach(c consumer) {
+// detach ends c's time as writer.
+func (o *outbox) detach(c writer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch c {
@@ -274,9 +274,9 @@ func (o *outbox) handOverLocked() {
 }
 
 // seal refuses every further push. The last message follows what waits, or, with
-// drop, comes in its place. It wakes the consumer.
+// drop, comes in its place. It wakes the writer.
 //
-// Nothing else is given to a consumer along with it, for polls: the stock client
+// Nothing else is given to a writer along with it, for polls: the stock client
 // closes at a close packet as it reads the payload, and hands the events before
 // it out only afterwards, to nobody.
 func (o *outbox) seal(last *Message, drop bool) {

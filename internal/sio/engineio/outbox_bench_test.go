@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// idler is a consumer that lets things wait until it is told to take them.
+// idler is a writer that lets things wait until it is told to take them.
 type idler struct{}
 
 func (idler) wake() {}

@@ -10,19 +10,19 @@ import (
 	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
-// wokenConsumer counts how often it was woken since it was last given nothing.
-type wokenConsumer struct {
+// wokenWriter counts how often it was woken since it was last given nothing.
+type wokenWriter struct {
 	name  string
 	woken int
 }
 
-func (c *wokenConsumer) wake() { c.woken++ }
+func (c *wokenWriter) wake() { c.woken++ }
 
 // naiveOutbox is an outbox as one would write it without a care for speed.
 type naiveOutbox struct {
 	limit        int
 	queue        []queued
-	holder, next *wokenConsumer
+	holder, next *wokenWriter
 	busy, sealed bool
 	last         *Message
 	lost         int
@@ -137,7 +137,7 @@ func (o *naiveOutbox) handOver() {
 	o.busy = o.holder != nil && o.waits()
 }
 
-func (o *naiveOutbox) attach(c *wokenConsumer) {
+func (o *naiveOutbox) attach(c *wokenWriter) {
 	if o.busy {
 		o.next = c
 		return
@@ -145,7 +145,7 @@ func (o *naiveOutbox) attach(c *wokenConsumer) {
 	o.holder, o.busy = c, o.waits()
 }
 
-func (o *naiveOutbox) detach(c *wokenConsumer) {
+func (o *naiveOutbox) detach(c *wokenWriter) {
 	switch c {
 	case o.holder:
 		o.handOver()
@@ -154,7 +154,7 @@ func (o *naiveOutbox) detach(c *wokenConsumer) {
 	}
 }
 
-func (o *naiveOutbox) take(c *wokenConsumer) (msgs []*Message, last bool) {
+func (o *naiveOutbox) take(c *wokenWriter) (msgs []*Message, last bool) {
 	switch {
 	case o.holder != c:
 		return nil, false
@@ -189,13 +189,13 @@ func (o *naiveOutbox) seal(m *Message, drop bool) {
 }
 
 // Whatever is asked of an outbox, in whatever order, it does what the naive one
-// does, and wakes its consumer once until that is given nothing.
+// does, and wakes its writer once until that is given nothing.
 func TestOutboxModel(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		limit := 2000 + r.IntN(20_000)
 		real, model := &outbox{limit: limit}, &naiveOutbox{limit: limit}
-		consumers := []*wokenConsumer{{name: "a"}, {name: "b"}, {name: "c"}}
+		writers := []*wokenWriter{{name: "a"}, {name: "b"}, {name: "c"}}
 		count := 0
 		packet := func() []*Message {
 			var msgs []*Message
@@ -213,7 +213,7 @@ func TestOutboxModel(t *testing.T) {
 			}
 		}
 		for range 200 {
-			c := consumers[r.IntN(len(consumers))]
+			c := writers[r.IntN(len(writers))]
 			switch op := r.IntN(22); {
 			case op < 5:
 				did = "push"
@@ -245,7 +245,7 @@ func TestOutboxModel(t *testing.T) {
 				model.attach(c)
 			case op < 19:
 				if c != model.holder { // others ask too
-					c = consumers[r.IntN(len(consumers))]
+					c = writers[r.IntN(len(writers))]
 				}
 				did = "take " + c.name
 				got, last := real.take(c, nil)
@@ -271,7 +271,7 @@ func TestOutboxModel(t *testing.T) {
 			check(real.dropped() == model.lost, real.dropped(), model.lost)
 			check(real.busy == model.busy, real.busy, model.busy)
 			check(real.drained() == (model.sealed && !model.waits()), real.drained(), model.sealed)
-			for _, c := range consumers {
+			for _, c := range writers {
 				check(c.woken <= 1, c.woken, 1)
 			}
 			if h := model.holder; h != nil && model.waits() && !model.busy {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// poll is a pending GET: the consumer of its session's outbox for one response.
+// poll is a pending GET: the writer of its session's outbox for one response.
 type poll struct {
 	signal chan struct{} // holds one: look again
 }

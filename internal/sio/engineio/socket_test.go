@@ -95,7 +95,7 @@ func TestEndsWhileParked(t *testing.T) {
 	}
 }
 
-// What does not fit waits for a writer of the connection's own, and what comes
+// What does not fit waits for a goroutine of the connection's own, and what comes
 // after it goes without one again; all of it in order, whole.
 func TestSlowReader(t *testing.T) {
 	const room = 1000

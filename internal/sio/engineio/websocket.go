@@ -12,16 +12,16 @@ import (
 	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
-// wsConn is one WebSocket: a session's consumer, or the candidate to become it.
+// wsConn is one WebSocket: a session's writer, or the candidate to become it.
 //
 // Messages are read through package wsconn. Frames are written to the connection
 // under it, all that wait in one system call: by the session's flusher as long as
-// the connection takes them at once, else by a writer of its own until nothing
+// the connection takes them at once, else by a goroutine of its own until nothing
 // waits any more.
 type wsConn struct {
 	session *Session
 	conn    *wsconn.Conn
-	socket  *netpoll.Conn // conn's; nil: every burst has its own writer, and nothing is parked
+	socket  *netpoll.Conn // conn's; nil: every burst has a goroutine that writes it, and nothing is parked
 	flusher *flusher
 	framing framing       // of what is written
 	written chan struct{} // closed when the last was written

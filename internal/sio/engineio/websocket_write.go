@@ -23,7 +23,7 @@ func (t *wsConn) send(frame []byte) {
 	}
 }
 
-// wake puts the connection on its flusher's next pass, or starts its writer.
+// wake puts the connection on its flusher's next pass, or starts a goroutine that writes.
 func (t *wsConn) wake() {
 	if t.socket != nil {
 		t.flusher.add(t)
@@ -33,7 +33,7 @@ func (t *wsConn) wake() {
 }
 
 // flush writes what waits without waiting for the browser. What the connection
-// does not take is left to a writer.
+// does not take is left to a goroutine.
 func (t *wsConn) flush(s *scratch) {
 	for {
 		msgs, last := t.session.out.take(t, s.spare)
@@ -134,7 +134,7 @@ func (t *wsConn) idle(last bool) {
 const maxSpare = 64
 
 // fail ends the connection after a write error. It stays the outbox's busy
-// consumer, so nothing is written any more.
+// writer, so nothing is written any more.
 func (t *wsConn) fail() {
 	t.session.Close(ReasonTransportError)
 	close(t.written)

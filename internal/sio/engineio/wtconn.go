@@ -111,7 +111,7 @@ func (t *wtConn) ready() {
 	t.stream.SetWriteDeadline(time.Time{})
 }
 
-// wake starts a writer, which ends when nothing waits.
+// wake starts a goroutine that writes, which ends when nothing waits.
 func (t *wtConn) wake() { t.session.srv.start(t.write) }
 
 func (t *wtConn) write() {
@@ -133,7 +133,7 @@ func (t *wtConn) write() {
 				continue
 			}
 			if _, err := t.stream.Write(chunk); err != nil {
-				// It stays the outbox's busy consumer: nothing is written any more.
+				// It stays the outbox's busy writer: nothing is written any more.
 				t.session.Close(ReasonTransportError)
 				close(t.written)
 				t.abort()
