@@ -13,16 +13,16 @@ import (
 // messages gather in the outboxes and go out together on its next pass, so the
 // busier it is, the fewer system calls a message costs.
 type flusher struct {
-	scratch // the goroutine's own
+	buffers writeBuffers // the goroutine's own
 
 	passBytes int // that may be emitted between two passes
 
 	mu      sync.Mutex
-	work    sync.Cond // dirty is not empty, or stopped
+	work    sync.Cond // woken is not empty, or stopped
 	begun   sync.Cond // a pass has begun
-	dirty   []*wsConn // woken since the last pass began
+	woken   []*wsConn // whose outboxes got messages since the last pass began
 	paced   int       // bytes emitted since then
-	stopped bool      // nothing will become dirty any more
+	stopped bool      // nothing will be woken any more
 }
 
 // maxPassBytes bounds what may be emitted between two passes of a flusher, and
@@ -35,15 +35,15 @@ const maxPassBytes = 256 << 10
 // read look slow.
 const passShare = 4
 
-// scratch is what sending without waiting needs, kept to allocate nothing.
-type scratch struct {
+// writeBuffers are what one pass writes with, kept to allocate nothing.
+type writeBuffers struct {
 	spare  []*Message
 	bufs   [netpoll.MaxBuffers][]byte
 	vector netpoll.Vector
 }
 
 // frames returns the frames of msgs, as many as one system call takes.
-func (s *scratch) frames(msgs []*Message) [][]byte {
+func (s *writeBuffers) frames(msgs []*Message) [][]byte {
 	n := min(len(msgs), len(s.bufs))
 	for i, m := range msgs[:n] {
 		s.bufs[i] = m.frame
@@ -77,10 +77,10 @@ func (f *flushers) of(n uint64) *flusher { return f.all[n%uint64(len(f.all))] }
 func (f *flushers) pace(bytes int) {
 	for _, x := range f.all {
 		x.mu.Lock()
-		for x.paced > x.passBytes && len(x.dirty) > 0 && !x.stopped {
+		for x.paced > x.passBytes && len(x.woken) > 0 && !x.stopped {
 			x.begun.Wait()
 		}
-		if len(x.dirty) > 0 {
+		if len(x.woken) > 0 {
 			x.paced += bytes
 		}
 		x.mu.Unlock()
@@ -102,8 +102,8 @@ func (f *flushers) stop() {
 // add puts a connection on the next pass. It is called with its outbox's lock held.
 func (x *flusher) add(t *wsConn) {
 	x.mu.Lock()
-	x.dirty = append(x.dirty, t)
-	if len(x.dirty) == 1 {
+	x.woken = append(x.woken, t)
+	if len(x.woken) == 1 {
 		x.work.Signal()
 	}
 	x.mu.Unlock()
@@ -113,19 +113,19 @@ func (x *flusher) run() {
 	var pass []*wsConn
 	for {
 		x.mu.Lock()
-		for len(x.dirty) == 0 && !x.stopped {
+		for len(x.woken) == 0 && !x.stopped {
 			x.work.Wait()
 		}
-		if len(x.dirty) == 0 {
+		if len(x.woken) == 0 {
 			x.mu.Unlock()
 			return
 		}
-		pass, x.dirty, x.paced = x.dirty, pass[:0], 0
+		pass, x.woken, x.paced = x.woken, pass[:0], 0
 		x.begun.Broadcast()
 		x.mu.Unlock()
 		for i, t := range pass {
 			pass[i] = nil
-			t.flush(&x.scratch)
+			t.flush(&x.buffers)
 		}
 		if cap(pass) > maxPass {
 			pass = nil // a burst's; the next may be long in coming

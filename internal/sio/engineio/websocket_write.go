@@ -34,7 +34,7 @@ func (t *wsConn) wake() {
 
 // flush writes what waits without waiting for the browser. What the connection
 // does not take is left to a goroutine.
-func (t *wsConn) flush(s *scratch) {
+func (t *wsConn) flush(s *writeBuffers) {
 	for {
 		msgs, last := t.session.out.take(t, s.spare)
 		if len(msgs) == 0 {
