@@ -200,7 +200,7 @@ func (r *request) failLocked(err error) (done bool) {
 func (r *request) joinedLocked(s *Socket) {
 	c := r.conn
 	c.timeout.Stop()
-	c.session.Settle()
+	c.session.MarkJoined()
 	delete(c.requests, r.name)
 	c.sockets[r.name] = s
 	c.server.backend.Connected(s)

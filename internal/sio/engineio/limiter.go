@@ -55,7 +55,7 @@ func (l *limiter) admitLocked(s *Session, from netip.Addr, now time.Time) (evict
 	}
 	if first := l.waiting.Front(); first != nil && l.limits.Pending > 0 && l.waiting.Len() >= l.limits.Pending {
 		evicted = first.Value.(*Session)
-		l.settleLocked(evicted)
+		l.joinedLocked(evicted)
 	}
 	l.open++
 	s.from, s.pending = from, l.waiting.PushBack(s)
@@ -85,8 +85,8 @@ func (l *limiter) takeLocked(from netip.Addr, now time.Time) bool {
 	return true
 }
 
-// settleLocked notes that a session joined something.
-func (l *limiter) settleLocked(s *Session) {
+// joinedLocked takes a session out of those that joined nothing: it did, or it ends.
+func (l *limiter) joinedLocked(s *Session) {
 	if s.pending == nil {
 		return
 	}
@@ -102,6 +102,6 @@ func (l *limiter) settleLocked(s *Session) {
 
 // removeLocked forgets a session that has ended.
 func (l *limiter) removeLocked(s *Session) {
-	l.settleLocked(s)
+	l.joinedLocked(s)
 	l.open--
 }

@@ -32,10 +32,10 @@ func TestAddressPending(t *testing.T) {
 		expect(t, "IPv6", w.from("[2001:db8::1]:1").status+w.from("[2001:db8::2]:1").status, 400)
 		expect(t, "IPv6, same network", w.from("[2001:db8::3]:1").status, 429)
 
-		w.sessions[0].session.Settle()
+		w.sessions[0].session.MarkJoined()
 		expect(t, "after one joined", w.from("203.0.113.9:3").status, 200)
 		w.sessions[1].session.Close(ReasonForcedClose)
-		w.sessions[1].session.Settle() // late: nothing to undo
+		w.sessions[1].session.MarkJoined() // late: nothing to undo
 		time.Sleep(lastPollWait)
 		expect(t, "after one ended", w.from("203.0.113.9:4").status, 200)
 		expect(t, "at the limit again", w.from("203.0.113.9:5").status, 429)
@@ -64,7 +64,7 @@ func TestPendingInAll(t *testing.T) {
 		for range 3 {
 			w.open()
 		}
-		w.sessions[0].session.Settle()
+		w.sessions[0].session.MarkJoined()
 		w.open()
 		w.open() // too many: the oldest that joined nothing goes
 		time.Sleep(time.Millisecond)
@@ -96,7 +96,7 @@ func TestSessionsInAll(t *testing.T) {
 func TestFloodOfPendingSessions(t *testing.T) {
 	inBubble(t, Options{Limits: Limits{Pending: 50}}, func(w *world) {
 		_, honest := w.open()
-		honest.session.Settle()
+		honest.session.MarkJoined()
 		for range 1000 {
 			expect(t, "flood", w.do("GET", fresh, "").status, 200)
 		}
@@ -119,7 +119,7 @@ func TestLimiterForgets(t *testing.T) {
 		addresses, waiting := remembered()
 		expect(t, "addresses", addresses, 3)
 		expect(t, "pending", waiting, 3)
-		w.sessions[0].session.Settle()
+		w.sessions[0].session.MarkJoined()
 		w.sessions[1].session.Close(ReasonPingTimeout)
 		w.sessions[2].session.Close(ReasonPingTimeout)
 		time.Sleep(time.Millisecond)

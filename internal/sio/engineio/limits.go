@@ -9,7 +9,7 @@ package engineio
 type Limits struct {
 	// Sessions bounds how many are open in all. Default 250,000.
 	Sessions int
-	// Pending bounds, in all, those for which [Session.Settle] was not called:
+	// Pending bounds, in all, those for which [Session.MarkJoined] was not called:
 	// beyond it the oldest is closed with [ReasonPendingLimit]. Default 10,000.
 	Pending int
 	// AddressPending bounds those of one address; beyond it a handshake is

@@ -145,11 +145,11 @@ func (s *Server) remove(sess *Session) {
 	s.running.Done()
 }
 
-// settle notes that a session joined something.
-func (s *Server) settle(sess *Session) {
+// markJoined notes that a session joined something.
+func (s *Server) markJoined(sess *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limiter.settleLocked(sess)
+	s.limiter.joinedLocked(sess)
 }
 
 // start runs f in a goroutine of its own, soon. It is for a session that is

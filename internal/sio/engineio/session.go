@@ -104,9 +104,9 @@ func (s *Session) SendLatest(msgs ...*Message) bool {
 // Protocol returns the version of Engine.IO that the client speaks: 3 or 4.
 func (s *Session) Protocol() int { return int(s.protocol) }
 
-// Settle says that the session is used for something: from then on it is no
+// MarkJoined says that the session is used for something: from then on it is no
 // longer one of the pending ones that [Limits] bound.
-func (s *Session) Settle() { s.srv.settle(s) }
+func (s *Session) MarkJoined() { s.srv.markJoined(s) }
 
 // Queued returns the bytes that wait to be written.
 func (s *Session) Queued() int { return s.out.queued() }
