@@ -83,7 +83,7 @@ func run(listen string, connectTimeout time.Duration, options engineio.Options) 
 type echo struct{}
 
 func (echo) Open(s *engineio.Session, _ *http.Request) (engineio.Receiver, error) {
-	s.Settle()
+	s.MarkJoined()
 	return echoing{s}, nil
 }
 
