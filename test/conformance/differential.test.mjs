@@ -9,8 +9,9 @@ import msgpackParser from "socket.io-msgpack-parser";
 
 import { differences, explain, rest } from "./lib/differences.mjs";
 import { play } from "./lib/play.mjs";
-import { startReference } from "./lib/reference.mjs";
+import { letIn, startReference } from "./lib/reference.mjs";
 import { scripts } from "./lib/scripts/index.mjs";
+import { pages } from "./lib/scripts/origins.mjs";
 import { start } from "./lib/server.mjs";
 
 // Enough to use the machine, few enough that nothing is late on a busy one.
@@ -21,20 +22,30 @@ const fewLate = 40;
 
 const patient = ["-ping-interval", "25s", "-ping-timeout", "20s", "-connect-timeout", "45s"];
 
+// The context of neither side is kept, as fanoutd has it.
+const perMessageDeflate = { threshold: 1024, serverNoContextTakeover: true, clientNoContextTakeover: true };
+
 // Pairs of servers that are set up alike, by the name that scripts have for them.
+const set = {
+  usual: { flags: [], options: { allowEIO3: true } },
+  "v4 only": { flags: ["-allow-eio3=false"], options: {} },
+  MessagePack: { flags: [], options: { allowEIO3: true, parser: msgpackParser } },
+  origins: { flags: ["-origins", pages.join()], options: { allowEIO3: true, cors: { origin: pages, credentials: true }, allowRequest: letIn(pages) } },
+  deflate: { flags: ["-per-message-deflate"], options: { allowEIO3: true, perMessageDeflate } },
+  "polling alone": { flags: ["-transports", "polling"], options: { allowEIO3: true, transports: ["polling"] } },
+  "websocket alone": { flags: ["-transports", "websocket"], options: { allowEIO3: true, transports: ["websocket"] } },
+};
+
 async function startPairs() {
-  const starting = await Promise.allSettled([
-    start(...patient), start(...patient, "-allow-eio3=false"),
-    startReference({ allowEIO3: true }), startReference({}), startReference({ allowEIO3: true, parser: msgpackParser }),
-  ]);
+  const names = Object.keys(set);
+  const starting = await Promise.allSettled(names.flatMap((name) => [start(...patient, ...set[name].flags), startReference(set[name].options)]));
   const all = starting.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
   const failed = starting.find(({ status }) => status === "rejected");
   if (failed) {
     await Promise.all(all.map((server) => server.stop()));
     throw failed.reason;
   }
-  const [usual, v4, reference, reference4, packed] = all;
-  return { all, usual: { ours: usual, reference }, "v4 only": { ours: v4, reference: reference4 }, MessagePack: { ours: usual, reference: packed } };
+  return { all, ...Object.fromEntries(names.map((name, i) => [name, { ours: all[2 * i], reference: all[2 * i + 1] }])) };
 }
 
 // unexplained is what is wrong with a script's answers, for the reader.

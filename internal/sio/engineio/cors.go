@@ -32,22 +32,23 @@ func (s *Server) CORS(h http.Handler) http.Handler {
 // "null", which any page can make itself by a sandboxed frame.
 func (o *Origins) setCORS(h http.Header, r *http.Request, named bool) {
 	from := r.Header.Get("Origin")
+	if o.listed() {
+		h.Add("Vary", "Origin")
+	}
 	switch {
 	case from == "":
-		if o.null || len(o.exact)+len(o.below) > 0 {
-			h.Add("Vary", "Origin")
-		}
 	case named:
 		h.Set("Access-Control-Allow-Origin", from)
 		h.Set("Access-Control-Allow-Credentials", "true")
-		h.Add("Vary", "Origin")
 	case o.any:
 		h.Set("Access-Control-Allow-Origin", "*")
 	case o.null && from == "null":
 		h.Set("Access-Control-Allow-Origin", from)
-		h.Add("Vary", "Origin")
 	}
 }
+
+// listed reports whether some origins are answered otherwise than others.
+func (o *Origins) listed() bool { return o.null || len(o.exact)+len(o.below) > 0 }
 
 // preflight answers an OPTIONS request of a page whose origin is allowed.
 func (o *Origins) preflight(w http.ResponseWriter, r *http.Request) {

@@ -280,6 +280,35 @@ func TestRefusedOriginSaysWhatToSet(t *testing.T) {
 	})
 }
 
+// Where some pages are answered otherwise than others, every answer says so.
+func TestCORSVaries(t *testing.T) {
+	const app = "https://app.example.com"
+	for _, tt := range []struct {
+		name, origin string
+		list         []string
+		vary         string
+	}{
+		{"nothing is listed", "http://server", nil, ""},
+		{"nothing is listed, no Origin", "", nil, ""},
+		{"all of the web", app, []string{"*"}, ""},
+		{"listed", app, []string{app}, "Origin"},
+		{"below a wildcard", app, []string{"https://*.example.com"}, "Origin"},
+		{"null", "null", []string{"null"}, "Origin"},
+		{"no Origin", "", []string{app}, "Origin"},
+		{"the same origin", "http://server", []string{app}, "Origin"},
+		{"the same origin, beside null", "http://server", []string{"null"}, "Origin"},
+		{"all of the web, and one by name", "https://other.example.com", []string{"*", app}, "Origin"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, Options{Origins: mustOrigins(t, tt.list...)}, func(w *world) {
+				r := w.do("GET", fresh, "", "Origin", tt.origin)
+				expect(t, "status", r.status, 200)
+				expect(t, "Vary", strings.Join(r.header.Values("Vary"), ","), tt.vary)
+			})
+		})
+	}
+}
+
 func TestCORSForOtherHandlers(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -6,6 +6,7 @@
 // nothing else; together they have to turn them into ours.
 
 import { said } from "./said.mjs";
+import { pages } from "./scripts/origins.mjs";
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -158,6 +159,24 @@ export const differences = [
   lines("an unknown namespace, for a v2 client", (ref, our, step, script) => ref.map((line) => (old(script) ? line.replace(/^(44\/[^,]*,)\{"message":("[^"]*")\}$/, "$1$2") : line))),
 
   from("a parser that is not known", ({ our }) => our.some(refusesParser)),
+
+  // Pages.
+  lines("credentials are for pages let in by name", (ref, our, step) => (step.headers?.Origin === "null" || !pages.includes(step.headers?.Origin) ? drop(ref, our, /^access-control-allow-credentials: true$/) : ref)),
+  lines("a page that may not connect", (ref, our, step) => {
+    if (!/^body (\{"code":4,"message":")?origin .* is not allowed/.test(our.at(-1)) || pages.includes(step.headers?.Origin)) return ref;
+    return /Session ID unknown/.test(ref.at(-1)) || ref[0] === "status 204" ? our : drop(ref, our, /^vary: Origin$/);
+  }),
+  from("an origin is what it means", ({ script, step, our, ref }) => script.kind === "origins" && !pages.includes(step.headers?.Origin)
+    && (/is not allowed/.test(ref.at(-1)) && !/is not allowed/.test(our.at(-1)) || our.includes(`access-control-allow-origin: ${step.headers?.Origin}`) && !ref.some((line) => line.startsWith("access-control-allow-origin")))),
+
+  // What a WebSocket's handshake offers.
+  from("subprotocols that are no list", ({ ref, our }) => ref.at(-1) === "body Invalid Sec-WebSocket-Protocol header" && our[0] === "status 101"),
+  lines("the client's window", (ref, our) => ref.map((line, i) => (line.startsWith("extensions ") && line.replace(/client_max_window_bits=\d+; /, "") === our[i] ? our[i] : line))),
+  from("the server's window", ({ step, ref, our }) => ref.some((line) => /^extensions .*server_max_window_bits=/.test(line)) && !our.some((line) => /server_max_window_bits/.test(line)) && /server_max_window_bits/.test(step.headers?.["Sec-WebSocket-Extensions"])),
+  from("an offer that is broken", ({ step, ref, our }) => our[0] === "status 101"
+    && (ref.at(-1) === "body Invalid or unacceptable Sec-WebSocket-Extensions header" || /bits=0/.test(step.headers?.["Sec-WebSocket-Extensions"]) && !our.some((line) => line.startsWith("extensions ")))),
+  from("a control frame that says it is compressed", ({ script, step, ref }) => script.pair === "deflate" && ref.at(-1) === "closed 1002" && step.frames?.some((f) => f.opcode >= 8 && (f[0] & 0x40) !== 0)),
+  from("a WebSocket where there is none", ({ script, step, ref, our }) => script.pair === "polling alone" && step.do === "connect" && our[0] === "status 400" && (ref[0] === "status 200" || ref[1] === `body {"code":0,"message":"${our[1].slice(5)}"}`)),
 
   // Requests.
   from("a version has to be named", ({ step, our }) => step.query && !["3", "4"].includes(last(step, "EIO")) && /Unsupported protocol version|^body Bad request$/.test(our.at(-1))),

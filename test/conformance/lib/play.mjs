@@ -182,12 +182,12 @@ class Player {
       await this.settle();
     }
     this.#ws = undefined;
-    const { status, body, protocol, ws } = await WebSocket.open(this.address, this.#path(step.query), step.headers);
+    const { status, body, protocol, extensions, ws } = await WebSocket.open(this.address, this.#path(step.query), step.headers, step.early);
     if (!ws) return [`status ${status}`, `body ${anonymous(show(body))}`];
     this.#ws = ws;
     if (step.candidate) await this.settle();
     else await ws.sync();
-    return ["status 101", ...(protocol ? [`subprotocol ${protocol}`] : []), ...this.#heard()];
+    return ["status 101", ...(protocol ? [`subprotocol ${protocol}`] : []), ...(extensions ? [`extensions ${extensions.split("; ").sort().join("; ")}`] : []), ...this.#heard()];
   }
 
   #heard() {

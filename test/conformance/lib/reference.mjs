@@ -5,6 +5,17 @@ import { once } from "node:events";
 
 import { Server } from "socket.io";
 
+const sorted = (o) => Object.fromEntries(Object.entries(o).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+// letIn is an allowRequest that lets in the pages of these origins and of the same
+// one, as the reference's documentation has it done, with fanoutd's words.
+export const letIn = (list) => (req, callback) => {
+  const { origin, host } = req.headers;
+  const own = /^(?:http|ws)s?:\/\/(.*)$/.exec(origin)?.[1] === host;
+  if (!origin || own || list.includes(origin)) callback(null, true);
+  else callback(`origin ${origin} is not allowed: add it to the server's setting origins (--origins, FANOUTD_ORIGINS)`, false);
+};
+
 export async function startReference(options) {
   const http = createServer();
   const io = new Server(http, { cors: { origin: "*" }, serveClient: false, ...options });
@@ -12,6 +23,7 @@ export async function startReference(options) {
     io.of(name).on("connection", (socket) => {
       socket.emit("auth", socket.handshake.auth);
       socket.on("message", (...args) => socket.emit("message-back", ...args.filter((arg) => typeof arg !== "function")));
+      socket.on("query", () => socket.emit("message-back", sorted(socket.handshake.query)));
       socket.on("leave", () => {
         socket.emit("message-back", "last");
         socket.conn.close();

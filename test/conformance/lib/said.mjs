@@ -37,8 +37,9 @@ export function said(step, old) {
     case "send":
     case "offer":
       return [typeof step.message === "string" ? step.message : `<${step.message.toString("hex")}>`];
+    case "connect":
     case "raw":
-      return step.frames.map(({ opcode, payload }) => (opcode < 2 ? latin(payload) : `frame ${opcode} ${payload.toString("hex")}`));
+      return (step.frames ?? []).map(({ opcode, payload }) => (opcode < 2 ? latin(payload) : `frame ${opcode} ${payload.toString("hex")}`));
     case "request": {
       if (step.method !== "POST") return [];
       if (step.headers?.["Content-Type"] === "application/octet-stream" && old) return bytes(step.body);

@@ -33,6 +33,7 @@ export const cut = (name) => ({ do: "cut", name });
 // for one there is offer: it waits until anything comes, for a short while.
 export const connect = (query = websocket, headers) => ({ do: "connect", query, headers });
 export const candidate = (query = `${websocket}&sid={sid}`) => ({ do: "connect", query, candidate: true });
+export const early = (step, ...frames) => ({ ...step, early: Buffer.concat(frames), frames }); // in one piece with the handshake
 export const send = (message) => ({ do: "send", message });
 export const offer = (message) => ({ do: "offer", message });
 export const raw = (...frames) => ({ do: "raw", bytes: Buffer.concat(frames), frames });

@@ -4,6 +4,7 @@
 import { randomBytes } from "node:crypto";
 import http from "node:http";
 import net from "node:net";
+import { deflateRawSync, inflateRawSync, constants } from "node:zlib";
 
 const opcodes = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
 
@@ -60,6 +61,23 @@ export function frame(opcode, data, { fin = true, rsv = 0, masked = true, length
 export const textFrame = (text) => frame(opcodes.text, Buffer.from(text));
 export const binaryFrame = (data) => frame(opcodes.binary, data);
 
+// A compressed message lacks the empty block that its flush ends with (RFC 7692, 7.2.1).
+const emptyBlock = Buffer.from([0, 0, 0xff, 0xff]);
+
+// deflated is a compressed text frame.
+export function deflated(text, options) {
+  const data = deflateRawSync(text, { finishFlush: constants.Z_SYNC_FLUSH, ...options });
+  return Object.assign(frame(opcodes.text, data.subarray(0, -emptyBlock.length), { rsv: 4 }), { payload: Buffer.from(text) });
+}
+
+function inflated(data) {
+  try {
+    return inflateRawSync(Buffer.concat([data, emptyBlock]), { finishFlush: constants.Z_SYNC_FLUSH });
+  } catch (e) {
+    return Buffer.from(`broken: ${e.code}`);
+  }
+}
+
 // refusal reads the answer to a WebSocket's handshake, as far as it came.
 function refusal(all) {
   const end = all.indexOf("\r\n\r\n");
@@ -68,6 +86,7 @@ function refusal(all) {
   const rest = all.subarray(end + 4);
   const a = { status: Number(head.split(" ")[1]), rest, body: rest };
   a.protocol = /\nsec-websocket-protocol: *(.*)/i.exec(head)?.[1];
+  a.extensions = /\nsec-websocket-extensions: *(.*)/i.exec(head)?.[1].trim();
   const length = /\ncontent-length: (\d+)/i.exec(head);
   if (length) a.complete = rest.length >= Number(length[1]);
   if (/\ntransfer-encoding: chunked/i.test(head)) {
@@ -94,8 +113,9 @@ export class WebSocket {
     this.#read(rest);
   }
 
-  // open asks for a WebSocket. It returns that, or the refusal.
-  static open(address, path, headers = {}) {
+  // open asks for a WebSocket, with what is sent in one piece with that. It returns
+  // the WebSocket, or the refusal.
+  static open(address, path, headers = {}, early = Buffer.alloc(0)) {
     const [host, port] = address.split(":");
     const lines = Object.entries({
       Host: "conformance", Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13",
@@ -116,7 +136,7 @@ export class WebSocket {
       socket.on("end", () => socket.end());
       socket.on("close", () => resolve({ status: 0, body: Buffer.alloc(0), ...refusal(all) }));
       socket.setNoDelay(true);
-      socket.write(`GET ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
+      socket.write(Buffer.concat([Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join("")}\r\n`), early]));
     });
   }
 
@@ -142,6 +162,9 @@ export class WebSocket {
         break;
       case 0x80 | opcodes.binary:
         this.#seen.push(Buffer.from(data));
+        break;
+      case 0xc0 | opcodes.text:
+        this.#seen.push(`deflated ${show(inflated(data))}`);
         break;
       case 0x80 | opcodes.pong:
         if (data.toString() === `sync ${this.#pongs + 1}`) this.#pongs++;

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,9 @@ func main() {
 	timeout := flag.Duration("ping-timeout", 200*time.Millisecond, "the suites' likewise")
 	connect := flag.Duration("connect-timeout", time.Second, "the suites' likewise")
 	old := flag.Bool("allow-eio3", true, "let clients of Engine.IO v3 in")
+	origins := flag.String("origins", "*", "pages that may connect, between commas")
+	transports := flag.String("transports", "polling,websocket", "transports that may be used, between commas")
+	deflate := flag.Bool("per-message-deflate", false, "compress WebSocket messages")
 	leash := flag.Bool("leash", false, "end when stdin does, as it does when whoever started this is gone")
 	debug := flag.Bool("debug", false, "log what is refused")
 	flag.Parse()
@@ -41,22 +45,25 @@ func main() {
 	if *debug {
 		level = slog.LevelDebug
 	}
-	err := run(*listen, *connect, engineio.Options{
-		PingInterval: *interval,
-		PingTimeout:  *timeout,
-		MaxPayload:   1_000_000,
-		AllowEIO3:    *old,
-		Logger:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
-	})
-	log.Fatal(err)
+	options := engineio.Options{
+		PingInterval:      *interval,
+		PingTimeout:       *timeout,
+		MaxPayload:        1_000_000,
+		AllowEIO3:         *old,
+		PerMessageDeflate: *deflate,
+		Logger:            slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+	}
+	var err error
+	if options.Origins, err = engineio.ParseOrigins(strings.Split(*origins, ",")); err != nil {
+		log.Fatal(err)
+	}
+	if options.Transports, err = engineio.ParseTransports(strings.Split(*transports, ",")); err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(run(*listen, *connect, options))
 }
 
 func run(listen string, connectTimeout time.Duration, options engineio.Options) error {
-	origins, err := engineio.ParseOrigins([]string{"*"})
-	if err != nil {
-		return err
-	}
-	options.Origins = origins
 	engine, err := engineio.NewServer(options, echo{})
 	if err != nil {
 		return err
@@ -100,7 +107,7 @@ func (e echoing) Receive(data []byte, binary bool) {
 func (echoing) Closed(engineio.Reason) {}
 
 // reactions are a backend that says hello with what the client passed as auth,
-// and answers the events "message", "message-with-ack" and "leave".
+// and answers the events "message", "message-with-ack", "query" and "leave".
 type reactions struct {
 	server *sio.Server
 
@@ -133,6 +140,11 @@ func (r *reactions) Event(s *sio.Socket, e sio.Event) {
 	switch {
 	case e.Name == "message":
 		r.emit(s, "message-back", e.Args, e.Attachments)
+	case e.Name == "query":
+		args, err := json.Marshal([]any{s.Connection().Query}) // its members sorted by name
+		if err == nil {
+			r.emit(s, "message-back", args, nil)
+		}
 	case e.Name == "leave":
 		r.emit(s, "message-back", []byte(`["last"]`), nil)
 		r.apply(sio.Disconnect{To: one(s), Transport: true})
@@ -150,7 +162,7 @@ func (r *reactions) Disconnected(s *sio.Socket, _ string) {
 }
 
 func (r *reactions) emit(s *sio.Socket, event string, args []byte, attachments [][]byte) {
-	r.apply(sio.Emit{To: one(s), Event: event, Args: args, Attachments: attachments})
+	r.apply(sio.Emit{To: one(s), Event: event, Args: args, Attachments: attachments, Compress: true})
 }
 
 func (r *reactions) apply(op sio.Op) {
