@@ -64,9 +64,9 @@ test: test-tools ## Run all tests: Go with the race detector, then real peers
 test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json
 
 .PHONY: soak
-soak: build ## Long runs: 200,000 connections that come and go, a storm of 5,000
+soak: build ## Long runs: 200,000 connections that come and go, a storm of 5,000, 10 minutes of chaos
 	$(call say,"soak: the tests that have a long form, in that")
-	SOAK=1 DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=2h -v -run 'ComeAndGo|Storm' ./test
+	SOAK=1 DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=2h -v -run 'ComeAndGo|Storm|Chaos' ./test
 
 PEERS ?= node
 

@@ -112,6 +112,7 @@ func dialControl(t *testing.T, address string) (fanoutv1.EmitterServiceClient, f
 // swarmClient is one Socket.IO client. Its goroutine owns all of it until done
 // is closed.
 type swarmClient struct {
+	id   string
 	conn *websocket.Conn
 	done chan struct{}
 	err  error // why it did not hear 0, 1, 2 ... and the end
@@ -179,6 +180,9 @@ func joinSwarm(ctx context.Context, dialer *websocket.Dialer, address string) (*
 		_, got, err := conn.ReadMessage()
 		if err == nil && !strings.HasPrefix(string(got), step.want) {
 			err = fmt.Errorf("got %q", got)
+		}
+		if err == nil && step.send != "" {
+			c.id, err = joined(string(got))
 		}
 		if err != nil {
 			_ = conn.Close()

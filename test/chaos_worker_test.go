@@ -1,0 +1,230 @@
+package test
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+)
+
+const (
+	// chaosAckWait is the shortest that there is.
+	chaosAckWait = time.Second
+	// chaosTurn is how long a worker has deliveries before it settles them.
+	chaosTurn = 10 * time.Millisecond
+	// chaosNacks is of how many events one is given back.
+	chaosNacks = 150
+	poison     = `"poison"` // in the arguments: it is always given back
+)
+
+// chaosWorker is a member of a group, without a library that would mend anything.
+type chaosWorker struct {
+	id     string
+	record *chaosRecord
+	stream grpc.BidiStreamingClient[fanoutv1.ConsumeRequest, fanoutv1.ConsumeResponse]
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when the stream has ended
+
+	dead bool // guarded by record.mu: what comes now reaches nobody
+
+	mu       sync.Mutex
+	pending  []*fanoutv1.Event // in the order of their coming
+	nacked   map[string]bool   // deliveries that were given back, and did not come again
+	asleep   time.Time         // until then it settles nothing
+	deaf     time.Time         // until then it reads nothing
+	sending  sync.Mutex        // of the stream
+	draining bool              // nothing more will come
+}
+
+// startChaosWorker joins the group. Without events it wants everything; otherwise
+// those, and no lifecycle.
+func startChaosWorker(ctx context.Context, conn *grpc.ClientConn, record *chaosRecord, id string, events []string) (*chaosWorker, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	stream, err := fanoutv1.NewEventServiceClient(conn).Consume(ctx)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	w := &chaosWorker{id: id, record: record, stream: stream, cancel: cancel, ended: make(chan struct{}), nacked: map[string]bool{}}
+	w.send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Open_{Open: &fanoutv1.ConsumeRequest_Open{
+		Group: record.group, ConsumerId: id, Events: events, Lifecycle: len(events) == 0, MaxInFlight: 200,
+		AckWait: durationpb.New(chaosAckWait),
+	}}})
+	if _, err := stream.Recv(); err != nil { // ready
+		cancel()
+		return nil, err
+	}
+	go w.read()
+	go w.settle()
+	return w, nil
+}
+
+// send says something; an error means that the stream has ended, of which read hears.
+func (w *chaosWorker) send(m *fanoutv1.ConsumeRequest) {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	_ = w.stream.Send(m)
+}
+
+func (w *chaosWorker) read() {
+	defer close(w.ended)
+	defer w.record.ended(w)
+	defer w.cancel()
+	known := map[string]*fanoutv1.Event{} // that were settled, and may be rejected
+	for {
+		w.mu.Lock()
+		pause := time.Until(w.deaf)
+		w.mu.Unlock()
+		select {
+		case <-time.After(pause):
+		case <-w.stream.Context().Done():
+		}
+		m, err := w.stream.Recv()
+		if err != nil {
+			return
+		}
+		for _, e := range m.GetEvents().GetEvents() {
+			if !w.record.deliver(w, e) {
+				return
+			}
+			known[e.GetDeliveryId()] = e
+			w.mu.Lock()
+			delete(w.nacked, e.GetDeliveryId())
+			w.forget(e.GetDeliveryId())
+			w.pending = append(w.pending, e)
+			w.mu.Unlock()
+		}
+		if e := known[m.GetRejected().GetDeliveryId()]; e != nil && !w.wasNack(e.GetDeliveryId()) {
+			w.record.rejected(w, e)
+		}
+		for _, id := range m.GetCancelled().GetDeliveryIds() {
+			w.mu.Lock()
+			w.forget(id)
+			w.mu.Unlock()
+		}
+		if m.GetDraining() != nil {
+			w.mu.Lock()
+			w.draining = true
+			w.mu.Unlock()
+		}
+	}
+}
+
+// wasNack reports whether it was a nack that is rejected, and not an ack.
+func (w *chaosWorker) wasNack(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.nacked[id]
+	delete(w.nacked, id)
+	return was
+}
+
+// forget takes a delivery off those that are to be settled. The caller holds mu.
+func (w *chaosWorker) forget(id string) {
+	w.pending = slices.DeleteFunc(w.pending, func(e *fanoutv1.Event) bool { return e.GetDeliveryId() == id })
+}
+
+// settle settles what has come, now and then, until the stream ends.
+func (w *chaosWorker) settle() {
+	tick := time.NewTicker(chaosTurn)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-w.ended:
+			return
+		}
+		w.mu.Lock()
+		if time.Now().Before(w.asleep) {
+			w.mu.Unlock()
+			continue
+		}
+		pending, done := w.pending, w.draining
+		w.pending = nil
+		w.mu.Unlock()
+		w.settleAll(pending)
+		if done {
+			w.sending.Lock()
+			_ = w.stream.CloseSend() // an error means that it has ended
+			w.sending.Unlock()
+			return
+		}
+	}
+}
+
+// settleAll acks most of it in one go, and in any order; it gives back some, with
+// what follows them.
+func (w *chaosWorker) settleAll(pending []*fanoutv1.Event) {
+	ack := &fanoutv1.ConsumeRequest_Ack{}
+	var nacks []*fanoutv1.Event
+	back := map[string]bool{} // connections
+	for _, e := range pending {
+		switch bad := strings.Contains(e.GetArgsJson(), poison); {
+		case back[e.GetConnectionId()]: // comes again, behind what is given back
+		case bad || e.GetKind() == fanoutv1.Event_MESSAGE && rand.IntN(chaosNacks) == 0:
+			back[e.GetConnectionId()] = true
+			nacks = append(nacks, e)
+		default:
+			ack.DeliveryIds = append(ack.DeliveryIds, e.GetDeliveryId())
+			w.record.acked(w, e)
+		}
+	}
+	rand.Shuffle(len(ack.DeliveryIds), func(i, j int) {
+		ack.DeliveryIds[i], ack.DeliveryIds[j] = ack.DeliveryIds[j], ack.DeliveryIds[i]
+	})
+	if len(ack.DeliveryIds) > 0 {
+		w.send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Ack_{Ack: ack}})
+	}
+	for _, e := range nacks {
+		w.mu.Lock()
+		w.nacked[e.GetDeliveryId()] = true
+		w.mu.Unlock()
+		w.record.nacked(w, e)
+		w.send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Nack_{Nack: &fanoutv1.ConsumeRequest_Nack{
+			DeliveryIds: []string{e.GetDeliveryId()}, Delay: durationpb.New(chaosTurn),
+		}}})
+	}
+}
+
+// hang has it settle nothing for a while, stopReading read nothing.
+func (w *chaosWorker) hang(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asleep = time.Now().Add(d)
+}
+
+func (w *chaosWorker) stopReading(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asleep = time.Now().Add(d)
+	w.deaf = w.asleep
+}
+
+// crash cuts the stream.
+func (w *chaosWorker) crash() {
+	w.record.kill(w)
+	w.cancel()
+	<-w.ended
+}
+
+// leave says goodbye; the stream ends when everything is settled.
+func (w *chaosWorker) leave() {
+	w.send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Leave_{Leave: &fanoutv1.ConsumeRequest_Leave{}}})
+}
+
+// gone reports whether its stream has ended.
+func (w *chaosWorker) gone() bool {
+	select {
+	case <-w.ended:
+		return true
+	default:
+		return false
+	}
+}
