@@ -52,7 +52,40 @@ func (a *Admin) ListDeadLetters(_ context.Context, req *fanoutv1.ListDeadLetters
 	return resp, nil
 }
 
+func (a *Admin) ReplayDeadLetters(_ context.Context, req *fanoutv1.ReplayDeadLettersRequest) (*fanoutv1.ReplayDeadLettersResponse, error) {
+	filter, err := toDeadLetterFilter(req)
+	if err != nil {
+		return nil, err
+	}
+	resp := &fanoutv1.ReplayDeadLettersResponse{}
+	if a.dispatcher != nil {
+		n, err := a.dispatcher.ReplayDeadLetters(filter)
+		if err != nil {
+			return nil, consumerError(err)
+		}
+		resp.Affected = count(n)
+	}
+	return resp, nil
+}
+
 func (a *Admin) DeleteDeadLetters(_ context.Context, req *fanoutv1.DeleteDeadLettersRequest) (*fanoutv1.DeleteDeadLettersResponse, error) {
+	filter, err := toDeadLetterFilter(req)
+	if err != nil {
+		return nil, err
+	}
+	resp := &fanoutv1.DeleteDeadLettersResponse{}
+	if a.dispatcher != nil {
+		resp.Affected = count(a.dispatcher.DeleteDeadLetters(filter))
+	}
+	return resp, nil
+}
+
+// toDeadLetterFilter converts a request that names dead letters of one group.
+func toDeadLetterFilter(req interface {
+	GetGroup() string
+	GetIds() []string
+	GetAll() bool
+}) (dispatch.DeadLetterFilter, error) {
 	var p problems
 	if req.GetGroup() == "" {
 		p.add("group", "must not be empty")
@@ -63,14 +96,7 @@ func (a *Admin) DeleteDeadLetters(_ context.Context, req *fanoutv1.DeleteDeadLet
 	case n > maxDeadLetterIDs:
 		p.add("ids", "%d entries, but at most %d are allowed", n, maxDeadLetterIDs)
 	}
-	if p.any() {
-		return nil, p.err()
-	}
-	resp := &fanoutv1.DeleteDeadLettersResponse{}
-	if a.dispatcher != nil {
-		resp.Affected = count(a.dispatcher.DeleteDeadLetters(dispatch.DeadLetterFilter{Group: req.GetGroup(), IDs: req.GetIds()}))
-	}
-	return resp, nil
+	return dispatch.DeadLetterFilter{Group: req.GetGroup(), IDs: req.GetIds()}, p.err()
 }
 
 func (a *Admin) fromDeadLetter(l *dispatch.DeadLetter) *fanoutv1.DeadLetter {
@@ -79,6 +105,6 @@ func (a *Admin) fromDeadLetter(l *dispatch.DeadLetter) *fanoutv1.DeadLetter {
 	m.event.DeliveryId, m.event.Attempt, m.event.ArgsJson = l.Event.ID(), l.Attempt, string(l.Event.Args)
 	return &fanoutv1.DeadLetter{
 		Id: l.ID, Group: l.Group, Event: &m.event, Reason: deathReasons[l.Reason],
-		ConsumerId: l.ConsumerID, Node: a.info.Node, DeadAt: timestamppb.New(l.DeadAt),
+		ConsumerId: l.ConsumerID, Node: a.info.Node, DeadAt: timestamppb.New(l.DeadAt), Replaying: l.Replaying,
 	}
 }

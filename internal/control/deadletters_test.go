@@ -56,6 +56,29 @@ func TestDeadLetters(t *testing.T) {
 				t.Errorf("%v: got %v", none, resp)
 			}
 		}
+		replay := func(req *fanoutv1.ReplayDeadLettersRequest, want uint32) {
+			t.Helper()
+			resp, err := admin.ReplayDeadLetters(w.ctx(), req)
+			if err != nil || resp.GetAffected() != want {
+				t.Errorf("got %v, %v, want %d", resp, err, want)
+			}
+		}
+		replay(&fanoutv1.ReplayDeadLettersRequest{Group: "g", Ids: []string{ids[1], "gone"}}, 1)
+		replay(&fanoutv1.ReplayDeadLettersRequest{Group: "h", All: true}, 0)
+		if e := k.next(); !e.GetReplayed() || e.GetAttempt() != 1 || e.GetArgsJson() != "[1]" {
+			t.Errorf("replayed %v", e)
+		} else {
+			if l := list(&fanoutv1.ListDeadLettersRequest{}).GetDeadLetters(); len(l) != 3 || !l[1].GetReplaying() {
+				t.Errorf("listed %v", l)
+			}
+			k.say(nacking(e.GetDeliveryId()))
+			k.quiet()
+		}
+		for _, bad := range []*fanoutv1.ReplayDeadLettersRequest{{Group: "g"}, {All: true}, {Group: "g", All: true, Ids: ids}} {
+			if _, err := admin.ReplayDeadLetters(w.ctx(), bad); status.Code(err) != codes.InvalidArgument {
+				t.Errorf("%v: %v", bad, err)
+			}
+		}
 		remove := func(req *fanoutv1.DeleteDeadLettersRequest, want uint32) {
 			t.Helper()
 			resp, err := admin.DeleteDeadLetters(w.ctx(), req)

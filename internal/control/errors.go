@@ -191,6 +191,7 @@ func settleError(err error, p *problems) error {
 const (
 	retryBusy    = time.Second
 	retryStalled = time.Second
+	retryNoRoom  = time.Second // until consumers have settled some
 	retryTooMany = 10 * time.Second
 )
 
@@ -206,6 +207,8 @@ func consumerError(err error) error {
 		return newError(codes.Aborted, "an operator disconnected the consumer", &errdetails.ErrorInfo{Reason: "CONSUMER_DISCONNECTED", Domain: errorDomain})
 	case errors.Is(err, dispatch.ErrNoGroup), errors.Is(err, dispatch.ErrNoConsumer):
 		return status.Error(codes.NotFound, err.Error())
+	case errors.Is(err, dispatch.ErrNoRoom):
+		return newError(codes.ResourceExhausted, err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryNoRoom)})
 	case errors.Is(err, dispatch.ErrStalled):
 		return newError(codes.ResourceExhausted, "stalled: "+err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryStalled)})
 	case errors.Is(err, dispatch.ErrTooMany):

@@ -33,6 +33,10 @@ type Dispatcher interface {
 	// DeadLetters lists dead letters; see [dispatch.Dispatcher.DeadLetters].
 	DeadLetters(f dispatch.DeadLetterFilter, after string, limit int) (page []dispatch.DeadLetter, more bool)
 
+	// ReplayDeadLetters delivers dead letters once more, and returns how many; see
+	// [dispatch.Dispatcher.ReplayDeadLetters].
+	ReplayDeadLetters(dispatch.DeadLetterFilter) (int, error)
+
 	// DeleteDeadLetters forgets dead letters, and returns how many.
 	DeleteDeadLetters(dispatch.DeadLetterFilter) int
 

@@ -77,20 +77,20 @@ func (c *client) answered(sequence uint64) (ack uint64, ok bool) {
 // the text of a JSON array, checked by the caller. Errors: [ErrBadID],
 // [ErrNoReply], and [sio.ErrTooLarge], after which the browser still waits.
 func (d *Dispatcher) Reply(id string, args []byte, attachments [][]byte) error {
-	connection, sequence, ok := parseID(id)
+	e, ok := parseID(id)
 	if !ok {
 		return ErrBadID
 	}
-	c := d.client(connection)
-	if c == nil {
+	c := d.client(e.connection)
+	if c == nil || e.replay > 0 {
 		return ErrNoReply
 	}
-	ack, ok := c.answered(sequence)
+	ack, ok := c.answered(e.sequence)
 	if !ok {
 		return ErrNoReply
 	}
 	if err := c.socket.Ack(ack, args, attachments); err != nil {
-		c.await(sequence, ack)
+		c.await(e.sequence, ack)
 		return err
 	}
 	return nil

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"slices"
@@ -32,8 +33,9 @@ type DeadLetter struct {
 	Event      *Event
 	Attempt    uint32 // deliveries
 	Reason     DeathReason
-	ConsumerID string // that had it last; empty: nobody
-	DeadAt     time.Time
+	ConsumerID string    // that had it last; empty: nobody
+	DeadAt     time.Time // for the last time
+	Replaying  bool      // it is on its way again
 
 	number uint64
 }
@@ -47,6 +49,7 @@ type deadLetters struct {
 	letters []DeadLetter
 	bytes   int
 	last    uint64 // number
+	replays uint64
 	added   uint64
 	dropped uint64 // for want of room
 }
@@ -72,6 +75,56 @@ func (s *deadLetters) add(l DeadLetter) DeadLetter {
 		s.dropped++
 	}
 	return l
+}
+
+// findLocked returns the letter that the event replays, nil if it was forgotten.
+func (s *deadLetters) findLocked(e *Event) (l *DeadLetter, i int) {
+	i, ok := slices.BinarySearchFunc(s.letters, e.letter, func(l DeadLetter, n uint64) int { return cmp.Compare(l.number, n) })
+	if !ok {
+		return nil, 0
+	}
+	return &s.letters[i], i
+}
+
+// settle forgets the letter that the event replays.
+func (s *deadLetters) settle(e *Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, i := s.findLocked(e)
+	if l == nil {
+		return
+	}
+	s.bytes -= l.Event.size
+	if i == 0 { // most often: the oldest are replayed first
+		s.letters[0] = DeadLetter{}
+		s.letters = s.letters[1:]
+		return
+	}
+	s.letters = slices.Delete(s.letters, i, i+1)
+}
+
+// giveBack notes that the event, which replays a letter, is on its way no longer.
+func (s *deadLetters) giveBack(e *Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l, _ := s.findLocked(e); l != nil {
+		l.Replaying = false
+	}
+}
+
+// renew is add for the event of a replay that was given up too: its letter stays
+// where it was, with what happened this time, which it returns in l. It is false if the letter was
+// forgotten meanwhile.
+func (s *deadLetters) renew(l *DeadLetter) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, _ := s.findLocked(l.Event)
+	if old == nil {
+		return false
+	}
+	old.Attempt, old.Reason, old.ConsumerID, old.DeadAt, old.Replaying = l.Attempt, l.Reason, l.ConsumerID, l.DeadAt, false
+	*l = *old
+	return true
 }
 
 // removeFunc forgets the letters that match, and returns how many.
@@ -153,7 +206,13 @@ func (q *queue) buryItemLocked(i int, why DeathReason) {
 	q.countLocked(-1, -it.event.size)
 	q.items = slices.Delete(q.items, i, i+1)
 	letter := DeadLetter{Group: g.name, Event: it.event, Attempt: it.attempt, Reason: why, ConsumerID: it.consumer, DeadAt: time.Now()}
-	g.buried = append(g.buried, g.dispatcher.deadLetters.add(letter))
+	if !it.event.Replayed {
+		letter = g.dispatcher.deadLetters.add(letter)
+	} else if !g.dispatcher.deadLetters.renew(&letter) {
+		g.dispatcher.dropped.Add(1) // it was deleted, or had to go, meanwhile
+		return
+	}
+	g.buried = append(g.buried, letter)
 }
 
 // report logs the events that were buried since the last call, at a bounded rate.

@@ -37,6 +37,8 @@ type Dispatcher struct {
 	stalledSubscriptions atomic.Uint64 // ended because they did not read
 	stalledSessions      atomic.Uint64 // closed with ReasonStalled
 
+	replayed atomic.Uint64 // dead letters, each as often as it was
+
 	verdictTimeouts atomic.Uint64 // connections refused because no verdict came in time
 }
 

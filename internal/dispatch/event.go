@@ -37,6 +37,11 @@ type Event struct {
 	// it was granted by then; nil unless Connecting or Connected.
 	Connection *sio.Connection
 
+	// Of a dead letter that is delivered once more.
+	Replayed bool
+	letter   uint64 // its number
+	replay   uint64 // counts replays of the dispatcher, from 1
+
 	size    int          // bytes, as the bounds count them
 	verdict chan Verdict // of a Connecting; holds one
 }
@@ -53,16 +58,35 @@ func (e *Event) measure() {
 	}
 }
 
-// ID names the event in every group and at every attempt.
+// ID names the event in every group and at every attempt; each replay has one of
+// its own.
 func (e *Event) ID() string {
-	return e.ConnectionID + "." + strconv.FormatUint(e.Sequence, 10)
+	id := e.ConnectionID + "." + strconv.FormatUint(e.Sequence, 10)
+	if e.Replayed {
+		id += "." + strconv.FormatUint(e.replay, 10)
+	}
+	return id
+}
+
+// eventID is what [Event.ID] says.
+type eventID struct {
+	connection string
+	sequence   uint64
+	replay     uint64 // 0: it is none
 }
 
 // parseID is the inverse of [Event.ID].
-func parseID(id string) (connection string, sequence uint64, ok bool) {
-	connection, digits, ok := strings.Cut(id, ".")
-	sequence, err := strconv.ParseUint(digits, 10, 64)
-	return connection, sequence, ok && err == nil && connection != ""
+func parseID(text string) (id eventID, ok bool) {
+	parts := strings.Split(text, ".")
+	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" {
+		return eventID{}, false
+	}
+	id.connection = parts[0]
+	var err error
+	if id.sequence, err = strconv.ParseUint(parts[1], 10, 64); err == nil && len(parts) == 3 {
+		id.replay, err = strconv.ParseUint(parts[2], 10, 64)
+	}
+	return id, err == nil && (id.replay > 0 || len(parts) == 2)
 }
 
 // Delivery is an event on its way to a subscription.

@@ -44,6 +44,14 @@ func (g *group) queueLocked(e *Event) *queue {
 		g.dispatcher.dropped.Add(1)
 		return nil
 	}
+	q := g.makeQueueLocked(e)
+	q.ended = false // the connection may have come back
+	return q
+}
+
+// makeQueueLocked returns the queue of e's connection. If nothing is in it, its owner
+// is one that takes e.
+func (g *group) makeQueueLocked(e *Event) *queue {
 	q := g.queues[e.ConnectionID]
 	if q == nil {
 		q = &queue{group: g, id: e.ConnectionID, namespace: e.Namespace}
@@ -52,7 +60,6 @@ func (g *group) queueLocked(e *Event) *queue {
 	if len(q.items) == 0 && (q.owner == nil || q.owner.draining || !q.owner.interest.wants(e)) {
 		q.assignLocked(g.pickLocked(q, e))
 	}
-	q.ended = false // the connection may have come back
 	return q
 }
 

@@ -92,6 +92,10 @@ func (q *queue) dropUnwantedLocked() bool {
 			continue
 		}
 		q.countLocked(-1, -it.event.size)
+		if it.event.Replayed {
+			q.group.dispatcher.deadLetters.giveBack(it.event)
+			continue
+		}
 		q.group.dispatcher.dropped.Add(1)
 	}
 	dropped := kept < len(q.items)

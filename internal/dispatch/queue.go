@@ -198,16 +198,19 @@ func (q *queue) takeLocked() Delivery {
 	return Delivery{Event: it.event, Attempt: it.attempt}
 }
 
-// findLocked returns the index of the event in flight with this sequence, or -1.
-func (q *queue) findLocked(sequence uint64) int {
+// findLocked returns the index of the event in flight with this id, or -1.
+func (q *queue) findLocked(id eventID) int {
 	return slices.IndexFunc(q.items[:q.sent], func(it item) bool {
-		return it.event.Sequence == sequence && !it.acked
+		return it.event.Sequence == id.sequence && it.event.replay == id.replay && !it.acked
 	})
 }
 
 // ackLocked ends the flight of items[i] and removes from the front what is done.
 func (q *queue) ackLocked(i int) {
 	q.items[i].acked = true
+	if e := q.items[i].event; e.Replayed {
+		q.group.dispatcher.deadLetters.settle(e)
+	}
 	q.landLocked(&q.items[i])
 	oldest := i == 0
 	for q.sent > 0 && q.items[0].acked {
@@ -289,6 +292,9 @@ func (q *queue) closeLocked() {
 	for _, it := range q.items {
 		if it.event.Kind == Connecting && !it.acked {
 			close(it.event.verdict) // whoever waits for it waits in vain
+		}
+		if it.event.Replayed && !it.acked {
+			q.group.dispatcher.deadLetters.giveBack(it.event)
 		}
 	}
 	if q.owner != nil {

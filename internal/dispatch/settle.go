@@ -113,9 +113,9 @@ func (s *Subscription) BuryTooLarge(id string) error {
 
 // inFlightLocked finds a delivery that is in flight to the subscription.
 func (s *Subscription) inFlightLocked(id string) (*queue, int, error) {
-	connection, sequence, ok := parseID(id)
-	if q := s.group.queues[connection]; ok && q != nil && q.owner == s {
-		if i := q.findLocked(sequence); i >= 0 {
+	e, ok := parseID(id)
+	if q := s.group.queues[e.connection]; ok && q != nil && q.owner == s {
+		if i := q.findLocked(e); i >= 0 {
 			return q, i, nil
 		}
 	}

@@ -49,6 +49,7 @@ type Stats struct {
 	VerdictTimeouts                                                          uint64 // connections refused because no verdict came in time
 	DeadLetters                                                              uint64 // events that groups gave up
 	DeadLettersDropped                                                       uint64 // of those, forgotten for want of room
+	DeadLettersReplayed                                                      uint64 // deliveries begun by ReplayDeadLetters
 }
 
 // Stats returns the current counts.
@@ -61,6 +62,6 @@ func (d *Dispatcher) Stats() Stats {
 		d.events.Load(), d.unheard.Load(), d.dropped.Load(),
 		d.redelivered.Load(), d.stalledSubscriptions.Load(), d.stalledSessions.Load(),
 		d.verdictTimeouts.Load(),
-		dead, forgotten,
+		dead, forgotten, d.replayed.Load(),
 	}
 }

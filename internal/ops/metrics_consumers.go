@@ -31,4 +31,7 @@ var consumerMetrics = []metric[dispatch.Stats]{
 	counter("fanoutd_dead_letters_dropped_total",
 		"Dead letters forgotten for want of room.",
 		func(s dispatch.Stats) uint64 { return s.DeadLettersDropped }),
+	counter("fanoutd_dead_letters_replayed_total",
+		"Dead letters delivered once more by ReplayDeadLetters.",
+		func(s dispatch.Stats) uint64 { return s.DeadLettersReplayed }),
 }

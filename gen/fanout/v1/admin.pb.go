@@ -615,7 +615,7 @@ func (*DisconnectConsumerResponse) Descriptor() ([]byte, []int) {
 // DeadLetter is an event that a group gave up.
 type DeadLetter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names it in DeleteDeadLetters. Opaque.
+	// Names it in ReplayDeadLetters and DeleteDeadLetters. Opaque.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The group that gave it up.
 	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
@@ -627,8 +627,10 @@ type DeadLetter struct {
 	ConsumerId string `protobuf:"bytes,5,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
 	// The name of the node that keeps it.
 	Node string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
-	// When it was given up.
-	DeadAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=dead_at,json=deadAt,proto3" json:"dead_at,omitempty"`
+	// When it was given up, for the last time.
+	DeadAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=dead_at,json=deadAt,proto3" json:"dead_at,omitempty"`
+	// It is on its way again, by ReplayDeadLetters.
+	Replaying     bool `protobuf:"varint,8,opt,name=replaying,proto3" json:"replaying,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -710,6 +712,13 @@ func (x *DeadLetter) GetDeadAt() *timestamppb.Timestamp {
 		return x.DeadAt
 	}
 	return nil
+}
+
+func (x *DeadLetter) GetReplaying() bool {
+	if x != nil {
+		return x.Replaying
+	}
+	return false
 }
 
 // ListDeadLettersRequest asks for one page.
@@ -860,6 +869,135 @@ func (x *ListDeadLettersResponse) GetUnreachable() []string {
 	return nil
 }
 
+// ReplayDeadLettersRequest names dead letters of one group.
+type ReplayDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The group. Required.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Which. At most 1000.
+	Ids []string `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
+	// True: all of the group; then `ids` must be empty.
+	All           bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeadLettersRequest) Reset() {
+	*x = ReplayDeadLettersRequest{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeadLettersRequest) ProtoMessage() {}
+
+func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ReplayDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ReplayDeadLettersRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ReplayDeadLettersRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *ReplayDeadLettersRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+// ReplayDeadLettersResponse says how many.
+type ReplayDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Dead letters that are on their way again.
+	Affected uint32 `protobuf:"varint,1,opt,name=affected,proto3" json:"affected,omitempty"`
+	// Not every node of the cluster is known to have done it. Never set on a
+	// single node.
+	Partial bool `protobuf:"varint,2,opt,name=partial,proto3" json:"partial,omitempty"`
+	// Names of the nodes that did not answer, as far as they are known.
+	Unreachable   []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeadLettersResponse) Reset() {
+	*x = ReplayDeadLettersResponse{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeadLettersResponse) ProtoMessage() {}
+
+func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ReplayDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ReplayDeadLettersResponse) GetAffected() uint32 {
+	if x != nil {
+		return x.Affected
+	}
+	return 0
+}
+
+func (x *ReplayDeadLettersResponse) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *ReplayDeadLettersResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
+}
+
 // DeleteDeadLettersRequest names dead letters of one group.
 type DeleteDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -875,7 +1013,7 @@ type DeleteDeadLettersRequest struct {
 
 func (x *DeleteDeadLettersRequest) Reset() {
 	*x = DeleteDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	mi := &file_fanout_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1025,7 @@ func (x *DeleteDeadLettersRequest) String() string {
 func (*DeleteDeadLettersRequest) ProtoMessage() {}
 
 func (x *DeleteDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	mi := &file_fanout_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1038,7 @@ func (x *DeleteDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeleteDeadLettersRequest) GetGroup() string {
@@ -940,7 +1078,7 @@ type DeleteDeadLettersResponse struct {
 
 func (x *DeleteDeadLettersResponse) Reset() {
 	*x = DeleteDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	mi := &file_fanout_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1090,7 @@ func (x *DeleteDeadLettersResponse) String() string {
 func (*DeleteDeadLettersResponse) ProtoMessage() {}
 
 func (x *DeleteDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	mi := &file_fanout_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1103,7 @@ func (x *DeleteDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteDeadLettersResponse) GetAffected() uint32 {
@@ -1002,7 +1140,7 @@ type GetServerInfoResponse_Listener struct {
 
 func (x *GetServerInfoResponse_Listener) Reset() {
 	*x = GetServerInfoResponse_Listener{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[13]
+	mi := &file_fanout_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1152,7 @@ func (x *GetServerInfoResponse_Listener) String() string {
 func (*GetServerInfoResponse_Listener) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[13]
+	mi := &file_fanout_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1213,7 @@ type GetServerInfoResponse_Limits struct {
 
 func (x *GetServerInfoResponse_Limits) Reset() {
 	*x = GetServerInfoResponse_Limits{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[14]
+	mi := &file_fanout_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1225,7 @@ func (x *GetServerInfoResponse_Limits) String() string {
 func (*GetServerInfoResponse_Limits) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[14]
+	mi := &file_fanout_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1338,7 @@ type ListConsumersResponse_Consumer struct {
 
 func (x *ListConsumersResponse_Consumer) Reset() {
 	*x = ListConsumersResponse_Consumer{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[15]
+	mi := &file_fanout_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1350,7 @@ func (x *ListConsumersResponse_Consumer) String() string {
 func (*ListConsumersResponse_Consumer) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Consumer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[15]
+	mi := &file_fanout_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1476,7 @@ type ListConsumersResponse_Group struct {
 
 func (x *ListConsumersResponse_Group) Reset() {
 	*x = ListConsumersResponse_Group{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[16]
+	mi := &file_fanout_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1488,7 @@ func (x *ListConsumersResponse_Group) String() string {
 func (*ListConsumersResponse_Group) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[16]
+	mi := &file_fanout_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1569,7 @@ type ListConsumersResponse_Counts struct {
 
 func (x *ListConsumersResponse_Counts) Reset() {
 	*x = ListConsumersResponse_Counts{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	mi := &file_fanout_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1581,7 @@ func (x *ListConsumersResponse_Counts) String() string {
 func (*ListConsumersResponse_Counts) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	mi := &file_fanout_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1728,7 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
 	"consumerId\"\x1c\n" +
-	"\x1aDisconnectConsumerResponse\"\xcb\x02\n" +
+	"\x1aDisconnectConsumerResponse\"\xe9\x02\n" +
 	"\n" +
 	"DeadLetter\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
@@ -1600,7 +1738,8 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\vconsumer_id\x18\x05 \x01(\tR\n" +
 	"consumerId\x12\x12\n" +
 	"\x04node\x18\x06 \x01(\tR\x04node\x123\n" +
-	"\adead_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06deadAt\"O\n" +
+	"\adead_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06deadAt\x12\x1c\n" +
+	"\treplaying\x18\b \x01(\bR\treplaying\"O\n" +
 	"\x06Reason\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -1619,6 +1758,14 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\fdead_letters\x18\x01 \x03(\v2\x15.fanout.v1.DeadLetterR\vdeadLetters\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12 \n" +
 	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"T\n" +
+	"\x18ReplayDeadLettersRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\tR\x03ids\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\"s\n" +
+	"\x19ReplayDeadLettersResponse\x12\x1a\n" +
+	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
+	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"T\n" +
 	"\x18DeleteDeadLettersRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x10\n" +
 	"\x03ids\x18\x02 \x03(\tR\x03ids\x12\x10\n" +
@@ -1626,13 +1773,14 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x19DeleteDeadLettersResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\xa1\x04\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\x81\x05\n" +
 	"\fAdminService\x12R\n" +
 	"\rGetServerInfo\x12\x1f.fanout.v1.GetServerInfoRequest\x1a .fanout.v1.GetServerInfoResponse\x12R\n" +
 	"\rListConsumers\x12\x1f.fanout.v1.ListConsumersRequest\x1a .fanout.v1.ListConsumersResponse\x12L\n" +
 	"\vDeleteGroup\x12\x1d.fanout.v1.DeleteGroupRequest\x1a\x1e.fanout.v1.DeleteGroupResponse\x12a\n" +
 	"\x12DisconnectConsumer\x12$.fanout.v1.DisconnectConsumerRequest\x1a%.fanout.v1.DisconnectConsumerResponse\x12X\n" +
 	"\x0fListDeadLetters\x12!.fanout.v1.ListDeadLettersRequest\x1a\".fanout.v1.ListDeadLettersResponse\x12^\n" +
+	"\x11ReplayDeadLetters\x12#.fanout.v1.ReplayDeadLettersRequest\x1a$.fanout.v1.ReplayDeadLettersResponse\x12^\n" +
 	"\x11DeleteDeadLetters\x12#.fanout.v1.DeleteDeadLettersRequest\x1a$.fanout.v1.DeleteDeadLettersResponseB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
@@ -1648,7 +1796,7 @@ func file_fanout_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_fanout_v1_admin_proto_goTypes = []any{
 	(DeadLetter_Reason)(0),                 // 0: fanout.v1.DeadLetter.Reason
 	(*GetServerInfoRequest)(nil),           // 1: fanout.v1.GetServerInfoRequest
@@ -1662,46 +1810,50 @@ var file_fanout_v1_admin_proto_goTypes = []any{
 	(*DeadLetter)(nil),                     // 9: fanout.v1.DeadLetter
 	(*ListDeadLettersRequest)(nil),         // 10: fanout.v1.ListDeadLettersRequest
 	(*ListDeadLettersResponse)(nil),        // 11: fanout.v1.ListDeadLettersResponse
-	(*DeleteDeadLettersRequest)(nil),       // 12: fanout.v1.DeleteDeadLettersRequest
-	(*DeleteDeadLettersResponse)(nil),      // 13: fanout.v1.DeleteDeadLettersResponse
-	(*GetServerInfoResponse_Listener)(nil), // 14: fanout.v1.GetServerInfoResponse.Listener
-	(*GetServerInfoResponse_Limits)(nil),   // 15: fanout.v1.GetServerInfoResponse.Limits
-	(*ListConsumersResponse_Consumer)(nil), // 16: fanout.v1.ListConsumersResponse.Consumer
-	(*ListConsumersResponse_Group)(nil),    // 17: fanout.v1.ListConsumersResponse.Group
-	(*ListConsumersResponse_Counts)(nil),   // 18: fanout.v1.ListConsumersResponse.Counts
-	(*timestamppb.Timestamp)(nil),          // 19: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),            // 20: google.protobuf.Duration
-	(*Event)(nil),                          // 21: fanout.v1.Event
+	(*ReplayDeadLettersRequest)(nil),       // 12: fanout.v1.ReplayDeadLettersRequest
+	(*ReplayDeadLettersResponse)(nil),      // 13: fanout.v1.ReplayDeadLettersResponse
+	(*DeleteDeadLettersRequest)(nil),       // 14: fanout.v1.DeleteDeadLettersRequest
+	(*DeleteDeadLettersResponse)(nil),      // 15: fanout.v1.DeleteDeadLettersResponse
+	(*GetServerInfoResponse_Listener)(nil), // 16: fanout.v1.GetServerInfoResponse.Listener
+	(*GetServerInfoResponse_Limits)(nil),   // 17: fanout.v1.GetServerInfoResponse.Limits
+	(*ListConsumersResponse_Consumer)(nil), // 18: fanout.v1.ListConsumersResponse.Consumer
+	(*ListConsumersResponse_Group)(nil),    // 19: fanout.v1.ListConsumersResponse.Group
+	(*ListConsumersResponse_Counts)(nil),   // 20: fanout.v1.ListConsumersResponse.Counts
+	(*timestamppb.Timestamp)(nil),          // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),            // 22: google.protobuf.Duration
+	(*Event)(nil),                          // 23: fanout.v1.Event
 }
 var file_fanout_v1_admin_proto_depIdxs = []int32{
-	19, // 0: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	14, // 1: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
-	20, // 2: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
-	20, // 3: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
-	15, // 4: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
-	17, // 5: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
-	18, // 6: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
-	21, // 7: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
+	21, // 0: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	16, // 1: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
+	22, // 2: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
+	22, // 3: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
+	17, // 4: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
+	19, // 5: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
+	20, // 6: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
+	23, // 7: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
 	0,  // 8: fanout.v1.DeadLetter.reason:type_name -> fanout.v1.DeadLetter.Reason
-	19, // 9: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
+	21, // 9: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
 	9,  // 10: fanout.v1.ListDeadLettersResponse.dead_letters:type_name -> fanout.v1.DeadLetter
-	20, // 11: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
-	19, // 12: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
-	16, // 13: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
+	22, // 11: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
+	21, // 12: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
+	18, // 13: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
 	1,  // 14: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
 	3,  // 15: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
 	5,  // 16: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
 	7,  // 17: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
 	10, // 18: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
-	12, // 19: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
-	2,  // 20: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
-	4,  // 21: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
-	6,  // 22: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
-	8,  // 23: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
-	11, // 24: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
-	13, // 25: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
+	12, // 19: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
+	14, // 20: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
+	2,  // 21: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
+	4,  // 22: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
+	6,  // 23: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
+	8,  // 24: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
+	11, // 25: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
+	13, // 26: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
+	15, // 27: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
+	21, // [21:28] is the sub-list for method output_type
+	14, // [14:21] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -1719,7 +1871,7 @@ func file_fanout_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_admin_proto_rawDesc), len(file_fanout_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

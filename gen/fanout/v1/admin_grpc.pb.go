@@ -24,6 +24,7 @@ const (
 	AdminService_DeleteGroup_FullMethodName        = "/fanout.v1.AdminService/DeleteGroup"
 	AdminService_DisconnectConsumer_FullMethodName = "/fanout.v1.AdminService/DisconnectConsumer"
 	AdminService_ListDeadLetters_FullMethodName    = "/fanout.v1.AdminService/ListDeadLetters"
+	AdminService_ReplayDeadLetters_FullMethodName  = "/fanout.v1.AdminService/ReplayDeadLetters"
 	AdminService_DeleteDeadLetters_FullMethodName  = "/fanout.v1.AdminService/DeleteDeadLetters"
 )
 
@@ -54,7 +55,18 @@ type AdminServiceClient interface {
 	// ListDeadLetters lists the events that groups gave up, oldest first, page by
 	// page. INVALID_ARGUMENT for a bad page size or token.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
-	// DeleteDeadLetters forgets dead letters. INVALID_ARGUMENT unless the request has
+	// ReplayDeadLetters delivers dead letters to their group once more, oldest
+	// first: marked `replayed`, with a new delivery id and attempt 1, behind what
+	// waits of the same connection; to any member that asked for it if the
+	// connection is gone. Each stays listed until it is settled by an `ack`; one
+	// that fails again stays, with the new reason. Left out of `affected` are ids
+	// that are not there, those on their way already, those that no member asks
+	// for, and those for which the queue of their connection has no room:
+	// RESOURCE_EXHAUSTED, with a RetryInfo, if that is all of them.
+	// INVALID_ARGUMENT unless the request has either `ids` or `all`.
+	ReplayDeadLetters(ctx context.Context, in *ReplayDeadLettersRequest, opts ...grpc.CallOption) (*ReplayDeadLettersResponse, error)
+	// DeleteDeadLetters forgets dead letters, also those on their way again, which
+	// may still be delivered. INVALID_ARGUMENT unless the request has
 	// `ids` or `all`. An id that is not there is left out of `affected`.
 	DeleteDeadLetters(ctx context.Context, in *DeleteDeadLettersRequest, opts ...grpc.CallOption) (*DeleteDeadLettersResponse, error)
 }
@@ -117,6 +129,16 @@ func (c *adminServiceClient) ListDeadLetters(ctx context.Context, in *ListDeadLe
 	return out, nil
 }
 
+func (c *adminServiceClient) ReplayDeadLetters(ctx context.Context, in *ReplayDeadLettersRequest, opts ...grpc.CallOption) (*ReplayDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayDeadLettersResponse)
+	err := c.cc.Invoke(ctx, AdminService_ReplayDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) DeleteDeadLetters(ctx context.Context, in *DeleteDeadLettersRequest, opts ...grpc.CallOption) (*DeleteDeadLettersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteDeadLettersResponse)
@@ -154,7 +176,18 @@ type AdminServiceServer interface {
 	// ListDeadLetters lists the events that groups gave up, oldest first, page by
 	// page. INVALID_ARGUMENT for a bad page size or token.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
-	// DeleteDeadLetters forgets dead letters. INVALID_ARGUMENT unless the request has
+	// ReplayDeadLetters delivers dead letters to their group once more, oldest
+	// first: marked `replayed`, with a new delivery id and attempt 1, behind what
+	// waits of the same connection; to any member that asked for it if the
+	// connection is gone. Each stays listed until it is settled by an `ack`; one
+	// that fails again stays, with the new reason. Left out of `affected` are ids
+	// that are not there, those on their way already, those that no member asks
+	// for, and those for which the queue of their connection has no room:
+	// RESOURCE_EXHAUSTED, with a RetryInfo, if that is all of them.
+	// INVALID_ARGUMENT unless the request has either `ids` or `all`.
+	ReplayDeadLetters(context.Context, *ReplayDeadLettersRequest) (*ReplayDeadLettersResponse, error)
+	// DeleteDeadLetters forgets dead letters, also those on their way again, which
+	// may still be delivered. INVALID_ARGUMENT unless the request has
 	// `ids` or `all`. An id that is not there is left out of `affected`.
 	DeleteDeadLetters(context.Context, *DeleteDeadLettersRequest) (*DeleteDeadLettersResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
@@ -181,6 +214,9 @@ func (UnimplementedAdminServiceServer) DisconnectConsumer(context.Context, *Disc
 }
 func (UnimplementedAdminServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
+}
+func (UnimplementedAdminServiceServer) ReplayDeadLetters(context.Context, *ReplayDeadLettersRequest) (*ReplayDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplayDeadLetters not implemented")
 }
 func (UnimplementedAdminServiceServer) DeleteDeadLetters(context.Context, *DeleteDeadLettersRequest) (*DeleteDeadLettersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteDeadLetters not implemented")
@@ -296,6 +332,24 @@ func _AdminService_ListDeadLetters_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ReplayDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ReplayDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ReplayDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ReplayDeadLetters(ctx, req.(*ReplayDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_DeleteDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DeleteDeadLettersRequest)
 	if err := dec(in); err != nil {
@@ -340,6 +394,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListDeadLetters",
 			Handler:    _AdminService_ListDeadLetters_Handler,
+		},
+		{
+			MethodName: "ReplayDeadLetters",
+			Handler:    _AdminService_ReplayDeadLetters_Handler,
 		},
 		{
 			MethodName: "DeleteDeadLetters",

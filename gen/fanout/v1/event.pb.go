@@ -193,7 +193,10 @@ type Event struct {
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
 	// Of a CONNECTING and a CONNECTED: the connection as it was then. A
 	// CONNECTING is in no room yet. Its data come as `data_json`.
-	Connection    *Connection `protobuf:"bytes,15,opt,name=connection,proto3" json:"connection,omitempty"`
+	Connection *Connection `protobuf:"bytes,15,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The event was a dead letter and is delivered once more by
+	// AdminService.ReplayDeadLetters. Nobody awaits a reply to it.
+	Replayed      bool `protobuf:"varint,20,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -331,6 +334,13 @@ func (x *Event) GetConnection() *Connection {
 		return x.Connection
 	}
 	return nil
+}
+
+func (x *Event) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
 }
 
 // ConsumeRequest is one message of a worker.
@@ -1854,7 +1864,7 @@ var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x04\n" +
+	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x05\n" +
 	"\x05Event\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x18\n" +
@@ -1875,7 +1885,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"receivedAt\x125\n" +
 	"\n" +
 	"connection\x18\x0f \x01(\v2\x15.fanout.v1.ConnectionR\n" +
-	"connection\"U\n" +
+	"connection\x12\x1a\n" +
+	"\breplayed\x18\x14 \x01(\bR\breplayed\"U\n" +
 	"\x04Kind\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
