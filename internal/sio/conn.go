@@ -39,7 +39,7 @@ type conn struct {
 
 // Receive implements engineio.Receiver: one message, text or attachment.
 func (c *conn) Receive(data []byte, binary bool) {
-	c.serially(func() { c.receiveLocked(data, binary) })
+	c.exclusively(func() { c.receiveLocked(data, binary) })
 }
 
 func (c *conn) receiveLocked(data []byte, binary bool) {
@@ -132,7 +132,7 @@ func (c *conn) refuse(what string, err error) {
 // Closed implements engineio.Receiver.
 func (c *conn) Closed(reason engineio.Reason) {
 	c.timeout.Stop()
-	c.serially(func() { c.closedLocked(string(reason)) })
+	c.exclusively(func() { c.closedLocked(string(reason)) })
 }
 
 func (c *conn) closedLocked(reason string) {
@@ -145,7 +145,7 @@ func (c *conn) closedLocked(reason string) {
 	}
 	for _, s := range c.sockets {
 		if s.nsp.remove(s, reason) {
-			c.tellLocked(s, reason)
+			c.reportEndLocked(s, reason)
 		}
 	}
 	clear(c.sockets)

@@ -55,7 +55,7 @@ func (c *conn) leaveLocked(namespace string) {
 	}
 	if s := c.sockets[namespace]; s != nil && s.nsp.remove(s, ReasonClientDisconnect) {
 		delete(c.sockets, namespace)
-		c.tellLocked(s, ReasonClientDisconnect)
+		c.reportEndLocked(s, ReasonClientDisconnect)
 	}
 }
 

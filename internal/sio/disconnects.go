@@ -10,19 +10,19 @@ type end struct {
 	next   *end
 }
 
-// serially runs f, which is something that this browser does, alone: nothing
+// exclusively runs f, which is something that this browser does, alone: nothing
 // else of this conn's runs meanwhile. The backend hears first of what had ended
 // before, and afterwards of what ended meanwhile.
-func (c *conn) serially(f func()) {
-	defer c.tellEnds()
+func (c *conn) exclusively(f func()) {
+	defer c.reportEnds()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tellEndsLocked()
+	c.reportEndsLocked()
 	f()
 }
 
 // ended notes that an operation ended s's membership. The backend hears of it
-// with the next tellEnds.
+// with the next reportEnds.
 func (c *conn) ended(s *Socket, reason string) {
 	e := &end{socket: s, reason: reason}
 	for {
@@ -33,28 +33,28 @@ func (c *conn) ended(s *Socket, reason string) {
 	}
 }
 
-// tellEnds tells the backend of what has ended, unless it is busy with this
-// browser: then whoever holds c.mu does so next. It may be called by anybody who
+// reportEnds tells the backend of what has ended, unless it is busy with this
+// browser: then the holder of c.mu does so next. It may be called by anybody who
 // does not hold c.mu, and waits for the backend alone.
-func (c *conn) tellEnds() {
+func (c *conn) reportEnds() {
 	for c.ends.Load() != nil && c.mu.TryLock() {
-		c.tellEndsLocked()
+		c.reportEndsLocked()
 		c.mu.Unlock()
 	}
 }
 
-func (c *conn) tellEndsLocked() {
+func (c *conn) reportEndsLocked() {
 	var list []*end
 	for e := c.ends.Swap(nil); e != nil; e = e.next {
 		list = append(list, e)
 	}
 	for _, e := range slices.Backward(list) {
-		c.tellLocked(e.socket, e.reason)
+		c.reportEndLocked(e.socket, e.reason)
 	}
 }
 
-// tellLocked tells the backend that s, which was a member, is one no more.
-func (c *conn) tellLocked(s *Socket, reason string) {
+// reportEndLocked tells the backend that s, which was a member, is one no more.
+func (c *conn) reportEndLocked(s *Socket, reason string) {
 	c.server.backend.Disconnected(s, reason)
 	if s.offline != nil {
 		s.offline.number = s.number

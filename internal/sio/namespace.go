@@ -221,7 +221,7 @@ func (n *Namespace) disconnect(o Disconnect) int {
 	// The backend may take its time: no reason to let the caller wait.
 	n.server.callbacks.Go(func() {
 		for _, s := range sockets {
-			s.conn.tellEnds()
+			s.conn.reportEnds()
 		}
 	})
 	return len(sockets)

@@ -26,11 +26,11 @@ type recovery struct {
 	offset atomic.Uint64 // of the latest event
 
 	// Guarded by Namespace.mu.
-	log   eventLog
-	pids  map[string]*offlineSession
-	index *room.Registry[*offlineSession]
-	order list.List   // of *offlineSession, by the end of their time
-	sweep *time.Timer // runs while something is kept
+	log     eventLog
+	pids    map[string]*offlineSession
+	index   *room.Registry[*offlineSession]
+	order   list.List   // of *offlineSession, by the end of their time
+	pruning *time.Timer // runs while something is kept
 
 	// Guarded by retention.mu.
 	oldest time.Time // since when the oldest item has been kept
@@ -88,8 +88,8 @@ func (r *recovery) keepLocked(s *Socket, reason string) {
 func (r *recovery) keptLocked(size int64) {
 	r.accountLocked(size)
 	r.pruneLocked(time.Now())
-	if r.sweep == nil {
-		r.sweep = time.AfterFunc(r.window, r.swept)
+	if r.pruning == nil {
+		r.pruning = time.AfterFunc(r.window, r.pruneAll)
 	}
 }
 
@@ -172,24 +172,24 @@ func (r *recovery) pruneLocked(now time.Time) (due time.Duration) {
 	return 0
 }
 
-// swept is the sweep timer: it prunes what nobody adds to.
-func (r *recovery) swept() {
-	for !r.sweepPiece() {
+// pruneAll is the timer: it prunes what nobody adds to.
+func (r *recovery) pruneAll() {
+	for !r.pruneSome() {
 	}
 }
 
-// sweepPiece does what takes the lock for a short time, and reports whether that
+// pruneSome does what takes the lock for a short time, and reports whether that
 // was all for now.
-func (r *recovery) sweepPiece() (done bool) {
+func (r *recovery) pruneSome() (done bool) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	switch due := r.pruneLocked(time.Now()); {
 	case due == 0:
 		return false
 	case due > 0:
-		r.sweep.Reset(due)
+		r.pruning.Reset(due)
 	default:
-		r.sweep = nil
+		r.pruning = nil
 		r.log.entries = nil // gives the memory back
 	}
 	return true

@@ -437,7 +437,7 @@ func TestRecoveryPrunesInPieces(t *testing.T) {
 		expect(t, "removed at once", before-len(r.log.entries), removeAtOnce)
 		expect(t, "due", due, 0)
 		r.nsp.mu.Unlock()
-		r.swept()
+		r.pruneAll()
 		expect(t, "left", len(r.log.entries)+len(r.pids), 0)
 	})
 }

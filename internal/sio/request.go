@@ -146,7 +146,7 @@ func (r *request) decide(s *Socket, join func(*Admission) bool) (done bool) {
 // endIf calls f with conn.mu held, and notes what follows the request if that
 // reports that it is answered.
 func (r *request) endIf(f func() bool) (done bool) {
-	r.conn.serially(func() {
+	r.conn.exclusively(func() {
 		select {
 		case <-r.conn.session.Done(): // of which it will hear next
 			r.withdrawLocked(string(r.conn.session.Reason()))

@@ -20,7 +20,7 @@ func (c *conn) old() bool { return c.session.Protocol() == 3 }
 // namespace, it is connected to it (socket.io/lib/index.ts, onconnection).
 func (c *conn) Start() {
 	if c.old() {
-		c.serially(func() { c.connect(&parser.Packet{Type: parser.Connect, Namespace: "/"}) })
+		c.exclusively(func() { c.connect(&parser.Packet{Type: parser.Connect, Namespace: "/"}) })
 	}
 }
 
