@@ -21,11 +21,7 @@ func newAdmissionSources(c *config, log *slog.Logger) (*admissionSources, error)
 	a := &admissionSources{log: log}
 	var err error
 	if c.tokens.on() {
-		o := c.tokens.options(log)
-		// With the hook's time, half of the ping timeout at most, and that of
-		// consumers it stays within that: no pong is read meanwhile.
-		o.KeyWait = c.browsers.pingTimeout / 4
-		if a.tokens, err = token.New(o); err != nil {
+		if a.tokens, err = token.New(c.tokens.options(log)); err != nil {
 			return nil, err
 		}
 	}

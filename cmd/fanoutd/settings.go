@@ -57,7 +57,7 @@ func load(args, environ []string) (*config, error) {
 		func() error { return c.namespaces.check(s) },
 		func() error { return c.consumers.check(s, c.namespaces.names) },
 		func() error { return c.tokens.check(s) },
-		func() error { return c.hook.check(s, c.browsers.pingTimeout) },
+		func() error { return c.hook.check(s) },
 	} {
 		if err := check(); err != nil {
 			return c, err

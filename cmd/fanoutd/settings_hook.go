@@ -63,7 +63,7 @@ func (c *hookConfig) on() bool { return !c.address.IsZero() }
 func (c *hookConfig) encrypted() bool { return c.tls || c.ca != nil }
 
 // check reads the files that are named, and refuses what makes no sense together.
-func (c *hookConfig) check(s *settings.Set, pingTimeout time.Duration) error {
+func (c *hookConfig) check(s *settings.Set) error {
 	key, err := s.SecretFile("hook-key")
 	if err != nil {
 		return err
@@ -92,10 +92,6 @@ func (c *hookConfig) check(s *settings.Set, pingTimeout time.Duration) error {
 	switch tls := s.Get("hook-tls"); {
 	case c.ca != nil && tls.IsSet() && !c.tls:
 		return tls.Errorf("hook-ca is set too, which is for TLS only")
-	case c.timeout > pingTimeout/2:
-		// Nothing is read from a browser while it is decided on, its answer to a
-		// ping neither.
-		return s.Get("hook-timeout").Errorf("%v is more than half of ping-timeout, %v", c.timeout, pingTimeout)
 	case strings.ContainsFunc(c.key, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return s.Get("hook-key").Errorf("the key has a blank or a letter that no header takes")
 	}

@@ -14,6 +14,6 @@
 //
 // # Locks
 //
-// [Throttle] has one, under which nothing is called. A source is asked under none of
-// this package's; the session's own (sio.conn.mu) may be held.
+// [Throttle] has one, under which nothing is called. A source is asked under none,
+// also of the session's: it may block, and holds up its namespace of that session only.
 package admission

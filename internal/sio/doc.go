@@ -13,7 +13,8 @@
 //
 // internal/LOCKS.md has them all. conn.mu serialises what one browser does, so
 // callbacks of one session never overlap; a Backend may block under it, and so
-// may the caller that takes the answers to an [AckRequest]. Namespace.mu guards
+// may the caller that takes the answers to an [AckRequest]. Only Backend.Connecting
+// is called under no lock: it may overlap with the session's other callbacks. Namespace.mu guards
 // membership: every operation on a namespace is one critical section, so all
 // sockets see operations in one order. Only memory is touched under it; packets
 // are encoded before and written after.

@@ -62,7 +62,7 @@ type Options struct {
 	// answer. Default 15 minutes.
 	Refresh time.Duration
 	// KeyWait bounds how long a decision waits for a JWK Set to be fetched. Default
-	// 5 s. Keep it well below the ping timeout: no pong is read meanwhile.
+	// 5 s. The connection's other namespaces are not held up meanwhile.
 	KeyWait time.Duration
 	// Transport carries the fetches. Default: one like http.DefaultTransport.
 	Transport http.RoundTripper
