@@ -186,7 +186,6 @@ type chaosGroup struct {
 	workers [chaosWorkers]*chaosWorker
 	names   int
 	done    map[string]int
-	failed  error
 }
 
 func newChaosGroup(control *grpc.ClientConn, name string, seed uint64) *chaosGroup {

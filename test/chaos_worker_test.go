@@ -36,7 +36,7 @@ type chaosWorker struct {
 
 	mu       sync.Mutex
 	pending  []*fanoutv1.Event // in the order of their coming
-	nacked   map[string]bool   // deliveries that were given back, and did not come again
+	nacks    map[string]int    // by delivery: those that are not known to be rejected
 	asleep   time.Time         // until then it settles nothing
 	deaf     time.Time         // until then it reads nothing
 	sending  sync.Mutex        // of the stream
@@ -52,7 +52,7 @@ func startChaosWorker(ctx context.Context, conn *grpc.ClientConn, record *chaosR
 		cancel()
 		return nil, err
 	}
-	w := &chaosWorker{id: id, record: record, stream: stream, cancel: cancel, ended: make(chan struct{}), nacked: map[string]bool{}}
+	w := &chaosWorker{id: id, record: record, stream: stream, cancel: cancel, ended: make(chan struct{}), nacks: map[string]int{}}
 	w.send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Open_{Open: &fanoutv1.ConsumeRequest_Open{
 		Group: record.group, ConsumerId: id, Events: events, Lifecycle: len(events) == 0, MaxInFlight: 200,
 		AckWait: durationpb.New(chaosAckWait),
@@ -96,7 +96,6 @@ func (w *chaosWorker) read() {
 			}
 			known[e.GetDeliveryId()] = e
 			w.mu.Lock()
-			delete(w.nacked, e.GetDeliveryId())
 			w.forget(e.GetDeliveryId())
 			w.pending = append(w.pending, e)
 			w.mu.Unlock()
@@ -117,13 +116,16 @@ func (w *chaosWorker) read() {
 	}
 }
 
-// wasNack reports whether it was a nack that is rejected, and not an ack.
+// wasNack reports whether it may be a nack that is rejected, and not an ack: a
+// rejection does not tell, and may come after the event has come again.
 func (w *chaosWorker) wasNack(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	was := w.nacked[id]
-	delete(w.nacked, id)
-	return was
+	if w.nacks[id] == 0 {
+		return false
+	}
+	w.nacks[id]--
+	return true
 }
 
 // forget takes a delivery off those that are to be settled. The caller holds mu.
@@ -184,7 +186,7 @@ func (w *chaosWorker) settleAll(pending []*fanoutv1.Event) {
 	}
 	for _, e := range nacks {
 		w.mu.Lock()
-		w.nacked[e.GetDeliveryId()] = true
+		w.nacks[e.GetDeliveryId()]++
 		w.mu.Unlock()
 		w.record.nacked(w, e)
 		w.send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Nack_{Nack: &fanoutv1.ConsumeRequest_Nack{
