@@ -41,7 +41,7 @@ type passing struct {
 }
 
 // rejection is how long it takes at most until an ack is rejected: what a worker
-// acked so shortly before its end proves nothing.
+// acked so shortly before it last read proves nothing.
 const rejection = 2 * time.Second
 
 // chaosEvent is what became of one event.
@@ -179,13 +179,16 @@ func (r *chaosRecord) rejected(w *chaosWorker, e *fanoutv1.Event) {
 	c.passed = slices.DeleteFunc(c.passed, func(p passing) bool { return p.worker == w && p.by == e.GetSequence() })
 }
 
-// ended notes that w hears of no rejections any more.
-func (r *chaosRecord) ended(w *chaosWorker) {
+// heard notes that w has read all that came so far, rejections included.
+func (r *chaosRecord) heard(w *chaosWorker) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, c := range r.connections {
-		c.passed = slices.DeleteFunc(c.passed, func(p passing) bool { return p.worker == w && time.Since(p.at) < rejection })
-	}
+	w.lastRead = time.Now()
+}
+
+// proven reports whether w would know by now that its ack was rejected.
+func (p *passing) proven() bool {
+	return p.worker == nil || p.at.Add(rejection).Before(p.worker.lastRead)
 }
 
 // kill notes that w hears and does nothing any more.
@@ -224,7 +227,7 @@ func (r *chaosRecord) check(browsers []*chaosBrowser, dead map[string]bool) (mis
 			}
 		}
 		for _, p := range c.passed {
-			if !dead[deadKey(b.id, p.earlier)] {
+			if p.proven() && !dead[deadKey(b.id, p.earlier)] {
 				r.faultLocked("%s: event %d came again or was settled while %d was neither settled nor in flight to the same worker", b.id, p.by, p.earlier)
 			}
 		}

@@ -32,7 +32,9 @@ type chaosWorker struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the stream has ended
 
-	dead bool // guarded by record.mu: what comes now reaches nobody
+	// Guarded by record.mu.
+	dead     bool // what comes now reaches nobody
+	lastRead time.Time
 
 	mu       sync.Mutex
 	pending  []*fanoutv1.Event // in the order of their coming
@@ -75,7 +77,6 @@ func (w *chaosWorker) send(m *fanoutv1.ConsumeRequest) {
 
 func (w *chaosWorker) read() {
 	defer close(w.ended)
-	defer w.record.ended(w)
 	defer w.cancel()
 	known := map[string]*fanoutv1.Event{} // that were settled, and may be rejected
 	for {
@@ -90,6 +91,7 @@ func (w *chaosWorker) read() {
 		if err != nil {
 			return
 		}
+		w.record.heard(w)
 		for _, e := range m.GetEvents().GetEvents() {
 			if !w.record.deliver(w, e) {
 				return
