@@ -88,7 +88,7 @@ describe("differential run", () => {
     return Promise.all([play(reference.address, script), play(ours.address, script)]);
   };
 
-  it("answers as the reference, or differs for a reason", { timeout: 240_000 }, async (t) => {
+  it("answers as the reference, or differs for a reason", { timeout: 400_000 }, async (t) => {
     const tally = new Tally();
     const waiting = [...scripts];
     const late = [];

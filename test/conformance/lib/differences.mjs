@@ -106,7 +106,7 @@ function withHeader(answer, header) {
 const joined = (answers) => answers.flat().join("\n");
 
 // theyEnd: from step i on the reference's session is over, or about to be.
-const theyEnd = ({ reference, i }) => /^closed|^1$|^body (\d+:)?6(\x1e|\d+:)?1|^posted 400|^polled 400|^cut$/m.test(joined(reference.slice(i)));
+const theyEnd = ({ reference, i }) => /^closed|^1$|^body (\d+:)?6(\x1e|\d+:)?1|^posted 400|^polled 400|^cut$|^body \{"code":1,/m.test(joined(reference.slice(i)));
 
 const query = (step) => new URLSearchParams(step.query ?? "");
 const last = (step, name) => query(step).getAll(name).at(-1);
@@ -138,7 +138,8 @@ export const differences = [
     const rest = ref.filter((line, i) => !(line === "3" && ref[i + 1] === "3" && our.length < ref.length));
     return rest.filter((line) => !line.startsWith("pong ") || our.includes(line)); // sync's own ping came behind
   }),
-  lines("a candidate's end", (ref, our, step, script) => (/upgrade/.test(script.kind) ? ref.map((line, i) => (line === "closed" && our[i] === "cut" ? "cut" : line)) : ref)),
+  lines("a candidate's end", (ref, our, step, script) => (/upgrade/.test(script.kind) ? ref.map((line, i) => (/^closed\b/.test(line) && our[i] === "cut" ? "cut" : line)) : ref)),
+  from("a page that closes while it upgrades", (d) => weEnd({ ...d, ours: d.ours.map((answer) => answer.filter((line) => line !== "6")) }) && d.script.steps.slice(0, d.i + 1).some(({ do: what, frames }) => what === "offer" && frames?.some(({ opcode, payload }) => opcode === 8 && payload.readUInt16BE(0) === 1001))),
   lines("an open poll after an upgrade", (ref, our, step, script) => (/upgrade/.test(script.kind) && step.do === "finish" ? ref.map((line, i) => (/^body (1:)?1$/.test(line) && our[i] === line.replace(/1$/, "6") ? our[i] : line)) : ref)),
   lines("a close packet comes alone", (ref, our, step) => (step.do === "request" ? ref.map((line, i) => (line === "body 6\x1e1" && our[i] === "body 1" ? our[i] : line)) : ref)),
   lines("headers for pages", (ref, our, step) => (withoutOrigin(step) ? drop(ref, our, /^access-control-allow-origin: /) : ref)),
@@ -201,10 +202,13 @@ export const differences = [
   strict("a blank is no number", /^4\d? /),
   strict("base64 is checked", (packet, old) => packet.startsWith("b") && !/^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(packet.slice(old ? 2 : 1))),
   strict("lengths are checked, for a v2 client", (packet, old) => old && packet.startsWith("rest ")),
-  strict("only messages are binary, for a v2 client", (packet, old) => old && /^b(?!4)|^<(?!04)/.test(packet)),
+  from("only messages are binary, for a v2 client", (d) => (weEnd(d) || d.step.do === "offer" && d.our.at(-1) === "cut") && has(d, (packet, old) => old && /^b(?!4)|^<(?!04)/.test(packet))),
   strict("text that is no UTF-8, by polling", /\ufffd/),
   // The server connects v2 clients to "/" by itself: their first is the second.
-  from("a second CONNECT", (d) => d.script.steps.flatMap((step) => said(step, old(d.script))).filter(toRoot).length > (old(d.script) ? 0 : 1)),
+  from("a second CONNECT", (d) => {
+    const all = d.script.steps.flatMap((step) => said(step, old(d.script)));
+    return all.filter(toRoot).length > (old(d.script) ? 0 : 1) || all.filter((packet) => /^40\/custom([,?]|$)/.test(packet)).length > 1;
+  }),
   from("a content type with parameters", (d) => weEnd(d) && d.script.steps.some(({ headers }) => /octet-stream; |Octet/.test(headers?.["Content-Type"]))),
   from("a close packet ends a WebSocket", (d) => weEnd(d) && has(d, /^1/)),
   from("a mistake ends polling at once", (d) => weEnd(d) && theyEnd(d)),
@@ -216,11 +220,11 @@ export const differences = [
 
   // Namespaces of v2 clients.
   from("a v2 client's namespace is no URL", (d) => old(d.script) && has(d, /^40\/(ü|\/|.*\.\.)/)),
-  lines("the query of a v2 client's namespace", (ref, our, step, script) => (old(script) && /\["auth",\{/.test(joined(our)) ? ref.map((line, i) => (/^42\/custom,\["auth"/.test(line) ? our[i] : line)) : ref)),
+  lines("the query of a v2 client's namespace", (ref, our, step, script) => (old(script) && /\["auth",\{/.test(joined(our)) ? ref.map((line, i) => (/^42\/custom,\["auth"/.test(line) ? our[i] ?? line : line)) : ref)),
 
   // MessagePack.
-  lines("values that JSON does not have", (ref, our) => (same(ref.map(inJSON), our.map(inJSON)) ? our : ref)),
-  lines("large integers, in MessagePack", (ref, our) => ref.map((line, i) => (/^packed/.test(line) && /\d{17,}/.test(our[i]) && line.replace(/-?\d+/g, "") === our[i].replace(/-?\d+/g, "") ? our[i] : line))),
+  lines("values that JSON does not have", (ref, our) => (ref.length === our.length && same(ref.map(inJSON), our.map(inJSON)) ? our : ref)),
+  lines("large integers, in MessagePack", (ref, our) => ref.map((line, i) => (/^packed/.test(line) && /\d{17,}/.test(our[i] ?? "") && line.replace(/-?\d+/g, "") === our[i]?.replace(/-?\d+/g, "") ? our[i] : line))),
   lines("a map like a placeholder, in MessagePack", (ref, our) => ref.map((line, i) => (line.replace(/\{"_placeholder":true,"num":0\}(?=,Buffer\((\w+)\))/, "Buffer($1)") === our[i] ? our[i] : line))),
   from("the encoding is told from the first message", (d) => d.script.packed && has(d, /^4/)),
   from("MessagePack is read strictly", (d) => d.script.packed && weEnd(d)),

@@ -207,8 +207,8 @@ class Player {
     return this.raw({ bytes: typeof message === "string" ? textFrame(message) : binaryFrame(message) });
   }
 
-  async offer({ message }) {
-    this.#ws?.write(typeof message === "string" ? textFrame(message) : binaryFrame(message));
+  async offer({ message, bytes }) {
+    this.#ws?.write(bytes ?? (typeof message === "string" ? textFrame(message) : binaryFrame(message)));
     await this.#ws?.heard(silenceMs);
     await this.settle(); // what follows the first may be a write of its own
     return this.#heard();

@@ -31,15 +31,18 @@ function bytes(body) {
   return all;
 }
 
+const ofFrames = (frames) => frames.map(({ opcode, payload }) => (opcode < 2 ? latin(payload) : `${opcode === 2 ? "" : `frame ${opcode} `}<${payload.toString("hex")}>`));
+
 // said returns them; old is whether the step is of a client of v3.
 export function said(step, old) {
   switch (step.do) {
     case "send":
     case "offer":
+      if (step.frames) return ofFrames(step.frames);
       return [typeof step.message === "string" ? step.message : `<${step.message.toString("hex")}>`];
     case "connect":
     case "raw":
-      return (step.frames ?? []).map(({ opcode, payload }) => (opcode < 2 ? latin(payload) : `frame ${opcode} ${payload.toString("hex")}`));
+      return ofFrames(step.frames ?? []);
     case "request": {
       if (step.method !== "POST") return [];
       if (step.headers?.["Content-Type"] === "application/octet-stream" && old) return bytes(step.body);

@@ -30,12 +30,13 @@ export const cut = (name) => ({ do: "cut", name });
 
 // connect opens a WebSocket, send and raw send a message or any bytes over it
 // and wait for what comes of it. A candidate for an upgrade answers no ping, so
-// for one there is offer: it waits until anything comes, for a short while.
+// for one there are offer and offerRaw: they wait until anything comes, for a short while.
 export const connect = (query = websocket, headers) => ({ do: "connect", query, headers });
 export const candidate = (query = `${websocket}&sid={sid}`) => ({ do: "connect", query, candidate: true });
 export const early = (step, ...frames) => ({ ...step, early: Buffer.concat(frames), frames }); // in one piece with the handshake
 export const send = (message) => ({ do: "send", message });
 export const offer = (message) => ({ do: "offer", message });
+export const offerRaw = (...frames) => ({ do: "offer", bytes: Buffer.concat(frames), frames });
 export const raw = (...frames) => ({ do: "raw", bytes: Buffer.concat(frames), frames });
 
 // drain polls until everything that waits has come, or the session is gone.

@@ -3,6 +3,7 @@
 // lets clients of both versions in.
 
 import { scripts as closes } from "./closes.mjs";
+import { scripts as connects } from "./connects.mjs";
 import { scripts as corpus } from "./corpus.mjs";
 import { scripts as deflate } from "./deflate.mjs";
 import { scripts as handshakes } from "./handshakes.mjs";
@@ -13,4 +14,4 @@ import { scripts as upgrade } from "./upgrade.mjs";
 import { scripts as v3 } from "./v3.mjs";
 import { scripts as websocket } from "./websocket.mjs";
 
-export const scripts = [...websocket, ...polling, ...upgrade, ...closes, ...handshakes, ...origins, ...deflate, ...v3, ...msgpack, ...corpus];
+export const scripts = [...websocket, ...polling, ...upgrade, ...closes, ...connects, ...handshakes, ...origins, ...deflate, ...v3, ...msgpack, ...corpus];

@@ -1,7 +1,7 @@
 // From polling to a WebSocket, and what can go wrong on the way.
 
-import { candidate, connect, drain, finish, get, offer, open, polling, polling3, post, raw, request, send, sentinel, sentinel3, settle, start, v3, websocket, websocket3 } from "../steps.mjs";
-import { textFrame } from "../wire.mjs";
+import { candidate, connect, drain, early, finish, get, offer, offerRaw, open, polling, polling3, post, raw, request, send, sentinel, sentinel3, settle, start, v3, websocket, websocket3 } from "../steps.mjs";
+import { binaryFrame, frame, textFrame } from "../wire.mjs";
 
 const event = '42["message",1]';
 const wrong = ["3probe", "2", "2prob", "2probe2", "2PROBE", "5", "4", "40", event, "1", "6", "0", "x", "", "bAQID", Buffer.from([1]), Buffer.from("2probe")];
@@ -34,13 +34,38 @@ function of({ kind, first, ws, pack, more, joined, over }) {
     ...["5", "52", "5probe"].map((m) => [...joined, candidate(ws), offer(m), send(event), over]),
     ...["52", "5probe"].map((m) => [...joined, candidate(ws), offer("2probe"), offer(m), send(event), over]),
     [...joined, candidate(ws), offer("2probe"), offer("2probe"), offer("5"), send(event), over],
-    [...joined, candidate(ws), offer("2probe"), raw(textFrame("5"), textFrame(event), textFrame(event)), over],
-    [...joined, candidate(ws), raw(textFrame("5"), textFrame(event)), over],
+    [...joined, candidate(ws), offer("2probe"), offerRaw(textFrame("5"), textFrame(event), textFrame(event)), over],
+    [...joined, candidate(ws), offerRaw(textFrame("5"), textFrame(event)), over],
     [...joined, candidate(ws), offer("5"), send("5"), send(event), over],
     [...joined, start("a", get()), candidate(ws), offer("5"), finish("a"), send(event), over],
     [...joined, candidate(ws), say(event), offer("5"), over],
     [...joined, candidate(ws), offer("4"), candidate(ws), offer("5"), send(event), over],
     [...joined, candidate(ws), beside(ws), offer("5"), ...end],
+    // Any packet of type 5.
+    ...["5\0", "5 ", "5{}", "55", "5€", `5${"x".repeat(70_000)}`].map((m) => [...joined, candidate(ws), offer("2probe"), offer(m), send(event), over]),
+    ...["50", "5{}"].map((m) => [...joined, candidate(ws), offer(m), say(event), ...end]),
+    ...[binaryFrame(Buffer.from("5")), binaryFrame(Buffer.from([5])), binaryFrame(Buffer.from("2probe"))].flatMap((f) => [[...joined, candidate(ws), offerRaw(f), ...end], [...joined, candidate(ws), offer("2probe"), offerRaw(f), ...end]]),
+    // In parts, with control frames between, and in one piece with the handshake.
+    [...joined, candidate(ws), offerRaw(frame(1, Buffer.from("2pr"), { fin: false }), frame(0, Buffer.from("obe"))), offer("5"), send(event), over],
+    [...joined, candidate(ws), offer("2probe"), offerRaw(frame(1, Buffer.from("5"), { fin: false }), frame(0, Buffer.from("x"))), send(event), over],
+    [...joined, candidate(ws), offerRaw(textFrame("2probe"), frame(9, Buffer.from("p")), textFrame("5")), send(event), over],
+    [...joined, candidate(ws), offerRaw(frame(10, Buffer.from("unasked")), textFrame("2probe")), offer("5"), send(event), over],
+    [...joined, early(candidate(ws), textFrame("2probe")), offer("5"), send(event), over],
+    [...joined, early(candidate(ws), textFrame("2probe"), textFrame("5")), send(event), over],
+    [...joined, early(candidate(ws), textFrame("5")), send(event), over],
+    [...joined, early(candidate(ws), textFrame("5"), textFrame(event)), over],
+    [...joined, early(candidate(ws), textFrame("x")), ...end],
+    [...joined, start("a", get()), early(candidate(ws), textFrame("5")), finish("a"), send(event), over],
+    // Probes, as many as they are, with messages by polling between them.
+    [...joined, candidate(ws), offer("2probe"), say(event), offer("2probe"), get(), offer("5"), send(event), over],
+    [...joined, candidate(ws), offerRaw(...Array(5).fill(textFrame("2probe"))), offer("5"), send(event), over],
+    [...joined, start("a", get()), candidate(ws), offer("2probe"), offer("2probe"), finish("a"), start("b", get()), offer("2probe"), finish("b"), offer("5"), send(event), over],
+    [...joined, candidate(ws), offer("2probe"), candidate(ws), offer("2probe"), offer("5"), send(event), over],
+    [...joined, candidate(ws), offer("2probe"), beside(ws), offer("5"), ...end],
+    // Messages before, after and across, binary ones too.
+    [...joined, say(event), say(event), candidate(ws), offer("5"), over],
+    [...joined, say('451-["message",{"_placeholder":true,"num":0}]'), candidate(ws), offer("2probe"), offer("5"), send(first === polling ? Buffer.from([1]) : Buffer.from([4, 1])), over],
+    [...joined, candidate(ws), offer("2probe"), say('451-["message",{"_placeholder":true,"num":0}]'), offer("5"), send(first === polling ? Buffer.from([1]) : Buffer.from([4, 1])), over],
     // A probe that is none.
     ...wrong.flatMap((m) => [
       [...joined, candidate(ws), offer(m), ...end],
