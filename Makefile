@@ -61,7 +61,7 @@ test: test-tools ## Run all tests: Go with the race detector, then real peers
 	@node test/run.mjs go web peers
 
 .PHONY: test-tools
-test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json
+test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json examples/socketio/node_modules/.package-lock.json
 
 .PHONY: soak
 soak: build ## Long runs: 200,000 connections that come and go, a storm of 5,000, 10 minutes of chaos

@@ -1,0 +1,26 @@
+// Serves the client of Socket.IO's example "chat".
+
+import { count, emit, join, only, others, serve } from "./backend.mjs";
+
+const numUsers = () => count({ rooms: ["users"] });
+const tellOthers = (event) => (client) => emit(others(client), event, { username: client.data.username });
+
+serve("chat", {
+  events: {
+    "new message": (client, message) => emit(others(client), "new message", { username: client.data.username, message }),
+    async "add user"(client, username) {
+      if (client.data.username) return;
+      await join(client, "users");
+      client.data.username = username;
+      const joined = { username, numUsers: await numUsers() };
+      await emit(only(client), "login", { numUsers: joined.numUsers });
+      await emit(others(client), "user joined", joined);
+    },
+    typing: tellOthers("typing"),
+    "stop typing": tellOthers("stop typing"),
+  },
+  async disconnected(client) {
+    const { username } = client.data;
+    if (username) await emit(others(client), "user left", { username, numUsers: await numUsers() });
+  },
+});

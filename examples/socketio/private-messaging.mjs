@@ -1,0 +1,45 @@
+// Serves the client of Socket.IO's example "private-messaging"; sessions and
+// messages are kept in memory.
+
+import { randomBytes } from "node:crypto";
+
+import { count, emit, only, others, serve } from "./backend.mjs";
+
+const randomId = () => randomBytes(8).toString("hex");
+const sessions = new Map(); // by session id: {userID, username, connected}
+const messages = [];
+
+serve("private-messaging", {
+  connecting(client, { sessionID, username } = {}) {
+    if (!sessions.has(sessionID)) {
+      if (!username) throw new Error("invalid username");
+      sessionID = randomId();
+      sessions.set(sessionID, { userID: randomId(), username, connected: false });
+    }
+    client.data = { sessionID, session: sessions.get(sessionID) };
+    return { user_id: client.data.session.userID };
+  },
+  async connected(client) {
+    const { sessionID, session } = client.data;
+    const { userID, username } = session;
+    session.connected = true;
+    await emit(only(client), "session", { sessionID, userID });
+    const between = (other) => messages.filter(({ from, to }) => (from === userID && to === other) || (from === other && to === userID));
+    await emit(only(client), "users", [...sessions.values()].map((user) => ({ ...user, messages: between(user.userID) })));
+    await emit(others(client), "user connected", { userID, username, connected: true, messages: [] });
+  },
+  events: {
+    async "private message"(client, { content, to }) {
+      const message = { content, from: client.data.session.userID, to };
+      messages.push(message);
+      await emit({ users: [to, message.from], except: [client.id] }, "private message", message);
+    },
+  },
+  async disconnected(client) {
+    const { session } = client.data;
+    const left = await count({ users: [session.userID] });
+    if (left > 0 || !session.connected) return; // another tab is there, or has said so
+    session.connected = false;
+    await emit(others(client), "user disconnected", session.userID);
+  },
+});
