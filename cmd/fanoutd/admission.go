@@ -57,6 +57,15 @@ func (a *admissionSources) metrics(from ops.Sources) ops.Sources {
 	return from
 }
 
+// missing returns what nobody can be let in without and is not there yet, empty
+// if nothing is missing. What was there once does not count as missing.
+func (a *admissionSources) missing() string {
+	if a.tokens != nil && !a.tokens.Stats().KeysReady {
+		return "the key set of jwks-url has not been fetched yet"
+	}
+	return ""
+}
+
 // run keeps the keys fresh until ctx ends.
 func (a *admissionSources) run(ctx context.Context) {
 	if a.tokens != nil {

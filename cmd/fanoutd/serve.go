@@ -75,6 +75,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	if d.admission, err = newAdmissionSources(c, log); err != nil {
 		return nil, err
 	}
+	d.ready.Missing = d.admission.missing
 	consumers := dispatch.Options{
 		Namespaces: c.namespaces.names,
 		Logger:     log,

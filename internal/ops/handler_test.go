@@ -93,6 +93,12 @@ func TestReadiness(t *testing.T) {
 	check(503, "not ready: starting\n")
 	ready.Ready()
 	check(200, "ok\n")
+	missing := "no keys"
+	ready.Missing = func() string { return missing }
+	check(503, "not ready: no keys\n")
+	missing = ""
+	check(200, "ok\n")
+	missing = "no keys"
 	ready.NotReady("shutting down")
 	check(503, "not ready: shutting down\n")
 

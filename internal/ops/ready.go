@@ -8,6 +8,11 @@ import (
 // Readiness says whether new browsers are welcome. The zero value says no:
 // starting. It is safe for concurrent use, and the handler of /readyz.
 type Readiness struct {
+	// Missing returns what new browsers cannot be let in without and is not there
+	// yet, empty if nothing is missing. It is asked once the daemon is ready by
+	// itself; set it before anybody asks. Default: nothing is.
+	Missing func() string
+
 	why atomic.Pointer[string] // nil: starting; empty: ready
 }
 
@@ -19,10 +24,14 @@ func (r *Readiness) NotReady(why string) { r.why.Store(&why) }
 
 // Why returns why the daemon is not ready, or nothing if it is.
 func (r *Readiness) Why() string {
-	if why := r.why.Load(); why != nil {
-		return *why
+	why := r.why.Load()
+	switch {
+	case why == nil:
+		return "starting"
+	case *why == "" && r.Missing != nil:
+		return r.Missing()
 	}
-	return "starting"
+	return *why
 }
 
 func (r *Readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
