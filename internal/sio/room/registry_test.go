@@ -1,6 +1,7 @@
 package room
 
 import (
+	"math"
 	"runtime"
 	"slices"
 	"strconv"
@@ -115,4 +116,17 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		}
 	}
 	runtime.KeepAlive(r)
+}
+
+// Nobody has a number above the largest.
+func TestScanBehindTheLargest(t *testing.T) {
+	r := New[int]()
+	r.Add("a", "u", 1)
+	for _, sel := range []Selector{{All: true}, {IDs: []string{"a"}}, {Users: []string{"u"}}, {Rooms: []string{"a"}}} {
+		found := 0
+		r.Next(NewScan[int](sel, math.MaxUint64, 0), 100, func(*Entry[int]) { found++ })
+		if found > 0 {
+			t.Errorf("%+v: %d found behind the largest number", sel, found)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package room
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -76,7 +77,9 @@ func (r *Registry[M]) nextOf(c *Scan[M], g *memberSet[M], budget *int, yield fun
 		}
 		return whole
 	}
-	r.ascend(g, c.at+1, visit)
+	if c.at < math.MaxUint64 { // whoever continues a listing says what it begins behind
+		r.ascend(g, c.at+1, visit)
+	}
 	return whole
 }
 
