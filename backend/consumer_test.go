@@ -45,7 +45,7 @@ func TestLifeOfAConnection(t *testing.T) {
 			return nil, nil
 		})
 		c.OnDisconnect(func(_ context.Context, e *Event) error {
-			heard.add("disconnect " + e.Reason)
+			heard.add(fmt.Sprint("disconnect ", e.Reason, " ", e.Cause, " of ", e.Connection.GetUserId()))
 			return nil
 		})
 		stop := w.start(c)
@@ -65,7 +65,7 @@ func TestLifeOfAConnection(t *testing.T) {
 		expect(t, "error", err, nil)
 		expect(t, "to the room", b.Next(), `42["to the room"]`)
 		b.Say("41")
-		expect(t, "heard", heard.take(), `connecting t; connect ada {"age":36,"tags":["x"]}; add 1 2, attempt 1; any other[{"x":1}]; disconnect client namespace disconnect`)
+		expect(t, "heard", heard.take(), `connecting t; connect ada {"age":36,"tags":["x"]}; add 1 2, attempt 1; any other[{"x":1}]; disconnect client namespace disconnect CLIENT_LEFT of ada`)
 		expect(t, "queues left", w.dispatcher.Groups()[0].Subscriptions[0].Connections, 0)
 		b.Close()
 		stop()

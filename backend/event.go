@@ -57,6 +57,11 @@ type Event struct {
 	// Reason says to OnDisconnect why, in Socket.IO's words: "transport close".
 	Reason string
 
+	// Cause is Reason for programs. Detail is what is known beside it, for people,
+	// such as the reason that a backend gave for a Disconnect; often empty.
+	Cause  fanoutv1.Event_Cause
+	Detail string
+
 	// Sequence counts the connection's events from 1, those that nobody asked
 	// for included.
 	Sequence uint64
@@ -72,7 +77,8 @@ type Event struct {
 	ReceivedAt time.Time
 
 	// Connection is all that is known about the connection; its data are in
-	// DataJson. Only for OnConnecting and OnConnect, otherwise nil.
+	// DataJson. OnDisconnect gets what it was at its end, rooms and data included.
+	// Otherwise nil.
 	Connection *fanoutv1.Connection
 
 	deliveryID string
@@ -88,6 +94,8 @@ func (c *Client) event(e *fanoutv1.Event) *Event {
 		Name:          e.GetEvent(),
 		Args:          Args{text: e.GetArgsJson(), attachments: e.GetAttachments()},
 		Reason:        e.GetReason(),
+		Cause:         e.GetCause(),
+		Detail:        e.GetDetail(),
 		Sequence:      e.GetSequence(),
 		Attempt:       int(e.GetAttempt()),
 		ReplyExpected: e.GetReplyExpected(),

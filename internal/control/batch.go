@@ -39,6 +39,9 @@ func (b *batch) fill(s *dispatch.Subscription) (more bool, err error) {
 		}
 		e := b.events.delivery(&d, b.decode)
 		if sizeInBatch(e)+batchOverhead > b.most {
+			e.Connection = nil // better the event alone than none
+		}
+		if sizeInBatch(e)+batchOverhead > b.most {
 			_ = s.BuryTooLarge(d.ID()) // or it was taken back meanwhile
 			continue
 		}

@@ -68,3 +68,23 @@ func TestConsumeBatches(t *testing.T) {
 		})
 	}
 }
+
+// TestEventsGoBeforeTheirConnection: what does not fit with the connection is told
+// without it, rather than not at all.
+func TestEventsGoBeforeTheirConnection(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{Lifecycle: true, MaxMessageBytes: minMessageBytes})
+		c, id := w.connect("")
+		k.event("CONNECTED /")
+		data := `{"x":"` + strings.Repeat("x", minMessageBytes) + `"}`
+		if _, err := fanoutv1.NewRegistryServiceClient(w.conn).UpdateConnection(w.ctx(), &fanoutv1.UpdateConnectionRequest{Id: id, DataJson: data}); err != nil {
+			t.Fatal(err)
+		}
+		c.Say(`42["a",{]`)
+		gone := k.event("DISCONNECTED / parse error")
+		if gone.GetConnection() != nil || gone.GetCause() != fanoutv1.Event_PROTOCOL || !strings.Contains(gone.GetDetail(), "JSON") {
+			t.Errorf("the end: %v", gone)
+		}
+		c.Close()
+	})
+}

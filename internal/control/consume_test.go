@@ -55,13 +55,17 @@ func TestConsumeLifeOfAConnection(t *testing.T) {
 			if user := []string{"", "42", "42", "42", "42"}[i]; e.GetUserId() != user {
 				t.Errorf("event %d is of user %q, want %q", i, e.GetUserId(), user)
 			}
-			if (e.GetConnection() != nil) != (i < 2) {
+			if (e.GetConnection() != nil) != (i < 2 || i == 4) {
 				t.Errorf("event %d has connection %v", i, e.GetConnection())
 			}
 		}
 		if v := connected.GetConnection(); v.GetUserId() != "42" || !slices.Contains(v.GetRooms(), "r") ||
 			v.GetDataJson() != `{"id":12345678901234567890,"x":"<"}` || !v.GetExpiresAt().AsTime().Equal(expire) {
 			t.Errorf("connection of the CONNECTED: %v", v)
+		}
+		if v := gone.GetConnection(); v.GetUserId() != "42" || !slices.Contains(v.GetRooms(), "r") || v.GetDataJson() != connected.GetConnection().GetDataJson() ||
+			gone.GetCause() != fanoutv1.Event_CLIENT_LEFT || gone.GetDetail() != "" {
+			t.Errorf("the end: %v", gone)
 		}
 		// The verdict and the reply have settled theirs.
 		k.say(acking(connected.GetDeliveryId(), hi.GetDeliveryId(), gone.GetDeliveryId()))

@@ -84,6 +84,7 @@ func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Ev
 	m.event.Replayed = ev.Replayed
 	// Reasons may repeat what a peer wrote.
 	m.event.Reason = strings.ToValidUTF8(ev.Reason, "\uFFFD")
+	m.event.Cause, m.event.Detail = toCause(ev.Reason), ev.Detail
 	m.event.ReceivedAt = &m.at
 	if ev.Connection != nil {
 		c, err := fromConnection(ev.Connection, dataAsText)

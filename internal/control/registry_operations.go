@@ -39,7 +39,7 @@ func (r *Registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fano
 
 func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest) (*fanoutv1.DisconnectResponse, error) {
 	var p problems
-	op := sio.Disconnect{To: toTarget(&p, req.GetTo())}
+	op := sio.Disconnect{To: toTarget(&p, req.GetTo()), Reason: req.GetReason()}
 	switch req.GetMode() {
 	case fanoutv1.DisconnectRequest_NAMESPACE:
 	case fanoutv1.DisconnectRequest_TRANSPORT:

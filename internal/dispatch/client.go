@@ -38,8 +38,11 @@ func (c *client) event(k Kind) *Event {
 		Kind: k, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), UserID: c.user,
 		Sequence: c.socket.Number(), ReceivedAt: time.Now(),
 	}
-	if k == Connecting || k == Connected {
+	if k != Message {
 		v := c.socket.Connection()
+		if v.UserID == "" { // it never became a member
+			v.UserID = c.user
+		}
 		e.Connection = &v
 	}
 	e.measure()

@@ -93,14 +93,14 @@ func (d *Dispatcher) Event(s *sio.Socket, in sio.Event) {
 }
 
 // Disconnected implements sio.Backend.
-func (d *Dispatcher) Disconnected(s *sio.Socket, reason string) {
+func (d *Dispatcher) Disconnected(s *sio.Socket, end sio.End) {
 	c := d.client(s.ID())
 	if c == nil {
 		return
 	}
 	if d.heard() {
 		e := c.event(Disconnected)
-		e.Reason = reason
+		e.Reason, e.Detail = end.Reason, end.Detail
 		e.measure()
 		d.publish(c, e)
 	}

@@ -32,9 +32,10 @@ type Event struct {
 	Attachments   [][]byte
 	ReplyExpected bool
 	Reason        string // of a Disconnected
+	Detail        string // of a Disconnected: what is known beside the reason; for people
 	ReceivedAt    time.Time
 	// Connection is what was known of the connection, of a Connecting with what
-	// it was granted by then; nil unless Connecting or Connected.
+	// it was granted by then, of a Disconnected as it was at its end; nil of a Message.
 	Connection *sio.Connection
 
 	// Of a dead letter that is delivered once more.
@@ -47,14 +48,12 @@ type Event struct {
 }
 
 func (e *Event) measure() {
-	e.size = eventOverhead + len(e.Name) + len(e.Args) + len(e.Reason)
+	e.size = eventOverhead + len(e.Name) + len(e.Args) + len(e.Reason) + len(e.Detail)
 	for _, a := range e.Attachments {
 		e.size += len(a)
 	}
 	if e.Connection != nil {
-		for name, value := range e.Connection.Query { // the client's choice
-			e.size += len(name) + len(value)
-		}
+		e.size += e.Connection.Size()
 	}
 }
 

@@ -3,6 +3,7 @@ package sio
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 )
 
 // Reasons of a socket's end that are not its session's; see also engineio.Reason.
@@ -10,6 +11,9 @@ import (
 const (
 	ReasonClientDisconnect = "client namespace disconnect"
 	ReasonServerDisconnect = "server namespace disconnect"
+	// ReasonReplaced, ours, ends a socket whose client connected to its namespace
+	// once more within its session.
+	ReasonReplaced = "replaced"
 	// ReasonAttachmentTimeout, ours, ends a session that began a packet and did
 	// not send its attachments in time.
 	ReasonAttachmentTimeout = "attachment timeout"
@@ -49,7 +53,30 @@ type Backend interface {
 	// Event is one event of the browser. It owns what e refers to.
 	Event(s *Socket, e Event)
 	// Disconnected is the last call for a socket that Connecting admitted.
-	Disconnected(s *Socket, reason string)
+	// [Socket.Connection] tells then what the socket was at its end.
+	Disconnected(s *Socket, end End)
+}
+
+// End is why a socket ended.
+type End struct {
+	Reason string // one of those above, or of engineio.Reason, or what Socket.Close was told
+	Detail string // what is known beside it, for people; valid UTF-8 of maxDetail bytes at most, often empty
+}
+
+// maxDetail bounds what is kept of a detail, in bytes: it may repeat what a peer
+// wrote.
+const maxDetail = 256
+
+func newEnd(reason, detail string) End {
+	detail = valid(detail)
+	if len(detail) > maxDetail {
+		cut := maxDetail
+		for !utf8.RuneStart(detail[cut]) {
+			cut--
+		}
+		detail = detail[:cut]
+	}
+	return End{Reason: reason, Detail: detail}
 }
 
 // Event is an event from a browser.
@@ -77,6 +104,6 @@ type noBackend struct{}
 func (noBackend) Connecting(context.Context, *Socket, []byte) (Admission, error) {
 	return Admission{}, nil
 }
-func (noBackend) Connected(*Socket)            {}
-func (noBackend) Event(*Socket, Event)         {}
-func (noBackend) Disconnected(*Socket, string) {}
+func (noBackend) Connected(*Socket)         {}
+func (noBackend) Event(*Socket, Event)      {}
+func (noBackend) Disconnected(*Socket, End) {}

@@ -73,7 +73,7 @@ func (c *conn) receiveLocked(data []byte, binary bool) {
 	}
 	if r := c.requests[p.Namespace]; r != nil {
 		if p.Type == parser.Disconnect {
-			c.leaveLocked(p.Namespace)
+			c.leaveLocked(p.Namespace, ReasonClientDisconnect)
 		} else {
 			r.holdLocked(p)
 		}
@@ -100,7 +100,7 @@ func (c *conn) handleLocked(s *Socket, p *parser.Packet) {
 	case parser.Ack:
 		s.answer(p)
 	case parser.Disconnect:
-		c.leaveLocked(p.Namespace)
+		c.leaveLocked(p.Namespace, ReasonClientDisconnect)
 	default: // CONNECT_ERROR is the server's to send
 		c.refuse("unexpected packet type", nil)
 	}
@@ -126,26 +126,30 @@ const notJoined = "packet for a namespace that was not joined"
 // refuse closes the session over a mistake of its peer.
 func (c *conn) refuse(what string, err error) {
 	c.server.log.Debug("closing: "+what, "remote", c.handshake.remoteAddr, "error", err)
-	c.session.Close(engineio.ReasonParseError)
+	if err != nil {
+		what += ": " + err.Error()
+	}
+	c.session.CloseWith(engineio.ReasonParseError, what)
 }
 
 // Closed implements engineio.Receiver.
 func (c *conn) Closed(reason engineio.Reason) {
 	c.timeout.Stop()
-	c.exclusively(func() { c.closedLocked(string(reason)) })
+	why := newEnd(string(reason), c.session.Detail())
+	c.exclusively(func() { c.closedLocked(why) })
 }
 
-func (c *conn) closedLocked(reason string) {
+func (c *conn) closedLocked(why End) {
 	if c.assembly != nil {
 		c.assembly.Stop()
 	}
 	c.decoder.Reset()
 	for _, r := range c.requests {
-		r.withdrawLocked(reason)
+		r.withdrawLocked(why)
 	}
 	for _, s := range c.sockets {
-		if s.nsp.remove(s, reason) {
-			c.reportEndLocked(s, reason)
+		if s.nsp.remove(s, why.Reason) {
+			c.reportEndLocked(s, why)
 		}
 	}
 	clear(c.sockets)

@@ -23,7 +23,7 @@ func (c *conn) connect(p *parser.Packet) {
 		c.reply(name, &Refusal{Message: "too many namespaces"})
 		return
 	}
-	c.leaveLocked(name)
+	c.leaveLocked(name, ReasonReplaced)
 	if !c.server.namespaces.possible(name) {
 		c.reply(name, errInvalidNamespace)
 		return
@@ -49,13 +49,14 @@ func (c *conn) namespacesLocked() int {
 }
 
 // leaveLocked ends what the client is in a namespace, or wants to be.
-func (c *conn) leaveLocked(namespace string) {
+func (c *conn) leaveLocked(namespace, reason string) {
+	why := End{Reason: reason}
 	if r := c.requests[namespace]; r != nil {
-		r.withdrawLocked(ReasonClientDisconnect)
+		r.withdrawLocked(why)
 	}
-	if s := c.sockets[namespace]; s != nil && s.nsp.remove(s, ReasonClientDisconnect) {
+	if s := c.sockets[namespace]; s != nil && s.nsp.remove(s, reason) {
 		delete(c.sockets, namespace)
-		c.reportEndLocked(s, ReasonClientDisconnect)
+		c.reportEndLocked(s, why)
 	}
 }
 

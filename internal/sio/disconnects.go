@@ -6,7 +6,7 @@ import "slices"
 // of. A conn has a list of them, the latest first.
 type end struct {
 	socket *Socket
-	reason string
+	why    End
 	next   *end
 }
 
@@ -23,8 +23,8 @@ func (c *conn) exclusively(f func()) {
 
 // ended notes that an operation ended s's membership. The backend hears of it
 // with the next reportEnds.
-func (c *conn) ended(s *Socket, reason string) {
-	e := &end{socket: s, reason: reason}
+func (c *conn) ended(s *Socket, why End) {
+	e := &end{socket: s, why: why}
 	for {
 		e.next = c.ends.Load()
 		if c.ends.CompareAndSwap(e.next, e) {
@@ -49,13 +49,13 @@ func (c *conn) reportEndsLocked() {
 		list = append(list, e)
 	}
 	for _, e := range slices.Backward(list) {
-		c.reportEndLocked(e.socket, e.reason)
+		c.reportEndLocked(e.socket, e.why)
 	}
 }
 
 // reportEndLocked tells the backend that s, which was a member, is one no more.
-func (c *conn) reportEndLocked(s *Socket, reason string) {
-	c.server.backend.Disconnected(s, reason)
+func (c *conn) reportEndLocked(s *Socket, why End) {
+	c.server.backend.Disconnected(s, why)
 	if s.offline != nil {
 		s.offline.number = s.number
 		close(s.offline.reported)

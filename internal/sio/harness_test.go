@@ -25,6 +25,9 @@ type recorder struct {
 	// decide decides instead of admit and refuse, if it is set.
 	decide func(ctx context.Context, s *Socket) (Admission, error)
 
+	// ended hears of an end before it is noted, if it is set.
+	ended func(*Socket, End)
+
 	numbers bool // note the numbers of what happens to a connection
 }
 
@@ -72,8 +75,11 @@ func (r *recorder) Event(s *Socket, e Event) {
 	}
 	r.of(s, "event %s %s %s %q %v %d", s.Namespace(), e.Name, e.Args, e.Attachments, e.WantsAck, e.AckID)
 }
-func (r *recorder) Disconnected(s *Socket, reason string) {
-	r.of(s, "disconnected %s %s", s.Namespace(), reason)
+func (r *recorder) Disconnected(s *Socket, end End) {
+	if r.ended != nil {
+		r.ended(s, end)
+	}
+	r.of(s, "disconnected %s %s", s.Namespace(), end.Reason)
 }
 
 // world is a server and its network.

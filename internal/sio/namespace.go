@@ -90,6 +90,7 @@ func (n *Namespace) removeLocked(s *Socket, reason string) bool {
 	if s.gone.Swap(true) {
 		return false
 	}
+	s.user, s.rooms = s.entry.User(), s.entry.Rooms()
 	if n.recovery != nil {
 		n.recovery.keepLocked(s, reason)
 	}
@@ -97,7 +98,7 @@ func (n *Namespace) removeLocked(s *Socket, reason string) bool {
 	n.readers[s.encoding].Add(-1)
 	s.endPendingAcksLocked()
 	n.server.namespaces.release(n)
-	s.expireLocked(time.Time{})
+	s.stopExpiryLocked()
 	return true
 }
 
@@ -193,17 +194,17 @@ func (n *Namespace) leave(o Leave) int {
 // disconnect ends the target's memberships at once; what the wire and the
 // backend learn of it follows.
 func (n *Namespace) disconnect(o Disconnect) int {
-	reason := ReasonServerDisconnect
+	why := newEnd(ReasonServerDisconnect, o.Reason)
 	packet := outgoing{packet: parser.Packet{Type: parser.Disconnect, Namespace: n.name}}
 	if o.Transport {
-		reason = string(engineio.ReasonForcedServer)
+		why.Reason = string(engineio.ReasonForcedServer)
 	}
 	var sockets []*Socket
 	_ = n.deliver(&packet, o.To.Selector, func(msgs *messages) { // a packet without data cannot fail
 		sockets = n.selectLocked(o.To.Selector)
 		n.discardOfflineLocked(o.To.Selector)
 		for _, s := range sockets {
-			n.removeLocked(s, reason)
+			n.removeLocked(s, why.Reason)
 			if !o.Transport {
 				s.conn.session.Send(msgs[s.encoding]...)
 			}
@@ -212,11 +213,11 @@ func (n *Namespace) disconnect(o Disconnect) int {
 	n.server.retention.evict()
 	for _, s := range sockets {
 		if o.Transport {
-			s.conn.session.Close(engineio.ReasonForcedServer)
+			s.conn.session.CloseWith(engineio.ReasonForcedServer, why.Detail)
 		}
 	}
 	for _, s := range sockets {
-		s.conn.ended(s, reason)
+		s.conn.ended(s, why)
 	}
 	// The backend may take its time: no reason to let the caller wait.
 	n.server.callbacks.Go(func() {

@@ -61,7 +61,7 @@ const offlineOverhead = 1000
 
 func newOfflineSession(s *Socket, end uint64, until time.Time) *offlineSession {
 	o := &offlineSession{
-		pid: s.pid, id: s.id, user: s.entry.User(), rooms: s.entry.Rooms(), granted: s.granted, data: s.data,
+		pid: s.pid, id: s.id, user: s.user, rooms: s.rooms, granted: s.granted, data: s.data,
 		history: s.history, endPosition: end, until: until, reported: make(chan struct{}),
 	}
 	o.size = offlineOverhead + weigh(o.data)

@@ -61,6 +61,8 @@ type Disconnect struct {
 	// multiplexed over that session ends with it. False sends DISCONNECT for
 	// this namespace only: the stock client stays away.
 	Transport bool
+	// Reason goes with what the Backend hears, as [End.Detail]. Optional.
+	Reason string
 }
 
 // Update merges Data into what is stored with the one connection ID: keys with

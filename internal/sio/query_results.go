@@ -28,6 +28,20 @@ type Connection struct {
 	VolatileDropped int // volatile events dropped so far
 }
 
+// Size is about how many bytes c keeps in memory that nobody else does.
+func (c *Connection) Size() int {
+	n := int(weigh(c.Data))
+	for _, name := range c.Rooms {
+		n += 16 + len(name)
+	}
+	for _, m := range []map[string]string{c.Headers, c.Query} { // the client's choice
+		for name, value := range m {
+			n += 32 + len(name) + len(value)
+		}
+	}
+	return n
+}
+
 // GroupBy names what [Server.Count] groups by.
 type GroupBy int
 

@@ -38,7 +38,7 @@ type request struct {
 
 	// Guarded by conn.mu.
 	taken     bool             // the goroutine has it
-	withdrawn string           // why the client does not want it any more; empty: it does
+	withdrawn *End             // why the client does not want it any more; nil: it does
 	waiting   []*parser.Packet // for its namespace, in order
 	bytes     int              // of those
 
@@ -90,7 +90,7 @@ func (r *request) answer() (done bool) {
 	if r.nsp == nil {
 		var err error
 		if r.nsp, err = r.conn.server.namespaces.acquire(r.name); err != nil {
-			return r.endIf(func() bool { return r.withdrawn != "" || r.failLocked(err) })
+			return r.endIf(func() bool { return r.withdrawn != nil || r.failLocked(err) })
 		}
 	}
 	if r.nsp.recovery != nil {
@@ -101,7 +101,7 @@ func (r *request) answer() (done bool) {
 			done = r.decide(s, func(a *Admission) bool {
 				joined = a.User == o.user && r.nsp.recovery.resume(s, o, offset, a)
 				if !joined {
-					r.conn.server.backend.Disconnected(s, ReasonNotRecovered)
+					r.conn.server.backend.Disconnected(s, End{Reason: ReasonNotRecovered})
 					r.nsp.recovery.unclaim(o, s.number)
 				}
 				return joined
@@ -125,9 +125,9 @@ func (r *request) decide(s *Socket, join func(*Admission) bool) (done bool) {
 	admission, err := c.server.backend.Connecting(r.ctx, s, r.auth)
 	return r.endIf(func() bool {
 		switch {
-		case r.withdrawn != "":
+		case r.withdrawn != nil:
 			if err == nil { // it never became a member
-				c.server.backend.Disconnected(s, r.withdrawn)
+				c.server.backend.Disconnected(s, *r.withdrawn)
 			}
 			r.unclaimLocked(s)
 			c.server.namespaces.release(r.nsp)
@@ -149,7 +149,8 @@ func (r *request) endIf(f func() bool) (done bool) {
 	r.conn.exclusively(func() {
 		select {
 		case <-r.conn.session.Done(): // of which it will hear next
-			r.withdrawLocked(string(r.conn.session.Reason()))
+			session := r.conn.session
+			r.withdrawLocked(newEnd(string(session.Reason()), session.Detail()))
 		default:
 		}
 		if done = f(); done {
@@ -167,11 +168,11 @@ func (r *request) unclaimLocked(s *Socket) {
 }
 
 // withdrawLocked ends a request that the client does not want any more.
-func (r *request) withdrawLocked(reason string) {
-	if r.withdrawn != "" {
+func (r *request) withdrawLocked(why End) {
+	if r.withdrawn != nil {
 		return
 	}
-	r.withdrawn, r.waiting = reason, nil
+	r.withdrawn, r.waiting = &why, nil
 	r.cancel(errWithdrawn)
 	delete(r.conn.requests, r.name)
 }

@@ -135,7 +135,7 @@ func TestSecondConnect(t *testing.T) {
 			if again := c.Join(""); again == id {
 				t.Error("it is the same connection")
 			}
-			expect(t, "heard", w.heardNow(), "disconnected / client namespace disconnect; connecting / ; connected /")
+			expect(t, "heard", w.heardNow(), "disconnected / replaced; connecting / ; connected /")
 			c.Say(`42/chat,["a"]`)
 			c.Say(`42["b"]`)
 			expect(t, "heard", w.heardNow(), "event /chat a [] [] false 0; event / b [] [] false 0")

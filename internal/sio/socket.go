@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,9 @@ type Socket struct {
 	// granted are the rooms that its admission gave it.
 	granted []string
 	data    map[string]any // replaced, never changed: views share it
+	// user and rooms are what it had when it left the namespace.
+	user  string
+	rooms []string
 	// expiry closes the session when the authorisation runs out; nil: it lasts.
 	expiry *time.Timer
 	expire time.Time
@@ -58,7 +62,8 @@ func (s *Socket) Namespace() string { return s.nsp.name }
 
 // Connection returns a copy of what is known about the socket. It may be called
 // while the socket is being decided on, when it has no rooms yet, or those of the
-// connection that it wants to come back as, and after its end.
+// connection that it wants to come back as, and after its end: then it says what
+// the socket was when it left its namespace.
 func (s *Socket) Connection() Connection {
 	s.nsp.mu.Lock()
 	c := s.viewLocked()
@@ -102,13 +107,17 @@ func (s *Socket) Close(reason string) { s.conn.session.Close(engineio.Reason(rea
 
 // expireLocked sets when the socket's authorisation runs out; zero: never.
 func (s *Socket) expireLocked(at time.Time) {
-	if s.expiry != nil {
-		s.expiry.Stop()
-		s.expiry = nil
-	}
+	s.stopExpiryLocked()
 	s.expire = at
 	if !at.IsZero() {
 		s.expiry = time.AfterFunc(time.Until(at), func() { s.nsp.expired(s) })
+	}
+}
+
+func (s *Socket) stopExpiryLocked() {
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
 	}
 }
 
@@ -140,6 +149,8 @@ func (s *Socket) Ack(id uint64, args []byte, attachments [][]byte) error {
 func (s *Socket) viewLocked() Connection {
 	c := Connection{Data: s.data, Expire: s.expire}
 	switch {
+	case s.gone.Load():
+		c.UserID, c.Rooms = s.user, slices.Clone(s.rooms)
 	case s.entry != nil:
 		c.UserID, c.Rooms = s.entry.User(), s.entry.Rooms()
 	case s.recovering != nil:
@@ -156,5 +167,8 @@ func (s *Socket) completeView(c *Connection) {
 	c.Transport, c.Protocol, c.RemoteAddr = session.Transport(), session.Protocol(), h.remoteAddr
 	c.ConnectedAt, c.Recovered = s.born, s.recovered
 	c.Headers, c.Query = asMap(h.headers), asMap(h.query)
-	c.QueuedBytes, c.VolatileDropped = session.Queued(), session.Dropped()
+	c.VolatileDropped = session.Dropped()
+	if !s.gone.Load() { // what waits is not its any more
+		c.QueuedBytes = session.Queued()
+	}
 }

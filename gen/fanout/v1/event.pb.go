@@ -94,6 +94,113 @@ func (Event_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_fanout_v1_event_proto_rawDescGZIP(), []int{0, 0}
 }
 
+// Cause is `reason` for programs.
+type Event_Cause int32
+
+const (
+	// Not a DISCONNECTED.
+	Event_NONE Event_Cause = 0
+	// The client left this namespace, or its page closed the client: "client
+	// namespace disconnect".
+	Event_CLIENT_LEFT Event_Cause = 1
+	// What carried the connection closed: a closed page, a lost network:
+	// "transport close".
+	Event_TRANSPORT_CLOSE Event_Cause = 2
+	// It broke: "transport error".
+	Event_TRANSPORT_ERROR Event_Cause = 3
+	// The client did not answer a ping in time: "ping timeout".
+	Event_PING_TIMEOUT Event_Cause = 4
+	// A backend disconnected it, in any mode: "server namespace disconnect" or
+	// "forced server close".
+	Event_BACKEND Event_Cause = 5
+	// The daemon shuts down or drains: "server shutting down".
+	Event_SHUTDOWN Event_Cause = 6
+	// The client broke the protocol or a limit of what it may send: "parse error",
+	// "attachment timeout" and others.
+	Event_PROTOCOL Event_Cause = 7
+	// It fell too far behind with what it was sent: "slow consumer".
+	Event_SLOW Event_Cause = 8
+	// No backend took its events in time: "backend stalled".
+	Event_BACKEND_STALLED Event_Cause = 9
+	// Its authorisation ran out: "authorization expired".
+	Event_EXPIRED Event_Cause = 10
+	// The node that held it is lost. What the connection did last may be lost
+	// with it.
+	Event_NODE_LOST Event_Cause = 11
+	// The same client connected to this namespace once more within its
+	// session: "replaced".
+	Event_REPLACED Event_Cause = 12
+	// It wanted to come back and could not: "not recovered".
+	Event_NOT_RECOVERED Event_Cause = 13
+	// Anything else; `reason` says what.
+	Event_OTHER Event_Cause = 14
+)
+
+// Enum value maps for Event_Cause.
+var (
+	Event_Cause_name = map[int32]string{
+		0:  "NONE",
+		1:  "CLIENT_LEFT",
+		2:  "TRANSPORT_CLOSE",
+		3:  "TRANSPORT_ERROR",
+		4:  "PING_TIMEOUT",
+		5:  "BACKEND",
+		6:  "SHUTDOWN",
+		7:  "PROTOCOL",
+		8:  "SLOW",
+		9:  "BACKEND_STALLED",
+		10: "EXPIRED",
+		11: "NODE_LOST",
+		12: "REPLACED",
+		13: "NOT_RECOVERED",
+		14: "OTHER",
+	}
+	Event_Cause_value = map[string]int32{
+		"NONE":            0,
+		"CLIENT_LEFT":     1,
+		"TRANSPORT_CLOSE": 2,
+		"TRANSPORT_ERROR": 3,
+		"PING_TIMEOUT":    4,
+		"BACKEND":         5,
+		"SHUTDOWN":        6,
+		"PROTOCOL":        7,
+		"SLOW":            8,
+		"BACKEND_STALLED": 9,
+		"EXPIRED":         10,
+		"NODE_LOST":       11,
+		"REPLACED":        12,
+		"NOT_RECOVERED":   13,
+		"OTHER":           14,
+	}
+)
+
+func (x Event_Cause) Enum() *Event_Cause {
+	p := new(Event_Cause)
+	*p = x
+	return p
+}
+
+func (x Event_Cause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Event_Cause) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_event_proto_enumTypes[1].Descriptor()
+}
+
+func (Event_Cause) Type() protoreflect.EnumType {
+	return &file_fanout_v1_event_proto_enumTypes[1]
+}
+
+func (x Event_Cause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Event_Cause.Descriptor instead.
+func (Event_Cause) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{0, 1}
+}
+
 // Reason says why.
 type ConsumeResponse_Cancelled_Reason int32
 
@@ -133,11 +240,11 @@ func (x ConsumeResponse_Cancelled_Reason) String() string {
 }
 
 func (ConsumeResponse_Cancelled_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_event_proto_enumTypes[1].Descriptor()
+	return file_fanout_v1_event_proto_enumTypes[2].Descriptor()
 }
 
 func (ConsumeResponse_Cancelled_Reason) Type() protoreflect.EnumType {
-	return &file_fanout_v1_event_proto_enumTypes[1]
+	return &file_fanout_v1_event_proto_enumTypes[2]
 }
 
 func (x ConsumeResponse_Cancelled_Reason) Number() protoreflect.EnumNumber {
@@ -191,9 +298,17 @@ type Event struct {
 	Reason string `protobuf:"bytes,13,opt,name=reason,proto3" json:"reason,omitempty"`
 	// When it happened, by the daemon's clock.
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
-	// Of a CONNECTING and a CONNECTED: the connection as it was then. A
-	// CONNECTING is in no room yet. Its data come as `data_json`.
+	// Of a CONNECTING and a CONNECTED: the connection as it was then; a
+	// CONNECTING is in no room yet. Of a DISCONNECTED: as it was at its end, rooms
+	// and data included. Its data come as `data_json`. Left out of a CONNECTED or
+	// DISCONNECTED that would exceed `open.max_message_bytes` with it.
 	Connection *Connection `protobuf:"bytes,15,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Of a DISCONNECTED: `reason` for programs.
+	Cause Event_Cause `protobuf:"varint,17,opt,name=cause,proto3,enum=fanout.v1.Event_Cause" json:"cause,omitempty"`
+	// Of a DISCONNECTED: what is known beside the reason, for people, such as what
+	// was wrong with a packet, or the `reason` that a DisconnectRequest gave. At
+	// most 256 bytes, often empty.
+	Detail string `protobuf:"bytes,18,opt,name=detail,proto3" json:"detail,omitempty"`
 	// The event was a dead letter and is delivered once more by
 	// AdminService.ReplayDeadLetters. Nobody awaits a reply to it.
 	Replayed      bool `protobuf:"varint,20,opt,name=replayed,proto3" json:"replayed,omitempty"`
@@ -334,6 +449,20 @@ func (x *Event) GetConnection() *Connection {
 		return x.Connection
 	}
 	return nil
+}
+
+func (x *Event) GetCause() Event_Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return Event_NONE
+}
+
+func (x *Event) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
 }
 
 func (x *Event) GetReplayed() bool {
@@ -1864,7 +1993,7 @@ var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x05\n" +
+	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\a\n" +
 	"\x05Event\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x18\n" +
@@ -1885,7 +2014,9 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"receivedAt\x125\n" +
 	"\n" +
 	"connection\x18\x0f \x01(\v2\x15.fanout.v1.ConnectionR\n" +
-	"connection\x12\x1a\n" +
+	"connection\x12,\n" +
+	"\x05cause\x18\x11 \x01(\x0e2\x16.fanout.v1.Event.CauseR\x05cause\x12\x16\n" +
+	"\x06detail\x18\x12 \x01(\tR\x06detail\x12\x1a\n" +
 	"\breplayed\x18\x14 \x01(\bR\breplayed\"U\n" +
 	"\x04Kind\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\x0e\n" +
@@ -1893,7 +2024,24 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"CONNECTING\x10\x01\x12\r\n" +
 	"\tCONNECTED\x10\x02\x12\v\n" +
 	"\aMESSAGE\x10\x03\x12\x10\n" +
-	"\fDISCONNECTED\x10\x04\"\xaf\v\n" +
+	"\fDISCONNECTED\x10\x04\"\xee\x01\n" +
+	"\x05Cause\x12\b\n" +
+	"\x04NONE\x10\x00\x12\x0f\n" +
+	"\vCLIENT_LEFT\x10\x01\x12\x13\n" +
+	"\x0fTRANSPORT_CLOSE\x10\x02\x12\x13\n" +
+	"\x0fTRANSPORT_ERROR\x10\x03\x12\x10\n" +
+	"\fPING_TIMEOUT\x10\x04\x12\v\n" +
+	"\aBACKEND\x10\x05\x12\f\n" +
+	"\bSHUTDOWN\x10\x06\x12\f\n" +
+	"\bPROTOCOL\x10\a\x12\b\n" +
+	"\x04SLOW\x10\b\x12\x13\n" +
+	"\x0fBACKEND_STALLED\x10\t\x12\v\n" +
+	"\aEXPIRED\x10\n" +
+	"\x12\r\n" +
+	"\tNODE_LOST\x10\v\x12\f\n" +
+	"\bREPLACED\x10\f\x12\x11\n" +
+	"\rNOT_RECOVERED\x10\r\x12\t\n" +
+	"\x05OTHER\x10\x0e\"\xaf\v\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -2012,81 +2160,83 @@ func file_fanout_v1_event_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_event_proto_rawDescData
 }
 
-var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_fanout_v1_event_proto_goTypes = []any{
 	(Event_Kind)(0),                       // 0: fanout.v1.Event.Kind
-	(ConsumeResponse_Cancelled_Reason)(0), // 1: fanout.v1.ConsumeResponse.Cancelled.Reason
-	(*Event)(nil),                         // 2: fanout.v1.Event
-	(*ConsumeRequest)(nil),                // 3: fanout.v1.ConsumeRequest
-	(*ConsumeResponse)(nil),               // 4: fanout.v1.ConsumeResponse
-	(*ReplyRequest)(nil),                  // 5: fanout.v1.ReplyRequest
-	(*ReplyResponse)(nil),                 // 6: fanout.v1.ReplyResponse
-	(*TailRequest)(nil),                   // 7: fanout.v1.TailRequest
-	(*TailResponse)(nil),                  // 8: fanout.v1.TailResponse
-	(*ConsumeRequest_Open)(nil),           // 9: fanout.v1.ConsumeRequest.Open
-	(*ConsumeRequest_Ack)(nil),            // 10: fanout.v1.ConsumeRequest.Ack
-	(*ConsumeRequest_Nack)(nil),           // 11: fanout.v1.ConsumeRequest.Nack
-	(*ConsumeRequest_Working)(nil),        // 12: fanout.v1.ConsumeRequest.Working
-	(*ConsumeRequest_Verdict)(nil),        // 13: fanout.v1.ConsumeRequest.Verdict
-	(*ConsumeRequest_Leave)(nil),          // 14: fanout.v1.ConsumeRequest.Leave
-	(*ConsumeRequest_Verdict_Allow)(nil),  // 15: fanout.v1.ConsumeRequest.Verdict.Allow
-	(*ConsumeRequest_Verdict_Refuse)(nil), // 16: fanout.v1.ConsumeRequest.Verdict.Refuse
-	(*ConsumeResponse_Ready)(nil),         // 17: fanout.v1.ConsumeResponse.Ready
-	(*ConsumeResponse_Draining)(nil),      // 18: fanout.v1.ConsumeResponse.Draining
-	(*ConsumeResponse_Rejected)(nil),      // 19: fanout.v1.ConsumeResponse.Rejected
-	(*ConsumeResponse_Events)(nil),        // 20: fanout.v1.ConsumeResponse.Events
-	(*ConsumeResponse_Cancelled)(nil),     // 21: fanout.v1.ConsumeResponse.Cancelled
-	(*ConsumeResponse_Heartbeat)(nil),     // 22: fanout.v1.ConsumeResponse.Heartbeat
-	(*structpb.Value)(nil),                // 23: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil),         // 24: google.protobuf.Timestamp
-	(*Connection)(nil),                    // 25: fanout.v1.Connection
-	(*durationpb.Duration)(nil),           // 26: google.protobuf.Duration
-	(*structpb.Struct)(nil),               // 27: google.protobuf.Struct
-	(*Status)(nil),                        // 28: fanout.v1.Status
+	(Event_Cause)(0),                      // 1: fanout.v1.Event.Cause
+	(ConsumeResponse_Cancelled_Reason)(0), // 2: fanout.v1.ConsumeResponse.Cancelled.Reason
+	(*Event)(nil),                         // 3: fanout.v1.Event
+	(*ConsumeRequest)(nil),                // 4: fanout.v1.ConsumeRequest
+	(*ConsumeResponse)(nil),               // 5: fanout.v1.ConsumeResponse
+	(*ReplyRequest)(nil),                  // 6: fanout.v1.ReplyRequest
+	(*ReplyResponse)(nil),                 // 7: fanout.v1.ReplyResponse
+	(*TailRequest)(nil),                   // 8: fanout.v1.TailRequest
+	(*TailResponse)(nil),                  // 9: fanout.v1.TailResponse
+	(*ConsumeRequest_Open)(nil),           // 10: fanout.v1.ConsumeRequest.Open
+	(*ConsumeRequest_Ack)(nil),            // 11: fanout.v1.ConsumeRequest.Ack
+	(*ConsumeRequest_Nack)(nil),           // 12: fanout.v1.ConsumeRequest.Nack
+	(*ConsumeRequest_Working)(nil),        // 13: fanout.v1.ConsumeRequest.Working
+	(*ConsumeRequest_Verdict)(nil),        // 14: fanout.v1.ConsumeRequest.Verdict
+	(*ConsumeRequest_Leave)(nil),          // 15: fanout.v1.ConsumeRequest.Leave
+	(*ConsumeRequest_Verdict_Allow)(nil),  // 16: fanout.v1.ConsumeRequest.Verdict.Allow
+	(*ConsumeRequest_Verdict_Refuse)(nil), // 17: fanout.v1.ConsumeRequest.Verdict.Refuse
+	(*ConsumeResponse_Ready)(nil),         // 18: fanout.v1.ConsumeResponse.Ready
+	(*ConsumeResponse_Draining)(nil),      // 19: fanout.v1.ConsumeResponse.Draining
+	(*ConsumeResponse_Rejected)(nil),      // 20: fanout.v1.ConsumeResponse.Rejected
+	(*ConsumeResponse_Events)(nil),        // 21: fanout.v1.ConsumeResponse.Events
+	(*ConsumeResponse_Cancelled)(nil),     // 22: fanout.v1.ConsumeResponse.Cancelled
+	(*ConsumeResponse_Heartbeat)(nil),     // 23: fanout.v1.ConsumeResponse.Heartbeat
+	(*structpb.Value)(nil),                // 24: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),         // 25: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 26: fanout.v1.Connection
+	(*durationpb.Duration)(nil),           // 27: google.protobuf.Duration
+	(*structpb.Struct)(nil),               // 28: google.protobuf.Struct
+	(*Status)(nil),                        // 29: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
-	23, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
-	24, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	25, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
-	9,  // 4: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
-	10, // 5: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
-	11, // 6: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
-	5,  // 7: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
-	13, // 8: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
-	14, // 9: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
-	12, // 10: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
-	17, // 11: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
-	20, // 12: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
-	18, // 13: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
-	19, // 14: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
-	21, // 15: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
-	22, // 16: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
-	23, // 17: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
-	0,  // 18: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
-	2,  // 19: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
-	26, // 20: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
-	26, // 21: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
-	15, // 22: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
-	16, // 23: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	27, // 24: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	24, // 25: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	23, // 26: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
-	28, // 27: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
-	2,  // 28: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
-	1,  // 29: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
-	3,  // 30: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	5,  // 31: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	7,  // 32: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	4,  // 33: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	6,  // 34: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	8,  // 35: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	33, // [33:36] is the sub-list for method output_type
-	30, // [30:33] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	24, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
+	25, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	26, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
+	1,  // 4: fanout.v1.Event.cause:type_name -> fanout.v1.Event.Cause
+	10, // 5: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
+	11, // 6: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
+	12, // 7: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
+	6,  // 8: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
+	14, // 9: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
+	15, // 10: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
+	13, // 11: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
+	18, // 12: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
+	21, // 13: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
+	19, // 14: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
+	20, // 15: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
+	22, // 16: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
+	23, // 17: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
+	24, // 18: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	0,  // 19: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
+	3,  // 20: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
+	27, // 21: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
+	27, // 22: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
+	16, // 23: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
+	17, // 24: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
+	28, // 25: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	25, // 26: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	24, // 27: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
+	29, // 28: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	3,  // 29: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	2,  // 30: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
+	4,  // 31: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	6,  // 32: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	8,  // 33: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	5,  // 34: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	7,  // 35: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	9,  // 36: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	34, // [34:37] is the sub-list for method output_type
+	31, // [31:34] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }
@@ -2123,7 +2273,7 @@ func file_fanout_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_event_proto_rawDesc), len(file_fanout_v1_event_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -1235,7 +1235,8 @@ type DisconnectRequest struct {
 	To *Target `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
 	// How. Unset means NAMESPACE.
 	Mode DisconnectRequest_Mode `protobuf:"varint,2,opt,name=mode,proto3,enum=fanout.v1.DisconnectRequest_Mode" json:"mode,omitempty"`
-	// Why, for the daemon's log. Clients do not hear it. At most 256 bytes.
+	// Why, for the daemon's log and for the `detail` of the DISCONNECTED events.
+	// Clients do not hear it. At most 256 bytes.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -17,9 +17,9 @@ type admit struct{ sio.Admission }
 func (a *admit) Connecting(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
 	return a.Admission, nil
 }
-func (*admit) Connected(*sio.Socket)            {}
-func (*admit) Event(*sio.Socket, sio.Event)     {}
-func (*admit) Disconnected(*sio.Socket, string) {}
+func (*admit) Connected(*sio.Socket)             {}
+func (*admit) Event(*sio.Socket, sio.Event)      {}
+func (*admit) Disconnected(*sio.Socket, sio.End) {}
 
 func TestServer(t *testing.T) {
 	Test(t, func(t *testing.T) Fixture {

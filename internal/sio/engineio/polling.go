@@ -55,7 +55,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 		s.srv.refuse(w, r, errBadRequest)
 		return
 	case overlap:
-		s.Close(ReasonTransportError)
+		s.CloseWith(ReasonTransportError, "a poll came while another was pending")
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -128,7 +128,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	if overlap {
-		s.Close(ReasonTransportError)
+		s.CloseWith(ReasonTransportError, "a POST came while another was handled")
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -141,7 +141,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	binary := t == "application/octet-stream"
 	if binary && s.protocol != 3 {
-		s.Close(ReasonTransportError)
+		s.CloseWith(ReasonTransportError, "a binary POST")
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -176,7 +176,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	})
 	s.in.Unlock()
 	if err != nil {
-		s.Close(ReasonParseError)
+		s.CloseWith(ReasonParseError, err.Error())
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}

@@ -48,6 +48,7 @@ type Session struct {
 	mu             sync.Mutex
 	phase          phase
 	reason         Reason          // why it closed; set in closing and closed
+	detail         string          // what is known beside that; for people
 	link           link            // carries it, or carried it when it closed; nil: polls do
 	candidate      link            // in offered and probed, and perhaps in closing
 	candidateInput *candidateInput // of candidate
@@ -135,20 +136,32 @@ func (s *Session) Reason() Reason {
 	return s.reason
 }
 
+// Detail returns what is known beside the reason for which the session closed, for
+// people; often nothing.
+func (s *Session) Detail() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.detail
+}
+
 // Done is closed as soon as the session closes.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
 // Close closes the session; the first reason counts. What was queued before is
 // still delivered when the reason is the server's own decision, within bounds
 // of time. The receiver's Closed follows from another goroutine.
-func (s *Session) Close(reason Reason) {
+func (s *Session) Close(reason Reason) { s.CloseWith(reason, "") }
+
+// CloseWith is Close with a word on what was wrong, for [Session.Detail]. The client
+// does not hear it.
+func (s *Session) CloseWith(reason Reason, detail string) {
 	frame := reason.closeFrame()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.phase.open() {
 		return
 	}
-	s.phase, s.reason = phaseClosing, reason
+	s.phase, s.reason, s.detail = phaseClosing, reason, detail
 	if reason == ReasonSlowConsumer {
 		s.srv.slow.Add(1)
 	}
@@ -330,7 +343,7 @@ func (s *Session) handle(p inbound) {
 		switch {
 		case (p.kind == packetPing) != (s.protocol == 3):
 			if p.kind == packetPing || s.protocol == 3 {
-				s.Close(ReasonTransportError)
+				s.CloseWith(ReasonTransportError, "invalid heartbeat direction")
 			}
 		case p.kind == packetPing:
 			s.out.pushPong(pongPacket)

@@ -81,7 +81,7 @@ func (t *wsConn) read() {
 		}
 		opcode, data, err := t.conn.ReadMessage()
 		if err != nil {
-			s.Close(readReason(err))
+			s.CloseWith(readReason(err))
 			<-t.written // our close frame; the teardown bounds it
 			if errors.Is(err, wsconn.ErrTooLarge) {
 				// Closing with bytes unread would reset the connection and cost the
@@ -98,7 +98,7 @@ func (t *wsConn) read() {
 		}
 		s.in.Unlock()
 		if err != nil {
-			s.Close(ReasonParseError)
+			s.CloseWith(ReasonParseError, err.Error())
 		}
 	}
 }
@@ -148,11 +148,11 @@ func (s *Session) decodeFrame(opcode byte, data []byte) (inbound, error) {
 
 // readReason names the end of the connection as the reference does: a close
 // frame or an orderly end of the stream is a close, all else an error.
-func readReason(err error) Reason {
+func readReason(err error) (reason Reason, detail string) {
 	if wsconn.CloseStatus(err) != 0 || errors.Is(err, io.EOF) {
-		return ReasonTransportClose
+		return ReasonTransportClose, ""
 	}
-	return ReasonTransportError
+	return ReasonTransportError, err.Error()
 }
 
 // expire bounds everything that is still written to and read from the connection.

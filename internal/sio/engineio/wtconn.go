@@ -154,7 +154,7 @@ func (t *wtConn) read() {
 		if err != nil {
 			switch {
 			case malformed(err):
-				s.Close(ReasonParseError)
+				s.CloseWith(ReasonParseError, err.Error())
 			case errors.Is(err, io.EOF):
 				s.Close(ReasonTransportClose)
 			default:

@@ -155,7 +155,7 @@ func (r *reactions) Event(s *sio.Socket, e sio.Event) {
 	}
 }
 
-func (r *reactions) Disconnected(s *sio.Socket, _ string) {
+func (r *reactions) Disconnected(s *sio.Socket, _ sio.End) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.auth, s.ID())
