@@ -43,7 +43,9 @@ func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectReque
 	switch req.GetMode() {
 	case fanoutv1.DisconnectRequest_NAMESPACE:
 	case fanoutv1.DisconnectRequest_TRANSPORT:
-		op.Transport = true
+		op.Mode = sio.DisconnectTransport
+	case fanoutv1.DisconnectRequest_SESSION:
+		op.Mode = sio.DisconnectSession
 	default:
 		p.add("mode", "%d is no value of this field", req.GetMode())
 	}

@@ -41,7 +41,7 @@ func TestChanges(t *testing.T) {
 			t.Errorf("Leave: got %v, %v, with %d in the room", leave, err, inRoom())
 		}
 	}
-	for _, mode := range []fanoutv1.DisconnectRequest_Mode{fanoutv1.DisconnectRequest_TRANSPORT, fanoutv1.DisconnectRequest_NAMESPACE} {
+	for _, mode := range []fanoutv1.DisconnectRequest_Mode{fanoutv1.DisconnectRequest_TRANSPORT, fanoutv1.DisconnectRequest_NAMESPACE, fanoutv1.DisconnectRequest_SESSION} {
 		want := map[fanoutv1.DisconnectRequest_Mode]uint32{fanoutv1.DisconnectRequest_TRANSPORT: 2}[mode]
 		resp, err := c.Disconnect(t.Context(), &fanoutv1.DisconnectRequest{To: user, Mode: mode})
 		if err != nil || resp.GetAffected() != want {
@@ -50,7 +50,7 @@ func TestChanges(t *testing.T) {
 		hub.mu.Lock()
 		op := hub.ops[len(hub.ops)-1].(sio.Disconnect)
 		hub.mu.Unlock()
-		if op.Transport != (mode == fanoutv1.DisconnectRequest_TRANSPORT) {
+		if op.Mode != sio.DisconnectMode(mode) {
 			t.Errorf("Disconnect %v was applied as %+v", mode, op)
 		}
 	}

@@ -18,7 +18,8 @@ type conn struct {
 	handshake *handshake
 	timeout   *time.Timer // closes a session that joins nothing
 
-	ends atomic.Pointer[end] // of its sockets; not told yet
+	ends     atomic.Pointer[end] // of its sockets; not told yet
+	presence presence
 
 	mu      sync.Mutex // serialises what this browser does and what the backend hears of it
 	decoder *parser.Decoder

@@ -31,6 +31,7 @@ func (c *conn) connect(p *parser.Packet) {
 	r := &request{conn: c, name: name, auth: p.Data, encoding: c.decoder.Encoding(), since: time.Now()}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	c.requests[name] = r
+	c.presence.request(name, r.encoding)
 	if !c.connecting[name] {
 		c.connecting[name], r.taken = true, true
 		c.server.callbacks.Go(r.answerAll)

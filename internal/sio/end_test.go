@@ -21,7 +21,9 @@ func TestConnectionAtItsEnd(t *testing.T) {
 		{"it connects again", func(_ *world, say func(string)) { say("40") }, "replaced: "},
 		{"a backend", func(w *world, _ func(string)) { w.apply(Disconnect{To: everybody, Reason: "banned"}) },
 			"server namespace disconnect: banned"},
-		{"a backend, by the transport", func(w *world, _ func(string)) { w.apply(Disconnect{To: everybody, Transport: true, Reason: "moved"}) },
+		{"a backend, by the transport", func(w *world, _ func(string)) {
+			w.apply(Disconnect{To: everybody, Mode: DisconnectTransport, Reason: "moved"})
+		},
 			"forced server close: moved"},
 		{"a broken packet", func(_ *world, say func(string)) { say("42{") }, "parse error: undecodable packet: parser: invalid JSON: it ends too soon"},
 		{"a packet of the wrong type", func(_ *world, say func(string)) { say(`44"x"`) }, "parse error: unexpected packet type"},

@@ -252,7 +252,7 @@ func (r *load) visit(n int) {
 		c.say("41") // the session goes with its connection
 		_ = c.close()
 	case 1:
-		if got := r.apply(Disconnect{To: idOf(c), Transport: true}); got != 1 {
+		if got := r.apply(Disconnect{To: idOf(c), Mode: DisconnectTransport}); got != 1 {
 			r.t.Errorf("Disconnect matched %d", got)
 		}
 	case 2:

@@ -69,6 +69,7 @@ func (n *Namespace) addLocked(s *Socket, a *Admission, first []*engineio.Message
 	n.readers[s.encoding].Add(1)
 	s.recovering = nil
 	s.entry = n.members.Add(s.id, a.User, s)
+	s.conn.presence.join(s)
 	for _, name := range a.Rooms {
 		n.members.Join(s.entry, name)
 	}
@@ -95,6 +96,7 @@ func (n *Namespace) removeLocked(s *Socket, reason string) bool {
 		n.recovery.keepLocked(s, reason)
 	}
 	n.members.Remove(s.entry)
+	s.conn.presence.leave(s)
 	n.readers[s.encoding].Add(-1)
 	s.endPendingAcksLocked()
 	n.server.namespaces.release(n)
@@ -188,43 +190,6 @@ func (n *Namespace) leave(o Leave) int {
 		}
 	}
 	n.discardOfflineLocked(o.To.Selector)
-	return len(sockets)
-}
-
-// disconnect ends the target's memberships at once; what the wire and the
-// backend learn of it follows.
-func (n *Namespace) disconnect(o Disconnect) int {
-	why := newEnd(ReasonServerDisconnect, o.Reason)
-	packet := outgoing{packet: parser.Packet{Type: parser.Disconnect, Namespace: n.name}}
-	if o.Transport {
-		why.Reason = string(engineio.ReasonForcedServer)
-	}
-	var sockets []*Socket
-	_ = n.deliver(&packet, o.To.Selector, func(msgs *messages) { // a packet without data cannot fail
-		sockets = n.selectLocked(o.To.Selector)
-		n.discardOfflineLocked(o.To.Selector)
-		for _, s := range sockets {
-			n.removeLocked(s, why.Reason)
-			if !o.Transport {
-				s.conn.session.Send(msgs[s.encoding]...)
-			}
-		}
-	})
-	n.server.retention.evict()
-	for _, s := range sockets {
-		if o.Transport {
-			s.conn.session.CloseWith(engineio.ReasonForcedServer, why.Detail)
-		}
-	}
-	for _, s := range sockets {
-		s.conn.ended(s, why)
-	}
-	// The backend may take its time: no reason to let the caller wait.
-	n.server.callbacks.Go(func() {
-		for _, s := range sockets {
-			s.conn.reportEnds()
-		}
-	})
 	return len(sockets)
 }
 

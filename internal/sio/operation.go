@@ -55,15 +55,31 @@ type Leave struct {
 
 // Disconnect ends every connection of the target.
 type Disconnect struct {
-	To Target
-	// Transport closes the Engine.IO session under the connection without a
-	// DISCONNECT packet: the stock client comes back by itself. Every namespace
-	// multiplexed over that session ends with it. False sends DISCONNECT for
-	// this namespace only: the stock client stays away.
-	Transport bool
+	To   Target
+	Mode DisconnectMode
 	// Reason goes with what the Backend hears, as [End.Detail]. Optional.
 	Reason string
 }
+
+// DisconnectMode says what a [Disconnect] ends beside the connection, and what the
+// client makes of it.
+type DisconnectMode int
+
+// The modes.
+const (
+	// DisconnectNamespace sends DISCONNECT for this namespace only: the stock client
+	// stays away from it.
+	DisconnectNamespace DisconnectMode = iota
+	// DisconnectTransport closes the Engine.IO session under the connection without
+	// a DISCONNECT packet: the stock client comes back by itself. Every namespace
+	// multiplexed over that session ends with it.
+	DisconnectTransport
+	// DisconnectSession sends DISCONNECT for every namespace that the client is in,
+	// or wants to be in, and closes the session: the stock client stays away. The
+	// reference's disconnect(true) does so (socket.io/lib/client.ts, _disconnect),
+	// but for the namespaces whose CONNECT is not answered yet.
+	DisconnectSession
+)
 
 // Update merges Data into what is stored with the one connection ID: keys with
 // a nil value are removed, others are set.
@@ -88,7 +104,7 @@ func (o Update) target() Target {
 type Result struct {
 	// Matched counts the connections the target selected: for an Emit those the
 	// event was queued for (a volatile one may be fewer than selected), for an
-	// Update 0 or 1.
+	// Update 0 or 1, for a Disconnect of sessions all that ended with them.
 	Matched int
 	Coverage
 }

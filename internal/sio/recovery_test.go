@@ -265,7 +265,7 @@ func TestRecoveryReasons(t *testing.T) {
 	}{
 		{"client says goodbye to the session", func(_ *world, r *returner) { r.Say("1"); r.Closed() }, true},
 		{"client leaves the namespace", func(_ *world, r *returner) { r.Say("41") }, false},
-		{"server ends the transport", func(w *world, r *returner) { w.apply(Disconnect{To: everybody, Transport: true}); r.Closed() }, true},
+		{"server ends the transport", func(w *world, r *returner) { w.apply(Disconnect{To: everybody, Mode: DisconnectTransport}); r.Closed() }, true},
 		{"server ends the namespace", func(w *world, r *returner) { w.apply(Disconnect{To: everybody}) }, false},
 		{"mistake", func(_ *world, r *returner) { r.Say("4nonsense"); r.Closed() }, false},
 		{"ping timeout", func(_ *world, r *returner) { time.Sleep(time.Minute); r.Closed() }, true},

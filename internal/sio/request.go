@@ -175,6 +175,7 @@ func (r *request) withdrawLocked(why End) {
 	r.withdrawn, r.waiting = &why, nil
 	r.cancel(errWithdrawn)
 	delete(r.conn.requests, r.name)
+	r.conn.presence.withdraw(r.name)
 }
 
 // failLocked answers that the client may not join. It is false if nobody decided
@@ -187,6 +188,7 @@ func (r *request) failLocked(err error) (done bool) {
 		return false
 	}
 	delete(c.requests, r.name)
+	c.presence.withdraw(r.name)
 	if r.nsp != nil {
 		c.server.namespaces.release(r.nsp)
 	}

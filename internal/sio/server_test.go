@@ -204,7 +204,7 @@ func TestEnds(t *testing.T) {
 			expect(t, "packet", c.Next(), "41")
 		}, "disconnected / server namespace disconnect"},
 		{"server ends the transport", func(w *world, c *wiretest.WS) {
-			w.apply(Disconnect{To: everybody, Transport: true})
+			w.apply(Disconnect{To: everybody, Mode: DisconnectTransport})
 			c.MustClose(1000, "forced server close") // and no 41 before
 		}, "disconnected / forced server close; disconnected /chat forced server close"},
 	}
@@ -262,7 +262,7 @@ func TestBackendBlocks(t *testing.T) {
 		expect(t, "emit", w.apply(event("x", "")), 2)
 		expect(t, "event", slow.Next(), `42["x"]`)
 		w.clearHeard()
-		w.apply(Disconnect{To: to(room.Selector{IDs: []string{id}}), Transport: true})
+		w.apply(Disconnect{To: to(room.Selector{IDs: []string{id}}), Mode: DisconnectTransport})
 		slow.Closed()
 		synctest.Wait()
 		expect(t, "heard", strings.Join(w.backend.take(), "; "),

@@ -300,8 +300,8 @@ type Event struct {
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
 	// Of a CONNECTING and a CONNECTED: the connection as it was then; a
 	// CONNECTING is in no room yet. Of a DISCONNECTED: as it was at its end, rooms
-	// and data included. Its data come as `data_json`. Left out of a CONNECTED or
-	// DISCONNECTED that would exceed `open.max_message_bytes` with it.
+	// and data included. Its data come as `data_json`. Left out if the event would
+	// exceed `open.max_message_bytes` with it.
 	Connection *Connection `protobuf:"bytes,15,opt,name=connection,proto3" json:"connection,omitempty"`
 	// Of a DISCONNECTED: `reason` for programs.
 	Cause Event_Cause `protobuf:"varint,17,opt,name=cause,proto3,enum=fanout.v1.Event_Cause" json:"cause,omitempty"`

@@ -101,6 +101,10 @@ const (
 	// it for a network failure and comes back by itself, with a new id. Its
 	// connections in other namespaces share its fate.
 	DisconnectRequest_TRANSPORT DisconnectRequest_Mode = 1
+	// Ends all connections of the client's session, in every namespace, says so
+	// to the client, and closes what is under them: a stock client stays away
+	// until its page connects again. What Socket.IO calls disconnect(true).
+	DisconnectRequest_SESSION DisconnectRequest_Mode = 2
 )
 
 // Enum value maps for DisconnectRequest_Mode.
@@ -108,10 +112,12 @@ var (
 	DisconnectRequest_Mode_name = map[int32]string{
 		0: "NAMESPACE",
 		1: "TRANSPORT",
+		2: "SESSION",
 	}
 	DisconnectRequest_Mode_value = map[string]int32{
 		"NAMESPACE": 0,
 		"TRANSPORT": 1,
+		"SESSION":   2,
 	}
 )
 
@@ -1296,8 +1302,8 @@ func (x *DisconnectRequest) GetReason() string {
 // DisconnectResponse says who was meant.
 type DisconnectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Connections that the target matched. 0, which JSON output leaves out: it
-	// matched nobody.
+	// Connections that the target matched; with SESSION all that ended, those in
+	// other namespaces too. 0, which JSON output leaves out: it matched nobody.
 	Affected uint32 `protobuf:"varint,1,opt,name=affected,proto3" json:"affected,omitempty"`
 	// Not every node of the cluster is known to have done it: `affected` is a
 	// lower bound. Never set on a single node.
@@ -1724,14 +1730,15 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\rLeaveResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"\xab\x01\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"\xb8\x01\n" +
 	"\x11DisconnectRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x125\n" +
 	"\x04mode\x18\x02 \x01(\x0e2!.fanout.v1.DisconnectRequest.ModeR\x04mode\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"$\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"1\n" +
 	"\x04Mode\x12\r\n" +
 	"\tNAMESPACE\x10\x00\x12\r\n" +
-	"\tTRANSPORT\x10\x01\"l\n" +
+	"\tTRANSPORT\x10\x01\x12\v\n" +
+	"\aSESSION\x10\x02\"l\n" +
 	"\x12DisconnectResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +

@@ -71,8 +71,9 @@ type RegistryServiceClient interface {
 	// in is ignored, so repeating is harmless. In force for every later call.
 	Leave(ctx context.Context, in *LeaveRequest, opts ...grpc.CallOption) (*LeaveResponse, error)
 	// Disconnect ends connections for good (mode NAMESPACE: the client stays
-	// away until its page connects again) or makes them come back (mode
-	// TRANSPORT: the client reconnects by itself within seconds).
+	// away from this namespace until its page connects again; mode SESSION: from
+	// all of them) or makes them come back (mode TRANSPORT: the client reconnects
+	// by itself within seconds).
 	Disconnect(ctx context.Context, in *DisconnectRequest, opts ...grpc.CallOption) (*DisconnectResponse, error)
 	// UpdateConnection changes the data kept with one connection, or when its
 	// authorisation runs out. NOT_FOUND if no such connection is there now.
@@ -218,8 +219,9 @@ type RegistryServiceServer interface {
 	// in is ignored, so repeating is harmless. In force for every later call.
 	Leave(context.Context, *LeaveRequest) (*LeaveResponse, error)
 	// Disconnect ends connections for good (mode NAMESPACE: the client stays
-	// away until its page connects again) or makes them come back (mode
-	// TRANSPORT: the client reconnects by itself within seconds).
+	// away from this namespace until its page connects again; mode SESSION: from
+	// all of them) or makes them come back (mode TRANSPORT: the client reconnects
+	// by itself within seconds).
 	Disconnect(context.Context, *DisconnectRequest) (*DisconnectResponse, error)
 	// UpdateConnection changes the data kept with one connection, or when its
 	// authorisation runs out. NOT_FOUND if no such connection is there now.

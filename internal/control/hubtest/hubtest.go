@@ -90,7 +90,7 @@ func operations(t *testing.T, f Fixture) {
 		{sio.Emit{To: r, Event: "e"}, 0},
 		{sio.Update{Namespace: "/", ID: b, Data: map[string]any{"k": "v"}}, 1},
 		{sio.Disconnect{To: only(a)}, 1},
-		{sio.Disconnect{To: only(a), Transport: true}, 0},
+		{sio.Disconnect{To: only(a), Mode: sio.DisconnectTransport}, 0},
 		{sio.Emit{To: everybody("/"), Event: "e"}, 1},
 	} {
 		got, err := f.Hub.Apply(t.Context(), step.op)

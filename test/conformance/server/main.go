@@ -147,7 +147,7 @@ func (r *reactions) Event(s *sio.Socket, e sio.Event) {
 		}
 	case e.Name == "leave":
 		r.emit(s, "message-back", []byte(`["last"]`), nil)
-		r.apply(sio.Disconnect{To: one(s), Transport: true})
+		r.apply(sio.Disconnect{To: one(s), Mode: sio.DisconnectTransport})
 	case e.Name == "message-with-ack" && e.WantsAck:
 		if err := s.Ack(e.AckID, e.Args, e.Attachments); err != nil {
 			log.Print(err)
