@@ -25,7 +25,8 @@ const (
 	maxSet = 1 << 20
 
 	// minRequested lies between fetches that tokens request by naming an unknown
-	// key: anybody can, so this is what they can cost the issuer.
+	// key: anybody can, so this is what they can cost the issuer. A fetch that is
+	// requested earlier waits until then.
 	minRequested = 10 * time.Second
 
 	// After a failure the next attempt comes after retryFirst, later ones after
@@ -35,7 +36,7 @@ const (
 )
 
 // errUnavailable: whether the key exists cannot be known now.
-var errUnavailable = errors.New("the JWK Set cannot be fetched")
+var errUnavailable = errors.New("the JWK Set cannot be fetched now")
 
 // keySet is the JWK Set at one URL. One goroutine, run, does all the fetching;
 // verifiers read what it has, and may request a fetch ahead of time. When fetching
@@ -52,12 +53,13 @@ type keySet struct {
 	algorithms []string
 	refresh    time.Duration
 	log        *slog.Logger
-	requests   chan struct{} // for a fetch ahead of time; holds one
+	requests   chan time.Time // when a fetch ahead of time is to begin; holds one
 
 	mu       sync.Mutex
 	keys     publishedKeys // nil: never fetched
+	asOf     time.Time     // when the fetch was begun that brought keys
 	failing  bool          // the last fetch failed
-	begun    time.Time     // when the last fetch was begun or requested
+	begins   time.Time     // when the last fetch was begun, or the requested one will be
 	fetching chan struct{} // closed when the fetch begun or requested has ended; nil: none
 	running  bool
 }
@@ -85,7 +87,7 @@ func newKeySet(o Options) *keySet {
 		algorithms: o.Algorithms,
 		refresh:    o.Refresh,
 		log:        o.Logger,
-		requests:   make(chan struct{}, 1),
+		requests:   make(chan time.Time, 1),
 		fetching:   make(chan struct{}), // the first fetch, which run begins
 	}
 }
@@ -107,67 +109,86 @@ func (s *keySet) ready() bool {
 	return s.keys != nil
 }
 
-// find implements keySource. For a token whose key is not in the set it requests a
-// fetch, unless the last one is too recent, and waits for it.
+// find implements keySource. Whether there is no such key only a fetch can tell that
+// was begun after the token came: the key may be newer than the set. Find waits for
+// such a fetch; it returns errUnavailable if that fails, or would not begin before
+// ctx ends.
 func (s *keySet) find(ctx context.Context, t *jwt.Token) (any, error) {
-	key, err := s.lookup(t)
-	if !errors.Is(err, errNoKey) && !errors.Is(err, errUnavailable) {
-		return key, err
-	}
-	if fetched := s.requestFetch(); fetched != nil {
+	came := time.Now()
+	for { // the fetch in flight, if there is one, and the next
+		key, err := s.lookup(t, came)
+		if !errors.Is(err, errUnavailable) {
+			return key, err
+		}
+		fetched := s.requestFetch(ctx)
+		if fetched == nil {
+			return nil, err
+		}
 		select {
 		case <-fetched:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w in time: %w", errUnavailable, context.Cause(ctx))
+			return nil, fmt.Errorf("%w: %w", errUnavailable, context.Cause(ctx))
 		}
 	}
-	return s.lookup(t)
 }
 
-// lookup finds a token's keys in the set as it is. errNoKey is returned only if
-// the set is fresh.
-func (s *keySet) lookup(t *jwt.Token) (any, error) {
+// lookup finds the keys of a token that came then in the set as it is. errNoKey is
+// returned only if the set is newer.
+func (s *keySet) lookup(t *jwt.Token, came time.Time) (any, error) {
 	s.mu.Lock()
-	keys, failing := s.keys, s.failing
+	keys, asOf := s.keys, s.asOf
 	s.mu.Unlock()
 	if keys == nil {
 		return nil, errUnavailable
 	}
 	key, err := keys.find(t)
-	if failing && errors.Is(err, errNoKey) {
-		return nil, errUnavailable
+	if errors.Is(err, errNoKey) && asOf.Before(came) {
+		return nil, fmt.Errorf("%w: %w", errUnavailable, err)
 	}
 	return key, err
 }
 
 // requestFetch returns what is closed after the fetch to wait for: the one in
-// flight, or one that it requests. Nil: there is none and it is too early for
-// another.
-func (s *keySet) requestFetch() <-chan struct{} {
+// flight, or the next, which it requests. Nil: there is none to wait for before ctx
+// ends, or fetching fails, so that its own next attempt is soon enough.
+func (s *keySet) requestFetch(ctx context.Context) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fetching != nil {
-		return s.fetching
+	if s.fetching == nil {
+		now, allowed := time.Now(), s.begins.Add(minRequested)
+		if !s.running || s.failing && now.Before(allowed) {
+			return nil
+		}
+		s.begins = now
+		if now.Before(allowed) {
+			s.begins = allowed
+		}
+		s.fetching = make(chan struct{})
+		s.requests <- s.begins // never blocks: there is one for each s.fetching
 	}
-	if !s.running || time.Since(s.begun) < minRequested {
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(s.begins) {
 		return nil
 	}
-	s.fetching, s.begun = make(chan struct{}), time.Now()
-	s.requests <- struct{}{} // never blocks: there is one for each s.fetching
 	return s.fetching
 }
 
 // run fetches until ctx ends.
 func (s *keySet) run(ctx context.Context) {
 	defer s.stop()
+	next := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for retry := retryFirst; ; {
 		select {
 		case <-ctx.Done():
 			return
+		case requested := <-s.requests:
+			if requested.Before(next) {
+				next = requested
+				timer.Reset(time.Until(next))
+			}
+			continue
 		case <-timer.C:
-		case <-s.requests:
 		}
 		s.begin()
 		keys, used, err := s.fetch(ctx)
@@ -175,13 +196,15 @@ func (s *keySet) run(ctx context.Context) {
 			return
 		}
 		s.store(keys, used, err)
+		wait := s.refresh
 		if err == nil {
 			retry = retryFirst
-			timer.Reset(s.refresh)
-			continue
+		} else {
+			wait = retry
+			retry = min(2*retry, retryMost, s.refresh)
 		}
-		timer.Reset(retry)
-		retry = min(2*retry, retryMost, s.refresh)
+		next = time.Now().Add(wait)
+		timer.Reset(wait)
 	}
 }
 
@@ -189,7 +212,7 @@ func (s *keySet) run(ctx context.Context) {
 func (s *keySet) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running, s.begun = true, time.Now()
+	s.running, s.begins = true, time.Now()
 	if s.fetching == nil {
 		s.fetching = make(chan struct{})
 		return
@@ -207,7 +230,7 @@ func (s *keySet) store(keys publishedKeys, used int, err error) {
 	failed := s.failing
 	s.failing = err != nil
 	if err == nil {
-		s.keys = keys
+		s.keys, s.asOf = keys, s.begins
 	}
 	none := s.keys == nil
 	s.fetchedLocked()

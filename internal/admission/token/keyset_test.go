@@ -175,17 +175,96 @@ func TestReplacedKeyOfOneKid(t *testing.T) {
 	})
 }
 
-// TestUnknownKidsAreCheap: what everybody can send makes few fetches.
+// TestRotationAfterRequestedFetch: a token whose key appeared just after a fetch that
+// another token had requested fails for now, and never for good: the next fetch
+// decides, which comes when it may and not later.
+func TestRotationAfterRequestedFetch(t *testing.T) {
+	withSite(t, publishes(t, jwkOf(t, "rsa", "old")), func(t *testing.T, tokens *Verifier, s *site) {
+		synctest.Wait()
+		time.Sleep(minRequested)
+		refuses(t, tokens, signed(t, "ed25519", "junk"), Invalid, `no key with the kid "junk"`)
+		requested := time.Now()
+		time.Sleep(time.Second)
+		s.publish(t, jwkOf(t, "rsa", "old"), jwkOf(t, "p256", "new"))
+
+		verify := func(token string) error {
+			ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout)
+			defer cancel()
+			_, err := tokens.Verify(ctx, token)
+			return err
+		}
+		// Too early to wait for.
+		for _, token := range []string{signed(t, "p256", "new"), signed(t, "ed25519", "junk")} {
+			var e *Error
+			if err := verify(token); !errors.As(err, &e) || e.Code != Unavailable {
+				t.Errorf("just after a fetch: got %v", err)
+			}
+		}
+		if waited := time.Since(requested); waited != time.Second {
+			t.Errorf("waited until %v after the fetch", waited)
+		}
+		// Not too early.
+		time.Sleep(minRequested - fetchTimeout)
+		if err := verify(signed(t, "p256", "new")); err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(requested); waited != minRequested {
+			t.Errorf("fetched again after %v", waited)
+		}
+		refuses(t, tokens, signed(t, "ed25519", "junk"), Invalid, `no key with the kid "junk"`)
+	})
+}
+
+// TestFetchInFlightDecidesNothing about a token that came after it had begun: the
+// answer may be older than the token's key.
+func TestFetchInFlightDecidesNothing(t *testing.T) {
+	withSite(t, publishes(t, jwkOf(t, "rsa", "old")), func(t *testing.T, tokens *Verifier, s *site) {
+		synctest.Wait()
+		s.set(func(r *http.Request) (*http.Response, error) {
+			resp, err := answers(200, setOf(t, jwkOf(t, "rsa", "old")))(r)
+			s.publish(t, jwkOf(t, "rsa", "old"), jwkOf(t, "p256", "new"))
+			time.Sleep(2 * time.Second)
+			return resp, err
+		})
+		time.Sleep(defaultRefresh + time.Second)
+		accepts(t, tokens, signed(t, "p256", "new"))
+		if n := s.asked.Load(); n != 3 {
+			t.Errorf("fetched %d times", n)
+		}
+	})
+}
+
+// TestUnknownKidsAreCheap: what everybody can send makes few fetches, and each is
+// decided in the time that a decision has, or fails for now.
 func TestUnknownKidsAreCheap(t *testing.T) {
 	withSite(t, publishes(t, jwkOf(t, "rsa", "k")), func(t *testing.T, tokens *Verifier, s *site) {
 		accepts(t, tokens, signed(t, "rsa", "k"))
 		before := s.asked.Load()
+		var deciding sync.WaitGroup
+		var invalid, unavailable atomic.Int64
 		for i := range 120 { // for a minute
-			refuses(t, tokens, signed(t, "ed25519", fmt.Sprint(i)), Invalid, "no key with the kid")
+			deciding.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout)
+				defer cancel()
+				_, err := tokens.Verify(ctx, signed(t, "ed25519", fmt.Sprint(i)))
+				var e *Error
+				switch {
+				case errors.As(err, &e) && e.Code == Invalid:
+					invalid.Add(1)
+				case errors.As(err, &e) && e.Code == Unavailable:
+					unavailable.Add(1)
+				default:
+					t.Errorf("got %v", err)
+				}
+			})
 			time.Sleep(500 * time.Millisecond)
 		}
+		deciding.Wait()
 		if n := s.asked.Load() - before; n < 1 || n > int64(time.Minute/minRequested) {
 			t.Errorf("made %d fetches", n)
+		}
+		if invalid.Load() < 50 || unavailable.Load() < 50 { // about half of them each
+			t.Errorf("%d were invalid, and %d could not be verified", invalid.Load(), unavailable.Load())
 		}
 		accepts(t, tokens, signed(t, "rsa", "k"))
 	})

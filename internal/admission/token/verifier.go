@@ -62,7 +62,7 @@ func (v *Verifier) Run(ctx context.Context) {
 }
 
 // Verify returns whom the token is for, or an [*Error]. With a JWK Set it may
-// wait for a fetch, until ctx ends or for 5 seconds.
+// wait for fetches, until ctx ends or for 15 seconds.
 func (v *Verifier) Verify(ctx context.Context, token string) (sio.Admission, error) {
 	switch {
 	case token == "":
