@@ -76,6 +76,28 @@ describe("stock clients", () => {
       });
     }
 
+    for (const [way, transports] of Object.entries(ways)) {
+      it(`${name}, ${way}: kicked out of every namespace, it stays away`, { timeout }, async () => {
+        const manager = new io.Manager(`http://${server.address}`, { transports, reconnectionDelay: 10, reconnectionDelayMax: 20 });
+        const sockets = [manager.socket("/"), manager.socket("/custom")];
+        try {
+          await Promise.all(sockets.map((socket) => next(socket, "connect")));
+          let reconnects = 0;
+          for (const event of ["reconnect_attempt", "reconnecting"]) manager.on(event, () => reconnects++);
+          const last = next(sockets[0], "message-back");
+          const ends = Promise.all(sockets.map((socket) => next(socket, "disconnect")));
+          sockets[0].emit("kick"); // with ways.upgrade, while it changes over
+          assert.deepEqual(await last, ["last"]);
+          for (const [reason] of await ends) assert.equal(reason, "io server disconnect");
+          await new Promise((resolve) => setTimeout(resolve, 500)); // many times the delay of a reconnect
+          assert.equal(reconnects, 0);
+          assert.equal(sockets.some((socket) => socket.connected), false);
+        } finally {
+          end(manager);
+        }
+      });
+    }
+
     it(`${name}, several namespaces`, { timeout }, async () => {
       const manager = new io.Manager(`http://${server.address}`, { transports: ["websocket"] });
       const root = manager.socket("/");

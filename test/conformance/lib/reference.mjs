@@ -28,6 +28,10 @@ export async function startReference(options) {
         socket.emit("message-back", "last");
         socket.conn.close();
       });
+      socket.on("kick", () => {
+        socket.emit("message-back", "last");
+        socket.disconnect(true);
+      });
       socket.on("message-with-ack", (...args) => {
         const answer = args.pop();
         if (typeof answer === "function") answer(...args);

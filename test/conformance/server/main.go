@@ -107,7 +107,7 @@ func (e echoing) Receive(data []byte, binary bool) {
 func (echoing) Closed(engineio.Reason) {}
 
 // reactions are a backend that says hello with what the client passed as auth,
-// and answers the events "message", "message-with-ack", "query" and "leave".
+// and answers the events "message", "message-with-ack", "query", "leave" and "kick".
 type reactions struct {
 	server *sio.Server
 
@@ -148,6 +148,9 @@ func (r *reactions) Event(s *sio.Socket, e sio.Event) {
 	case e.Name == "leave":
 		r.emit(s, "message-back", []byte(`["last"]`), nil)
 		r.apply(sio.Disconnect{To: one(s), Mode: sio.DisconnectTransport})
+	case e.Name == "kick":
+		r.emit(s, "message-back", []byte(`["last"]`), nil)
+		r.apply(sio.Disconnect{To: one(s), Mode: sio.DisconnectSession})
 	case e.Name == "message-with-ack" && e.WantsAck:
 		if err := s.Ack(e.AckID, e.Args, e.Attachments); err != nil {
 			log.Print(err)

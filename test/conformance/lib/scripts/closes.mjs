@@ -1,5 +1,6 @@
 // The end of a session: by the server, whose event "leave" has it send one more and
-// close, without a DISCONNECT, or by the client, in each of the ways it has.
+// close, without a DISCONNECT, or "kick", with one for every namespace, or by the
+// client, in each of the ways it has.
 
 import { candidate, connect, cut, drain, finish, get, offer, offerRaw, open, polling3, post, raw, send, sentinel, settle, start, v3, websocket3 } from "../steps.mjs";
 import { frame, textFrame } from "../wire.mjs";
@@ -22,6 +23,28 @@ const all = [
   [...joined, candidate(), offer("2probe"), post(leave), settle, offer("5")],
   [...joined, candidate(), post(leave), settle, offer("2probe"), offer("5")],
   [...joined, candidate(), offer("2probe"), offer("5"), send(leave)],
+];
+
+const kick = '42["kick"]';
+const both = post("40\x1e40/custom,");
+const twice = [open(), both, get()];
+
+const kicked = [
+  [...joined, post(kick), settle, ...two, get()],
+  [...twice, post(kick), settle, ...two, get()],
+  [...twice, start("a", get()), post(kick), finish("a"), ...two],
+  [...twice, post(`42["message",1]\x1e${kick}`), settle, ...two, get()],
+  [...twice, post(kick), settle, post('42["message",1]'), ...two],
+  [connect(), send("40"), send(kick)],
+  [connect(), send("40"), send("40/custom,"), send(kick)],
+  [connect(), send("40"), send("40/custom,"), send("41/custom,"), send(kick)],
+  [connect(websocket3), send(kick)],
+  [connect(websocket3), send("40/custom,"), send(kick)],
+  [...twice, candidate(), post(kick), settle, ...two, settle, offer("x")],
+  [...twice, candidate(), offer("2probe"), post(kick), settle, get(), offer("5")],
+  [...twice, candidate(), offer("2probe"), post(kick), settle, offer("5")],
+  [...twice, candidate(), post(kick), settle, offer("2probe"), offer("5")],
+  [...twice, candidate(), offer("2probe"), offer("5"), send(kick)],
 ];
 
 const bytes = (...b) => Buffer.from(b);
@@ -58,4 +81,4 @@ const byClient = [
   [...joined, start("a", post("42", { unfinished: true })), candidate(), offer("2probe"), offer("5"), cut("a"), send(event), send(sentinel)],
 ];
 
-export const scripts = [...all, ...byClient].map((steps) => ({ kind: "closes, with an upgrade or without", steps }));
+export const scripts = [...all, ...kicked, ...byClient].map((steps) => ({ kind: "closes, with an upgrade or without", steps }));
