@@ -35,6 +35,10 @@ const (
 // a consumer that does not read is not read either. The contract states it.
 const maxRejected = 1024
 
+// flushWait is how long a worker that has closed its side may take to read what is
+// left to say: as long as it may leave events unread.
+const flushWait = 10 * time.Second
+
 type consumeStream = grpc.BidiStreamingServer[fanoutv1.ConsumeRequest, fanoutv1.ConsumeResponse]
 
 // consumer is one Consume stream. A goroutine receives what the worker says and
@@ -73,7 +77,14 @@ func (e *Events) Consume(stream consumeStream) error {
 		// The worker has closed its side: what it had not settled goes to
 		// others at once, and it hears what is left to say.
 		c.subscription.Close()
-		return <-sent
+		late := time.NewTimer(flushWait)
+		defer late.Stop()
+		select {
+		case err := <-sent:
+			return err
+		case <-late.C:
+			return consumerError(dispatch.ErrStalled)
+		}
 	case err := <-sent:
 		return err
 	case <-c.subscription.Done():

@@ -141,6 +141,30 @@ func TestConsumeStalled(t *testing.T) {
 			c.Close()
 		})
 	})
+	// As it does after the worker has closed its side.
+	t.Run("does not read what is left", func(t *testing.T) {
+		inWorld(t, dispatch.Options{QueueBytes: 64 << 20}, func(w *world) {
+			k := w.consume(&fanoutv1.ConsumeRequest_Open{ConsumerId: "deaf"})
+			c, _ := w.connect("")
+			c.Idle()
+			big := strings.Repeat("x", 500_000)
+			for range 8 {
+				c.Say(`42["n","` + big + `"]`)
+			}
+			synctest.Wait() // the daemon hangs
+			k.close()
+			time.Sleep(flushWait)
+			synctest.Wait()
+			var err error
+			for err == nil {
+				_, err = k.stream.Recv()
+			}
+			if status.Code(err) != codes.ResourceExhausted {
+				t.Errorf("the deaf one ended with %v", err)
+			}
+			c.Close()
+		})
+	})
 }
 
 // A worker that leaves gets nothing more, settles in peace, and ends with OK.
