@@ -35,13 +35,18 @@ func (a *Admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequ
 		if s.consumer != nil {
 			consumer = fromConsumer(s.consumer, a.info.Node)
 		}
+		next := group
+		if next == nil || next.GetName() != s.group.Name {
+			next = fromGroup(s.group)
+			bytes += proto.Size(next)
+		}
 		bytes += proto.Size(consumer) + len(s.key)
 		if last != "" && (size == 0 || bytes > maxPageBytes) {
 			resp.NextPageToken = list.token(last)
 			break
 		}
-		if group == nil || group.GetName() != s.group.Name {
-			group = fromGroup(s.group)
+		if next != group {
+			group = next
 			resp.Groups = append(resp.Groups, group)
 		}
 		if consumer != nil {

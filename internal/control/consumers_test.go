@@ -152,6 +152,15 @@ func TestListConsumersPages(t *testing.T) {
 			t.Errorf("got %d on %d pages, want two of about 1 MiB on each", len(got), pages)
 		}
 	})
+	t.Run("large groups", func(t *testing.T) {
+		var groups []dispatch.GroupStatus
+		for i := range 10 {
+			groups = append(groups, dispatch.GroupStatus{Name: fmt.Sprint(i), Authorized: slices.Repeat([]string{strings.Repeat("x", 1000)}, 1000)})
+		}
+		if got, pages := read(t, groups, 0); len(got) != 10 || pages != 5 {
+			t.Errorf("got %d on %d pages, want two of about 1 MiB on each", len(got), pages)
+		}
+	})
 	t.Run("refused", func(t *testing.T) {
 		_, conn := dial(t, newMemHub(), Options{Dispatcher: crowd{dispatch.New(dispatch.Options{}), groups}})
 		admin := fanoutv1.NewAdminServiceClient(conn)
