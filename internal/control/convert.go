@@ -87,7 +87,9 @@ func names(p *problems, field string, list []string, most, longest int) {
 	}
 	noneEmpty(p, field, list)
 	for i, s := range list {
-		atMost(p, fmt.Sprintf("%s[%d]", field, i), s, longest)
+		if len(s) > longest {
+			atMost(p, fmt.Sprintf("%s[%d]", field, i), s, longest)
+		}
 	}
 }
 
