@@ -5,10 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -148,10 +145,9 @@ func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv
 	case summary.Expected == 0:
 		return nil, errNoConnection(namespace, id)
 	case summary.Disconnected > 0:
-		return nil, newError(codes.Aborted, "the connection ended before it answered",
-			&errdetails.ErrorInfo{Reason: "DISCONNECTED", Domain: errorDomain})
+		return nil, errConnectionEnded()
 	case summary.Answered == 0:
-		return nil, status.Error(codes.DeadlineExceeded, "the connection did not answer in time")
+		return nil, errNoAnswer
 	}
 	resp := &fanoutv1.CallResponse{ArgsJson: string(got.Args), Attachments: got.Attachments}
 	if req.GetDecode() {

@@ -106,6 +106,17 @@ func errNoConnection(namespace, id string) error {
 	return status.Errorf(codes.NotFound, "no connection %.64q in namespace %.64q", id, namespace)
 }
 
+// errConnectionEnded is ABORTED for a call whose connection ended before it answered.
+func errConnectionEnded() error {
+	return newError(codes.Aborted, "the connection ended before it answered", &errdetails.ErrorInfo{Reason: "DISCONNECTED", Domain: errorDomain})
+}
+
+// errNoAnswer is what a call ends with that its connection did not answer in time.
+var errNoAnswer = status.Error(codes.DeadlineExceeded, "the connection did not answer in time")
+
+// ErrUnknownService is what the health of a service that does not exist answers.
+var ErrUnknownService = status.Error(codes.NotFound, "no such service")
+
 // ErrClosing is what everything ends with at shutdown.
 var ErrClosing = status.Error(codes.Unavailable, "the server is shutting down")
 

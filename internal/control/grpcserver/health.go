@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -41,7 +40,7 @@ func (h *health) status(service string) healthv1.HealthCheckResponse_ServingStat
 func (h *health) Check(_ context.Context, req *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
 	st := h.status(req.GetService())
 	if st == healthv1.HealthCheckResponse_SERVICE_UNKNOWN {
-		return nil, status.Error(codes.NotFound, "no such service")
+		return nil, control.ErrUnknownService
 	}
 	return &healthv1.HealthCheckResponse{Status: st}, nil
 }
