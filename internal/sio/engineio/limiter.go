@@ -71,7 +71,7 @@ func (l *limiter) takeLocked(from netip.Addr, now time.Time) bool {
 	if perSecond <= 0 {
 		return true
 	}
-	r := &l.rates[maphash.Comparable(l.seed, from)%rateSlots]
+	r := l.slot(from)
 	if full := perSecond * burst; r.at.IsZero() {
 		r.tokens = full
 	} else {
@@ -83,6 +83,11 @@ func (l *limiter) takeLocked(from netip.Addr, now time.Time) bool {
 	}
 	r.tokens--
 	return true
+}
+
+// slot returns the bucket of an address.
+func (l *limiter) slot(from netip.Addr) *rate {
+	return &l.rates[maphash.Comparable(l.seed, from)%rateSlots]
 }
 
 // joinedLocked takes a session out of those that joined nothing: it did, or it ends.
