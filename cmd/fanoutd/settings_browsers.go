@@ -143,7 +143,7 @@ func (c *browserConfig) options(o *engineio.Options) {
 }
 
 // ownHeaders are the ones that say how an answer is to be read: not for
-// strangers to set.
+// a setting to change.
 var ownHeaders = []string{
 	"Connection", "Content-", "Transfer-Encoding", "Upgrade", "Sec-Websocket-", "Access-Control-", "Trailer", "Cache-Control", "Vary",
 }

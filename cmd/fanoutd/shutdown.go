@@ -11,7 +11,7 @@ import (
 
 // shutdown ends everything within the grace period, and no later than needed:
 //
-//  1. Whoever asks is told no: readiness, health, new sessions, new consumers.
+//  1. Readiness and health say no; new sessions and new consumers are refused.
 //  2. Sessions end. Their transports are closed without a DISCONNECT packet, so
 //     that stock clients come back by themselves, and may take a moment.
 //  3. What browsers did up to their end is delivered, while consumers stay.

@@ -7,7 +7,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// NotAuthorized is what clients are told if whoever refused them said nothing.
+// NotAuthorized is what clients are told if the source that refused them gave no message.
 const NotAuthorized = "not authorized"
 
 // Merge returns what a connection is granted that was granted sofar, and then

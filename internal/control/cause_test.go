@@ -13,7 +13,7 @@ import (
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
-// TestEveryReasonHasACause reads the source for the constants Reason…: whoever adds
+// TestEveryReasonHasACause reads the source for the constants Reason…: a change that adds
 // one has to say what programs are to make of it.
 func TestEveryReasonHasACause(t *testing.T) {
 	found := map[string]bool{}

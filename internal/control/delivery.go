@@ -16,7 +16,7 @@ import (
 // When the arguments of an event come as values too; the contract states both.
 const (
 	// Bytes of JSON text. As values it takes up to six times as many, and
-	// whoever asked for them must not be cut off by a browser that writes
+	// a consumer that asked for them must not be cut off by a browser that writes
 	// [0,0,0,...].
 	maxDecodedText = 128 << 10
 

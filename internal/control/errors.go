@@ -127,7 +127,7 @@ var ErrUnknownMethod = status.Error(codes.Unimplemented, "no such method")
 var errInternal = status.Error(codes.Internal, "internal error")
 
 // unexpectedError is an error that no mistake of the caller explains. Its text
-// is for the log; whoever reads it as a status sees errInternal. It hides the
+// is for the log; read as a status it is errInternal. It hides the
 // status that the error may hold, which is that of another server.
 type unexpectedError struct{ err error }
 

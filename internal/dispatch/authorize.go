@@ -110,7 +110,7 @@ func (d *Dispatcher) askGroup(ctx context.Context, g *group, c *client, auth []b
 }
 
 // noVerdict returns why a group did not decide on a connection, and counts and
-// logs it unless the session ended: any stranger can make sessions that do, at
+// logs it unless the session ended: any client can make sessions that do, at
 // any rate.
 func (d *Dispatcher) noVerdict(ctx context.Context, g *group, c *client) error {
 	switch {

@@ -16,7 +16,7 @@ import (
 )
 
 // A browser that leaves while it is decided on is no news: any number of
-// strangers can do that at any rate.
+// any client can do that at any rate.
 func TestLeavingDuringVerdictIsNoWarning(t *testing.T) {
 	var logged strings.Builder
 	log := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelInfo}))

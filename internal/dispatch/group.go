@@ -23,7 +23,7 @@ type group struct {
 	listens atomic.Bool
 
 	mu            sync.Mutex
-	removed       bool // whoever still has it finds nothing here
+	removed       bool // it is no longer the dispatcher's, and stays empty
 	subscriptions []*Subscription
 	queues        map[string]*queue // by connection
 	events        int               // in all queues

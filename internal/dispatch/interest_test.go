@@ -23,7 +23,7 @@ func (w *world) knock(namespace string, decide func()) bool {
 	return err == nil && !strings.HasPrefix(string(answer), "44") // it is closed where nobody decides
 }
 
-// A namespace that a group authorises stays authorised, whoever joins, looks on or
+// A namespace that a group authorises stays authorised, no matter who joins, looks on or
 // leaves, until the group is deleted.
 func TestAuthorisationStays(t *testing.T) {
 	for name, authorized := range map[string][]string{"everything": nil, "a name": {"/chat"}, "a pattern": {"/ch*"}} {

@@ -291,7 +291,7 @@ func (q *queue) closeLocked() {
 	q.countLocked(-len(q.items), -q.bytes)
 	for _, it := range q.items {
 		if it.event.Kind == Connecting && !it.acked {
-			close(it.event.verdict) // whoever waits for it waits in vain
+			close(it.event.verdict) // no verdict will come
 		}
 		if it.event.Replayed && !it.acked {
 			q.group.dispatcher.deadLetters.giveBack(it.event)

@@ -78,7 +78,7 @@ func (s *Subscription) Nack(id string, delay time.Duration) error {
 		delay = 50 * time.Millisecond << min(it.refusals, 8) // 100 ms to 12.8 s
 	}
 	q.rewindLocked(i)
-	q.items[i].suspect = false // whoever nacks it has survived it
+	q.items[i].suspect = false // the consumer that nacks it has survived it
 	events := len(q.items)
 	q.buryLocked()
 	if len(q.items) == events { // what followed a dead letter need not wait

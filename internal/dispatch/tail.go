@@ -13,8 +13,8 @@ type TailFilter struct {
 	Kinds       []Kind
 }
 
-// Tail shows events to somebody who watches. It is lossy: whoever watches too
-// slowly misses events, and is told how many; nobody is held up by it.
+// Tail shows events to somebody who watches. It is lossy: a watcher that is
+// too slow misses events, and is told how many; it holds up no delivery.
 type Tail struct {
 	C <-chan *Event // what the filter lets through
 

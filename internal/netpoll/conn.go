@@ -11,8 +11,8 @@ type Conn struct {
 	state  atomic.Int32
 }
 
-// The states of a Conn. Whoever leaves parked makes the callback, so it is made
-// once for each Park.
+// The states of a Conn. The goroutine that moves it out of parked makes the
+// callback, so it is made once for each Park.
 //
 //	from      to        by
 //	reading   parked    Park

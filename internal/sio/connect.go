@@ -10,7 +10,7 @@ import (
 )
 
 // maxJoined bounds the namespaces of one session, those it left unwillingly
-// included: patterns let a stranger make up any number.
+// included: patterns let any client make up any number.
 const maxJoined = 100
 
 // connect takes a CONNECT packet. A second one to a namespace replaces the first,

@@ -202,7 +202,7 @@ func (r *load) emit(from int) (volatile int) {
 	stay := Target{Namespace: "/", Selector: room.Selector{Rooms: []string{"stay"}}}
 	for n := range loadEmits {
 		if r.t.Failed() {
-			return volatile // else every question waits in vain
+			return volatile // else no question is ever answered
 		}
 		args := fmt.Appendf(nil, "[%d,%d]", from, n)
 		if got := r.apply(Emit{To: stay, Event: "text", Args: args}); got != loadStayers {

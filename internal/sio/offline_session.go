@@ -27,7 +27,7 @@ type offlineSession struct {
 	size        int64         // bytes
 	reported    chan struct{} // closed when the backend has heard of the end
 
-	number uint64 // see Socket.Number; belongs to whoever ended it, then to whoever has claimed it
+	number uint64 // see Socket.Number; belongs to the goroutine that ended it, then to the one that claimed it
 
 	// Guarded by Namespace.mu.
 	entry   *room.Entry[*offlineSession] // so that operations find it; nil: removed

@@ -94,7 +94,7 @@ type encoded struct {
 	errs [encodings]error // why it cannot be encoded so
 }
 
-// deliver encodes o, outside the lock, for whoever is in the namespace, and calls
+// deliver encodes o, outside the lock, for all who are in the namespace, and calls
 // f under the lock, once, with the messages. f is called for no member who reads
 // an encoding that o cannot have: then the error says why, and f is not called if
 // somebody whom sel selects reads it, or if nobody reads another.

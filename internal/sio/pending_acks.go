@@ -54,7 +54,7 @@ func (a *pendingAcks) disconnectedLocked(s *Socket) {
 	}
 }
 
-// endPendingAcksLocked tells whoever awaits an answer of s that it is gone.
+// endPendingAcksLocked tells the calls that await an answer of s that it is gone.
 func (s *Socket) endPendingAcksLocked() {
 	for _, a := range s.pendingAcks {
 		if a.waiting[s] != answering { // else its reader tells
@@ -73,7 +73,7 @@ func (a *pendingAcks) removeLocked(s *Socket) {
 	}
 }
 
-// answer hands the browser's answer to whoever awaits it. An id that nobody
+// answer hands the browser's answer to the call that awaits it. An id that nobody
 // awaits an answer to from this very socket is ignored, as in the reference
 // (socket.io/lib/socket.ts, onack). The caller holds conn.mu.
 func (s *Socket) answer(p *parser.Packet) {

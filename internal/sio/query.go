@@ -10,8 +10,8 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
 
-// How much is done before a namespace's lock is released, so that whoever looks
-// at many connections holds up no operation.
+// How much is done before a namespace's lock is released, so that a query
+// of many connections holds up no operation.
 const (
 	scanPiece = 1000 // connections looked at
 	viewPiece = 100  // connections copied, with their rooms

@@ -11,7 +11,7 @@ import (
 // first over all namespaces; the items themselves are the namespaces' own.
 //
 // Its lock is taken under any Namespace.mu and takes no other. Evicting from a
-// namespace needs that namespace's lock, so whoever adds calls evict once it has
+// namespace needs that namespace's lock, so the caller that adds calls evict once it has
 // released its own.
 type retention struct {
 	limit int64 // bytes
@@ -38,7 +38,7 @@ func (t *retention) add(r *recovery, n int64, oldest time.Time) {
 	}
 }
 
-// next returns whoever keeps the oldest item of all, nil while no more is kept
+// next returns the recovery that keeps the oldest item of all, nil while no more is kept
 // than may be.
 func (t *retention) next() *recovery {
 	t.mu.Lock()

@@ -14,8 +14,8 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Message }
 
-// Unavailable is why a client was not let in that nobody refused: whoever was to
-// decide could not, for now. A [*Refusal] is somebody's decision and final; this
+// Unavailable is why a client was not let in that nobody refused: the source that
+// was to decide could not, for now. A [*Refusal] is somebody's decision and final; this
 // may pass, so that a client that asks again may be let in.
 type Unavailable struct {
 	Message string // what it is, for the log: clients are not told

@@ -86,7 +86,7 @@ func TestPendingBounded(t *testing.T) {
 	})
 }
 
-// TestClientLeavesWhilePending: whoever decides is told to stop, in every way that
+// TestClientLeavesWhilePending: the backend that decides is told to stop, in every way that
 // a client can leave, and no Connected follows. One that allows all the same hears
 // of the end.
 func TestClientLeavesWhilePending(t *testing.T) {

@@ -43,7 +43,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, http.ErrHijacked
 	}
 	w.hijacked = true
-	// Small: whoever hijacks a connection keeps these, and the writer gets the answer
+	// Small: a handler that hijacks a connection keeps these, and the writer gets the answer
 	// to a handshake.
 	return w.conn, bufio.NewReadWriter(bufio.NewReaderSize(w.conn, 16), bufio.NewWriterSize(w.conn, 256)), nil
 }

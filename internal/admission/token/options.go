@@ -138,7 +138,7 @@ func (o Options) keySource() (keySource, error) {
 	return sources[0], nil
 }
 
-// checkURL keeps the keys from being read from whoever is on the way.
+// checkURL keeps the keys from being read over a connection that others can change.
 func checkURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {

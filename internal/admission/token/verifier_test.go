@@ -50,7 +50,7 @@ func cutLast(token string) (text, sig string, ok bool) {
 	return token[:i], token[i+1:], i > 0
 }
 
-// TestAttacks: whoever holds the public key, other tokens of the issuer or a
+// TestAttacks: an attacker that holds the public key, other tokens of the issuer or a
 // keyboard gets nowhere.
 func TestAttacks(t *testing.T) {
 	rsaTokens := newVerifier(t, publicOptions(t, "rsa", "RS256", "PS256"))

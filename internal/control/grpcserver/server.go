@@ -60,7 +60,7 @@ func New(services *control.Services, a *identity.Authenticator) *Server {
 }
 
 // unknownMethod answers what does not exist. Without it such a call would pass
-// the interceptors by, and tell strangers which methods there are.
+// the interceptors by, and tell callers without a key which methods there are.
 func unknownMethod(any, grpc.ServerStream) error { return control.ErrUnknownMethod }
 
 // Serve answers calls on l, which it closes, until Shutdown. It may be called

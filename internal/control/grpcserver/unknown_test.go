@@ -11,7 +11,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/control"
 )
 
-// What does not exist answers nothing to strangers, and says so to callers.
+// What does not exist answers nothing to callers without a key, and says so to others.
 func TestUnknownMethods(t *testing.T) {
 	for _, method := range []string{"/fanout.v1.EmitterService/No", "/no.Such/Method", "/grpc.health.v1.Health/No"} {
 		t.Run(method, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
-// admit is a Backend that admits whoever comes as what it says at the moment.
+// admit is a Backend that admits everybody as what it says at the moment.
 type admit struct{ sio.Admission }
 
 func (a *admit) Connecting(context.Context, *sio.Socket, []byte) (sio.Admission, error) {

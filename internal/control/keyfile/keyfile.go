@@ -1,5 +1,5 @@
-// Package keyfile keeps the keys of the control API those of a file, which
-// whoever rotates them replaces. It knows no format of keys.
+// Package keyfile keeps the keys of the control API those of a file, which is
+// replaced to rotate them. It knows no format of keys.
 package keyfile
 
 import (

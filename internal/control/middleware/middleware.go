@@ -66,8 +66,8 @@ func recoverPanics(ctx context.Context, _ *Call, next Handler) error {
 	return control.Recover(func() error { return next(ctx) })
 }
 
-// authenticate puts the caller into the context, and ends calls of whoever a
-// does not know with that error of package identity. It denies by default: only
+// authenticate puts the caller into the context, and ends calls of callers
+// that a does not know with that error of package identity. It denies by default: only
 // the methods in open, by their full names, need no key; what does not exist does.
 func authenticate(a *identity.Authenticator, open ...string) Middleware {
 	exempt := make(map[string]bool, len(open))

@@ -61,8 +61,8 @@ func (p *Proxies) peer(r *http.Request) (a netip.Addr, trusted bool) {
 // is read from its end, where the nearest proxy wrote, past those that are
 // trusted; whatever stands before the first that is not, anybody may have
 // written. If all are trusted it is the first of them. What is no address ends
-// the list: then it is whoever came before that, and the proxy itself if there is
-// nobody. Without X-Forwarded-For, Forwarded is read in the same way (RFC 7239).
+// the list: then it is the address read before that, and the proxy's own if there
+// is none. Without X-Forwarded-For, Forwarded is read in the same way (RFC 7239).
 //
 // The address to account is the same, unless its like is exempt from limits (see
 // addressPrefix): then it is the last on the way there that is not. So no header

@@ -96,7 +96,7 @@ func TestSessionsInAll(t *testing.T) {
 	})
 }
 
-// Whoever floods the server with sessions that join nothing locks nobody out,
+// A flood of sessions that join nothing locks nobody out,
 // and what is kept of them is bounded.
 func TestFloodOfPendingSessions(t *testing.T) {
 	inBubble(t, Options{Limits: Limits{Pending: 50}}, func(w *world) {

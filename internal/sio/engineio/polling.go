@@ -220,8 +220,8 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request, x *exchange) 
 	return body, err
 }
 
-// discard reads on in a body that is too large, as far as is reasonable: whoever is
-// answered while still sending may find the connection reset before the answer.
+// discard reads on in a body that is too large, as far as is reasonable: a client
+// that is answered while still sending may find the connection reset before the answer.
 func (s *Session) discard(r *http.Request) {
 	if r.Header.Get("Expect") == "" { // else it asks before it sends
 		_, _ = io.CopyN(io.Discard, r.Body, discarded*s.srv.opts.MaxPayload)

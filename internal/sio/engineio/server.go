@@ -13,7 +13,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
-// Handler is whoever makes sense of the sessions' messages.
+// Handler takes the sessions and their messages; Socket.IO is one.
 type Handler interface {
 	// Open is called with each new session and the request that opened it,
 	// before anything is sent or received. It must not keep the request. An
@@ -97,7 +97,7 @@ func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr) (*Sessi
 		sess.framing = framingV3
 	}
 	sess.framing = sess.framingFor(r)
-	sess.in.Lock() // first: whoever closes it meanwhile tells the receiver that is still to come
+	sess.in.Lock() // first: a close meanwhile waits, and tells the receiver that Open returns
 	if refusal := s.add(sess, from); refusal != nil {
 		sess.in.Unlock()
 		return nil, refusal

@@ -8,7 +8,7 @@ import (
 // ArgsError says what is wrong with the arguments of an event to be sent.
 type ArgsError struct {
 	Field string // "args" or "attachments"
-	Msg   string // for whoever wrote them; says nothing of Field
+	Msg   string // for the author of the arguments; does not name Field
 }
 
 func (e *ArgsError) Error() string { return "parser: " + e.Field + ": " + e.Msg }

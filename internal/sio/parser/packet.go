@@ -33,7 +33,7 @@ const (
 )
 
 // Packet is one Socket.IO packet. Its byte slices are shared, never copied:
-// whoever holds a Packet treats them as immutable.
+// all holders of a Packet treat them as immutable.
 type Packet struct {
 	Type        Type     // Event or Ack for binary packets too
 	Namespace   string   // with its leading slash; "/" when absent on the wire

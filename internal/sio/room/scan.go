@@ -7,10 +7,9 @@ import (
 )
 
 // Scan walks the members that a [Selector] describes piece by piece, so that
-// whoever serialises the calls may let others go first between two pieces. It is
-// exact for members that are described all the while; what comes or goes
-// meanwhile may be found or not. A member that several parts of the Selector name
-// is found once for each of them.
+// the caller may release its lock between two pieces. It is exact for members that
+// are described all the while; what comes or goes meanwhile may be found or not. A
+// member that several parts of the Selector name is found once for each of them.
 type Scan[M any] struct {
 	sel   Selector
 	limit int    // of members from one part; 0: all
@@ -77,7 +76,7 @@ func (r *Registry[M]) nextOf(c *Scan[M], g *memberSet[M], budget *int, yield fun
 		}
 		return whole
 	}
-	if c.at < math.MaxUint64 { // whoever continues a listing says what it begins behind
+	if c.at < math.MaxUint64 { // a listing that is continued begins behind this
 		r.ascend(g, c.at+1, visit)
 	}
 	return whole

@@ -60,7 +60,7 @@ func SocketPair(room int) (a, b *Socket) {
 
 func passed(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 
-// notifyLocked tells whoever waits that something changed.
+// notifyLocked wakes all that wait: something changed.
 func (l *link) notifyLocked() {
 	l.changed.Broadcast()
 	for _, s := range l.ends {
