@@ -2,7 +2,8 @@ package dispatch
 
 import "errors"
 
-// ErrNoRoom: the queues of dead letters' connections have no room for any of them.
+// ErrNoRoom is returned when the queues of dead letters' connections have no room for any
+// of them.
 var ErrNoRoom = errors.New("the group has no room for them now")
 
 // replayPage is how many dead letters are looked up at a time.
