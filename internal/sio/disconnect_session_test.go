@@ -18,10 +18,14 @@ func TestDisconnectSession(t *testing.T) {
 	t.Run("in several namespaces", func(t *testing.T) {
 		inBubble(t, opts, func(w *world) {
 			c, id := w.connect("")
-			c.Join("/chat")
+			chat := c.Join("/chat")
 			c.Join("/tenant-a")
 			other, _ := w.connect("")
-			other.Join("/chat")
+			theirs := other.Join("/chat")
+			expect(t, "one session", w.session("/", id), w.session("/chat", chat))
+			if w.session("/chat", chat) == w.session("/chat", theirs) {
+				t.Error("two sessions have one name")
+			}
 			w.clearHeard()
 			var details []string
 			w.backend.ended = func(s *Socket, e End) { details = append(details, s.Namespace()+" "+e.Detail) }
@@ -90,4 +94,14 @@ func TestDisconnectSession(t *testing.T) {
 			c.MustClose(1000, "forced server close")
 		})
 	})
+}
+
+// session returns the name of the session under a connection.
+func (w *world) session(namespace, id string) string {
+	w.t.Helper()
+	c, err := w.Connection(context.Background(), namespace, id)
+	if err != nil || c.Session == "" {
+		w.t.Fatalf("the connection %s of %s: %+v, %v", id, namespace, c, err)
+	}
+	return c.Session
 }

@@ -18,6 +18,7 @@ type handshake struct {
 	headers       []pair // those of shownHeaders
 	query         []pair // the protocol's own parameters too, but for sid; without the secrets
 	secrets       []pair // of the query
+	url           string // path and query, without the sid and the secrets
 }
 
 // pair is a name and its value. A connection has few of them, so a list costs
@@ -45,6 +46,9 @@ var shownHeaders = []string{"accept-language", "origin", "referer", "user-agent"
 
 // maxHeader bounds, in bytes, each header value that is kept.
 const maxHeader = 512
+
+// maxURL bounds, in bytes, the path and query that are kept.
+const maxURL = 2 << 10
 
 // maxAuthorization bounds the Authorization header that is kept, in bytes; a
 // longer one is as good as none.
@@ -80,7 +84,22 @@ func newHandshake(r *http.Request, secrets []string) *handshake {
 			h.query = append(h.query, p)
 		}
 	}
+	h.url = shownURL(r, secrets)
 	return h
+}
+
+// shownURL returns the path and query of a request as they were sent, without what
+// is a secret.
+func shownURL(r *http.Request, secrets []string) string {
+	target := r.RequestURI
+	if !strings.HasPrefix(target, "/") { // an absolute URL, or a request that was not read from a peer
+		target = r.URL.RequestURI()
+	}
+	path, query, has := strings.Cut(target, "?")
+	if has {
+		path += "?" + engineio.WithoutParameters(query, append([]string{"sid"}, secrets...)...)
+	}
+	return strings.Clone(path[:min(len(path), maxURL)])
 }
 
 // kept is s in memory of its own: the request's is not to be kept for it. What

@@ -3,6 +3,8 @@ package sio
 import (
 	"fmt"
 	"net/http/httptest"
+	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -39,4 +41,24 @@ func TestHandshakeHeaders(t *testing.T) {
 	r.Header.Set("Cookie", "secret")
 	h := newHandshake(r, nil)
 	expect(t, "headers", fmt.Sprint(asMap(h.headers)), "map[user-agent:x\ufffd\u00e9]")
+}
+
+// TestHandshakeURL: what is shown has no secrets, whatever their names look like.
+func TestHandshakeURL(t *testing.T) {
+	long := "/socket.io/?EIO=4&x=" + strings.Repeat("x", maxURL)
+	for target, want := range map[string]string{
+		"/socket.io/?EIO=4&transport=polling&t=abc":   "/socket.io/?EIO=4&transport=polling&t=abc",
+		"//socket.io/?EIO=4&x=%e4&sid=&y=a;b":         "//socket.io/?EIO=4&x=%e4&y=a;b",
+		"/a%20b/?token=secret&EIO=4&to%6ben=secret":   "/a%20b/?EIO=4",
+		"http://app.example.com/socket.io/?EIO=4&x=1": "/socket.io/?EIO=4&x=1",
+		"/socket.io/": "/socket.io/",
+		long:          long[:maxURL],
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RequestURI = target
+		if u, err := url.ParseRequestURI(target); err == nil {
+			r.URL = u
+		}
+		expect(t, target, newHandshake(r, []string{"token"}).url, want)
+	}
 }

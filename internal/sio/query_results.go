@@ -23,14 +23,17 @@ type Connection struct {
 	Expire      time.Time         // when the authorisation runs out; zero: never
 	Headers     map[string]string // valid UTF-8, as Query: anything else became U+FFFD
 	Query       map[string]string
+	URL         string // path and query of the handshake's request, without the sid and secrets; valid UTF-8
+	Secure      bool   // the client came by TLS, to us or to the trusted proxy in front
 	// Of its session, which its namespaces share.
-	QueuedBytes     int // waiting in the outbox
-	VolatileDropped int // volatile events dropped so far
+	Session         string // what that may be told from others by; no secret
+	QueuedBytes     int    // waiting in the outbox
+	VolatileDropped int    // volatile events dropped so far
 }
 
 // Size is about how many bytes c keeps in memory that nobody else does.
 func (c *Connection) Size() int {
-	n := int(weigh(c.Data))
+	n := int(weigh(c.Data)) + len(c.URL)
 	for _, name := range c.Rooms {
 		n += 16 + len(name)
 	}

@@ -165,6 +165,7 @@ func (s *Socket) completeView(c *Connection) {
 	c.Node = s.nsp.server.opts.Node
 	c.ID, c.Namespace = s.id, s.nsp.name
 	c.Transport, c.Protocol, c.RemoteAddr = session.Transport(), session.Protocol(), h.remoteAddr
+	c.Session, c.Secure, c.URL = session.Name(), session.Secure(), valid(h.url)
 	c.ConnectedAt, c.Recovered = s.born, s.recovered
 	c.Headers, c.Query = asMap(h.headers), asMap(h.query)
 	c.VolatileDropped = session.Dropped()

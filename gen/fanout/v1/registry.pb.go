@@ -150,7 +150,7 @@ func (DisconnectRequest_Mode) EnumDescriptor() ([]byte, []int) {
 
 // Connection is one client in one namespace: what Socket.IO calls a
 // server-side socket. A browser that uses two namespaces has two connections
-// with two ids. It never holds the session's sid or the handshake's auth,
+// with two ids and the same `session`. It never holds the session's sid or the handshake's auth,
 // which are secrets.
 type Connection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -197,6 +197,16 @@ type Connection struct {
 	// Volatile events that were dropped so far because the client could not take
 	// them, for all the namespaces it uses together.
 	VolatileDropped uint32 `protobuf:"varint,16,opt,name=volatile_dropped,json=volatileDropped,proto3" json:"volatile_dropped,omitempty"`
+	// Names the browser's session under the connection: the same for all
+	// connections of one client in several namespaces, and for as long as it is not
+	// cut off; one that is `recovered` has a new one. Opaque, no secret, and nothing
+	// can be done with it but to compare it.
+	Session string `protobuf:"bytes,17,opt,name=session,proto3" json:"session,omitempty"`
+	// The path and query of the handshake's request, as the client sent it,
+	// without sid and tokens; at most 2048 bytes of it.
+	Url string `protobuf:"bytes,18,opt,name=url,proto3" json:"url,omitempty"`
+	// The client reached the daemon, or the trusted proxy in front of it, by TLS.
+	Secure bool `protobuf:"varint,19,opt,name=secure,proto3" json:"secure,omitempty"`
 	// What backends have stored with it, as the text of a JSON object. Empty:
 	// nothing, or it stands in `data`.
 	DataJson      string `protobuf:"bytes,20,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
@@ -344,6 +354,27 @@ func (x *Connection) GetVolatileDropped() uint32 {
 		return x.VolatileDropped
 	}
 	return 0
+}
+
+func (x *Connection) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *Connection) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Connection) GetSecure() bool {
+	if x != nil {
+		return x.Secure
+	}
+	return false
 }
 
 func (x *Connection) GetDataJson() string {
@@ -1625,7 +1656,7 @@ var File_fanout_v1_registry_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x05\n" +
+	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x06\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -1645,7 +1676,10 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1c\n" +
 	"\trecovered\x18\x0f \x01(\bR\trecovered\x12)\n" +
-	"\x10volatile_dropped\x18\x10 \x01(\rR\x0fvolatileDropped\x12\x1b\n" +
+	"\x10volatile_dropped\x18\x10 \x01(\rR\x0fvolatileDropped\x12\x18\n" +
+	"\asession\x18\x11 \x01(\tR\asession\x12\x10\n" +
+	"\x03url\x18\x12 \x01(\tR\x03url\x12\x16\n" +
+	"\x06secure\x18\x13 \x01(\bR\x06secure\x12\x1b\n" +
 	"\tdata_json\x18\x14 \x01(\tR\bdataJson\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -24,6 +25,20 @@ func ParseQuery(raw string) url.Values {
 		values[name] = append(values[name], unescapeQuery(value))
 	}
 	return values
+}
+
+// WithoutParameters returns a raw query without those parameters whose names, as
+// [ParseQuery] reads them, are among these; the rest stays as it is written.
+func WithoutParameters(raw string, names ...string) string {
+	raw, _, _ = strings.Cut(raw, "#")
+	var left []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if !slices.Contains(names, unescapeQuery(name)) {
+			left = append(left, pair)
+		}
+	}
+	return strings.Join(left, "&")
 }
 
 func unescapeQuery(s string) string {

@@ -97,3 +97,21 @@ func FuzzParseQuery(f *testing.F) {
 		}
 	})
 }
+
+func TestWithoutParameters(t *testing.T) {
+	for raw, want := range map[string]string{
+		"":                       "",
+		"a=1&b=2":                "a=1&b=2",
+		"a=1&sid=x&b=%E4&&c":     "a=1&b=%E4&&c",
+		"sid=x":                  "",
+		"token=x&a=1&token=y":    "a=1",
+		"a=1&t%6Fken=x&to+ken=1": "a=1&to+ken=1",
+		"tokens=1&a=token":       "tokens=1&a=token",
+		"a=1#token=x":            "a=1",
+		"token&a":                "a",
+	} {
+		if got := WithoutParameters(raw, "sid", "token"); got != want {
+			t.Errorf("%q: got %q, want %q", raw, got, want)
+		}
+	}
+}

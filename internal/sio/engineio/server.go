@@ -1,6 +1,8 @@
 package engineio
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -25,6 +27,7 @@ type Handler interface {
 // it with [NewServer]; it is safe for concurrent use.
 type Server struct {
 	opts     Options
+	names    [sha256.Size]byte // key of the sessions' names
 	handler  Handler
 	log      *slog.Logger
 	upgrader *wsconn.Upgrader
@@ -59,7 +62,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{
+	s := &Server{
 		opts:     opts,
 		handler:  h,
 		log:      opts.Logger,
@@ -69,15 +72,17 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		starter:  newStarter(),
 		aborting: make(chan struct{}),
 		upgrader: wsconn.NewUpgrader(wsconn.Options{MaxMessage: opts.MaxPayload, Deflate: opts.PerMessageDeflate}),
-	}, nil
+	}
+	_, _ = rand.Read(s.names[:]) // it never fails
+	return s, nil
 }
 
 // Options returns the options in force, defaults filled in.
 func (s *Server) Options() Options { return s.opts }
 
 // open opens a session over the transport that the request uses.
-func (s *Server) open(w http.ResponseWriter, r *http.Request, transport string, protocol uint8, from netip.Addr) {
-	sess, refusal := s.admit(r, protocol, from)
+func (s *Server) open(w http.ResponseWriter, r *http.Request, transport string, protocol uint8, from netip.Addr, secure bool) {
+	sess, refusal := s.admit(r, protocol, from, secure)
 	if refusal != nil {
 		s.refuse(w, r, *refusal)
 		return
@@ -89,9 +94,10 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, transport string, 
 	}
 }
 
-// admit returns a new session that the request may have, or says why not.
-func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr) (*Session, *protocolError) {
-	sess := &Session{srv: s, protocol: protocol, number: s.opened.Add(1), id: NewID(), done: make(chan struct{})}
+// admit returns a new session that the request may have, or says why not. secure
+// says that the request came by TLS.
+func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr, secure bool) (*Session, *protocolError) {
+	sess := &Session{srv: s, protocol: protocol, number: s.opened.Add(1), id: NewID(), secure: secure, done: make(chan struct{})}
 	sess.out.limit = s.opts.MaxQueue
 	if protocol == 3 {
 		sess.framing = framingV3

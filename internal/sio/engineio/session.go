@@ -35,6 +35,7 @@ type Session struct {
 	protocol uint8  // of Engine.IO: 3 or 4
 	number   uint64 // counts the server's sessions
 	id       string // a bearer secret: never logged, never handed upwards
+	secure   bool   // it was opened by TLS
 	done     chan struct{}
 	out      outbox
 	framing  framing    // of its polls, and of its WebSocket where that does not say otherwise

@@ -162,7 +162,7 @@ func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from 
 // openWebTransport opens a session over a stream. There is no answer to refuse
 // it by: the stream just ends.
 func (s *Server) openWebTransport(r *http.Request, stream wtStream, reads *wrappedReader, reader *bufio.Reader, from netip.Addr) bool {
-	sess, refusal := s.admit(r, 4, from)
+	sess, refusal := s.admit(r, 4, from, true)
 	if refusal != nil {
 		s.log.Debug("WebTransport refused", "message", refusal.message, "remote", r.RemoteAddr)
 		return false
