@@ -91,6 +91,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 		return nil, fmt.Errorf("the name of this host: %w", err)
 	}
 	sockets := sio.Options{Node: node, Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
+	c.exposure.options(&sockets)
 	c.namespaces.options(&sockets)
 	c.limits.options(&sockets)
 	d.sockets, err = sio.NewServer(sockets)

@@ -15,6 +15,7 @@ import (
 type config struct {
 	listeners  listenerConfig
 	browsers   browserConfig
+	exposure   exposureConfig
 	namespaces namespaceConfig
 	tokens     tokenConfig
 	hook       hookConfig
@@ -31,6 +32,7 @@ func newSettings(c *config) *settings.Set {
 	s := settings.New("fanoutd")
 	c.listeners.declare(s)
 	c.browsers.declare(s)
+	c.exposure.declare(s)
 	c.namespaces.declare(s)
 	c.tokens.declare(s)
 	c.hook.declare(s)
@@ -54,6 +56,7 @@ func load(args, environ []string) (*config, error) {
 	for _, check := range []func() error{
 		func() error { return c.listeners.check(s) },
 		func() error { return c.browsers.check(s) },
+		func() error { return c.exposure.check(s, c.browsers.cookie.Name) },
 		func() error { return c.namespaces.check(s) },
 		func() error { return c.consumers.check(s, c.namespaces.names) },
 		func() error { return c.tokens.check(s) },

@@ -171,6 +171,7 @@ func fromConnection(c *sio.Connection, data dataForm) (*fanoutv1.Connection, err
 		}
 	}
 	m.Recovered = c.Recovered
+	m.AuthJson = c.Auth
 	m.Session, m.Url, m.Secure = c.Session, c.URL, c.Secure
 	if !c.Expire.IsZero() {
 		m.ExpiresAt = timestamppb.New(c.Expire)

@@ -15,7 +15,7 @@ type handshake struct {
 	// authorization is that header's value: a secret for the Backend's eyes, kept
 	// because a namespace may be joined at any later time.
 	authorization string
-	headers       []pair // those of shownHeaders
+	headers       []pair // those that are shown
 	query         []pair // the protocol's own parameters too, but for sid; without the secrets
 	secrets       []pair // of the query
 	url           string // path and query, without the sid and the secrets
@@ -40,13 +40,6 @@ func asMap(pairs []pair) map[string]string {
 // valid is s as text: HTTP lets headers hold any bytes.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// shownHeaders are the request headers shown with a connection. None of them
-// carries credentials, as Cookie and Authorization do.
-var shownHeaders = []string{"accept-language", "origin", "referer", "user-agent", "x-forwarded-for", "x-real-ip", "x-request-id"}
-
-// maxHeader bounds, in bytes, each header value that is kept.
-const maxHeader = 512
-
 // maxURL bounds, in bytes, the path and query that are kept.
 const maxURL = 2 << 10
 
@@ -54,23 +47,10 @@ const maxURL = 2 << 10
 // longer one is as good as none.
 const maxAuthorization = 8 << 10
 
-func newHandshake(r *http.Request, secrets []string) *handshake {
-	h := &handshake{remoteAddr: r.RemoteAddr}
+func newHandshake(r *http.Request, secrets []string, show *Exposure) *handshake {
+	h := &handshake{remoteAddr: r.RemoteAddr, headers: show.headers(r.Header)}
 	if v := r.Header.Get("Authorization"); len(v) <= maxAuthorization {
 		h.authorization = strings.Clone(v)
-	}
-	// Counted first: what is kept should not be larger than it has to be.
-	n := 0
-	for _, name := range shownHeaders {
-		if r.Header.Get(name) != "" {
-			n++
-		}
-	}
-	h.headers = make([]pair, 0, n)
-	for _, name := range shownHeaders {
-		if v := r.Header.Get(name); v != "" {
-			h.headers = append(h.headers, pair{name, strings.Clone(v[:min(len(v), maxHeader)])})
-		}
 	}
 	query := engineio.ParseQuery(r.URL.RawQuery)
 	delete(query, "sid") // a secret, where it says anything

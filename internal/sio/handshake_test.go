@@ -27,7 +27,7 @@ func TestHandshakeQuery(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHandshake(httptest.NewRequest("GET", "/socket.io/?"+tt.query, nil), []string{"token"})
+			h := newHandshake(httptest.NewRequest("GET", "/socket.io/?"+tt.query, nil), []string{"token"}, &Exposure{})
 			expect(t, "query", fmt.Sprint(asMap(h.query)), tt.want)
 			expect(t, "secrets", fmt.Sprint(h.secrets), tt.secret)
 		})
@@ -39,7 +39,7 @@ func TestHandshakeHeaders(t *testing.T) {
 	r := httptest.NewRequest("GET", "/socket.io/?EIO=4", nil)
 	r.Header.Set("User-Agent", "x\xff\u00e9")
 	r.Header.Set("Cookie", "secret")
-	h := newHandshake(r, nil)
+	h := newHandshake(r, nil, &Exposure{Headers: DefaultHeaders()})
 	expect(t, "headers", fmt.Sprint(asMap(h.headers)), "map[user-agent:x\ufffd\u00e9]")
 }
 
@@ -59,6 +59,6 @@ func TestHandshakeURL(t *testing.T) {
 		if u, err := url.ParseRequestURI(target); err == nil {
 			r.URL = u
 		}
-		expect(t, target, newHandshake(r, []string{"token"}).url, want)
+		expect(t, target, newHandshake(r, []string{"token"}, &Exposure{}).url, want)
 	}
 }

@@ -3,8 +3,7 @@ package sio
 import "time"
 
 // Connection is a copy of what is known about one connection at one moment.
-// It never holds the Engine.IO sid, which is a bearer secret. The handshake's auth
-// is not kept at all.
+// It never holds the Engine.IO sid, which is a bearer secret.
 type Connection struct {
 	// Cursor continues a listing behind this connection. Empty where it is not
 	// part of a listing.
@@ -23,6 +22,7 @@ type Connection struct {
 	Expire      time.Time         // when the authorisation runs out; zero: never
 	Headers     map[string]string // valid UTF-8, as Query: anything else became U+FFFD
 	Query       map[string]string
+	Auth        string // text of a JSON object: what [Exposure] shows of the client's auth; empty: nothing
 	URL         string // path and query of the handshake's request, without the sid and secrets; valid UTF-8
 	Secure      bool   // the client came by TLS, to us or to the trusted proxy in front
 	// Of its session, which its namespaces share.
@@ -33,7 +33,7 @@ type Connection struct {
 
 // Size is about how many bytes c keeps in memory that nobody else does.
 func (c *Connection) Size() int {
-	n := int(weigh(c.Data)) + len(c.URL)
+	n := int(weigh(c.Data)) + len(c.URL) + len(c.Auth)
 	for _, name := range c.Rooms {
 		n += 16 + len(name)
 	}

@@ -95,7 +95,7 @@ func (r *request) answer() (done bool) {
 	}
 	if r.nsp.recovery != nil {
 		if o, offset := r.nsp.recovery.claim(r.auth, r.ctx.Done()); o != nil {
-			s := newSocket(r.nsp, r.conn, r.encoding)
+			s := newSocket(r.nsp, r.conn, r.encoding, r.auth)
 			s.id, s.pid, s.recovering, s.recovered, s.number = o.id, o.pid, o, true, o.number
 			joined := true
 			done = r.decide(s, func(a *Admission) bool {
@@ -111,7 +111,7 @@ func (r *request) answer() (done bool) {
 			} // else it is connected anew
 		}
 	}
-	s := newSocket(r.nsp, r.conn, r.encoding)
+	s := newSocket(r.nsp, r.conn, r.encoding, r.auth)
 	return r.decide(s, func(a *Admission) bool {
 		r.nsp.add(s, a)
 		return true

@@ -48,6 +48,8 @@ type Options struct {
 	// SecretQuery lists query parameters that carry credentials: they are for the
 	// Backend ([Socket.Secret]) and never shown with a connection.
 	SecretQuery []string
+	// Expose says what else of a handshake is shown with a connection.
+	Expose Exposure
 	// Backend hears what browsers do. Default: nobody does.
 	Backend Backend
 }
@@ -101,6 +103,7 @@ type Server struct {
 
 // NewServer returns a server. It fails on options that make no sense.
 func NewServer(opts Options) (*Server, error) {
+	opts.Expose = opts.Expose.withDefaults()
 	if len(opts.Namespaces) == 0 {
 		opts.Namespaces = []string{"/"}
 	}
@@ -148,7 +151,7 @@ func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Rece
 	c := &conn{
 		server:    s,
 		session:   session,
-		handshake: newHandshake(r, s.opts.SecretQuery),
+		handshake: newHandshake(r, s.opts.SecretQuery, &s.opts.Expose),
 		decoder:   parser.NewDecoder(parser.Limits{MaxBytes: decoderLimit(s.engine.Options().MaxPayload)}),
 		sockets:   map[string]*Socket{},
 		requests:  map[string]*request{}, connecting: map[string]bool{},

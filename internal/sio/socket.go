@@ -23,6 +23,8 @@ type Socket struct {
 	// may not.
 	pid       string
 	recovered bool // it has come back so, or wants to
+	// auth is what is shown of what the client passed as auth; nil: nothing.
+	auth []byte
 
 	number uint64 // see Number
 
@@ -46,11 +48,11 @@ type Socket struct {
 	expire time.Time
 }
 
-func newSocket(n *Namespace, c *conn, e parser.Encoding) *Socket {
+func newSocket(n *Namespace, c *conn, e parser.Encoding, auth []byte) *Socket {
 	// Not the session's id, which is a secret.
 	return &Socket{
 		nsp: n, conn: c, id: engineio.NewID(), born: time.Now(),
-		encoding: e,
+		encoding: e, auth: n.server.opts.Expose.auth(auth),
 	}
 }
 
@@ -167,7 +169,7 @@ func (s *Socket) completeView(c *Connection) {
 	c.Transport, c.Protocol, c.RemoteAddr = session.Transport(), session.Protocol(), h.remoteAddr
 	c.Session, c.Secure, c.URL = session.Name(), session.Secure(), valid(h.url)
 	c.ConnectedAt, c.Recovered = s.born, s.recovered
-	c.Headers, c.Query = asMap(h.headers), asMap(h.query)
+	c.Headers, c.Query, c.Auth = asMap(h.headers), asMap(h.query), string(s.auth)
 	c.VolatileDropped = session.Dropped()
 	if !s.gone.Load() { // what waits is not its any more
 		c.QueuedBytes = session.Queued()

@@ -150,8 +150,8 @@ func (DisconnectRequest_Mode) EnumDescriptor() ([]byte, []int) {
 
 // Connection is one client in one namespace: what Socket.IO calls a
 // server-side socket. A browser that uses two namespaces has two connections
-// with two ids and the same `session`. It never holds the session's sid or the handshake's auth,
-// which are secrets.
+// with two ids and the same `session`. It never holds the session's
+// sid, which is a secret.
 type Connection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the client sees as socket.id. Unguessable, unique, and new after
@@ -180,7 +180,8 @@ type Connection struct {
 	// it (a number beyond a double, more than 30 levels), and streams `data_json`.
 	Data *structpb.Struct `protobuf:"bytes,10,opt,name=data,proto3" json:"data,omitempty"`
 	// Those headers of the handshake that the daemon is set to show, by
-	// lower-case name. Never cookies or authorization.
+	// lower-case name: the setting `expose-headers`. "cookie" holds the cookies that
+	// `expose-cookies` names, as the client wrote them, and no others.
 	Headers map[string]string `protobuf:"bytes,11,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The query parameters of the handshake; of a repeated one the last.
 	Query map[string]string `protobuf:"bytes,12,rep,name=query,proto3" json:"query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -209,7 +210,11 @@ type Connection struct {
 	Secure bool `protobuf:"varint,19,opt,name=secure,proto3" json:"secure,omitempty"`
 	// What backends have stored with it, as the text of a JSON object. Empty:
 	// nothing, or it stands in `data`.
-	DataJson      string `protobuf:"bytes,20,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
+	DataJson string `protobuf:"bytes,20,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
+	// What the client passed as `auth`, as the text of a JSON object, as far as the
+	// setting `expose-auth` has it kept and shown. Empty: nothing. Of a CONNECTING all
+	// of it stands in `args_json` in any case.
+	AuthJson      string `protobuf:"bytes,21,opt,name=auth_json,json=authJson,proto3" json:"auth_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -380,6 +385,13 @@ func (x *Connection) GetSecure() bool {
 func (x *Connection) GetDataJson() string {
 	if x != nil {
 		return x.DataJson
+	}
+	return ""
+}
+
+func (x *Connection) GetAuthJson() string {
+	if x != nil {
+		return x.AuthJson
 	}
 	return ""
 }
@@ -1656,7 +1668,7 @@ var File_fanout_v1_registry_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x06\n" +
+	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x06\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -1680,7 +1692,8 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\asession\x18\x11 \x01(\tR\asession\x12\x10\n" +
 	"\x03url\x18\x12 \x01(\tR\x03url\x12\x16\n" +
 	"\x06secure\x18\x13 \x01(\bR\x06secure\x12\x1b\n" +
-	"\tdata_json\x18\x14 \x01(\tR\bdataJson\x1a:\n" +
+	"\tdata_json\x18\x14 \x01(\tR\bdataJson\x12\x1b\n" +
+	"\tauth_json\x18\x15 \x01(\tR\bauthJson\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +

@@ -41,7 +41,8 @@ type AuthorizeRequest struct {
 	// The query parameters of the handshake; of a repeated one the last.
 	Query map[string]string `protobuf:"bytes,5,rep,name=query,proto3" json:"query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Those headers of the handshake that the daemon is set to show, by
-	// lower-case name. Never cookies or authorization.
+	// lower-case name: the setting `expose-headers`. "cookie" holds the cookies that
+	// `expose-cookies` names, and no others.
 	Headers map[string]string `protobuf:"bytes,6,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The peer's address as host:port. Behind a proxy it is the proxy's.
 	RemoteAddress string `protobuf:"bytes,7,opt,name=remote_address,json=remoteAddress,proto3" json:"remote_address,omitempty"`
