@@ -4,7 +4,6 @@ import (
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
-	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
 // causes are the reasons for which connections end, as programs read them. Every
@@ -21,18 +20,18 @@ var causes = map[string]fanoutv1.Event_Cause{
 	sio.ReasonUnavailable:       fanoutv1.Event_OTHER,
 	dispatch.ReasonStalled:      fanoutv1.Event_BACKEND_STALLED,
 
-	string(engineio.ReasonTransportClose): fanoutv1.Event_TRANSPORT_CLOSE,
-	string(engineio.ReasonTransportError): fanoutv1.Event_TRANSPORT_ERROR,
-	string(engineio.ReasonPingTimeout):    fanoutv1.Event_PING_TIMEOUT,
-	string(engineio.ReasonParseError):     fanoutv1.Event_PROTOCOL,
-	string(engineio.ReasonSlowConsumer):   fanoutv1.Event_SLOW,
-	string(engineio.ReasonForcedServer):   fanoutv1.Event_BACKEND,
-	string(engineio.ReasonShutdown):       fanoutv1.Event_SHUTDOWN,
+	sio.ReasonTransportClose: fanoutv1.Event_TRANSPORT_CLOSE,
+	sio.ReasonTransportError: fanoutv1.Event_TRANSPORT_ERROR,
+	sio.ReasonPingTimeout:    fanoutv1.Event_PING_TIMEOUT,
+	sio.ReasonParseError:     fanoutv1.Event_PROTOCOL,
+	sio.ReasonSlowConsumer:   fanoutv1.Event_SLOW,
+	sio.ReasonForcedServer:   fanoutv1.Event_BACKEND,
+	sio.ReasonShutdown:       fanoutv1.Event_SHUTDOWN,
 	// Of sessions that joined nothing: of a connection only if it was let in at
 	// that very moment.
-	string(engineio.ReasonForcedClose):    fanoutv1.Event_OTHER,
-	string(engineio.ReasonConnectTimeout): fanoutv1.Event_OTHER,
-	string(engineio.ReasonPendingLimit):   fanoutv1.Event_OTHER,
+	sio.ReasonForcedClose:    fanoutv1.Event_OTHER,
+	sio.ReasonConnectTimeout: fanoutv1.Event_OTHER,
+	sio.ReasonPendingLimit:   fanoutv1.Event_OTHER,
 }
 
 // toCause returns what programs read for a reason, NONE for none.

@@ -4,10 +4,26 @@ import (
 	"context"
 	"time"
 	"unicode/utf8"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
-// Reasons of a socket's end that are not its session's; see also engineio.Reason.
-// The words are the reference's (socket.io/lib/socket-types.ts).
+// Reasons of a socket's end that are its session's.
+const (
+	ReasonTransportClose = string(engineio.ReasonTransportClose)
+	ReasonTransportError = string(engineio.ReasonTransportError)
+	ReasonPingTimeout    = string(engineio.ReasonPingTimeout)
+	ReasonParseError     = string(engineio.ReasonParseError)
+	ReasonSlowConsumer   = string(engineio.ReasonSlowConsumer)
+	ReasonForcedServer   = string(engineio.ReasonForcedServer)
+	ReasonShutdown       = string(engineio.ReasonShutdown)
+	ReasonForcedClose    = string(engineio.ReasonForcedClose)
+	ReasonConnectTimeout = string(engineio.ReasonConnectTimeout)
+	ReasonPendingLimit   = string(engineio.ReasonPendingLimit)
+)
+
+// Reasons of a socket's end that are not its session's. The words are the
+// reference's (socket.io/lib/socket-types.ts).
 const (
 	ReasonClientDisconnect = "client namespace disconnect"
 	ReasonServerDisconnect = "server namespace disconnect"
