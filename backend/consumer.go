@@ -63,6 +63,10 @@ type ConsumerOptions struct {
 	// those that wait for a handler included. Default 1000; 10000 at most.
 	MaxInFlight int
 
+	// IncludeConnection has every message come with [Event.Connection], as it is
+	// then. It costs the daemon several times as much as the message alone.
+	IncludeConnection bool
+
 	// Grace is how long handlers may take to end after Run's context has. Then
 	// their context ends too, and what they have not settled goes to another
 	// member. Default 10 s.
@@ -145,12 +149,13 @@ func (c *Consumer) OnDisconnect(h func(ctx context.Context, e *Event) error) { c
 // open is how the consumer joins its group.
 func (c *Consumer) open() *fanoutv1.ConsumeRequest {
 	o := &fanoutv1.ConsumeRequest_Open{
-		Group:       c.opts.Group,
-		ConsumerId:  c.opts.ID,
-		Namespaces:  c.opts.Namespaces,
-		Lifecycle:   c.connect != nil || c.disconnect != nil,
-		Authorize:   c.connecting != nil,
-		MaxInFlight: uint32(min(c.opts.MaxInFlight, 10_000)),
+		Group:             c.opts.Group,
+		ConsumerId:        c.opts.ID,
+		Namespaces:        c.opts.Namespaces,
+		Lifecycle:         c.connect != nil || c.disconnect != nil,
+		Authorize:         c.connecting != nil,
+		IncludeConnection: c.opts.IncludeConnection,
+		MaxInFlight:       uint32(min(c.opts.MaxInFlight, 10_000)),
 	}
 	if c.any == nil {
 		o.Events = slices.Sorted(maps.Keys(c.handlers))

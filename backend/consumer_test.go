@@ -18,7 +18,7 @@ func TestLifeOfAConnection(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client := w.dial()
 		defer client.Close()
-		c := client.Consumer(ConsumerOptions{Group: "g"})
+		c := client.Consumer(ConsumerOptions{Group: "g", IncludeConnection: true})
 		var heard notes
 		c.OnConnecting(func(_ context.Context, e *Event) (Grant, error) {
 			var auth struct{ Token string }
@@ -37,7 +37,7 @@ func TestLifeOfAConnection(t *testing.T) {
 			if err := e.Args.Decode(&a, &b); err != nil {
 				return nil, err
 			}
-			heard.add(fmt.Sprintf("add %d %d, attempt %d", a, b, e.Attempt))
+			heard.add(fmt.Sprintf("add %d %d, attempt %d, by %s", a, b, e.Attempt, e.Connection.GetUserId()))
 			return Reply{a + b, []byte("bytes")}, nil
 		})
 		c.OnAny(func(_ context.Context, e *Event) (Reply, error) {
@@ -65,7 +65,7 @@ func TestLifeOfAConnection(t *testing.T) {
 		expect(t, "error", err, nil)
 		expect(t, "to the room", b.Next(), `42["to the room"]`)
 		b.Say("41")
-		expect(t, "heard", heard.take(), `connecting t; connect ada {"age":36,"tags":["x"]}; add 1 2, attempt 1; any other[{"x":1}]; disconnect client namespace disconnect CLIENT_LEFT of ada`)
+		expect(t, "heard", heard.take(), `connecting t; connect ada {"age":36,"tags":["x"]}; add 1 2, attempt 1, by ada; any other[{"x":1}]; disconnect client namespace disconnect CLIENT_LEFT of ada`)
 		expect(t, "queues left", w.dispatcher.Groups()[0].Subscriptions[0].Connections, 0)
 		b.Close()
 		stop()

@@ -77,8 +77,8 @@ type Event struct {
 	ReceivedAt time.Time
 
 	// Connection is all that is known about the connection; its data are in
-	// DataJson. OnDisconnect gets what it was at its end, rooms and data included.
-	// Otherwise nil.
+	// DataJson. OnDisconnect gets what it was at its end, rooms and data included;
+	// messages have it if ConsumerOptions.IncludeConnection says so. Otherwise nil.
 	Connection *fanoutv1.Connection
 
 	deliveryID string

@@ -17,7 +17,9 @@ const maxBatchBytes = 1 << 20
 type batch struct {
 	events *Events
 	decode bool
-	most   int // bytes of a message
+	// include has messages come with their connection.
+	include bool
+	most    int // bytes of a message
 
 	list  []*fanoutv1.Event
 	bytes int             // of list, in its message
@@ -37,7 +39,7 @@ func (b *batch) fill(s *dispatch.Subscription) (more bool, err error) {
 		if !ok {
 			return false, err
 		}
-		e := b.events.delivery(&d, b.decode)
+		e := b.events.delivery(&d, b.decode, b.include)
 		if sizeInBatch(e)+batchOverhead > b.most {
 			e.Connection = nil // better the event alone than none
 		}

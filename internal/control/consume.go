@@ -53,6 +53,7 @@ type consumer struct {
 	subscription *dispatch.Subscription
 	sub          dispatch.SubscriptionOptions
 	decode       bool
+	include      bool // the connection with every message
 	// Bytes of a message that the consumer takes.
 	maxMessageBytes int
 
@@ -121,7 +122,7 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 		return nil, consumerError(err)
 	}
 	return &consumer{
-		events: e, stream: stream, ctx: stream.Context(), subscription: subscription, sub: sub, decode: open.GetDecode(), maxMessageBytes: most,
+		events: e, stream: stream, ctx: stream.Context(), subscription: subscription, sub: sub, decode: open.GetDecode(), include: open.GetIncludeConnection(), maxMessageBytes: most,
 		rejected: make(chan *fanoutv1.ConsumeResponse, maxRejected), leave: make(chan struct{}),
 	}, nil
 }
@@ -197,7 +198,7 @@ func (c *consumer) send() error {
 	}
 	leave, ending := (<-chan struct{})(c.leave), c.events.ending
 	closing := false
-	batch := batch{events: c.events, decode: c.decode, most: c.maxMessageBytes}
+	batch := batch{events: c.events, decode: c.decode, include: c.include, most: c.maxMessageBytes}
 	for {
 		more, err := batch.fill(c.subscription)
 		if m := batch.take(); m != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -154,6 +155,49 @@ func TestConsumeOrder(t *testing.T) {
 			}
 		}
 		k.quiet()
+		c.Close()
+	})
+}
+
+// TestConsumeIncludesConnections: who asks for it gets the connection with every
+// message, as it is by then; who does not gets none.
+func TestConsumeIncludesConnections(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		plain := w.consume(&fanoutv1.ConsumeRequest_Open{Group: "plain"})
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{MaxInFlight: 1, IncludeConnection: true})
+		c, id := w.connect("")
+		join := func(room string) {
+			t.Helper()
+			_, err := fanoutv1.NewRegistryServiceClient(w.conn).Join(w.ctx(), &fanoutv1.JoinRequest{To: &fanoutv1.Target{Ids: []string{id}}, Rooms: []string{room}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		shows := func(event string, rooms ...string) {
+			t.Helper()
+			e := k.event("MESSAGE / " + event + "[]")
+			want := append([]string{id}, rooms...)
+			slices.Sort(want)
+			if v := e.GetConnection(); v.GetId() != id || !slices.Equal(v.GetRooms(), want) || v.GetTransport() != "websocket" {
+				t.Errorf("with %s came %v, want the rooms %q", event, v, want)
+			}
+			k.say(acking(e.GetDeliveryId()))
+		}
+		for _, event := range []string{"first", "second", "third"} {
+			c.Say(`42["` + event + `"]`)
+		}
+		synctest.Wait() // the first is on its way, the others wait for its ack
+		join("early")
+		shows("first")
+		shows("second", "early")
+		c.Say("41")
+		synctest.Wait()
+		shows("third", "early")
+		for _, event := range []string{"first", "second", "third"} {
+			if e := plain.event("MESSAGE / " + event + "[]"); e.GetConnection() != nil {
+				t.Errorf("the other group got the connection with %s", event)
+			}
+		}
 		c.Close()
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // When the arguments of an event come as values too; the contract states both.
@@ -39,10 +40,15 @@ var kinds = map[dispatch.Kind]fanoutv1.Event_Kind{
 	dispatch.Disconnected: fanoutv1.Event_DISCONNECTED,
 }
 
-// delivery is one delivery to a consumer.
-func (e *Events) delivery(d *dispatch.Delivery, decode bool) *fanoutv1.Event {
+// delivery is one delivery to a consumer. decode asks for its arguments as values
+// too, include for the connection of a message.
+func (e *Events) delivery(d *dispatch.Delivery, decode, include bool) *fanoutv1.Event {
 	var m eventMessage
-	e.errors.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event)
+	connection := d.Connection
+	if include {
+		connection = d.Current()
+	}
+	e.errors.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event, connection)
 	m.event.DeliveryId, m.event.Attempt = d.ID(), d.Attempt
 	m.event.ArgsJson = string(d.Args)
 	if decode {
@@ -70,8 +76,9 @@ type eventMessage struct {
 }
 
 // describe fills m with all of ev but its arguments, which are shown in several
-// ways. method is the one whose answer m is.
-func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Event) {
+// ways, and with what is known of its connection, nil to leave that out. method is
+// the one whose answer m is.
+func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Event, connection *sio.Connection) {
 	m.at.Seconds, m.at.Nanos = ev.ReceivedAt.Unix(), int32(ev.ReceivedAt.Nanosecond())
 	m.event.Kind = kinds[ev.Kind]
 	m.event.Namespace = ev.Namespace
@@ -86,8 +93,8 @@ func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Ev
 	m.event.Reason = strings.ToValidUTF8(ev.Reason, "\uFFFD")
 	m.event.Cause, m.event.Detail = toCause(ev.Reason), ev.Detail
 	m.event.ReceivedAt = &m.at
-	if ev.Connection != nil {
-		c, err := fromConnection(ev.Connection, dataAsText)
+	if connection != nil {
+		c, err := fromConnection(connection, dataAsText)
 		if err != nil {
 			_ = r.Code(context.Background(), method,
 				fmt.Errorf("an event is delivered without its connection: %w", err))

@@ -57,7 +57,7 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 // shown is an event for eyes: its arguments in one form only.
 func (e *Events) shown(ev *dispatch.Event, decode bool) *fanoutv1.TailResponse {
 	var m eventMessage
-	e.errors.describe(fanoutv1.EventService_Tail_FullMethodName, &m, ev)
+	e.errors.describe(fanoutv1.EventService_Tail_FullMethodName, &m, ev, ev.Connection)
 	if decode {
 		m.event.Args = decodeArgs(ev.Args)
 	}

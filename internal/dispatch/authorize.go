@@ -38,7 +38,7 @@ func (d *Dispatcher) Decide(ctx context.Context, r *admission.Request, sofar sio
 	if err := d.unready(s.Namespace()); err != nil {
 		return sio.Admission{}, err
 	}
-	c := &client{socket: s, user: sofar.User}
+	c := &client{socket: s, view: newView(s), user: sofar.User}
 	d.mu.Lock()
 	d.clients[s.ID()] = c
 	d.mu.Unlock()

@@ -235,7 +235,7 @@ func TestNoEndWithoutAStart(t *testing.T) {
 		m := w.subscribe(SubscriptionOptions{Lifecycle: true})
 		first, _ := w.connect("")
 		defer first.Close()
-		first.Say(sized(280)) // no more than this is free, so that others may still come
+		first.Say(sized(100)) // no more than this is free, so that others may still come
 		synctest.Wait()
 		c, _ := w.connect("")
 		defer c.Close()

@@ -21,6 +21,7 @@ var (
 // client is what is known of one connection.
 type client struct {
 	socket *sio.Socket
+	view   *view
 	// Only touched by the sio.Backend calls of this connection, which come one
 	// at a time.
 	user    string
@@ -38,7 +39,9 @@ func (c *client) event(k Kind) *Event {
 		Kind: k, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), UserID: c.user,
 		Sequence: c.socket.Number(), ReceivedAt: time.Now(),
 	}
-	if k != Message {
+	if k == Message {
+		e.view = c.view
+	} else {
 		v := c.socket.Connection()
 		if v.UserID == "" { // it never became a member
 			v.UserID = c.user

@@ -205,7 +205,7 @@ func (q *queue) buryItemLocked(i int, why DeathReason) {
 	g := q.group
 	q.countLocked(-1, -it.event.size)
 	q.items = slices.Delete(q.items, i, i+1)
-	letter := DeadLetter{Group: g.name, Event: it.event, Attempt: it.attempt, Reason: why, ConsumerID: it.consumer, DeadAt: time.Now()}
+	letter := DeadLetter{Group: g.name, Event: it.event.withoutView(), Attempt: it.attempt, Reason: why, ConsumerID: it.consumer, DeadAt: time.Now()}
 	if !it.event.Replayed {
 		letter = g.dispatcher.deadLetters.add(letter)
 	} else if !g.dispatcher.deadLetters.renew(&letter) {

@@ -101,6 +101,7 @@ func (d *Dispatcher) Disconnected(s *sio.Socket, end sio.End) {
 	if d.heard() {
 		e := c.event(Disconnected)
 		e.Reason, e.Detail = end.Reason, end.Detail
+		c.view.freeze(e.Connection)
 		e.measure()
 		d.publish(c, e)
 	}

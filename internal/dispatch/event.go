@@ -38,6 +38,8 @@ type Event struct {
 	// it was granted by then, of a Disconnected as it was at its end; nil of a Message.
 	Connection *sio.Connection
 
+	view *view // of the connection, of a Message; nil: its connection does not matter
+
 	// Of a dead letter that is delivered once more.
 	Replayed bool
 	letter   uint64 // its number

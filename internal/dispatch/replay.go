@@ -53,12 +53,12 @@ func (d *Dispatcher) replay(l *DeadLetter) acceptance {
 	if g == nil {
 		return unwanted
 	}
-	return g.replay(l, d.clients[l.Event.ConnectionID] != nil)
+	return g.replay(l, d.clients[l.Event.ConnectionID])
 }
 
-// replay queues the event of a dead letter, if there is room; connected says that
-// its connection is there.
-func (g *group) replay(l *DeadLetter, connected bool) acceptance {
+// replay queues the event of a dead letter, if there is room. c is its connection,
+// nil if that is gone.
+func (g *group) replay(l *DeadLetter, c *client) acceptance {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.removed || !g.wantsLocked(l.Event) || g.dropsLocked(l.Event) {
@@ -67,7 +67,7 @@ func (g *group) replay(l *DeadLetter, connected bool) acceptance {
 	_, existed := g.queues[l.Event.ConnectionID]
 	q := g.makeQueueLocked(l.Event)
 	if !existed {
-		q.ended = !connected
+		q.ended = c == nil
 	}
 	defer q.closeIfDoneLocked()
 	ld := q.loadLocked()
@@ -77,6 +77,9 @@ func (g *group) replay(l *DeadLetter, connected bool) acceptance {
 	e := g.dispatcher.deadLetters.replay(l)
 	if e == nil {
 		return unwanted
+	}
+	if c != nil && e.Kind == Message {
+		e.view = c.view
 	}
 	q.pushLocked(e)
 	return accepted

@@ -300,8 +300,10 @@ type Event struct {
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
 	// Of a CONNECTING and a CONNECTED: the connection as it was then; a
 	// CONNECTING is in no room yet. Of a DISCONNECTED: as it was at its end, rooms
-	// and data included. Its data come as `data_json`. Left out if the event would
-	// exceed `open.max_message_bytes` with it.
+	// and data included. Of a MESSAGE, where `open.include_connection` asked for it:
+	// as it is when it is delivered, or was at its end if that came before; left out
+	// of one that is `replayed` after its connection is gone. Its data come as
+	// `data_json`. Left out if the event would exceed `open.max_message_bytes` with it.
 	Connection *Connection `protobuf:"bytes,15,opt,name=connection,proto3" json:"connection,omitempty"`
 	// Of a DISCONNECTED: `reason` for programs.
 	Cause Event_Cause `protobuf:"varint,17,opt,name=cause,proto3,enum=fanout.v1.Event_Cause" json:"cause,omitempty"`
@@ -1118,8 +1120,11 @@ type ConsumeRequest_Open struct {
 	// is set to take them. An event that is larger becomes a dead letter. At
 	// least 64 KiB. 0 means 4 MiB, the default of gRPC libraries.
 	MaxMessageBytes uint32 `protobuf:"varint,10,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// True asks for `connection` with every MESSAGE, which costs several times as
+	// much as the MESSAGE alone.
+	IncludeConnection bool `protobuf:"varint,11,opt,name=include_connection,json=includeConnection,proto3" json:"include_connection,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ConsumeRequest_Open) Reset() {
@@ -1220,6 +1225,13 @@ func (x *ConsumeRequest_Open) GetMaxMessageBytes() uint32 {
 		return x.MaxMessageBytes
 	}
 	return 0
+}
+
+func (x *ConsumeRequest_Open) GetIncludeConnection() bool {
+	if x != nil {
+		return x.IncludeConnection
+	}
+	return false
 }
 
 // Ack settles deliveries: they were handled.
@@ -2041,7 +2053,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\tNODE_LOST\x10\v\x12\f\n" +
 	"\bREPLACED\x10\f\x12\x11\n" +
 	"\rNOT_RECOVERED\x10\r\x12\t\n" +
-	"\x05OTHER\x10\x0e\"\xaf\v\n" +
+	"\x05OTHER\x10\x0e\"\xde\v\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -2049,7 +2061,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05reply\x18\x04 \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05reply\x12=\n" +
 	"\averdict\x18\x05 \x01(\v2!.fanout.v1.ConsumeRequest.VerdictH\x00R\averdict\x127\n" +
 	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x12=\n" +
-	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xcf\x02\n" +
+	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xfe\x02\n" +
 	"\x04Open\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2064,7 +2076,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x06decode\x18\b \x01(\bR\x06decode\x124\n" +
 	"\back_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\aackWait\x12*\n" +
 	"\x11max_message_bytes\x18\n" +
-	" \x01(\rR\x0fmaxMessageBytes\x1a(\n" +
+	" \x01(\rR\x0fmaxMessageBytes\x12-\n" +
+	"\x12include_connection\x18\v \x01(\bR\x11includeConnection\x1a(\n" +
 	"\x03Ack\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1aZ\n" +
 	"\x04Nack\x12!\n" +
