@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"reflect"
@@ -82,6 +83,15 @@ func TestDecisions(t *testing.T) {
 		{"refuse, saying nothing", refuse(nil), sio.Admission{}, "not authorized", "", false},
 
 		{"no decision", says(&hookv1.AuthorizeResponse{}), sio.Admission{}, "neither", "", true},
+		{"allow with data as text", allow(&hookv1.AuthorizeResponse_Allow{DataJson: `{"n":12345678901234567890}`}), sio.Admission{Data: map[string]any{"n": json.Number("12345678901234567890")}}, "", "", false},
+		{"refuse with data as text", refuse(&hookv1.AuthorizeResponse_Refuse{Message: "banned", DataJson: `{"n":12345678901234567890}`}), sio.Admission{}, "banned", `{"n":12345678901234567890}`, false},
+		{"data in both forms", allow(&hookv1.AuthorizeResponse_Allow{Data: object(map[string]any{"x": 1.0}), DataJson: "{}"}), sio.Admission{}, "both", "", true},
+		{"a refusal with data in both forms", refuse(&hookv1.AuthorizeResponse_Refuse{Data: value(t, 1), DataJson: "{}"}), sio.Admission{}, "both", "", true},
+		{"data that is no object", allow(&hookv1.AuthorizeResponse_Allow{DataJson: `[1]`}), sio.Admission{}, "object", "", true},
+		{"data that is null", allow(&hookv1.AuthorizeResponse_Allow{DataJson: `null`}), sio.Admission{}, "object", "", true},
+		{"data with more behind", allow(&hookv1.AuthorizeResponse_Allow{DataJson: `{}{}`}), sio.Admission{}, "object", "", true},
+		{"large data as text", allow(&hookv1.AuthorizeResponse_Allow{DataJson: `{"x":"` + strings.Repeat("x", 4096) + `"}`}), sio.Admission{}, "data_json has", "", true},
+		{"a refusal with data that is no JSON", refuse(&hookv1.AuthorizeResponse_Refuse{DataJson: `{`}), sio.Admission{}, "not JSON", "", true},
 		{"a long user", allow(&hookv1.AuthorizeResponse_Allow{UserId: strings.Repeat("x", 1025)}), sio.Admission{}, "user_id", "", true},
 		{"many rooms", allow(&hookv1.AuthorizeResponse_Allow{Rooms: slices.Repeat([]string{"r"}, 257)}), sio.Admission{}, "257 rooms", "", true},
 		{"an empty room", allow(&hookv1.AuthorizeResponse_Allow{Rooms: []string{"r", ""}}), sio.Admission{}, "rooms[1]", "", true},

@@ -69,11 +69,9 @@ func allowed(m *hookv1.AuthorizeResponse_Allow) (sio.Admission, error) {
 			return sio.Admission{}, fmt.Errorf("rooms[%d] is empty or has more than %d bytes", i, maxName)
 		}
 	}
-	if m.GetData() != nil {
-		if _, err := toJSON(structpb.NewStructValue(m.GetData())); err != nil {
-			return sio.Admission{}, err
-		}
-		a.Data = m.GetData().AsMap()
+	var err error
+	if a.Data, err = toData(m); err != nil {
+		return sio.Admission{}, err
 	}
 	if m.GetExpireAt() != nil {
 		if err := m.GetExpireAt().CheckValid(); err != nil {
@@ -84,6 +82,34 @@ func allowed(m *hookv1.AuthorizeResponse_Allow) (sio.Admission, error) {
 	return a, nil
 }
 
+// toData is what is to be kept with the connection, nil for nothing.
+func toData(m *hookv1.AuthorizeResponse_Allow) (map[string]any, error) {
+	text := m.GetDataJson()
+	switch {
+	case text != "" && m.GetData() != nil:
+		return nil, errBothForms
+	case m.GetData() != nil:
+		_, err := toJSON(structpb.NewStructValue(m.GetData()))
+		return m.GetData().AsMap(), err
+	case len(text) > maxData:
+		return nil, fmt.Errorf("data_json has %d bytes; allowed: %d", len(text), maxData)
+	case text == "":
+		return nil, nil
+	}
+	if !json.Valid([]byte(text)) {
+		return nil, errors.New("data_json is not the text of a JSON object")
+	}
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber() // as they are written
+	var data map[string]any
+	if err := d.Decode(&data); err != nil || data == nil {
+		return nil, errors.New("data_json is not the text of a JSON object")
+	}
+	return data, nil
+}
+
+var errBothForms = errors.New("both data and data_json")
+
 // refusal is never nil: an answer that refuses and breaks a bound refuses still.
 func refusal(m *hookv1.AuthorizeResponse_Refuse) error {
 	r := &sio.Refusal{Message: m.GetMessage()}
@@ -93,11 +119,21 @@ func refusal(m *hookv1.AuthorizeResponse_Refuse) error {
 	if len(r.Message) > maxMessage {
 		return fmt.Errorf("message has %d bytes; allowed: %d", len(r.Message), maxMessage)
 	}
-	if m.GetData() != nil {
+	text := m.GetDataJson()
+	switch {
+	case text != "" && m.GetData() != nil:
+		return errBothForms
+	case m.GetData() != nil:
 		var err error
 		if r.Data, err = toJSON(m.GetData()); err != nil {
 			return err
 		}
+	case len(text) > maxData:
+		return fmt.Errorf("data_json has %d bytes; allowed: %d", len(text), maxData)
+	case text != "" && !json.Valid([]byte(text)):
+		return errors.New("data_json is not JSON text")
+	case text != "":
+		r.Data = json.RawMessage(text)
 	}
 	return r
 }

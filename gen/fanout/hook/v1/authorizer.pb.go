@@ -227,12 +227,15 @@ type AuthorizeResponse_Allow struct {
 	Rooms []string `protobuf:"bytes,2,rep,name=rooms,proto3" json:"rooms,omitempty"`
 	// What is kept with it, as UpdateConnection does; added to the data of its
 	// token, whose keys it overrides. At most 4096 bytes as JSON. Unset:
-	// nothing.
+	// nothing. Of `data` and `data_json` at most one.
 	Data *structpb.Struct `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	// When the connection has to end, so that the client comes back and is
 	// decided on anew. The expiry of its token counts too: the earlier is in
 	// force. A time that has passed refuses. Unset: never.
-	ExpireAt      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"`
+	ExpireAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"`
+	// `data` as the text of a JSON object, under the same rules. Numbers keep
+	// their digits here.
+	DataJson      string `protobuf:"bytes,5,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,6 +298,13 @@ func (x *AuthorizeResponse_Allow) GetExpireAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *AuthorizeResponse_Allow) GetDataJson() string {
+	if x != nil {
+		return x.DataJson
+	}
+	return ""
+}
+
 // Refuse keeps the client out. Stock clients do not try again by themselves,
 // unless `retry` says so.
 type AuthorizeResponse_Refuse struct {
@@ -303,13 +313,15 @@ type AuthorizeResponse_Refuse struct {
 	// of at most 1024 bytes. Empty: "not authorized".
 	Message string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	// The `data` of that error, such as a reason for programs. At most 4096
-	// bytes as JSON. Unset: none.
+	// bytes as JSON. Unset: none. Of `data` and `data_json` at most one.
 	Data *structpb.Value `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
 	// True turns it away for now, because something that was needed to decide
 	// was not there: the stock client tries again by itself. It hears of it only
 	// if it is connected to another namespace and time runs out: then its
 	// connect_error says "try again later".
-	Retry         bool `protobuf:"varint,3,opt,name=retry,proto3" json:"retry,omitempty"`
+	Retry bool `protobuf:"varint,3,opt,name=retry,proto3" json:"retry,omitempty"`
+	// `data` as JSON text, which is sent as it is.
+	DataJson      string `protobuf:"bytes,4,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -365,6 +377,13 @@ func (x *AuthorizeResponse_Refuse) GetRetry() bool {
 	return false
 }
 
+func (x *AuthorizeResponse_Refuse) GetDataJson() string {
+	if x != nil {
+		return x.DataJson
+	}
+	return ""
+}
+
 var File_fanout_hook_v1_authorizer_proto protoreflect.FileDescriptor
 
 const file_fanout_hook_v1_authorizer_proto_rawDesc = "" +
@@ -384,19 +403,21 @@ const file_fanout_hook_v1_authorizer_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa9\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe4\x03\n" +
 	"\x11AuthorizeResponse\x12?\n" +
 	"\x05allow\x18\x01 \x01(\v2'.fanout.hook.v1.AuthorizeResponse.AllowH\x00R\x05allow\x12B\n" +
-	"\x06refuse\x18\x02 \x01(\v2(.fanout.hook.v1.AuthorizeResponse.RefuseH\x00R\x06refuse\x1a\x9c\x01\n" +
+	"\x06refuse\x18\x02 \x01(\v2(.fanout.hook.v1.AuthorizeResponse.RefuseH\x00R\x06refuse\x1a\xb9\x01\n" +
 	"\x05Allow\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x14\n" +
 	"\x05rooms\x18\x02 \x03(\tR\x05rooms\x12+\n" +
 	"\x04data\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x04data\x127\n" +
-	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x1ad\n" +
+	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x12\x1b\n" +
+	"\tdata_json\x18\x05 \x01(\tR\bdataJson\x1a\x81\x01\n" +
 	"\x06Refuse\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12*\n" +
 	"\x04data\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04data\x12\x14\n" +
-	"\x05retry\x18\x03 \x01(\bR\x05retryB\n" +
+	"\x05retry\x18\x03 \x01(\bR\x05retry\x12\x1b\n" +
+	"\tdata_json\x18\x04 \x01(\tR\bdataJsonB\n" +
 	"\n" +
 	"\bdecision2e\n" +
 	"\x11AuthorizerService\x12P\n" +
