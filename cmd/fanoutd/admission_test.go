@@ -148,7 +148,7 @@ func TestDecide(t *testing.T) {
 			}
 			defer sources.close()
 			got, err := sources.then(admission.Sources{}).Decide(t.Context(), &admission.Request{
-				Connection: sio.Connection{ID: "id", Namespace: "/"}, Auth: tt.auth, Authorization: tt.header,
+				Connection: func() sio.Connection { return sio.Connection{ID: "id", Namespace: "/"} }, Auth: tt.auth, Authorization: tt.header,
 				SecretQuery: func(name string) string { return map[string]string{"token": good}[name] },
 			}, sio.Admission{})
 			var refusal *sio.Refusal

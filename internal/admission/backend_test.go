@@ -93,7 +93,7 @@ func ask(t *testing.T, l *wiretest.Listener) *wiretest.WS {
 func TestAllHaveToAllow(t *testing.T) {
 	var asked []string
 	sees := decider(func(_ context.Context, r *Request, sofar sio.Admission) (sio.Admission, error) {
-		asked = append(asked, fmt.Sprint(sofar.User, " ", sofar.Rooms, " ", string(r.Auth), " ", r.Connection.Namespace, " ", r.Socket.ID() == r.Connection.ID))
+		asked = append(asked, fmt.Sprint(sofar.User, " ", sofar.Rooms, " ", string(r.Auth), " ", r.Connection().Namespace, " ", r.Socket.ID() == r.Connection().ID))
 		return Merge(sofar, sio.Admission{User: "v", Rooms: []string{"b"}, Data: map[string]any{"x": 1}})
 	})
 	inBubble(t, func(t *testing.T, l *wiretest.Listener, b *Backend, heard *events, _ *strings.Builder) {

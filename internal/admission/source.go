@@ -22,8 +22,8 @@ type Request struct {
 	// Socket is the connection itself, for a source that keeps it. It is no
 	// member of its namespace yet.
 	Socket *sio.Socket
-	// Connection is what is known of it.
-	Connection sio.Connection
+	// Connection returns what is known of it: a copy, made by each call.
+	Connection func() sio.Connection
 	// Auth is the JSON object that the client sent with its CONNECT; nil: none.
 	Auth []byte
 	// Authorization is the value of the header of this name.
@@ -51,6 +51,6 @@ func (all Sources) Decide(ctx context.Context, r *Request, sofar sio.Admission) 
 
 // Decide asks a source about a socket whose client sent auth.
 func Decide(ctx context.Context, s *sio.Socket, auth []byte, source Source) (sio.Admission, error) {
-	r := &Request{Socket: s, Connection: s.Connection(), Auth: auth, Authorization: s.Authorization(), SecretQuery: s.Secret}
+	r := &Request{Socket: s, Connection: s.Connection, Auth: auth, Authorization: s.Authorization(), SecretQuery: s.Secret}
 	return source.Decide(ctx, r, sio.Admission{})
 }

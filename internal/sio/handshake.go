@@ -52,12 +52,14 @@ func newHandshake(r *http.Request, secrets []string, show *Exposure) *handshake 
 	if v := r.Header.Get("Authorization"); len(v) <= maxAuthorization {
 		h.authorization = strings.Clone(v)
 	}
-	query := engineio.ParseQuery(r.URL.RawQuery)
+	query := make(map[string]string, 8) // small enough for the stack
+	for name, value := range engineio.QueryParameters(r.URL.RawQuery) {
+		query[name] = value // flat, and the last one wins, as in the reference
+	}
 	delete(query, "sid") // a secret, where it says anything
 	h.query = make([]pair, 0, len(query))
-	for name, values := range query {
-		// Flat, and the last one wins, as in the reference.
-		p := pair{kept(name), kept(values[len(values)-1])}
+	for name, value := range query {
+		p := pair{kept(name), kept(value)}
 		if slices.Contains(secrets, name) {
 			h.secrets = append(h.secrets, p)
 		} else {

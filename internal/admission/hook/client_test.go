@@ -41,7 +41,9 @@ func TestRequestArrives(t *testing.T) {
 		})
 		b.start()
 		r := request()
-		r.Connection.Query = map[string]string{"a": "b"}
+		known := r.Connection()
+		known.Query = map[string]string{"a": "b"}
+		r.Connection = func() sio.Connection { return known }
 		a, err := c.Decide(t.Context(), r, sio.Admission{User: "42"})
 		if err != nil || !reflect.DeepEqual(a, sio.Admission{User: "42"}) {
 			t.Fatalf("got %+v, %v", a, err)

@@ -28,14 +28,15 @@ func message(r *admission.Request, user string) (*hookv1.AuthorizeRequest, error
 	if len(r.Auth) > maxAuth {
 		return nil, &sio.Refusal{Message: "auth too large"}
 	}
+	c := r.Connection()
 	return &hookv1.AuthorizeRequest{
-		Namespace:     r.Connection.Namespace,
-		ConnectionId:  r.Connection.ID,
+		Namespace:     c.Namespace,
+		ConnectionId:  c.ID,
 		UserId:        user,
 		AuthJson:      valid(string(r.Auth)),
-		Query:         r.Connection.Query,
-		Headers:       r.Connection.Headers,
-		RemoteAddress: r.Connection.RemoteAddr,
+		Query:         c.Query,
+		Headers:       c.Headers,
+		RemoteAddress: c.RemoteAddr,
 	}, nil
 }
 

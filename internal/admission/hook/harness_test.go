@@ -123,9 +123,11 @@ func authorize(ctx context.Context, c *Client) (sio.Admission, error) {
 
 func request() *admission.Request {
 	return &admission.Request{
-		Connection: sio.Connection{
-			ID: "abc", Namespace: "/chat", RemoteAddr: "192.0.2.1:5",
-			Headers: map[string]string{"origin": "https://app.example.com"}, Query: map[string]string{"v": "1"},
+		Connection: func() sio.Connection {
+			return sio.Connection{
+				ID: "abc", Namespace: "/chat", RemoteAddr: "192.0.2.1:5",
+				Headers: map[string]string{"origin": "https://app.example.com"}, Query: map[string]string{"v": "1"},
+			}
 		},
 		Auth: []byte(`{"token":"s3cr3t"}`),
 	}

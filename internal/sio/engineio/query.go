@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"iter"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,16 +16,28 @@ import (
 // bad escape or a semicolon.
 func ParseQuery(raw string) url.Values {
 	values := url.Values{}
-	raw, _, _ = strings.Cut(raw, "#") // a request's target has no fragment; what looks like one is not the query's
-	for pair := range strings.SplitSeq(raw, "&") {
-		if pair == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(pair, "=")
-		name = unescapeQuery(name)
-		values[name] = append(values[name], unescapeQuery(value))
+	for name, value := range QueryParameters(raw) {
+		values[name] = append(values[name], value)
 	}
 	return values
+}
+
+// QueryParameters yields the parameters as ParseQuery reads them, in order.
+func QueryParameters(raw string) iter.Seq2[string, string] {
+	raw, _, _ = strings.Cut(raw, "#") // a request's target has no fragment; what looks like one is not the query's
+	return func(yield func(name, value string) bool) {
+		for raw != "" {
+			var parameter string
+			parameter, raw, _ = strings.Cut(raw, "&")
+			if parameter == "" {
+				continue
+			}
+			name, value, _ := strings.Cut(parameter, "=")
+			if !yield(unescapeQuery(name), unescapeQuery(value)) {
+				return
+			}
+		}
+	}
 }
 
 // WithoutParameters returns a raw query without those parameters whose names, as
