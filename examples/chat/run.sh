@@ -19,7 +19,11 @@ daemon=$!
 "${CHAT:-bin/chat}" "$control" &
 chat=$!
 
-stop() { kill -TERM "$daemon" "$chat" 2>/dev/null; }
+stopped=
+stop() {
+  [ -z "$stopped" ] && kill -TERM "$daemon" "$chat" 2>/dev/null
+  stopped=yes
+}
 alive() { kill -0 "$1" 2>/dev/null; }
 # Waits for a program to end and returns its status; a further Ctrl-C interrupts
 # the wait only.
