@@ -67,6 +67,10 @@ type ConsumerOptions struct {
 	// then. It costs the daemon several times as much as the message alone.
 	IncludeConnection bool
 
+	// SkipExisting leaves out the OnConnect of connections that were there before
+	// any member of the group asked for them.
+	SkipExisting bool
+
 	// Grace is how long handlers may take to end after Run's context has. Then
 	// their context ends too, and what they have not settled goes to another
 	// member. Default 10 s.
@@ -138,7 +142,9 @@ func (c *Consumer) OnConnecting(h func(ctx context.Context, e *Event) (Grant, er
 }
 
 // OnConnect registers the handler for connections that have come in. It is
-// handled before anything that the connection emits.
+// handled before anything that the connection emits, and once for the whole group,
+// also for connections that are there when its first member runs: see
+// [Event.Existing].
 func (c *Consumer) OnConnect(h func(ctx context.Context, e *Event) error) { c.connect = h }
 
 // OnDisconnect registers the handler for connections that have ended, the last
@@ -155,6 +161,7 @@ func (c *Consumer) open() *fanoutv1.ConsumeRequest {
 		Lifecycle:         c.connect != nil || c.disconnect != nil,
 		Authorize:         c.connecting != nil,
 		IncludeConnection: c.opts.IncludeConnection,
+		SkipExisting:      c.opts.SkipExisting,
 		MaxInFlight:       uint32(min(c.opts.MaxInFlight, 10_000)),
 	}
 	if c.any == nil {

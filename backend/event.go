@@ -62,6 +62,10 @@ type Event struct {
 	Cause  fanoutv1.Event_Cause
 	Detail string
 
+	// Existing says to OnConnect that the connection was there before any member of
+	// the group asked for it: before the first one ran, or the daemon had it back.
+	Existing bool
+
 	// Sequence counts the connection's events from 1, those that nobody asked
 	// for included.
 	Sequence uint64
@@ -96,6 +100,7 @@ func (c *Client) event(e *fanoutv1.Event) *Event {
 		Reason:        e.GetReason(),
 		Cause:         e.GetCause(),
 		Detail:        e.GetDetail(),
+		Existing:      e.GetExisting(),
 		Sequence:      e.GetSequence(),
 		Attempt:       int(e.GetAttempt()),
 		ReplyExpected: e.GetReplyExpected(),

@@ -147,13 +147,14 @@ func (e *Events) first(stream consumeStream) (*fanoutv1.ConsumeRequest, error) {
 
 func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.ConsumeRequest_Open) dispatch.SubscriptionOptions {
 	sub := dispatch.SubscriptionOptions{
-		Group:       m.GetGroup(),
-		ConsumerID:  m.GetConsumerId(),
-		Namespaces:  e.toNamespaces(ctx, p, m.GetNamespaces()),
-		Events:      toEventNames(p, m.GetEvents()),
-		Lifecycle:   m.GetLifecycle(),
-		Authorize:   m.GetAuthorize(),
-		MaxInFlight: int(min(m.GetMaxInFlight(), maxInFlight)),
+		Group:        m.GetGroup(),
+		ConsumerID:   m.GetConsumerId(),
+		Namespaces:   e.toNamespaces(ctx, p, m.GetNamespaces()),
+		Events:       toEventNames(p, m.GetEvents()),
+		Lifecycle:    m.GetLifecycle(),
+		SkipExisting: m.GetSkipExisting(),
+		Authorize:    m.GetAuthorize(),
+		MaxInFlight:  int(min(m.GetMaxInFlight(), maxInFlight)),
 	}
 	if sub.Group == "" {
 		p.add("group", "must not be empty")

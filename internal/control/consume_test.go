@@ -201,3 +201,35 @@ func TestConsumeIncludesConnections(t *testing.T) {
 		c.Close()
 	})
 }
+
+// TestConsumeExisting: a group hears of the connections that were there before, as
+// they are by then, unless it declines.
+func TestConsumeExisting(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		c, id := w.connect("")
+		synctest.Wait()
+		began := time.Now()
+		time.Sleep(time.Second)
+		_, err := fanoutv1.NewRegistryServiceClient(w.conn).Join(w.ctx(), &fanoutv1.JoinRequest{To: &fanoutv1.Target{Ids: []string{id}}, Rooms: []string{"later"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{Lifecycle: true})
+		declines := w.consume(&fanoutv1.ConsumeRequest_Open{Group: "declines", Lifecycle: true, SkipExisting: true})
+		e := k.event("CONNECTED /")
+		if !e.GetExisting() || e.GetSequence() != 1 || !e.GetReceivedAt().AsTime().Equal(began) || !slices.Contains(e.GetConnection().GetRooms(), "later") {
+			t.Errorf("told of it by %v", e)
+		}
+		c.Say(`42["x"]`)
+		k.event("MESSAGE / x[]")
+		declines.event("MESSAGE / x[]")
+		other, _ := w.connect("")
+		for _, k := range []*worker{k, declines} {
+			if e := k.event("CONNECTED /"); e.GetExisting() {
+				t.Errorf("a new connection is told of as %v", e)
+			}
+		}
+		c.Close()
+		other.Close()
+	})
+}

@@ -45,7 +45,7 @@ var kinds = map[dispatch.Kind]fanoutv1.Event_Kind{
 func (e *Events) delivery(d *dispatch.Delivery, decode, include bool) *fanoutv1.Event {
 	var m eventMessage
 	connection := d.Connection
-	if include {
+	if include || d.Existing {
 		connection = d.Current()
 	}
 	e.errors.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event, connection)
@@ -88,7 +88,7 @@ func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Ev
 	m.event.Event = ev.Name
 	m.event.Attachments = ev.Attachments
 	m.event.ReplyExpected = ev.ReplyExpected
-	m.event.Replayed = ev.Replayed
+	m.event.Existing, m.event.Replayed = ev.Existing, ev.Replayed
 	// Reasons may repeat what a peer wrote.
 	m.event.Reason = strings.ToValidUTF8(ev.Reason, "\uFFFD")
 	m.event.Cause, m.event.Detail = toCause(ev.Reason), ev.Detail

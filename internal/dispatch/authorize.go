@@ -96,7 +96,7 @@ func (d *Dispatcher) askGroup(ctx context.Context, g *group, c *client, auth []b
 	e.Connection.UserID, e.Connection.Rooms, e.Connection.Data, e.Connection.Expire = a.User, a.Rooms, a.Data, a.Expire
 	e.verdict = make(chan Verdict, 1)
 	e.measure()
-	if g.enqueue(ctx, e) {
+	if g.enqueue(ctx, c, e) {
 		select {
 		case v, ok := <-e.verdict:
 			if ok {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"cmp"
+	"container/list"
 	"errors"
 	"slices"
 	"sync"
@@ -24,8 +25,14 @@ type client struct {
 	view   *view
 	// Only touched by the sio.Backend calls of this connection, which come one
 	// at a time.
-	user    string
-	unaware []*group // that had no room for its Connected: they get no Disconnected either
+	user string
+
+	// Set before the connection is in the roster, and read by those who found it
+	// there, or were handed it since.
+	connected uint64    // sequence of its Connected; 0: it is no member yet
+	since     time.Time // when that was
+	order     uint64    // the roster's
+	place     *list.Element
 
 	mu       sync.Mutex
 	awaiting []awaited // in the order of their sequence
@@ -47,6 +54,16 @@ func (c *client) event(k Kind) *Event {
 			v.UserID = c.user
 		}
 		e.Connection = &v
+	}
+	e.measure()
+	return e
+}
+
+// existing returns its Connected for a group that did not hear of it when it came.
+func (c *client) existing() *Event {
+	e := &Event{
+		Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), UserID: c.user,
+		Sequence: c.connected, ReceivedAt: c.since, Existing: true, view: c.view,
 	}
 	e.measure()
 	return e

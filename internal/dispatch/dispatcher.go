@@ -25,6 +25,8 @@ type Dispatcher struct {
 	clients map[string]*client // by connection id
 	tails   map[*Tail]bool
 
+	roster roster
+
 	emptied chan struct{} // holds one: a load has become empty; for Drain
 
 	deadLetters *deadLetters
@@ -69,9 +71,13 @@ func (d *Dispatcher) policy(namespace string) Policy {
 
 // Connected implements sio.Backend.
 func (d *Dispatcher) Connected(s *sio.Socket) {
-	if c := d.client(s.ID()); c != nil && d.heard() {
-		d.publish(c, c.event(Connected))
+	c := d.client(s.ID())
+	if c == nil {
+		return
 	}
+	e := c.event(Connected)
+	c.connected, c.since = e.Sequence, e.ReceivedAt
+	d.publish(c, e)
 }
 
 // Event implements sio.Backend. It holds the browser up while there is no room
@@ -98,6 +104,7 @@ func (d *Dispatcher) Disconnected(s *sio.Socket, end sio.End) {
 	if c == nil {
 		return
 	}
+	d.roster.remove(c) // before it is known who was told of it
 	if d.heard() {
 		e := c.event(Disconnected)
 		e.Reason, e.Detail = end.Reason, end.Detail

@@ -21,6 +21,17 @@
 // An event that one of its subscriptions asked for, or one that has ended, for as
 // long as that is remembered. What it authorises it authorises until it is deleted.
 //
+// # Who is there already
+//
+// A group whose subscriptions ask for lifecycle is told of each connection once,
+// before anything else of it. Those that were there before anybody asked are in the
+// roster: a walk through it, which goes on whenever a subscription polls, queues a
+// Connected that is Existing for each that the group was not told of, a bounded number
+// at a time; what such a connection does meanwhile brings its Connected along. One
+// that ends before its turn is not mentioned; once its Connected is queued, all the
+// rest follows. A queue notes what its group was told, so a group that was without
+// subscriptions for a while hears nothing twice.
+//
 // # Bounds
 //
 // A queue, and the queues of a subscription together, are bounded in bytes. An
@@ -29,7 +40,7 @@
 // the same subscription are let in as they came. An event larger than a bound is
 // let in where nothing else waits, so a bound is exceeded by one event at the
 // most. What an ended subscription leaves to others comes on top, and so does the
-// end of a connection, a small event that nobody could wait with.
+// end of a connection and an Existing, small events that nobody could wait with.
 //
 // A browser held up for too long is closed with [ReasonStalled]; its event goes
 // with it, and is counted as dropped. What was queued stays until it is settled.
@@ -49,11 +60,11 @@
 // # Locks
 //
 //	Dispatcher.mu -> group.mu -> deadLetters.mu
-//	client.mu, a leaf
+//	client.mu, roster.mu, leaves
 //
 // Dispatcher.mu guards which groups, clients and tails there are; group.mu all
 // that a group holds: subscriptions, queues, loads; deadLetters.mu the dead letters
-// of all groups. Under them only memory is
+// of all groups; roster.mu the list of connections. Under them only memory is
 // touched: channels are closed, or sent to without waiting, and timers are set.
 // Nothing is logged, encoded or written, no session is closed, and no other
 // package's lock is taken.

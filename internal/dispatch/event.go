@@ -38,7 +38,11 @@ type Event struct {
 	// it was granted by then, of a Disconnected as it was at its end; nil of a Message.
 	Connection *sio.Connection
 
-	view *view // of the connection, of a Message; nil: its connection does not matter
+	// Of a Connected: it was there before the group, or what makes the group ask for
+	// it, was. It is made for one group, with the sequence that all others heard.
+	Existing bool
+
+	view *view // of the connection, of a Message or an Existing; nil: its connection does not matter
 
 	// Of a dead letter that is delivered once more.
 	Replayed bool

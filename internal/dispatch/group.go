@@ -21,6 +21,7 @@ type group struct {
 
 	// Whether anything but authorising is asked for or remembered; written under mu.
 	listens atomic.Bool
+	tells   bool // whether Existing connections are asked for or remembered; under mu
 
 	mu            sync.Mutex
 	removed       bool // it is no longer the dispatcher's, and stays empty
@@ -31,13 +32,15 @@ type group struct {
 	authorized    namespaceSet      // what subscriptions ever asked to authorise
 	memory        []remembered      // of those that have left
 	expiry        *time.Timer       // of the memory, or of the group
+	walk          *walk             // through the connections that it may not have been told of; nil: it was told of all
+	untold        int               // of its Existing events, those that were never delivered
 	buried        []DeadLetter      // that are to be logged
 }
 
-// queueLocked returns the queue that e goes to, nil if the group did not ask for it or
-// does not keep it.
-func (g *group) queueLocked(e *Event) *queue {
-	if g.removed || !g.wantsLocked(e) {
+// queueLocked returns the queue that e, of the connection c, goes to; nil if the group
+// did not ask for it or does not keep it.
+func (g *group) queueLocked(c *client, e *Event) *queue {
+	if g.removed || !g.wantsLocked(e) || e.Kind == Disconnected && !g.toldLocked(c) {
 		return nil
 	}
 	if g.dropsLocked(e) {
@@ -46,6 +49,9 @@ func (g *group) queueLocked(e *Event) *queue {
 	}
 	q := g.makeQueueLocked(e)
 	q.ended = false // the connection may have come back
+	if c.member() {
+		q.client = c
+	}
 	return q
 }
 
@@ -69,7 +75,7 @@ func (g *group) end(connection string) {
 	defer g.mu.Unlock()
 	if q := g.queues[connection]; q != nil {
 		q.cancelConnectingLocked()
-		q.ended = true
+		q.ended, q.client = true, nil
 		q.closeIfDoneLocked()
 	}
 }

@@ -137,11 +137,14 @@ func (s *Subscription) none(t *testing.T) {
 
 func show(d Delivery) string {
 	kind := [...]string{"connecting", "connected", "message", "disconnected"}[d.Kind]
-	s := fmt.Sprintf("%s %s %s%s%s", kind, d.Namespace, d.Name, d.Args, d.Reason)
+	s := strings.TrimSpace(fmt.Sprintf("%s %s %s%s%s", kind, d.Namespace, d.Name, d.Args, d.Reason))
+	if d.Existing {
+		s += " existing"
+	}
 	if d.Attempt > 1 {
 		s += fmt.Sprintf(" attempt %d", d.Attempt)
 	}
-	return strings.TrimSpace(s)
+	return s
 }
 
 func (s *Subscription) expect(t *testing.T, wants ...string) (all []Delivery) {

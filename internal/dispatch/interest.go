@@ -70,10 +70,11 @@ type interest struct {
 	namespaces           namespaceSet
 	events               map[string]bool // names of messages; nil: all
 	lifecycle, authorize bool
+	skipExisting         bool // of lifecycle, those that are Existing
 }
 
 func newInterest(o *SubscriptionOptions) interest {
-	i := interest{namespaces: newNamespaceSet(o.Namespaces), lifecycle: o.Lifecycle, authorize: o.Authorize}
+	i := interest{namespaces: newNamespaceSet(o.Namespaces), lifecycle: o.Lifecycle, authorize: o.Authorize, skipExisting: o.SkipExisting}
 	if len(o.Events) > 0 {
 		i.events = map[string]bool{}
 		for _, name := range o.Events {
@@ -97,11 +98,11 @@ func (i *interest) wants(e *Event) bool {
 	case Message:
 		return i.events == nil || i.events[e.Name]
 	}
-	return i.lifecycle
+	return i.lifecycle && !(e.Existing && i.skipExisting)
 }
 
 // equal reports whether both are the same but for what they authorise.
 func (i *interest) equal(o *interest) bool {
-	return i.lifecycle == o.lifecycle && (i.events == nil) == (o.events == nil) && maps.Equal(i.events, o.events) &&
+	return i.lifecycle == o.lifecycle && i.skipExisting == o.skipExisting && (i.events == nil) == (o.events == nil) && maps.Equal(i.events, o.events) &&
 		slices.Equal(i.namespaces.list(), o.namespaces.list())
 }

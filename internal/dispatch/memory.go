@@ -74,6 +74,11 @@ func (g *group) pruneLocked() {
 		}
 		q.closeIfDoneLocked()
 	}
+	if g.walk != nil { // it may go on
+		for _, s := range g.subscriptions {
+			s.wake()
+		}
+	}
 }
 
 // dropUnwantedLocked drops the events of the queue that wait, or are held, though
@@ -82,6 +87,7 @@ func (q *queue) dropUnwantedLocked() bool {
 	held := q.held != nil && !q.group.keepsLocked(q.held.event)
 	if held {
 		q.group.dispatcher.dropped.Add(1)
+		q.group.notToldLocked(q.held.event)
 		q.releaseLocked().resolve(false)
 	}
 	kept := q.sent
@@ -92,6 +98,8 @@ func (q *queue) dropUnwantedLocked() bool {
 			continue
 		}
 		q.countLocked(-1, -it.event.size)
+		q.group.toldOfLocked(&it)
+		q.group.notToldLocked(it.event)
 		if it.event.Replayed {
 			q.group.dispatcher.deadLetters.giveBack(it.event)
 			continue
@@ -109,6 +117,7 @@ func (g *group) scheduleLocked() {
 		g.expiry.Stop()
 	}
 	g.listens.Store(len(g.subscriptions)+len(g.memory) > 0)
+	g.tells = g.tellsLocked()
 	switch {
 	case len(g.memory) > 0:
 		first := slices.MinFunc(g.memory, func(a, b remembered) int { return a.until.Compare(b.until) })
@@ -145,6 +154,7 @@ func (g *group) removeLocked() {
 	g.removed = true
 	g.listens.Store(false)
 	delete(g.dispatcher.groups, g.name)
+	g.endWalkLocked()
 	if g.expiry != nil {
 		g.expiry.Stop()
 	}

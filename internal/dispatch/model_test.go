@@ -156,11 +156,11 @@ func (m *model) push() {
 		size = modelQueueBytes + m.rand.IntN(modelSubscriptionBytes)
 	}
 	e := &Event{Kind: Message, Namespace: c.namespace, ConnectionID: c.id, Sequence: c.sequence, size: size}
-	switch m.group.offer(e) {
+	switch m.group.offer(nil, e) {
 	case accepted:
 		c.events = append(c.events, modelEvent{event: e})
 	case full:
-		c.held = newOffer(e, 1)
+		c.held = newOffer(nil, e, 1)
 		m.group.hold(c.held)
 	}
 }

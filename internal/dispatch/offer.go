@@ -17,14 +17,15 @@ const (
 // offer is an event that waits for room in the queues of some groups. Each group
 // resolves it on its own; when all have, done is closed.
 type offer struct {
+	client     *client
 	event      *Event
 	done       chan struct{}
 	unresolved atomic.Int32 // groups
 	accepted   atomic.Int32 // groups
 }
 
-func newOffer(e *Event, groups int) *offer {
-	o := &offer{event: e, done: make(chan struct{})}
+func newOffer(c *client, e *Event, groups int) *offer {
+	o := &offer{client: c, event: e, done: make(chan struct{})}
 	o.unresolved.Store(int32(groups))
 	return o
 }
@@ -39,13 +40,13 @@ func (o *offer) resolve(accepted bool) {
 	}
 }
 
-// offer puts e into its connection's queue if the group asked for it and there is
+// offer puts e into the queue of its connection, c, if the group asked for it and there is
 // room. A Disconnected is let in always: nothing follows it, and nobody could
 // wait with it. Nothing of the connection may be held.
-func (g *group) offer(e *Event) acceptance {
+func (g *group) offer(c *client, e *Event) acceptance {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	q := g.queueLocked(e)
+	q := g.queueLocked(c, e)
 	if q == nil {
 		return unwanted
 	}
@@ -53,6 +54,9 @@ func (g *group) offer(e *Event) acceptance {
 	if e.Kind == Disconnected || q.fitsLocked(e.size) && ld.waiting.Len() == 0 && g.fitsLocked(ld, e.size) {
 		q.pushLocked(e)
 		return accepted
+	}
+	if e.Kind == Connected {
+		q.told = true // it is about to be
 	}
 	return full
 }
@@ -62,8 +66,9 @@ func (g *group) offer(e *Event) acceptance {
 func (g *group) hold(o *offer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	q := g.queueLocked(o.event)
+	q := g.queueLocked(o.client, o.event)
 	if q == nil {
+		g.notToldLocked(o.event)
 		o.resolve(false)
 		return
 	}
@@ -80,17 +85,18 @@ func (g *group) withdraw(o *offer) bool {
 		return false
 	}
 	q.releaseLocked()
+	g.notToldLocked(o.event)
 	g.relieveLocked(q.loadLocked()) // the next one may be smaller
 	return true
 }
 
-// enqueue puts e into its connection's queue, once there is room. It is false if
+// enqueue puts e into the queue of its connection, c, once there is room. It is false if
 // the group did not ask for e, or ctx ended first.
-func (g *group) enqueue(ctx context.Context, e *Event) bool {
-	if a := g.offer(e); a != full {
+func (g *group) enqueue(ctx context.Context, c *client, e *Event) bool {
+	if a := g.offer(c, e); a != full {
 		return a == accepted
 	}
-	o := newOffer(e, 1)
+	o := newOffer(c, e, 1)
 	g.hold(o)
 	select {
 	case <-o.done:

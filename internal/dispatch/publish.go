@@ -12,10 +12,10 @@ func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 	var late []*group
 	d.mu.RLock()
 	for _, g := range d.groups {
-		if !g.listens.Load() || e.Kind == Disconnected && slices.Contains(c.unaware, g) {
+		if !g.listens.Load() {
 			continue
 		}
-		switch g.offer(e) {
+		switch g.offer(c, e) {
 		case accepted:
 			groups++
 		case full:
@@ -24,6 +24,9 @@ func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 	}
 	for t := range d.tails {
 		t.offer(e)
+	}
+	if e.Kind == Connected {
+		d.roster.add(c) // groups that ask from now on are told of it as one that exists
 	}
 	d.mu.RUnlock()
 	if len(late) > 0 {
@@ -38,7 +41,7 @@ func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 // hold waits until each of the groups had room for e, or closes the session. It
 // returns how many took it.
 func (d *Dispatcher) hold(c *client, e *Event, groups []*group) int {
-	o := newOffer(e, len(groups))
+	o := newOffer(c, e, len(groups))
 	for _, g := range groups {
 		g.hold(o)
 	}
@@ -54,9 +57,6 @@ func (d *Dispatcher) hold(c *client, e *Event, groups []*group) int {
 	}
 	late := slices.DeleteFunc(groups, func(g *group) bool { return !g.withdraw(o) })
 	d.dropped.Add(uint64(len(late)))
-	if e.Kind == Connected {
-		c.unaware = late
-	}
 	if timedOut && len(late) > 0 {
 		d.stalledSessions.Add(1)
 		d.log.Warn("closing a session: its events were not consumed in time", "group", late[0].name, "connection", c.socket.ID())

@@ -60,6 +60,9 @@ type queue struct {
 	phase       phase
 	owner       *Subscription // nil: nobody serves it
 	ended       bool          // the connection is gone: nothing is added any more
+	client      *client       // the connection; nil: it is gone, or not known
+	told        bool          // its Connected is in the queue, has been or is held
+	missed      bool          // its Connected was dropped
 	pausedUntil time.Time
 	pause       *time.Timer
 	turn        *turns // of owner, in which it stands while phase is ready
@@ -165,6 +168,15 @@ func (q *queue) nextLocked() *Event {
 }
 
 func (q *queue) pushLocked(e *Event) {
+	switch {
+	case e.Kind == Message:
+		q.introduceLocked()
+	case e.Replayed:
+	case e.Kind == Connected:
+		q.told = true
+	case e.Kind == Disconnected:
+		q.told = false
+	}
 	q.items = append(q.items, item{event: e})
 	q.countLocked(1, e.size)
 	q.advanceLocked()
@@ -184,6 +196,7 @@ func (q *queue) countLocked(events, bytes int) {
 func (q *queue) takeLocked() Delivery {
 	it := &q.items[q.sent]
 	q.sent++
+	q.group.toldOfLocked(it)
 	it.attempt++
 	it.consumer = q.owner.options.ConsumerID
 	q.owner.inFlight++
@@ -289,7 +302,9 @@ func (q *queue) closeLocked() {
 		q.releaseLocked().resolve(false)
 	}
 	q.countLocked(-len(q.items), -q.bytes)
-	for _, it := range q.items {
+	for i := range q.items {
+		it := &q.items[i]
+		q.group.toldOfLocked(it)
 		if it.event.Kind == Connecting && !it.acked {
 			close(it.event.verdict) // no verdict will come
 		}

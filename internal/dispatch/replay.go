@@ -53,12 +53,13 @@ func (d *Dispatcher) replay(l *DeadLetter) acceptance {
 	if g == nil {
 		return unwanted
 	}
-	return g.replay(l, d.clients[l.Event.ConnectionID])
+	c := d.clients[l.Event.ConnectionID]
+	return g.replay(l, c, c != nil && d.roster.has(c))
 }
 
 // replay queues the event of a dead letter, if there is room. c is its connection,
-// nil if that is gone.
-func (g *group) replay(l *DeadLetter, c *client) acceptance {
+// nil if that is gone; member says that it is in its namespace.
+func (g *group) replay(l *DeadLetter, c *client, member bool) acceptance {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.removed || !g.wantsLocked(l.Event) || g.dropsLocked(l.Event) {
@@ -69,6 +70,9 @@ func (g *group) replay(l *DeadLetter, c *client) acceptance {
 	if !existed {
 		q.ended = c == nil
 	}
+	if member {
+		q.client = c
+	}
 	defer q.closeIfDoneLocked()
 	ld := q.loadLocked()
 	if q.held != nil || !q.fitsLocked(l.Event.size) || ld.waiting.Len() > 0 || !g.fitsLocked(ld, l.Event.size) {
@@ -78,7 +82,7 @@ func (g *group) replay(l *DeadLetter, c *client) acceptance {
 	if e == nil {
 		return unwanted
 	}
-	if c != nil && e.Kind == Message {
+	if c != nil && (e.Kind == Message || e.Existing) {
 		e.view = c.view
 	}
 	q.pushLocked(e)

@@ -28,7 +28,9 @@ type SubscriptionOptions struct {
 	Namespaces []string // names and patterns; empty: all
 	Events     []string // names of messages; empty: all
 	Lifecycle  bool     // Connected and Disconnected too
-	Authorize  bool     // Connecting too
+	// SkipExisting declines the Connected of connections that were there before.
+	SkipExisting bool
+	Authorize    bool // Connecting too
 	// MaxInFlight bounds the events that were delivered and not settled.
 	// 0 means 1000.
 	MaxInFlight int
@@ -113,6 +115,9 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 		g.subscriptions[old].endLocked(ErrReplaced)
 	}
 	g.reassignLocked(&g.unowned, g.queuesLocked(nil)...)
+	if o.Lifecycle && !o.SkipExisting {
+		g.walkLocked()
+	}
 	g.scheduleLocked()
 	return s, nil
 }
@@ -174,6 +179,7 @@ func (s *Subscription) Poll() (Delivery, bool, error) {
 	case len(s.cancelled) > 0, s.inFlight >= s.options.MaxInFlight:
 		return Delivery{}, false, nil
 	}
+	s.tellLocked()
 	q := s.nextTurnLocked()
 	if q == nil {
 		return Delivery{}, false, nil

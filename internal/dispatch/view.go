@@ -35,8 +35,8 @@ func (v *view) now() *sio.Connection {
 	return v.end.Load()
 }
 
-// Current returns the connection of a Message as it is now, or was at its end; of
-// other kinds what [Event.Connection] has. It is nil if that is not known any more:
+// Current returns the connection of a Message or an Existing as it is now, or was at
+// its end; of others what [Event.Connection] has. It is nil if that is not known any more:
 // the event was a dead letter, and its connection is gone.
 func (e *Event) Current() *sio.Connection {
 	if e.Connection == nil && e.view != nil {

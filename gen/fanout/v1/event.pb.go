@@ -36,7 +36,9 @@ const (
 	// it: often a secret, so keep it out of logs.
 	Event_CONNECTING Event_Kind = 1
 	// The connection is a member of its namespace now. For members that said
-	// `lifecycle`.
+	// `lifecycle`. A group is told of each connection once, before anything else
+	// of it: also, as `existing`, of those that were there before its members
+	// asked, if they are still there when their turn comes.
 	Event_CONNECTED Event_Kind = 2
 	// The client emitted an event.
 	Event_MESSAGE Event_Kind = 3
@@ -45,7 +47,8 @@ const (
 	// then CONNECTING or CONNECTED follows for the same connection id, the
 	// connection being `recovered`. For members that said `lifecycle`. Without a
 	// CONNECTED before it, the client went away while it was being admitted, or
-	// was no one to come back: then it is connected anew.
+	// was no one to come back: then it is connected anew. Members that said
+	// `skip_existing` get it of all connections.
 	Event_DISCONNECTED Event_Kind = 4
 )
 
@@ -300,11 +303,16 @@ type Event struct {
 	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
 	// Of a CONNECTING and a CONNECTED: the connection as it was then; a
 	// CONNECTING is in no room yet. Of a DISCONNECTED: as it was at its end, rooms
-	// and data included. Of a MESSAGE, where `open.include_connection` asked for it:
-	// as it is when it is delivered, or was at its end if that came before; left out
-	// of one that is `replayed` after its connection is gone. Its data come as
-	// `data_json`. Left out if the event would exceed `open.max_message_bytes` with it.
+	// and data included. Of a CONNECTED that is `existing`, and of a MESSAGE where
+	// `open.include_connection` asked for it: as it is when it is delivered, or was
+	// at its end if that came before; left out of one that is `replayed` after its
+	// connection is gone. Its data come as `data_json`. Left out if the event would exceed `open.max_message_bytes` with it.
 	Connection *Connection `protobuf:"bytes,15,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Of a CONNECTED: the connection was there before a member of the group asked
+	// for it. `sequence` and `received_at` are those of its beginning, so what a group
+	// got of it before it asked for `lifecycle` has higher ones. What it did before
+	// that nobody asked for is not delivered.
+	Existing bool `protobuf:"varint,16,opt,name=existing,proto3" json:"existing,omitempty"`
 	// Of a DISCONNECTED: `reason` for programs.
 	Cause Event_Cause `protobuf:"varint,17,opt,name=cause,proto3,enum=fanout.v1.Event_Cause" json:"cause,omitempty"`
 	// Of a DISCONNECTED: what is known beside the reason, for people, such as what
@@ -451,6 +459,13 @@ func (x *Event) GetConnection() *Connection {
 		return x.Connection
 	}
 	return nil
+}
+
+func (x *Event) GetExisting() bool {
+	if x != nil {
+		return x.Existing
+	}
+	return false
 }
 
 func (x *Event) GetCause() Event_Cause {
@@ -1123,8 +1138,11 @@ type ConsumeRequest_Open struct {
 	// True asks for `connection` with every MESSAGE, which costs several times as
 	// much as the MESSAGE alone.
 	IncludeConnection bool `protobuf:"varint,11,opt,name=include_connection,json=includeConnection,proto3" json:"include_connection,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// True declines the CONNECTED events, marked `existing`, of connections that
+	// were there before. What these do is delivered all the same.
+	SkipExisting  bool `protobuf:"varint,12,opt,name=skip_existing,json=skipExisting,proto3" json:"skip_existing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConsumeRequest_Open) Reset() {
@@ -1230,6 +1248,13 @@ func (x *ConsumeRequest_Open) GetMaxMessageBytes() uint32 {
 func (x *ConsumeRequest_Open) GetIncludeConnection() bool {
 	if x != nil {
 		return x.IncludeConnection
+	}
+	return false
+}
+
+func (x *ConsumeRequest_Open) GetSkipExisting() bool {
+	if x != nil {
+		return x.SkipExisting
 	}
 	return false
 }
@@ -2005,7 +2030,7 @@ var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\a\n" +
+	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\a\n" +
 	"\x05Event\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x18\n" +
@@ -2026,7 +2051,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"receivedAt\x125\n" +
 	"\n" +
 	"connection\x18\x0f \x01(\v2\x15.fanout.v1.ConnectionR\n" +
-	"connection\x12,\n" +
+	"connection\x12\x1a\n" +
+	"\bexisting\x18\x10 \x01(\bR\bexisting\x12,\n" +
 	"\x05cause\x18\x11 \x01(\x0e2\x16.fanout.v1.Event.CauseR\x05cause\x12\x16\n" +
 	"\x06detail\x18\x12 \x01(\tR\x06detail\x12\x1a\n" +
 	"\breplayed\x18\x14 \x01(\bR\breplayed\"U\n" +
@@ -2053,7 +2079,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\tNODE_LOST\x10\v\x12\f\n" +
 	"\bREPLACED\x10\f\x12\x11\n" +
 	"\rNOT_RECOVERED\x10\r\x12\t\n" +
-	"\x05OTHER\x10\x0e\"\xde\v\n" +
+	"\x05OTHER\x10\x0e\"\x83\f\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -2061,7 +2087,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05reply\x18\x04 \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05reply\x12=\n" +
 	"\averdict\x18\x05 \x01(\v2!.fanout.v1.ConsumeRequest.VerdictH\x00R\averdict\x127\n" +
 	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x12=\n" +
-	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xfe\x02\n" +
+	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xa3\x03\n" +
 	"\x04Open\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2077,7 +2103,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\back_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\aackWait\x12*\n" +
 	"\x11max_message_bytes\x18\n" +
 	" \x01(\rR\x0fmaxMessageBytes\x12-\n" +
-	"\x12include_connection\x18\v \x01(\bR\x11includeConnection\x1a(\n" +
+	"\x12include_connection\x18\v \x01(\bR\x11includeConnection\x12#\n" +
+	"\rskip_existing\x18\f \x01(\bR\fskipExisting\x1a(\n" +
 	"\x03Ack\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1aZ\n" +
 	"\x04Nack\x12!\n" +
