@@ -80,7 +80,7 @@ func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 type WS struct {
 	t testing.TB
 	*websocket.Conn
-	writing sync.Mutex
+	writing chan struct{} // holds one; a mutex would stop the clock of package synctest
 }
 
 // DialWS opens a WebSocket with this query and these headers (name, value, ...).
@@ -95,7 +95,7 @@ func (l *Listener) DialWS(t testing.TB, query string, headers ...string) (*WS, *
 	if err != nil {
 		return nil, res, err
 	}
-	return &WS{t: t, Conn: c}, res, nil
+	return &WS{t: t, Conn: c, writing: make(chan struct{}, 1)}, res, nil
 }
 
 // MustDialWS is DialWS where the server has to accept.
@@ -179,8 +179,8 @@ func (c *WS) Idle() {
 }
 
 func (c *WS) write(kind int, data string) error {
-	c.writing.Lock()
-	defer c.writing.Unlock()
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
 	return c.WriteMessage(kind, []byte(data))
 }
 
