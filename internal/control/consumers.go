@@ -87,6 +87,7 @@ func seats(groups []dispatch.GroupStatus) []seat {
 func fromGroup(g *dispatch.GroupStatus) *fanoutv1.ListConsumersResponse_Group {
 	group := &fanoutv1.ListConsumersResponse_Group{
 		Name: g.Name, PendingEvents: count(g.Waiting), OrphanedBytes: count(g.UnownedBytes), AuthorizedNamespaces: g.Authorized,
+		LostEvents: g.Lost,
 	}
 	if len(g.Authorized) > 0 && !slices.ContainsFunc(g.Subscriptions, func(s dispatch.SubscriptionStatus) bool { return s.Authorize }) {
 		group.Warning = "it authorises, and no consumer is there to do it: nobody gets in until one comes, or DeleteGroup"

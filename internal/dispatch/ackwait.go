@@ -103,6 +103,7 @@ func (s *Subscription) ackWaitPassed() {
 func (s *Subscription) takeBackLocked(q *queue) {
 	g := s.group
 	g.dispatcher.ackWaits.Add(1)
+	q.stuck = true
 	s.lateUntil = time.Now().Add(s.options.AckWait)
 	s.cancelLocked(AckWaitOver, q.items[:q.sent])
 	q.items[0].strike(AckWait)

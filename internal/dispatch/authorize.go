@@ -57,7 +57,7 @@ func (d *Dispatcher) unready(namespace string) error {
 	if d.policy(namespace) == Refuse && !slices.ContainsFunc(groups, func(g *group) bool { return g.online(namespace) }) {
 		return &sio.Unavailable{Message: "no backend available"}
 	}
-	if slices.ContainsFunc(groups, func(g *group) bool { return g.full(namespace) }) {
+	if busy(groups, namespace) {
 		return &sio.Unavailable{Message: "backend busy"}
 	}
 	return nil

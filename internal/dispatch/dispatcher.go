@@ -39,6 +39,7 @@ type Dispatcher struct {
 	stalledSubscriptions atomic.Uint64 // ended because they did not read
 	stalledSessions      atomic.Uint64 // closed with ReasonStalled
 
+	lost     atomic.Uint64 // of the dropped: for want of room in a group that did not serve their connection
 	replayed atomic.Uint64 // dead letters, each as often as it was
 
 	verdictTimeouts atomic.Uint64 // connections refused because no verdict came in time

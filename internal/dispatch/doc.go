@@ -42,6 +42,12 @@
 // most. What an ended subscription leaves to others comes on top, and so does the
 // end of a connection and an Existing, small events that nobody could wait with.
 //
+// A group serves a connection if a subscription is there for it and settles what it
+// has of it. One that does not, while another group does, holds up nobody: it loses
+// what it has no room for. The start of a connection comes on top, up to twice the
+// bound; beyond that the group is told of the connection, as an Existing one, when a
+// consumer joins, or with its next event for which there is room; and of no end before.
+//
 // A browser held up for too long is closed with [ReasonStalled]; its event goes
 // with it, and is counted as dropped. What was queued stays until it is settled.
 //

@@ -18,6 +18,7 @@ type group struct {
 	verdictTimeouts   admission.Throttle // bounds the warnings about them
 	missingAuthorizer admission.Throttle // likewise
 	deadLetters       admission.Throttle // likewise
+	overflow          admission.Throttle // likewise
 
 	// Whether anything but authorising is asked for or remembered; written under mu.
 	listens atomic.Bool
@@ -28,6 +29,7 @@ type group struct {
 	subscriptions []*Subscription
 	queues        map[string]*queue // by connection
 	events        int               // in all queues
+	lost          uint64            // events that found no room while another group served their connection
 	unowned       load              // of the queues without an owner
 	authorized    namespaceSet      // what subscriptions ever asked to authorise
 	memory        []remembered      // of those that have left
@@ -90,22 +92,51 @@ func (g *group) discard(connection string) {
 	}
 }
 
-// full reports whether a new connection would find no room. A group that has
-// nobody for the namespace keeps no browser out.
-func (g *group) full(namespace string) bool {
+// capacity is what a new connection would find in a group.
+type capacity int
+
+const (
+	nobodyThere capacity = iota // nobody is there for the namespace
+	hasRoom
+	noRoom
+	noRoomStuck // likewise, and nobody settles what is in the way
+)
+
+// capacity returns what a new connection to the namespace would find.
+func (g *group) capacity(namespace string) capacity {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	served := false
+	found := nobodyThere
 	for _, s := range g.subscriptions {
-		if !s.interest.serves(namespace) {
-			continue
+		switch {
+		case !s.interest.serves(namespace):
+		case !g.fullLocked(&s.load):
+			return hasRoom
+		case s.lateUntil.IsZero():
+			found = noRoom
+		case found == nobodyThere:
+			found = noRoomStuck
 		}
-		if !g.fullLocked(&s.load) {
-			return false
-		}
-		served = true
 	}
-	return served
+	return found
+}
+
+// busy reports whether new connections to the namespace would find no room: in a
+// group that settles what it has, or in one that does not while no other has room.
+// A group that has nobody for the namespace keeps no browser out.
+func busy(groups []*group, namespace string) bool {
+	stuck, free := false, false
+	for _, g := range groups {
+		switch g.capacity(namespace) {
+		case noRoom:
+			return true
+		case noRoomStuck:
+			stuck = true
+		case hasRoom:
+			free = true
+		}
+	}
+	return stuck && !free
 }
 
 // fullLocked reports whether the load has no room, or others wait for it already.

@@ -156,7 +156,7 @@ func (m *model) push() {
 		size = modelQueueBytes + m.rand.IntN(modelSubscriptionBytes)
 	}
 	e := &Event{Kind: Message, Namespace: c.namespace, ConnectionID: c.id, Sequence: c.sequence, size: size}
-	switch m.group.offer(nil, e) {
+	switch m.group.offer(nil, e, false) {
 	case accepted:
 		c.events = append(c.events, modelEvent{event: e})
 	case full:

@@ -12,6 +12,7 @@ const (
 	unwanted acceptance = iota // nobody asked for it, or the policy drops it
 	accepted                   // it is in its connection's queue
 	full                       // there is no room for it now
+	lost                       // likewise, and the group does not get it
 )
 
 // offer is an event that waits for room in the queues of some groups. Each group
@@ -42,8 +43,9 @@ func (o *offer) resolve(accepted bool) {
 
 // offer puts e into the queue of its connection, c, if the group asked for it and there is
 // room. A Disconnected is let in always: nothing follows it, and nobody could
-// wait with it. Nothing of the connection may be held.
-func (g *group) offer(c *client, e *Event) acceptance {
+// wait with it. Nothing of the connection may be held. elsewhere says that another
+// group serves the connection: then one that does not loses what it has no room for.
+func (g *group) offer(c *client, e *Event, elsewhere bool) acceptance {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	q := g.queueLocked(c, e)
@@ -54,6 +56,9 @@ func (g *group) offer(c *client, e *Event) acceptance {
 	if e.Kind == Disconnected || q.fitsLocked(e.size) && ld.waiting.Len() == 0 && g.fitsLocked(ld, e.size) {
 		q.pushLocked(e)
 		return accepted
+	}
+	if elsewhere && !q.servesLocked(e) {
+		return q.overflowLocked(e)
 	}
 	if e.Kind == Connected {
 		q.told = true // it is about to be
@@ -72,7 +77,7 @@ func (g *group) hold(o *offer) {
 		o.resolve(false)
 		return
 	}
-	q.held = o
+	q.held, q.settledMeanwhile = o, false
 	q.relieveLocked()
 }
 
@@ -93,7 +98,7 @@ func (g *group) withdraw(o *offer) bool {
 // enqueue puts e into the queue of its connection, c, once there is room. It is false if
 // the group did not ask for e, or ctx ended first.
 func (g *group) enqueue(ctx context.Context, c *client, e *Event) bool {
-	if a := g.offer(c, e); a != full {
+	if a := g.offer(c, e, false); a != full {
 		return a == accepted
 	}
 	o := newOffer(c, e, 1)

@@ -15,7 +15,7 @@ func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 		if !g.listens.Load() {
 			continue
 		}
-		switch g.offer(c, e) {
+		switch g.offer(c, e, false) {
 		case accepted:
 			groups++
 		case full:
@@ -38,22 +38,52 @@ func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 	return groups
 }
 
-// hold waits until each of the groups had room for e, or closes the session. It
-// returns how many took it.
-func (d *Dispatcher) hold(c *client, e *Event, groups []*group) int {
+// hold waits until each of the groups had room for e, or lost it, or closes the
+// session. It returns how many took it.
+func (d *Dispatcher) hold(c *client, e *Event, groups []*group) (taken int) {
+	late := groups[:0]
+	for _, g := range groups {
+		switch g.offer(c, e, d.servedBeside(c, g)) {
+		case accepted:
+			taken++
+		case full:
+			late = append(late, g)
+		case lost:
+			d.noteLost(g, e)
+		}
+	}
+	if len(late) > 0 {
+		taken += d.wait(c, e, late)
+	}
+	return taken
+}
+
+// wait is hold for groups that serve the connection, or all there are.
+func (d *Dispatcher) wait(c *client, e *Event, groups []*group) int {
 	o := newOffer(c, e, len(groups))
 	for _, g := range groups {
 		g.hold(o)
 	}
 	limit := time.NewTimer(d.opts.HoldTimeout)
 	defer limit.Stop()
-	timedOut := false
-	select {
-	case <-o.done:
-		return int(o.accepted.Load())
-	case <-c.socket.Done():
-	case <-limit.C:
-		timedOut = true
+	review := time.NewTicker(reviewInterval)
+	defer review.Stop()
+	timedOut, left := false, false
+	for !timedOut && !left {
+		select {
+		case <-o.done:
+			return int(o.accepted.Load())
+		case <-c.socket.Done():
+			left = true
+		case <-review.C:
+			groups = d.review(c, o, groups)
+		case <-limit.C:
+			for _, g := range groups {
+				g.giveUpOn(o)
+			}
+			groups = d.review(c, o, groups)
+			timedOut = true
+		}
 	}
 	late := slices.DeleteFunc(groups, func(g *group) bool { return !g.withdraw(o) })
 	d.dropped.Add(uint64(len(late)))
@@ -63,4 +93,22 @@ func (d *Dispatcher) hold(c *client, e *Event, groups []*group) int {
 		c.socket.Close(ReasonStalled)
 	}
 	return int(o.accepted.Load())
+}
+
+// review has those of the groups lose what is offered that do not serve the connection
+// while another does. It returns those that it still waits for.
+func (d *Dispatcher) review(c *client, o *offer, groups []*group) (late []*group) {
+	for _, g := range groups {
+		a := full
+		if d.servedBeside(c, g) {
+			a = g.review(o)
+		}
+		switch a {
+		case full:
+			late = append(late, g)
+		case lost:
+			d.noteLost(g, o.event)
+		}
+	}
+	return late
 }

@@ -76,6 +76,9 @@ type queue struct {
 	sent  int
 	bytes int // of all items
 
+	stuck            bool // its events were not settled in time; none has been since
+	settledMeanwhile bool // one has been since the event that is held came
+
 	held    *offer        // the connection's next event, for which there is no room yet; at most one
 	waiting *list.Element // in load.waiting; nil: held waits for room in the queue itself
 }

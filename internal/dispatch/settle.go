@@ -132,6 +132,7 @@ func (s *Subscription) settleLocked(q *queue, i int) {
 // settledLocked does what follows once something of q is not in flight any more.
 func (s *Subscription) settledLocked(q *queue) {
 	s.settled = true
+	q.stuck, q.settledMeanwhile = false, true
 	s.lateUntil = time.Time{}
 	s.progressedLocked()
 	s.wake()

@@ -19,6 +19,9 @@ type GroupStatus struct {
 	Subscriptions []SubscriptionStatus
 	UnownedBytes  int // waiting for nobody
 	Waiting       int // events that wait or are in flight
+	// Lost counts events that found no room, since nobody took and settled what was
+	// in the way, while another group served their connections.
+	Lost uint64
 }
 
 // Groups returns all groups, by name.
@@ -33,7 +36,7 @@ func (d *Dispatcher) Groups() []GroupStatus {
 func (g *group) status() GroupStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	st := GroupStatus{Name: g.name, Authorized: g.authorized.list(), UnownedBytes: g.unowned.bytes, Waiting: g.events}
+	st := GroupStatus{Name: g.name, Authorized: g.authorized.list(), UnownedBytes: g.unowned.bytes, Waiting: g.events, Lost: g.lost}
 	for _, s := range g.subscriptions {
 		st.Subscriptions = append(st.Subscriptions, SubscriptionStatus{
 			SubscriptionOptions: s.options, Connections: s.queues, InFlight: s.inFlight,
@@ -50,6 +53,7 @@ type Stats struct {
 	DeadLetters                                                              uint64 // events that groups gave up
 	DeadLettersDropped                                                       uint64 // of those, forgotten for want of room
 	DeadLettersReplayed                                                      uint64 // deliveries begun by ReplayDeadLetters
+	Lost                                                                     uint64 // of those Dropped: see GroupStatus
 }
 
 // Stats returns the current counts.
@@ -63,5 +67,6 @@ func (d *Dispatcher) Stats() Stats {
 		d.redelivered.Load(), d.stalledSubscriptions.Load(), d.stalledSessions.Load(),
 		d.verdictTimeouts.Load(),
 		dead, forgotten, d.replayed.Load(),
+		d.lost.Load(),
 	}
 }

@@ -1469,7 +1469,11 @@ type ListConsumersResponse_Group struct {
 	AuthorizedNamespaces []string `protobuf:"bytes,5,rep,name=authorized_namespaces,json=authorizedNamespaces,proto3" json:"authorized_namespaces,omitempty"`
 	// What an operator should look at, such as that the group authorises and
 	// nobody is there to do it. Empty: nothing.
-	Warning       string `protobuf:"bytes,6,opt,name=warning,proto3" json:"warning,omitempty"`
+	Warning string `protobuf:"bytes,6,opt,name=warning,proto3" json:"warning,omitempty"`
+	// Events that it did not get: its queues had no room for them, no consumer
+	// took and settled what was in the way, and another group served their
+	// connections. Counted since the group was created.
+	LostEvents    uint64 `protobuf:"varint,7,opt,name=lost_events,json=lostEvents,proto3" json:"lost_events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1546,6 +1550,13 @@ func (x *ListConsumersResponse_Group) GetWarning() string {
 	return ""
 }
 
+func (x *ListConsumersResponse_Group) GetLostEvents() uint64 {
+	if x != nil {
+		return x.LostEvents
+	}
+	return 0
+}
+
 // Counts are sums over all groups since the daemon started.
 type ListConsumersResponse_Counts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1553,8 +1564,9 @@ type ListConsumersResponse_Counts struct {
 	Events uint64 `protobuf:"varint,1,opt,name=events,proto3" json:"events,omitempty"`
 	// Of those, the ones that no group asked for.
 	Unheard uint64 `protobuf:"varint,2,opt,name=unheard,proto3" json:"unheard,omitempty"`
-	// Deliveries dropped: nobody was there and the namespace is set to drop,
-	// the group was forgotten, or the event was given back too often.
+	// Deliveries dropped: nobody was there and the namespace is set to drop, the
+	// group was forgotten, or there was no room: then their session was closed,
+	// or, where another group served it, the group lost them (`lost_events`).
 	Dropped uint64 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	// Deliveries taken back from consumers that went.
 	Redelivered uint64 `protobuf:"varint,4,opt,name=redelivered,proto3" json:"redelivered,omitempty"`
@@ -1681,7 +1693,7 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xa8\b\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xc9\b\n" +
 	"\x15ListConsumersResponse\x12>\n" +
 	"\x06groups\x18\x01 \x03(\v2&.fanout.v1.ListConsumersResponse.GroupR\x06groups\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12?\n" +
@@ -1703,14 +1715,16 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	" \x01(\rR\vqueuedBytes\x12\x18\n" +
 	"\aleaving\x18\v \x01(\bR\aleaving\x12;\n" +
 	"\vlast_active\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"lastActive\x1a\x81\x02\n" +
+	"lastActive\x1a\xa2\x02\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\tconsumers\x18\x02 \x03(\v2).fanout.v1.ListConsumersResponse.ConsumerR\tconsumers\x12%\n" +
 	"\x0epending_events\x18\x03 \x01(\rR\rpendingEvents\x12%\n" +
 	"\x0eorphaned_bytes\x18\x04 \x01(\rR\rorphanedBytes\x123\n" +
 	"\x15authorized_namespaces\x18\x05 \x03(\tR\x14authorizedNamespaces\x12\x18\n" +
-	"\awarning\x18\x06 \x01(\tR\awarning\x1a\xce\x01\n" +
+	"\awarning\x18\x06 \x01(\tR\awarning\x12\x1f\n" +
+	"\vlost_events\x18\a \x01(\x04R\n" +
+	"lostEvents\x1a\xce\x01\n" +
 	"\x06Counts\x12\x16\n" +
 	"\x06events\x18\x01 \x01(\x04R\x06events\x12\x18\n" +
 	"\aunheard\x18\x02 \x01(\x04R\aunheard\x12\x18\n" +
