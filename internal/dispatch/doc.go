@@ -10,7 +10,9 @@
 // of them in flight, the rest waiting. A queue is owned by one subscription as
 // long as that lives, so one consumer sees all of a connection's events in order;
 // at an event that its owner did not ask for, it moves to one that did, once
-// nothing is in flight.
+// nothing is in flight. Where the subscriptions' shares differ by more than a quarter,
+// queues with nothing in them move, some at a time, to those that have the fewest and
+// asked for all that the owner did.
 // An event leaves its queue when it is settled by an ack or a verdict, when it has
 // failed too often, when nobody wants it any more, and with its group. When a subscription ends, its
 // queues rewind to the first unacked event and move to another: delivery is at

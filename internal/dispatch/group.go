@@ -34,6 +34,8 @@ type group struct {
 	authorized    namespaceSet      // what subscriptions ever asked to authorise
 	memory        []remembered      // of those that have left
 	expiry        *time.Timer       // of the memory, or of the group
+	evenTimer     *time.Timer       // moves quiet queues; nil: it never did
+	evening       bool              // it is set
 	walk          *walk             // through the connections that it may not have been told of; nil: it was told of all
 	untold        int               // of its Existing events, those that were never delivered
 	buried        []DeadLetter      // that are to be logged
@@ -189,8 +191,8 @@ func (g *group) pickLocked(q *queue, next *Event) *Subscription {
 }
 
 // winnerLocked returns, of the subscriptions that are eligible and hold no more
-// than a quarter above their share, the rendezvous hash's winner; so a newcomer, to
-// whom nothing moves, soon has its part. Nil: none is eligible.
+// than a quarter above their share, the rendezvous hash's winner; so a newcomer soon
+// has its part, also while all that could move to it is busy. Nil: none is eligible.
 func (g *group) winnerLocked(q *queue, eligible func(*Subscription) bool) *Subscription {
 	total, n := 0, 0
 	for _, s := range g.subscriptions {

@@ -45,6 +45,25 @@ func (s *namespaceSet) contains(namespace string) bool {
 	return false
 }
 
+// includes reports whether all of o is in the set, as far as that is plain to see: a
+// pattern is included by itself only.
+func (s *namespaceSet) includes(o *namespaceSet) bool {
+	if s.everything || o.everything {
+		return s.everything
+	}
+	for name := range o.names {
+		if !s.contains(name) {
+			return false
+		}
+	}
+	for name := range o.patterns {
+		if _, ok := s.patterns[name]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // union returns the set of what is in either. Neither is changed.
 func (s *namespaceSet) union(o *namespaceSet) namespaceSet {
 	u := namespaceSet{everything: s.everything || o.everything, names: map[string]bool{}, patterns: map[string]sio.Pattern{}}
@@ -99,6 +118,30 @@ func (i *interest) wants(e *Event) bool {
 		return i.events == nil || i.events[e.Name]
 	}
 	return i.lifecycle && !(e.Existing && i.skipExisting)
+}
+
+// coversIn reports whether what o asks for in the namespace is asked for too.
+func (i *interest) coversIn(namespace string, o *interest) bool {
+	return i.serves(namespace) && i.coversKinds(o)
+}
+
+// covers reports whether all that o asks for is asked for too.
+func (i *interest) covers(o *interest) bool {
+	return i.namespaces.includes(&o.namespaces) && i.coversKinds(o)
+}
+
+// coversKinds is coversIn for any namespace that both have. Who authorises does not
+// matter to a connection that is let in.
+func (i *interest) coversKinds(o *interest) bool {
+	if o.lifecycle && (!i.lifecycle || i.skipExisting && !o.skipExisting) || i.events != nil && o.events == nil {
+		return false
+	}
+	for name := range o.events {
+		if i.events != nil && !i.events[name] {
+			return false
+		}
+	}
+	return true
 }
 
 // equal reports whether both are the same but for what they authorise.

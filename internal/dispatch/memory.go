@@ -155,6 +155,9 @@ func (g *group) removeLocked() {
 	g.listens.Store(false)
 	delete(g.dispatcher.groups, g.name)
 	g.endWalkLocked()
+	if g.evenTimer != nil {
+		g.evenTimer.Stop()
+	}
 	if g.expiry != nil {
 		g.expiry.Stop()
 	}

@@ -468,7 +468,7 @@ func (m *model) check(after string) {
 	g := m.group
 	g.mu.Lock() // pauses end meanwhile
 	defer g.mu.Unlock()
-	type counted struct{ queues, bytes, inFlight, ready int }
+	type counted struct{ queues, bytes, inFlight, ready, quiet int }
 	want := map[*Subscription]counted{}
 	events := 0
 	for _, q := range g.queues {
@@ -490,7 +490,10 @@ func (m *model) check(after string) {
 		var right bool
 		switch q.phase {
 		case idle:
-			right = q.owner != nil && !q.owner.draining && !waits
+			right = q.owner != nil && !q.owner.draining && !waits && q.sent > 0
+		case quiet:
+			right = q.owner != nil && !q.owner.draining && len(q.items) == 0
+			n.quiet++
 		case ready:
 			right = q.owner != nil && !q.owner.draining && waits
 			n.ready++
@@ -516,16 +519,18 @@ func (m *model) check(after string) {
 	expect(m.t, after+": bytes of nobody", g.unowned.bytes, want[nil].bytes)
 	m.checkWaiting(after, &g.unowned)
 	for _, s := range g.subscriptions {
-		ready := 0
-		for _, first := range []*queue{s.turns.first, s.suspects.first} {
-			for q := first; q != nil; q = q.next {
-				ready++
-			}
-		}
-		expect(m.t, after+": subscription", counted{s.queues, s.bytes, s.inFlight, ready}, want[s])
+		ready := s.turns.len() + s.suspects.len()
+		expect(m.t, after+": subscription", counted{s.queues, s.bytes, s.inFlight, ready, s.quiet.len()}, want[s])
 		expect(m.t, after+": in flight", s.inFlight, m.inFlight(s))
 		m.checkWaiting(after, &s.load)
 	}
+}
+
+func (t *turns) len() (n int) {
+	for q := t.first; q != nil; q = q.next {
+		n++
+	}
+	return n
 }
 
 // checkWaiting fails if the first that waits for room has it.

@@ -10,24 +10,28 @@ import (
 //
 //	from               cause                                         to
 //	idle (new)         an event is pushed; nobody serves it          unowned
-//	idle               an event is pushed                            ready
+//	idle, quiet        an event is pushed                            ready
 //	ready              its turn: an event is delivered               ready, as the last in turn; or idle
-//	idle, ready        the owner drains, or did not ask for the      handingOver
-//	                     next event
-//	idle, ready,       the owner ends                                ready, idle or handingOver with another
-//	  handingOver                                                      owner; unowned
+//	idle               the last event is settled                     quiet
+//	quiet              its owner has more than its share             quiet, with another owner
+//	idle, quiet,       the owner drains, or did not ask for the      handingOver
+//	  ready              next event
+//	idle, quiet,       the owner ends                                ready, quiet or handingOver with another
+//	  ready,                                                           owner; unowned
+//	  handingOver
 //	handingOver        all that was in flight is settled             the same
 //	unowned            a subscription that serves it begins          ready
 //	all but closed     a delivery is refused                         paused, also while owners change
 //	paused             the pause is over                             as owner and events have it: unowned,
-//	                                                                   handingOver, ready or idle
+//	                                                                   handingOver, ready, idle or quiet
 //	all but closed     it is removed: all is settled and the         closed
 //	                     connection has ended; the connection was
 //	                     not admitted; the group is removed
 type phase int
 
 const (
-	idle        phase = iota // for an event: there is none that is not in flight
+	idle        phase = iota // for an event: all there are are in flight
+	quiet                    // for an event: there is none, and another owner would do as well
 	ready                    // for its turn among those of its owner
 	paused                   // for the end of the pause that a refusal began
 	handingOver              // for another owner: its own drains, or did not ask for what is next
@@ -65,7 +69,7 @@ type queue struct {
 	missed      bool          // its Connected was dropped
 	pausedUntil time.Time
 	pause       *time.Timer
-	turn        *turns // of owner, in which it stands while phase is ready
+	turn        *turns // of owner, in which it stands while phase is ready or quiet
 	prev, next  *queue // in turn
 
 	awaitsAck          bool      // it stands in owner.acks
@@ -88,13 +92,22 @@ func (q *queue) enterLocked(p phase) {
 	if p == q.phase {
 		return
 	}
-	if q.phase == ready {
+	if q.turn != nil {
 		q.turn.remove(q)
+		q.turn = nil
 	}
 	q.phase = p
-	if p != ready {
-		return
+	switch p {
+	case ready:
+		q.takeTurnLocked()
+	case quiet:
+		q.turn = &q.owner.quiet
+		q.turn.add(q)
 	}
+}
+
+// takeTurnLocked takes a place among those queues of the owner that are ready.
+func (q *queue) takeTurnLocked() {
 	s := q.owner
 	if s.nextTurnLocked() == nil {
 		s.progressedLocked() // it had nothing to do until now
@@ -124,6 +137,8 @@ func (q *queue) advanceLocked() {
 		q.enterLocked(handingOver)
 	case q.sent < len(q.items):
 		q.enterLocked(ready)
+	case len(q.items) == 0:
+		q.enterLocked(quiet)
 	default:
 		q.enterLocked(idle)
 	}
@@ -323,6 +338,7 @@ func (q *queue) closeLocked() {
 		}
 		q.owner.queues--
 		q.owner.wake() // it may take others now, or be drained
+		q.group.evenOutLocked()
 	}
 	q.items, q.sent = nil, 0
 	q.awaitAckLocked()

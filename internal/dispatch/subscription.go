@@ -57,6 +57,7 @@ type Subscription struct {
 	turns        turns // of those queues, the ones that are ready
 	suspects     turns // likewise, with a suspect next; one at a time is in flight
 	suspected    bool  // a suspect is in flight
+	quiet        turns // of those queues, the ones with nothing in them
 	acks         ackWaits
 	cancelled    []Cancelled // to be told
 	lateUntil    time.Time   // it did not settle in time: others come first until then
@@ -119,6 +120,7 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 		g.walkLocked()
 	}
 	g.scheduleLocked()
+	g.evenOutLocked()
 	return s, nil
 }
 
@@ -227,6 +229,7 @@ func (s *Subscription) Drain() {
 	}
 	quiet := slices.DeleteFunc(queues, func(q *queue) bool { return q.sent > 0 })
 	s.group.reassignLocked(&s.load, quiet...)
+	s.group.evenOutLocked()
 }
 
 // Close ends the subscription. What was in flight is delivered to others.
@@ -292,6 +295,7 @@ func (s *Subscription) endLocked(cause error) {
 		g.pruneLocked()
 	}
 	g.scheduleLocked()
+	g.evenOutLocked()
 }
 
 // suspectLocked makes suspects of what is in flight to an owner that ends, and

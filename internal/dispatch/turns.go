@@ -1,7 +1,7 @@
 package dispatch
 
 // turns are the queues of a subscription that have something to deliver, in the
-// order in which they do. Each stands in it once. The zero value is empty.
+// order in which they do; or those that have nothing. Each stands in it once. The zero value is empty.
 type turns struct{ first, last *queue }
 
 // add puts q at the end.

@@ -36,9 +36,11 @@ const (
 type EventServiceClient interface {
 	// Consume is the stream of one worker, a member of a group. Every group gets
 	// every event that it asks for; inside a group one member gets it. All
-	// events of one connection go to one member for as long as it lives, in the
-	// order in which they happened: CONNECTING, CONNECTED, any number of
-	// MESSAGE, DISCONNECTED.
+	// events of one connection go to one member, in the order in which they
+	// happened: CONNECTING, CONNECTED, any number of MESSAGE, DISCONNECTED. It moves
+	// to another when all of it is settled: to one that asked for its next event,
+	// if its member did not or leaves; and, while it is quiet, to members that have
+	// more than a quarter fewer connections and asked for all that its own did.
 	//
 	// The caller opens with `open` and is answered `ready`. Then events come, and
 	// each is to be settled: by `ack`, `nack`, `reply`, or `verdict` for a
@@ -148,9 +150,11 @@ type EventService_TailClient = grpc.ServerStreamingClient[TailResponse]
 type EventServiceServer interface {
 	// Consume is the stream of one worker, a member of a group. Every group gets
 	// every event that it asks for; inside a group one member gets it. All
-	// events of one connection go to one member for as long as it lives, in the
-	// order in which they happened: CONNECTING, CONNECTED, any number of
-	// MESSAGE, DISCONNECTED.
+	// events of one connection go to one member, in the order in which they
+	// happened: CONNECTING, CONNECTED, any number of MESSAGE, DISCONNECTED. It moves
+	// to another when all of it is settled: to one that asked for its next event,
+	// if its member did not or leaves; and, while it is quiet, to members that have
+	// more than a quarter fewer connections and asked for all that its own did.
 	//
 	// The caller opens with `open` and is answered `ready`. Then events come, and
 	// each is to be settled: by `ack`, `nack`, `reply`, or `verdict` for a
