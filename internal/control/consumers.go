@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -87,7 +88,12 @@ func seats(groups []dispatch.GroupStatus) []seat {
 func fromGroup(g *dispatch.GroupStatus) *fanoutv1.ListConsumersResponse_Group {
 	group := &fanoutv1.ListConsumersResponse_Group{
 		Name: g.Name, PendingEvents: count(g.Waiting), OrphanedBytes: count(g.UnownedBytes), AuthorizedNamespaces: g.Authorized,
-		LostEvents: g.Lost,
+		LostEvents:   g.Lost,
+		PendingBytes: uint64(g.Bytes), InFlight: count(g.InFlight),
+		Delivered: g.Delivered, Redelivered: g.Redelivered, Dropped: g.Dropped, DeadLetters: g.DeadLetters,
+	}
+	if g.OldestAge > 0 {
+		group.OldestPendingAge = durationpb.New(g.OldestAge)
 	}
 	if len(g.Authorized) > 0 && !slices.ContainsFunc(g.Subscriptions, func(s dispatch.SubscriptionStatus) bool { return s.Authorize }) {
 		group.Warning = "it authorises, and no consumer is there to do it: nobody gets in until one comes, or DeleteGroup"

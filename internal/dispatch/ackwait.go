@@ -107,7 +107,7 @@ func (s *Subscription) takeBackLocked(q *queue) {
 	s.lateUntil = time.Now().Add(s.options.AckWait)
 	s.cancelLocked(AckWaitOver, q.items[:q.sent])
 	q.items[0].strike(AckWait)
-	g.dispatcher.redelivered.Add(uint64(q.rewindLocked(0)))
+	g.takenBackLocked(q.rewindLocked(0))
 	q.buryLocked()
 	g.reassignLocked(&s.load, q)
 	q.closeIfDoneLocked()

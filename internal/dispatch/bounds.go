@@ -80,7 +80,7 @@ func (g *group) reassignLocked(old *load, queues ...*queue) {
 	}
 	for _, q := range queues {
 		if q.held != nil && g.dropsLocked(q.held.event) {
-			g.dispatcher.dropped.Add(1)
+			g.dropLocked(1)
 			g.notToldLocked(q.held.event)
 			q.releaseLocked().resolve(false)
 		}

@@ -207,9 +207,10 @@ func (q *queue) buryItemLocked(i int, why DeathReason) {
 	q.items = slices.Delete(q.items, i, i+1)
 	letter := DeadLetter{Group: g.name, Event: it.event.withoutView(), Attempt: it.attempt, Reason: why, ConsumerID: it.consumer, DeadAt: time.Now()}
 	if !it.event.Replayed {
+		g.counts.DeadLetters++
 		letter = g.dispatcher.deadLetters.add(letter)
 	} else if !g.dispatcher.deadLetters.renew(&letter) {
-		g.dispatcher.dropped.Add(1) // it was deleted, or had to go, meanwhile
+		g.dropLocked(1) // it was deleted, or had to go, meanwhile
 		return
 	}
 	g.buried = append(g.buried, letter)

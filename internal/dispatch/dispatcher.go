@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -17,8 +18,9 @@ const ReasonStalled = "backend stalled"
 // admission.Source asks them for their verdicts. Create it with [New]; it is safe
 // for concurrent use.
 type Dispatcher struct {
-	opts Options
-	log  *slog.Logger
+	opts  Options
+	log   *slog.Logger
+	began time.Time
 
 	mu      sync.RWMutex
 	groups  map[string]*group
@@ -51,7 +53,7 @@ var _ sio.Backend = (*Dispatcher)(nil)
 func New(o Options) *Dispatcher {
 	o = o.withDefaults()
 	return &Dispatcher{
-		opts: o, log: o.Logger, groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{},
+		opts: o, log: o.Logger, began: time.Now(), groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{},
 		emptied: make(chan struct{}, 1), deadLetters: newDeadLetters(o.DeadLetterBytes),
 	}
 }

@@ -65,7 +65,7 @@ func (q *queue) introduceLocked() {
 	if q.phase == ready {
 		q.enterLocked(idle) // its place depends on what is next
 	}
-	q.items = slices.Insert(q.items, q.sent, item{event: e})
+	q.items = slices.Insert(q.items, q.sent, g.newItem(e))
 	q.told = true
 	g.untold++
 	q.countLocked(1, e.size)

@@ -29,7 +29,9 @@ type group struct {
 	subscriptions []*Subscription
 	queues        map[string]*queue // by connection
 	events        int               // in all queues
-	lost          uint64            // events that found no room while another group served their connection
+	bytes         int               // of those
+	counts        GroupCounts       // those that only grow
+	oldest        byAge             // queues that are not empty
 	unowned       load              // of the queues without an owner
 	authorized    namespaceSet      // what subscriptions ever asked to authorise
 	memory        []remembered      // of those that have left
@@ -48,7 +50,7 @@ func (g *group) queueLocked(c *client, e *Event) *queue {
 		return nil
 	}
 	if g.dropsLocked(e) {
-		g.dispatcher.dropped.Add(1)
+		g.dropLocked(1)
 		return nil
 	}
 	q := g.makeQueueLocked(e)

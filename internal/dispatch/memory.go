@@ -86,7 +86,7 @@ func (g *group) pruneLocked() {
 func (q *queue) dropUnwantedLocked() bool {
 	held := q.held != nil && !q.group.keepsLocked(q.held.event)
 	if held {
-		q.group.dispatcher.dropped.Add(1)
+		q.group.dropLocked(1)
 		q.group.notToldLocked(q.held.event)
 		q.releaseLocked().resolve(false)
 	}
@@ -104,7 +104,7 @@ func (q *queue) dropUnwantedLocked() bool {
 			q.group.dispatcher.deadLetters.giveBack(it.event)
 			continue
 		}
-		q.group.dispatcher.dropped.Add(1)
+		q.group.dropLocked(1)
 	}
 	dropped := kept < len(q.items)
 	q.items = slices.Delete(q.items, kept, len(q.items))
@@ -162,9 +162,9 @@ func (g *group) removeLocked() {
 		g.expiry.Stop()
 	}
 	for _, q := range g.queues {
-		g.dispatcher.dropped.Add(uint64(len(q.items)))
+		g.dropLocked(len(q.items))
 		if q.held != nil {
-			g.dispatcher.dropped.Add(1)
+			g.dropLocked(1)
 		}
 		q.closeLocked()
 	}

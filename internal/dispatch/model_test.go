@@ -155,7 +155,7 @@ func (m *model) push() {
 	if m.rand.IntN(20) == 0 {
 		size = modelQueueBytes + m.rand.IntN(modelSubscriptionBytes)
 	}
-	e := &Event{Kind: Message, Namespace: c.namespace, ConnectionID: c.id, Sequence: c.sequence, size: size}
+	e := &Event{Kind: Message, Namespace: c.namespace, ConnectionID: c.id, Sequence: c.sequence, ReceivedAt: time.Now(), size: size}
 	switch m.group.offer(nil, e, false) {
 	case accepted:
 		c.events = append(c.events, modelEvent{event: e})
@@ -470,8 +470,11 @@ func (m *model) check(after string) {
 	defer g.mu.Unlock()
 	type counted struct{ queues, bytes, inFlight, ready, quiet int }
 	want := map[*Subscription]counted{}
-	events := 0
+	events, all, oldest := 0, 0, time.Duration(0)
 	for _, q := range g.queues {
+		if len(q.items) > 0 && (oldest == 0 || q.items[0].since < oldest) {
+			oldest = q.items[0].since
+		}
 		n := want[q.owner]
 		n.queues++
 		bytes := 0
@@ -485,6 +488,7 @@ func (m *model) check(after string) {
 			m.t.Errorf("%s: %d bytes in a queue, of which it knows %d; the bound is %d", after, bytes, q.bytes, modelQueueBytes)
 		}
 		n.bytes += bytes
+		all += bytes
 		events += len(q.items)
 		waits := q.sent < len(q.items)
 		var right bool
@@ -516,6 +520,12 @@ func (m *model) check(after string) {
 		want[q.owner] = n
 	}
 	expect(m.t, after+": events", g.events, events)
+	expect(m.t, after+": bytes", g.bytes, all)
+	first := time.Duration(0)
+	if len(g.oldest) > 0 {
+		first = g.oldest[0].oldest
+	}
+	expect(m.t, after+": when the oldest event came", first, oldest)
 	expect(m.t, after+": bytes of nobody", g.unowned.bytes, want[nil].bytes)
 	m.checkWaiting(after, &g.unowned)
 	for _, s := range g.subscriptions {

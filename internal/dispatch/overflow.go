@@ -45,9 +45,9 @@ func (q *queue) overflowLocked(e *Event) acceptance {
 
 // loseLocked counts an event that the group does not get.
 func (g *group) loseLocked() {
-	g.lost++
+	g.counts.Lost++
 	g.dispatcher.lost.Add(1)
-	g.dispatcher.dropped.Add(1)
+	g.dropLocked(1)
 }
 
 // review is offer for an event that is held; full: it still is.

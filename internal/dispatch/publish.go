@@ -86,7 +86,9 @@ func (d *Dispatcher) wait(c *client, e *Event, groups []*group) int {
 		}
 	}
 	late := slices.DeleteFunc(groups, func(g *group) bool { return !g.withdraw(o) })
-	d.dropped.Add(uint64(len(late)))
+	for _, g := range late {
+		g.drop(1)
+	}
 	if timedOut && len(late) > 0 {
 		d.stalledSessions.Add(1)
 		d.log.Warn("closing a session: its events were not consumed in time", "group", late[0].name, "connection", c.socket.ID())

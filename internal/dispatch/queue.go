@@ -42,8 +42,9 @@ const (
 // item is an event in a queue.
 type item struct {
 	event    *Event
-	attempt  uint32 // deliveries so far
-	acked    bool   // out of order: an earlier one is still in flight
+	since    time.Duration // when it came; see Dispatcher.age
+	attempt  uint32        // deliveries so far
+	acked    bool          // out of order: an earlier one is still in flight
 	refusals int
 	consumer string // to which it was delivered last
 
@@ -79,6 +80,9 @@ type queue struct {
 	items []item // items[:sent] are in flight, the others wait
 	sent  int
 	bytes int // of all items
+
+	oldest time.Duration // items[0].since; 0: there is none, and it is not in group.oldest
+	place  int           // in group.oldest
 
 	stuck            bool // its events were not settled in time; none has been since
 	settledMeanwhile bool // one has been since the event that is held came
@@ -129,6 +133,7 @@ func (q *queue) takeTurnLocked() {
 // advanceLocked enters the phase that owner and events give, unless the queue is
 // paused or closed.
 func (q *queue) advanceLocked() {
+	q.noteOldestLocked()
 	switch {
 	case q.phase == paused, q.phase == closed:
 	case q.owner == nil:
@@ -195,7 +200,7 @@ func (q *queue) pushLocked(e *Event) {
 	case e.Kind == Disconnected:
 		q.told = false
 	}
-	q.items = append(q.items, item{event: e})
+	q.items = append(q.items, q.group.newItem(e))
 	q.countLocked(1, e.size)
 	q.advanceLocked()
 	q.moveLocked()
@@ -204,6 +209,7 @@ func (q *queue) pushLocked(e *Event) {
 // countLocked adds events and their bytes to all that counts them.
 func (q *queue) countLocked(events, bytes int) {
 	q.bytes += bytes
+	q.group.bytes += bytes
 	ld := q.loadLocked()
 	ld.bytes += bytes
 	q.group.events += events
@@ -215,6 +221,7 @@ func (q *queue) takeLocked() Delivery {
 	it := &q.items[q.sent]
 	q.sent++
 	q.group.toldOfLocked(it)
+	q.group.counts.Delivered++
 	it.attempt++
 	it.consumer = q.owner.options.ConsumerID
 	q.owner.inFlight++
@@ -341,6 +348,7 @@ func (q *queue) closeLocked() {
 		q.group.evenOutLocked()
 	}
 	q.items, q.sent = nil, 0
+	q.noteOldestLocked()
 	q.awaitAckLocked()
 	delete(q.group.queues, q.id)
 	q.group.relieveLocked(q.loadLocked())

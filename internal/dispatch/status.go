@@ -18,10 +18,7 @@ type GroupStatus struct {
 	Authorized    []string // namespaces and patterns that it authorises, "*" for all
 	Subscriptions []SubscriptionStatus
 	UnownedBytes  int // waiting for nobody
-	Waiting       int // events that wait or are in flight
-	// Lost counts events that found no room, since nobody took and settled what was
-	// in the way, while another group served their connections.
-	Lost uint64
+	GroupCounts
 }
 
 // Groups returns all groups, by name.
@@ -36,7 +33,7 @@ func (d *Dispatcher) Groups() []GroupStatus {
 func (g *group) status() GroupStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	st := GroupStatus{Name: g.name, Authorized: g.authorized.list(), UnownedBytes: g.unowned.bytes, Waiting: g.events, Lost: g.lost}
+	st := GroupStatus{Name: g.name, Authorized: g.authorized.list(), UnownedBytes: g.unowned.bytes, GroupCounts: g.countsLocked()}
 	for _, s := range g.subscriptions {
 		st.Subscriptions = append(st.Subscriptions, SubscriptionStatus{
 			SubscriptionOptions: s.options, Connections: s.queues, InFlight: s.inFlight,
@@ -53,7 +50,9 @@ type Stats struct {
 	DeadLetters                                                              uint64 // events that groups gave up
 	DeadLettersDropped                                                       uint64 // of those, forgotten for want of room
 	DeadLettersReplayed                                                      uint64 // deliveries begun by ReplayDeadLetters
-	Lost                                                                     uint64 // of those Dropped: see GroupStatus
+	Lost                                                                     uint64 // of those Dropped: see GroupCounts
+	// Groups are those that have subscriptions, or remember some, by name: 100 at most.
+	Groups map[string]GroupCounts
 }
 
 // Stats returns the current counts.
@@ -68,5 +67,6 @@ func (d *Dispatcher) Stats() Stats {
 		d.verdictTimeouts.Load(),
 		dead, forgotten, d.replayed.Load(),
 		d.lost.Load(),
+		d.groupCounts(),
 	}
 }

@@ -283,7 +283,7 @@ func (s *Subscription) endLocked(cause error) {
 	sole := s.inFlight == 1
 	for _, q := range queues {
 		q.suspectLocked(sole)
-		g.dispatcher.redelivered.Add(uint64(q.rewindLocked(0)))
+		g.takenBackLocked(q.rewindLocked(0))
 		q.buryLocked()
 		q.dropUnwantedLocked()
 	}

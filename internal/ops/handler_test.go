@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -21,6 +22,10 @@ func testHandler(ready *Readiness) http.Handler {
 		Consumers: func() dispatch.Stats {
 			return dispatch.Stats{
 				Events: 10, Unheard: 11, Dropped: 12, Redelivered: 13, StalledConsumers: 14, StalledSessions: 15, VerdictTimeouts: 16,
+				Groups: map[string]dispatch.GroupCounts{
+					"a": {Waiting: 17, Bytes: 18, InFlight: 19, OldestAge: 2500 * time.Millisecond, Delivered: 20, Redelivered: 21, Dropped: 22, DeadLetters: 23},
+					"b": {Waiting: 24},
+				},
 			}
 		},
 	}))
@@ -55,6 +60,15 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_consumers_stalled_total 14\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_stalled_total 15\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_verdict_timeouts_total 16\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_pending_events{group=\"a\"} 17\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_pending_bytes{group=\"a\"} 18\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_in_flight_events{group=\"a\"} 19\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_oldest_pending_seconds{group=\"a\"} 2.5\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_delivered_total{group=\"a\"} 20\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_repeated_total{group=\"a\"} 21\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_dropped_total{group=\"a\"} 22\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_dead_letters_total{group=\"a\"} 23\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_pending_events{group=\"b\"} 24\n"},
 		{http.MethodGet, "/metrics", 200, `fanoutd_build_info{commit="abc",goversion="go1",version="1.2.3"} 1`},
 		{http.MethodGet, "/metrics", 200, "\ngo_goroutines "},
 		{http.MethodGet, "/metrics", 200, "\nprocess_start_time_seconds "},

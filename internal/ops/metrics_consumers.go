@@ -1,6 +1,22 @@
 package ops
 
-import "github.com/fanoutd/fanoutd/internal/dispatch"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+// byGroup is a metric with the label group. There are no more than 100 groups at once;
+// a counter begins anew with a group that was forgotten meanwhile.
+func byGroup(name string, kind prometheus.ValueType, help string, of func(dispatch.GroupCounts) float64) metric[dispatch.Stats] {
+	return metric[dispatch.Stats]{prometheus.NewDesc(name, help, []string{"group"}, nil), kind, nil, func(s dispatch.Stats) map[string]float64 {
+		values := map[string]float64{}
+		for group, counts := range s.Groups {
+			values[group] = of(counts)
+		}
+		return values
+	}}
+}
 
 // consumerMetrics are about what browsers do, on its way to consumers.
 var consumerMetrics = []metric[dispatch.Stats]{
@@ -37,4 +53,28 @@ var consumerMetrics = []metric[dispatch.Stats]{
 	counter("fanoutd_dead_letters_replayed_total",
 		"Dead letters delivered once more by ReplayDeadLetters.",
 		func(s dispatch.Stats) uint64 { return s.DeadLettersReplayed }),
+	byGroup("fanoutd_group_pending_events", prometheus.GaugeValue,
+		"Events that wait for a group's consumers, or are in flight to them.",
+		func(g dispatch.GroupCounts) float64 { return float64(g.Waiting) }),
+	byGroup("fanoutd_group_pending_bytes", prometheus.GaugeValue,
+		"Bytes of those.",
+		func(g dispatch.GroupCounts) float64 { return float64(g.Bytes) }),
+	byGroup("fanoutd_group_in_flight_events", prometheus.GaugeValue,
+		"Of those, what was delivered and is not settled.",
+		func(g dispatch.GroupCounts) float64 { return float64(g.InFlight) }),
+	byGroup("fanoutd_group_oldest_pending_seconds", prometheus.GaugeValue,
+		"How long the oldest of those has been there; 0: there is none.",
+		func(g dispatch.GroupCounts) float64 { return g.OldestAge.Seconds() }),
+	byGroup("fanoutd_group_delivered_total", prometheus.CounterValue,
+		"Deliveries to a group's consumers, repeated ones too.",
+		func(g dispatch.GroupCounts) float64 { return float64(g.Delivered) }),
+	byGroup("fanoutd_group_repeated_total", prometheus.CounterValue,
+		"Deliveries taken back from a group's consumers that went or did not settle in time.",
+		func(g dispatch.GroupCounts) float64 { return float64(g.Redelivered) }),
+	byGroup("fanoutd_group_dropped_total", prometheus.CounterValue,
+		"A group's events that were thrown away.",
+		func(g dispatch.GroupCounts) float64 { return float64(g.Dropped) }),
+	byGroup("fanoutd_group_dead_letters_total", prometheus.CounterValue,
+		"Events that a group gave up.",
+		func(g dispatch.GroupCounts) float64 { return float64(g.DeadLetters) }),
 }

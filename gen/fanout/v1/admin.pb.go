@@ -1473,7 +1473,23 @@ type ListConsumersResponse_Group struct {
 	// Events that it did not get: its queues had no room for them, no consumer
 	// took and settled what was in the way, and another group served their
 	// connections. Counted since the group was created.
-	LostEvents    uint64 `protobuf:"varint,7,opt,name=lost_events,json=lostEvents,proto3" json:"lost_events,omitempty"`
+	LostEvents uint64 `protobuf:"varint,7,opt,name=lost_events,json=lostEvents,proto3" json:"lost_events,omitempty"`
+	// Bytes of the pending events.
+	PendingBytes uint64 `protobuf:"varint,8,opt,name=pending_bytes,json=pendingBytes,proto3" json:"pending_bytes,omitempty"`
+	// Of the pending events, those that were delivered and are not settled.
+	InFlight uint32 `protobuf:"varint,9,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// How long the oldest pending event has been there. Unset: there is none.
+	OldestPendingAge *durationpb.Duration `protobuf:"bytes,10,opt,name=oldest_pending_age,json=oldestPendingAge,proto3" json:"oldest_pending_age,omitempty"`
+	// Deliveries to its consumers, repeated ones too. Counted since the group was
+	// created, as those below.
+	Delivered uint64 `protobuf:"varint,11,opt,name=delivered,proto3" json:"delivered,omitempty"`
+	// Deliveries taken back from consumers that went or did not settle in time.
+	Redelivered uint64 `protobuf:"varint,12,opt,name=redelivered,proto3" json:"redelivered,omitempty"`
+	// Events that will not be delivered: nobody was there and the namespace is set
+	// to drop, nobody asked for them any more, or there was no room.
+	Dropped uint64 `protobuf:"varint,13,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	// Events that it gave up: see ListDeadLetters, which may have forgotten some.
+	DeadLetters   uint64 `protobuf:"varint,14,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1553,6 +1569,55 @@ func (x *ListConsumersResponse_Group) GetWarning() string {
 func (x *ListConsumersResponse_Group) GetLostEvents() uint64 {
 	if x != nil {
 		return x.LostEvents
+	}
+	return 0
+}
+
+func (x *ListConsumersResponse_Group) GetPendingBytes() uint64 {
+	if x != nil {
+		return x.PendingBytes
+	}
+	return 0
+}
+
+func (x *ListConsumersResponse_Group) GetInFlight() uint32 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *ListConsumersResponse_Group) GetOldestPendingAge() *durationpb.Duration {
+	if x != nil {
+		return x.OldestPendingAge
+	}
+	return nil
+}
+
+func (x *ListConsumersResponse_Group) GetDelivered() uint64 {
+	if x != nil {
+		return x.Delivered
+	}
+	return 0
+}
+
+func (x *ListConsumersResponse_Group) GetRedelivered() uint64 {
+	if x != nil {
+		return x.Redelivered
+	}
+	return 0
+}
+
+func (x *ListConsumersResponse_Group) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
+func (x *ListConsumersResponse_Group) GetDeadLetters() uint64 {
+	if x != nil {
+		return x.DeadLetters
 	}
 	return 0
 }
@@ -1693,7 +1758,8 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xc9\b\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xd1\n" +
+	"\n" +
 	"\x15ListConsumersResponse\x12>\n" +
 	"\x06groups\x18\x01 \x03(\v2&.fanout.v1.ListConsumersResponse.GroupR\x06groups\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12?\n" +
@@ -1715,7 +1781,7 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	" \x01(\rR\vqueuedBytes\x12\x18\n" +
 	"\aleaving\x18\v \x01(\bR\aleaving\x12;\n" +
 	"\vlast_active\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"lastActive\x1a\xa2\x02\n" +
+	"lastActive\x1a\xaa\x04\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\tconsumers\x18\x02 \x03(\v2).fanout.v1.ListConsumersResponse.ConsumerR\tconsumers\x12%\n" +
@@ -1724,7 +1790,15 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x15authorized_namespaces\x18\x05 \x03(\tR\x14authorizedNamespaces\x12\x18\n" +
 	"\awarning\x18\x06 \x01(\tR\awarning\x12\x1f\n" +
 	"\vlost_events\x18\a \x01(\x04R\n" +
-	"lostEvents\x1a\xce\x01\n" +
+	"lostEvents\x12#\n" +
+	"\rpending_bytes\x18\b \x01(\x04R\fpendingBytes\x12\x1b\n" +
+	"\tin_flight\x18\t \x01(\rR\binFlight\x12G\n" +
+	"\x12oldest_pending_age\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x10oldestPendingAge\x12\x1c\n" +
+	"\tdelivered\x18\v \x01(\x04R\tdelivered\x12 \n" +
+	"\vredelivered\x18\f \x01(\x04R\vredelivered\x12\x18\n" +
+	"\adropped\x18\r \x01(\x04R\adropped\x12!\n" +
+	"\fdead_letters\x18\x0e \x01(\x04R\vdeadLetters\x1a\xce\x01\n" +
 	"\x06Counts\x12\x16\n" +
 	"\x06events\x18\x01 \x01(\x04R\x06events\x12\x18\n" +
 	"\aunheard\x18\x02 \x01(\x04R\aunheard\x12\x18\n" +
@@ -1852,25 +1926,26 @@ var file_fanout_v1_admin_proto_depIdxs = []int32{
 	22, // 11: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
 	21, // 12: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
 	18, // 13: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
-	1,  // 14: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
-	3,  // 15: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
-	5,  // 16: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
-	7,  // 17: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
-	10, // 18: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
-	12, // 19: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
-	14, // 20: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
-	2,  // 21: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
-	4,  // 22: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
-	6,  // 23: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
-	8,  // 24: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
-	11, // 25: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
-	13, // 26: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
-	15, // 27: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
-	21, // [21:28] is the sub-list for method output_type
-	14, // [14:21] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	22, // 14: fanout.v1.ListConsumersResponse.Group.oldest_pending_age:type_name -> google.protobuf.Duration
+	1,  // 15: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
+	3,  // 16: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
+	5,  // 17: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
+	7,  // 18: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
+	10, // 19: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
+	12, // 20: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
+	14, // 21: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
+	2,  // 22: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
+	4,  // 23: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
+	6,  // 24: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
+	8,  // 25: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
+	11, // 26: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
+	13, // 27: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
+	15, // 28: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
+	22, // [22:29] is the sub-list for method output_type
+	15, // [15:22] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_admin_proto_init() }
