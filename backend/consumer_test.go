@@ -188,20 +188,23 @@ func TestRetry(t *testing.T) {
 		time.Sleep(time.Second)
 		expect(t, "heard", heard.take(), "[1]; [2]1; [2]2; [2]3; [3]")
 
-		// What always fails is given up, and does not hold up what follows.
+		// What always fails the daemon makes a dead letter, and it does not hold up what
+		// follows, whether that came before it was given up or after.
 		b.Say(`42["n",4]`)
 		b.Say(`42["n",5]`)
 		time.Sleep(2 * time.Minute)
 		all := heard.take()
-		expect(t, "attempts", strings.Count(all, "[4]"), maxAttempts)
+		expect(t, "attempts", strings.Count(all, "[4]"), 10) // the default of max-attempts
 		expect(t, "the end", strings.HasSuffix(all, "; [4]10; [5]"), true)
 		expect(t, "in flight", w.dispatcher.Groups()[0].Subscriptions[0].InFlight, 0)
 		expect(t, "dropped by the daemon", w.dispatcher.Stats().Dropped, 0)
-		for _, want := range []string{"giving an event up", "panic: whatever it is"} {
-			if !strings.Contains(w.log.String(), want) {
-				t.Errorf("the log does not say %q:\n%s", want, w.log.String())
-			}
+		expect(t, "dead letters", w.dispatcher.Stats().DeadLetters, 1)
+		if want := "panic: whatever it is"; !strings.Contains(w.log.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, w.log.String())
 		}
+		b.Say(`42["n",6]`)
+		time.Sleep(time.Second)
+		expect(t, "afterwards", heard.take(), "[6]")
 		b.Close()
 		stop()
 	})

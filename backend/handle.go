@@ -14,10 +14,6 @@ import (
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
-// maxAttempts is how often an event is handled. The daemon gives an event up
-// after a tenth refusal; this side does so just before, and says so.
-const maxAttempts = 10
-
 // outcome is what becomes of a delivery.
 type outcome struct {
 	id      string                   // of the delivery
@@ -85,12 +81,8 @@ func (c *Consumer) handle(ctx context.Context, d *delivery) outcome {
 	}
 	log := c.log.With("event", d.event.Name, "kind", d.kind.String(), "connection", d.event.ID, "attempt", d.event.Attempt, "error", err)
 	var args *ArgsError
-	switch {
-	case errors.As(err, &args):
+	if errors.As(err, &args) {
 		log.Debug("an event is not what its handler expects")
-		return o
-	case d.event.Attempt >= maxAttempts && d.kind != fanoutv1.Event_CONNECTING:
-		log.Error("giving an event up: its handler has failed too often")
 		return o
 	}
 	log.Warn("a handler failed; the event comes again")
@@ -203,6 +195,7 @@ func (c *Consumer) rejected(s *stream, qs *queues, r *fanoutv1.ConsumeResponse_R
 	log := c.log.With("delivery", r.GetDeliveryId(), "why", r.GetStatus().GetMessage())
 	if codes.Code(r.GetStatus().GetCode()) != codes.InvalidArgument {
 		log.Debug("too late: the delivery went elsewhere, or its browser left")
+		qs.resume(s, r.GetDeliveryId())
 		return
 	}
 	if o, ok := qs.lastResort(r.GetDeliveryId()); ok { // the delivery still waits

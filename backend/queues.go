@@ -49,11 +49,9 @@ type queue struct {
 	active  bool      // ready, or a worker has it
 	handled *delivery // by a worker, now
 
-	// Of the connection's last failure: until the event with this sequence
-	// comes again by the same stream, everything that comes by it will come
-	// once more. nil: none.
-	failed   *stream
-	sequence uint64
+	// The delivery that was given back, until the daemon has said which of those
+	// behind it come once more: nothing of the queue is handled meanwhile. nil: none.
+	failed *delivery
 }
 
 func newQueues(workers int, handle func(*delivery) outcome) *queues {
@@ -64,25 +62,17 @@ func newQueues(workers int, handle func(*delivery) outcome) *queues {
 func (qs *queues) add(d *delivery) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
-	e := d.event
-	q := qs.all[e.ID]
+	q := qs.all[d.event.ID]
 	if q == nil {
-		q = &queue{id: e.ID}
-		qs.all[e.ID] = q
-	}
-	if q.failed == d.stream {
-		if e.Sequence > q.sequence {
-			d.stream.abandon(1)
-			return
-		}
-		q.failed = nil
+		q = &queue{id: d.event.ID}
+		qs.all[d.event.ID] = q
 	}
 	q.waiting = append(q.waiting, d)
 	qs.activateLocked(q)
 }
 
 func (qs *queues) activateLocked(q *queue) {
-	if q.active || len(q.waiting) == 0 {
+	if q.active || q.failed != nil || len(q.waiting) == 0 {
 		return
 	}
 	q.active = true
@@ -128,22 +118,13 @@ func (qs *queues) workLocked(q *queue, d *delivery) {
 		d.stream.abandon(1) // nobody waits for it here, nor for what followed
 		return
 	}
-	if o.again {
-		qs.failLocked(q, d)
-	} else {
+	switch {
+	case !o.again:
 		qs.recent.put(o)
+	case !d.stream.hasEnded():
+		q.failed = d
 	}
 	d.stream.settle(o)
-}
-
-// failLocked discards what followed a delivery that is given back: the daemon
-// sends it again, after that one.
-func (qs *queues) failLocked(q *queue, d *delivery) {
-	if d.stream.hasEnded() || d.kind == fanoutv1.Event_CONNECTING { // nothing follows
-		return
-	}
-	q.failed, q.sequence = d.stream, d.event.Sequence
-	qs.discardLocked(q, d.stream)
 }
 
 // discardLocked discards what waits in a queue and came by s: it comes again.
@@ -160,7 +141,8 @@ func (qs *queues) discardLocked(q *queue, s *stream) {
 }
 
 // cancel discards the deliveries of s that were taken back, and ends the handlers
-// of those that are being handled.
+// of those that are being handled. What comes after one that was given back may
+// be handled then.
 func (qs *queues) cancel(s *stream, ids []string) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
@@ -173,9 +155,29 @@ func (qs *queues) cancel(s *stream, ids []string) {
 			return d.stream == s && slices.Contains(ids, d.event.deliveryID)
 		})
 		s.abandon(n - len(q.waiting))
+		if q.failedBy(s) && slices.Contains(ids, q.failed.event.deliveryID) {
+			q.failed = nil
+			qs.activateLocked(q)
+		}
 		qs.cleanLocked(q)
 	}
 }
+
+// resume has a queue go on whose delivery the daemon did not take back, since it
+// was gone already.
+func (qs *queues) resume(s *stream, id string) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	for _, q := range qs.all {
+		if q.failedBy(s) && q.failed.event.deliveryID == id {
+			q.failed = nil
+			qs.activateLocked(q)
+			qs.cleanLocked(q)
+		}
+	}
+}
+
+func (q *queue) failedBy(s *stream) bool { return q.failed != nil && q.failed.stream == s }
 
 // detach discards all that came by a stream that has ended: it comes again, here or
 // elsewhere. Handlers that are at work go on.
@@ -185,8 +187,9 @@ func (qs *queues) detach(s *stream) {
 	s.end()
 	for _, q := range qs.all {
 		qs.discardLocked(q, s)
-		if q.failed == s {
+		if q.failedBy(s) {
 			q.failed = nil
+			qs.activateLocked(q) // by a later stream
 		}
 		qs.cleanLocked(q)
 	}

@@ -79,6 +79,7 @@ func TestNackDelay(t *testing.T) {
 		k.rejection(id, codes.InvalidArgument, "nack.delay")
 		before := time.Now()
 		k.say(delayed(7 * time.Second))
+		k.takenBack(fanoutv1.ConsumeResponse_Cancelled_NACKED, 1)
 		k.event("MESSAGE / n[] attempt 2")
 		if waited := time.Since(before); waited != 7*time.Second {
 			t.Errorf("it came again after %v", waited)

@@ -65,6 +65,7 @@ func TestConsumeNack(t *testing.T) {
 		first := k.event("MESSAGE / n[0]")
 		k.event("MESSAGE / n[1]")
 		k.say(nacking(first.GetDeliveryId()))
+		k.takenBack(fanoutv1.ConsumeResponse_Cancelled_NACKED, 2) // the one behind it too
 		again := k.event("MESSAGE / n[0] attempt 2")
 		if again.GetDeliveryId() != first.GetDeliveryId() {
 			t.Errorf("it is %q now, and was %q", again.GetDeliveryId(), first.GetDeliveryId())

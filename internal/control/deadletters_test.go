@@ -24,6 +24,7 @@ func TestDeadLetters(t *testing.T) {
 		for i := range 3 {
 			c.Say(fmt.Sprintf(`42["n",%d]`, i))
 			k.say(nacking(k.next().GetDeliveryId()))
+			k.takenBack(fanoutv1.ConsumeResponse_Cancelled_NACKED, 1)
 			k.quiet()
 		}
 		list := func(req *fanoutv1.ListDeadLettersRequest) *fanoutv1.ListDeadLettersResponse {
@@ -72,6 +73,7 @@ func TestDeadLetters(t *testing.T) {
 				t.Errorf("listed %v", l)
 			}
 			k.say(nacking(e.GetDeliveryId()))
+			k.takenBack(fanoutv1.ConsumeResponse_Cancelled_NACKED, 1)
 			k.quiet()
 		}
 		for _, bad := range []*fanoutv1.ReplayDeadLettersRequest{{Group: "g"}, {All: true}, {Group: "g", All: true, Ids: ids}} {

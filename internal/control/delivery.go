@@ -60,6 +60,7 @@ func (e *Events) delivery(d *dispatch.Delivery, decode, include bool) *fanoutv1.
 var cancelReasons = map[dispatch.CancelReason]fanoutv1.ConsumeResponse_Cancelled_Reason{
 	dispatch.ClientLeft:  fanoutv1.ConsumeResponse_Cancelled_CLIENT_LEFT,
 	dispatch.AckWaitOver: fanoutv1.ConsumeResponse_Cancelled_ACK_WAIT,
+	dispatch.GivenBack:   fanoutv1.ConsumeResponse_Cancelled_NACKED,
 }
 
 func cancelled(c dispatch.Cancelled) *fanoutv1.ConsumeResponse {

@@ -9,6 +9,7 @@ type CancelReason int
 const (
 	ClientLeft  CancelReason = iota + 1 // of a Connecting: there is nothing to decide any more
 	AckWaitOver                         // they, or one before them, were not settled in time
+	GivenBack                           // the consumer itself refused them, or one before them
 )
 
 // Cancelled are deliveries that are in flight to a subscription no longer.

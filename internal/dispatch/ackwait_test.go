@@ -18,6 +18,30 @@ func (s *Subscription) cancels(t *testing.T, reason CancelReason, ids ...string)
 	}
 }
 
+// A consumer that gives an event back is told what it has in vain before anything of
+// that connection comes: also where nothing is attempted again, since the event became
+// a dead letter.
+func TestNackCancels(t *testing.T) {
+	for _, attempts := range []int{1, 10} {
+		t.Run(fmt.Sprint(attempts), func(t *testing.T) {
+			inBubble(t, Options{MaxAttempts: attempts}, func(w *world) {
+				m := w.subscribe(SubscriptionOptions{})
+				c, _ := w.connect("")
+				defer c.Close()
+				c.Idle()
+				for i := range 4 {
+					c.Say(fmt.Sprintf(`42["n",%d]`, i))
+				}
+				ds := m.expect(t, "message / n[0]", "message / n[1]", "message / n[2]", "message / n[3]")
+				ok(t, m.Ack(ds[2].ID()))
+				ok(t, m.Nack(ds[1].ID(), 0))
+				m.cancels(t, GivenBack, ds[1].ID(), ds[3].ID())
+				ok(t, m.Ack(ds[0].ID())) // what came before stays in flight
+			})
+		})
+	}
+}
+
 // A consumer that is slow but settles within the ack wait is left alone, and so is
 // its browser.
 func TestSlowIsNotDead(t *testing.T) {

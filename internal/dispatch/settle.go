@@ -62,7 +62,8 @@ func (s *Subscription) Verdict(id string, v Verdict) error {
 
 // Nack refuses a delivery: it and what follows it from the same connection is
 // delivered again, in order, after the delay; 0 means a pause that grows with each
-// refusal. An event that has failed too often becomes a dead letter.
+// refusal. An event that has failed too often becomes a dead letter. What was in
+// flight of all that is cancelled first.
 func (s *Subscription) Nack(id string, delay time.Duration) error {
 	defer s.group.report()
 	s.group.mu.Lock()
@@ -77,6 +78,7 @@ func (s *Subscription) Nack(id string, delay time.Duration) error {
 	if delay == 0 {
 		delay = 50 * time.Millisecond << min(it.refusals, 8) // 100 ms to 12.8 s
 	}
+	s.cancelLocked(GivenBack, q.items[i:q.sent]) // so that it knows which it has in vain
 	q.rewindLocked(i)
 	q.items[i].suspect = false // the consumer that nacks it has survived it
 	events := len(q.items)

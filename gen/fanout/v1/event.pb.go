@@ -216,6 +216,10 @@ const (
 	// They were not settled within `open.ack_wait`, or stood behind one that
 	// was not: the connection has moved on to another member.
 	ConsumeResponse_Cancelled_ACK_WAIT ConsumeResponse_Cancelled_Reason = 2
+	// This worker gave them back, or they stood behind one that it gave back,
+	// which is named too. What comes of the connection after this message is
+	// the next attempt, or follows what was given up.
+	ConsumeResponse_Cancelled_NACKED ConsumeResponse_Cancelled_Reason = 3
 )
 
 // Enum value maps for ConsumeResponse_Cancelled_Reason.
@@ -224,11 +228,13 @@ var (
 		0: "UNSPECIFIED",
 		1: "CLIENT_LEFT",
 		2: "ACK_WAIT",
+		3: "NACKED",
 	}
 	ConsumeResponse_Cancelled_Reason_value = map[string]int32{
 		"UNSPECIFIED": 0,
 		"CLIENT_LEFT": 1,
 		"ACK_WAIT":    2,
+		"NACKED":      3,
 	}
 )
 
@@ -1308,7 +1314,8 @@ func (x *ConsumeRequest_Ack) GetDeliveryIds() []string {
 
 // Nack gives deliveries back: each is delivered again after a pause, and so
 // is, in order, what follows it from the same connection; nothing overtakes it.
-// An event that has failed `max-attempts` times is given up, and what follows
+// `cancelled` names first what the worker has of that, so it should handle no
+// more of the connection until then. An event that has failed `max-attempts` times is given up, and what follows
 // it goes on.
 type ConsumeRequest_Nack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2131,7 +2138,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
 	"\x05LeaveB\t\n" +
-	"\arequest\"\xf3\x06\n" +
+	"\arequest\"\xff\x06\n" +
 	"\x0fConsumeResponse\x128\n" +
 	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12;\n" +
 	"\x06events\x18\x02 \x01(\v2!.fanout.v1.ConsumeResponse.EventsH\x00R\x06events\x12A\n" +
@@ -2152,14 +2159,16 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"deliveryId\x12)\n" +
 	"\x06status\x18\x02 \x01(\v2\x11.fanout.v1.StatusR\x06status\x1a2\n" +
 	"\x06Events\x12(\n" +
-	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06events\x1a\xad\x01\n" +
+	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06events\x1a\xb9\x01\n" +
 	"\tCancelled\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x12C\n" +
-	"\x06reason\x18\x02 \x01(\x0e2+.fanout.v1.ConsumeResponse.Cancelled.ReasonR\x06reason\"8\n" +
+	"\x06reason\x18\x02 \x01(\x0e2+.fanout.v1.ConsumeResponse.Cancelled.ReasonR\x06reason\"D\n" +
 	"\x06Reason\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vCLIENT_LEFT\x10\x01\x12\f\n" +
-	"\bACK_WAIT\x10\x02\x1a\v\n" +
+	"\bACK_WAIT\x10\x02\x12\n" +
+	"\n" +
+	"\x06NACKED\x10\x03\x1a\v\n" +
 	"\tHeartbeatB\n" +
 	"\n" +
 	"\bresponse\"\x9a\x01\n" +
