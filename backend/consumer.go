@@ -37,6 +37,7 @@ type Grant struct {
 type Refusal struct {
 	Message string // empty: "not authorized"
 	Data    any    // must marshal to JSON; nil: none
+	Retry   bool   // the client hears nothing, and tries again by itself
 }
 
 func (r *Refusal) Error() string { return "refused: " + r.Message }
@@ -133,10 +134,10 @@ func (c *Consumer) On(event string, h Handler) {
 func (c *Consumer) OnAny(h Handler) { c.any = h }
 
 // OnConnecting registers the handler that decides who may connect, and makes
-// the group decide: while none of its members runs, clients are refused. Its
-// errors: a [*Refusal]; an [*ArgsError], which refuses too; any other, after
-// which the question comes again until the daemon has waited long enough (5 s
-// by default) and refuses.
+// the group decide: while none of its members runs, clients are not let in, and
+// try again by themselves. Its errors: a [*Refusal]; an [*ArgsError], which
+// refuses too; any other, after which the question comes again until the daemon
+// has waited long enough (its setting verdict-timeout): then the client tries again.
 func (c *Consumer) OnConnecting(h func(ctx context.Context, e *Event) (Grant, error)) {
 	c.connecting = h
 }

@@ -80,6 +80,7 @@ func TestVerdicts(t *testing.T) {
 		"refusal":           {&Refusal{Message: "no", Data: map[string]any{"code": 7}}, `44{"message":"no","data":{"code":7}}`},
 		"wrapped refusal":   {fmt.Errorf("x: %w", &Refusal{Message: "no"}), `44{"message":"no"}`},
 		"refusal unnamed":   {&Refusal{}, `44{"message":"not authorized"}`},
+		"not now":           {&Refusal{Message: "no", Retry: true}, ""},
 		"bad auth":          {&ArgsError{0, errMissing}, `44{"message":"not authorized"}`},
 		"trouble":           {errors.New("a secret"), ""}, // after the daemon's patience: the browser is to come back
 		"too long a reason": {&Refusal{Message: strings.Repeat("x", 2000)}, `44{"message":"not authorized"}`},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,45 +21,8 @@ type outcome struct {
 	last    bool                     // nothing else is left to try
 }
 
-// workingInterval is how often the daemon hears that a handler is still at work:
-// half of the ack_wait that a consumer has which asks for none.
-const workingInterval = 15 * time.Second
-
-// work handles a delivery, and says that it is being worked on for as long as that
-// takes. The handler's context ends when the delivery is taken back.
-func (c *Consumer) work(ctx context.Context, d *delivery) outcome {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	done, watched := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(watched)
-		tick := time.NewTicker(workingInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				if d.stream.hasEnded() {
-					continue
-				}
-				d.stream.amend(outcome{request: &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Working_{
-					Working: &fanoutv1.ConsumeRequest_Working{DeliveryIds: []string{d.event.deliveryID}},
-				}}})
-			case <-d.cancelled:
-				cancel(errCancelled)
-				return
-			case <-done:
-				return
-			}
-		}
-	}()
-	defer func() {
-		close(done)
-		<-watched
-	}()
-	return c.handle(ctx, d)
-}
-
-// handle runs the handler for an event and says what becomes of it.
+// handle runs the handler for an event and says what becomes of it. ctx ends when
+// the delivery is taken back.
 func (c *Consumer) handle(ctx context.Context, d *delivery) outcome {
 	o := outcome{id: d.event.deliveryID}
 	var err error
@@ -169,7 +131,7 @@ func refuse(deliveryID string, r *Refusal) (*fanoutv1.ConsumeRequest, error) {
 	return verdict(&fanoutv1.ConsumeRequest_Verdict{
 		DeliveryId: deliveryID,
 		Decision: &fanoutv1.ConsumeRequest_Verdict_Refuse_{
-			Refuse: &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: r.Message, DataJson: data},
+			Refuse: &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: r.Message, DataJson: data, Retry: r.Retry},
 		},
 	}), nil
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"slices"
 	"sync"
 
@@ -12,18 +13,6 @@ type delivery struct {
 	stream *stream
 	event  *Event
 	kind   fanoutv1.Event_Kind
-
-	cancelled chan struct{} // closed when it was taken back
-}
-
-// takenBack reports whether the daemon has taken the delivery back.
-func (d *delivery) takenBack() bool {
-	select {
-	case <-d.cancelled:
-		return true
-	default:
-		return false
-	}
 }
 
 // queues handles deliveries: those of one connection in order, one at a time,
@@ -31,7 +20,8 @@ func (d *delivery) takenBack() bool {
 // that an event that comes again by the next stream waits for the handler that
 // is still at it. What waits is bounded by the deliveries in flight.
 type queues struct {
-	handle  func(*delivery) outcome
+	ctx     context.Context // of handlers
+	handle  func(context.Context, *delivery) outcome
 	max     int // workers
 	workers sync.WaitGroup
 
@@ -46,16 +36,17 @@ type queues struct {
 type queue struct {
 	id      string
 	waiting []*delivery
-	active  bool      // ready, or a worker has it
-	handled *delivery // by a worker, now
+	active  bool                    // ready, or a worker has it
+	handled *delivery               // by a worker, now
+	cancel  context.CancelCauseFunc // ends its handler
 
 	// The delivery that was given back, until the daemon has said which of those
 	// behind it come once more: nothing of the queue is handled meanwhile. nil: none.
 	failed *delivery
 }
 
-func newQueues(workers int, handle func(*delivery) outcome) *queues {
-	return &queues{handle: handle, max: workers, all: map[string]*queue{}}
+func newQueues(ctx context.Context, workers int, handle func(context.Context, *delivery) outcome) *queues {
+	return &queues{ctx: ctx, handle: handle, max: workers, all: map[string]*queue{}}
 }
 
 // add queues a delivery; it never blocks.
@@ -108,15 +99,18 @@ func (qs *queues) work() {
 func (qs *queues) workLocked(q *queue, d *delivery) {
 	o, known := qs.recent.get(d.event.deliveryID)
 	if !known {
-		q.handled = d
+		ctx, cancel := context.WithCancelCause(qs.ctx)
+		q.handled, q.cancel = d, cancel
 		qs.mu.Unlock()
-		o = qs.handle(d)
+		o = qs.handle(ctx, d)
 		qs.mu.Lock()
-		q.handled = nil
-	}
-	if o.again && d.takenBack() {
-		d.stream.abandon(1) // nobody waits for it here, nor for what followed
-		return
+		takenBack := context.Cause(ctx) == errCancelled
+		q.handled, q.cancel = nil, nil
+		cancel(nil)
+		if o.again && takenBack {
+			d.stream.abandon(1) // nobody waits for it here, nor for what followed
+			return
+		}
 	}
 	switch {
 	case !o.again:
@@ -147,8 +141,8 @@ func (qs *queues) cancel(s *stream, ids []string) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
 	for _, q := range qs.all {
-		if d := q.handled; d != nil && d.stream == s && slices.Contains(ids, d.event.deliveryID) && !d.takenBack() {
-			close(d.cancelled)
+		if d := q.handled; d != nil && d.stream == s && slices.Contains(ids, d.event.deliveryID) {
+			q.cancel(errCancelled)
 		}
 		n := len(q.waiting)
 		q.waiting = slices.DeleteFunc(q.waiting, func(d *delivery) bool {
@@ -178,6 +172,22 @@ func (qs *queues) resume(s *stream, id string) {
 }
 
 func (q *queue) failedBy(s *stream) bool { return q.failed != nil && q.failed.stream == s }
+
+// oldest returns the deliveries of s that are handled, or first to be handled, of
+// each connection: those for whose settlement the daemon waits.
+func (qs *queues) oldest(s *stream) (ids []string) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	for _, q := range qs.all {
+		switch {
+		case q.handled != nil && q.handled.stream == s:
+			ids = append(ids, q.handled.event.deliveryID)
+		case q.failed == nil && len(q.waiting) > 0 && q.waiting[0].stream == s:
+			ids = append(ids, q.waiting[0].event.deliveryID)
+		}
+	}
+	return ids
+}
 
 // detach discards all that came by a stream that has ended: it comes again, here or
 // elsewhere. Handlers that are at work go on.

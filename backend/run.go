@@ -26,6 +26,10 @@ var (
 	errCancelled = errors.New("backend: the delivery was taken back")
 )
 
+// workingInterval is how often the daemon hears that deliveries are being worked on:
+// half of the ack_wait that a consumer has which asks for none.
+const workingInterval = 15 * time.Second
+
 // Run joins the group and handles events until ctx ends. It comes back by
 // itself when the connection is lost or the daemon restarts.
 //
@@ -43,7 +47,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer c.running.Store(false)
 
 	handling, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	qs := newQueues(c.opts.Concurrency, func(d *delivery) outcome { return c.work(handling, d) })
+	qs := newQueues(handling, c.opts.Concurrency, c.handle)
 	defer qs.wait()
 	defer stop(errOver)
 
@@ -76,19 +80,23 @@ func (c *Consumer) session(ctx context.Context, qs *queues, stop context.CancelC
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		select {
-		case <-ctx.Done():
-		case <-ended:
-			return
-		}
-		s.leave()
-		grace := time.NewTimer(c.opts.Grace)
-		defer grace.Stop()
-		select {
-		case <-grace.C:
-			stop(errOver)
-			s.cancel()
-		case <-ended:
+		tick := time.NewTicker(workingInterval)
+		defer tick.Stop()
+		stopping, over := ctx.Done(), (<-chan time.Time)(nil)
+		for {
+			select {
+			case <-tick.C:
+				s.working(qs.oldest(s))
+			case <-stopping:
+				s.leave()
+				stopping, over = nil, time.After(c.opts.Grace)
+			case <-over:
+				stop(errOver)
+				s.cancel()
+				return
+			case <-ended:
+				return
+			}
 		}
 	}()
 	ready, err = c.receive(s, qs)
@@ -122,7 +130,7 @@ func (c *Consumer) receive(s *stream, qs *queues) (ready bool, err error) {
 		case res.GetEvents() != nil:
 			for _, e := range res.GetEvents().GetEvents() {
 				s.received()
-				qs.add(&delivery{stream: s, event: c.client.event(e), kind: e.GetKind(), cancelled: make(chan struct{})})
+				qs.add(&delivery{stream: s, event: c.client.event(e), kind: e.GetKind()})
 			}
 		case res.GetDraining() != nil:
 			s.draining()

@@ -54,6 +54,31 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
+// What waits behind busy handlers is as much at work as what these have: the daemon
+// does not take it back.
+func TestBusyHandlers(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client := w.dial()
+		defer client.Close()
+		var heard notes
+		stop := w.start(counter(client, ConsumerOptions{Concurrency: 1}, func(_ context.Context, e *Event) {
+			time.Sleep(50 * time.Second) // longer than ack_wait
+			heard.add(fmt.Sprint(e.Args.JSON(), " ", e.Attempt))
+		}))
+		for _, name := range []string{"a", "b", "c"} {
+			b, _ := w.connect()
+			defer b.Close()
+			b.Idle()
+			b.Say(fmt.Sprintf(`42["n",%q]`, name))
+			synctest.Wait()
+		}
+		time.Sleep(3 * time.Minute)
+		expect(t, "handled", heard.take(), `["a"] 1; ["b"] 1; ["c"] 1`)
+		expect(t, "redelivered", w.dispatcher.Stats().Redelivered, 0)
+		stop()
+	})
+}
+
 // A consumer that is told to stop settles what it has, and leaves the rest to
 // others as first attempts.
 func TestLeave(t *testing.T) {

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,6 +103,18 @@ func (s *stream) queueLocked(o outcome) {
 		s.acks = append(s.acks, o.id)
 	} else {
 		s.others = append(s.others, o.request)
+	}
+	s.wake()
+}
+
+// working asks for more time for deliveries.
+func (s *stream) working(ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ids := range slices.Chunk(ids, maxAcks) {
+		s.others = append(s.others, &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Working_{
+			Working: &fanoutv1.ConsumeRequest_Working{DeliveryIds: ids},
+		}})
 	}
 	s.wake()
 }
