@@ -30,12 +30,12 @@ func DefaultHeaders() []string {
 	return []string{"accept-language", "origin", "referer", "user-agent", "x-forwarded-for", "x-real-ip", "x-request-id"}
 }
 
-// Bounds of what is kept of a handshake, in bytes. A session keeps it from before
-// it is let in, so by default little; what an operator asks for by name is kept
-// whole or not at all, since half a credential is none.
+// Bounds of what is kept of a handshake, in bytes, from before a session is let in.
+// What an operator has to ask for by name is kept whole or not at all, since half a
+// credential is none.
 const (
-	maxDefaultHeader = 512      // the rest is cut off
-	maxHeader        = 8 << 10  // of a header asked for, or all cookies together
+	maxDefaultHeader = 512      // of a header that is shown by default; the rest is cut off
+	maxHeader        = 8 << 10  // of any other, or of all cookies together
 	maxAuth          = 64 << 10 // of auth
 )
 

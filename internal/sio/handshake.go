@@ -16,9 +16,9 @@ type handshake struct {
 	// because a namespace may be joined at any later time.
 	authorization string
 	headers       []pair // those that are shown
-	query         []pair // the protocol's own parameters too, but for sid; without the secrets
+	path          string
+	rawQuery      string // without the sid and the secrets
 	secrets       []pair // of the query
-	url           string // path and query, without the sid and the secrets
 }
 
 // pair is a name and its value. A connection has few of them, so a list costs
@@ -40,7 +40,7 @@ func asMap(pairs []pair) map[string]string {
 // valid is s as text: HTTP lets headers hold any bytes.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// maxURL bounds, in bytes, the path and query that are kept.
+// maxURL bounds, in bytes, what is shown of the path and query as they were sent.
 const maxURL = 2 << 10
 
 // maxAuthorization bounds the Authorization header that is kept, in bytes; a
@@ -52,52 +52,42 @@ func newHandshake(r *http.Request, secrets []string, show *Exposure) *handshake 
 	if v := r.Header.Get("Authorization"); len(v) <= maxAuthorization {
 		h.authorization = strings.Clone(v)
 	}
-	query := make(map[string]string, 8) // small enough for the stack
-	for name, value := range engineio.QueryParameters(r.URL.RawQuery) {
-		query[name] = value // flat, and the last one wins, as in the reference
-	}
-	delete(query, "sid") // a secret, where it says anything
-	h.query = make([]pair, 0, len(query))
-	for name, value := range query {
-		p := pair{kept(name), kept(value)}
-		if slices.Contains(secrets, name) {
-			h.secrets = append(h.secrets, p)
-		} else {
-			h.query = append(h.query, p)
-		}
-	}
-	h.url = shownURL(r, secrets)
-	return h
-}
-
-// shownURL returns the path and query of a request as they were sent, without what
-// is a secret.
-func shownURL(r *http.Request, secrets []string) string {
 	target := r.RequestURI
 	if !strings.HasPrefix(target, "/") { // an absolute URL, or a request that was not read from a peer
 		target = r.URL.RequestURI()
 	}
-	path, query, has := strings.Cut(target, "?")
-	if has {
-		path += "?" + engineio.WithoutParameters(query, append([]string{"sid"}, secrets...)...)
+	path, query, _ := strings.Cut(target, "?")
+	h.path = strings.Clone(path)
+	h.rawQuery = strings.Clone(engineio.WithoutParameters(query, append([]string{"sid"}, secrets...)...))
+	if len(secrets) > 0 {
+		for name, value := range engineio.QueryParameters(r.URL.RawQuery) {
+			if slices.Contains(secrets, name) { // the last one wins, as in query
+				h.secrets = slices.DeleteFunc(h.secrets, func(p pair) bool { return p.name == name })
+				h.secrets = append(h.secrets, pair{strings.Clone(name), strings.Clone(value)})
+			}
+		}
 	}
-	return strings.Clone(path[:min(len(path), maxURL)])
+	return h
 }
 
-// kept is s in memory of its own: the request's is not to be kept for it. What
-// nearly every handshake says is shared.
-func kept(s string) string {
-	switch s {
-	case "EIO":
-		return "EIO"
-	case "4":
-		return "4"
-	case "transport":
-		return "transport"
-	case "polling":
-		return "polling"
-	case "websocket":
-		return "websocket"
+// query returns the parameters that are no secrets: flat, and the last one wins, as
+// in the reference.
+func (h *handshake) query() map[string]string {
+	var m map[string]string
+	for name, value := range engineio.QueryParameters(h.rawQuery) {
+		if m == nil {
+			m = map[string]string{}
+		}
+		m[name] = value
 	}
-	return strings.Clone(s)
+	return m
+}
+
+// url returns the path and query as they were sent, without what is a secret.
+func (h *handshake) url() string {
+	u := h.path
+	if h.rawQuery != "" {
+		u += "?" + h.rawQuery
+	}
+	return valid(u[:min(len(u), maxURL)])
 }

@@ -28,9 +28,22 @@ func TestHandshakeQuery(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHandshake(httptest.NewRequest("GET", "/socket.io/?"+tt.query, nil), []string{"token"}, &Exposure{})
-			expect(t, "query", fmt.Sprint(asMap(h.query)), tt.want)
+			expect(t, "query", fmt.Sprint(h.query()), tt.want)
 			expect(t, "secrets", fmt.Sprint(h.secrets), tt.secret)
 		})
+	}
+}
+
+// What is kept of a query is no larger than the query, whatever it is made of: anybody
+// may send one, before being let in.
+func TestHandshakeIsSmall(t *testing.T) {
+	for _, parameter := range []string{"a", "", "%61=", "token=x"} {
+		query := "EIO=4&transport=polling" + strings.Repeat("&"+parameter, 5000)
+		r := httptest.NewRequest("GET", "/socket.io/?"+query, nil)
+		h := newHandshake(r, []string{"token"}, &Exposure{})
+		if len(h.rawQuery) > len(query) || len(h.secrets) > 1 {
+			t.Errorf("%q: keeps %d bytes and %d secrets of %d bytes", parameter, len(h.rawQuery), len(h.secrets), len(query))
+		}
 	}
 }
 
@@ -59,6 +72,6 @@ func TestHandshakeURL(t *testing.T) {
 		if u, err := url.ParseRequestURI(target); err == nil {
 			r.URL = u
 		}
-		expect(t, target, newHandshake(r, []string{"token"}, &Exposure{}).url, want)
+		expect(t, target, newHandshake(r, []string{"token"}, &Exposure{}).url(), want)
 	}
 }

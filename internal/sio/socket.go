@@ -167,9 +167,9 @@ func (s *Socket) completeView(c *Connection) {
 	c.Node = s.nsp.server.opts.Node
 	c.ID, c.Namespace = s.id, s.nsp.name
 	c.Transport, c.Protocol, c.RemoteAddr = session.Transport(), session.Protocol(), h.remoteAddr
-	c.Session, c.Secure, c.URL = session.Name(), session.Secure(), valid(h.url)
+	c.Session, c.Secure, c.URL = session.Name(), session.Secure(), h.url()
 	c.ConnectedAt, c.Recovered = s.born, s.recovered
-	c.Headers, c.Query, c.Auth = asMap(h.headers), asMap(h.query), string(s.auth)
+	c.Headers, c.Query, c.Auth = asMap(h.headers), h.query(), string(s.auth)
 	c.VolatileDropped = session.Dropped()
 	if !s.gone.Load() { // what waits is not its any more
 		c.QueuedBytes = session.Queued()

@@ -113,6 +113,7 @@ func (p *Proxies) site(r *http.Request) site {
 		host, proto = cmp.Or(host, told.host), cmp.Or(proto, told.proto)
 	}
 	s.host = cmp.Or(host, r.Host)
+	s.told = proto != ""
 	s.https = slices.Contains([]string{"https", "wss"}, strings.ToLower(proto))
 	return s
 }

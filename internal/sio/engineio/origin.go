@@ -174,6 +174,7 @@ func (o *Origins) isBelow(page origin) bool {
 type site struct {
 	host  string // with its port, as browsers write it in Host
 	https bool   // a trusted proxy said so; else nobody knows, as TLS may end anywhere in front
+	told  bool   // a trusted proxy said which of them it is
 }
 
 // served reports whether the page is of this site. Without a port in Host it is

@@ -44,14 +44,18 @@ func QueryParameters(raw string) iter.Seq2[string, string] {
 // [ParseQuery] reads them, are among these; the rest stays as it is written.
 func WithoutParameters(raw string, names ...string) string {
 	raw, _, _ = strings.Cut(raw, "#")
-	var left []string
-	for pair := range strings.SplitSeq(raw, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if !slices.Contains(names, unescapeQuery(name)) {
-			left = append(left, pair)
-		}
+	isNamed := func(parameter string) bool {
+		name, _, _ := strings.Cut(parameter, "=")
+		return slices.Contains(names, unescapeQuery(name))
 	}
-	return strings.Join(left, "&")
+	found := false
+	for parameter := range strings.SplitSeq(raw, "&") {
+		found = found || isNamed(parameter)
+	}
+	if !found {
+		return raw
+	}
+	return strings.Join(slices.DeleteFunc(strings.Split(raw, "&"), isNamed), "&")
 }
 
 func unescapeQuery(s string) string {

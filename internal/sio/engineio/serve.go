@@ -57,7 +57,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, e)
 		return
 	}
-	s.open(w, r, transport, protocol, from, at.https || r.TLS != nil)
+	s.open(w, r, transport, protocol, from, at.https || !at.told && r.TLS != nil)
 }
 
 // protocol returns the version of Engine.IO that a request asks for, or 0.

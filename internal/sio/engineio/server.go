@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -27,7 +26,7 @@ type Handler interface {
 // it with [NewServer]; it is safe for concurrent use.
 type Server struct {
 	opts     Options
-	names    [sha256.Size]byte // key of the sessions' names
+	run      string // begins the sessions' names
 	handler  Handler
 	log      *slog.Logger
 	upgrader *wsconn.Upgrader
@@ -73,7 +72,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		aborting: make(chan struct{}),
 		upgrader: wsconn.NewUpgrader(wsconn.Options{MaxMessage: opts.MaxPayload, Deflate: opts.PerMessageDeflate}),
 	}
-	_, _ = rand.Read(s.names[:]) // it never fails
+	s.run = rand.Text()[:13]
 	return s, nil
 }
 

@@ -53,6 +53,8 @@ func TestSessionSecure(t *testing.T) {
 		{"by a proxy with TLS", "10.0.0.1:1", false, http.Header{"X-Forwarded-Proto": {"https"}, "X-Forwarded-For": {"192.0.2.1"}}, true},
 		{"by a proxy with TLS, of a WebSocket", "10.0.0.1:1", false, http.Header{"X-Forwarded-Proto": {"wss"}}, true},
 		{"by a proxy without TLS", "10.0.0.1:1", false, http.Header{"X-Forwarded-Proto": {"http"}}, false},
+		{"by a proxy that encrypts what came to it in plain text", "10.0.0.1:1", true, http.Header{"X-Forwarded-Proto": {"http"}}, false},
+		{"by a proxy that encrypts, and says nothing", "10.0.0.1:1", true, nil, true},
 		{"by a proxy that knows Forwarded", "10.0.0.1:1", false, http.Header{"Forwarded": {"for=192.0.2.1;proto=https"}}, true},
 		{"as anybody may say", "192.0.2.1:1", false, http.Header{"X-Forwarded-Proto": {"https"}, "Forwarded": {"proto=https"}}, false},
 	}

@@ -3,6 +3,7 @@ package engineio
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -151,6 +152,9 @@ func (s *Session) decodeFrame(opcode byte, data []byte) (inbound, error) {
 func readReason(err error) (reason Reason, detail string) {
 	if wsconn.CloseStatus(err) != 0 || errors.Is(err, io.EOF) {
 		return ReasonTransportClose, ""
+	}
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op.Err // without the addresses, of which one is ours
 	}
 	return ReasonTransportError, err.Error()
 }
