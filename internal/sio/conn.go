@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,9 +34,10 @@ type conn struct {
 	// before it knew is then ignored instead of closing everything.
 	sockets map[string]*Socket
 	// requests holds the CONNECT of each namespace that is not answered yet.
-	// connecting says for which namespaces a goroutine answers them.
-	requests   map[string]*request
-	connecting map[string]bool
+	// connecting says for which namespaces a goroutine answers them. Both are few,
+	// and empty most of the time.
+	requests   []*request
+	connecting []string
 }
 
 // Receive implements engineio.Receiver: one message, text or attachment.
@@ -72,7 +74,7 @@ func (c *conn) receiveLocked(data []byte, binary bool) {
 		c.connect(p)
 		return
 	}
-	if r := c.requests[p.Namespace]; r != nil {
+	if r := c.requestLocked(p.Namespace); r != nil {
 		if p.Type == parser.Disconnect {
 			c.leaveLocked(p.Namespace, ReasonClientDisconnect)
 		} else {
@@ -113,7 +115,7 @@ func (c *conn) handleLocked(s *Socket, p *parser.Packet) {
 func (c *conn) awaitAttachments(namespace string) {
 	timeout := c.server.opts.AttachmentTimeout
 	switch {
-	case c.sockets[namespace] == nil && c.requests[namespace] == nil:
+	case c.sockets[namespace] == nil && c.requestLocked(namespace) == nil:
 		c.refuse(notJoined, nil)
 	case c.assembly == nil:
 		c.assembly = time.AfterFunc(timeout, func() { c.session.Close(ReasonAttachmentTimeout) })
@@ -145,7 +147,7 @@ func (c *conn) closedLocked(why End) {
 		c.assembly.Stop()
 	}
 	c.decoder.Reset()
-	for _, r := range c.requests {
+	for _, r := range slices.Clone(c.requests) {
 		r.withdrawLocked(why)
 	}
 	for _, s := range c.sockets {

@@ -3,6 +3,7 @@ package sio
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
@@ -19,7 +20,7 @@ const maxJoined = 100
 // connect again in one go. The caller holds c.mu.
 func (c *conn) connect(p *parser.Packet) {
 	name := p.Namespace
-	if c.sockets[name] == nil && !c.connecting[name] && c.namespacesLocked() >= maxJoined {
+	if c.sockets[name] == nil && !slices.Contains(c.connecting, name) && c.namespacesLocked() >= maxJoined {
 		c.reply(name, &Refusal{Message: "too many namespaces"})
 		return
 	}
@@ -30,10 +31,10 @@ func (c *conn) connect(p *parser.Packet) {
 	}
 	r := &request{conn: c, name: name, auth: p.Data, encoding: c.decoder.Encoding(), since: time.Now()}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
-	c.requests[name] = r
+	c.requests = append(c.requests, r)
 	c.presence.request(name, r.encoding)
-	if !c.connecting[name] {
-		c.connecting[name], r.taken = true, true
+	if !slices.Contains(c.connecting, name) {
+		c.connecting, r.taken = append(c.connecting, name), true
 		c.server.callbacks.Go(r.answerAll)
 	}
 }
@@ -41,7 +42,7 @@ func (c *conn) connect(p *parser.Packet) {
 // namespacesLocked counts the namespaces that the client is in, or wants to be.
 func (c *conn) namespacesLocked() int {
 	n := len(c.sockets)
-	for name := range c.connecting {
+	for _, name := range c.connecting {
 		if c.sockets[name] == nil {
 			n++
 		}
@@ -52,7 +53,7 @@ func (c *conn) namespacesLocked() int {
 // leaveLocked ends what the client is in a namespace, or wants to be.
 func (c *conn) leaveLocked(namespace, reason string) {
 	why := End{Reason: reason}
-	if r := c.requests[namespace]; r != nil {
+	if r := c.requestLocked(namespace); r != nil {
 		r.withdrawLocked(why)
 	}
 	if s := c.sockets[namespace]; s != nil && s.nsp.remove(s, reason) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
@@ -61,9 +62,9 @@ func (r *request) answerAll() {
 // nextLocked returns the request that waits behind this one, which is answered;
 // without one the goroutine has to end.
 func (r *request) nextLocked() *request {
-	next := r.conn.requests[r.name]
+	next := r.conn.requestLocked(r.name)
 	if next == nil {
-		delete(r.conn.connecting, r.name)
+		r.conn.connecting = slices.DeleteFunc(r.conn.connecting, func(name string) bool { return name == r.name })
 		return nil
 	}
 	next.taken = true
@@ -167,6 +168,21 @@ func (r *request) unclaimLocked(s *Socket) {
 	}
 }
 
+// requestLocked returns the CONNECT of a namespace that is not answered, nil: none.
+func (c *conn) requestLocked(namespace string) *request {
+	for _, r := range c.requests {
+		if r.name == namespace {
+			return r
+		}
+	}
+	return nil
+}
+
+// removeLocked takes the request off those that are not answered.
+func (r *request) removeLocked() {
+	r.conn.requests = slices.DeleteFunc(r.conn.requests, func(other *request) bool { return other == r })
+}
+
 // withdrawLocked ends a request that the client does not want any more.
 func (r *request) withdrawLocked(why End) {
 	if r.withdrawn != nil {
@@ -174,7 +190,7 @@ func (r *request) withdrawLocked(why End) {
 	}
 	r.withdrawn, r.waiting = &why, nil
 	r.cancel(errWithdrawn)
-	delete(r.conn.requests, r.name)
+	r.removeLocked()
 	r.conn.presence.withdraw(r.name)
 }
 
@@ -187,7 +203,7 @@ func (r *request) failLocked(err error) (done bool) {
 	if passing(err) && others && time.Now().Before(r.deadline()) {
 		return false
 	}
-	delete(c.requests, r.name)
+	r.removeLocked()
 	c.presence.withdraw(r.name)
 	if r.nsp != nil {
 		c.server.namespaces.release(r.nsp)
@@ -204,7 +220,7 @@ func (r *request) joinedLocked(s *Socket) {
 	c := r.conn
 	c.timeout.Stop()
 	c.session.MarkJoined()
-	delete(c.requests, r.name)
+	r.removeLocked()
 	c.sockets[r.name] = s
 	c.server.backend.Connected(s)
 	for _, p := range r.waiting {

@@ -154,7 +154,6 @@ func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Rece
 		handshake: newHandshake(r, s.opts.SecretQuery, &s.opts.Expose),
 		decoder:   parser.NewDecoder(parser.Limits{MaxBytes: decoderLimit(s.engine.Options().MaxPayload)}),
 		sockets:   map[string]*Socket{},
-		requests:  map[string]*request{}, connecting: map[string]bool{},
 	}
 	c.timeout = time.AfterFunc(s.opts.ConnectTimeout, func() { session.Close(engineio.ReasonConnectTimeout) })
 	return c, nil

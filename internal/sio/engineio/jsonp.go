@@ -11,10 +11,10 @@ import (
 // script and posts a form. Every polling request that has a parameter j is one
 // (engine.io/lib/transports/polling-jsonp.ts).
 
-// isJSONP reports whether the request is one of JSONP. It looks before it
-// parses: nearly none is.
+// isJSONP reports whether the request is one of JSONP.
 func isJSONP(r *http.Request) bool {
-	return strings.Contains(r.URL.RawQuery, "j=") && ParseQuery(r.URL.RawQuery).Has("j")
+	_, has := parameter(r.URL.RawQuery, "j")
+	return has
 }
 
 // wrapJSONP turns a payload into a script that hands it to callback number j of

@@ -247,8 +247,8 @@ func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, x *exchan
 		payload = appendPayloadV3(nil, msgs)
 	}
 	h.Set("Cache-Control", "no-store")
-	if isJSONP(r) {
-		payload = wrapJSONP(lastValue(ParseQuery(r.URL.RawQuery), "j"), payload)
+	if j, has := parameter(r.URL.RawQuery, "j"); has {
+		payload = wrapJSONP(j, payload)
 		h.Set("Content-Type", "text/javascript; charset=UTF-8")
 		h.Set("X-Content-Type-Options", "nosniff")
 	}

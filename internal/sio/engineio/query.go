@@ -2,27 +2,17 @@ package engineio
 
 import (
 	"iter"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// ParseQuery reads a request's raw query as the reference does, by the URL
-// standard (engine.io/lib/server.ts, prepare; url.spec.whatwg.org,
-// "application/x-www-form-urlencoded parsing"): only & separates, + is a space,
-// an escape that is none stays as it is, and bytes that are no UTF-8 become
-// U+FFFD. Nothing is dropped, where [url.ParseQuery] drops a parameter with a
-// bad escape or a semicolon.
-func ParseQuery(raw string) url.Values {
-	values := url.Values{}
-	for name, value := range QueryParameters(raw) {
-		values[name] = append(values[name], value)
-	}
-	return values
-}
-
-// QueryParameters yields the parameters as ParseQuery reads them, in order.
+// QueryParameters yields the parameters of a request's raw query, in order, as the
+// reference reads it, by the URL standard (engine.io/lib/server.ts, prepare;
+// url.spec.whatwg.org, "application/x-www-form-urlencoded parsing"): only &
+// separates, + is a space, an escape that is none stays as it is, and bytes that are
+// no UTF-8 become U+FFFD. Nothing is dropped, where [url.ParseQuery] drops a
+// parameter with a bad escape or a semicolon.
 func QueryParameters(raw string) iter.Seq2[string, string] {
 	raw, _, _ = strings.Cut(raw, "#") // a request's target has no fragment; what looks like one is not the query's
 	return func(yield func(name, value string) bool) {
@@ -40,8 +30,19 @@ func QueryParameters(raw string) iter.Seq2[string, string] {
 	}
 }
 
+// parameter returns the last value that a raw query has for a name: so the reference
+// reads it, flat.
+func parameter(raw, name string) (value string, has bool) {
+	for n, v := range QueryParameters(raw) {
+		if n == name {
+			value, has = v, true
+		}
+	}
+	return value, has
+}
+
 // WithoutParameters returns a raw query without those parameters whose names, as
-// [ParseQuery] reads them, are among these; the rest stays as it is written.
+// [QueryParameters] reads them, are among these; the rest stays as it is written.
 func WithoutParameters(raw string, names ...string) string {
 	raw, _, _ = strings.Cut(raw, "#")
 	isNamed := func(parameter string) bool {

@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
@@ -25,19 +24,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	q := ParseQuery(r.URL.RawQuery)
-	transport := lastValue(q, "transport")
+	query := r.URL.RawQuery
+	transport, _ := parameter(query, "transport")
+	eio, hasEIO := parameter(query, "EIO")
 	// The order of the checks is the reference's (engine.io/lib/server.ts, verify).
 	if transport != transportPolling && transport != transportWebSocket || !s.opts.Transports.Has(transport) {
 		e := errUnknownTransport
-		if isUpgrade(r) && !q.Has("EIO") {
+		if isUpgrade(r) && !hasEIO {
 			e.message += plainClient
 		}
 		s.refuse(w, r, e)
 		return
 	}
-	if q.Has("sid") {
-		s.serveSession(w, r, q, transport)
+	if sid, has := parameter(query, "sid"); has {
+		s.serveSession(w, r, s.session(sid), transport)
 		return
 	}
 	if r.Method != http.MethodGet {
@@ -48,10 +48,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, mismatch(transport))
 		return
 	}
-	protocol := s.protocol(lastValue(q, "EIO"))
+	protocol := s.protocol(eio)
 	if protocol == 0 {
 		e := errVersion
-		if isUpgrade(r) && !q.Has("EIO") {
+		if isUpgrade(r) && !hasEIO {
 			e.message += plainClient
 		}
 		s.refuse(w, r, e)
@@ -71,14 +71,14 @@ func (s *Server) protocol(eio string) uint8 {
 	return 0
 }
 
-// serveSession answers a request that names its session.
-func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, q url.Values, transport string) {
-	sess := s.session(lastValue(q, "sid"))
+// serveSession answers a request that names its session; nil: there is none of that
+// name.
+func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, sess *Session, transport string) {
 	if sess == nil {
 		s.refuse(w, r, errUnknownSession)
 		return
 	}
-	if v, has := q["EIO"]; has && s.protocol(v[len(v)-1]) != sess.protocol {
+	if eio, has := parameter(r.URL.RawQuery, "EIO"); has && s.protocol(eio) != sess.protocol {
 		s.refuse(w, r, errBadRequest)
 		return
 	}
@@ -98,7 +98,7 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, q url.Valu
 
 // upgradeHeaders are the headers of a WebSocket's handshake beyond its own.
 func (s *Server) upgradeHeaders(r *http.Request) http.Header {
-	if ParseQuery(r.URL.RawQuery).Has("sid") {
+	if _, has := parameter(r.URL.RawQuery, "sid"); has {
 		return nil
 	}
 	return s.opts.InitialHeaders
@@ -106,11 +106,3 @@ func (s *Server) upgradeHeaders(r *http.Request) http.Header {
 
 // isUpgrade reports whether the request asks for a WebSocket.
 func isUpgrade(r *http.Request) bool { return wsconn.IsUpgrade(r) }
-
-// lastValue is how the reference reads a query: flat, the last value wins.
-func lastValue(q url.Values, key string) string {
-	if v := q[key]; len(v) > 0 {
-		return v[len(v)-1]
-	}
-	return ""
-}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 )
@@ -66,7 +65,7 @@ type Session struct {
 // (engine.io/lib/server.ts, handshake).
 func (s *Session) framingFor(r *http.Request) framing {
 	f := s.framing &^ framingBase64
-	if strings.Contains(r.URL.RawQuery, "b64=") && lastValue(ParseQuery(r.URL.RawQuery), "b64") != "" {
+	if b64, _ := parameter(r.URL.RawQuery, "b64"); b64 != "" {
 		f |= framingBase64
 	}
 	return f

@@ -88,16 +88,18 @@ func (w *WebTransport) serve(rw http.ResponseWriter, r *http.Request) {
 		s.refuseOrigin(rw, r, at)
 		return
 	}
-	q := ParseQuery(r.URL.RawQuery)
-	sid := lastValue(q, "sid")
+	query := r.URL.RawQuery
+	transport, hasTransport := parameter(query, "transport")
+	sid, hasSID := parameter(query, "sid")
+	eio, hasEIO := parameter(query, "EIO")
 	switch {
-	case q.Has("transport") && lastValue(q, "transport") != transportWebTransport:
+	case hasTransport && transport != transportWebTransport:
 		s.refuse(rw, r, errUnknownTransport)
 		return
-	case q.Has("sid") && s.session(sid) == nil:
+	case hasSID && s.session(sid) == nil:
 		s.refuse(rw, r, errUnknownSession)
 		return
-	case q.Has("EIO") && lastValue(q, "EIO") != "4":
+	case hasEIO && eio != "4":
 		s.refuse(rw, r, errVersion)
 		return
 	}
