@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -104,7 +105,7 @@ func (qs *queues) workLocked(q *queue, d *delivery) {
 		qs.mu.Unlock()
 		o = qs.handle(ctx, d)
 		qs.mu.Lock()
-		takenBack := context.Cause(ctx) == errCancelled
+		takenBack := errors.Is(context.Cause(ctx), errCancelled)
 		q.handled, q.cancel = nil, nil
 		cancel(nil)
 		if o.again && takenBack {

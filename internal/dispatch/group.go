@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -148,13 +149,20 @@ func (g *group) fullLocked(ld *load) bool {
 	return ld.waiting.Len() > 0 || ld.bytes >= g.dispatcher.opts.SubscriptionBytes
 }
 
-// queuesLocked returns the subscription's queues; nil: those of nobody.
+// queuesLocked returns the subscription's queues; nil: those of nobody. Those that
+// hold events come first, in the order of how long the oldest of each has been there.
 func (g *group) queuesLocked(s *Subscription) (queues []*queue) {
 	for _, q := range g.queues {
 		if q.owner == s {
 			queues = append(queues, q)
 		}
 	}
+	slices.SortFunc(queues, func(a, b *queue) int {
+		if a.oldest == 0 || b.oldest == 0 {
+			return cmp.Compare(b.oldest, a.oldest)
+		}
+		return cmp.Compare(a.oldest, b.oldest)
+	})
 	return queues
 }
 

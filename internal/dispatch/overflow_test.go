@@ -153,8 +153,8 @@ func TestHeldUntilAnotherGroupComes(t *testing.T) {
 	})
 }
 
-// A group that comes back gets what waited, a gap that is counted, and all that follows,
-// in order.
+// A group that comes back gets what waited, that of the connection which waits longest
+// first, a gap that is counted, and all that follows, in order.
 func TestRecoveryFromDead(t *testing.T) {
 	inBubble(t, Options{QueueBytes: 2000, GroupMemory: time.Hour}, func(w *world) {
 		live := w.subscribe(SubscriptionOptions{Group: "live"}).consumeAll(t)
@@ -163,6 +163,7 @@ func TestRecoveryFromDead(t *testing.T) {
 		ok(t, dead.Ack(dead.get(t).ID()))
 		dead.Close()
 		first.Close()
+		time.Sleep(time.Millisecond) // its end is older than the other's start
 		c, _ := w.connect("")
 		c.Idle()
 		for i := range 100 {

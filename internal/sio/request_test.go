@@ -40,6 +40,7 @@ func inUndecided(t *testing.T, opts Options, f func(w *world, c *wiretest.WS, ve
 		c, _ := w.connect("")
 		w.clearHeard()
 		c.Say("40/slow,")
+		synctest.Wait() // the backend is asked aside: it has been before anything follows
 		f(w, c, verdict)
 		c.Close()
 	})
