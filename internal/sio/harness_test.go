@@ -92,6 +92,11 @@ type world struct {
 
 func inBubble(t *testing.T, opts Options, f func(*world)) {
 	t.Helper()
+	inBubbleOn(t, wiretest.Listen, opts, f)
+}
+
+func inBubbleOn(t *testing.T, listen func() *wiretest.Listener, opts Options, f func(*world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		backend := &recorder{block: make(chan struct{})}
 		opts.Backend = backend
@@ -102,7 +107,7 @@ func inBubble(t *testing.T, opts Options, f func(*world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{Server: s, t: t, backend: backend, listener: wiretest.Listen()}
+		w := &world{Server: s, t: t, backend: backend, listener: listen()}
 		hs := &http.Server{Handler: s}
 		go hs.Serve(w.listener)
 		defer func() { // also after a Fatal

@@ -19,9 +19,10 @@ type flusher struct {
 
 	mu      sync.Mutex
 	work    sync.Cond // woken is not empty, or stopped
-	begun   sync.Cond // a pass has begun
+	turned  sync.Cond // a pass has begun, or the last has ended
 	woken   []*wsConn // whose outboxes got messages since the last pass began
-	paced   int       // bytes emitted since then
+	passing bool      // a pass is being made
+	paced   int       // bytes emitted since it began
 	stopped bool      // nothing will be woken any more
 }
 
@@ -61,7 +62,7 @@ func newFlushers(maxQueue int) *flushers {
 	f := &flushers{}
 	for range runtime.GOMAXPROCS(0) {
 		x := &flusher{passBytes: min(maxPassBytes, maxQueue/passShare)}
-		x.work.L, x.begun.L = &x.mu, &x.mu
+		x.work.L, x.turned.L = &x.mu, &x.mu
 		f.all = append(f.all, x)
 		f.started.Go(x.run)
 	}
@@ -71,16 +72,17 @@ func newFlushers(maxQueue int) *flushers {
 // of returns the flusher of the n-th session.
 func (f *flushers) of(n uint64) *flusher { return f.all[n%uint64(len(f.all))] }
 
-// pace is called after bytes were emitted, with no lock held. It waits while a
-// flusher has not begun its next pass and much has been emitted since the last:
-// for the time of one pass at most.
+// pace is called after bytes were emitted, with no lock held. It waits while much
+// has been emitted since a flusher's pass began and what was may still wait for
+// that pass or the next: for the time of one pass at most. A connection that the
+// pass has not come to yet is not woken again: what gathers there counts as well.
 func (f *flushers) pace(bytes int) {
 	for _, x := range f.all {
 		x.mu.Lock()
-		for x.paced > x.passBytes && len(x.woken) > 0 && !x.stopped {
-			x.begun.Wait()
+		for x.paced > x.passBytes && x.busyLocked() && !x.stopped {
+			x.turned.Wait()
 		}
-		if len(x.woken) > 0 {
+		if x.busyLocked() {
 			x.paced += bytes
 		}
 		x.mu.Unlock()
@@ -93,11 +95,14 @@ func (f *flushers) stop() {
 		x.mu.Lock()
 		x.stopped = true
 		x.work.Signal()
-		x.begun.Broadcast()
+		x.turned.Broadcast()
 		x.mu.Unlock()
 	}
 	f.started.Wait()
 }
+
+// busyLocked reports whether something may wait for a pass.
+func (x *flusher) busyLocked() bool { return x.passing || len(x.woken) > 0 }
 
 // add puts a connection on the next pass. It is called with its outbox's lock held.
 func (x *flusher) add(t *wsConn) {
@@ -113,6 +118,8 @@ func (x *flusher) run() {
 	var pass []*wsConn
 	for {
 		x.mu.Lock()
+		x.passing, x.paced = false, 0
+		x.turned.Broadcast()
 		for len(x.woken) == 0 && !x.stopped {
 			x.work.Wait()
 		}
@@ -120,8 +127,7 @@ func (x *flusher) run() {
 			x.mu.Unlock()
 			return
 		}
-		pass, x.woken, x.paced = x.woken, pass[:0], 0
-		x.begun.Broadcast()
+		pass, x.woken, x.passing, x.paced = x.woken, pass[:0], true, 0
 		x.mu.Unlock()
 		for i, t := range pass {
 			pass[i] = nil
