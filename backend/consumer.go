@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
@@ -64,6 +66,17 @@ type ConsumerOptions struct {
 	// those that wait for a handler included. Default 1000; 10000 at most.
 	MaxInFlight int
 
+	// AckWait is how long the daemon waits to hear of a delivery, before its
+	// connection goes to another member. It does not bound handlers, since the
+	// daemon is told twice as often that they are at work, but how long a process
+	// that hangs holds up its connections. From 1 s to 1 h. Default 30 s.
+	AckWait time.Duration
+
+	// MaxMessageBytes bounds a message from the daemon; an event that is larger
+	// becomes a dead letter. From 64 KiB to 512 MiB. Default 4 MiB, room for any
+	// event of a daemon whose max-payload is its default of 1 MB.
+	MaxMessageBytes int
+
 	// IncludeConnection has every message come with [Event.Connection], as it is
 	// then. It costs the daemon several times as much as the message alone.
 	IncludeConnection bool
@@ -82,6 +95,7 @@ const (
 	defaultConcurrency = 64
 	defaultMaxInFlight = 1000
 	defaultGrace       = 10 * time.Second
+	defaultAckWait     = 30 * time.Second
 )
 
 // Consumer is a member of a group: it hears browsers and hands what it hears to
@@ -111,6 +125,9 @@ func (c *Client) Consumer(o ConsumerOptions) *Consumer {
 	}
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = defaultMaxInFlight
+	}
+	if o.AckWait <= 0 {
+		o.AckWait = defaultAckWait
 	}
 	if o.Grace <= 0 {
 		o.Grace = defaultGrace
@@ -164,6 +181,8 @@ func (c *Consumer) open() *fanoutv1.ConsumeRequest {
 		IncludeConnection: c.opts.IncludeConnection,
 		SkipExisting:      c.opts.SkipExisting,
 		MaxInFlight:       uint32(min(c.opts.MaxInFlight, 10_000)),
+		AckWait:           durationpb.New(c.opts.AckWait),
+		MaxMessageBytes:   uint32(min(max(c.opts.MaxMessageBytes, 0), maxMessage)), // 0: the daemon's default
 	}
 	if c.any == nil {
 		o.Events = slices.Sorted(maps.Keys(c.handlers))

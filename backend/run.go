@@ -26,10 +26,6 @@ var (
 	errCancelled = errors.New("backend: the delivery was taken back")
 )
 
-// workingInterval is how often the daemon hears that deliveries are being worked on:
-// half of the ack_wait that a consumer has which asks for none.
-const workingInterval = 15 * time.Second
-
 // Run joins the group and handles events until ctx ends. It comes back by
 // itself when the connection is lost or the daemon restarts.
 //
@@ -80,7 +76,7 @@ func (c *Consumer) session(ctx context.Context, qs *queues, stop context.CancelC
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		tick := time.NewTicker(workingInterval)
+		tick := time.NewTicker(c.workingInterval())
 		defer tick.Stop()
 		stopping, over := ctx.Done(), (<-chan time.Time)(nil)
 		for {
@@ -113,6 +109,12 @@ func (c *Consumer) session(ctx context.Context, qs *queues, stop context.CancelC
 		err = errEnded
 	}
 	return ready, err
+}
+
+// workingInterval is how often the daemon hears that deliveries are being worked on.
+// It refuses an AckWait of less than a second.
+func (c *Consumer) workingInterval() time.Duration {
+	return max(c.opts.AckWait, time.Second) / 2
 }
 
 // receive takes what the daemon says until the stream ends. Heartbeats, and what a
