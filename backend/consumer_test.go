@@ -211,6 +211,40 @@ func TestRetry(t *testing.T) {
 	})
 }
 
+// A handler may say when its event is to come again.
+func TestRetryError(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client := w.dial()
+		defer client.Close()
+		var heard notes
+		began := time.Now()
+		c := client.Consumer(ConsumerOptions{Group: "g"})
+		away := errors.New("the database is away")
+		c.On("n", func(_ context.Context, e *Event) (Reply, error) {
+			heard.add(fmt.Sprintf("%s%d after %v", e.Args.JSON(), e.Attempt, time.Since(began).Truncate(time.Second)))
+			switch e.Attempt {
+			case 1:
+				return nil, fmt.Errorf("storing: %w", &RetryError{After: 20 * time.Second, Err: away})
+			case 2:
+				return nil, &RetryError{After: 2 * time.Hour, Err: away} // more than there is
+			}
+			return Reply{"stored"}, nil
+		})
+		stop := w.start(c)
+		b, _ := w.connect()
+		b.Idle()
+		b.Say(`42["n",1]`)
+		synctest.Wait()
+		time.Sleep(2 * time.Hour)
+		expect(t, "heard", heard.take(), "[1]1 after 0s; [1]2 after 20s; [1]3 after 1h0m20s")
+		if !errors.Is(&RetryError{Err: away}, away) {
+			t.Error("a RetryError does not unwrap to its cause")
+		}
+		b.Close()
+		stop()
+	})
+}
+
 // A browser's mistake is settled at the first attempt.
 func TestArgsErrorIsNotRetried(t *testing.T) {
 	inBubble(t, func(w *world) {

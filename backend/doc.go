@@ -18,12 +18,12 @@
 //   - Events of one connection are handled one at a time, in order; different
 //     connections at once, up to [ConsumerOptions.Concurrency].
 //   - An event is acknowledged when its handler has returned without an error.
-//     An error gives it back: it comes again after a pause, until the daemon
-//     makes it a dead letter (its setting max-attempts, 10 by default), and
-//     what follows it from that connection waits. So return an error for what
-//     may work later (a database that is away), and answer what a browser got
-//     wrong with a reply. An [ArgsError], which [Args.Decode] returns, is never
-//     retried.
+//     An error gives it back: it comes again after a pause, which a [RetryError]
+//     chooses, until the daemon makes it a dead letter (its setting max-attempts,
+//     10 by default), and what follows it from that connection waits. So return
+//     an error for what may work later (a database that is away), and answer
+//     what a browser got wrong with a reply. An [ArgsError], which [Args.Decode]
+//     returns, is never retried.
 //   - Delivery is at least once: after a lost connection or process an event
 //     may come again, with [Event.Attempt] above 1. A process does not handle
 //     again what it has just handled; another one cannot know. [Event.Key]

@@ -6,12 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
+
+// RetryError is an error that says when the event is to come again. A handler
+// returns it for what is likely to last, such as a service that asked for a pause.
+type RetryError struct {
+	After time.Duration // at most 1 h; 0: the daemon's pause, from 100 ms to 12.8 s
+	Err   error
+}
+
+func (e *RetryError) Error() string { return fmt.Sprintf("try again in %v: %v", e.After, e.Err) }
+
+// Unwrap returns Err.
+func (e *RetryError) Unwrap() error { return e.Err }
+
+// maxRetryAfter is the longest pause that the daemon takes.
+const maxRetryAfter = time.Hour
 
 // outcome is what becomes of a delivery.
 type outcome struct {
@@ -48,10 +65,13 @@ func (c *Consumer) handle(ctx context.Context, d *delivery) outcome {
 		return o
 	}
 	log.Warn("a handler failed; the event comes again")
+	nack := &fanoutv1.ConsumeRequest_Nack{DeliveryIds: []string{o.id}}
+	var retry *RetryError
+	if errors.As(err, &retry) && retry.After > 0 {
+		nack.Delay = durationpb.New(min(retry.After, maxRetryAfter))
+	}
 	o.again = true
-	o.request = &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Nack_{
-		Nack: &fanoutv1.ConsumeRequest_Nack{DeliveryIds: []string{o.id}},
-	}}
+	o.request = &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Nack_{Nack: nack}}
 	return o
 }
 
