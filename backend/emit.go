@@ -67,13 +67,3 @@ func (c *Client) Count(ctx context.Context, to Target) (int, error) {
 	}
 	return int(res.GetTotal()), nil
 }
-
-// Disconnect ends the connections of a target. Their clients are told and stay
-// away until their pages connect again. (To make them come back, call the
-// contract's Disconnect with mode TRANSPORT.)
-func (c *Client) Disconnect(ctx context.Context, to Target) error {
-	if _, err := c.registry.Disconnect(ctx, &fanoutv1.DisconnectRequest{To: to.Proto()}); err != nil {
-		return fmt.Errorf("backend: disconnecting: %w", err)
-	}
-	return nil
-}

@@ -37,9 +37,9 @@ func (c Conn) Leave(ctx context.Context, rooms ...string) error {
 	return c.client.Leave(ctx, c.Target(), rooms...)
 }
 
-// Disconnect ends the connection; its client stays away.
-func (c Conn) Disconnect(ctx context.Context) error {
-	return c.client.Disconnect(ctx, c.Target())
+// Disconnect ends the connection; that it is gone is no error.
+func (c Conn) Disconnect(ctx context.Context, o DisconnectOptions) error {
+	return c.client.Disconnect(ctx, c.Target(), o)
 }
 
 // Event is one thing that a connection did.
