@@ -209,8 +209,10 @@ func (c *consumer) send() error {
 		}
 		if taken, ok := c.subscription.Cancelled(); ok {
 			more = true
-			if err := out.send(cancelled(taken)); err != nil {
-				return err
+			for _, m := range cancelled(taken) {
+				if err := out.send(m); err != nil {
+					return err
+				}
 			}
 		}
 		switch {

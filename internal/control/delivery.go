@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/structpb"
@@ -63,10 +64,20 @@ var cancelReasons = map[dispatch.CancelReason]fanoutv1.ConsumeResponse_Cancelled
 	dispatch.GivenBack:   fanoutv1.ConsumeResponse_Cancelled_NACKED,
 }
 
-func cancelled(c dispatch.Cancelled) *fanoutv1.ConsumeResponse {
-	return &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Cancelled_{
-		Cancelled: &fanoutv1.ConsumeResponse_Cancelled{DeliveryIds: c.IDs, Reason: cancelReasons[c.Reason]},
-	}}
+// maxCancelled bounds the ids of one message, so that it is within the least that a
+// consumer may take: an id is at most 64 bytes long.
+const maxCancelled = minMessageBytes / 128
+
+// cancelled says what was taken back, the first delivery of a connection in the last
+// message: a consumer that waits for that one knows then what else is gone.
+func cancelled(c dispatch.Cancelled) (all []*fanoutv1.ConsumeResponse) {
+	for ids := range slices.Chunk(c.IDs, maxCancelled) {
+		all = append(all, &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Cancelled_{
+			Cancelled: &fanoutv1.ConsumeResponse_Cancelled{DeliveryIds: ids, Reason: cancelReasons[c.Reason]},
+		}})
+	}
+	slices.Reverse(all)
+	return all
 }
 
 // eventMessage is an Event and what it always points to, in one allocation: it

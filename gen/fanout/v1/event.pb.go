@@ -1893,7 +1893,7 @@ func (x *ConsumeResponse_Rejected) GetStatus() *Status {
 }
 
 // Events are deliveries, in order. As many as wait come in one message of
-// about 1 MiB at most, or of one event.
+// about 1 MiB at most, or of one event, and within `open.max_message_bytes`.
 type ConsumeResponse_Events struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At least one.
@@ -1940,7 +1940,8 @@ func (x *ConsumeResponse_Events) GetEvents() []*Event {
 }
 
 // Cancelled takes deliveries back. They count as in flight no longer, and
-// settling them is `rejected`.
+// settling them is `rejected`. Many come in several messages, those that stood
+// behind others first.
 type ConsumeResponse_Cancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
