@@ -43,6 +43,7 @@ func TestRequestArrives(t *testing.T) {
 		r := request()
 		known := r.Connection()
 		known.Query = map[string]string{"a": "b"}
+		known.URL, known.Secure, known.Session = "/socket.io/?a=b", true, "s"
 		r.Connection = func() sio.Connection { return known }
 		a, err := c.Decide(t.Context(), r, sio.Admission{User: "42"})
 		if err != nil || !reflect.DeepEqual(a, sio.Admission{User: "42"}) {
@@ -51,6 +52,7 @@ func TestRequestArrives(t *testing.T) {
 		want := &hookv1.AuthorizeRequest{
 			Namespace: "/chat", ConnectionId: "abc", UserId: "42", AuthJson: `{"token":"s3cr3t"}`, RemoteAddress: "192.0.2.1:5",
 			Headers: map[string]string{"origin": "https://app.example.com"}, Query: map[string]string{"a": "b"},
+			Url: "/socket.io/?a=b", Secure: true, Session: "s",
 		}
 		if !proto.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)

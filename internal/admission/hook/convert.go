@@ -37,6 +37,9 @@ func message(r *admission.Request, user string) (*hookv1.AuthorizeRequest, error
 		Query:         c.Query,
 		Headers:       c.Headers,
 		RemoteAddress: c.RemoteAddr,
+		Url:           c.URL,
+		Secure:        c.Secure,
+		Session:       c.Session,
 	}, nil
 }
 

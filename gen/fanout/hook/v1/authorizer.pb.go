@@ -44,8 +44,18 @@ type AuthorizeRequest struct {
 	// lower-case name: the setting `expose-headers`. "cookie" holds the cookies that
 	// `expose-cookies` names, and no others.
 	Headers map[string]string `protobuf:"bytes,6,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The peer's address as host:port. Behind a proxy it is the proxy's.
+	// The address of the browser as host:port, as far as the daemon's setting
+	// `trusted-proxies` lets proxies tell it; of any other proxy it is the proxy's.
 	RemoteAddress string `protobuf:"bytes,7,opt,name=remote_address,json=remoteAddress,proto3" json:"remote_address,omitempty"`
+	// The path and query of the handshake's request, as the client sent it,
+	// without sid and tokens; at most 2048 bytes of it.
+	Url string `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
+	// The client reached the daemon, or the trusted proxy in front of it, by TLS.
+	Secure bool `protobuf:"varint,9,opt,name=secure,proto3" json:"secure,omitempty"`
+	// Names the browser's session under the connection, as `session` of
+	// fanout.v1.Connection does: the same for all namespaces that one client asks
+	// to join. Opaque, and no secret.
+	Session       string `protobuf:"bytes,10,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,6 +135,27 @@ func (x *AuthorizeRequest) GetHeaders() map[string]string {
 func (x *AuthorizeRequest) GetRemoteAddress() string {
 	if x != nil {
 		return x.RemoteAddress
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetSecure() bool {
+	if x != nil {
+		return x.Secure
+	}
+	return false
+}
+
+func (x *AuthorizeRequest) GetSession() string {
+	if x != nil {
+		return x.Session
 	}
 	return ""
 }
@@ -388,7 +419,7 @@ var File_fanout_hook_v1_authorizer_proto protoreflect.FileDescriptor
 
 const file_fanout_hook_v1_authorizer_proto_rawDesc = "" +
 	"\n" +
-	"\x1ffanout/hook/v1/authorizer.proto\x12\x0efanout.hook.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x03\n" +
+	"\x1ffanout/hook/v1/authorizer.proto\x12\x0efanout.hook.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x03\n" +
 	"\x10AuthorizeRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12#\n" +
 	"\rconnection_id\x18\x02 \x01(\tR\fconnectionId\x12\x17\n" +
@@ -396,7 +427,11 @@ const file_fanout_hook_v1_authorizer_proto_rawDesc = "" +
 	"\tauth_json\x18\x04 \x01(\tR\bauthJson\x12A\n" +
 	"\x05query\x18\x05 \x03(\v2+.fanout.hook.v1.AuthorizeRequest.QueryEntryR\x05query\x12G\n" +
 	"\aheaders\x18\x06 \x03(\v2-.fanout.hook.v1.AuthorizeRequest.HeadersEntryR\aheaders\x12%\n" +
-	"\x0eremote_address\x18\a \x01(\tR\rremoteAddress\x1a8\n" +
+	"\x0eremote_address\x18\a \x01(\tR\rremoteAddress\x12\x10\n" +
+	"\x03url\x18\b \x01(\tR\x03url\x12\x16\n" +
+	"\x06secure\x18\t \x01(\bR\x06secure\x12\x18\n" +
+	"\asession\x18\n" +
+	" \x01(\tR\asession\x1a8\n" +
 	"\n" +
 	"QueryEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
