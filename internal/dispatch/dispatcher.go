@@ -78,9 +78,25 @@ func (d *Dispatcher) Connected(s *sio.Socket) {
 	if c == nil {
 		return
 	}
+	if d.joinedUnheard(c) {
+		return
+	}
 	e := c.event(Connected)
 	c.connected, c.since = e.Sequence, e.ReceivedAt
 	d.publish(c, e)
+}
+
+// joinedUnheard puts a new connection in the roster if there is nobody to publish its
+// Connected to.
+func (d *Dispatcher) joinedUnheard(c *client) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.heardLocked() {
+		return false
+	}
+	c.connected, c.since = c.socket.Number(), time.Now()
+	d.roster.add(c)
+	return true
 }
 
 // Event implements sio.Backend. It holds the browser up while there is no room
@@ -143,6 +159,10 @@ func (d *Dispatcher) discard(c *client) {
 func (d *Dispatcher) heard() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	return d.heardLocked()
+}
+
+func (d *Dispatcher) heardLocked() bool {
 	if len(d.groups)+len(d.tails) > 0 {
 		return true
 	}

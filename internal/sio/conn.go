@@ -17,7 +17,6 @@ type conn struct {
 	server    *Server
 	session   *engineio.Session
 	handshake *handshake
-	timeout   *time.Timer // closes a session that joins nothing
 
 	ends     atomic.Pointer[end] // of its sockets; not told yet
 	presence presence
@@ -26,6 +25,8 @@ type conn struct {
 	decoder *parser.Decoder
 	// understood says that a message could be decoded.
 	understood bool
+	// timeout closes a session that joins nothing; nil: it has joined a namespace.
+	timeout *time.Timer
 	// assembly closes a session whose packet waits for its attachments for too
 	// long; nil: none ever had any.
 	assembly *time.Timer
@@ -35,7 +36,7 @@ type conn struct {
 	sockets map[string]*Socket
 	// requests holds the CONNECT of each namespace that is not answered yet.
 	// connecting says for which namespaces a goroutine answers them. Both are few,
-	// and empty most of the time.
+	// and nil most of the time.
 	requests   []*request
 	connecting []string
 }
@@ -137,12 +138,12 @@ func (c *conn) refuse(what string, err error) {
 
 // Closed implements engineio.Receiver.
 func (c *conn) Closed(reason engineio.Reason) {
-	c.timeout.Stop()
 	why := newEnd(string(reason), c.session.Detail())
 	c.exclusively(func() { c.closedLocked(why) })
 }
 
 func (c *conn) closedLocked(why End) {
+	c.stopTimeoutLocked()
 	if c.assembly != nil {
 		c.assembly.Stop()
 	}
@@ -156,4 +157,11 @@ func (c *conn) closedLocked(why End) {
 		}
 	}
 	clear(c.sockets)
+}
+
+func (c *conn) stopTimeoutLocked() {
+	if c.timeout != nil {
+		c.timeout.Stop()
+		c.timeout = nil
+	}
 }

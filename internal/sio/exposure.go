@@ -102,13 +102,13 @@ func (e *Exposure) cookies(h http.Header) string {
 
 // auth returns what is shown of the JSON object that a client passed as auth, nil
 // if nothing is.
-func (e *Exposure) auth(text []byte) []byte {
+func (e *Exposure) auth(text []byte) string {
 	if !e.AllAuth && len(e.Auth) == 0 || len(text) == 0 || len(text) > maxAuth {
-		return nil
+		return ""
 	}
 	var all map[string]json.RawMessage
 	if json.Unmarshal(text, &all) != nil {
-		return nil
+		return ""
 	}
 	shown := map[string]json.RawMessage{}
 	for key, value := range all {
@@ -117,11 +117,11 @@ func (e *Exposure) auth(text []byte) []byte {
 		}
 	}
 	if len(shown) == 0 {
-		return nil
+		return ""
 	}
 	text, err := json.Marshal(shown)
 	if err != nil {
-		return nil // no value of a JSON object can fail
+		return "" // no value of a JSON object can fail
 	}
-	return text
+	return string(text)
 }

@@ -56,7 +56,7 @@ func TestExposedAuth(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			expect(t, "auth", string(tt.show.auth([]byte(tt.auth))), tt.want)
+			expect(t, "auth", tt.show.auth([]byte(tt.auth)), tt.want)
 		})
 	}
 }

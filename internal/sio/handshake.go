@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
@@ -15,10 +16,10 @@ type handshake struct {
 	// authorization is that header's value: a secret for the Backend's eyes, kept
 	// because a namespace may be joined at any later time.
 	authorization string
-	headers       []pair // those that are shown
-	path          string
-	rawQuery      string // without the sid and the secrets
-	secrets       []pair // of the query
+	headers       []pair                // those that are shown
+	path          unique.Handle[string] // nearly all have the same
+	rawQuery      string                // without the sid and the secrets
+	secrets       []pair                // of the query
 }
 
 // pair is a name and its value. A connection has few of them, so a list costs
@@ -57,7 +58,7 @@ func newHandshake(r *http.Request, secrets []string, show *Exposure) *handshake 
 		target = r.URL.RequestURI()
 	}
 	path, query, _ := strings.Cut(target, "?")
-	h.path = strings.Clone(path)
+	h.path = unique.Make(path)
 	h.rawQuery = strings.Clone(engineio.WithoutParameters(query, append([]string{"sid"}, secrets...)...))
 	if len(secrets) > 0 {
 		for name, value := range engineio.QueryParameters(r.URL.RawQuery) {
@@ -85,7 +86,7 @@ func (h *handshake) query() map[string]string {
 
 // url returns the path and query as they were sent, without what is a secret.
 func (h *handshake) url() string {
-	u := h.path
+	u := h.path.Value()
 	if h.rawQuery != "" {
 		u += "?" + h.rawQuery
 	}

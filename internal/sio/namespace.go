@@ -237,7 +237,7 @@ func (n *Namespace) update(o Update) (Result, error) {
 // expired is a socket's expiry timer. A renewal may have come first.
 func (n *Namespace) expired(s *Socket) {
 	n.mu.Lock()
-	due := !s.gone.Load() && !s.expire.IsZero() && !time.Now().Before(s.expire)
+	due := !s.gone.Load() && s.expiry != nil && !time.Now().Before(s.expiry.at)
 	n.mu.Unlock()
 	if due {
 		s.Close(ReasonExpired)

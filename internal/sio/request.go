@@ -64,7 +64,7 @@ func (r *request) answerAll() {
 func (r *request) nextLocked() *request {
 	next := r.conn.requestLocked(r.name)
 	if next == nil {
-		r.conn.connecting = slices.DeleteFunc(r.conn.connecting, func(name string) bool { return name == r.name })
+		r.conn.connecting = without(r.conn.connecting, r.name)
 		return nil
 	}
 	next.taken = true
@@ -180,7 +180,15 @@ func (c *conn) requestLocked(namespace string) *request {
 
 // removeLocked takes the request off those that are not answered.
 func (r *request) removeLocked() {
-	r.conn.requests = slices.DeleteFunc(r.conn.requests, func(other *request) bool { return other == r })
+	r.conn.requests = without(r.conn.requests, r)
+}
+
+// without returns the list without an element, nil if nothing is left.
+func without[T comparable](list []T, element T) []T {
+	if list = slices.DeleteFunc(list, func(e T) bool { return e == element }); len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 // withdrawLocked ends a request that the client does not want any more.
@@ -218,7 +226,7 @@ func (r *request) failLocked(err error) (done bool) {
 // joinedLocked notes that s is a member, and handles what has waited for that.
 func (r *request) joinedLocked(s *Socket) {
 	c := r.conn
-	c.timeout.Stop()
+	c.stopTimeoutLocked()
 	c.session.MarkJoined()
 	r.removeLocked()
 	c.sockets[r.name] = s

@@ -14,22 +14,22 @@ import (
 // connection. Its exported methods are safe for concurrent use.
 type Socket struct {
 	// Immutable.
-	nsp      *Namespace
-	conn     *conn
-	id       string
-	born     time.Time
-	encoding parser.Encoding // of what it reads
+	nsp  *Namespace
+	conn *conn
+	id   string
+	born time.Time
 	// pid is what the client may come back with after a cut: a secret. Empty: it
 	// may not.
-	pid       string
-	recovered bool // it has come back so, or wants to
-	// auth is what is shown of what the client passed as auth; nil: nothing.
-	auth []byte
-
-	number uint64 // see Number
+	pid string
+	// auth is what is shown of what the client passed as auth; empty: nothing.
+	auth      string
+	encoding  parser.Encoding // of what it reads
+	recovered bool            // it has come back so, or wants to
 
 	// gone is set, under Namespace.mu, when the socket leaves its namespace.
 	gone atomic.Bool
+
+	number uint64 // see Number
 
 	// Guarded by Namespace.mu.
 	entry       *room.Entry[*Socket]    // nil before the socket is a member
@@ -41,11 +41,15 @@ type Socket struct {
 	granted []string
 	data    map[string]any // replaced, never changed: views share it
 	// user and rooms are what it had when it left the namespace.
-	user  string
-	rooms []string
-	// expiry closes the session when the authorisation runs out; nil: it lasts.
-	expiry *time.Timer
-	expire time.Time
+	user   string
+	rooms  []string
+	expiry *expiry // of its authorisation; nil: that lasts
+}
+
+// expiry closes a session when an authorisation runs out.
+type expiry struct {
+	at    time.Time
+	timer *time.Timer
 }
 
 func newSocket(n *Namespace, c *conn, e parser.Encoding, auth []byte) *Socket {
@@ -110,16 +114,15 @@ func (s *Socket) Close(reason string) { s.conn.session.Close(engineio.Reason(rea
 // expireLocked sets when the socket's authorisation runs out; zero: never.
 func (s *Socket) expireLocked(at time.Time) {
 	s.stopExpiryLocked()
-	s.expire = at
+	s.expiry = nil
 	if !at.IsZero() {
-		s.expiry = time.AfterFunc(time.Until(at), func() { s.nsp.expired(s) })
+		s.expiry = &expiry{at, time.AfterFunc(time.Until(at), func() { s.nsp.expired(s) })}
 	}
 }
 
 func (s *Socket) stopExpiryLocked() {
 	if s.expiry != nil {
-		s.expiry.Stop()
-		s.expiry = nil
+		s.expiry.timer.Stop()
 	}
 }
 
@@ -149,7 +152,10 @@ func (s *Socket) Ack(id uint64, args []byte, attachments [][]byte) error {
 
 // viewLocked copies what Namespace.mu guards of the socket.
 func (s *Socket) viewLocked() Connection {
-	c := Connection{Data: s.data, Expire: s.expire}
+	c := Connection{Data: s.data}
+	if s.expiry != nil {
+		c.Expire = s.expiry.at
+	}
 	switch {
 	case s.gone.Load():
 		c.UserID, c.Rooms = s.user, slices.Clone(s.rooms)
@@ -169,7 +175,7 @@ func (s *Socket) completeView(c *Connection) {
 	c.Transport, c.Protocol, c.RemoteAddr = session.Transport(), session.Protocol(), h.remoteAddr
 	c.Session, c.Secure, c.URL = session.Name(), session.Secure(), h.url()
 	c.ConnectedAt, c.Recovered = s.born, s.recovered
-	c.Headers, c.Query, c.Auth = asMap(h.headers), h.query(), string(s.auth)
+	c.Headers, c.Query, c.Auth = asMap(h.headers), h.query(), s.auth
 	c.VolatileDropped = session.Dropped()
 	if !s.gone.Load() { // what waits is not its any more
 		c.QueuedBytes = session.Queued()

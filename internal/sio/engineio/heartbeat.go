@@ -6,11 +6,11 @@ import "time"
 // a pong. Session.mu guards it.
 type heartbeat struct {
 	timer    *time.Timer
-	deadline time.Time // a timer that fires earlier was reset meanwhile
-	awaiting bool      // a ping went out, no pong came yet
-	extended bool      // something else came meanwhile
-	held     bool      // the browser is not read from, because its packet is being handled
-	since    time.Time // held and awaiting; zero: not both
+	deadline time.Duration // by Server.clock; a timer that fires earlier was reset meanwhile
+	since    time.Duration // by Server.clock: held and awaiting; 0: not both
+	awaiting bool          // a ping went out, no pong came yet
+	extended bool          // something else came meanwhile
+	held     bool          // the browser is not read from, because its packet is being handled
 }
 
 func (h *heartbeat) start(s *Session) {
@@ -20,12 +20,12 @@ func (h *heartbeat) start(s *Session) {
 		wait += s.srv.opts.PingTimeout
 		h.awaiting = true
 	}
-	h.deadline = time.Now().Add(wait)
+	h.deadline = s.srv.clock() + wait
 	h.timer = time.AfterFunc(wait, s.beat)
 }
 
-func (h *heartbeat) reset(d time.Duration) {
-	h.deadline = time.Now().Add(d)
+func (h *heartbeat) reset(s *Session, d time.Duration) {
+	h.deadline = s.srv.clock() + d
 	h.timer.Reset(d)
 }
 
@@ -43,33 +43,33 @@ func (h *heartbeat) heard(s *Session, kind byte) {
 	switch {
 	case s.protocol == 3:
 		if kind == packetPing {
-			h.reset(s.srv.opts.PingInterval + s.srv.opts.PingTimeout)
+			h.reset(s, s.srv.opts.PingInterval+s.srv.opts.PingTimeout)
 		}
 	case !h.awaiting:
 	case kind == packetPong:
 		h.awaiting, h.extended = false, false
-		h.reset(s.srv.opts.PingInterval)
+		h.reset(s, s.srv.opts.PingInterval)
 	case !h.extended:
 		h.extended = true
-		h.reset(s.srv.opts.PingTimeout)
+		h.reset(s, s.srv.opts.PingTimeout)
 	}
 }
 
 // hold stops the clock of the wait for the browser: a backend may take its time with
 // what it sent, and what it sends meanwhile is not read.
-func (h *heartbeat) hold() {
+func (h *heartbeat) hold(s *Session) {
 	h.held = true
 	if h.awaiting {
-		h.since = time.Now()
+		h.since = s.srv.clock()
 	}
 }
 
 // release ends hold: the wait is as much longer.
-func (h *heartbeat) release() {
+func (h *heartbeat) release(s *Session) {
 	h.held = false
-	if !h.since.IsZero() {
-		h.reset(time.Since(h.since) + time.Until(h.deadline))
-		h.since = time.Time{}
+	if h.since > 0 {
+		h.reset(s, h.deadline-h.since)
+		h.since = 0
 	}
 }
 
@@ -77,7 +77,7 @@ func (h *heartbeat) release() {
 func (s *Session) beat() {
 	s.mu.Lock()
 	h := &s.heartbeat
-	if !s.phase.open() || time.Now().Before(h.deadline) {
+	if !s.phase.open() || s.srv.clock() < h.deadline {
 		s.mu.Unlock()
 		return
 	}
@@ -91,9 +91,9 @@ func (s *Session) beat() {
 	}
 	h.awaiting = true
 	if h.held {
-		h.since = time.Now()
+		h.since = s.srv.clock()
 	}
-	h.reset(s.srv.opts.PingTimeout)
+	h.reset(s, s.srv.opts.PingTimeout)
 	s.mu.Unlock()
 	s.out.pushControl(pingPacket)
 }

@@ -14,31 +14,41 @@ import (
 // no UTF-8 become U+FFFD. Nothing is dropped, where [url.ParseQuery] drops a
 // parameter with a bad escape or a semicolon.
 func QueryParameters(raw string) iter.Seq2[string, string] {
-	raw, _, _ = strings.Cut(raw, "#") // a request's target has no fragment; what looks like one is not the query's
 	return func(yield func(name, value string) bool) {
-		for raw != "" {
-			var parameter string
-			parameter, raw, _ = strings.Cut(raw, "&")
-			if parameter == "" {
-				continue
-			}
-			name, value, _ := strings.Cut(parameter, "=")
-			if !yield(unescapeQuery(name), unescapeQuery(value)) {
+		for rest := beforeFragment(raw); rest != ""; {
+			var name, value string
+			if name, value, rest = cutParameter(rest); !yield(unescapeQuery(name), unescapeQuery(value)) {
 				return
 			}
 		}
 	}
 }
 
+// beforeFragment returns a raw query up to what looks like a fragment: a request's
+// target has none, and what looks like one is not the query's.
+func beforeFragment(raw string) string {
+	raw, _, _ = strings.Cut(raw, "#")
+	return strings.TrimLeft(raw, "&")
+}
+
+// cutParameter returns the first parameter of a raw query that does not begin with &,
+// as it is written, and the rest, which does not either.
+func cutParameter(raw string) (name, value, rest string) {
+	parameter, rest, _ := strings.Cut(raw, "&")
+	name, value, _ = strings.Cut(parameter, "=")
+	return name, value, strings.TrimLeft(rest, "&")
+}
+
 // parameter returns the last value that a raw query has for a name: so the reference
-// reads it, flat.
+// reads it, flat. It allocates nothing, but for a value that is escaped.
 func parameter(raw, name string) (value string, has bool) {
-	for n, v := range QueryParameters(raw) {
-		if n == name {
+	for rest := beforeFragment(raw); rest != ""; {
+		var n, v string
+		if n, v, rest = cutParameter(rest); unescapeQuery(n) == name {
 			value, has = v, true
 		}
 	}
-	return value, has
+	return unescapeQuery(value), has
 }
 
 // WithoutParameters returns a raw query without those parameters whose names, as

@@ -26,7 +26,8 @@ type Handler interface {
 // it with [NewServer]; it is safe for concurrent use.
 type Server struct {
 	opts     Options
-	run      string // begins the sessions' names
+	run      string    // begins the sessions' names
+	began    time.Time // see clock
 	handler  Handler
 	log      *slog.Logger
 	upgrader *wsconn.Upgrader
@@ -63,6 +64,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 	}
 	s := &Server{
 		opts:     opts,
+		began:    time.Now(),
 		handler:  h,
 		log:      opts.Logger,
 		limiter:  newLimiter(opts.Limits),
@@ -184,6 +186,10 @@ func (s *Server) Sessions() map[string]int {
 	}
 	return n
 }
+
+// clock is the time since just before the server's start: never 0, and a third of
+// the size of a time.Time.
+func (s *Server) clock() time.Duration { return time.Since(s.began) + 1 }
 
 // Slow counts what slow clients cost since the start: volatile packets that were
 // dropped, and sessions that were closed with [ReasonSlowConsumer].

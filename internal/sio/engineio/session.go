@@ -31,13 +31,13 @@ type Starter interface{ Start() }
 type Session struct {
 	// Immutable.
 	srv      *Server
-	protocol uint8  // of Engine.IO: 3 or 4
-	number   uint64 // counts the server's sessions
-	id       string // a bearer secret: never logged, never handed upwards
-	secure   bool   // it was opened by TLS
+	number   uint64  // counts the server's sessions
+	id       string  // a bearer secret: never logged, never handed upwards
+	protocol uint8   // of Engine.IO: 3 or 4
+	secure   bool    // it was opened by TLS
+	framing  framing // of its polls, and of its WebSocket where that does not say otherwise
 	done     chan struct{}
 	out      outbox
-	framing  framing    // of its polls, and of its WebSocket where that does not say otherwise
 	from     netip.Addr // whom it counts for at the session limiter; invalid: nobody
 
 	pending *list.Element // its place among those that joined nothing; guarded by Server.mu
@@ -301,7 +301,7 @@ func (s *Session) openLocked(to phase) bool {
 			defer s.in.Unlock()
 			s.mu.Lock()
 			open := s.phase.open()
-			s.heartbeat.hold()
+			s.heartbeat.hold(s)
 			s.mu.Unlock()
 			if open {
 				starter.Start()
@@ -316,7 +316,7 @@ func (s *Session) releaseHeartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase.open() {
-		s.heartbeat.release()
+		s.heartbeat.release(s)
 	}
 }
 
@@ -329,7 +329,7 @@ func (s *Session) handle(p inbound) {
 	}
 	s.heartbeat.heard(s, p.kind)
 	if p.kind == packetMessage {
-		s.heartbeat.hold()
+		s.heartbeat.hold(s)
 	}
 	s.mu.Unlock()
 
