@@ -74,6 +74,15 @@ test("two tabs follow the lines they offer", { skip, timeout: 120_000 }, async (
   assert.deepEqual([...a.complaints, ...b.complaints], []);
 });
 
+test("the page connects at the path that is set", { skip, timeout: 120_000 }, async (t) => {
+  const daemon = await Daemon.start(t, { demo: true, path: "/rt/socket.io" });
+  const it = await browser(t);
+  const tab = await openTab(await it.newContext(), daemon);
+  assert.deepEqual(await line(daemon, await commandLine(tab.page, "emit-id")), { matched: 1 });
+  await until(async () => (await events(tab.page)).length === 1, "the event is shown");
+  assert.deepEqual(tab.complaints, []);
+});
+
 test("what arrives is text, whatever it looks like, and the list is bounded", { skip, timeout: 120_000 }, async (t) => {
   const daemon = await Daemon.start(t, { demo: true });
   const api = backend(t, daemon);

@@ -25,6 +25,9 @@ type DemoOptions struct {
 	ControlKey bool
 	// Version is the daemon's, to be shown.
 	Version string
+	// Path is where the page connects, and finds the client, with its last slash.
+	// Neither "/" nor "/demo/", which are the page's own.
+	Path string
 }
 
 // demoPolicy lets the page load from its own daemon only: no inline script, no
@@ -35,7 +38,7 @@ const demoPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 // Demo serves the demo page at "/", its files under "/demo/", and two answers
 // for it: "/demo/config" about the daemon and "/demo/connection?id=" about the
 // connection with that id, which a stock client cannot ask for itself. Any
-// other path is a 404. It expects the client at "/socket.io/".
+// other path is a 404. The page expects the client's files below o.Path.
 func Demo(o DemoOptions) http.Handler { return bundled.demoHandler(o) }
 
 func (b bundle) demoHandler(o DemoOptions) http.Handler {
@@ -47,6 +50,7 @@ func (b bundle) demoHandler(o DemoOptions) http.Handler {
 		Key:     o.ControlKey,
 		Version: o.Version,
 		Client:  b.clientVersion,
+		Path:    o.Path,
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -79,6 +83,7 @@ type demoConfig struct {
 	Key     bool   `json:"key"`
 	Version string `json:"version"`
 	Client  string `json:"client"`
+	Path    string `json:"path"`
 }
 
 // demoConnection is the answer of /demo/connection.

@@ -20,6 +20,7 @@ func TestDemo(t *testing.T) {
 		},
 		Control: "127.0.0.1:8081",
 		Version: "1.2.3",
+		Path:    "/rt/",
 	})
 	for _, tt := range []struct {
 		method, target string
@@ -33,7 +34,7 @@ func TestDemo(t *testing.T) {
 		{"GET", "/demo/main.js", 200, "text/javascript; charset=utf-8", "main"},
 		{"GET", "/demo/demo.css", 200, "text/css; charset=utf-8", "css"},
 		{"GET", "/demo/icon.svg", 200, "image/svg+xml", "svg"},
-		{"GET", "/demo/config", 200, "application/json; charset=utf-8", `{"control":"localhost:8081","key":false,"version":"1.2.3","client":"4.8.4"}` + "\n"},
+		{"GET", "/demo/config", 200, "application/json; charset=utf-8", `{"control":"localhost:8081","key":false,"version":"1.2.3","client":"4.8.4","path":"/rt/"}` + "\n"},
 		{"GET", "/demo/connection?id=abc", 200, "application/json; charset=utf-8", `{"rooms":["abc","some room"],"transport":"websocket"}` + "\n"},
 		{"GET", "/demo/connection?id=abc&namespace=/chat", 200, "application/json; charset=utf-8", `{"rooms":[],"transport":"polling"}` + "\n"},
 		{"GET", "/demo/connection?id=gone", 404, "application/json; charset=utf-8", `{"error":"no connection with that id"}` + "\n"},

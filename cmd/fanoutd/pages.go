@@ -55,6 +55,7 @@ func otherPages(c *config, sockets *sio.Server, controlAddress, version string) 
 		Control:    controlAddress,
 		ControlKey: len(c.listeners.controlKeys) > 0,
 		Version:    version,
+		Path:       c.browsers.path,
 	})
 }
 

@@ -46,12 +46,11 @@ func TestPages(t *testing.T) {
 	off := start(t, "--serve-client=false")
 	demo := start(t, "--demo")
 	moved := start(t, "--path=/rt/socket.io")
+	demoMoved := start(t, "--demo", "--path=/rt")
 	const polling = "?EIO=4&transport=polling"
-	var bundle string
+	bundle, configured := "Socket.IO v", `"path":"/rt/"`
 	if web.ClientVersion() == "" {
-		bundle = "404: the Socket.IO client is not served here"
-	} else {
-		bundle = "Socket.IO v"
+		bundle, configured = "404: the Socket.IO client is not served here", "404: the demo page is not served here"
 	}
 	for _, tt := range []struct {
 		name   string
@@ -86,6 +85,8 @@ func TestPages(t *testing.T) {
 		{"client off", off, "/socket.io/socket.io.js", 404, "serve-client"},
 		{"engine still on", off, "/socket.io/" + polling, 200, `0{"sid"`},
 		{"nobody with that id", demo, "/demo/connection?id=x", 404, ""},
+		{"the demo is told the path", demoMoved, "/demo/config", 0, configured},
+		{"engine at the demo's path", demoMoved, "/rt/" + polling, 200, `0{"sid"`},
 		{"engine beside the demo", demo, "//socket.io/" + polling, 200, `0{"sid"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -114,8 +114,8 @@ func (c *browserConfig) check(s *settings.Set) error {
 	switch demo := s.Get("demo"); {
 	case c.demo && !c.serveClient:
 		return demo.Errorf("the page loads the client that serve-client switches off")
-	case c.demo && c.path != defaultPath:
-		return demo.Errorf("the page connects at %s, and path is %s", defaultPath, c.path)
+	case c.demo && (c.path == "/" || c.path == "/demo/"):
+		return demo.Errorf("the page is served at / and below /demo/, and path is %s", c.path)
 	}
 	for _, name := range []string{"cookie-same-site", "cookie-secure", "cookie-path", "cookie-max-age"} {
 		if x := s.Get(name); x.IsSet() && c.cookie.Name == "" {

@@ -72,7 +72,8 @@ func TestBrowserSettingsTogether(t *testing.T) {
 	for args, want := range map[string]string{
 		"--cookie=io --cookie-same-site=none":                 "cookie-secure",
 		"--cookie=io --cookie-same-site=none --cookie-secure": "",
-		"--demo --path=/rt":                                   "path is /rt/",
+		"--demo --path=/":     "path is /",
+		"--demo --path=/demo": "path is /demo/",
 	} {
 		_, err := load(strings.Fields(args), nil)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

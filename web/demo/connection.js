@@ -2,15 +2,18 @@
 
 /* global io */
 
-// Connects and reports to view: state(name, text, hint), id(id or null),
-// transport(name or null, upgraded), note(text, tone), event(name, args,
-// ackRequested). Returns the socket, or null if the page has no client.
-export function connect(view) {
+// Loads the client from where it is served below path, connects there, and reports
+// to view: state(name, text, hint), id(id or null), transport(name or null,
+// upgraded), note(text, tone), event(name, args, ackRequested). Returns the socket,
+// or null if the client does not load.
+export async function connect(view, path) {
+  const client = `${path}socket.io.js`;
+  await loadScript(client);
   if (typeof io === "undefined") {
-    view.state("away", "no client", "The Socket.IO client did not load from /socket.io/socket.io.js. Open that address: it says why.");
+    view.state("away", "no client", `The Socket.IO client did not load from ${client}. Open that address: it says why.`);
     return null;
   }
-  const socket = io();
+  const socket = io({ path });
   watchTransport(socket.io, view);
 
   socket.on("connect", () => {
@@ -61,6 +64,17 @@ function watchTransport(manager, view) {
       view.note(`upgraded to ${transport.name}`);
     });
   });
+}
+
+// Returns when the script has run, or failed to load.
+function loadScript(src) {
+  const script = document.createElement("script");
+  script.src = src;
+  const done = new Promise((resolve) => {
+    script.onload = script.onerror = resolve;
+  });
+  document.head.append(script);
+  return done;
 }
 
 function explain(reason) {

@@ -18,7 +18,7 @@ const log = new EventLog({
   clear: $("clear"),
 });
 
-let config = { control: "localhost:8081", key: false, version: "", client: "" };
+let config = { control: "localhost:8081", key: false, version: "", client: "", path: "/socket.io/" };
 let id = null; // this tab's socket id while it is connected
 
 const view = {
@@ -51,12 +51,25 @@ const view = {
   event: (name, args, ackRequested) => log.event(name, args, ackRequested),
 };
 
+copyButton($("copy-id"), () => id ?? "");
+for (const field of [$("room"), $("event")]) field.addEventListener("input", drawCommands);
+$("fields").addEventListener("submit", (e) => e.preventDefault());
+
+let chosen = false; // a part, by the reader
+for (const button of document.querySelectorAll(".switch button")) {
+  button.addEventListener("click", () => {
+    chosen = true;
+    showPart(button.dataset.part);
+  });
+}
+showPart("events");
+
 let socket = null;
-socket = connect(view);
+await loadConfig();
+socket = await connect(view, config.path);
 
 // On a narrow screen the chat comes to the front once somebody is behind it,
 // unless the reader has chosen already.
-let chosen = false;
 const chat =
   socket &&
   new Chat(
@@ -84,20 +97,7 @@ $("reconnect").addEventListener("click", () => {
   view.state("connecting", "connecting");
   socket.connect();
 });
-copyButton($("copy-id"), () => id ?? "");
 pollRooms(() => id, drawRooms);
-
-for (const field of [$("room"), $("event")]) field.addEventListener("input", drawCommands);
-$("fields").addEventListener("submit", (e) => e.preventDefault());
-
-for (const button of document.querySelectorAll(".switch button")) {
-  button.addEventListener("click", () => {
-    chosen = true;
-    showPart(button.dataset.part);
-  });
-}
-showPart("events");
-loadConfig();
 
 // On a narrow screen one part shows at a time.
 function showPart(part) {
