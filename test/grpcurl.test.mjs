@@ -2,11 +2,13 @@
 // story of two browsers, and every refusal with its field.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { describe, test } from "node:test";
 
-import { status } from "./lib/backend.mjs";
+import { backend, status } from "./lib/backend.mjs";
 import { client, connected, heard, upgraded } from "./lib/browser-like.mjs";
-import { Daemon } from "./lib/daemon.mjs";
+import { Daemon, root } from "./lib/daemon.mjs";
 import { call, line, refusal } from "./lib/grpcurl.mjs";
 import { sleep, until } from "./lib/until.mjs";
 
@@ -35,6 +37,49 @@ test("the README's one-liners", async (t) => {
   );
   assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"users":["42"]},"mode":"TRANSPORT"}' localhost:8081 fanout.v1.RegistryService/Disconnect`), {});
   assert.deepEqual(await heard(socket, 2), [["new message", { msg: "hello" }], ["some event"]]);
+});
+
+// Each line of docs/backends.md, in its order, on a group whose consumer chat-1 gives
+// back whatever it gets.
+test("the lines for those who write backends", async (t) => {
+  const text = await readFile(path.join(root, "docs/backends.md"), "utf8");
+  const lines = [...text.matchAll(/^ +(grpcurl .*)$/gm)].map(([, it]) => it);
+  const daemon = await Daemon.start(t, { "max-attempts": 1 });
+  const socket = await connected(client(t, daemon));
+  const chat = backend(t, daemon).consume();
+  const ended = new Promise((resolve) => chat.on("error", resolve));
+  chat.on("data", ({ events }) => {
+    if (events) chat.write({ nack: { delivery_ids: events.events.map((e) => e.delivery_id) } });
+  });
+  chat.write({ open: { group: "chat", consumer_id: "chat-1" } });
+  const group = async () => (await call(daemon, "AdminService/ListConsumers", {})).groups?.[0];
+  await until(async () => (await group())?.consumers?.length === 1, "the consumer is there");
+  socket.emit("some event");
+  await until(async () => Number((await group()).deadLetters ?? 0) === 1, "the event is a dead letter");
+
+  const told = {
+    ListDeadLetters: (answer) => assert.equal(answer.deadLetters[0].event.event, "some event"),
+    ReplayDeadLetters: (answer) => assert.deepEqual(answer, { affected: 1 }),
+    DeleteDeadLetters: (answer) => assert.deepEqual(answer, { affected: 1 }),
+    ListConsumers: (answer) => assert.equal(answer.groups[0].consumers[0].consumerId, "chat-1"),
+    DisconnectConsumer: async (answer) => {
+      assert.deepEqual(answer, {});
+      assert.equal((await ended).code, status.ABORTED);
+    },
+    DeleteGroup: async (answer) => {
+      assert.deepEqual(answer, {});
+      assert.equal(await group(), undefined);
+    },
+  };
+  const run = [];
+  for (const it of lines) {
+    const method = it.slice(it.lastIndexOf("/") + 1);
+    if (method === "Tail") continue; // it goes on until it is interrupted
+    assert.ok(told[method], `nothing is known of what this line does: ${it}`);
+    await told[method](await line(daemon, it));
+    run.push(method);
+  }
+  assert.deepEqual(run, Object.keys(told));
 });
 
 test("two browsers, one of them in a room", async (t) => {
