@@ -2,6 +2,8 @@
 // pages of Socket.IO's own examples say.
 
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
 import { test } from "node:test";
 
 import { backend } from "./lib/backend.mjs";
@@ -12,9 +14,24 @@ import { until } from "./lib/until.mjs";
 
 async function start(t, name, flags = {}) {
   const daemon = await Daemon.start(t, flags);
-  const program = Program.start(t, process.execPath, [`examples/socketio/${name}.mjs`, daemon.control]);
-  await members(backend(t, daemon), name, 1).catch((err) => assert.fail(`${err.message}: ${program.log}`));
+  await run(t, name, daemon);
   return daemon;
+}
+
+async function run(t, name, daemon, args = [], env = {}) {
+  const program = Program.start(t, process.execPath, [`examples/socketio/${name}.mjs`, daemon.control, ...args], { env });
+  await members(backend(t, daemon), name, 1).catch((err) => assert.fail(`${err.message}: ${program.log}`));
+  return program;
+}
+
+// Runs one that serves a page too; returns the origin of that.
+async function runWithPage(t, name, daemon, env = {}) {
+  const page = path.join(daemon.dir, "index.html");
+  await writeFile(page, "<title>the page</title>");
+  const program = await run(t, name, daemon, [page], { PORT: "0", ...env });
+  const origin = await until(() => program.log.match(/http:\S+/)?.[0], "the page is served");
+  assert.equal(await (await fetch(origin)).text(), "<title>the page</title>");
+  return origin;
 }
 
 const ask = (socket, ...args) => socket.timeout(15_000).emitWithAck(...args);
@@ -108,4 +125,68 @@ test("connection-state-recovery", { timeout: 60_000 }, async (t) => {
   assert.equal(socket.recovered, true);
   assert.equal(socket.id, id);
   assert.deepEqual((await backend(t, daemon).getConnection({ id })).connection.rooms, [id, "sample room"].sort());
+});
+
+test("express-session", { timeout: 60_000 }, async (t) => {
+  const daemon = await Daemon.start(t, { "expose-cookies": "connect.sid" });
+  const origin = await runWithPage(t, "express-session", daemon);
+  // A browser: its cookie goes to all ports of the host, and so to the daemon.
+  const browser = async () => {
+    const [cookie] = (await fetch(origin)).headers.get("set-cookie").split(";");
+    const headers = { cookie: `theme=dark; ${cookie}` };
+    return { headers, post: async (to) => (await fetch(origin + to, { method: "post", headers })).text() };
+  };
+  const { headers, post } = await browser();
+  await assert.rejects(connected(client(t, daemon)), { message: "no session" });
+  const forged = headers.cookie.slice(0, -1) + (headers.cookie.endsWith("x") ? "y" : "x");
+  await assert.rejects(connected(client(t, daemon, { extraHeaders: { cookie: forged } })), { message: "no session" });
+
+  // Both tabs count with the page, and hear of what it counts.
+  const tabs = [];
+  for (const transports of [["polling", "websocket"], ["websocket"]]) {
+    tabs.push(await connected(client(t, daemon, { transports, extraHeaders: headers })));
+  }
+  const [a, b] = tabs;
+  const stranger = await connected(client(t, daemon, { extraHeaders: (await browser()).headers }));
+  assert.equal(await post("/incr"), "1");
+  assert.equal(await ask(a, "incr"), 2);
+  assert.equal(await ask(b, "incr"), 3);
+  assert.equal(await post("/incr"), "4");
+  for (const tab of tabs) assert.deepEqual(await heard(tab, 2), [["current count", 1], ["current count", 4]]);
+  assert.equal(await ask(stranger, "incr"), 1);
+
+  // The logout ends the tabs of its session, for good, and no others.
+  await post("/logout");
+  for (const tab of tabs) await until(() => tab.ends.length > 0, "the tab is disconnected");
+  assert.deepEqual([a.ends, b.ends], [["io server disconnect"], ["io server disconnect"]]);
+  await assert.rejects(connected(a.connect()), { message: "no session" });
+  assert.equal(await ask(stranger, "incr"), 2);
+  assert.deepEqual(stranger.heard, []);
+});
+
+test("passport-jwt", { timeout: 60_000 }, async (t) => {
+  const secret = "a secret as long as the hash, or longer";
+  const claims = { "jwt-algorithms": "HS256", "jwt-issuer": "accounts.examplesoft.com", "jwt-audience": "yoursite.net" };
+  const daemon = await Daemon.start(t, { "jwt-secret": secret, ...claims });
+  const file = path.join(daemon.dir, "secret");
+  await writeFile(file, secret + "\n");
+  const origin = await runWithPage(t, "passport-jwt", daemon, { FANOUTD_JWT_SECRET_FILE: file });
+  const login = (body) => fetch(`${origin}/login`, { method: "post", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const self = (token) => fetch(`${origin}/self`, { headers: { authorization: `bearer ${token}` } });
+
+  assert.equal((await login({ username: "john", password: "wrong" })).status, 401);
+  const { token } = await (await login({ username: "john", password: "changeit" })).json();
+  assert.deepEqual(await (await self(token)).json(), { id: 1, username: "john" });
+  const socket = await connected(client(t, daemon, { extraHeaders: { authorization: `bearer ${token}` } }));
+  assert.equal(await ask(socket, "whoami"), "john");
+  assert.equal((await backend(t, daemon).countConnections({ to: { users: ["1"] } })).total, 1);
+
+  const [header, payload, signature] = token.split(".");
+  const eve = Buffer.from(payload, "base64url").toString().replace("john", "eve");
+  const forged = [header, Buffer.from(eve).toString("base64url"), signature].join(".");
+  for (const wrong of [forged, "nonsense"]) {
+    assert.equal((await self(wrong)).status, 401);
+    await assert.rejects(connected(client(t, daemon, { extraHeaders: { authorization: `bearer ${wrong}` } })), { message: "token invalid" });
+  }
+  await assert.rejects(connected(client(t, daemon)), { message: "token missing" });
 });

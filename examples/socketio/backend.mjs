@@ -26,14 +26,15 @@ export const others = ({ id }) => ({ all: true, except: [id] });
 
 export const emit = (to, event, ...args) => call(emitter, "Emit", { to, event, args_json: JSON.stringify(args) });
 export const join = (client, ...rooms) => call(registry, "Join", { to: only(client), rooms });
+export const disconnect = (to) => call(registry, "Disconnect", { to });
 export const count = async (to) => (await call(registry, "CountConnections", { to })).total ?? 0;
 
 // Hears the browsers of the default namespace as a member of the group.
 // connecting(client, auth) returns what is granted, or throws what the client
 // gets as connect_error; connected(client), disconnected(client, reason) and
 // events[name](client, ...args), whose result is the reply, may be async. A
-// client is {id, data, recovered}: its data is for the handlers, and lives as
-// long as this process. Never returns.
+// client is {id, data, connection}: its data is for the handlers, and lives as
+// long as this process; its connection is as it came, or at its end. Never returns.
 export async function serve(group, handlers) {
   const clients = new Map();
   for (;;) {
@@ -83,7 +84,7 @@ function consume(group, { connecting, connected, disconnected, events: named = {
   async function handle({ kind, delivery_id, connection_id: id, connection, event, args_json, reply_expected, reason }) {
     const client = clients.get(id) ?? { id, data: {} };
     clients.set(id, client);
-    if (connection) client.recovered = connection.recovered;
+    if (connection) client.connection = connection;
     const ack = { ack: { delivery_ids: [delivery_id] } };
     switch (kind) {
       case "CONNECTING":

@@ -7,8 +7,9 @@ setInterval(() => emit(all, "ping", new Date().toISOString()).catch((err) => con
 
 serve("connection-state-recovery", {
   async connected(client) {
-    console.log(`connect ${client.id}, ${client.recovered ? "recovered" : "new"}`);
-    if (!client.recovered) await join(client, "sample room");
+    const { recovered } = client.connection;
+    console.log(`connect ${client.id}, ${recovered ? "recovered" : "new"}`);
+    if (!recovered) await join(client, "sample room");
   },
   disconnected: (client, reason) => console.log(`disconnect ${client.id} due to ${reason}`),
 });
