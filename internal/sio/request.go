@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
+	"github.com/fanoutd/fanoutd/internal/stack"
 )
 
 // What a request for a namespace may cost until it is answered.
@@ -50,6 +51,7 @@ type request struct {
 
 // answerAll answers the request, and those for its namespace that come meanwhile.
 func (r *request) answerAll() {
+	stack.Reserve()
 	for r != nil {
 		for retry := firstRetry; !r.answer(); retry = min(2*retry, lastRetry) {
 			r.pause(retry/2 + rand.N(retry/2+1)) // so that not all come at once

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/stack"
 )
 
 // Options of a [Listener].
@@ -120,6 +122,7 @@ func (f *Listener) pass(a accepted) bool {
 
 // receive serves a new connection, or leaves it to net/http.
 func (f *Listener) receive(c conn) {
+	stack.Reserve()
 	b := f.await(c)
 	if b == nil {
 		c.Close()

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fanoutd/fanoutd/internal/netpoll"
+	"github.com/fanoutd/fanoutd/internal/stack"
 	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
@@ -74,6 +75,7 @@ func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 
 // read reads until the connection ends, which it then closes, or falls silent.
 func (t *wsConn) read() {
+	stack.Reserve()
 	s := t.session
 	t.conn.AcquireBuffer()
 	for {
