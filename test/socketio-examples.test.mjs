@@ -12,16 +12,22 @@ import { Daemon } from "./lib/daemon.mjs";
 import { members, Program } from "./lib/program.mjs";
 import { until } from "./lib/until.mjs";
 
+// Starts the daemon and a backend; .program of the result is the latter.
 async function start(t, name, flags = {}) {
   const daemon = await Daemon.start(t, flags);
-  await run(t, name, daemon);
-  return daemon;
+  return Object.assign(daemon, { program: await run(t, name, daemon) });
 }
 
 async function run(t, name, daemon, args = [], env = {}) {
   const program = Program.start(t, process.execPath, [`examples/socketio/${name}.mjs`, daemon.control, ...args], { env });
   await members(backend(t, daemon), name, 1).catch((err) => assert.fail(`${err.message}: ${program.log}`));
   return program;
+}
+
+// What is another when a stream has ended, or an event was given up.
+async function streamAndDeadLetters(t, daemon, group) {
+  const { groups } = await backend(t, daemon).listConsumers({ group });
+  return groups.map(({ consumers, dead_letters }) => [consumers.map(({ consumer_id }) => consumer_id), dead_letters]);
 }
 
 // Runs one that serves a page too; returns the origin of that.
@@ -189,4 +195,16 @@ test("passport-jwt", { timeout: 60_000 }, async (t) => {
     await assert.rejects(connected(client(t, daemon, { extraHeaders: { authorization: `bearer ${wrong}` } })), { message: "token invalid" });
   }
   await assert.rejects(connected(client(t, daemon)), { message: "token missing" });
+});
+
+test("an event that no handler is for", { timeout: 60_000 }, async (t) => {
+  const daemon = await start(t, "connection-state-recovery");
+  const state = () => streamAndDeadLetters(t, daemon, "connection-state-recovery");
+  const before = await state();
+  const socket = await connected(client(t, daemon));
+  for (const name of ["some event", "toString"]) socket.emit(name, 1);
+  const { id } = socket;
+  socket.disconnect();
+  await until(() => daemon.program.log.includes(`disconnect ${id}`), "its end is heard, after its events");
+  assert.deepEqual(await state(), before, daemon.program.log);
 });

@@ -102,6 +102,7 @@ function consume(group, { connecting, connected, disconnected, events: named = {
         clients.delete(id);
         return ack;
       default: {
+        if (!Object.hasOwn(named, event)) return ack; // without handlers it asks for all events, as no names mean
         const result = await named[event](client, ...JSON.parse(args_json));
         return reply_expected ? { reply: { delivery_id, args_json: JSON.stringify(result === undefined ? [] : [result]) } } : ack;
       }
