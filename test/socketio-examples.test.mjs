@@ -30,14 +30,22 @@ async function streamAndDeadLetters(t, daemon, group) {
   return groups.map(({ consumers, dead_letters }) => [consumers.map(({ consumer_id }) => consumer_id), dead_letters]);
 }
 
-// Runs one that serves a page too; returns the origin of that.
+// Ends a program and starts it again, as a deploy does.
+async function restart(t, name, daemon, program) {
+  await program.stop();
+  await members(backend(t, daemon), name, 0);
+  program.run();
+  await members(backend(t, daemon), name, 1);
+}
+
+// Runs one that serves a page too, and finds out the origin of that.
 async function runWithPage(t, name, daemon, env = {}) {
   const page = path.join(daemon.dir, "index.html");
   await writeFile(page, "<title>the page</title>");
   const program = await run(t, name, daemon, [page], { PORT: "0", ...env });
   const origin = await until(() => program.log.match(/http:\S+/)?.[0], "the page is served");
   assert.equal(await (await fetch(origin)).text(), "<title>the page</title>");
-  return origin;
+  return { origin, program };
 }
 
 const ask = (socket, ...args) => socket.timeout(15_000).emitWithAck(...args);
@@ -135,7 +143,7 @@ test("connection-state-recovery", { timeout: 60_000 }, async (t) => {
 
 test("express-session", { timeout: 60_000 }, async (t) => {
   const daemon = await Daemon.start(t, { "expose-cookies": "connect.sid" });
-  const origin = await runWithPage(t, "express-session", daemon);
+  const { origin, program } = await runWithPage(t, "express-session", daemon);
   // A browser: its cookie goes to all ports of the host, and so to the daemon.
   const browser = async () => {
     const [cookie] = (await fetch(origin)).headers.get("set-cookie").split(";");
@@ -168,6 +176,12 @@ test("express-session", { timeout: 60_000 }, async (t) => {
   await assert.rejects(connected(a.connect()), { message: "no session" });
   assert.equal(await ask(stranger, "incr"), 2);
   assert.deepEqual(stranger.heard, []);
+
+  // So does the end of the store, at the next that a tab says.
+  await restart(t, "express-session", daemon, program);
+  stranger.emit("incr", () => {});
+  await until(() => stranger.ends.length > 0, "the tab is disconnected");
+  assert.deepEqual(stranger.ends, ["io server disconnect"]);
 });
 
 test("passport-jwt", { timeout: 60_000 }, async (t) => {
@@ -176,7 +190,7 @@ test("passport-jwt", { timeout: 60_000 }, async (t) => {
   const daemon = await Daemon.start(t, { "jwt-secret": secret, ...claims });
   const file = path.join(daemon.dir, "secret");
   await writeFile(file, secret + "\n");
-  const origin = await runWithPage(t, "passport-jwt", daemon, { FANOUTD_JWT_SECRET_FILE: file });
+  const { origin, program } = await runWithPage(t, "passport-jwt", daemon, { FANOUTD_JWT_SECRET_FILE: file });
   const login = (body) => fetch(`${origin}/login`, { method: "post", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
   const self = (token) => fetch(`${origin}/self`, { headers: { authorization: `bearer ${token}` } });
 
@@ -195,6 +209,10 @@ test("passport-jwt", { timeout: 60_000 }, async (t) => {
     await assert.rejects(connected(client(t, daemon, { extraHeaders: { authorization: `bearer ${wrong}` } })), { message: "token invalid" });
   }
   await assert.rejects(connected(client(t, daemon)), { message: "token missing" });
+
+  // Who is there stays who it is when the backend starts anew.
+  await restart(t, "passport-jwt", daemon, program);
+  assert.equal(await ask(socket, "whoami"), "john");
 });
 
 test("an event that no handler is for", { timeout: 60_000 }, async (t) => {

@@ -34,7 +34,7 @@ export const count = async (to) => (await call(registry, "CountConnections", { t
 // gets as connect_error; connected(client), disconnected(client, reason) and
 // events[name](client, ...args), whose result is the reply, may be async. A
 // client is {id, data, connection}: its data is for the handlers, and lives as
-// long as this process; its connection is as it came, or at its end. Never returns.
+// long as this process; its connection is as of the latest event. Never returns.
 export async function serve(group, handlers) {
   const clients = new Map();
   for (;;) {
@@ -54,7 +54,7 @@ function consume(group, { connecting, connected, disconnected, events: named = {
     let over = false;
     const end = (err) => ((over = true), resolve(err));
     stream.on("error", end).on("end", () => end(null));
-    stream.write({ open: { group, namespaces: ["/"], events: Object.keys(named), lifecycle: true, authorize: Boolean(connecting) } });
+    stream.write({ open: { group, namespaces: ["/"], events: Object.keys(named), lifecycle: true, authorize: Boolean(connecting), include_connection: true } });
     stream.on("data", ({ response, ...message }) => {
       if (response === "ready") console.log("ready");
       if (response === "cancelled") for (const id of message.cancelled.delivery_ids) if (waiting.has(id)) cancelled.add(id);
