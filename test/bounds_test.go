@@ -43,6 +43,9 @@ func TestBounds(t *testing.T) {
 		{"max-address-rate", []string{"--max-address-rate=1", "--trusted-proxies=127.0.0.1"}, 5 * halfOpen, func(s *siege) { exceedSessions(s, http.StatusTooManyRequests) }},
 		{"namespaces of a session", []string{"--namespaces=/t-*"}, 0, func(s *siege) { exceedNamespaces(s, 100) }},
 		{"max-namespaces", []string{"--namespaces=/t-*", "--max-namespaces=7", "--connect-timeout=3s"}, 0, func(s *siege) { exceedNamespaces(s, 7) }},
+		{"max-rooms", []string{"--max-rooms=500"}, 1 << 20, func(s *siege) { exceedRooms(s, 500) }},
+		{"names", []string{"--namespaces=/,/t-*"}, 0, exceedNames},
+		{"groups", nil, 0, func(s *siege) { exceedGroups(s, 100) }},
 		{"recovery-bytes", []string{"--recovery-window=1m", "--recovery-bytes=1048576"}, 1 << 20, exceedRecovery},
 		{"unsettled events of a connection", nil, 256 << 10, exceedUnsettled},
 	} {

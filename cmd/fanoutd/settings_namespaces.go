@@ -13,6 +13,7 @@ import (
 type namespaceConfig struct {
 	names          []string // and patterns
 	maxNamespaces  int
+	maxRooms       int
 	volatile       byNamespace[sio.VolatilePolicy]
 	recoveryWindow time.Duration // 0: none
 	recoveryBytes  int
@@ -38,6 +39,10 @@ func (c *namespaceConfig) declare(s *settings.Set) {
 		settings.Setting{
 			Name: "max-namespaces", Help: "how many namespaces may exist at once because they match a pattern",
 			Value: settings.Number(&c.maxNamespaces, sio.DefaultMaxChildren, 1, 1_000_000),
+		},
+		settings.Setting{
+			Name: "max-rooms", Help: "rooms of one connection, that of its own id included; a Join that would exceed it is refused",
+			Value: settings.Number(&c.maxRooms, sio.DefaultMaxRooms, 1, 1_000_000),
 		},
 		settings.Setting{
 			Name:  "volatile",
@@ -67,6 +72,7 @@ func (c *namespaceConfig) check(s *settings.Set) error {
 func (c *namespaceConfig) options(o *sio.Options) {
 	o.Namespaces = c.names
 	o.MaxChildren = c.maxNamespaces
+	o.MaxRooms = c.maxRooms
 	o.Volatile, o.VolatileIn = c.volatile.policy, c.volatile.policies
 	o.RecoveryWindow = c.recoveryWindow
 	o.RecoveryBytes = int64(c.recoveryBytes)

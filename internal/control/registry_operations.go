@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -87,7 +90,10 @@ func (r *Registry) apply(ctx context.Context, p *problems, to sio.Target, op sio
 		return sio.Result{}, p.err()
 	}
 	res, err := r.hub.Apply(ctx, op)
-	if err != nil {
+	switch {
+	case errors.Is(err, sio.ErrTooManyRooms):
+		return sio.Result{}, status.Error(codes.FailedPrecondition, err.Error())
+	case err != nil:
 		return sio.Result{}, hubError(err, p, "to.namespace")
 	}
 	return res, nil

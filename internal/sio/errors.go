@@ -5,6 +5,8 @@ import "errors"
 var (
 	// ErrUnknownNamespace: the target names a namespace that is not configured.
 	ErrUnknownNamespace = errors.New("unknown namespace")
+	// ErrTooManyRooms: a Join would put a connection into more rooms than it may be in.
+	ErrTooManyRooms = errors.New("too many rooms for one connection")
 	// ErrNotFound: there is no connection with this id.
 	ErrNotFound = errors.New("no such connection")
 	// ErrBadCursor: the cursor is none, or one of another run of the server.

@@ -163,10 +163,16 @@ func (n *Namespace) selectLocked(sel room.Selector) []*Socket {
 	return all
 }
 
-func (n *Namespace) join(o Join) int {
+// join puts all into their rooms, or none if one may not be in so many.
+func (n *Namespace) join(o Join) (matched int, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	sockets := n.selectLocked(o.To.Selector)
+	for _, s := range sockets {
+		if !n.members.Fits(s.entry, o.Rooms, n.server.opts.MaxRooms) {
+			return 0, ErrTooManyRooms
+		}
+	}
 	for _, s := range sockets {
 		for _, name := range o.Rooms {
 			if n.members.Join(s.entry, name) {
@@ -175,7 +181,7 @@ func (n *Namespace) join(o Join) int {
 		}
 	}
 	n.discardOfflineLocked(o.To.Selector)
-	return len(sockets)
+	return len(sockets), nil
 }
 
 func (n *Namespace) leave(o Leave) int {

@@ -31,6 +31,10 @@ type Options struct {
 	// MaxChildren bounds how many namespaces of patterns may exist at once.
 	// Default 10,000.
 	MaxChildren int
+	// MaxRooms bounds the rooms of one connection, that of its own id included, which
+	// a Join may bring it to. What a connection is admitted with counts, and is not
+	// refused. Default 10,000.
+	MaxRooms int
 	// RecoveryWindow is how long a client that was cut off may take to come back
 	// as the same connection, with its rooms, its data and the events it missed
 	// (connection state recovery). 0: it may not, and nothing is kept for it.
@@ -71,6 +75,7 @@ const (
 	DefaultConnectTimeout    = 45 * time.Second
 	DefaultAttachmentTimeout = 30 * time.Second
 	DefaultMaxChildren       = 10_000
+	DefaultMaxRooms          = 10_000
 	DefaultRecoveryBytes     = 64 << 20
 )
 
@@ -110,6 +115,9 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.MaxChildren == 0 {
 		opts.MaxChildren = DefaultMaxChildren
 	}
+	if opts.MaxRooms == 0 {
+		opts.MaxRooms = DefaultMaxRooms
+	}
 	if opts.ConnectTimeout == 0 {
 		opts.ConnectTimeout = DefaultConnectTimeout
 	}
@@ -119,9 +127,9 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.RecoveryBytes == 0 {
 		opts.RecoveryBytes = DefaultRecoveryBytes
 	}
-	if opts.ConnectTimeout < 0 || opts.AttachmentTimeout < 0 || opts.MaxChildren < 0 || opts.RecoveryWindow < 0 || opts.RecoveryBytes < 0 {
-		return nil, fmt.Errorf("sio: none may be negative: ConnectTimeout %v, AttachmentTimeout %v, MaxChildren %d, RecoveryWindow %v, RecoveryBytes %d",
-			opts.ConnectTimeout, opts.AttachmentTimeout, opts.MaxChildren, opts.RecoveryWindow, opts.RecoveryBytes)
+	if opts.ConnectTimeout < 0 || opts.AttachmentTimeout < 0 || opts.MaxChildren < 0 || opts.MaxRooms < 0 || opts.RecoveryWindow < 0 || opts.RecoveryBytes < 0 {
+		return nil, fmt.Errorf("sio: none may be negative: ConnectTimeout %v, AttachmentTimeout %v, MaxChildren %d, MaxRooms %d, RecoveryWindow %v, RecoveryBytes %d",
+			opts.ConnectTimeout, opts.AttachmentTimeout, opts.MaxChildren, opts.MaxRooms, opts.RecoveryWindow, opts.RecoveryBytes)
 	}
 	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID()}
 	if s.backend == nil {
@@ -165,8 +173,8 @@ func decoderLimit(maxPayload int64) int { return int(2 * maxPayload) }
 
 // Apply carries one operation out on this server's sockets. It is in force when
 // Apply returns: the next operation sees its effect. It never waits for a
-// browser. Errors: [ErrUnknownNamespace], [ErrTooLarge], [ErrClosed], and for an
-// Update [ErrNotFound].
+// browser. Errors: [ErrUnknownNamespace], [ErrTooLarge], [ErrClosed], for a Join
+// [ErrTooManyRooms], and for an Update [ErrNotFound].
 func (s *Server) Apply(_ context.Context, op Op) (Result, error) {
 	result, queued, err := s.apply(op)
 	s.engine.Pace(queued)
@@ -190,7 +198,7 @@ func (s *Server) apply(op Op) (_ Result, queued []*engineio.Message, err error) 
 	case Emit:
 		return n.emit(op)
 	case Join:
-		result.Matched = n.join(op)
+		result.Matched, err = n.join(op)
 	case Leave:
 		result.Matched = n.leave(op)
 	case Disconnect:

@@ -65,7 +65,8 @@ type RegistryServiceClient interface {
 	ListNamespaces(ctx context.Context, in *ListNamespacesRequest, opts ...grpc.CallOption) (*ListNamespacesResponse, error)
 	// Join puts the connections of a target into rooms. A room they are in
 	// already stays as it is, so repeating is harmless. In force for every later
-	// call.
+	// call. FAILED_PRECONDITION, and nobody has joined, if one of them would be in
+	// more rooms than the daemon's `max-rooms`.
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error)
 	// Leave takes the connections of a target out of rooms. A room they are not
 	// in is ignored, so repeating is harmless. In force for every later call.
@@ -213,7 +214,8 @@ type RegistryServiceServer interface {
 	ListNamespaces(context.Context, *ListNamespacesRequest) (*ListNamespacesResponse, error)
 	// Join puts the connections of a target into rooms. A room they are in
 	// already stays as it is, so repeating is harmless. In force for every later
-	// call.
+	// call. FAILED_PRECONDITION, and nobody has joined, if one of them would be in
+	// more rooms than the daemon's `max-rooms`.
 	Join(context.Context, *JoinRequest) (*JoinResponse, error)
 	// Leave takes the connections of a target out of rooms. A room they are not
 	// in is ignored, so repeating is harmless. In force for every later call.

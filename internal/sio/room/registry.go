@@ -93,6 +93,27 @@ func (r *Registry[M]) Join(e *Entry[M], room string) bool {
 	return true
 }
 
+// Fits reports whether e would be in no more than most rooms once it joined these,
+// which is always so if it is in all of them.
+func (r *Registry[M]) Fits(e *Entry[M], rooms []string, most int) bool {
+	if len(e.in)+len(rooms) <= most { // e is in sets that are no rooms too
+		return true
+	}
+	added := map[string]bool{}
+	for _, name := range rooms {
+		if g := r.rooms[name]; g == nil || g.find(e) < 0 {
+			added[name] = true
+		}
+	}
+	n := len(added)
+	for _, m := range e.in {
+		if m.set.kind == kindRoom {
+			n++
+		}
+	}
+	return len(added) == 0 || n <= most
+}
+
 // Leave takes e out of room; an empty room vanishes. It reports whether that
 // changed anything. A member may leave the room of its own id, as in the
 // reference (socket.io-adapter/lib/in-memory-adapter.ts, del); it is still
