@@ -18,8 +18,8 @@ async function start(t, name, flags = {}) {
   return Object.assign(daemon, { program: await run(t, name, daemon) });
 }
 
-async function run(t, name, daemon, args = [], env = {}) {
-  const program = Program.start(t, process.execPath, [`examples/socketio/${name}.mjs`, daemon.control, ...args], { env });
+async function run(t, name, daemon, args = [], env = {}, dir = "examples/socketio") {
+  const program = Program.start(t, process.execPath, [`${dir}/${name}.mjs`, daemon.control, ...args], { env });
   await members(backend(t, daemon), name, 1).catch((err) => assert.fail(`${err.message}: ${program.log}`));
   return program;
 }
@@ -225,4 +225,41 @@ test("an event that no handler is for", { timeout: 60_000 }, async (t) => {
   socket.disconnect();
   await until(() => daemon.program.log.includes(`disconnect ${id}`), "its end is heard, after its events");
   assert.deepEqual(await state(), before, daemon.program.log);
+});
+
+test("a handler that throws once", { timeout: 60_000 }, async (t) => {
+  const daemon = await Daemon.start(t);
+  const program = await run(t, "throwing-once", daemon, [], {}, "test/lib");
+  const state = () => streamAndDeadLetters(t, daemon, "throwing-once");
+  const before = await state();
+  const [a, b] = [await connected(client(t, daemon)), await connected(client(t, daemon))];
+  const numbers = [1, 2, 3, 4, 5];
+  for (const n of numbers) {
+    a.emit("number", n, n === 2);
+    b.emit("number", n, false);
+  }
+  for (const socket of [a, b]) assert.deepEqual(await heard(socket, 5), numbers.map((n) => ["number", n]));
+  assert.match(program.log, /failed: once/);
+  assert.deepEqual(await state(), before, program.log);
+});
+
+test("private-messaging: no message, no recipient, no session", { timeout: 60_000 }, async (t) => {
+  const daemon = await start(t, "private-messaging");
+  const state = () => streamAndDeadLetters(t, daemon, "private-messaging");
+  const before = await state();
+  const ada = await connected(client(t, daemon, { auth: { username: "Ada" } }));
+  for (const args of [[], [null], ["hello"], [{ content: "hello", to: "nobody" }]]) assert.deepEqual(await ask(ada, "private message", ...args), undefined);
+  assert.deepEqual(await state(), before, daemon.program.log);
+
+  // Another process does not know the session of a browser that was there before.
+  await restart(t, "private-messaging", daemon, daemon.program);
+  const again = await state();
+  assert.deepEqual(await ask(ada, "private message", { content: "hello", to: "nobody" }), undefined);
+  const bob = await connected(client(t, daemon, { auth: { username: "Bob" } }));
+  await heard(bob, 2);
+  ada.disconnect();
+  bob.disconnect();
+  await until(async () => (await backend(t, daemon).listConsumers({ group: "private-messaging" })).groups[0].pending_events === 0, "all events are settled");
+  assert.doesNotMatch(daemon.program.log, /failed/);
+  assert.deepEqual(await state(), again, daemon.program.log);
 });

@@ -32,7 +32,8 @@ export const count = async (to) => (await call(registry, "CountConnections", { t
 // Hears the browsers of the default namespace as a member of the group.
 // connecting(client, auth) returns what is granted, or throws what the client
 // gets as connect_error; connected(client), disconnected(client, reason) and
-// events[name](client, ...args), whose result is the reply, may be async. A
+// events[name](client, ...args), whose result is the reply, may be async; when
+// one throws, its event comes again, and what follows it of that client. A
 // client is {id, data, connection}: its data is for the handlers, and lives as
 // long as this process; its connection is as of the latest event. Never returns.
 export async function serve(group, handlers) {
@@ -49,35 +50,50 @@ function consume(group, { connecting, connected, disconnected, events: named = {
   return new Promise((resolve) => {
     const stream = events.Consume(metadata);
     const queues = new Map(); // the last promise of each connection: its events are handled in order
-    const waiting = new Set(); // deliveries whose turn has not come
-    const cancelled = new Set(); // taken back before they were handled
+    const waiting = new Map(); // by delivery: {cancelled}, until its turn comes or it is taken back
+    const failed = new Map(); // by delivery that was given back: has its connection go on
     let over = false;
     const end = (err) => ((over = true), resolve(err));
     stream.on("error", end).on("end", () => end(null));
     stream.write({ open: { group, namespaces: ["/"], events: Object.keys(named), lifecycle: true, authorize: Boolean(connecting), include_connection: true } });
     stream.on("data", ({ response, ...message }) => {
       if (response === "ready") console.log("ready");
-      if (response === "cancelled") for (const id of message.cancelled.delivery_ids) if (waiting.has(id)) cancelled.add(id);
+      if (response === "cancelled") message.cancelled.delivery_ids.forEach(cancel);
+      if (response === "rejected") goOn(message.rejected.delivery_id);
       if (response === "events") message.events.events.forEach(take);
     });
     function take(event) {
       const { delivery_id, connection_id } = event;
-      waiting.add(delivery_id);
+      const turn = { cancelled: false };
+      waiting.set(delivery_id, turn);
       const done = (queues.get(connection_id) ?? Promise.resolve())
         .then(async () => {
+          if (turn.cancelled || over) return; // it comes again, or is not wanted
           waiting.delete(delivery_id);
-          if (cancelled.delete(delivery_id) || over) return; // it comes again, or is not wanted
           const slow = setInterval(() => over || stream.write({ working: { delivery_ids: [delivery_id] } }), 10_000);
-          const settlement = await handle(event).finally(() => clearInterval(slow));
-          if (!over) stream.write(settlement);
-        })
-        .catch((err) => {
-          console.error(`event ${delivery_id} failed: ${err.message}`);
-          over = true;
-          stream.cancel(); // all that is not settled comes again, in order
+          const settlement = await handle(event)
+            .catch((err) => {
+              console.error(`event ${delivery_id} failed: ${err.message}`);
+              return { nack: { delivery_ids: [delivery_id] } };
+            })
+            .finally(() => clearInterval(slow));
+          if (over) return;
+          stream.write(settlement);
+          // The daemon names first what it takes back: this event, and those behind it.
+          if (settlement.nack) await new Promise((resolve) => failed.set(delivery_id, resolve));
         })
         .finally(() => queues.get(connection_id) === done && queues.delete(connection_id));
       queues.set(connection_id, done);
+    }
+    function cancel(id) {
+      const turn = waiting.get(id);
+      if (turn) turn.cancelled = true;
+      waiting.delete(id);
+      goOn(id);
+    }
+    function goOn(id) {
+      failed.get(id)?.();
+      failed.delete(id);
     }
   });
 

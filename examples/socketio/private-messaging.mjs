@@ -21,6 +21,7 @@ serve("private-messaging", {
   },
   async connected(client) {
     const { sessionID, session } = client.data;
+    if (!session) return; // it came to an earlier process, with which the sessions went
     const { userID, username } = session;
     session.connected = true;
     await emit(only(client), "session", { sessionID, userID });
@@ -29,14 +30,18 @@ serve("private-messaging", {
     await emit(others(client), "user connected", { userID, username, connected: true, messages: [] });
   },
   events: {
-    async "private message"(client, { content, to }) {
-      const message = { content, from: client.data.session.userID, to };
+    async "private message"(client, received) {
+      const { content, to } = received ?? {};
+      const { session } = client.data;
+      if (!session || ![...sessions.values()].some(({ userID }) => userID === to)) return;
+      const message = { content, from: session.userID, to };
       messages.push(message);
       await emit({ users: [to, message.from], except: [client.id] }, "private message", message);
     },
   },
   async disconnected(client) {
     const { session } = client.data;
+    if (!session) return;
     const left = await count({ users: [session.userID] });
     if (left > 0 || !session.connected) return; // another tab is there, or has said so
     session.connected = false;

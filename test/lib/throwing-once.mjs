@@ -1,0 +1,18 @@
+// A backend, on what those of examples/socketio share, of which one handler
+// throws one time.
+
+import { emit, only, serve } from "../../examples/socketio/backend.mjs";
+
+let thrown = false;
+
+serve("throwing-once", {
+  events: {
+    async number(client, n, throws) {
+      if (throws && !thrown) {
+        thrown = true;
+        throw new Error("once");
+      }
+      await emit(only(client), "number", n);
+    },
+  },
+});
