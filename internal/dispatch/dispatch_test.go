@@ -586,6 +586,12 @@ func TestLimits(t *testing.T) {
 		if _, err := w.Subscribe(SubscriptionOptions{Group: "one more"}); !errors.Is(err, ErrTooMany) {
 			t.Errorf("Subscribe: %v, want ErrTooMany", err)
 		}
+		for i := range maxSubscriptions - 1 { // one is there
+			w.subscribe(SubscriptionOptions{Group: "0", ConsumerID: fmt.Sprint("c", i)})
+		}
+		if _, err := w.Subscribe(SubscriptionOptions{Group: "0", ConsumerID: "one more"}); !errors.Is(err, ErrTooMany) {
+			t.Errorf("one consumer more: %v, want ErrTooMany", err)
+		}
 	})
 }
 
