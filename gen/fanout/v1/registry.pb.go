@@ -171,7 +171,8 @@ type Connection struct {
 	Protocol uint32 `protobuf:"varint,6,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	// Name of the node that holds it.
 	Node string `protobuf:"bytes,7,opt,name=node,proto3" json:"node,omitempty"`
-	// The peer's address as host:port. Behind a proxy it is the proxy's.
+	// The address of the browser as host:port, as far as the daemon's setting
+	// `trusted-proxies` lets proxies tell it; of any other proxy it is the proxy's.
 	RemoteAddress string `protobuf:"bytes,8,opt,name=remote_address,json=remoteAddress,proto3" json:"remote_address,omitempty"`
 	// When the client joined the namespace.
 	ConnectedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"`
