@@ -33,7 +33,8 @@ type chaosConnection struct {
 
 // passing is an event that came again, or was acked, before an earlier one that was
 // neither settled nor in flight to the same worker. That must not be, unless the ack
-// was rejected or the earlier one became a dead letter.
+// was rejected, the earlier one became a dead letter, or a stream that ended had
+// settled it.
 type passing struct {
 	worker      *chaosWorker // that acked; nil: it came again
 	earlier, by uint64
@@ -51,8 +52,12 @@ type chaosEvent struct {
 	worker   *chaosWorker // that had it then; nil: and gave it back
 	order    int          // among all deliveries, of that one
 	nacked   bool         // ever
-	acks     int          // that were sent
+	acks     int          // that were sent, by streams that go on or have confirmed them
 	rejected int          // of those
+
+	// The stream that had it last has ended, and did not confirm the ack: the daemon
+	// may have read that, or it comes again.
+	ambiguous bool
 }
 
 func (e *chaosEvent) settled() bool { return e.acks > e.rejected }
@@ -109,7 +114,7 @@ func (r *chaosRecord) deliver(w *chaosWorker, e *fanoutv1.Event) bool {
 			r.repeated++
 			c.checkRepeated(w, sequence)
 		}
-		ev.most, ev.worker, ev.order = attempt, w, r.deliveries
+		ev.most, ev.worker, ev.order, ev.ambiguous = attempt, w, r.deliveries, false
 	case ev.worker == w:
 		r.faultLocked("%s: event %d came to one worker as attempt %d after %d", id, sequence, attempt, ev.most)
 	}
@@ -146,6 +151,9 @@ func (c *chaosConnection) checkRepeated(w *chaosWorker, sequence uint64) {
 func (r *chaosRecord) nacked(w *chaosWorker, e *fanoutv1.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if w.dead {
+		return
+	}
 	ev := r.connectionLocked(e.GetConnectionId()).event(e.GetSequence())
 	ev.nacked = true
 	if ev.worker == w {
@@ -153,12 +161,16 @@ func (r *chaosRecord) nacked(w *chaosWorker, e *fanoutv1.Event) {
 	}
 }
 
-// acked notes that w sends an ack, rejected that one was not carried out.
-func (r *chaosRecord) acked(w *chaosWorker, e *fanoutv1.Event) {
+// acked notes that w sends an ack in a batch; false if w is dead, and must not.
+func (r *chaosRecord) acked(w *chaosWorker, e *fanoutv1.Event, batch string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if w.dead {
+		return false
+	}
 	c := r.connectionLocked(e.GetConnectionId())
 	c.event(e.GetSequence()).acks++
+	w.unconfirmed = append(w.unconfirmed, chaosAck{e, batch})
 	for p := e.GetSequence() - 1; p > 0; p-- {
 		ev := &c.events[p-1]
 		if ev.attempts == 0 {
@@ -167,13 +179,33 @@ func (r *chaosRecord) acked(w *chaosWorker, e *fanoutv1.Event) {
 		if !ev.settled() && ev.worker != nil && ev.worker != w {
 			c.passed = append(c.passed, passing{w, p, e.GetSequence(), time.Now()})
 		}
-		return
+		break
+	}
+	return true
+}
+
+// confirmed notes that the daemon has read w's acks up to those of a batch.
+func (r *chaosRecord) confirmed(w *chaosWorker, batch string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := len(w.unconfirmed); i > 0; i-- {
+		if w.unconfirmed[i-1].batch == batch {
+			w.unconfirmed = slices.Delete(w.unconfirmed, 0, i)
+			return
+		}
 	}
 }
 
+// rejected notes that an ack of w was not carried out.
 func (r *chaosRecord) rejected(w *chaosWorker, e *fanoutv1.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if w.dead {
+		return // no ack of it counts that it did not know to be carried out
+	}
+	if i := slices.IndexFunc(w.unconfirmed, func(a chaosAck) bool { return a.event.GetDeliveryId() == e.GetDeliveryId() }); i >= 0 {
+		w.unconfirmed = slices.Delete(w.unconfirmed, i, i+1)
+	}
 	c := r.connectionLocked(e.GetConnectionId())
 	c.event(e.GetSequence()).rejected++
 	c.passed = slices.DeleteFunc(c.passed, func(p passing) bool { return p.worker == w && p.by == e.GetSequence() })
@@ -191,17 +223,24 @@ func (p *passing) proven() bool {
 	return p.worker == nil || p.at.Add(rejection).Before(p.worker.lastRead)
 }
 
-// kill notes that w hears and does nothing any more.
+// kill notes that w hears and does nothing any more. Its acks that were not
+// confirmed count no longer.
 func (r *chaosRecord) kill(w *chaosWorker) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w.dead = true
+	for _, a := range w.unconfirmed {
+		ev := r.connectionLocked(a.event.GetConnectionId()).event(a.event.GetSequence())
+		ev.acks--
+		ev.ambiguous = ev.ambiguous || ev.worker == w
+	}
+	w.unconfirmed = nil
 }
 
 // check checks the whole against what browsers sent and what became a dead letter,
-// by connection and sequence, and returns how many events are missing and how many
-// there are.
-func (r *chaosRecord) check(browsers []*chaosBrowser, dead map[string]bool) (missing, events int) {
+// by connection and sequence, and returns how many events are missing, of how many
+// only a stream that has ended may tell, and how many there are.
+func (r *chaosRecord) check(browsers []*chaosBrowser, dead map[string]bool) (missing, ambiguous, events int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, b := range browsers {
@@ -219,7 +258,11 @@ func (r *chaosRecord) check(browsers []*chaosBrowser, dead map[string]bool) (mis
 		events += len(c.events)
 		for i := range c.events {
 			sequence := uint64(i + 1)
-			if !c.events[i].settled() && !dead[deadKey(b.id, sequence)] {
+			switch ev := &c.events[i]; {
+			case ev.settled() || dead[deadKey(b.id, sequence)]:
+			case ev.ambiguous:
+				ambiguous++
+			default:
 				missing++
 				if missing <= 5 {
 					r.notes = append(r.notes, fmt.Sprintf("%s: event %d of %d is missing: %+v, %s", b.id, sequence, c.last, c.events[i], c.reason))
@@ -227,7 +270,8 @@ func (r *chaosRecord) check(browsers []*chaosBrowser, dead map[string]bool) (mis
 			}
 		}
 		for _, p := range c.passed {
-			if p.proven() && !dead[deadKey(b.id, p.earlier)] {
+			// Still ambiguous means that it did not come again: it was settled.
+			if p.proven() && !dead[deadKey(b.id, p.earlier)] && !c.events[p.earlier-1].ambiguous {
 				r.faultLocked("%s: event %d came again or was settled while %d was neither settled nor in flight to the same worker", b.id, p.by, p.earlier)
 			}
 		}
@@ -235,7 +279,7 @@ func (r *chaosRecord) check(browsers []*chaosBrowser, dead map[string]bool) (mis
 	if len(r.connections) != len(browsers) {
 		r.faultLocked("%d connections were heard of, want %d", len(r.connections), len(browsers))
 	}
-	return missing, events
+	return missing, ambiguous, events
 }
 
 func deadKey(connection string, sequence uint64) string { return fmt.Sprint(connection, " ", sequence) }

@@ -71,32 +71,50 @@ func TestChaos(t *testing.T) {
 	admin := fanoutv1.NewAdminServiceClient(control)
 	start := metric(t, d, "go_goroutines")
 
+	browsers := &chaosBrowsers{}
+	var browsing, breaking sync.WaitGroup
 	groups := []*chaosGroup{newChaosGroup(control, "one", seed), newChaosGroup(control, "two", seed+1)}
+	t.Cleanup(func() { // ctx has ended
+		browsing.Wait()
+		breaking.Wait()
+		for _, g := range groups {
+			g.working.Wait()
+		}
+	})
 	for _, g := range groups {
 		for slot := range g.workers {
-			g.replace(ctx, slot)
+			if err := g.replace(ctx, slot); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	running, stop := context.WithTimeout(ctx, duration)
 	defer stop()
-	browsers := &chaosBrowsers{}
-	var browsing, breaking sync.WaitGroup
 	for i := range chaosCrowd {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		browsing.Go(func() { browsers.come(ctx, running, t, d.listen, r) })
 	}
 	for _, g := range groups {
-		breaking.Go(func() { g.chaos(ctx, running) })
+		breaking.Go(func() {
+			if err := g.chaos(ctx, running); err != nil {
+				t.Errorf("group %s: %v", g.record.group, err)
+			}
+		})
 	}
 	half := time.NewTimer(duration / 2)
 	<-half.C
 	middle := residentBytes(t, d)
 	breaking.Wait()
+	if t.Failed() {
+		return
+	}
 	end := residentBytes(t, d)
 	for _, g := range groups {
 		for slot := range g.workers { // sound ones, that want everything
 			g.workers[slot].crash()
-			g.start(ctx, slot, nil)
+			if err := g.start(ctx, slot, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	browsing.Wait()
@@ -112,25 +130,27 @@ func TestChaos(t *testing.T) {
 		return pending == 0 && metric(t, d, "fanoutd_connections") == 0
 	})
 
-	missing := 0
 	for _, g := range groups {
 		dead := deadLetters(ctx, t, admin, g.record.group)
-		lost, events := g.record.check(browsers.all, dead)
-		missing += lost
+		missing, ambiguous, events := g.record.check(browsers.all, dead)
 		for _, fault := range g.record.faults {
 			t.Error(fault)
 		}
-		t.Logf("group %s: %d connections, %d events, %d deliveries, of which %d again; %d dead letters, %d missing; done to workers: %v",
-			g.record.group, len(browsers.all), events, g.record.deliveries, g.record.repeated, len(dead), lost, g.done)
+		t.Logf("group %s: %d connections, %d events, %d deliveries, of which %d again; %d dead letters, %d missing, %d that a stream which ended may have settled; done to workers: %v",
+			g.record.group, len(browsers.all), events, g.record.deliveries, g.record.repeated, len(dead), missing, ambiguous, g.done)
 		for _, note := range g.record.notes {
 			t.Log(note)
+		}
+		if missing > 0 {
+			t.Errorf("group %s: %d events are neither settled nor dead letters", g.record.group, missing)
 		}
 		if g.record.repeated == 0 {
 			t.Errorf("group %s: nothing came again: nothing has hit a worker at work", g.record.group)
 		}
 	}
-	if dropped := metric(t, d, "fanoutd_deliveries_dropped_total"); float64(missing) > dropped {
-		t.Errorf("%d events are neither settled nor dead letters, and %v were dropped", missing, dropped)
+	// What one browser sends in its time does not fill its queue, nor all of them the group's.
+	if dropped := metric(t, d, "fanoutd_deliveries_dropped_total"); dropped > 0 {
+		t.Errorf("%v events were dropped, though all fit the queues", dropped)
 	}
 	if unheard := metric(t, d, "fanoutd_deliveries_unheard_total"); unheard > 0 {
 		t.Errorf("%v events were asked for by nobody, though there always was somebody", unheard)
@@ -184,6 +204,7 @@ type chaosGroup struct {
 	record  *chaosRecord
 	rand    *rand.Rand
 	workers [chaosWorkers]*chaosWorker
+	working sync.WaitGroup // the goroutines of all workers there were
 	names   int
 	done    map[string]int
 }
@@ -197,7 +218,7 @@ func newChaosGroup(control *grpc.ClientConn, name string, seed uint64) *chaosGro
 
 // replace starts another worker in a slot. The first slot's wants everything, so
 // that somebody does.
-func (g *chaosGroup) replace(ctx context.Context, slot int) {
+func (g *chaosGroup) replace(ctx context.Context, slot int) error {
 	var events []string
 	if slot > 0 && g.rand.IntN(3) > 0 {
 		for _, name := range chaosEvents {
@@ -206,20 +227,26 @@ func (g *chaosGroup) replace(ctx context.Context, slot int) {
 			}
 		}
 	}
-	g.start(ctx, slot, events)
+	return g.start(ctx, slot, events)
 }
 
-func (g *chaosGroup) start(ctx context.Context, slot int, events []string) {
+// start starts a worker in a slot, by a new name.
+func (g *chaosGroup) start(ctx context.Context, slot int, events []string) error {
 	g.names++
-	w, err := startChaosWorker(ctx, g.control, g.record, fmt.Sprint("w", g.names), events)
+	return g.join(ctx, slot, fmt.Sprint("w", g.names), events)
+}
+
+func (g *chaosGroup) join(ctx context.Context, slot int, id string, events []string) error {
+	w, err := startChaosWorker(ctx, g, id, events)
 	if err != nil {
-		panic(fmt.Sprintf("a worker could not join: %v", err))
+		return fmt.Errorf("a worker could not join: %w", err)
 	}
 	g.workers[slot] = w
+	return nil
 }
 
-// chaos does things to workers until running ends.
-func (g *chaosGroup) chaos(ctx, running context.Context) {
+// chaos does things to workers until running ends, or a worker cannot join.
+func (g *chaosGroup) chaos(ctx, running context.Context) error {
 	between := func(low, high time.Duration) time.Duration {
 		return low + time.Duration(g.rand.Int64N(int64(high-low)))
 	}
@@ -227,29 +254,32 @@ func (g *chaosGroup) chaos(ctx, running context.Context) {
 		select {
 		case <-time.After(between(20*time.Millisecond, 400*time.Millisecond)):
 		case <-running.Done():
-			return
+			return nil
 		}
 		for slot, w := range g.workers {
 			if w.gone() { // as a supervisor does
-				g.replace(ctx, slot)
+				if err := g.replace(ctx, slot); err != nil {
+					return err
+				}
 			}
 		}
 		slot := g.rand.IntN(chaosWorkers)
 		w := g.workers[slot]
 		act := ""
+		var err error
 		switch g.rand.IntN(8) {
 		case 0, 1:
 			act = "crash"
 			w.crash()
-			g.replace(ctx, slot)
+			err = g.replace(ctx, slot)
 		case 2:
 			act = "deploy"
-			g.replace(ctx, slot)
+			err = g.replace(ctx, slot)
 			w.leave()
 		case 3:
 			act = "leave"
 			w.leave()
-			g.replace(ctx, slot)
+			err = g.replace(ctx, slot)
 		case 4:
 			act = "hang"
 			w.hang(between(0, 3*chaosAckWait))
@@ -258,15 +288,14 @@ func (g *chaosGroup) chaos(ctx, running context.Context) {
 			w.stopReading(between(0, 15*time.Second))
 		case 6:
 			act = "join again"
-			again, err := startChaosWorker(ctx, g.control, g.record, w.id, nil)
-			if err != nil {
-				panic(fmt.Sprintf("a worker could not join: %v", err))
-			}
-			g.workers[slot] = again
+			err = g.join(ctx, slot, w.id, nil)
 		case 7:
 			act = "disconnect"
 			// It may have ended by itself.
 			_, _ = g.admin.DisconnectConsumer(ctx, &fanoutv1.DisconnectConsumerRequest{Group: g.record.group, ConsumerId: w.id})
+		}
+		if err != nil {
+			return err
 		}
 		g.done[act]++
 	}

@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -31,10 +32,12 @@ type chaosWorker struct {
 	stream grpc.BidiStreamingClient[fanoutv1.ConsumeRequest, fanoutv1.ConsumeResponse]
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the stream has ended
+	idle   chan struct{} // closed when it settles nothing any more
 
 	// Guarded by record.mu.
-	dead     bool // what comes now reaches nobody
-	lastRead time.Time
+	dead        bool // what comes now reaches nobody
+	lastRead    time.Time
+	unconfirmed []chaosAck // in the order of their sending
 
 	mu       sync.Mutex
 	pending  []*fanoutv1.Event // in the order of their coming
@@ -45,26 +48,35 @@ type chaosWorker struct {
 	draining bool              // nothing more will come
 }
 
+// chaosAck is the ack of one delivery that the daemon may not have read yet.
+type chaosAck struct {
+	event *fanoutv1.Event
+	batch string // the delivery that there is not, which is acked last
+}
+
 // startChaosWorker joins the group. Without events it wants everything; otherwise
 // those, and no lifecycle.
-func startChaosWorker(ctx context.Context, conn *grpc.ClientConn, record *chaosRecord, id string, events []string) (*chaosWorker, error) {
+func startChaosWorker(ctx context.Context, g *chaosGroup, id string, events []string) (*chaosWorker, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	stream, err := fanoutv1.NewEventServiceClient(conn).Consume(ctx)
+	stream, err := fanoutv1.NewEventServiceClient(g.control).Consume(ctx)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	w := &chaosWorker{id: id, record: record, stream: stream, cancel: cancel, ended: make(chan struct{}), nacks: map[string]int{}}
+	w := &chaosWorker{
+		id: id, record: g.record, stream: stream, cancel: cancel,
+		ended: make(chan struct{}), idle: make(chan struct{}), nacks: map[string]int{},
+	}
 	w.send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Open_{Open: &fanoutv1.ConsumeRequest_Open{
-		Group: record.group, ConsumerId: id, Events: events, Lifecycle: len(events) == 0, MaxInFlight: 200,
+		Group: w.record.group, ConsumerId: id, Events: events, Lifecycle: len(events) == 0, MaxInFlight: 200,
 		AckWait: durationpb.New(chaosAckWait),
 	}}})
 	if _, err := stream.Recv(); err != nil { // ready
 		cancel()
 		return nil, err
 	}
-	go w.read()
-	go w.settle()
+	g.working.Go(w.read)
+	g.working.Go(w.settle)
 	return w, nil
 }
 
@@ -77,6 +89,7 @@ func (w *chaosWorker) send(m *fanoutv1.ConsumeRequest) {
 
 func (w *chaosWorker) read() {
 	defer close(w.ended)
+	defer w.record.kill(w)
 	defer w.cancel()
 	known := map[string]*fanoutv1.Event{} // that were settled, and may be rejected
 	for {
@@ -101,6 +114,9 @@ func (w *chaosWorker) read() {
 			w.forget(e.GetDeliveryId())
 			w.pending = append(w.pending, e)
 			w.mu.Unlock()
+		}
+		if id := m.GetRejected().GetDeliveryId(); id != "" && known[id] == nil {
+			w.record.confirmed(w, id)
 		}
 		if e := known[m.GetRejected().GetDeliveryId()]; e != nil && !w.wasNack(e.GetDeliveryId()) {
 			w.record.rejected(w, e)
@@ -137,9 +153,10 @@ func (w *chaosWorker) forget(id string) {
 
 // settle settles what has come, now and then, until the stream ends.
 func (w *chaosWorker) settle() {
+	defer close(w.idle)
 	tick := time.NewTicker(chaosTurn)
 	defer tick.Stop()
-	for {
+	for batch := 1; ; batch++ {
 		select {
 		case <-tick.C:
 		case <-w.ended:
@@ -153,7 +170,7 @@ func (w *chaosWorker) settle() {
 		pending, done := w.pending, w.draining
 		w.pending = nil
 		w.mu.Unlock()
-		w.settleAll(pending)
+		w.settleAll(pending, fmt.Sprint("batch ", batch))
 		if done {
 			w.sending.Lock()
 			_ = w.stream.CloseSend() // an error means that it has ended
@@ -164,8 +181,9 @@ func (w *chaosWorker) settle() {
 }
 
 // settleAll acks most of it in one go, and in any order; it gives back some, with
-// what follows them.
-func (w *chaosWorker) settleAll(pending []*fanoutv1.Event) {
+// what follows them. What it acks last is no delivery: the daemon rejects that,
+// and so confirms that it has read all before.
+func (w *chaosWorker) settleAll(pending []*fanoutv1.Event, batch string) {
 	ack := &fanoutv1.ConsumeRequest_Ack{}
 	var nacks []*fanoutv1.Event
 	back := map[string]bool{} // connections
@@ -175,15 +193,17 @@ func (w *chaosWorker) settleAll(pending []*fanoutv1.Event) {
 		case bad || e.GetKind() == fanoutv1.Event_MESSAGE && rand.IntN(chaosNacks) == 0:
 			back[e.GetConnectionId()] = true
 			nacks = append(nacks, e)
+		case !w.record.acked(w, e, batch):
+			return
 		default:
 			ack.DeliveryIds = append(ack.DeliveryIds, e.GetDeliveryId())
-			w.record.acked(w, e)
 		}
 	}
 	rand.Shuffle(len(ack.DeliveryIds), func(i, j int) {
 		ack.DeliveryIds[i], ack.DeliveryIds[j] = ack.DeliveryIds[j], ack.DeliveryIds[i]
 	})
 	if len(ack.DeliveryIds) > 0 {
+		ack.DeliveryIds = append(ack.DeliveryIds, batch)
 		w.send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Ack_{Ack: ack}})
 	}
 	for _, e := range nacks {
@@ -211,11 +231,12 @@ func (w *chaosWorker) stopReading(d time.Duration) {
 	w.deaf = w.asleep
 }
 
-// crash cuts the stream.
+// crash cuts the stream, and waits until the worker does nothing any more.
 func (w *chaosWorker) crash() {
 	w.record.kill(w)
 	w.cancel()
 	<-w.ended
+	<-w.idle
 }
 
 // leave says goodbye; the stream ends when everything is settled.
