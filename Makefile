@@ -7,6 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 BIN := bin
+# Its text has no comma: call would end it there.
 say = @printf '\033[1m== %s\033[0m\n' $(1)
 
 ##@ Help
@@ -65,7 +66,7 @@ test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.jso
 
 .PHONY: soak
 soak: build ## Long runs: 200,000 connections that come and go, a storm of 5,000, 10 minutes of chaos
-	$(call say,"soak: the tests that have a long form, in that")
+	$(call say,"soak: the long form of the tests that have one")
 	SOAK=1 DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=2h -v -run 'ComeAndGo|Storm|Chaos' ./test
 
 PEERS ?= node
@@ -89,7 +90,7 @@ conformance: conformance-tools ## Check the protocols byte by byte, with stock c
 
 .PHONY: interop
 interop: build test/node_modules/.package-lock.json ## Run Socket.IO clients of many languages through one scenario
-	$(call say,"interop: real clients - npm 4, 3, 2, MessagePack, Python, Java, Rust, Go")
+	$(call say,"interop: real clients - npm 4 3 2 - MessagePack - Python - Java - Rust - Go")
 	@node test/interop/run.mjs
 
 FUZZTIME ?= 1m
