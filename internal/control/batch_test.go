@@ -10,6 +10,7 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // What waits for a consumer comes together, in order, in messages of a bounded
@@ -76,7 +77,7 @@ func TestEventsGoBeforeTheirConnection(t *testing.T) {
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{Lifecycle: true, MaxMessageBytes: minMessageBytes})
 		c, id := w.connect("")
 		k.event("CONNECTED /")
-		data := `{"x":"` + strings.Repeat("x", minMessageBytes) + `"}`
+		data := `{"x":"` + strings.Repeat("x", sio.MaxData-len(`{"x":""}`)) + `"}` // with the rest of the event more than fits
 		if _, err := fanoutv1.NewRegistryServiceClient(w.conn).UpdateConnection(w.ctx(), &fanoutv1.UpdateConnectionRequest{Id: id, DataJson: data}); err != nil {
 			t.Fatal(err)
 		}

@@ -115,6 +115,8 @@ func (r *Registry) UpdateConnection(ctx context.Context, req *fanoutv1.UpdateCon
 	switch {
 	case errors.Is(err, sio.ErrNotFound), err == nil && res.Matched == 0:
 		return nil, errNoConnection(op.Namespace, op.ID)
+	case errors.Is(err, sio.ErrTooMuchData):
+		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	case err != nil:
 		return nil, hubError(err, &p, "namespace")
 	}

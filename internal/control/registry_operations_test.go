@@ -2,9 +2,12 @@ package control
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -83,6 +86,18 @@ func TestUpdateConnection(t *testing.T) {
 			t.Errorf("step %d: got %v, %v, want %v", i, resp, err, want)
 		}
 	}
+}
+
+func TestUpdateConnectionTooMuch(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		c, id := w.connect("")
+		registry := fanoutv1.NewRegistryServiceClient(w.conn)
+		_, err := registry.UpdateConnection(w.ctx(), &fanoutv1.UpdateConnectionRequest{Id: id, DataJson: `{"a":"` + strings.Repeat("x", sio.MaxData) + `"}`})
+		if status.Code(err) != codes.FailedPrecondition || !strings.Contains(status.Convert(err).Message(), "64 KiB") {
+			t.Errorf("got %v, want FAILED_PRECONDITION that says the bound", err)
+		}
+		c.Close()
+	})
 }
 
 // The authorisation of a connection can be given an end, and a later one; then

@@ -9,16 +9,16 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // Bounds of a verdict; the contract states them. What is allowed stays with the
 // connection and is part of its CONNECTED; what is refused has to fit into any
 // client's queue.
 const (
-	maxUser           = 1024     // bytes
-	maxAllowData      = 64 << 10 // bytes of JSON
-	maxRefusalMessage = 1024     // bytes
-	maxRefusalData    = 8 << 10  // bytes of JSON
+	maxUser           = 1024    // bytes
+	maxRefusalMessage = 1024    // bytes
+	maxRefusalData    = 8 << 10 // bytes of JSON
 )
 
 // receive carries out what the worker says, one message after the other, until
@@ -121,7 +121,7 @@ func toVerdict(p *problems, m *fanoutv1.ConsumeRequest_Verdict) (v dispatch.Verd
 		v.Allow = true
 		v.User = d.Allow.GetUserId()
 		v.Rooms = d.Allow.GetRooms()
-		v.UserData = toData(p, "allow.", d.Allow, maxAllowData)
+		v.UserData = toData(p, "allow.", d.Allow, sio.MaxData)
 		v.ExpiresAt = toExpiry(p, "allow.expire_at", d.Allow.GetExpireAt())
 		atMost(p, "allow.user_id", v.User, maxUser)
 		names(p, "allow.rooms", v.Rooms, maxRooms, maxRoomName)

@@ -16,6 +16,7 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 func TestConsumeRefusesOpen(t *testing.T) {
@@ -133,7 +134,7 @@ func TestConsumeRejects(t *testing.T) {
 			{"a long message", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Message: longName}), connecting, codes.InvalidArgument, "verdict.refuse.message: "},
 			{"NaN in the refusal's data", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Data: structpb.NewStructValue(nan)}), connecting, codes.InvalidArgument, "verdict.refuse.data: "},
 			{"data that are no JSON", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{DataJson: "{"}), connecting, codes.InvalidArgument, "verdict.allow.data_json: "},
-			{"much data as JSON", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{DataJson: `{"x":"` + strings.Repeat("x", maxAllowData) + `"}`}), connecting, codes.InvalidArgument, "verdict.allow.data_json: "},
+			{"much data as JSON", allow(&fanoutv1.ConsumeRequest_Verdict_Allow{DataJson: `{"x":"` + strings.Repeat("x", sio.MaxData) + `"}`}), connecting, codes.InvalidArgument, "verdict.allow.data_json: "},
 			{"no JSON in the refusal's data", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{DataJson: "no"}), connecting, codes.InvalidArgument, "verdict.refuse.data_json: "},
 			{"much JSON of the refusal", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{DataJson: `"` + strings.Repeat("x", maxRefusalData) + `"`}), connecting, codes.InvalidArgument, "verdict.refuse.data_json: "},
 			{"the refusal's data twice", refuse(&fanoutv1.ConsumeRequest_Verdict_Refuse{Data: structpb.NewNullValue(), DataJson: "1"}), connecting, codes.InvalidArgument, "verdict.refuse.data_json: "},

@@ -7,6 +7,8 @@ var (
 	ErrUnknownNamespace = errors.New("unknown namespace")
 	// ErrTooManyRooms: a Join would put a connection into more rooms than it may be in.
 	ErrTooManyRooms = errors.New("too many rooms for one connection")
+	// ErrTooMuchData: an Update would give a connection more data than [MaxData].
+	ErrTooMuchData = errors.New("a connection's data would exceed 64 KiB of JSON")
 	// ErrNotFound: there is no connection with this id.
 	ErrNotFound = errors.New("no such connection")
 	// ErrBadCursor: the cursor is none, or one of another run of the server.

@@ -2,7 +2,6 @@ package sio
 
 import (
 	"encoding/json"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -212,32 +211,6 @@ func (n *Namespace) discardOfflineLocked(sel room.Selector) {
 	if n.recovery != nil {
 		n.recovery.discardLocked(sel)
 	}
-}
-
-func (n *Namespace) update(o Update) (Result, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	e := n.members.Lookup(o.ID)
-	if e == nil {
-		return Result{}, ErrNotFound
-	}
-	s := e.Value
-	data := maps.Clone(s.data)
-	if data == nil {
-		data = make(map[string]any, len(o.Data))
-	}
-	for k, v := range o.Data {
-		if v == nil {
-			delete(data, k)
-		} else {
-			data[k] = v
-		}
-	}
-	s.data = data
-	if !o.Expire.IsZero() {
-		s.expireLocked(o.Expire)
-	}
-	return Result{Matched: 1}, nil
 }
 
 // expired is a socket's expiry timer. A renewal may have come first.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -104,6 +105,56 @@ func TestUpdate(t *testing.T) {
 		if _, err := w.Connection(context.Background(), "/", "nope"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Connection: %v, want ErrNotFound", err)
 		}
+		c.Close()
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a connection is given piece by piece is bounded as a whole; what is removed
+// makes room.
+func TestMaxData(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		c, id := w.connect("")
+		give := func(key string, value any) error {
+			_, err := w.Apply(context.Background(), Update{Namespace: "/", ID: id, Data: map[string]any{key: value}, Expire: time.Now().Add(time.Hour)})
+			return err
+		}
+		half := strings.Repeat("x", MaxData/2-6) // with its name, quotes and a colon: half
+		must(t, give("a", half))
+		must(t, give("b", half[:len(half)-3])) // and the braces and a comma
+		before, _ := w.Connection(context.Background(), "/", id)
+		for _, key := range []string{"b", "c"} {
+			if err := give(key, half); !errors.Is(err, ErrTooMuchData) {
+				t.Errorf("more than the bound for %s: %v", key, err)
+			}
+		}
+		after, _ := w.Connection(context.Background(), "/", id)
+		if !reflect.DeepEqual(after, before) {
+			t.Error("what was refused has changed the connection")
+		}
+		must(t, give("a", nil))
+		must(t, give("c", half))
+		c.Close()
+	})
+}
+
+// Whoever updates at the same time, nobody's keys are lost.
+func TestUpdatesAtOnce(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		c, id := w.connect("")
+		var updating sync.WaitGroup
+		for i := range 100 {
+			updating.Go(func() { w.apply(Update{Namespace: "/", ID: id, Data: map[string]any{fmt.Sprint(i): i}}) })
+		}
+		updating.Wait()
+		got, _ := w.Connection(context.Background(), "/", id)
+		expect(t, "keys", len(got.Data), 100)
 		c.Close()
 	})
 }

@@ -174,7 +174,7 @@ func decoderLimit(maxPayload int64) int { return int(2 * maxPayload) }
 // Apply carries one operation out on this server's sockets. It is in force when
 // Apply returns: the next operation sees its effect. It never waits for a
 // browser. Errors: [ErrUnknownNamespace], [ErrTooLarge], [ErrClosed], for a Join
-// [ErrTooManyRooms], and for an Update [ErrNotFound].
+// [ErrTooManyRooms], and for an Update [ErrNotFound] and [ErrTooMuchData].
 func (s *Server) Apply(_ context.Context, op Op) (Result, error) {
 	result, queued, err := s.apply(op)
 	s.engine.Pace(queued)

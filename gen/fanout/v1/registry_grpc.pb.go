@@ -77,7 +77,8 @@ type RegistryServiceClient interface {
 	// by itself within seconds).
 	Disconnect(ctx context.Context, in *DisconnectRequest, opts ...grpc.CallOption) (*DisconnectResponse, error)
 	// UpdateConnection changes the data kept with one connection, or when its
-	// authorisation runs out. NOT_FOUND if no such connection is there now.
+	// authorisation runs out. NOT_FOUND if no such connection is there now;
+	// FAILED_PRECONDITION, and nothing changes, if its data would exceed 64 KiB as JSON.
 	UpdateConnection(ctx context.Context, in *UpdateConnectionRequest, opts ...grpc.CallOption) (*UpdateConnectionResponse, error)
 }
 
@@ -226,7 +227,8 @@ type RegistryServiceServer interface {
 	// by itself within seconds).
 	Disconnect(context.Context, *DisconnectRequest) (*DisconnectResponse, error)
 	// UpdateConnection changes the data kept with one connection, or when its
-	// authorisation runs out. NOT_FOUND if no such connection is there now.
+	// authorisation runs out. NOT_FOUND if no such connection is there now;
+	// FAILED_PRECONDITION, and nothing changes, if its data would exceed 64 KiB as JSON.
 	UpdateConnection(context.Context, *UpdateConnectionRequest) (*UpdateConnectionResponse, error)
 	mustEmbedUnimplementedRegistryServiceServer()
 }
