@@ -144,6 +144,24 @@ func TestMaxData(t *testing.T) {
 	})
 }
 
+// What JSON need not escape counts as it is: markup is no longer than other text.
+func TestMaxDataCountsMarkup(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		c, id := w.connect("")
+		for _, tt := range []struct {
+			size int
+			want error
+		}{{MaxData, nil}, {MaxData + 1, ErrTooMuchData}} {
+			text := strings.Repeat("<", tt.size-len(`{"a":""}`))
+			_, err := w.Apply(t.Context(), Update{Namespace: "/", ID: id, Data: map[string]any{"a": text}})
+			if !errors.Is(err, tt.want) {
+				t.Errorf("%d bytes: %v, want %v", tt.size, err, tt.want)
+			}
+		}
+		c.Close()
+	})
+}
+
 // Whoever updates at the same time, nobody's keys are lost.
 func TestUpdatesAtOnce(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {

@@ -1,6 +1,7 @@
 package sio
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -79,11 +80,13 @@ func mergeData(data, changes map[string]any) (map[string]any, error) {
 	if !adds {
 		return data, nil
 	}
-	text, err := json.Marshal(data)
-	if err != nil {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // as backends are shown it
+	if err := e.Encode(data); err != nil {
 		return nil, err // its callers take JSON only
 	}
-	if len(text) > MaxData {
+	if text.Len()-len("\n") > MaxData {
 		return nil, ErrTooMuchData
 	}
 	return data, nil
