@@ -3,6 +3,8 @@ package control
 import (
 	"errors"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -20,6 +22,10 @@ const (
 	maxRefusalMessage = 1024    // bytes
 	maxRefusalData    = 8 << 10 // bytes of JSON
 )
+
+// maxRejectedID bounds what a rejection repeats of a delivery id, in bytes: the worker
+// chose it. Ids of deliveries are far shorter.
+const maxRejectedID = 256
 
 // receive carries out what the worker says, one message after the other, until
 // it has closed its side, which is nil, or the stream breaks.
@@ -144,7 +150,7 @@ func (c *consumer) reject(id string, err error) error {
 	}
 	err = c.events.errors.Code(c.ctx, fanoutv1.EventService_Consume_FullMethodName, err)
 	m := &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Rejected_{Rejected: &fanoutv1.ConsumeResponse_Rejected{
-		DeliveryId: id, Status: fromStatus(status.Convert(err)),
+		DeliveryId: rejectedID(id), Status: fromStatus(status.Convert(err)),
 	}}}
 	select {
 	case c.rejected <- m:
@@ -152,4 +158,17 @@ func (c *consumer) reject(id string, err error) error {
 	case <-c.ctx.Done():
 		return status.FromContextError(c.ctx.Err()).Err()
 	}
+}
+
+// rejectedID is what a rejection repeats of id. The beginning of a longer one is
+// copied, so that its message is not kept while the rejection waits.
+func rejectedID(id string) string {
+	if len(id) <= maxRejectedID {
+		return id
+	}
+	cut := maxRejectedID
+	for !utf8.RuneStart(id[cut]) {
+		cut--
+	}
+	return strings.Clone(id[:cut])
 }

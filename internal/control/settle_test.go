@@ -179,6 +179,29 @@ func TestConsumeRejects(t *testing.T) {
 	})
 }
 
+// A rejection names no more than the beginning of an id that is longer than any
+// real one, cut between characters.
+func TestConsumeRejectsLongIDs(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{})
+		for _, tt := range []struct{ id, want string }{
+			{strings.Repeat("x", 256), strings.Repeat("x", 256)},
+			{strings.Repeat("x", 257), strings.Repeat("x", 256)},
+			{strings.Repeat("x", 1<<20), strings.Repeat("x", 256)},
+			{strings.Repeat("€", 100), strings.Repeat("€", 85)}, // of three bytes each
+		} {
+			k.say(acking(tt.id))
+			k.rejection(tt.want, codes.FailedPrecondition, "in flight")
+			k.say(replying(tt.id, ""))
+			k.rejection(tt.want, codes.InvalidArgument, "reply.delivery_id: ")
+			k.say(allowing(tt.id, nil))
+			k.rejection(tt.want, codes.FailedPrecondition, "in flight")
+		}
+		k.close()
+		k.ends(codes.OK)
+	})
+}
+
 // Some of a message's deliveries may be at fault: the others are settled.
 func TestConsumeRejectsSome(t *testing.T) {
 	inWorld(t, dispatch.Options{}, func(w *world) {
@@ -203,7 +226,7 @@ func TestConsumeBoundsRejections(t *testing.T) {
 	inWorld(t, dispatch.Options{}, func(w *world) {
 		const mistakes = 10_000
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{})
-		id := strings.Repeat("x", 1000)
+		id := strings.Repeat("x", maxRejectedID)
 		said := 0
 		go func() {
 			for range mistakes {

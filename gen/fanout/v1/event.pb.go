@@ -1838,7 +1838,8 @@ func (*ConsumeResponse_Draining) Descriptor() ([]byte, []int) {
 // stream lives on.
 type ConsumeResponse_Rejected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The delivery that was meant, as the worker wrote it.
+	// The delivery that was meant, as the worker wrote it; of more than 256 bytes,
+	// which no delivery_id has, the beginning.
 	DeliveryId string `protobuf:"bytes,1,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
 	// Why; its code is never 0: INVALID_ARGUMENT if the message was at fault,
 	// FAILED_PRECONDITION if it came too late: the delivery is not in flight to
