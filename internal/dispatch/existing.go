@@ -4,8 +4,9 @@ import "slices"
 
 // How a group is told of connections that were there before it.
 const (
-	// maxUntold is how many of their events may wait to be delivered, so that they
-	// take little room and do not stand in the way of what happens meanwhile.
+	// maxUntold is how many of their events may wait to be delivered to one
+	// subscription, so that they take little room and do not stand in the way of what
+	// happens meanwhile.
 	maxUntold = 256
 	// tellPiece is how many connections are looked at before the group is left to
 	// others.
@@ -45,10 +46,16 @@ func (g *group) notToldLocked(e *Event) {
 }
 
 // toldOfLocked notes that an item is being delivered or removed.
-func (g *group) toldOfLocked(it *item) {
+func (q *queue) toldOfLocked(it *item) {
 	if it.event.Existing && !it.event.Replayed && it.attempt == 0 {
-		g.untold--
+		q.countUntoldLocked(-1)
 	}
+}
+
+// countUntoldLocked adds Existing events that were never delivered.
+func (q *queue) countUntoldLocked(n int) {
+	q.untold += n
+	q.loadLocked().untold += n
 }
 
 // introduceLocked puts the Connected of a connection that the group was not told of
@@ -67,54 +74,59 @@ func (q *queue) introduceLocked() {
 	}
 	q.items = slices.Insert(q.items, q.sent, g.newItem(e))
 	q.told = true
-	g.untold++
+	q.countUntoldLocked(1)
 	q.countLocked(1, e.size)
 }
 
-// walkLocked begins to tell the group of all connections that it was not told of.
-// Its subscriptions go on with that whenever they poll.
-func (g *group) walkLocked() {
-	g.endWalkLocked()
-	g.walk = g.dispatcher.roster.walk()
-}
+// walkLocked begins to tell the group of all connections that it was not told of and
+// the subscription asked for. It goes on with that whenever it polls.
+func (s *Subscription) walkLocked() { s.walk = s.group.dispatcher.roster.walk() }
 
-func (g *group) endWalkLocked() {
-	if g.walk != nil {
-		g.walk.end()
-		g.walk = nil
+func (s *Subscription) endWalkLocked() {
+	if s.walk != nil {
+		s.walk.end()
+		s.walk = nil
 	}
 }
 
 // tellLocked goes on with telling the group of connections that were there before,
-// unless enough wait to be delivered.
+// unless enough wait to be delivered to the subscription. Each subscription that
+// asked for them has a walk of its own: one that is busy keeps no other waiting.
 func (s *Subscription) tellLocked() {
-	g := s.group
 	for range tellPiece {
-		if g.walk == nil || g.untold >= maxUntold {
+		if s.walk == nil || s.draining || s.untold >= maxUntold {
 			return
 		}
-		c := g.walk.next()
+		c := s.walk.next()
 		if c == nil {
-			g.endWalkLocked()
+			s.endWalkLocked()
 			return
 		}
-		g.tellOfLocked(c)
+		s.tellOfLocked(c)
 	}
 	s.wake() // there are more
 }
 
 // tellOfLocked queues the Connected of a connection that the group was not told of,
-// if a subscription is there for it.
-func (g *group) tellOfLocked(c *client) {
+// if the subscription asked for it. It takes the connection over from an owner that
+// has enough of them, unless something else of it waits there.
+func (s *Subscription) tellOfLocked(c *client) {
+	g := s.group
 	q := g.queues[c.socket.ID()]
 	if q != nil && q.told {
 		return
 	}
-	if e := (&Event{Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Existing: true}); g.servedLocked(e) {
-		q = g.makeQueueLocked(e)
-		q.ended, q.client = false, c
-		q.introduceLocked()
-		q.advanceLocked()
-		q.moveLocked()
+	e := &Event{Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Existing: true}
+	if !s.interest.wants(e) {
+		return
 	}
+	q = g.makeQueueLocked(e)
+	if len(q.items) == 0 && q.held == nil && q.owner != s && q.owner.untold >= maxUntold {
+		q.assignLocked(s)
+		g.evenOutLocked()
+	}
+	q.ended, q.client = false, c
+	q.introduceLocked()
+	q.advanceLocked()
+	q.moveLocked()
 }

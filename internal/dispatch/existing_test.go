@@ -111,6 +111,75 @@ func TestExistingComesFirst(t *testing.T) {
 	})
 }
 
+// A member that is busy holds up no more than its own bound of those that were there:
+// the others are told of the rest. Once it settles again it is too.
+func TestBusyMemberKeepsNobodyFromBeingTold(t *testing.T) {
+	const browsers = 5 * maxUntold
+	inBubble(t, Options{}, func(w *world) {
+		for range browsers {
+			c, _ := w.connect("")
+			defer c.Close()
+		}
+		synctest.Wait()
+		a := w.subscribe(SubscriptionOptions{Lifecycle: true, ConsumerID: "a", MaxInFlight: 1})
+		busy := a.get(t)
+		b := w.subscribe(SubscriptionOptions{Lifecycle: true, ConsumerID: "b"})
+		told := map[string]bool{busy.ConnectionID: true}
+		tell := func(s *Subscription) {
+			t.Helper()
+			d := s.get(t)
+			if show(d) != "connected / existing" || told[d.ConnectionID] {
+				t.Errorf("%s of %s, told of it: %t", show(d), d.ConnectionID, told[d.ConnectionID])
+			}
+			told[d.ConnectionID] = true
+			ok(t, s.Ack(d.ID()))
+		}
+		for len(told) < browsers-2*maxUntold && !t.Failed() {
+			tell(b)
+		}
+		ok(t, a.Ack(busy.ID()))
+		for len(told) < browsers && !t.Failed() {
+			s := a
+			synctest.Wait()
+			a.group.mu.Lock()
+			if b.nextTurnLocked() != nil {
+				s = b
+			}
+			a.group.mu.Unlock()
+			tell(s)
+		}
+		a.none(t)
+		b.none(t)
+		expect(t, "untold of a", a.untold, 0)
+		expect(t, "untold of b", b.untold, 0)
+		if a.walk != nil || b.walk != nil {
+			t.Error("a walk goes on though all are told of")
+		}
+	})
+}
+
+// What a subscription has not been told of is counted with the one that owns it.
+func TestUntoldMovesWithItsOwner(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		for range 10 {
+			c, _ := w.connect("")
+			defer c.Close()
+		}
+		synctest.Wait()
+		a := w.subscribe(SubscriptionOptions{Lifecycle: true, ConsumerID: "a", MaxInFlight: 1})
+		a.get(t)
+		expect(t, "untold of a", a.untold, 9)
+		b := w.subscribe(SubscriptionOptions{Lifecycle: true, ConsumerID: "b", MaxInFlight: 1})
+		a.Close()
+		expect(t, "untold of b", b.untold, 9) // one was delivered once
+		for range 10 {
+			ok(t, b.Ack(b.get(t).ID()))
+		}
+		expect(t, "untold of b in the end", b.untold, 0)
+		b.none(t)
+	})
+}
+
 // A group is told when the first of its members asks: for a namespace, by name or
 // pattern, or for lifecycle at all.
 func TestToldWhenFirstAsked(t *testing.T) {

@@ -39,8 +39,6 @@ type group struct {
 	expiry        *time.Timer       // of the memory, or of the group
 	evenTimer     *time.Timer       // moves quiet queues; nil: it never did
 	evening       bool              // it is set
-	walk          *walk             // through the connections that it may not have been told of; nil: it was told of all
-	untold        int               // of its Existing events, those that were never delivered
 	buried        []DeadLetter      // that are to be logged
 }
 

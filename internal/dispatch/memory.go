@@ -74,8 +74,8 @@ func (g *group) pruneLocked() {
 		}
 		q.closeIfDoneLocked()
 	}
-	if g.walk != nil { // it may go on
-		for _, s := range g.subscriptions {
+	for _, s := range g.subscriptions {
+		if s.walk != nil { // it may go on
 			s.wake()
 		}
 	}
@@ -98,7 +98,7 @@ func (q *queue) dropUnwantedLocked() bool {
 			continue
 		}
 		q.countLocked(-1, -it.event.size)
-		q.group.toldOfLocked(&it)
+		q.toldOfLocked(&it)
 		q.group.notToldLocked(it.event)
 		if it.event.Replayed {
 			q.group.dispatcher.deadLetters.giveBack(it.event)
@@ -154,7 +154,6 @@ func (g *group) removeLocked() {
 	g.removed = true
 	g.listens.Store(false)
 	delete(g.dispatcher.groups, g.name)
-	g.endWalkLocked()
 	if g.evenTimer != nil {
 		g.evenTimer.Stop()
 	}

@@ -81,6 +81,8 @@ type queue struct {
 	sent  int
 	bytes int // of all items
 
+	untold int // items that are Existing and were never delivered
+
 	oldest time.Duration // items[0].since; 0: there is none, and it is not in group.oldest
 	place  int           // in group.oldest
 
@@ -220,7 +222,7 @@ func (q *queue) countLocked(events, bytes int) {
 func (q *queue) takeLocked() Delivery {
 	it := &q.items[q.sent]
 	q.sent++
-	q.group.toldOfLocked(it)
+	q.toldOfLocked(it)
 	q.group.counts.Delivered++
 	it.attempt++
 	it.consumer = q.owner.options.ConsumerID
@@ -302,15 +304,20 @@ func (q *queue) assignLocked(s *Subscription) {
 	}
 	q.leaveWaitingLocked()
 	q.loadLocked().bytes -= q.bytes
+	q.loadLocked().untold -= q.untold
 	q.group.emptiedLocked(q.loadLocked())
 	if q.owner != nil {
 		q.owner.queues--
+		if q.untold > 0 {
+			q.owner.wake() // it may go on with its walk
+		}
 	}
 	q.owner = s
 	if s != nil {
 		s.queues++
 	}
 	q.loadLocked().bytes += q.bytes
+	q.loadLocked().untold += q.untold
 	q.advanceLocked()
 }
 
@@ -329,7 +336,7 @@ func (q *queue) closeLocked() {
 	q.countLocked(-len(q.items), -q.bytes)
 	for i := range q.items {
 		it := &q.items[i]
-		q.group.toldOfLocked(it)
+		q.toldOfLocked(it)
 		if it.event.Kind == Connecting && !it.acked {
 			close(it.event.verdict) // no verdict will come
 		}

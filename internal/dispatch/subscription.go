@@ -58,6 +58,7 @@ type Subscription struct {
 	suspects     turns // likewise, with a suspect next; one at a time is in flight
 	suspected    bool  // a suspect is in flight
 	quiet        turns // of those queues, the ones with nothing in them
+	walk         *walk // through the connections that it may not have been told of; nil: none is left
 	acks         ackWaits
 	cancelled    []Cancelled // to be told
 	lateUntil    time.Time   // it did not settle in time: others come first until then
@@ -117,7 +118,7 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 	}
 	g.reassignLocked(&g.unowned, g.queuesLocked(nil)...)
 	if o.Lifecycle && !o.SkipExisting {
-		g.walkLocked()
+		s.walkLocked()
 	}
 	g.scheduleLocked()
 	g.evenOutLocked()
@@ -273,6 +274,7 @@ func (s *Subscription) endLocked(cause error) {
 	s.cause = cause
 	close(s.done)
 	s.watchdog.Stop()
+	s.endWalkLocked()
 	if s.acks.timer != nil {
 		s.acks.timer.Stop()
 	}
