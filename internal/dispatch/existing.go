@@ -37,6 +37,13 @@ func (g *group) toldLocked(c *client) bool {
 	return !g.tells || !g.wantsLocked(&Event{Kind: Connected, Namespace: c.socket.Namespace(), Existing: true})
 }
 
+// followsLocked reports whether e, a Disconnected, ends a connection of which the group
+// was told, and which it keeps though nobody who is there asked for it.
+func (g *group) followsLocked(e *Event) bool {
+	q := g.queues[e.ConnectionID]
+	return q != nil && q.told && g.keepsLocked(e)
+}
+
 // notToldLocked notes that e will not be delivered: if it is a Connected, the group
 // was not told of it.
 func (g *group) notToldLocked(e *Event) {

@@ -357,3 +357,20 @@ func TestToldExactlyOnce(t *testing.T) {
 		}
 	})
 }
+
+// The end of a connection follows its start, also if the only consumer died meanwhile
+// and had settled nothing.
+func TestEndFollowsAStartThatIsKept(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		a := w.subscribe(SubscriptionOptions{Lifecycle: true, ConsumerID: "a"})
+		c, _ := w.connect("")
+		a.expect(t, "connected /")
+		a.Close()
+		c.Close()
+		synctest.Wait()
+		b := w.subscribe(SubscriptionOptions{Lifecycle: true, ConsumerID: "b"})
+		b.expect(t, "connected / attempt 2")
+		expect(t, "what follows", b.get(t).Kind, Disconnected)
+		b.none(t)
+	})
+}

@@ -45,7 +45,11 @@ type group struct {
 // queueLocked returns the queue that e, of the connection c, goes to; nil if the group
 // did not ask for it or does not keep it.
 func (g *group) queueLocked(c *client, e *Event) *queue {
-	if g.removed || !g.wantsLocked(e) || e.Kind == Disconnected && !g.toldLocked(c) {
+	switch {
+	case g.removed:
+		return nil
+	case e.Kind == Disconnected && g.followsLocked(e):
+	case !g.wantsLocked(e), e.Kind == Disconnected && !g.toldLocked(c):
 		return nil
 	}
 	if g.dropsLocked(e) {

@@ -14,7 +14,8 @@ const maxRemembered = 100
 type remembered struct {
 	interest
 	until time.Time
-	// queuedOnly keeps what was accepted for it, and accepts nothing more.
+	// queuedOnly keeps what was accepted for it, and accepts nothing more, but the end
+	// of a connection whose start was.
 	queuedOnly bool
 }
 
