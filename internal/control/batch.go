@@ -24,15 +24,22 @@ type batch struct {
 	list  []*fanoutv1.Event
 	bytes int             // of list, in its message
 	over  *fanoutv1.Event // that did not fit into the batch before
+	again bool            // the batch before began with one that was over, too
 }
 
 // fill adds what waits for the subscription, as far as it fits; more says that
 // something may be left. What is in the batch is to be sent, whatever the
-// subscription's error.
+// subscription's error. Of messages that each leave something over every third ends
+// that: what is over comes alone.
 func (b *batch) fill(s *dispatch.Subscription) (more bool, err error) {
 	if b.over != nil {
 		b.add(b.over)
 		b.over = nil
+		if b.again = !b.again; !b.again {
+			return true, nil
+		}
+	} else {
+		b.again = false
 	}
 	for {
 		d, ok, err := s.Poll()

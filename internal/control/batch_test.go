@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -88,4 +89,68 @@ func TestEventsGoBeforeTheirConnection(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// What was taken for a message and did not fit into it has been delivered: it comes
+// before the word that it is taken back, and before the last word, however long the
+// message before it takes.
+func TestLeftOverComesBeforeWords(t *testing.T) {
+	tests := []struct {
+		name string
+		say  func(m1 string) *fanoutv1.ConsumeRequest
+		want string
+	}{
+		{"nack", func(m1 string) *fanoutv1.ConsumeRequest { return nacking(m1) }, "y1#1 | y2#1 | m2#1 | cancelled 2 | m1#2 m2#2"},
+		{"leave", func(string) *fanoutv1.ConsumeRequest { return leaving }, "y1#1 | y2#1 | m2#1 | draining"},
+	}
+	big := func(name string, size int) string { return `42["` + name + `","` + strings.Repeat("x", size) + `"]` }
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, dispatch.Options{QueueBytes: 64 << 20}, func(w *world) {
+				k := w.consume(&fanoutv1.ConsumeRequest_Open{})
+				x, _ := w.connect("")
+				y, _ := w.connect("")
+				x.Idle()
+				y.Idle()
+				x.Say(`42["m1"]`)
+				m1 := k.event("MESSAGE / m1[]").GetDeliveryId()
+				for _, name := range []string{"y0", "y1", "y2"} { // until the stream is full
+					y.Say(big(name, 990_000))
+					synctest.Wait()
+				}
+				x.Say(big("m2", 200_000))
+				synctest.Wait()
+				k.next() // y0; what follows is on its way
+				synctest.Wait()
+				k.say(tt.say(m1))
+				synctest.Wait()
+				var got []string
+				for range strings.Count(tt.want, "|") + 1 {
+					got = append(got, outline(k.get()))
+				}
+				if got := strings.Join(got, " | "); got != tt.want {
+					t.Errorf("got %s, want %s", got, tt.want)
+				}
+				x.Close()
+				y.Close()
+			})
+		})
+	}
+}
+
+// outline names what a message holds.
+func outline(m *fanoutv1.ConsumeResponse) string {
+	switch r := m.GetResponse().(type) {
+	case *fanoutv1.ConsumeResponse_Events_:
+		var names []string
+		for _, e := range r.Events.GetEvents() {
+			names = append(names, fmt.Sprintf("%s#%d", e.GetEvent(), e.GetAttempt()))
+		}
+		return strings.Join(names, " ")
+	case *fanoutv1.ConsumeResponse_Cancelled_:
+		return fmt.Sprintf("cancelled %d", len(r.Cancelled.GetDeliveryIds()))
+	case *fanoutv1.ConsumeResponse_Draining_:
+		return "draining"
+	}
+	return fmt.Sprintf("%T", m.GetResponse())
 }

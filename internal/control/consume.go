@@ -207,13 +207,13 @@ func (c *consumer) send() error {
 				return err
 			}
 		}
-		if taken, ok := c.subscription.Cancelled(); ok {
+		if batch.over != nil {
+			continue // it counts as delivered: it goes before any word that it is taken back, or the last
+		}
+		if told, err := c.tellCancelled(out); err != nil {
+			return err
+		} else if told {
 			more = true
-			for _, m := range cancelled(taken) {
-				if err := out.send(m); err != nil {
-					return err
-				}
-			}
 		}
 		switch {
 		case errors.Is(err, dispatch.ErrClosed):
@@ -235,6 +235,10 @@ func (c *consumer) send() error {
 		select {
 		case <-turn:
 		case m := <-c.rejected:
+			// What is rejected for having been taken back was told before.
+			if _, err := c.tellCancelled(out); err != nil {
+				return err
+			}
 			if err := out.send(m); err != nil {
 				return err
 			}
@@ -257,6 +261,20 @@ func (c *consumer) send() error {
 			}
 		}
 	}
+}
+
+// tellCancelled sends what was taken back, if there is any.
+func (c *consumer) tellCancelled(out heartbeatSender[fanoutv1.ConsumeResponse]) (told bool, err error) {
+	taken, ok := c.subscription.Cancelled()
+	if !ok {
+		return false, nil
+	}
+	for _, m := range cancelled(taken) {
+		if err := out.send(m); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // always never makes anybody wait.
