@@ -1,6 +1,9 @@
 package dispatch
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // CancelReason says why deliveries were taken back.
 type CancelReason int
@@ -156,26 +159,36 @@ func (s *Subscription) Working(id string) error {
 	return nil
 }
 
-// cancelConnectingLocked takes a question out of the queue, of which it is the last
-// event: its connection has left, or was decided on.
+// cancelConnectingLocked takes the question that is not decided on out of the queue, if
+// there is one: its connection has left, or the consumer cannot hold it. What replays a
+// dead letter may stand behind it.
 func (q *queue) cancelConnectingLocked() {
-	i := len(q.items) - 1
-	if i < 0 || q.items[i].event.Kind != Connecting || q.items[i].acked {
+	i := slices.IndexFunc(q.items, func(it item) bool { return it.event.Kind == Connecting && !it.acked })
+	if i < 0 {
 		return
 	}
 	it := q.items[i]
 	close(it.event.verdict) // nobody waits for it
+	if q.phase == ready {
+		q.enterLocked(idle) // its place depends on what is next
+	}
 	if i < q.sent {
-		q.owner.cancelLocked(ClientLeft, q.items[i:])
-		q.owner.inFlight--
+		q.owner.cancelLocked(ClientLeft, q.items[i:i+1])
+		q.landLocked(&it)
 		q.sent--
 	}
-	q.items = q.items[:i]
+	q.items = slices.Delete(q.items, i, i+1)
 	q.countLocked(-1, -it.event.size)
-	if q.sent == 0 && q.awaitsAck {
+	q.removeSettledLocked()
+	if i == 0 {
 		q.awaitAckLocked()
 	}
 	q.advanceLocked()
+	if q.phase == unowned {
+		q.group.reassignLocked(q.loadLocked(), q) // what was behind it may have an owner
+	} else {
+		q.moveLocked()
+	}
 	q.relieveLocked()
 	if q.owner != nil {
 		q.owner.wake()

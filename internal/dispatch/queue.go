@@ -253,6 +253,14 @@ func (q *queue) ackLocked(i int) {
 	}
 	q.landLocked(&q.items[i])
 	oldest := i == 0
+	q.removeSettledLocked()
+	if oldest {
+		q.awaitAckLocked()
+	}
+}
+
+// removeSettledLocked removes from the front what is settled.
+func (q *queue) removeSettledLocked() {
 	for q.sent > 0 && q.items[0].acked {
 		q.countLocked(-1, -q.items[0].event.size)
 		q.items[0] = item{}
@@ -261,9 +269,6 @@ func (q *queue) ackLocked(i int) {
 	}
 	if len(q.items) == 0 {
 		q.items = nil
-	}
-	if oldest {
-		q.awaitAckLocked()
 	}
 }
 

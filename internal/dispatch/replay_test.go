@@ -1,10 +1,14 @@
 package dispatch
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
 // bury has the group give up an event of c's, and returns its dead letter.
@@ -173,5 +177,69 @@ func TestReplayIsBounded(t *testing.T) {
 		}
 		ok(t, m.Nack(m.get(t).ID(), 0))
 		w.replay(1) // for this connection there is room
+	})
+}
+
+// recovering has an authorising consumer with a dead letter of a browser that was cut
+// off, and the question about that browser's return in flight to it.
+func (w *world) recovering() (m *Subscription, question Delivery) {
+	w.t.Helper()
+	m = w.subscribe(SubscriptionOptions{Authorize: true})
+	open := func(auth string) *wiretest.WS {
+		c := w.listener.MustDialWS(w.t, "EIO=4&transport=websocket")
+		c.Next()
+		c.Say("40" + auth)
+		return c
+	}
+	c := open("")
+	ok(w.t, m.Verdict(m.get(w.t).ID(), Verdict{Allow: true}))
+	var admitted struct{ PID string }
+	ok(w.t, json.Unmarshal([]byte(strings.TrimPrefix(c.Next(), "40")), &admitted))
+	w.bury(c, m, `42["dead"]`)
+	c.Close()
+	synctest.Wait()
+	back := open(`{"pid":"` + admitted.PID + `"}`)
+	w.t.Cleanup(func() { back.Close() })
+	question = m.get(w.t)
+	expect(w.t, "the question's kind", question.Kind, Connecting)
+	return m, question
+}
+
+// A question is cancelled when its time is over, also with a dead letter behind it,
+// which is delivered and settled whatever becomes of the question.
+func TestCancelConnectingBeforeAReplay(t *testing.T) {
+	for _, settled := range []bool{false, true} { // the dead letter, before the question
+		t.Run(fmt.Sprint(settled), func(t *testing.T) {
+			inBubble(t, Options{MaxAttempts: 1}, func(w *world) {
+				m, question := w.recovering()
+				w.replay(1)
+				d := m.expect(t, "message / dead[]")[0]
+				if settled {
+					ok(t, m.Ack(d.ID()))
+				}
+				time.Sleep(6 * time.Second) // longer than the verdict timeout
+				m.cancels(t, ClientLeft, question.ID())
+				if !settled {
+					ok(t, m.Ack(d.ID()))
+				}
+				expect(t, "letters", w.letters(), "")
+				expect(t, "queues left", len(w.groups["g"].queues), 0)
+				counts := w.Stats().Groups["g"]
+				expect(t, "waiting", counts.Waiting, 0)
+				expect(t, "in flight", counts.InFlight, 0)
+			})
+		})
+	}
+}
+
+// So is one that its consumer's messages cannot hold, and not what stands behind it.
+func TestTooLargeConnectingBeforeAReplay(t *testing.T) {
+	inBubble(t, Options{MaxAttempts: 1}, func(w *world) {
+		m, question := w.recovering()
+		w.replay(1)
+		ok(t, m.BuryTooLarge(question.ID()))
+		m.cancels(t, ClientLeft, question.ID())
+		ok(t, m.Ack(m.expect(t, "message / dead[]")[0].ID()))
+		expect(t, "letters", w.letters(), "")
 	})
 }
