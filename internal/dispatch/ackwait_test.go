@@ -160,3 +160,23 @@ func TestQuestionIsTakenBack(t *testing.T) {
 		c.Close()
 	})
 }
+
+// A consumer that had all it may have in flight until just now is not stalled: what
+// was taken back makes room, and it is to have time to read what waited for that.
+func TestTakeBackIsNoStall(t *testing.T) {
+	for range 20 { // both timers end at the same moment, in any order
+		inBubble(t, Options{StallTimeout: 30 * time.Second}, func(w *world) {
+			m := w.subscribe(SubscriptionOptions{MaxInFlight: 1, AckWait: 30 * time.Second})
+			a, _ := w.connect("")
+			defer a.Close()
+			b, _ := w.connect("")
+			defer b.Close()
+			a.Say(`42["slow"]`)
+			m.get(t)
+			b.Say(`42["waits"]`)
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			expect(t, "why it ended", m.Err(), nil)
+		})
+	}
+}

@@ -274,6 +274,9 @@ func (q *queue) removeSettledLocked() {
 
 // landLocked ends the flight of an item that the owner has not settled before.
 func (q *queue) landLocked(it *item) {
+	if q.owner.inFlight == q.owner.options.MaxInFlight {
+		q.owner.progressedLocked() // it could not take what waits until now
+	}
 	q.owner.inFlight--
 	if it.suspect {
 		q.owner.suspected = false
