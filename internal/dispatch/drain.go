@@ -36,11 +36,19 @@ func (d *Dispatcher) delivering() bool {
 	})
 }
 
-// pending returns how many events wait or are in flight.
+// pending returns how many events wait, or are in flight and not settled.
 func (g *group) pending() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.events
+	n := g.events
+	for _, q := range g.queues {
+		for i := range q.items[:q.sent] {
+			if q.items[i].acked {
+				n--
+			}
+		}
+	}
+	return n
 }
 
 // emptiedLocked makes Drain look again when a load may have become empty. It never

@@ -13,8 +13,10 @@ import (
 func TestDrainDelivers(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		k := w.subscribe(SubscriptionOptions{Lifecycle: true, MaxInFlight: 1})
-		w.subscribe(SubscriptionOptions{Group: "left", Lifecycle: true}).Close()
+		left := w.subscribe(SubscriptionOptions{Group: "left", Lifecycle: true})
 		c, _ := w.connect("")
+		ok(t, left.Ack(left.expect(t, "connected /")[0].ID())) // so that what it asked for is remembered
+		left.Close()
 		c.Say(`42["n",0]`)
 		c.Idle()
 		synctest.Wait()
@@ -42,6 +44,7 @@ func TestDrainDelivers(t *testing.T) {
 		if n, ok := undelivered["g"]; ok {
 			t.Errorf("%d events of a group that has settled everything were not delivered", n)
 		}
+		expect(t, "events that nobody is there for", undelivered["left"], 2)
 	})
 }
 
@@ -84,5 +87,25 @@ func TestDrainOwnerLeaves(t *testing.T) {
 		if got := w.Drain(context.Background()); got["g"] != 1 {
 			t.Errorf("not delivered: %v, want 1 of g", got)
 		}
+	})
+}
+
+// TestDrainCountsNothingSettled: what was settled before an earlier event of its
+// connection was is not counted as undelivered.
+func TestDrainCountsNothingSettled(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		k := w.subscribe(SubscriptionOptions{})
+		c, _ := w.connect("")
+		for _, text := range numbered(3) {
+			c.Say(text)
+		}
+		ds := k.expect(t, "message / n[0]", "message / n[1]", "message / n[2]")
+		ok(t, k.Ack(ds[1].ID()))
+		ok(t, k.Ack(ds[2].ID()))
+		c.Close()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		expect(t, "not delivered", w.Drain(ctx)["g"], 1)
 	})
 }
