@@ -35,7 +35,7 @@ type Dispatcher struct {
 
 	events               atomic.Uint64 // from browsers, of every kind
 	unheard              atomic.Uint64 // that no group asked for
-	dropped              atomic.Uint64 // by policy, with an expired group, refused too often, or held until the session ended
+	dropped              atomic.Uint64 // by policy, with an expired group, or held until the session ended
 	redelivered          atomic.Uint64 // taken back from subscriptions that ended or did not settle in time
 	ackWaits             atomic.Uint64 // queues that moved because their subscription did not settle in time
 	stalledSubscriptions atomic.Uint64 // ended because they did not read
