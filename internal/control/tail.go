@@ -42,6 +42,7 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 			if err := out.send(m); err != nil {
 				return err
 			}
+			tail.Took(ev)
 		case <-out.due.C:
 			if err := out.send(&fanoutv1.TailResponse{Heartbeat: true}); err != nil {
 				return err

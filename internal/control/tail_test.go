@@ -80,6 +80,20 @@ func TestTail(t *testing.T) {
 }
 
 // Who decides on connections sees what they say; who watches does not.
+// A pattern narrows as it does for consumers.
+func TestTailPattern(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		s := w.watch(&fanoutv1.TailRequest{Namespaces: []string{"/ch*"}})
+		other, _ := w.connect("")
+		c, id := w.connect("/chat")
+		if e := seen(t, s).GetEvent(); e.GetConnectionId() != id || e.GetKind() != fanoutv1.Event_CONNECTED {
+			t.Errorf("got %v, want the start of the connection in /chat", e)
+		}
+		c.Close()
+		other.Close()
+	})
+}
+
 func TestTailHidesConnecting(t *testing.T) {
 	inWorld(t, dispatch.Options{}, func(w *world) {
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{Authorize: true})

@@ -7,7 +7,7 @@ import (
 
 // TailFilter says what a [Tail] shows. Empty lists mean all.
 type TailFilter struct {
-	Namespaces  []string
+	Namespaces  []string // names and patterns
 	Events      []string // names of messages; other kinds are not filtered by it
 	Connections []string
 	Kinds       []Kind
@@ -16,23 +16,28 @@ type TailFilter struct {
 // Tail shows events to somebody who watches. It is lossy: a watcher that is
 // too slow misses events, and is told how many; it holds up no delivery.
 type Tail struct {
-	C <-chan *Event // what the filter lets through
+	C <-chan *Event // what the filter lets through; each is to be given to Took
 
 	dispatcher *Dispatcher
 	filter     TailFilter
+	namespaces namespaceSet // of filter
 	events     chan *Event
+	bytes      atomic.Int64 // of those that Took was not given
 	dropped    atomic.Uint64
 }
 
-// tailBuffer is how many events a Tail may be behind.
-const tailBuffer = 1024
+// How far a Tail may be behind.
+const (
+	tailBuffer = 1024    // events
+	tailBytes  = 4 << 20 // of them; one that is larger by itself is let through alone
+)
 
 // maxTails bounds the watchers: each costs every event a little.
 const maxTails = 100
 
 // Tail starts to watch; [Tail.Stop] ends it.
 func (d *Dispatcher) Tail(f TailFilter) (*Tail, error) {
-	t := &Tail{dispatcher: d, filter: f, events: make(chan *Event, tailBuffer)}
+	t := &Tail{dispatcher: d, filter: f, namespaces: newNamespaceSet(f.Namespaces), events: make(chan *Event, tailBuffer)}
 	t.C = t.events
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -50,23 +55,32 @@ func (t *Tail) Stop() {
 	delete(t.dispatcher.tails, t)
 }
 
+// Took makes room for others: the event came out of C and is not needed any more.
+func (t *Tail) Took(e *Event) { t.bytes.Add(-int64(e.size)) }
+
 // Dropped returns how many events were missed so far.
 func (t *Tail) Dropped() uint64 { return t.dropped.Load() }
 
 func (t *Tail) offer(e *Event) {
-	if !t.filter.shows(e) {
+	if !t.shows(e) {
 		return
 	}
-	select {
-	case t.events <- e:
-	default:
-		t.dropped.Add(1)
+	size := int64(e.size)
+	if n := t.bytes.Add(size); n <= max(size, tailBytes) {
+		select {
+		case t.events <- e:
+			return
+		default:
+		}
 	}
+	t.bytes.Add(-size)
+	t.dropped.Add(1)
 }
 
-func (f *TailFilter) shows(e *Event) bool {
+func (t *Tail) shows(e *Event) bool {
+	f := &t.filter
 	in := func(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
-	return in(f.Namespaces, e.Namespace) && in(f.Connections, e.ConnectionID) &&
+	return t.namespaces.contains(e.Namespace) && in(f.Connections, e.ConnectionID) &&
 		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) &&
 		(e.Kind != Message || in(f.Events, e.Name))
 }

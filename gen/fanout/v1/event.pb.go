@@ -943,8 +943,9 @@ func (*ReplyResponse) Descriptor() ([]byte, []int) {
 // narrow together.
 type TailRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only these namespaces. Empty: all. A missing leading slash is added; one
-	// that is not served is INVALID_ARGUMENT. At most 100.
+	// Only these namespaces, names or patterns as in a Consume. Empty: all. A
+	// missing leading slash is added; a name that is not served, and a pattern
+	// that no served name or pattern can match, is INVALID_ARGUMENT. At most 100.
 	Namespaces []string `protobuf:"bytes,1,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
 	// Of MESSAGE only these events. Empty: all. Other kinds are not narrowed by
 	// it. At most 1000.
