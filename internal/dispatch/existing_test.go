@@ -374,3 +374,29 @@ func TestEndFollowsAStartThatIsKept(t *testing.T) {
 		b.none(t)
 	})
 }
+
+// A start that there was no room for, and that nobody wants by the time there is, was
+// not told of: who asks next is.
+func TestStartThatNobodyWantsAnyMore(t *testing.T) {
+	inBubble(t, Options{SubscriptionBytes: 2000}, func(w *world) {
+		w.subscribe(SubscriptionOptions{ConsumerID: "stays"})
+		c, id := w.connect("")
+		synctest.Wait()
+		g, of := w.groups["g"], w.client(id)
+		a := w.subscribe(SubscriptionOptions{ConsumerID: "a", Lifecycle: true, SkipExisting: true})
+		g.mu.Lock()
+		g.makeQueueLocked(&Event{Kind: Connected, Namespace: "/", ConnectionID: id}).assignLocked(a)
+		a.bytes += 5000
+		g.mu.Unlock()
+		e := of.event(Connected)
+		expect(t, "the first answer", g.offer(of, e, false), full)
+		g.mu.Lock()
+		a.bytes -= 5000
+		g.mu.Unlock()
+		a.Close()
+		expect(t, "the second answer", g.offerAgain(of, e, false), unwanted)
+		b := w.subscribe(SubscriptionOptions{ConsumerID: "b", Lifecycle: true})
+		b.expect(t, "connected / existing")
+		c.Close()
+	})
+}

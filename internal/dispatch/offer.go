@@ -48,6 +48,21 @@ func (o *offer) resolve(accepted bool) {
 func (g *group) offer(c *client, e *Event, elsewhere bool) acceptance {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.offerLocked(c, e, elsewhere)
+}
+
+// offerAgain is offer for an event that there was no room for before.
+func (g *group) offerAgain(c *client, e *Event, elsewhere bool) acceptance {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a := g.offerLocked(c, e, elsewhere)
+	if a == unwanted {
+		g.notToldLocked(e) // who wanted it has left
+	}
+	return a
+}
+
+func (g *group) offerLocked(c *client, e *Event, elsewhere bool) acceptance {
 	q := g.queueLocked(c, e)
 	if q == nil {
 		return unwanted

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
 	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
@@ -268,5 +270,33 @@ func TestStuckGroupKeepsNobodyOut(t *testing.T) {
 		defer other.Close()
 		other.Say(`42["other"]`)
 		expect(t, "what the live group got", len(live()), 21)
+	})
+}
+
+// A connection that leaves its namespace while an event of it is held is heard of as one
+// that has left; its session, and what else that is in, stays.
+func TestHeldThenDisconnected(t *testing.T) {
+	inBubble(t, Options{QueueBytes: 1000}, func(w *world) {
+		chat := w.subscribe(SubscriptionOptions{Namespaces: []string{"/chat"}, Lifecycle: true, AckWait: time.Hour})
+		c, _ := w.connect("")
+		id := c.Join("/chat")
+		c.Idle()
+		ok(t, chat.Ack(chat.expect(t, "connected /chat")[0].ID()))
+		text := `42/chat,["n","` + strings.Repeat("x", 900) + `"]`
+		c.Say(text)
+		first := chat.get(t)
+		c.SayLater(text) // is held
+		synctest.Wait()
+		_, err := w.server.Apply(t.Context(), sio.Disconnect{To: sio.Target{Namespace: "/chat", Selector: room.Selector{IDs: []string{id}}}})
+		ok(t, err)
+		time.Sleep(2 * reviewInterval)
+		expect(t, "dropped", w.Stats().Dropped, 1)
+		end := chat.expect(t, "disconnected /chat server namespace disconnect")
+		ok(t, chat.Ack(first.ID()))
+		ok(t, chat.Ack(end[0].ID()))
+		time.Sleep(2 * time.Minute)
+		expect(t, "connections", w.server.Stats().Connections, 1)
+		expect(t, "sessions closed as stalled", w.Stats().StalledSessions, 0)
+		c.Close()
 	})
 }

@@ -43,7 +43,7 @@ func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 func (d *Dispatcher) hold(c *client, e *Event, groups []*group) (taken int) {
 	late := groups[:0]
 	for _, g := range groups {
-		switch g.offer(c, e, d.servedBeside(c, g)) {
+		switch g.offerAgain(c, e, d.servedBeside(c, g)) {
 		case accepted:
 			taken++
 		case full:
@@ -76,20 +76,21 @@ func (d *Dispatcher) wait(c *client, e *Event, groups []*group) int {
 		case <-c.socket.Done():
 			left = true
 		case <-review.C:
+			left = c.socket.Left()
 			groups = d.review(c, o, groups)
 		case <-limit.C:
 			for _, g := range groups {
 				g.giveUpOn(o)
 			}
 			groups = d.review(c, o, groups)
-			timedOut = true
+			timedOut, left = true, c.socket.Left()
 		}
 	}
 	late := slices.DeleteFunc(groups, func(g *group) bool { return !g.withdraw(o) })
 	for _, g := range late {
 		g.drop(1)
 	}
-	if timedOut && len(late) > 0 {
+	if timedOut && !left && len(late) > 0 {
 		d.stalledSessions.Add(1)
 		d.log.Warn("closing a session: its events were not consumed in time", "group", late[0].name, "connection", c.socket.ID())
 		c.socket.Close(ReasonStalled)

@@ -107,6 +107,10 @@ func (s *Socket) Secret(name string) string {
 // Done is closed when the session under the socket closes.
 func (s *Socket) Done() <-chan struct{} { return s.conn.session.Done() }
 
+// Left reports whether the socket is no member of its namespace any more. Its session
+// may live on.
+func (s *Socket) Left() bool { return s.gone.Load() }
+
 // Close closes the session under the socket, as a [Disconnect] of its transport
 // does, with a reason of the caller's.
 func (s *Socket) Close(reason string) { s.conn.session.Close(engineio.Reason(reason)) }
