@@ -29,10 +29,11 @@
 // before anything else of it. Those that were there before anybody asked are in the
 // roster: each subscription walks through it, whenever it polls, and queues a Connected
 // that is Existing for each that the group was not told of, a bounded number at a time
-// for each subscription, so that a busy one keeps none from the others; what such a connection does meanwhile brings its Connected along. One
-// that ends before its turn is not mentioned; once its Connected is queued, all the
-// rest follows. A queue notes what its group was told, so a group that was without
-// subscriptions for a while hears nothing twice.
+// for each subscription, so that a busy one keeps none from the others; what such a
+// connection does meanwhile brings its Connected along. One that ends before its turn is
+// not mentioned; once its Connected is queued, all the rest follows. A queue notes what
+// its group was told, so a group that was without subscriptions for a while hears
+// nothing twice.
 //
 // # Bounds
 //

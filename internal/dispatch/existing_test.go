@@ -171,6 +171,7 @@ func TestUntoldMovesWithItsOwner(t *testing.T) {
 		expect(t, "untold of a", a.untold, 9)
 		b := w.subscribe(SubscriptionOptions{Lifecycle: true, ConsumerID: "b", MaxInFlight: 1})
 		a.Close()
+		expect(t, "untold of a, which has left", a.untold, 0)
 		expect(t, "untold of b", b.untold, 9) // one was delivered once
 		for range 10 {
 			ok(t, b.Ack(b.get(t).ID()))

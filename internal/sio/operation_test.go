@@ -357,3 +357,26 @@ func TestDisconnectStartsNoGoroutineForEach(t *testing.T) {
 		expect(t, "kinds of them", len(heard), 2)
 	})
 }
+
+// Data beyond the bound, which a connection may have been admitted with, can shrink and
+// not grow.
+func TestTooMuchDataShrinks(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		large := strings.Repeat("x", MaxData)
+		w.backend.decide = func(context.Context, *Socket) (Admission, error) {
+			return Admission{Data: map[string]any{"a": large, "b": large}}, nil
+		}
+		c, id := w.connect("")
+		give := func(data map[string]any) error {
+			_, err := w.Apply(context.Background(), Update{Namespace: "/", ID: id, Data: data})
+			return err
+		}
+		if err := give(map[string]any{"a": large + "x"}); !errors.Is(err, ErrTooMuchData) {
+			t.Errorf("growing: %v", err)
+		}
+		must(t, give(map[string]any{"a": large[1:]}))
+		must(t, give(map[string]any{"a": nil}))
+		must(t, give(map[string]any{"b": "y"}))
+		c.Close()
+	})
+}

@@ -60,34 +60,39 @@ func (n *Namespace) replaceData(o Update, before, after map[string]any) (done bo
 }
 
 // mergeData returns data with what changes, key by key; nil removes a key. Data beyond
-// [MaxData] is [ErrTooMuchData], unless keys are only removed.
+// [MaxData] is [ErrTooMuchData], unless it is no more than before: a connection may have
+// been admitted with as much.
 func mergeData(data, changes map[string]any) (map[string]any, error) {
 	if len(changes) == 0 {
 		return data, nil
 	}
-	data = maps.Clone(data)
-	if data == nil {
-		data = make(map[string]any, len(changes))
+	merged := maps.Clone(data)
+	if merged == nil {
+		merged = make(map[string]any, len(changes))
 	}
-	adds := false
 	for k, v := range changes {
 		if v == nil {
-			delete(data, k)
+			delete(merged, k)
 		} else {
-			data[k], adds = v, true
+			merged[k] = v
 		}
 	}
-	if !adds {
-		return data, nil
+	size, err := sizeOfData(merged)
+	if err != nil || size <= MaxData {
+		return merged, err
 	}
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false) // as backends are shown it
-	if err := e.Encode(data); err != nil {
-		return nil, err // its callers take JSON only
-	}
-	if text.Len()-len("\n") > MaxData {
+	if before, err := sizeOfData(data); err != nil || size > before {
 		return nil, ErrTooMuchData
 	}
-	return data, nil
+	return merged, nil
+}
+
+// sizeOfData returns the bytes of data as JSON, as backends are shown it. The error is
+// for values that JSON has not; callers take none.
+func sizeOfData(data map[string]any) (int, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	err := e.Encode(data)
+	return text.Len() - len("\n"), err
 }
