@@ -182,6 +182,13 @@ func (g *group) authorizes(namespace string) bool {
 	return g.authorized.contains(namespace)
 }
 
+// authorizesAny reports whether the group decides on any connections.
+func (g *group) authorizesAny() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.authorized.empty()
+}
+
 var seed = maphash.MakeSeed()
 
 // pickLocked chooses the subscription for a queue whose next event is next, nil if

@@ -232,6 +232,12 @@ func TestManyAuthorizingGroups(t *testing.T) {
 		if !errors.Is(err, ErrTooMany) || !strings.Contains(err.Error(), "DeleteGroup") {
 			t.Errorf("one more: %v", err)
 		}
+		live := w.subscribe(SubscriptionOptions{Group: "new"})
+		_, err = w.Subscribe(SubscriptionOptions{Group: "new", Authorize: true})
+		if !errors.Is(err, ErrTooMany) {
+			t.Errorf("one more, by another of its consumers: %v", err)
+		}
+		live.Close()
 		w.subscribe(SubscriptionOptions{Group: "pod-7", Authorize: true})
 		_, err = w.DeleteGroup("pod-8")
 		ok(t, err)

@@ -128,7 +128,9 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 // admitsLocked returns why a subscription may not join g, nil for a new group, or
 // nil if it may. mu is held.
 func (d *Dispatcher) admitsLocked(g *group, i *interest) error {
-	if g != nil && g.listens.Load() {
+	listens := g != nil && g.listens.Load()
+	authorizes := i.authorize && (g == nil || !g.authorizesAny()) // for the first time
+	if listens && !authorizes {
 		return nil
 	}
 	listening, kept := 0, 0
@@ -139,10 +141,10 @@ func (d *Dispatcher) admitsLocked(g *group, i *interest) error {
 			kept++
 		}
 	}
-	if listening >= maxGroups {
+	if !listens && listening >= maxGroups {
 		return fmt.Errorf("%w: %d groups", ErrTooMany, maxGroups)
 	}
-	if g == nil && i.authorize && kept >= maxAuthorizingGroups {
+	if authorizes && kept >= maxAuthorizingGroups {
 		return fmt.Errorf("%w: %d groups without consumers authorise; DeleteGroup removes one", ErrTooMany, maxAuthorizingGroups)
 	}
 	return nil
