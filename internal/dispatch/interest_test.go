@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
 // knock asks to connect and returns whether the browser got in.
@@ -242,5 +244,66 @@ func TestManyAuthorizingGroups(t *testing.T) {
 		_, err = w.DeleteGroup("pod-8")
 		ok(t, err)
 		w.subscribe(SubscriptionOptions{Group: "new", Authorize: true})
+	})
+}
+
+// A backend that is started again and again, each time later than the last memory of it
+// would have ended, and dies of one event: that becomes a dead letter, and nothing else
+// is lost.
+func TestSlowCrashLoop(t *testing.T) {
+	inBubble(t, Options{MaxAttempts: 5}, func(w *world) {
+		a := w.subscribe(SubscriptionOptions{})
+		c, _ := w.connect("")
+		o, _ := w.connect("")
+		c.Idle()
+		o.Idle()
+		c.Say(`42["fine"]`)
+		ok(t, a.Ack(a.get(t).ID()))
+		a.Close()
+		c.Say(`42["poison"]`)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		o.Say(`42["innocent"]`)
+		for w.Stats().DeadLetters == 0 {
+			time.Sleep(30 * time.Second)
+			s := w.subscribe(SubscriptionOptions{MaxInFlight: 1})
+			synctest.Wait()
+			if d, is, _ := s.Poll(); !is || d.Name != "poison" {
+				t.Fatalf("after %d dropped there is none, or another: %t", w.Stats().Dropped, is)
+			}
+			s.Close()
+		}
+		w.subscribe(SubscriptionOptions{}).expect(t, "message / innocent[]")
+		expect(t, "dropped", w.Stats().Dropped, 0)
+		c.Close()
+		o.Close()
+	})
+}
+
+// A group that authorises is not removed when nobody is remembered any more, and yet is
+// told of everybody when somebody asks again: it heard of no end meanwhile.
+func TestAuthorizingGroupIsToldAnew(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		s := w.subscribe(SubscriptionOptions{Lifecycle: true, Authorize: true})
+		var browsers []*wiretest.WS
+		for range 2 {
+			c := w.listener.MustDialWS(t, "EIO=4&transport=websocket")
+			c.Next()
+			c.Say("40")
+			ok(t, s.Verdict(s.get(t).ID(), Verdict{Allow: true}))
+			c.Next()
+			c.Idle()
+			browsers = append(browsers, c)
+			ok(t, s.Ack(s.expect(t, "connected /")[0].ID()))
+		}
+		s.Close()
+		time.Sleep(2 * time.Minute)
+		browsers[0].Close()
+		synctest.Wait()
+		s = w.subscribe(SubscriptionOptions{Lifecycle: true, Authorize: true})
+		s.expect(t, "connected / existing")
+		s.none(t)
+		browsers[1].Close()
+		s.expect(t, "disconnected / transport close")
 	})
 }

@@ -20,17 +20,24 @@ type remembered struct {
 }
 
 // rememberLocked notes what a subscription asked for that has just ended. One that
-// settled nothing leaves no trace; but what was accepted for it stays if the group
-// has nothing else to keep it by.
+// settled nothing leaves no trace, but that one of its kind which is remembered is
+// for longer: it may be one that crashes at the first event, again and again, until that
+// is a dead letter. And what was accepted for it stays if the group has nothing else to
+// keep it by.
 func (g *group) rememberLocked(s *Subscription) {
 	r := remembered{interest: s.interest, until: time.Now().Add(g.dispatcher.opts.GroupMemory), queuedOnly: !s.settled}
 	r.authorize = false // that is never forgotten
-	if r.queuedOnly && (g.events == 0 || len(g.subscriptions)+len(g.memory) > 0) {
-		return
+	same := func(o remembered) bool { return o.equal(&r.interest) }
+	if r.queuedOnly {
+		if i := slices.IndexFunc(g.memory, same); i >= 0 {
+			g.memory[i].until = r.until
+			return
+		}
+		if g.events == 0 || len(g.subscriptions)+len(g.memory) > 0 {
+			return
+		}
 	}
-	g.memory = slices.DeleteFunc(g.memory, func(o remembered) bool {
-		return o.queuedOnly == r.queuedOnly && o.equal(&r.interest)
-	})
+	g.memory = slices.DeleteFunc(g.memory, same)
 	if len(g.memory) == maxRemembered {
 		g.memory = slices.Delete(g.memory, 0, 1)
 	}
@@ -147,6 +154,19 @@ func (g *group) forget() {
 	}
 	g.pruneLocked()
 	g.scheduleLocked()
+	g.forgetToldLocked()
+}
+
+// forgetToldLocked forgets whom the group was told of once nobody asks for lifecycle any
+// more: it will not hear of their ends, so who asks next is told of all anew.
+func (g *group) forgetToldLocked() {
+	if slices.ContainsFunc(g.subscriptions, func(s *Subscription) bool { return s.interest.lifecycle }) ||
+		slices.ContainsFunc(g.memory, func(r remembered) bool { return r.lifecycle }) {
+		return
+	}
+	for _, q := range g.queues {
+		q.told, q.missed = false, false
+	}
 }
 
 // removeLocked takes the group, which has no subscriptions, out of the dispatcher,
