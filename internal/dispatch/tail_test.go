@@ -11,6 +11,7 @@ import (
 func TestTailBytes(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		c, _ := w.connect("")
+		synctest.Wait() // its start is not shown
 		tail, err := w.Tail(TailFilter{})
 		ok(t, err)
 		say := func(name string, size int) {
