@@ -34,7 +34,20 @@ type Namespace struct {
 // newNamespace returns an empty namespace; see [recovery] for what else it may
 // have.
 func newNamespace(s *Server, name string) *Namespace {
-	return &Namespace{server: s, name: name, members: room.New[*Socket]()}
+	n := &Namespace{server: s, name: name, members: room.New[*Socket]()}
+	n.members.Observe(n.observer())
+	return n
+}
+
+// observer tells the server's Interest of the sets of one registry; nil: there is none
+// to be told.
+func (n *Namespace) observer() func(kind room.Kind, name string, there bool) {
+	if n.server.opts.Interest == nil {
+		return nil
+	}
+	return func(kind room.Kind, name string, there bool) {
+		n.server.opts.Interest.Changed(kind, n.name, name, there)
+	}
 }
 
 // connected is the reply to a CONNECT.

@@ -40,10 +40,12 @@ type recovery struct {
 func newRecovery(n *Namespace) *recovery {
 	engine := n.server.engine.Options()
 	window := n.server.opts.RecoveryWindow
-	return &recovery{
+	r := &recovery{
 		nsp: n, window: window, memory: window + engine.PingInterval + engine.PingTimeout,
 		pids: map[string]*offlineSession{}, index: room.New[*offlineSession](), place: -1,
 	}
+	r.index.Observe(n.observer())
+	return r
 }
 
 // number gives the event that o sends its offset, which goes with it to clients.

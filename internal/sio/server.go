@@ -11,6 +11,7 @@ import (
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
 
 // Options of a [Server]. The zero value is valid.
@@ -56,6 +57,18 @@ type Options struct {
 	Expose Exposure
 	// Backend hears what browsers do. Default: nobody does.
 	Backend Backend
+	// Interest hears which rooms and users there are. Default: nobody does.
+	Interest Interest
+}
+
+// Interest is told, as it happens, which sets of connections the server has members of:
+// each namespace as a whole (its name is empty then), each room, and each user.
+// Connections that may come back (see Options.RecoveryWindow) count twice, as their
+// namespace's members and as those that are away: each set may be told of up to twice,
+// and is empty when it was told of as gone as often. Calls come under the lock of the
+// namespace: they touch memory and no more.
+type Interest interface {
+	Changed(kind room.Kind, namespace, name string, there bool)
 }
 
 // VolatilePolicy says what becomes of a volatile event for a client that cannot

@@ -5,16 +5,18 @@ package room
 type memberSet[M any] struct {
 	name  string
 	slots []slot[M]
-	kind  kind
+	kind  Kind
 	one   [1]slot[M] // backs slots while there is one: most rooms are a member's own
 }
 
-type kind uint8
+// Kind is what a set of members is.
+type Kind uint8
 
+// The kinds.
 const (
-	kindAll kind = iota
-	kindRoom
-	kindUser
+	KindAll  Kind = iota // everybody; it has no name
+	KindRoom             // those in a room, named by it
+	KindUser             // the connections of a user, named by it
 )
 
 // slot is a member's place in a set, membership the set's place in the
@@ -32,7 +34,7 @@ type membership[M any] struct {
 // keepSlots is the capacity below which a set never gives memory back: 1 KiB.
 const keepSlots = 64
 
-func newMemberSet[M any](name string, k kind) *memberSet[M] {
+func newMemberSet[M any](name string, k Kind) *memberSet[M] {
 	g := &memberSet[M]{name: name, kind: k}
 	g.slots = g.one[:0]
 	return g

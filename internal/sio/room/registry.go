@@ -12,6 +12,8 @@ type Registry[M any] struct {
 	seq   uint64 // of the member that was added last
 	epoch uint64 // the mark of the latest selection that needed one
 
+	observe func(kind Kind, name string, there bool) // may be nil
+
 	ordered map[*memberSet[M]]*sorted[uint64, *Entry[M]] // by sequence number; see index
 	names   sorted[string, *memberSet[M]]                // of rooms
 }
@@ -38,6 +40,10 @@ func New[M any]() *Registry[M] {
 	}
 }
 
+// Observe calls f, from now on, whenever a set gets its first member (there) or loses
+// its last: everybody, a room, a user. f must not use the registry.
+func (r *Registry[M]) Observe(f func(kind Kind, name string, there bool)) { r.observe = f }
+
 // Add adds a member under id, which also becomes the first room it is in, and
 // under user unless that is empty. An id that is taken changes nothing and
 // returns nil.
@@ -54,7 +60,7 @@ func (r *Registry[M]) Add(id, user string, m M) *Entry[M] {
 	if user != "" {
 		g := r.users[user]
 		if g == nil {
-			g = newMemberSet[M](user, kindUser)
+			g = newMemberSet[M](user, KindUser)
 			r.users[user] = g
 		}
 		r.add(g, e)
@@ -83,7 +89,7 @@ func (r *Registry[M]) Join(e *Entry[M], room string) bool {
 	}
 	g := r.rooms[room]
 	if g == nil {
-		g = newMemberSet[M](room, kindRoom)
+		g = newMemberSet[M](room, KindRoom)
 		r.rooms[room] = g
 		r.names.insert(g)
 	} else if g.find(e) >= 0 {
@@ -107,7 +113,7 @@ func (r *Registry[M]) Fits(e *Entry[M], rooms []string, most int) bool {
 	}
 	n := len(added)
 	for _, m := range e.in {
-		if m.set.kind == kindRoom {
+		if m.set.kind == KindRoom {
 			n++
 		}
 	}
@@ -143,6 +149,9 @@ func (r *Registry[M]) RoomCount() int { return len(r.rooms) }
 // add puts e, which is not in g, into it.
 func (r *Registry[M]) add(g *memberSet[M], e *Entry[M]) {
 	g.add(e)
+	if r.observe != nil && g.len() == 1 {
+		r.observe(g.kind, g.name, true)
+	}
 	r.index(g, e)
 }
 
@@ -154,11 +163,14 @@ func (r *Registry[M]) removeFrom(e *Entry[M], i int) {
 	if g.len() > 0 {
 		return
 	}
+	if r.observe != nil {
+		r.observe(g.kind, g.name, false)
+	}
 	switch g.kind {
-	case kindRoom:
+	case KindRoom:
 		delete(r.rooms, g.name)
 		r.names.remove(g.name)
-	case kindUser:
+	case KindUser:
 		delete(r.users, g.name)
 	}
 }
@@ -170,7 +182,7 @@ func (e *Entry[M]) Seq() uint64 { return e.seq }
 // User is the member's user, empty if none.
 func (e *Entry[M]) User() string {
 	for _, m := range e.in {
-		if m.set.kind == kindUser {
+		if m.set.kind == KindUser {
 			return m.set.name
 		}
 	}
@@ -182,7 +194,7 @@ func (e *Entry[M]) User() string {
 func (e *Entry[M]) Rooms() []string {
 	names := make([]string, 0, len(e.in))
 	for _, m := range e.in {
-		if m.set.kind == kindRoom {
+		if m.set.kind == KindRoom {
 			names = append(names, m.set.name)
 		}
 	}
