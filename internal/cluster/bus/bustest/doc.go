@@ -1,0 +1,2 @@
+// Package bustest holds the test that every bus.Bus passes.
+package bustest
