@@ -17,7 +17,9 @@ type Info struct {
 	Version      string // of the release; default "dev"
 	Commit       string // empty: unknown
 	Node         string // this node's name
+	Epoch        string // what the ids of its connections begin with; empty: nothing in particular
 	StartedAt    time.Time
+	Connections  func() int // of this node; may be nil
 	Listeners    []Listener
 	MaxPayload   int // bytes of one message from a browser
 	PingInterval time.Duration
@@ -36,17 +38,18 @@ type Admin struct {
 
 	hub        Hub
 	dispatcher Dispatcher // nil: there are no consumers
+	nodes      func() []Node
 	info       Info
 	errors     *ErrorReporter
 }
 
-// newAdmin returns the AdminService over hub and d, which may be nil. Without a
-// version in info it is "dev".
-func newAdmin(hub Hub, d Dispatcher, info Info, errors *ErrorReporter) *Admin {
+// newAdmin returns the AdminService over hub and d, which may be nil, as may nodes.
+// Without a version in info it is "dev".
+func newAdmin(hub Hub, d Dispatcher, nodes func() []Node, info Info, errors *ErrorReporter) *Admin {
 	if info.Version == "" {
 		info.Version = "dev"
 	}
-	return &Admin{hub: hub, dispatcher: d, info: info, errors: errors}
+	return &Admin{hub: hub, dispatcher: d, nodes: nodes, info: info, errors: errors}
 }
 
 var _ fanoutv1.AdminServiceServer = (*Admin)(nil)

@@ -142,6 +142,8 @@ func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv
 		return nil, tooLarge(&p, req)
 	case err != nil:
 		return nil, hubError(err, &p, "namespace")
+	case len(summary.Unreachable) > 0:
+		return nil, errUnreachable(summary.Unreachable[0])
 	case summary.Expected == 0:
 		return nil, errNoConnection(namespace, id)
 	case summary.Disconnected > 0:

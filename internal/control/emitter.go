@@ -78,7 +78,7 @@ func (e *Emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) 
 		if err != nil {
 			return nil, err
 		}
-		return &fanoutv1.EmitResponse{Matched: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}, nil
+		return &fanoutv1.EmitResponse{Matched: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Forwarded: count(res.Forwarded)}, nil
 	}
 	key := m.GetIdempotencyKey()
 	if key == "" {

@@ -67,7 +67,7 @@ func TestEmit(t *testing.T) {
 		{
 			"flags",
 			&fanoutv1.EmitRequest{To: toAll(), Event: "e", Volatile: true, Compress: proto.Bool(false), Wait: fanoutv1.EmitRequest_APPLIED},
-			sio.Emit{To: all, Event: "e", Volatile: true}, 3,
+			sio.Emit{To: all, Event: "e", Volatile: true, Applied: true}, 3,
 		},
 		{
 			"a union",

@@ -172,7 +172,16 @@ func hubError(err error, p *problems, namespace string) error {
 	case errors.Is(err, sio.ErrClosed):
 		return ErrClosing
 	}
+	if away := (*sio.UnreachableError)(nil); errors.As(err, &away) {
+		return errUnreachable(away.Node)
+	}
 	return unexpected(err)
+}
+
+// errUnreachable is UNAVAILABLE for what only a node could do that does not answer.
+func errUnreachable(node string) error {
+	return newError(codes.Unavailable, fmt.Sprintf("node %.64q does not answer", node),
+		&errdetails.ErrorInfo{Reason: "NODE_UNREACHABLE", Domain: errorDomain, Metadata: map[string]string{"node": node}})
 }
 
 // unexpected returns err for the log, unless a context's end explains it.

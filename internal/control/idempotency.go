@@ -84,6 +84,7 @@ func (k *idempotency) do(ctx context.Context, key scopedKey, print fingerprint, 
 				Duplicate:   true,
 				Partial:     a.resp.GetPartial(),
 				Unreachable: a.resp.GetUnreachable(),
+				Forwarded:   a.resp.GetForwarded(),
 			}, true, nil
 		}
 	}

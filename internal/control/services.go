@@ -25,6 +25,9 @@ type Options struct {
 	// Dispatcher brings what browsers do. Nil: there is no EventService.
 	Dispatcher Dispatcher
 
+	// Nodes tells of the cluster's other nodes. Nil: there is no cluster.
+	Nodes func() []Node
+
 	// Logger hears of failures inside, and of who ends connections. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -61,7 +64,7 @@ func New(hub Hub, o Options) *Services {
 	}
 	s.Emitter = newEmitter(hub, s.Errors, s.draining)
 	s.Registry = newRegistry(hub, o.Logger)
-	s.Admin = newAdmin(hub, o.Dispatcher, o.Info, s.Errors)
+	s.Admin = newAdmin(hub, o.Dispatcher, o.Nodes, o.Info, s.Errors)
 	if o.Dispatcher != nil {
 		s.Events = newEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)
 	}

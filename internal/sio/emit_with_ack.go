@@ -15,6 +15,10 @@ type AckRequest struct {
 	Timeout time.Duration
 	// MaxAcks ends the waiting after so many answers; 0 awaits them all.
 	MaxAcks int
+	// Sent is called, unless it is nil, when the event has been queued for all whom it
+	// is for, and so many are expected to answer: before anything is yielded, and not
+	// if there is an error.
+	Sent func(expected int)
 }
 
 // Outcome is what became of a connection that was asked.
@@ -67,6 +71,9 @@ func (s *Server) EmitWithAck(ctx context.Context, o AckRequest, yield func(AckRe
 	timer := time.NewTimer(o.Timeout)
 	defer timer.Stop()
 	n, a, t, err := s.requestAcks(o)
+	if err == nil && o.Sent != nil {
+		o.Sent(t.Expected)
+	}
 	if err != nil || t.Expected == 0 {
 		return t, err
 	}

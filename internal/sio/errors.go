@@ -21,3 +21,8 @@ var (
 	// ErrClosed: the server is shutting down.
 	ErrClosed = errors.New("server shutting down")
 )
+
+// UnreachableError: a node that would have to answer does not.
+type UnreachableError struct{ Node string }
+
+func (e *UnreachableError) Error() string { return "node " + e.Node + " does not answer" }

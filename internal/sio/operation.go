@@ -37,6 +37,9 @@ type Emit struct {
 	Volatile bool
 	// Compress is a hint for transports that negotiated compression.
 	Compress bool
+	// Applied asks whoever carries the event to other servers to answer when they have
+	// queued it. A [Server] has queued it in any case.
+	Applied bool
 }
 
 // Join adds rooms to every connection of the target; rooms it is in already
@@ -92,6 +95,9 @@ type Update struct {
 	Expire time.Time
 }
 
+// TargetOf returns whom an operation means.
+func TargetOf(op Op) Target { return op.target() }
+
 func (o Emit) target() Target       { return o.To }
 func (o Join) target() Target       { return o.To }
 func (o Leave) target() Target      { return o.To }
@@ -106,5 +112,8 @@ type Result struct {
 	// event was queued for (a volatile one may be fewer than selected), for an
 	// Update 0 or 1, for a Disconnect of sessions all that ended with them.
 	Matched int
+	// Forwarded counts the other nodes that an Emit was sent to and whose matches are
+	// not in Matched, since nobody waited for them.
+	Forwarded int
 	Coverage
 }

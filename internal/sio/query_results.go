@@ -1,6 +1,9 @@
 package sio
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Connection is a copy of what is known about one connection at one moment.
 // It never holds the Engine.IO sid, which is a bearer secret.
@@ -108,5 +111,13 @@ type Counts struct {
 func (c *Counts) add(group string, n int) {
 	if n > 0 {
 		c.Groups[group] += n
+	}
+}
+
+// Miss notes that a node took no part; each is named once.
+func (c *Coverage) Miss(node string) {
+	c.Partial = true
+	if !slices.Contains(c.Unreachable, node) {
+		c.Unreachable = append(c.Unreachable, node)
 	}
 }

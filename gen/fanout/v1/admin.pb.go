@@ -23,6 +23,56 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// State is what the answering node knows of the node.
+type ListNodesResponse_Node_State int32
+
+const (
+	// It answers.
+	ListNodesResponse_Node_ALIVE ListNodesResponse_Node_State = 0
+	// It does not answer: it is slow, cut off or dead. After 60 seconds of silence
+	// it is taken for dead, and not listed any more.
+	ListNodesResponse_Node_SUSPECTED ListNodesResponse_Node_State = 1
+)
+
+// Enum value maps for ListNodesResponse_Node_State.
+var (
+	ListNodesResponse_Node_State_name = map[int32]string{
+		0: "ALIVE",
+		1: "SUSPECTED",
+	}
+	ListNodesResponse_Node_State_value = map[string]int32{
+		"ALIVE":     0,
+		"SUSPECTED": 1,
+	}
+)
+
+func (x ListNodesResponse_Node_State) Enum() *ListNodesResponse_Node_State {
+	p := new(ListNodesResponse_Node_State)
+	*p = x
+	return p
+}
+
+func (x ListNodesResponse_Node_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ListNodesResponse_Node_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (ListNodesResponse_Node_State) Type() protoreflect.EnumType {
+	return &file_fanout_v1_admin_proto_enumTypes[0]
+}
+
+func (x ListNodesResponse_Node_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ListNodesResponse_Node_State.Descriptor instead.
+func (ListNodesResponse_Node_State) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1, 0, 0}
+}
+
 // Reason says why.
 type DeadLetter_Reason int32
 
@@ -68,11 +118,11 @@ func (x DeadLetter_Reason) String() string {
 }
 
 func (DeadLetter_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_admin_proto_enumTypes[0].Descriptor()
+	return file_fanout_v1_admin_proto_enumTypes[1].Descriptor()
 }
 
 func (DeadLetter_Reason) Type() protoreflect.EnumType {
-	return &file_fanout_v1_admin_proto_enumTypes[0]
+	return &file_fanout_v1_admin_proto_enumTypes[1]
 }
 
 func (x DeadLetter_Reason) Number() protoreflect.EnumNumber {
@@ -81,7 +131,90 @@ func (x DeadLetter_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeadLetter_Reason.Descriptor instead.
 func (DeadLetter_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{8, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{10, 0}
+}
+
+// ListNodesRequest has nothing to say.
+type ListNodesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodesRequest) Reset() {
+	*x = ListNodesRequest{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodesRequest) ProtoMessage() {}
+
+func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
+func (*ListNodesRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
+// ListNodesResponse lists nodes.
+type ListNodesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The nodes. A daemon without a cluster lists itself.
+	Nodes         []*ListNodesResponse_Node `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodesResponse) Reset() {
+	*x = ListNodesResponse{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodesResponse) ProtoMessage() {}
+
+func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
+func (*ListNodesResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListNodesResponse) GetNodes() []*ListNodesResponse_Node {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
 }
 
 // GetServerInfoRequest has nothing to say.
@@ -93,7 +226,7 @@ type GetServerInfoRequest struct {
 
 func (x *GetServerInfoRequest) Reset() {
 	*x = GetServerInfoRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[0]
+	mi := &file_fanout_v1_admin_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -105,7 +238,7 @@ func (x *GetServerInfoRequest) String() string {
 func (*GetServerInfoRequest) ProtoMessage() {}
 
 func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[0]
+	mi := &file_fanout_v1_admin_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -118,7 +251,7 @@ func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{2}
 }
 
 // GetServerInfoResponse describes one node.
@@ -159,7 +292,7 @@ type GetServerInfoResponse struct {
 
 func (x *GetServerInfoResponse) Reset() {
 	*x = GetServerInfoResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[1]
+	mi := &file_fanout_v1_admin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -171,7 +304,7 @@ func (x *GetServerInfoResponse) String() string {
 func (*GetServerInfoResponse) ProtoMessage() {}
 
 func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[1]
+	mi := &file_fanout_v1_admin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -184,7 +317,7 @@ func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetServerInfoResponse) GetVersion() string {
@@ -296,7 +429,7 @@ type ListConsumersRequest struct {
 
 func (x *ListConsumersRequest) Reset() {
 	*x = ListConsumersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[2]
+	mi := &file_fanout_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -308,7 +441,7 @@ func (x *ListConsumersRequest) String() string {
 func (*ListConsumersRequest) ProtoMessage() {}
 
 func (x *ListConsumersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[2]
+	mi := &file_fanout_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -321,7 +454,7 @@ func (x *ListConsumersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersRequest.ProtoReflect.Descriptor instead.
 func (*ListConsumersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListConsumersRequest) GetGroup() string {
@@ -360,7 +493,7 @@ type ListConsumersResponse struct {
 
 func (x *ListConsumersResponse) Reset() {
 	*x = ListConsumersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[3]
+	mi := &file_fanout_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +505,7 @@ func (x *ListConsumersResponse) String() string {
 func (*ListConsumersResponse) ProtoMessage() {}
 
 func (x *ListConsumersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[3]
+	mi := &file_fanout_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +518,7 @@ func (x *ListConsumersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListConsumersResponse) GetGroups() []*ListConsumersResponse_Group {
@@ -420,7 +553,7 @@ type DeleteGroupRequest struct {
 
 func (x *DeleteGroupRequest) Reset() {
 	*x = DeleteGroupRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	mi := &file_fanout_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +565,7 @@ func (x *DeleteGroupRequest) String() string {
 func (*DeleteGroupRequest) ProtoMessage() {}
 
 func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	mi := &file_fanout_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +578,7 @@ func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupRequest.ProtoReflect.Descriptor instead.
 func (*DeleteGroupRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeleteGroupRequest) GetGroup() string {
@@ -471,7 +604,7 @@ type DeleteGroupResponse struct {
 
 func (x *DeleteGroupResponse) Reset() {
 	*x = DeleteGroupResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	mi := &file_fanout_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +616,7 @@ func (x *DeleteGroupResponse) String() string {
 func (*DeleteGroupResponse) ProtoMessage() {}
 
 func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	mi := &file_fanout_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +629,7 @@ func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupResponse.ProtoReflect.Descriptor instead.
 func (*DeleteGroupResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeleteGroupResponse) GetAffected() uint32 {
@@ -533,7 +666,7 @@ type DisconnectConsumerRequest struct {
 
 func (x *DisconnectConsumerRequest) Reset() {
 	*x = DisconnectConsumerRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	mi := &file_fanout_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +678,7 @@ func (x *DisconnectConsumerRequest) String() string {
 func (*DisconnectConsumerRequest) ProtoMessage() {}
 
 func (x *DisconnectConsumerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	mi := &file_fanout_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +691,7 @@ func (x *DisconnectConsumerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectConsumerRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectConsumerRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DisconnectConsumerRequest) GetGroup() string {
@@ -584,7 +717,7 @@ type DisconnectConsumerResponse struct {
 
 func (x *DisconnectConsumerResponse) Reset() {
 	*x = DisconnectConsumerResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	mi := &file_fanout_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -596,7 +729,7 @@ func (x *DisconnectConsumerResponse) String() string {
 func (*DisconnectConsumerResponse) ProtoMessage() {}
 
 func (x *DisconnectConsumerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	mi := &file_fanout_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -609,7 +742,7 @@ func (x *DisconnectConsumerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectConsumerResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectConsumerResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 // DeadLetter is an event that a group gave up.
@@ -637,7 +770,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[8]
+	mi := &file_fanout_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +782,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[8]
+	mi := &file_fanout_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +795,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeadLetter) GetId() string {
@@ -742,7 +875,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[9]
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +887,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[9]
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +900,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListDeadLettersRequest) GetGroup() string {
@@ -820,7 +953,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[10]
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +965,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[10]
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +978,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -884,7 +1017,7 @@ type ReplayDeadLettersRequest struct {
 
 func (x *ReplayDeadLettersRequest) Reset() {
 	*x = ReplayDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	mi := &file_fanout_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +1029,7 @@ func (x *ReplayDeadLettersRequest) String() string {
 func (*ReplayDeadLettersRequest) ProtoMessage() {}
 
 func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	mi := &file_fanout_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1042,7 @@ func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ReplayDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReplayDeadLettersRequest) GetGroup() string {
@@ -949,7 +1082,7 @@ type ReplayDeadLettersResponse struct {
 
 func (x *ReplayDeadLettersResponse) Reset() {
 	*x = ReplayDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	mi := &file_fanout_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1094,7 @@ func (x *ReplayDeadLettersResponse) String() string {
 func (*ReplayDeadLettersResponse) ProtoMessage() {}
 
 func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	mi := &file_fanout_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1107,7 @@ func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ReplayDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReplayDeadLettersResponse) GetAffected() uint32 {
@@ -1013,7 +1146,7 @@ type DeleteDeadLettersRequest struct {
 
 func (x *DeleteDeadLettersRequest) Reset() {
 	*x = DeleteDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[13]
+	mi := &file_fanout_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1158,7 @@ func (x *DeleteDeadLettersRequest) String() string {
 func (*DeleteDeadLettersRequest) ProtoMessage() {}
 
 func (x *DeleteDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[13]
+	mi := &file_fanout_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1171,7 @@ func (x *DeleteDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeleteDeadLettersRequest) GetGroup() string {
@@ -1078,7 +1211,7 @@ type DeleteDeadLettersResponse struct {
 
 func (x *DeleteDeadLettersResponse) Reset() {
 	*x = DeleteDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[14]
+	mi := &file_fanout_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1090,7 +1223,7 @@ func (x *DeleteDeadLettersResponse) String() string {
 func (*DeleteDeadLettersResponse) ProtoMessage() {}
 
 func (x *DeleteDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[14]
+	mi := &file_fanout_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1103,7 +1236,7 @@ func (x *DeleteDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteDeadLettersResponse) GetAffected() uint32 {
@@ -1127,6 +1260,198 @@ func (x *DeleteDeadLettersResponse) GetUnreachable() []string {
 	return nil
 }
 
+// Node is one daemon.
+type ListNodesResponse_Node struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What the ids of its connections begin with: new at each start.
+	Epoch string `protobuf:"bytes,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The release that it runs.
+	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Whether it answers.
+	State ListNodesResponse_Node_State `protobuf:"varint,4,opt,name=state,proto3,enum=fanout.v1.ListNodesResponse_Node_State" json:"state,omitempty"`
+	// Since when that is so.
+	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	// It is the node that answers this call.
+	Self bool `protobuf:"varint,6,opt,name=self,proto3" json:"self,omitempty"`
+	// Its connections, as it said a moment ago.
+	Connections uint32 `protobuf:"varint,7,opt,name=connections,proto3" json:"connections,omitempty"`
+	// The link to it.
+	Link          *ListNodesResponse_Node_Link `protobuf:"bytes,8,opt,name=link,proto3" json:"link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodesResponse_Node) Reset() {
+	*x = ListNodesResponse_Node{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodesResponse_Node) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodesResponse_Node) ProtoMessage() {}
+
+func (x *ListNodesResponse_Node) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodesResponse_Node.ProtoReflect.Descriptor instead.
+func (*ListNodesResponse_Node) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1, 0}
+}
+
+func (x *ListNodesResponse_Node) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListNodesResponse_Node) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *ListNodesResponse_Node) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *ListNodesResponse_Node) GetState() ListNodesResponse_Node_State {
+	if x != nil {
+		return x.State
+	}
+	return ListNodesResponse_Node_ALIVE
+}
+
+func (x *ListNodesResponse_Node) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListNodesResponse_Node) GetSelf() bool {
+	if x != nil {
+		return x.Self
+	}
+	return false
+}
+
+func (x *ListNodesResponse_Node) GetConnections() uint32 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
+func (x *ListNodesResponse_Node) GetLink() *ListNodesResponse_Node_Link {
+	if x != nil {
+		return x.Link
+	}
+	return nil
+}
+
+// Link counts the messages between the answering node and this one, since they
+// met. Unset for the answering node itself.
+type ListNodesResponse_Node_Link struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Messages sent to it.
+	Sent uint64 `protobuf:"varint,1,opt,name=sent,proto3" json:"sent,omitempty"`
+	// Messages received from it.
+	Received uint64 `protobuf:"varint,2,opt,name=received,proto3" json:"received,omitempty"`
+	// Messages in either direction that were lost on the way, and sent once more.
+	Repaired uint64 `protobuf:"varint,3,opt,name=repaired,proto3" json:"repaired,omitempty"`
+	// Messages from it that are lost for good.
+	Lost uint64 `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Messages to it that were given up, since it did not answer.
+	Dropped       uint64 `protobuf:"varint,5,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodesResponse_Node_Link) Reset() {
+	*x = ListNodesResponse_Node_Link{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodesResponse_Node_Link) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodesResponse_Node_Link) ProtoMessage() {}
+
+func (x *ListNodesResponse_Node_Link) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodesResponse_Node_Link.ProtoReflect.Descriptor instead.
+func (*ListNodesResponse_Node_Link) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1, 0, 0}
+}
+
+func (x *ListNodesResponse_Node_Link) GetSent() uint64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *ListNodesResponse_Node_Link) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *ListNodesResponse_Node_Link) GetRepaired() uint64 {
+	if x != nil {
+		return x.Repaired
+	}
+	return 0
+}
+
+func (x *ListNodesResponse_Node_Link) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *ListNodesResponse_Node_Link) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
 // Listener is one address that the node serves.
 type GetServerInfoResponse_Listener struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1140,7 +1465,7 @@ type GetServerInfoResponse_Listener struct {
 
 func (x *GetServerInfoResponse_Listener) Reset() {
 	*x = GetServerInfoResponse_Listener{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[15]
+	mi := &file_fanout_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1477,7 @@ func (x *GetServerInfoResponse_Listener) String() string {
 func (*GetServerInfoResponse_Listener) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[15]
+	mi := &file_fanout_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1490,7 @@ func (x *GetServerInfoResponse_Listener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse_Listener.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse_Listener) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0}
 }
 
 func (x *GetServerInfoResponse_Listener) GetName() string {
@@ -1213,7 +1538,7 @@ type GetServerInfoResponse_Limits struct {
 
 func (x *GetServerInfoResponse_Limits) Reset() {
 	*x = GetServerInfoResponse_Limits{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[16]
+	mi := &file_fanout_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1550,7 @@ func (x *GetServerInfoResponse_Limits) String() string {
 func (*GetServerInfoResponse_Limits) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[16]
+	mi := &file_fanout_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1563,7 @@ func (x *GetServerInfoResponse_Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse_Limits.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse_Limits) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1, 1}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 1}
 }
 
 func (x *GetServerInfoResponse_Limits) GetMaxRequestBytes() uint32 {
@@ -1338,7 +1663,7 @@ type ListConsumersResponse_Consumer struct {
 
 func (x *ListConsumersResponse_Consumer) Reset() {
 	*x = ListConsumersResponse_Consumer{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	mi := &file_fanout_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1675,7 @@ func (x *ListConsumersResponse_Consumer) String() string {
 func (*ListConsumersResponse_Consumer) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Consumer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	mi := &file_fanout_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1688,7 @@ func (x *ListConsumersResponse_Consumer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse_Consumer.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse_Consumer) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 0}
 }
 
 func (x *ListConsumersResponse_Consumer) GetConsumerId() string {
@@ -1496,7 +1821,7 @@ type ListConsumersResponse_Group struct {
 
 func (x *ListConsumersResponse_Group) Reset() {
 	*x = ListConsumersResponse_Group{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[18]
+	mi := &file_fanout_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1833,7 @@ func (x *ListConsumersResponse_Group) String() string {
 func (*ListConsumersResponse_Group) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[18]
+	mi := &file_fanout_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1846,7 @@ func (x *ListConsumersResponse_Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse_Group.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse_Group) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 1}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 1}
 }
 
 func (x *ListConsumersResponse_Group) GetName() string {
@@ -1646,7 +1971,7 @@ type ListConsumersResponse_Counts struct {
 
 func (x *ListConsumersResponse_Counts) Reset() {
 	*x = ListConsumersResponse_Counts{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[19]
+	mi := &file_fanout_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +1983,7 @@ func (x *ListConsumersResponse_Counts) String() string {
 func (*ListConsumersResponse_Counts) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[19]
+	mi := &file_fanout_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +1996,7 @@ func (x *ListConsumersResponse_Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse_Counts.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse_Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 2}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 2}
 }
 
 func (x *ListConsumersResponse_Counts) GetEvents() uint64 {
@@ -1720,7 +2045,28 @@ var File_fanout_v1_admin_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/admin.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
+	"\x15fanout/v1/admin.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
+	"\x10ListNodesRequest\"\xa2\x04\n" +
+	"\x11ListNodesResponse\x127\n" +
+	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xd3\x03\n" +
+	"\x04Node\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\tR\x05epoch\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12=\n" +
+	"\x05state\x18\x04 \x01(\x0e2'.fanout.v1.ListNodesResponse.Node.StateR\x05state\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x12\n" +
+	"\x04self\x18\x06 \x01(\bR\x04self\x12 \n" +
+	"\vconnections\x18\a \x01(\rR\vconnections\x12:\n" +
+	"\x04link\x18\b \x01(\v2&.fanout.v1.ListNodesResponse.Node.LinkR\x04link\x1a\x80\x01\n" +
+	"\x04Link\x12\x12\n" +
+	"\x04sent\x18\x01 \x01(\x04R\x04sent\x12\x1a\n" +
+	"\breceived\x18\x02 \x01(\x04R\breceived\x12\x1a\n" +
+	"\brepaired\x18\x03 \x01(\x04R\brepaired\x12\x12\n" +
+	"\x04lost\x18\x04 \x01(\x04R\x04lost\x12\x18\n" +
+	"\adropped\x18\x05 \x01(\x04R\adropped\"!\n" +
+	"\x05State\x12\t\n" +
+	"\x05ALIVE\x10\x00\x12\r\n" +
+	"\tSUSPECTED\x10\x01\"\x16\n" +
 	"\x14GetServerInfoRequest\"\x87\b\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
@@ -1861,9 +2207,10 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x19DeleteDeadLettersResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\x81\x05\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\xc9\x05\n" +
 	"\fAdminService\x12R\n" +
-	"\rGetServerInfo\x12\x1f.fanout.v1.GetServerInfoRequest\x1a .fanout.v1.GetServerInfoResponse\x12R\n" +
+	"\rGetServerInfo\x12\x1f.fanout.v1.GetServerInfoRequest\x1a .fanout.v1.GetServerInfoResponse\x12F\n" +
+	"\tListNodes\x12\x1b.fanout.v1.ListNodesRequest\x1a\x1c.fanout.v1.ListNodesResponse\x12R\n" +
 	"\rListConsumers\x12\x1f.fanout.v1.ListConsumersRequest\x1a .fanout.v1.ListConsumersResponse\x12L\n" +
 	"\vDeleteGroup\x12\x1d.fanout.v1.DeleteGroupRequest\x1a\x1e.fanout.v1.DeleteGroupResponse\x12a\n" +
 	"\x12DisconnectConsumer\x12$.fanout.v1.DisconnectConsumerRequest\x1a%.fanout.v1.DisconnectConsumerResponse\x12X\n" +
@@ -1883,69 +2230,80 @@ func file_fanout_v1_admin_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_admin_proto_rawDescData
 }
 
-var file_fanout_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_fanout_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_fanout_v1_admin_proto_goTypes = []any{
-	(DeadLetter_Reason)(0),                 // 0: fanout.v1.DeadLetter.Reason
-	(*GetServerInfoRequest)(nil),           // 1: fanout.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),          // 2: fanout.v1.GetServerInfoResponse
-	(*ListConsumersRequest)(nil),           // 3: fanout.v1.ListConsumersRequest
-	(*ListConsumersResponse)(nil),          // 4: fanout.v1.ListConsumersResponse
-	(*DeleteGroupRequest)(nil),             // 5: fanout.v1.DeleteGroupRequest
-	(*DeleteGroupResponse)(nil),            // 6: fanout.v1.DeleteGroupResponse
-	(*DisconnectConsumerRequest)(nil),      // 7: fanout.v1.DisconnectConsumerRequest
-	(*DisconnectConsumerResponse)(nil),     // 8: fanout.v1.DisconnectConsumerResponse
-	(*DeadLetter)(nil),                     // 9: fanout.v1.DeadLetter
-	(*ListDeadLettersRequest)(nil),         // 10: fanout.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),        // 11: fanout.v1.ListDeadLettersResponse
-	(*ReplayDeadLettersRequest)(nil),       // 12: fanout.v1.ReplayDeadLettersRequest
-	(*ReplayDeadLettersResponse)(nil),      // 13: fanout.v1.ReplayDeadLettersResponse
-	(*DeleteDeadLettersRequest)(nil),       // 14: fanout.v1.DeleteDeadLettersRequest
-	(*DeleteDeadLettersResponse)(nil),      // 15: fanout.v1.DeleteDeadLettersResponse
-	(*GetServerInfoResponse_Listener)(nil), // 16: fanout.v1.GetServerInfoResponse.Listener
-	(*GetServerInfoResponse_Limits)(nil),   // 17: fanout.v1.GetServerInfoResponse.Limits
-	(*ListConsumersResponse_Consumer)(nil), // 18: fanout.v1.ListConsumersResponse.Consumer
-	(*ListConsumersResponse_Group)(nil),    // 19: fanout.v1.ListConsumersResponse.Group
-	(*ListConsumersResponse_Counts)(nil),   // 20: fanout.v1.ListConsumersResponse.Counts
-	(*timestamppb.Timestamp)(nil),          // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),            // 22: google.protobuf.Duration
-	(*Event)(nil),                          // 23: fanout.v1.Event
+	(ListNodesResponse_Node_State)(0),      // 0: fanout.v1.ListNodesResponse.Node.State
+	(DeadLetter_Reason)(0),                 // 1: fanout.v1.DeadLetter.Reason
+	(*ListNodesRequest)(nil),               // 2: fanout.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),              // 3: fanout.v1.ListNodesResponse
+	(*GetServerInfoRequest)(nil),           // 4: fanout.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),          // 5: fanout.v1.GetServerInfoResponse
+	(*ListConsumersRequest)(nil),           // 6: fanout.v1.ListConsumersRequest
+	(*ListConsumersResponse)(nil),          // 7: fanout.v1.ListConsumersResponse
+	(*DeleteGroupRequest)(nil),             // 8: fanout.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),            // 9: fanout.v1.DeleteGroupResponse
+	(*DisconnectConsumerRequest)(nil),      // 10: fanout.v1.DisconnectConsumerRequest
+	(*DisconnectConsumerResponse)(nil),     // 11: fanout.v1.DisconnectConsumerResponse
+	(*DeadLetter)(nil),                     // 12: fanout.v1.DeadLetter
+	(*ListDeadLettersRequest)(nil),         // 13: fanout.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),        // 14: fanout.v1.ListDeadLettersResponse
+	(*ReplayDeadLettersRequest)(nil),       // 15: fanout.v1.ReplayDeadLettersRequest
+	(*ReplayDeadLettersResponse)(nil),      // 16: fanout.v1.ReplayDeadLettersResponse
+	(*DeleteDeadLettersRequest)(nil),       // 17: fanout.v1.DeleteDeadLettersRequest
+	(*DeleteDeadLettersResponse)(nil),      // 18: fanout.v1.DeleteDeadLettersResponse
+	(*ListNodesResponse_Node)(nil),         // 19: fanout.v1.ListNodesResponse.Node
+	(*ListNodesResponse_Node_Link)(nil),    // 20: fanout.v1.ListNodesResponse.Node.Link
+	(*GetServerInfoResponse_Listener)(nil), // 21: fanout.v1.GetServerInfoResponse.Listener
+	(*GetServerInfoResponse_Limits)(nil),   // 22: fanout.v1.GetServerInfoResponse.Limits
+	(*ListConsumersResponse_Consumer)(nil), // 23: fanout.v1.ListConsumersResponse.Consumer
+	(*ListConsumersResponse_Group)(nil),    // 24: fanout.v1.ListConsumersResponse.Group
+	(*ListConsumersResponse_Counts)(nil),   // 25: fanout.v1.ListConsumersResponse.Counts
+	(*timestamppb.Timestamp)(nil),          // 26: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),            // 27: google.protobuf.Duration
+	(*Event)(nil),                          // 28: fanout.v1.Event
 }
 var file_fanout_v1_admin_proto_depIdxs = []int32{
-	21, // 0: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	16, // 1: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
-	22, // 2: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
-	22, // 3: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
-	17, // 4: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
-	19, // 5: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
-	20, // 6: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
-	23, // 7: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
-	0,  // 8: fanout.v1.DeadLetter.reason:type_name -> fanout.v1.DeadLetter.Reason
-	21, // 9: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
-	9,  // 10: fanout.v1.ListDeadLettersResponse.dead_letters:type_name -> fanout.v1.DeadLetter
-	22, // 11: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
-	21, // 12: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
-	18, // 13: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
-	22, // 14: fanout.v1.ListConsumersResponse.Group.oldest_pending_age:type_name -> google.protobuf.Duration
-	1,  // 15: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
-	3,  // 16: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
-	5,  // 17: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
-	7,  // 18: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
-	10, // 19: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
-	12, // 20: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
-	14, // 21: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
-	2,  // 22: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
-	4,  // 23: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
-	6,  // 24: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
-	8,  // 25: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
-	11, // 26: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
-	13, // 27: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
-	15, // 28: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
-	22, // [22:29] is the sub-list for method output_type
-	15, // [15:22] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	19, // 0: fanout.v1.ListNodesResponse.nodes:type_name -> fanout.v1.ListNodesResponse.Node
+	26, // 1: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	21, // 2: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
+	27, // 3: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
+	27, // 4: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
+	22, // 5: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
+	24, // 6: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
+	25, // 7: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
+	28, // 8: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
+	1,  // 9: fanout.v1.DeadLetter.reason:type_name -> fanout.v1.DeadLetter.Reason
+	26, // 10: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
+	12, // 11: fanout.v1.ListDeadLettersResponse.dead_letters:type_name -> fanout.v1.DeadLetter
+	0,  // 12: fanout.v1.ListNodesResponse.Node.state:type_name -> fanout.v1.ListNodesResponse.Node.State
+	26, // 13: fanout.v1.ListNodesResponse.Node.since:type_name -> google.protobuf.Timestamp
+	20, // 14: fanout.v1.ListNodesResponse.Node.link:type_name -> fanout.v1.ListNodesResponse.Node.Link
+	27, // 15: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
+	26, // 16: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
+	23, // 17: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
+	27, // 18: fanout.v1.ListConsumersResponse.Group.oldest_pending_age:type_name -> google.protobuf.Duration
+	4,  // 19: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
+	2,  // 20: fanout.v1.AdminService.ListNodes:input_type -> fanout.v1.ListNodesRequest
+	6,  // 21: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
+	8,  // 22: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
+	10, // 23: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
+	13, // 24: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
+	15, // 25: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
+	17, // 26: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
+	5,  // 27: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
+	3,  // 28: fanout.v1.AdminService.ListNodes:output_type -> fanout.v1.ListNodesResponse
+	7,  // 29: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
+	9,  // 30: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
+	11, // 31: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
+	14, // 32: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
+	16, // 33: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
+	18, // 34: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
+	27, // [27:35] is the sub-list for method output_type
+	19, // [19:27] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_admin_proto_init() }
@@ -1959,8 +2317,8 @@ func file_fanout_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_admin_proto_rawDesc), len(file_fanout_v1_admin_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   20,
+			NumEnums:      2,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

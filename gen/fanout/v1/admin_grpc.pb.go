@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	AdminService_GetServerInfo_FullMethodName      = "/fanout.v1.AdminService/GetServerInfo"
+	AdminService_ListNodes_FullMethodName          = "/fanout.v1.AdminService/ListNodes"
 	AdminService_ListConsumers_FullMethodName      = "/fanout.v1.AdminService/ListConsumers"
 	AdminService_DeleteGroup_FullMethodName        = "/fanout.v1.AdminService/DeleteGroup"
 	AdminService_DisconnectConsumer_FullMethodName = "/fanout.v1.AdminService/DisconnectConsumer"
@@ -39,6 +40,9 @@ const (
 type AdminServiceClient interface {
 	// GetServerInfo describes the node that answers.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
+	// ListNodes lists the nodes of the cluster, by name: the one that answers, and
+	// those that it knows. It asks nobody, and answers at once.
+	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
 	// ListConsumers lists the groups of EventService.Consume by name, each with
 	// its consumers by id, page by page. INVALID_ARGUMENT for a bad page size or
 	// token.
@@ -83,6 +87,16 @@ func (c *adminServiceClient) GetServerInfo(ctx context.Context, in *GetServerInf
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetServerInfoResponse)
 	err := c.cc.Invoke(ctx, AdminService_GetServerInfo_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListNodesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListNodes_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +174,9 @@ func (c *adminServiceClient) DeleteDeadLetters(ctx context.Context, in *DeleteDe
 type AdminServiceServer interface {
 	// GetServerInfo describes the node that answers.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
+	// ListNodes lists the nodes of the cluster, by name: the one that answers, and
+	// those that it knows. It asks nobody, and answers at once.
+	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
 	// ListConsumers lists the groups of EventService.Consume by name, each with
 	// its consumers by id, page by page. INVALID_ARGUMENT for a bad page size or
 	// token.
@@ -202,6 +219,9 @@ type UnimplementedAdminServiceServer struct{}
 
 func (UnimplementedAdminServiceServer) GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetServerInfo not implemented")
+}
+func (UnimplementedAdminServiceServer) ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListNodes not implemented")
 }
 func (UnimplementedAdminServiceServer) ListConsumers(context.Context, *ListConsumersRequest) (*ListConsumersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListConsumers not implemented")
@@ -256,6 +276,24 @@ func _AdminService_GetServerInfo_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServiceServer).GetServerInfo(ctx, req.(*GetServerInfoRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListNodes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListNodesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListNodes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListNodes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListNodes(ctx, req.(*ListNodesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -378,6 +416,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetServerInfo",
 			Handler:    _AdminService_GetServerInfo_Handler,
+		},
+		{
+			MethodName: "ListNodes",
+			Handler:    _AdminService_ListNodes_Handler,
 		},
 		{
 			MethodName: "ListConsumers",

@@ -287,12 +287,14 @@ type EmitResponse struct {
 	// This key was used before: nothing was sent now, and the other fields are
 	// the first request's answer.
 	Duplicate bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
-	// Not every node of the cluster is known to have got the event: `matched` is
-	// a lower bound. Never set on a single node.
+	// A node that may have connections of the target is not known to have got the
+	// event. Never set on a single node.
 	Partial bool `protobuf:"varint,3,opt,name=partial,proto3" json:"partial,omitempty"`
-	// Names of the nodes that did not answer, as far as they are known. Always
-	// empty on a single node.
-	Unreachable   []string `protobuf:"bytes,4,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// Names of those nodes. Always empty on a single node.
+	Unreachable []string `protobuf:"bytes,4,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// Other nodes that the event was sent to, and whose connections `matched` does
+	// not count, since ACCEPTED does not wait for them. 0 on a single node.
+	Forwarded     uint32 `protobuf:"varint,5,opt,name=forwarded,proto3" json:"forwarded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -353,6 +355,13 @@ func (x *EmitResponse) GetUnreachable() []string {
 		return x.Unreachable
 	}
 	return nil
+}
+
+func (x *EmitResponse) GetForwarded() uint32 {
+	if x != nil {
+		return x.Forwarded
+	}
+	return 0
 }
 
 // EmitBatchRequest is a list of independent emits.
@@ -1347,12 +1356,13 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\x04Wait\x12\f\n" +
 	"\bACCEPTED\x10\x00\x12\v\n" +
 	"\aAPPLIED\x10\x01B\v\n" +
-	"\t_compress\"\x82\x01\n" +
+	"\t_compress\"\xa0\x01\n" +
 	"\fEmitResponse\x12\x18\n" +
 	"\amatched\x18\x01 \x01(\rR\amatched\x12\x1c\n" +
 	"\tduplicate\x18\x02 \x01(\bR\tduplicate\x12\x18\n" +
 	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"@\n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\x12\x1c\n" +
+	"\tforwarded\x18\x05 \x01(\rR\tforwarded\"@\n" +
 	"\x10EmitBatchRequest\x12,\n" +
 	"\x05emits\x18\x01 \x03(\v2\x16.fanout.v1.EmitRequestR\x05emits\"\xbf\x01\n" +
 	"\x11EmitBatchResponse\x12=\n" +

@@ -1,0 +1,57 @@
+package control
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+)
+
+// Node is what is known of another node of the cluster.
+type Node struct {
+	Name        string
+	Epoch       string // what the ids of its connections begin with
+	Version     string
+	Suspected   bool      // it does not answer
+	Since       time.Time // when that began, or when it answered first
+	Connections int       // as it said last
+
+	// Messages of the links between it and this node.
+	Sent, Received, Repaired, Lost, Dropped uint64
+}
+
+func (a *Admin) ListNodes(_ context.Context, _ *fanoutv1.ListNodesRequest) (*fanoutv1.ListNodesResponse, error) {
+	own := &fanoutv1.ListNodesResponse_Node{
+		Name: a.info.Node, Epoch: a.info.Epoch, Version: a.info.Version, Self: true, Since: timestamppb.New(a.info.StartedAt),
+	}
+	if a.info.Connections != nil {
+		own.Connections = count(a.info.Connections())
+	}
+	resp := &fanoutv1.ListNodesResponse{Nodes: []*fanoutv1.ListNodesResponse_Node{own}}
+	if a.nodes != nil {
+		for _, n := range a.nodes() {
+			resp.Nodes = append(resp.Nodes, fromNode(&n))
+		}
+	}
+	slices.SortFunc(resp.Nodes, func(a, b *fanoutv1.ListNodesResponse_Node) int {
+		return strings.Compare(a.GetName()+"\x00"+a.GetEpoch(), b.GetName()+"\x00"+b.GetEpoch())
+	})
+	return resp, nil
+}
+
+func fromNode(n *Node) *fanoutv1.ListNodesResponse_Node {
+	m := &fanoutv1.ListNodesResponse_Node{
+		Name: n.Name, Epoch: n.Epoch, Version: n.Version, Since: timestamppb.New(n.Since), Connections: count(n.Connections),
+		Link: &fanoutv1.ListNodesResponse_Node_Link{
+			Sent: n.Sent, Received: n.Received, Repaired: n.Repaired, Lost: n.Lost, Dropped: n.Dropped,
+		},
+	}
+	if n.Suspected {
+		m.State = fanoutv1.ListNodesResponse_Node_SUSPECTED
+	}
+	return m
+}
