@@ -62,7 +62,7 @@ func inBubbleWithKey(t *testing.T, key string, f func(*world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		services := control.New(sockets, control.Options{Dispatcher: w.dispatcher, Logger: quiet})
+		services := control.New(sockets, control.Options{Dispatcher: control.DispatcherOf(w.dispatcher), Logger: quiet})
 		api := grpcserver.New(services, callers)
 		web := &http.Server{Handler: sockets}
 		var serving sync.WaitGroup

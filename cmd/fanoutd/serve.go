@@ -105,7 +105,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 			Listeners:  l.list(),
 			MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
-		Dispatcher: d.consumers,
+		Dispatcher: control.DispatcherOf(d.consumers),
 		Logger:     log,
 	})
 	if d.callers, err = newCallers(&c.listeners); err != nil {

@@ -5,7 +5,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
-	"github.com/fanoutd/fanoutd/internal/dispatch"
 )
 
 // maxBatchBytes bounds a message of several events: beyond it, more of them in a
@@ -31,7 +30,7 @@ type batch struct {
 // something may be left. What is in the batch is to be sent, whatever the
 // subscription's error. Of messages that each leave something over every third ends
 // that: what is over comes alone.
-func (b *batch) fill(s *dispatch.Subscription) (more bool, err error) {
+func (b *batch) fill(s Subscription) (more bool, err error) {
 	if b.over != nil {
 		b.add(b.over)
 		b.over = nil

@@ -50,7 +50,7 @@ type consumer struct {
 	events       *Events
 	stream       consumeStream
 	ctx          context.Context // the stream's
-	subscription *dispatch.Subscription
+	subscription Subscription
 	sub          dispatch.SubscriptionOptions
 	decode       bool
 	include      bool // the connection with every message

@@ -119,7 +119,7 @@ func TestListConsumersPages(t *testing.T) {
 	}
 	read := func(t *testing.T, groups []dispatch.GroupStatus, size int32) (got []string, pages int) {
 		t.Helper()
-		_, conn := dial(t, newMemHub(), Options{Dispatcher: crowd{dispatch.New(dispatch.Options{}), groups}})
+		_, conn := dial(t, newMemHub(), Options{Dispatcher: DispatcherOf(crowd{dispatch.New(dispatch.Options{}), groups})})
 		admin := fanoutv1.NewAdminServiceClient(conn)
 		req := &fanoutv1.ListConsumersRequest{PageSize: size}
 		for {
@@ -167,7 +167,7 @@ func TestListConsumersPages(t *testing.T) {
 		}
 	})
 	t.Run("refused", func(t *testing.T) {
-		_, conn := dial(t, newMemHub(), Options{Dispatcher: crowd{dispatch.New(dispatch.Options{}), groups}})
+		_, conn := dial(t, newMemHub(), Options{Dispatcher: DispatcherOf(crowd{dispatch.New(dispatch.Options{}), groups})})
 		admin := fanoutv1.NewAdminServiceClient(conn)
 		resp, err := admin.ListConsumers(t.Context(), &fanoutv1.ListConsumersRequest{PageSize: 1})
 		if err != nil {

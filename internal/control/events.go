@@ -5,49 +5,8 @@ import (
 	"errors"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
-	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
-
-// Dispatcher is what the services need of the dispatcher of browsers' events. All methods
-// may be called at once.
-type Dispatcher interface {
-	// Subscribe adds a subscription to its group, replacing the one with its id. Too many
-	// are [dispatch.ErrTooMany].
-	Subscribe(dispatch.SubscriptionOptions) (*dispatch.Subscription, error)
-
-	// Reply answers the browser's ack callback of an event. It fails with
-	// [dispatch.ErrBadID], [dispatch.ErrNoReply] or [sio.ErrTooLarge].
-	Reply(id string, args []byte, attachments [][]byte) error
-
-	// Tail starts to watch. Too many are [dispatch.ErrTooMany].
-	Tail(dispatch.TailFilter) (*dispatch.Tail, error)
-
-	// DeleteGroup removes a group, and returns how many subscriptions it ended; see
-	// [dispatch.Dispatcher.DeleteGroup].
-	DeleteGroup(name string) (ended int, err error)
-
-	// DisconnectConsumer ends the subscription of one consumer.
-	DisconnectConsumer(group, consumer string) error
-
-	// DeadLetters lists dead letters; see [dispatch.Dispatcher.DeadLetters].
-	DeadLetters(f dispatch.DeadLetterFilter, after string, limit int) (page []dispatch.DeadLetter, more bool)
-
-	// ReplayDeadLetters delivers dead letters once more, and returns how many; see
-	// [dispatch.Dispatcher.ReplayDeadLetters].
-	ReplayDeadLetters(dispatch.DeadLetterFilter) (int, error)
-
-	// DeleteDeadLetters forgets dead letters, and returns how many.
-	DeleteDeadLetters(dispatch.DeadLetterFilter) int
-
-	// Groups returns all groups, by name.
-	Groups() []dispatch.GroupStatus
-
-	// Stats counts since the start.
-	Stats() dispatch.Stats
-}
-
-var _ Dispatcher = (*dispatch.Dispatcher)(nil)
 
 // Events is the EventService.
 type Events struct {

@@ -142,7 +142,7 @@ func TestUnknownErrorsAreLogged(t *testing.T) {
 				hub.err = cause
 				var log lockedBuilder
 				_, conn := dial(t, hub, Options{
-					Dispatcher: failing{dispatch.New(dispatch.Options{}), cause}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+					Dispatcher: DispatcherOf(failing{dispatch.New(dispatch.Options{}), cause}), Logger: slog.New(slog.NewTextHandler(&log, nil)),
 				})
 				code, text := tt.call(t.Context(), conn)
 				if code != codes.Internal || strings.Contains(text, "secret") {
@@ -164,7 +164,7 @@ func TestUnknownErrorsOfDeliveriesAreLogged(t *testing.T) {
 		var log lockedBuilder
 		d := dispatch.New(dispatch.Options{})
 		_, conn := dial(t, newMemHub(), Options{
-			Dispatcher: joinable{failing{d, errors.New("a secret")}}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Dispatcher: DispatcherOf(joinable{failing{d, errors.New("a secret")}}), Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		})
 		w := &world{t: t, events: d, client: fanoutv1.NewEventServiceClient(conn)}
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{})
@@ -190,7 +190,7 @@ func TestContextErrorsAreNotLogged(t *testing.T) {
 		hub.err = cause.err
 		var log lockedBuilder
 		_, conn := dial(t, hub, Options{
-			Dispatcher: failing{dispatch.New(dispatch.Options{}), cause.err}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Dispatcher: DispatcherOf(failing{dispatch.New(dispatch.Options{}), cause.err}), Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		})
 		for i, tt := range failures {
 			if code, text := tt.call(t.Context(), conn); code != cause.want || strings.Contains(text, "asking") {

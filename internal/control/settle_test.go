@@ -310,7 +310,7 @@ func (panicky) Reply(string, []byte, [][]byte) error { panic("a secret") }
 func TestConsumePanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dispatch.New(dispatch.Options{})
-		_, conn := dial(t, newMemHub(), Options{Dispatcher: panicky{d}})
+		_, conn := dial(t, newMemHub(), Options{Dispatcher: DispatcherOf(panicky{d})})
 		w := &world{t: t, events: d, client: fanoutv1.NewEventServiceClient(conn)}
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{})
 		k.say(replying("a.1", ""))

@@ -34,7 +34,7 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 	told := uint64(0) // of those that were dropped
 	for {
 		select {
-		case ev := <-tail.C:
+		case ev := <-tail.Events():
 			dropped := tail.Dropped()
 			m := e.shown(ev, decode)
 			m.Dropped = count(int(dropped - told))

@@ -54,7 +54,7 @@ func inWorld(t *testing.T, o dispatch.Options, f func(*world)) {
 			}
 			web.Close()
 		})
-		w.control, w.conn = dial(t, sockets, Options{Dispatcher: w.events, Info: Info{Node: "n1", MaxPayload: 1e6}})
+		w.control, w.conn = dial(t, sockets, Options{Dispatcher: DispatcherOf(w.events), Info: Info{Node: "n1", MaxPayload: 1e6}})
 		w.client = fanoutv1.NewEventServiceClient(w.conn)
 		f(w)
 	})

@@ -561,9 +561,9 @@ func TestTail(t *testing.T) {
 		c.Say(`42["a"]`)
 		c.Say(`42["b"]`)
 		for _, want := range []string{"connected /", "message / a[]", "message / b[]"} {
-			expect(t, "event", show(Delivery{Event: <-all.C}), want)
+			expect(t, "event", show(Delivery{Event: <-all.Events()}), want)
 		}
-		expect(t, "event", show(Delivery{Event: <-some.C}), "message / b[]")
+		expect(t, "event", show(Delivery{Event: <-some.Events()}), "message / b[]")
 		for range tailBuffer + 7 {
 			c.Say(`42["b"]`)
 		}

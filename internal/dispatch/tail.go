@@ -16,8 +16,6 @@ type TailFilter struct {
 // Tail shows events to somebody who watches. It is lossy: a watcher that is
 // too slow misses events, and is told how many; it holds up no delivery.
 type Tail struct {
-	C <-chan *Event // what the filter lets through; each is to be given to Took
-
 	dispatcher *Dispatcher
 	filter     TailFilter
 	namespaces namespaceSet // of filter
@@ -38,7 +36,6 @@ const maxTails = 100
 // Tail starts to watch; [Tail.Stop] ends it.
 func (d *Dispatcher) Tail(f TailFilter) (*Tail, error) {
 	t := &Tail{dispatcher: d, filter: f, namespaces: newNamespaceSet(f.Namespaces), events: make(chan *Event, tailBuffer)}
-	t.C = t.events
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.tails) >= maxTails {
@@ -48,14 +45,17 @@ func (d *Dispatcher) Tail(f TailFilter) (*Tail, error) {
 	return t, nil
 }
 
-// Stop ends the Tail. C is not closed.
+// Events brings what the filter lets through; each is to be given to Took.
+func (t *Tail) Events() <-chan *Event { return t.events }
+
+// Stop ends the Tail. Events is not closed.
 func (t *Tail) Stop() {
 	t.dispatcher.mu.Lock()
 	defer t.dispatcher.mu.Unlock()
 	delete(t.dispatcher.tails, t)
 }
 
-// Took makes room for others: the event came out of C and is not needed any more.
+// Took makes room for others: the event is not needed any more.
 func (t *Tail) Took(e *Event) { t.bytes.Add(-int64(e.size)) }
 
 // Dropped returns how many events were missed so far.

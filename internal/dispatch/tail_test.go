@@ -19,8 +19,8 @@ func TestTailBytes(t *testing.T) {
 			synctest.Wait()
 		}
 		took := func() (names []string) {
-			for len(tail.C) > 0 {
-				e := <-tail.C
+			for len(tail.events) > 0 {
+				e := <-tail.events
 				tail.Took(e)
 				names = append(names, e.Name)
 			}

@@ -143,7 +143,7 @@ func TestReflectionListsWhatWorks(t *testing.T) {
 		"fanout.v1.AdminService", "fanout.v1.EmitterService", "fanout.v1.EventService", "fanout.v1.RegistryService",
 		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 	}
-	_, conn := dial(t, &fakeHub{}, control.Options{Dispatcher: dispatch.New(dispatch.Options{})})
+	_, conn := dial(t, &fakeHub{}, control.Options{Dispatcher: control.DispatcherOf(dispatch.New(dispatch.Options{}))})
 	// The messages of both versions are the same on the wire.
 	for _, service := range want[5:] {
 		t.Run(service, func(t *testing.T) {
