@@ -27,8 +27,8 @@ var (
 type Bus interface {
 	// Publish hands a message to the bus; it does not wait for anybody. The payload may be
 	// reused after it returns. reply, if not empty, is the subject where the bus says that
-	// nobody subscribes to subject: then the sender's handlers get Message{NoResponders: true}
-	// there. No such notice is no promise that the message arrives.
+	// nobody subscribes to subject: then one of the sender's handlers of that subject gets
+	// Message{NoResponders: true}. No such notice is no promise that the message arrives.
 	//
 	// Errors are ErrClosed, ErrNotConnected, ErrTooLarge and ErrSubject; what was refused
 	// is not kept.

@@ -114,12 +114,12 @@ func (n *memoryNode) receivers(subject, reply string) ([]*memoryNode, func(from,
 	}
 	var receivers []*memoryNode
 	for _, r := range m.nodes {
-		if r.subscribesLocked(subject) && !(m.away[r.name]) {
+		if r.subscribesLocked(subject) && !m.away[r.name] {
 			receivers = append(receivers, r)
 		}
 	}
 	if len(receivers) == 0 && reply != "" {
-		n.receiveLocked(Message{Subject: reply, NoResponders: true})
+		n.noticeLocked(reply)
 	}
 	return receivers, m.faults, nil
 }
@@ -191,6 +191,16 @@ func (n *memoryNode) receiveLocked(message Message) {
 	for _, s := range n.subscriptions {
 		if match(s.subject, message.Subject) {
 			s.pushLocked(message)
+		}
+	}
+}
+
+// noticeLocked tells one subscription, as NATS does, that nobody subscribes.
+func (n *memoryNode) noticeLocked(reply string) {
+	for _, s := range n.subscriptions {
+		if match(s.subject, reply) {
+			s.pushLocked(Message{Subject: reply, NoResponders: true})
+			return
 		}
 	}
 }

@@ -56,6 +56,7 @@ func testSlowSubscriber(t *testing.T, nodes []bus.Bus) {
 func testUnsubscribeInHandler(t *testing.T, nodes []bus.Bus) {
 	subscription := make(chan bus.Subscription, 1)
 	var calls atomic.Int32
+	called := make(chan struct{}, 3)
 	handler, got := texts()
 	subscription <- subscribe(t, nodes[0], "once", func(bus.Message) {
 		calls.Add(1)
@@ -63,6 +64,7 @@ func testUnsubscribeInHandler(t *testing.T, nodes []bus.Bus) {
 		unsubscribe(t, s)
 		unsubscribe(t, s)
 		subscription <- s
+		called <- struct{}{}
 	})
 	subscribe(t, nodes[0], "once", handler)
 	settle(t, nodes[1], nodes[0])
@@ -70,6 +72,8 @@ func testUnsubscribeInHandler(t *testing.T, nodes []bus.Bus) {
 		publish(t, nodes[1], "once", []byte(text))
 	}
 	want(t, got, "once 1", "once 2", "once 3")
+	take(t, called)
+	settle(t, nodes[1], nodes[0]) // time for a second call, which is an error
 	if n := calls.Load(); n != 1 {
 		t.Errorf("%d calls, want 1", n)
 	}

@@ -1,0 +1,71 @@
+package nats
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/fanoutd/fanoutd/internal/cluster/bus"
+	"github.com/fanoutd/fanoutd/internal/cluster/bus/bustest"
+)
+
+func TestEmbeddedIsABus(t *testing.T) {
+	bustest.Run(t, func(t *testing.T, n int) []bus.Bus {
+		nodes := make([]bus.Bus, n)
+		var peers []Peer
+		for i := range nodes {
+			e := newEmbedded(t, Options{Node: fmt.Sprint("node", i), Peers: peers, Secret: []byte("secret")})
+			peers = append(peers, peerAt(e))
+			nodes[i] = e
+		}
+		return nodes
+	})
+}
+
+// newServer starts a NATS server as somebody else would run it, with its defaults.
+func newServer(t *testing.T, o *server.Options) *server.Server {
+	t.Helper()
+	o.Host, o.NoSigs, o.NoLog = "127.0.0.1", true, true
+	if o.Port == 0 {
+		o.Port = server.RANDOM_PORT
+	}
+	s, err := server.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("the server does not start")
+	}
+	return s
+}
+
+func newExternal(t *testing.T, o ExternalOptions) *External {
+	t.Helper()
+	o.Node = "node"
+	if o.Cluster == "" {
+		o.Cluster = "test"
+	}
+	e, err := NewExternal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func TestExternalIsABus(t *testing.T) {
+	bustest.Run(t, func(t *testing.T, n int) []bus.Bus {
+		s := newServer(t, &server.Options{})
+		nodes := make([]bus.Bus, n)
+		for i := range nodes {
+			nodes[i] = newExternal(t, ExternalOptions{URLs: []string{s.ClientURL()}})
+		}
+		return nodes
+	})
+}
