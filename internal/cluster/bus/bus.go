@@ -6,10 +6,10 @@ import "errors"
 // configured otherwise.
 const MaxPayload = 1 << 20 // bytes
 
-// What may wait for a subscription's handler: what all peers together send within
-// their windows fits, and a handler that hangs does not take the node's memory.
+// What may wait for a subscription's handler: what sixteen peers together send within
+// windows of 4 MiB fits, and a handler that hangs does not take the node's memory.
 const (
-	MaxPending         = 32 << 20 // bytes of payload
+	MaxPending         = 64 << 20 // bytes of payload
 	MaxPendingMessages = 256 << 10
 )
 

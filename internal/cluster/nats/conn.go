@@ -28,6 +28,8 @@ const (
 	pingInterval = time.Second
 	pingsOut     = 3
 
+	warnEvery = 10 * time.Second
+
 	minReconnectDelay = 100 * time.Millisecond
 	maxReconnectDelay = 5 * time.Second
 )
@@ -39,6 +41,7 @@ type conn struct {
 	log        *slog.Logger
 	refused    atomic.Uint64 // messages that Publish did not take while the server was away
 	reconnects atomic.Uint64
+	warned     atomic.Int64   // when a slow handler was logged, as Unix nanoseconds
 	running    sync.WaitGroup // calls of handlers
 
 	mu            sync.Mutex
@@ -84,13 +87,7 @@ func (c *conn) options(name string) []nats.Option {
 			c.reconnects.Add(1)
 			c.connected(client)
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
-			subject := ""
-			if s != nil {
-				subject = s.Subject
-			}
-			c.log.Warn("NATS", "error", err, "subject", subject)
-		}),
+		nats.ErrorHandler(c.failed),
 		nats.LameDuckModeHandler(func(*nats.Conn) {
 			c.log.Info("the NATS server is about to stop: it will close this connection, and another server is taken then")
 		}),
@@ -105,6 +102,23 @@ func reconnectDelay(n int) time.Duration {
 		delay = min(minReconnectDelay<<n, maxReconnectDelay)
 	}
 	return delay/2 + rand.N(delay/2)
+}
+
+// failed logs what went wrong besides the connection; handlers that are too slow, which
+// the client may tell a thousand times a second, once in a while.
+func (c *conn) failed(_ *nats.Conn, s *nats.Subscription, err error) {
+	subject := ""
+	if s != nil {
+		subject = c.local(s.Subject)
+	}
+	if !errors.Is(err, nats.ErrSlowConsumer) {
+		c.log.Warn("the connection to the NATS server", "error", err, "subject", subject)
+		return
+	}
+	now := time.Now().UnixNano()
+	if last := c.warned.Load(); now-last > int64(warnEvery) && c.warned.CompareAndSwap(last, now) {
+		c.log.Warn("messages from other nodes arrive faster than they are handled, and some are lost", "subject", subject, "dropped", c.Dropped())
+	}
 }
 
 // connected logs where the connection leads.

@@ -31,8 +31,9 @@ const (
 	// retriesReported is how many attempts in a row make one more line in the log.
 	retriesReported = 600
 
-	// maxPending bounds what waits for one peer or for this node's client, in bytes:
-	// twice what may wait for all of its handlers. Beyond it the connection is closed.
+	// maxPending bounds what waits in the server for this node's client, in bytes. It is
+	// seldom needed, for the client takes everything and drops what handlers are too slow
+	// for; but beyond it the server closes the connection, and all that waits is lost.
 	maxPending = 2 * bus.MaxPending
 	// maxConnections bounds who may knock at the listener on loopback that nobody needs.
 	maxConnections = 64
@@ -144,8 +145,6 @@ func (e *Embedded) serverOptions(routes []*url.URL) (*server.Options, error) {
 		PingInterval:    pingInterval,
 		MaxPingsOut:     pingsOut,
 		WriteDeadline:   writeTimeout,
-		// A slow peer holds up nobody else; what it does not take is bounded by MaxPending.
-		NoFastProducerStall: true,
 
 		Cluster: server.ClusterOpts{
 			Name: e.options.Cluster,

@@ -68,6 +68,9 @@ func (l *serverLog) Noticef(format string, v ...any) {
 			level = slog.LevelInfo
 		}
 	}
+	if strings.HasPrefix(format, "Slow Consumer Detected") { // it may lose all that waits for it
+		level = slog.LevelWarn
+	}
 	l.write(level, format, v)
 }
 
