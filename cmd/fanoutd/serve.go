@@ -38,6 +38,7 @@ type daemon struct {
 	config       *config
 	log          *slog.Logger
 	listeners    *listeners
+	bus          clusterBus // to other nodes; nil: there is no cluster
 	ready        ops.Readiness
 	admission    *admissionSources
 	admitted     *admission.Backend
@@ -61,16 +62,24 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	d, err := newDaemon(c, log, l)
+	nodes, err := openBus(&c.cluster, log)
 	if err != nil {
+		l.close()
+		return err
+	}
+	d, err := newDaemon(c, log, l, nodes)
+	if err != nil {
+		if nodes != nil {
+			nodes.Close()
+		}
 		l.close()
 		return err
 	}
 	return d.run(ctx, hangups)
 }
 
-func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
-	d := &daemon{config: c, log: log, listeners: l}
+func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*daemon, error) {
+	d := &daemon{config: c, log: log, listeners: l, bus: nodes}
 	var err error
 	if d.admission, err = newAdmissionSources(c, log); err != nil {
 		return nil, err
@@ -86,11 +95,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	c.browsers.options(&engine)
 	c.limits.engineOptions(&engine)
 	d.admitted = admission.New(d.consumers, log, d.admission.then(d.consumers))
-	node, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("the name of this host: %w", err)
-	}
-	sockets := sio.Options{Node: node, Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
+	sockets := sio.Options{Node: c.cluster.node, Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
 	c.exposure.options(&sockets)
 	c.namespaces.options(&sockets)
 	c.limits.options(&sockets)
@@ -101,7 +106,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	b := readBuild()
 	d.services = control.New(d.sockets, control.Options{
 		Info: control.Info{
-			Version: b.version, Commit: b.commit, Node: node, StartedAt: time.Now(),
+			Version: b.version, Commit: b.commit, Node: c.cluster.node, StartedAt: time.Now(),
 			Listeners:  l.list(),
 			MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
@@ -113,8 +118,12 @@ func newDaemon(c *config, log *slog.Logger, l *listeners) (*daemon, error) {
 	}
 	d.backends = grpcserver.New(d.services, d.callers)
 	d.browsers = d.httpServer(bounded(pages(c, d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
+	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}
+	if nodes != nil {
+		sources.Bus = nodes.Stats
+	}
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
-		d.admission.metrics(ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}))
+		d.admission.metrics(sources))
 	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
 	d.operators.WriteTimeout = opsTimeout
 	d.webTransport, err = listenWebTransport(&c.listeners, c.browsers.path, d.sockets, log)
@@ -186,6 +195,7 @@ func (d *daemon) run(ctx context.Context, hangups <-chan os.Signal) error {
 		}
 	})
 	d.config.warn(d.log)
+	d.startCluster()
 	d.ready.Ready()
 	d.log.Info("ready", "version", version)
 

@@ -21,6 +21,7 @@ type config struct {
 	hook       hookConfig
 	consumers  consumerConfig
 	limits     limitConfig
+	cluster    clusterConfig
 	operations operationConfig
 
 	unknown []settings.UnknownVariable
@@ -38,6 +39,7 @@ func newSettings(c *config) *settings.Set {
 	c.hook.declare(s)
 	c.consumers.declare(s)
 	c.limits.declare(s)
+	c.cluster.declare(s)
 	c.operations.declare(s)
 	return s
 }
@@ -61,6 +63,7 @@ func load(args, environ []string) (*config, error) {
 		func() error { return c.consumers.check(s, c.namespaces.names) },
 		func() error { return c.tokens.check(s) },
 		func() error { return c.hook.check(s) },
+		func() error { return c.cluster.check(s) },
 	} {
 		if err := check(); err != nil {
 			return c, err
@@ -83,6 +86,7 @@ func (c *config) warn(log *slog.Logger) {
 		log.Warn("the operators' listener asks nobody who they are and others may reach it",
 			"address", c.listeners.operators.String())
 	}
+	c.cluster.warn(log)
 	if c.hook.on() && !c.hook.encrypted() && !c.hook.address.Private() {
 		log.Warn("what browsers pass as auth goes to the hook in plain text: set hook-tls or hook-ca", "address", c.hook.address.String())
 	}

@@ -15,7 +15,8 @@ import (
 //  2. Sessions end. Their transports are closed without a DISCONNECT packet, so
 //     that stock clients come back by themselves, and may take a moment.
 //  3. What browsers did up to their end is delivered, while consumers stay.
-//  4. Backends' streams end, and last the operators, who want to see it.
+//  4. Backends' streams end, then this node leaves its cluster, and last the
+//     operators, who want to see it, are left.
 func (d *daemon) shutdown() {
 	dropped := d.consumers.Stats().Dropped
 	d.ready.NotReady("shutting down")
@@ -41,6 +42,7 @@ func (d *daemon) shutdown() {
 		d.services.Wait()
 	})
 	leaving.Wait()
+	d.closeBus()
 	d.report("operators", d.stop(ctx, d.operators))
 	d.log.Info("ended")
 }

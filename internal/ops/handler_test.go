@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -19,6 +20,7 @@ func testHandler(ready *Readiness) http.Handler {
 				Connections: 4, Received: 5, Emitted: 6, Sent: 7, Dropped: 8, Slow: 9,
 			}
 		},
+		Bus: func() bus.Stats { return bus.Stats{Connected: true, Dropped: 25, Reconnects: 26, Routes: 27} },
 		Consumers: func() dispatch.Stats {
 			return dispatch.Stats{
 				Events: 10, Unheard: 11, Dropped: 12, Redelivered: 13, StalledConsumers: 14, StalledSessions: 15, VerdictTimeouts: 16,
@@ -69,6 +71,10 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_group_dropped_total{group=\"a\"} 22\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_group_dead_letters_total{group=\"a\"} 23\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_group_pending_events{group=\"b\"} 24\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_bus_connected 1\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_bus_dropped_total 25\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_bus_reconnects_total 26\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_bus_routes 27\n"},
 		{http.MethodGet, "/metrics", 200, `fanoutd_build_info{commit="abc",goversion="go1",version="1.2.3"} 1`},
 		{http.MethodGet, "/metrics", 200, "\ngo_goroutines "},
 		{http.MethodGet, "/metrics", 200, "\nprocess_start_time_seconds "},

@@ -7,6 +7,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/admission/hook"
 	"github.com/fanoutd/fanoutd/internal/admission/token"
+	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -24,6 +25,7 @@ type Sources struct {
 	Admission func() admission.Stats
 	Tokens    func() token.Stats
 	Hook      func() hook.Stats
+	Bus       func() bus.Stats
 }
 
 // NewRegistry returns a registry of the Go runtime's and the process's metrics,
@@ -55,6 +57,9 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	}
 	if from.Hook != nil {
 		r.MustRegister(collector[hook.Stats]{from.Hook, hookMetrics})
+	}
+	if from.Bus != nil {
+		r.MustRegister(collector[bus.Stats]{from.Bus, busMetrics})
 	}
 	return r
 }

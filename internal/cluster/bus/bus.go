@@ -68,3 +68,11 @@ type Subscription interface {
 	// Handlers may call it. The second call does nothing.
 	Unsubscribe() error
 }
+
+// Stats are the counts of a bus over a network.
+type Stats struct {
+	Connected  bool
+	Dropped    uint64 // as Bus.Dropped
+	Reconnects uint64 // to the server, after it was away
+	Routes     int    // to the servers of other nodes; 0 if the nodes share one
+}

@@ -18,6 +18,21 @@ type TLSFiles struct {
 	CA   string // certificates of the authorities that peers' certificates come from
 }
 
+// Check reports what is wrong with the files; those that are not named are not needed.
+func (f TLSFiles) Check() error {
+	if f.Cert != "" || f.Key != "" {
+		if _, err := tls.LoadX509KeyPair(f.Cert, f.Key); err != nil {
+			return err
+		}
+	}
+	if f.CA != "" {
+		if _, err := f.authorities(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // material is what is in the files.
 type material struct {
 	certificate *tls.Certificate
@@ -29,15 +44,23 @@ func (f TLSFiles) read() (*material, error) {
 	if err != nil {
 		return nil, err
 	}
+	authorities, err := f.authorities()
+	if err != nil {
+		return nil, err
+	}
+	return &material{&certificate, authorities}, nil
+}
+
+func (f TLSFiles) authorities() (*x509.CertPool, error) {
 	text, err := os.ReadFile(f.CA)
 	if err != nil {
 		return nil, err
 	}
-	authorities := x509.NewCertPool()
-	if !authorities.AppendCertsFromPEM(text) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("no certificate in %s", f.CA)
 	}
-	return &material{&certificate, authorities}, nil
+	return pool, nil
 }
 
 // RouteTLS encrypts routes. Both ends show a certificate of one of the authorities. Who
