@@ -22,7 +22,7 @@ var (
 	ErrClosed = errors.New("server shutting down")
 )
 
-// UnreachableError: a node that would have to answer does not.
+// UnreachableError says that a node which would have to answer does not.
 type UnreachableError struct{ Node string }
 
 func (e *UnreachableError) Error() string { return "node " + e.Node + " does not answer" }

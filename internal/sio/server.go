@@ -144,7 +144,7 @@ func NewServer(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("sio: none may be negative: ConnectTimeout %v, AttachmentTimeout %v, MaxChildren %d, MaxRooms %d, RecoveryWindow %v, RecoveryBytes %d",
 			opts.ConnectTimeout, opts.AttachmentTimeout, opts.MaxChildren, opts.MaxRooms, opts.RecoveryWindow, opts.RecoveryBytes)
 	}
-	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID()}
+	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID("")}
 	if s.backend == nil {
 		s.backend = noBackend{}
 	}

@@ -55,7 +55,7 @@ type expiry struct {
 func newSocket(n *Namespace, c *conn, e parser.Encoding, auth []byte) *Socket {
 	// Not the session's id, which is a secret.
 	return &Socket{
-		nsp: n, conn: c, id: engineio.NewID(), born: time.Now(),
+		nsp: n, conn: c, id: engineio.NewID(c.server.opts.Engine.Epoch), born: time.Now(),
 		encoding: e, auth: n.server.opts.Expose.auth(auth),
 	}
 }

@@ -13,6 +13,10 @@ type Options struct {
 	// PingInterval is the time from the opening, or from a pong, to the next
 	// ping. Default 25 s.
 	PingInterval time.Duration
+	// Epoch is what all ids of this server begin with, sessions' and sockets' alike, so
+	// that others know whose they are: EpochLength characters of the URL-safe base64
+	// alphabet. Default: none, ids are random from the start.
+	Epoch string
 	// PingTimeout is how long a pong may take. Default 20 s.
 	PingTimeout time.Duration
 	// UpgradeTimeout is how long a candidate transport may take to finish its
@@ -99,6 +103,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxPayload = orDefault(o.MaxPayload, DefaultMaxPayload)
 	o.MaxQueue = orDefault(o.MaxQueue, DefaultMaxQueue)
 	o.Limits = o.Limits.withDefaults()
+	if err := checkEpoch(o.Epoch); err != nil {
+		return o, fmt.Errorf("engineio: Epoch: %w", err)
+	}
 	if err := o.Cookie.check(); err != nil {
 		return o, fmt.Errorf("engineio: Cookie: %w", err)
 	}
