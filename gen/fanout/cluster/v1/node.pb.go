@@ -109,7 +109,7 @@ func (x Answer_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Code.Descriptor instead.
 func (Answer_Code) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 0}
 }
 
 // Message is one message of a link.
@@ -125,7 +125,6 @@ type Message struct {
 	//
 	//	*Message_InterestAll
 	//	*Message_InterestChange
-	//	*Message_InterestAsk
 	//	*Message_Operation
 	//	*Message_AckRequest
 	//	*Message_Cancel
@@ -199,15 +198,6 @@ func (x *Message) GetInterestChange() *InterestChange {
 	return nil
 }
 
-func (x *Message) GetInterestAsk() *InterestAsk {
-	if x != nil {
-		if x, ok := x.Body.(*Message_InterestAsk); ok {
-			return x.InterestAsk
-		}
-	}
-	return nil
-}
-
 func (x *Message) GetOperation() *Operation {
 	if x != nil {
 		if x, ok := x.Body.(*Message_Operation); ok {
@@ -276,11 +266,6 @@ type Message_InterestChange struct {
 	InterestChange *InterestChange `protobuf:"bytes,3,opt,name=interest_change,json=interestChange,proto3,oneof"`
 }
 
-type Message_InterestAsk struct {
-	// The receiver is to send its InterestAll: the sender has missed some of it.
-	InterestAsk *InterestAsk `protobuf:"bytes,4,opt,name=interest_ask,json=interestAsk,proto3,oneof"`
-}
-
 type Message_Operation struct {
 	// An operation that the receiver applies to its connections. Answered by Result.
 	Operation *Operation `protobuf:"bytes,5,opt,name=operation,proto3,oneof"`
@@ -316,8 +301,6 @@ type Message_Answer struct {
 func (*Message_InterestAll) isMessage_Body() {}
 
 func (*Message_InterestChange) isMessage_Body() {}
-
-func (*Message_InterestAsk) isMessage_Body() {}
 
 func (*Message_Operation) isMessage_Body() {}
 
@@ -432,43 +415,6 @@ func (x *InterestChange) GetCleared() []uint32 {
 	return nil
 }
 
-// InterestAsk asks for InterestAll.
-type InterestAsk struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *InterestAsk) Reset() {
-	*x = InterestAsk{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *InterestAsk) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*InterestAsk) ProtoMessage() {}
-
-func (x *InterestAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use InterestAsk.ProtoReflect.Descriptor instead.
-func (*InterestAsk) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{3}
-}
-
 // Target is whom an operation or a question means, as in fanout.v1.Target.
 type Target struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -490,7 +436,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[4]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +448,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[4]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +461,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Target) GetNamespace() string {
@@ -581,7 +527,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[5]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +539,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[5]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +552,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{5}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Operation) GetTo() *Target {
@@ -726,7 +672,7 @@ type Emit struct {
 
 func (x *Emit) Reset() {
 	*x = Emit{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[6]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +684,7 @@ func (x *Emit) String() string {
 func (*Emit) ProtoMessage() {}
 
 func (x *Emit) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[6]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +697,7 @@ func (x *Emit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emit.ProtoReflect.Descriptor instead.
 func (*Emit) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{6}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Emit) GetEvent() string {
@@ -800,7 +746,7 @@ type Rooms struct {
 
 func (x *Rooms) Reset() {
 	*x = Rooms{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[7]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +758,7 @@ func (x *Rooms) String() string {
 func (*Rooms) ProtoMessage() {}
 
 func (x *Rooms) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[7]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +771,7 @@ func (x *Rooms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rooms.ProtoReflect.Descriptor instead.
 func (*Rooms) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{7}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Rooms) GetNames() []string {
@@ -848,7 +794,7 @@ type Disconnect struct {
 
 func (x *Disconnect) Reset() {
 	*x = Disconnect{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[8]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +806,7 @@ func (x *Disconnect) String() string {
 func (*Disconnect) ProtoMessage() {}
 
 func (x *Disconnect) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[8]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +819,7 @@ func (x *Disconnect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disconnect.ProtoReflect.Descriptor instead.
 func (*Disconnect) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Disconnect) GetMode() int32 {
@@ -904,7 +850,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[9]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +862,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[9]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +875,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Update) GetData() []byte {
@@ -961,7 +907,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +919,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +932,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AckRequest) GetEmit() *Operation {
@@ -1021,7 +967,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +979,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +992,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Cancel) GetRequest() uint64 {
@@ -1067,7 +1013,7 @@ type Continue struct {
 
 func (x *Continue) Reset() {
 	*x = Continue{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1025,7 @@ func (x *Continue) String() string {
 func (*Continue) ProtoMessage() {}
 
 func (x *Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1038,7 @@ func (x *Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Continue.ProtoReflect.Descriptor instead.
 func (*Continue) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Continue) GetRequest() uint64 {
@@ -1127,7 +1073,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1139,7 +1085,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1152,7 +1098,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Query) GetTo() *Target {
@@ -1276,7 +1222,7 @@ type ListConnections struct {
 
 func (x *ListConnections) Reset() {
 	*x = ListConnections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1234,7 @@ func (x *ListConnections) String() string {
 func (*ListConnections) ProtoMessage() {}
 
 func (x *ListConnections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1247,7 @@ func (x *ListConnections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnections.ProtoReflect.Descriptor instead.
 func (*ListConnections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 // GetConnection asks for one connection.
@@ -1313,7 +1259,7 @@ type GetConnection struct {
 
 func (x *GetConnection) Reset() {
 	*x = GetConnection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1271,7 @@ func (x *GetConnection) String() string {
 func (*GetConnection) ProtoMessage() {}
 
 func (x *GetConnection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1284,7 @@ func (x *GetConnection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConnection.ProtoReflect.Descriptor instead.
 func (*GetConnection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 // Count asks how many connections there are.
@@ -1352,7 +1298,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1310,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1323,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Count) GetBy() int32 {
@@ -1400,7 +1346,7 @@ type ListRooms struct {
 
 func (x *ListRooms) Reset() {
 	*x = ListRooms{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1358,7 @@ func (x *ListRooms) String() string {
 func (*ListRooms) ProtoMessage() {}
 
 func (x *ListRooms) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1371,7 @@ func (x *ListRooms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRooms.ProtoReflect.Descriptor instead.
 func (*ListRooms) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListRooms) GetPrefix() string {
@@ -1453,7 +1399,7 @@ type ListNamespaces struct {
 
 func (x *ListNamespaces) Reset() {
 	*x = ListNamespaces{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1465,7 +1411,7 @@ func (x *ListNamespaces) String() string {
 func (*ListNamespaces) ProtoMessage() {}
 
 func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1478,7 +1424,7 @@ func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespaces.ProtoReflect.Descriptor instead.
 func (*ListNamespaces) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListNamespaces) GetPrefix() string {
@@ -1513,7 +1459,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1471,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1484,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Answer) GetCode() Answer_Code {
@@ -1664,7 +1610,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1622,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1635,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Result) GetMatched() uint32 {
@@ -1718,7 +1664,7 @@ type AckResults struct {
 
 func (x *AckResults) Reset() {
 	*x = AckResults{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1730,7 +1676,7 @@ func (x *AckResults) String() string {
 func (*AckResults) ProtoMessage() {}
 
 func (x *AckResults) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1743,7 +1689,7 @@ func (x *AckResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults.ProtoReflect.Descriptor instead.
 func (*AckResults) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AckResults) GetResults() []*AckResults_AckResult {
@@ -1794,7 +1740,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +1752,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +1765,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Connections) GetConnections() []*Connection {
@@ -1887,7 +1833,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +1845,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +1858,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Connection) GetCursor() string {
@@ -2075,7 +2021,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2033,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2046,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Names) GetNames() []*Names_Name {
@@ -2130,7 +2076,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2088,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2101,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Counts) GetTotal() uint32 {
@@ -2189,7 +2135,7 @@ type AckResults_AckResult struct {
 
 func (x *AckResults_AckResult) Reset() {
 	*x = AckResults_AckResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2201,7 +2147,7 @@ func (x *AckResults_AckResult) String() string {
 func (*AckResults_AckResult) ProtoMessage() {}
 
 func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2214,7 +2160,7 @@ func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults_AckResult.ProtoReflect.Descriptor instead.
 func (*AckResults_AckResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 0}
 }
 
 func (x *AckResults_AckResult) GetId() string {
@@ -2260,7 +2206,7 @@ type Names_Name struct {
 
 func (x *Names_Name) Reset() {
 	*x = Names_Name{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2218,7 @@ func (x *Names_Name) String() string {
 func (*Names_Name) ProtoMessage() {}
 
 func (x *Names_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2231,7 @@ func (x *Names_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names_Name.ProtoReflect.Descriptor instead.
 func (*Names_Name) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
 }
 
 func (x *Names_Name) GetName() string {
@@ -2313,12 +2259,11 @@ var File_fanout_cluster_v1_node_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x04\n" +
+	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x04\n" +
 	"\aMessage\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12C\n" +
 	"\finterest_all\x18\x02 \x01(\v2\x1e.fanout.cluster.v1.InterestAllH\x00R\vinterestAll\x12L\n" +
-	"\x0finterest_change\x18\x03 \x01(\v2!.fanout.cluster.v1.InterestChangeH\x00R\x0einterestChange\x12C\n" +
-	"\finterest_ask\x18\x04 \x01(\v2\x1e.fanout.cluster.v1.InterestAskH\x00R\vinterestAsk\x12<\n" +
+	"\x0finterest_change\x18\x03 \x01(\v2!.fanout.cluster.v1.InterestChangeH\x00R\x0einterestChange\x12<\n" +
 	"\toperation\x18\x05 \x01(\v2\x1c.fanout.cluster.v1.OperationH\x00R\toperation\x12@\n" +
 	"\vack_request\x18\x06 \x01(\v2\x1d.fanout.cluster.v1.AckRequestH\x00R\n" +
 	"ackRequest\x123\n" +
@@ -2332,8 +2277,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x03set\x18\x01 \x01(\fR\x03set\"<\n" +
 	"\x0eInterestChange\x12\x10\n" +
 	"\x03set\x18\x01 \x03(\rR\x03set\x12\x18\n" +
-	"\acleared\x18\x02 \x03(\rR\acleared\"\r\n" +
-	"\vInterestAsk\"\x8e\x01\n" +
+	"\acleared\x18\x02 \x03(\rR\acleared\"\x8e\x01\n" +
 	"\x06Target\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x05rooms\x18\x02 \x03(\tR\x05rooms\x12\x16\n" +
@@ -2498,85 +2442,83 @@ func file_fanout_cluster_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(Answer_Code)(0),              // 0: fanout.cluster.v1.Answer.Code
 	(*Message)(nil),               // 1: fanout.cluster.v1.Message
 	(*InterestAll)(nil),           // 2: fanout.cluster.v1.InterestAll
 	(*InterestChange)(nil),        // 3: fanout.cluster.v1.InterestChange
-	(*InterestAsk)(nil),           // 4: fanout.cluster.v1.InterestAsk
-	(*Target)(nil),                // 5: fanout.cluster.v1.Target
-	(*Operation)(nil),             // 6: fanout.cluster.v1.Operation
-	(*Emit)(nil),                  // 7: fanout.cluster.v1.Emit
-	(*Rooms)(nil),                 // 8: fanout.cluster.v1.Rooms
-	(*Disconnect)(nil),            // 9: fanout.cluster.v1.Disconnect
-	(*Update)(nil),                // 10: fanout.cluster.v1.Update
-	(*AckRequest)(nil),            // 11: fanout.cluster.v1.AckRequest
-	(*Cancel)(nil),                // 12: fanout.cluster.v1.Cancel
-	(*Continue)(nil),              // 13: fanout.cluster.v1.Continue
-	(*Query)(nil),                 // 14: fanout.cluster.v1.Query
-	(*ListConnections)(nil),       // 15: fanout.cluster.v1.ListConnections
-	(*GetConnection)(nil),         // 16: fanout.cluster.v1.GetConnection
-	(*Count)(nil),                 // 17: fanout.cluster.v1.Count
-	(*ListRooms)(nil),             // 18: fanout.cluster.v1.ListRooms
-	(*ListNamespaces)(nil),        // 19: fanout.cluster.v1.ListNamespaces
-	(*Answer)(nil),                // 20: fanout.cluster.v1.Answer
-	(*Result)(nil),                // 21: fanout.cluster.v1.Result
-	(*AckResults)(nil),            // 22: fanout.cluster.v1.AckResults
-	(*Connections)(nil),           // 23: fanout.cluster.v1.Connections
-	(*Connection)(nil),            // 24: fanout.cluster.v1.Connection
-	(*Names)(nil),                 // 25: fanout.cluster.v1.Names
-	(*Counts)(nil),                // 26: fanout.cluster.v1.Counts
-	(*AckResults_AckResult)(nil),  // 27: fanout.cluster.v1.AckResults.AckResult
-	nil,                           // 28: fanout.cluster.v1.Connection.HeadersEntry
-	nil,                           // 29: fanout.cluster.v1.Connection.QueryEntry
-	(*Names_Name)(nil),            // 30: fanout.cluster.v1.Names.Name
-	nil,                           // 31: fanout.cluster.v1.Counts.GroupsEntry
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*Target)(nil),                // 4: fanout.cluster.v1.Target
+	(*Operation)(nil),             // 5: fanout.cluster.v1.Operation
+	(*Emit)(nil),                  // 6: fanout.cluster.v1.Emit
+	(*Rooms)(nil),                 // 7: fanout.cluster.v1.Rooms
+	(*Disconnect)(nil),            // 8: fanout.cluster.v1.Disconnect
+	(*Update)(nil),                // 9: fanout.cluster.v1.Update
+	(*AckRequest)(nil),            // 10: fanout.cluster.v1.AckRequest
+	(*Cancel)(nil),                // 11: fanout.cluster.v1.Cancel
+	(*Continue)(nil),              // 12: fanout.cluster.v1.Continue
+	(*Query)(nil),                 // 13: fanout.cluster.v1.Query
+	(*ListConnections)(nil),       // 14: fanout.cluster.v1.ListConnections
+	(*GetConnection)(nil),         // 15: fanout.cluster.v1.GetConnection
+	(*Count)(nil),                 // 16: fanout.cluster.v1.Count
+	(*ListRooms)(nil),             // 17: fanout.cluster.v1.ListRooms
+	(*ListNamespaces)(nil),        // 18: fanout.cluster.v1.ListNamespaces
+	(*Answer)(nil),                // 19: fanout.cluster.v1.Answer
+	(*Result)(nil),                // 20: fanout.cluster.v1.Result
+	(*AckResults)(nil),            // 21: fanout.cluster.v1.AckResults
+	(*Connections)(nil),           // 22: fanout.cluster.v1.Connections
+	(*Connection)(nil),            // 23: fanout.cluster.v1.Connection
+	(*Names)(nil),                 // 24: fanout.cluster.v1.Names
+	(*Counts)(nil),                // 25: fanout.cluster.v1.Counts
+	(*AckResults_AckResult)(nil),  // 26: fanout.cluster.v1.AckResults.AckResult
+	nil,                           // 27: fanout.cluster.v1.Connection.HeadersEntry
+	nil,                           // 28: fanout.cluster.v1.Connection.QueryEntry
+	(*Names_Name)(nil),            // 29: fanout.cluster.v1.Names.Name
+	nil,                           // 30: fanout.cluster.v1.Counts.GroupsEntry
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
 }
 var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	2,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
 	3,  // 1: fanout.cluster.v1.Message.interest_change:type_name -> fanout.cluster.v1.InterestChange
-	4,  // 2: fanout.cluster.v1.Message.interest_ask:type_name -> fanout.cluster.v1.InterestAsk
-	6,  // 3: fanout.cluster.v1.Message.operation:type_name -> fanout.cluster.v1.Operation
-	11, // 4: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
-	12, // 5: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
-	13, // 6: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
-	14, // 7: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
-	20, // 8: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
-	5,  // 9: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
-	7,  // 10: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
-	8,  // 11: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
-	8,  // 12: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
-	9,  // 13: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
-	10, // 14: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
-	32, // 15: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
-	6,  // 16: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
-	5,  // 17: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
-	15, // 18: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
-	16, // 19: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
-	17, // 20: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
-	18, // 21: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
-	19, // 22: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
-	0,  // 23: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
-	21, // 24: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
-	22, // 25: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
-	23, // 26: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
-	25, // 27: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
-	26, // 28: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
-	27, // 29: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
-	24, // 30: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
-	32, // 31: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	32, // 32: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
-	28, // 33: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
-	29, // 34: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
-	30, // 35: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
-	31, // 36: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	5,  // 2: fanout.cluster.v1.Message.operation:type_name -> fanout.cluster.v1.Operation
+	10, // 3: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
+	11, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
+	12, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
+	13, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
+	19, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
+	4,  // 8: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
+	6,  // 9: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
+	7,  // 10: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
+	7,  // 11: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
+	8,  // 12: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
+	9,  // 13: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
+	31, // 14: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
+	5,  // 15: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
+	4,  // 16: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
+	14, // 17: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
+	15, // 18: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
+	16, // 19: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
+	17, // 20: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
+	18, // 21: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
+	0,  // 22: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
+	20, // 23: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
+	21, // 24: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
+	22, // 25: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
+	24, // 26: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
+	25, // 27: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
+	26, // 28: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
+	23, // 29: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
+	31, // 30: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	31, // 31: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
+	27, // 32: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
+	28, // 33: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
+	29, // 34: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
+	30, // 35: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_node_proto_init() }
@@ -2587,7 +2529,6 @@ func file_fanout_cluster_v1_node_proto_init() {
 	file_fanout_cluster_v1_node_proto_msgTypes[0].OneofWrappers = []any{
 		(*Message_InterestAll)(nil),
 		(*Message_InterestChange)(nil),
-		(*Message_InterestAsk)(nil),
 		(*Message_Operation)(nil),
 		(*Message_AckRequest)(nil),
 		(*Message_Cancel)(nil),
@@ -2595,21 +2536,21 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Message_Query)(nil),
 		(*Message_Answer)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[5].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[4].OneofWrappers = []any{
 		(*Operation_Emit)(nil),
 		(*Operation_Join)(nil),
 		(*Operation_Leave)(nil),
 		(*Operation_Disconnect)(nil),
 		(*Operation_Update)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[13].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[12].OneofWrappers = []any{
 		(*Query_Connections)(nil),
 		(*Query_Connection)(nil),
 		(*Query_Count)(nil),
 		(*Query_Rooms)(nil),
 		(*Query_Namespaces)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[19].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[18].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Acks)(nil),
 		(*Answer_Connections)(nil),
@@ -2622,7 +2563,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_node_proto_rawDesc), len(file_fanout_cluster_v1_node_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

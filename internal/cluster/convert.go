@@ -1,0 +1,223 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
+)
+
+// The types of package sio as nodes tell them each other, and back.
+
+func fromTarget(t *sio.Target) *clusterv1.Target {
+	return &clusterv1.Target{Namespace: t.Namespace, Rooms: t.Rooms, Except: t.Except, Ids: t.IDs, Users: t.Users, All: t.All}
+}
+
+func toTarget(m *clusterv1.Target) sio.Target {
+	return sio.Target{Namespace: m.GetNamespace(), Selector: room.Selector{
+		Rooms: m.GetRooms(), Except: m.GetExcept(), IDs: m.GetIds(), Users: m.GetUsers(), All: m.GetAll(),
+	}}
+}
+
+func fromOp(op sio.Op) (*clusterv1.Operation, error) {
+	switch op := op.(type) {
+	case sio.Emit:
+		return fromEmit(&op), nil
+	case sio.Join:
+		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Join{Join: &clusterv1.Rooms{Names: op.Rooms}}}, nil
+	case sio.Leave:
+		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Leave{Leave: &clusterv1.Rooms{Names: op.Rooms}}}, nil
+	case sio.Disconnect:
+		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Disconnect{
+			Disconnect: &clusterv1.Disconnect{Mode: int32(op.Mode), Reason: op.Reason},
+		}}, nil
+	case sio.Update:
+		data, err := fromData(op.Data)
+		if err != nil {
+			return nil, err
+		}
+		return &clusterv1.Operation{
+			To:   &clusterv1.Target{Namespace: op.Namespace, Ids: []string{op.ID}},
+			Kind: &clusterv1.Operation_Update{Update: &clusterv1.Update{Data: data, Expire: fromTime(op.Expire)}},
+		}, nil
+	}
+	panic(fmt.Sprintf("cluster: unknown operation %T", op)) // the set is sealed
+}
+
+func fromEmit(op *sio.Emit) *clusterv1.Operation {
+	return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Emit{Emit: &clusterv1.Emit{
+		Event: op.Event, Args: op.Args, Attachments: op.Attachments, Volatile: op.Volatile, Compress: op.Compress,
+	}}}
+}
+
+// errUnsupported: a peer wants what this node does not know.
+var errUnsupported = errors.New("cluster: a peer wants what this version does not know")
+
+func toOp(m *clusterv1.Operation) (sio.Op, error) {
+	to := toTarget(m.GetTo())
+	switch kind := m.GetKind().(type) {
+	case *clusterv1.Operation_Emit:
+		return toEmit(m), nil
+	case *clusterv1.Operation_Join:
+		return sio.Join{To: to, Rooms: kind.Join.GetNames()}, nil
+	case *clusterv1.Operation_Leave:
+		return sio.Leave{To: to, Rooms: kind.Leave.GetNames()}, nil
+	case *clusterv1.Operation_Disconnect:
+		return sio.Disconnect{To: to, Mode: sio.DisconnectMode(kind.Disconnect.GetMode()), Reason: kind.Disconnect.GetReason()}, nil
+	case *clusterv1.Operation_Update:
+		data, err := toData(kind.Update.GetData())
+		if err != nil {
+			return nil, err
+		}
+		if len(to.IDs) != 1 {
+			return nil, errUnsupported
+		}
+		return sio.Update{Namespace: to.Namespace, ID: to.IDs[0], Data: data, Expire: toTime(kind.Update.GetExpire())}, nil
+	}
+	return nil, errUnsupported
+}
+
+func toEmit(m *clusterv1.Operation) sio.Emit {
+	e := m.GetEmit()
+	return sio.Emit{
+		To: toTarget(m.GetTo()), Event: e.GetEvent(), Args: e.GetArgs(), Attachments: e.GetAttachments(),
+		Volatile: e.GetVolatile(), Compress: e.GetCompress(),
+	}
+}
+
+// fromData is the text of a JSON object, nil for no data.
+func fromData(data map[string]any) ([]byte, error) {
+	if data == nil {
+		return nil, nil
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(data); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// toData keeps numbers as they are written.
+func toData(text []byte) (data map[string]any, err error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	err = d.Decode(&data)
+	return data, err
+}
+
+func fromTime(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func toTime(m *timestamppb.Timestamp) time.Time {
+	if m == nil {
+		return time.Time{}
+	}
+	return m.AsTime()
+}
+
+func fromConnection(c *sio.Connection) (*clusterv1.Connection, error) {
+	data, err := fromData(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	return &clusterv1.Connection{
+		Cursor: c.Cursor, Node: c.Node, Id: c.ID, Namespace: c.Namespace, User: c.UserID, Rooms: c.Rooms,
+		Transport: c.Transport, Protocol: int32(c.Protocol), RemoteAddress: c.RemoteAddr, //nolint:gosec // 3 or 4
+		ConnectedAt: fromTime(c.ConnectedAt), Recovered: c.Recovered, Data: data, Expire: fromTime(c.Expire),
+		Headers: c.Headers, Query: c.Query, Auth: c.Auth, Url: c.URL, Secure: c.Secure, Session: c.Session,
+		QueuedBytes: int64(c.QueuedBytes), VolatileDropped: int64(c.VolatileDropped),
+	}, nil
+}
+
+func toConnection(m *clusterv1.Connection) (sio.Connection, error) {
+	data, err := toData(m.GetData())
+	if err != nil {
+		return sio.Connection{}, err
+	}
+	return sio.Connection{
+		Cursor: m.GetCursor(), Node: m.GetNode(), ID: m.GetId(), Namespace: m.GetNamespace(), UserID: m.GetUser(), Rooms: m.GetRooms(),
+		Transport: m.GetTransport(), Protocol: int(m.GetProtocol()), RemoteAddr: m.GetRemoteAddress(),
+		ConnectedAt: toTime(m.GetConnectedAt()), Recovered: m.GetRecovered(), Data: data, Expire: toTime(m.GetExpire()),
+		Headers: m.GetHeaders(), Query: m.GetQuery(), Auth: m.GetAuth(), URL: m.GetUrl(), Secure: m.GetSecure(), Session: m.GetSession(),
+		QueuedBytes: int(m.GetQueuedBytes()), VolatileDropped: int(m.GetVolatileDropped()),
+	}, nil
+}
+
+func fromNames(page *sio.NamePage) *clusterv1.Names {
+	m := &clusterv1.Names{Names: make([]*clusterv1.Names_Name, len(page.Names)), Next: page.Next}
+	for i, n := range page.Names {
+		m.Names[i] = &clusterv1.Names_Name{Name: n.Name, Connections: count(n.Connections), Rooms: count(n.Rooms)}
+	}
+	return m
+}
+
+func fromCounts(c *sio.Counts) *clusterv1.Counts {
+	m := &clusterv1.Counts{Total: count(c.Total), Groups: make(map[string]uint32, len(c.Groups))}
+	for name, n := range c.Groups {
+		m.Groups[name] = count(n)
+	}
+	return m
+}
+
+// count is n as messages have it.
+func count(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) } //nolint:gosec // it is bounded
+
+// codes are the errors of package sio that nodes tell each other.
+var codes = []struct {
+	err  error
+	code clusterv1.Answer_Code
+}{
+	{errUnsupported, clusterv1.Answer_UNSUPPORTED},
+	{sio.ErrUnknownNamespace, clusterv1.Answer_UNKNOWN_NAMESPACE},
+	{sio.ErrTooLarge, clusterv1.Answer_TOO_LARGE},
+	{sio.ErrClosed, clusterv1.Answer_CLOSED},
+	{sio.ErrNotFound, clusterv1.Answer_NOT_FOUND},
+	{sio.ErrTooManyRooms, clusterv1.Answer_TOO_MANY_ROOMS},
+	{sio.ErrTooMuchData, clusterv1.Answer_TOO_MUCH_DATA},
+	{sio.ErrBusy, clusterv1.Answer_BUSY},
+	{sio.ErrBadCursor, clusterv1.Answer_BAD_CURSOR},
+}
+
+func fromError(err error) clusterv1.Answer_Code {
+	if err == nil {
+		return clusterv1.Answer_OK
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return clusterv1.Answer_INTERNAL
+}
+
+// errPeer is a failure inside a peer, which its log tells of.
+var errPeer = errors.New("cluster: a peer failed; its log says why")
+
+func toError(code clusterv1.Answer_Code) error {
+	if code == clusterv1.Answer_OK {
+		return nil
+	}
+	for _, c := range codes {
+		if c.code == code {
+			return c.err
+		}
+	}
+	return errPeer
+}

@@ -1,0 +1,25 @@
+package cluster
+
+import (
+	"context"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// Hub is a server that holds connections. [sio.Server] is one, and describes the
+// methods; a [Node] is one over several.
+type Hub interface {
+	Apply(ctx context.Context, op sio.Op) (sio.Result, error)
+	EmitWithAck(ctx context.Context, request sio.AckRequest, yield func(sio.AckResult) bool) (sio.AckSummary, error)
+	Connections(ctx context.Context, to sio.Target, cursor string, limit int) (sio.ConnectionPage, error)
+	Connection(ctx context.Context, namespace, id string) (sio.Connection, error)
+	HasNamespace(ctx context.Context, namespace string) (bool, error)
+	Count(ctx context.Context, to sio.Target, by sio.GroupBy) (sio.Counts, error)
+	Rooms(ctx context.Context, namespace string, filter sio.RoomFilter, cursor string, limit int) (sio.NamePage, error)
+	Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error)
+}
+
+var (
+	_ Hub = (*sio.Server)(nil)
+	_ Hub = (*Node)(nil)
+)
