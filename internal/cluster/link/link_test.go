@@ -49,7 +49,7 @@ func TestInOrder(t *testing.T) {
 // TestFaultyBus: a bus that drops, doubles, delays and reorders loses nothing of what
 // the links carry.
 func TestFaultyBus(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range uint64(3) {
 		synctest.Test(t, func(t *testing.T) {
 			memory := bus.NewMemory()
 			nodes := newNodes(t, memory, 3, Options{SuspectAfter: 30 * time.Second})
@@ -253,7 +253,7 @@ func TestCutForLong(t *testing.T) {
 // TestStrained: cuts, freezes and faults at random, with time for peers to be given up:
 // in each run nothing is missing, and in the end everybody hears everybody.
 func TestStrained(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range uint64(3) {
 		synctest.Test(t, func(t *testing.T) {
 			memory := bus.NewMemory()
 			nodes := newNodes(t, memory, 3, Options{SuspectAfter: time.Second, GoneAfter: 3 * time.Second, SendWait: 500 * time.Millisecond, RingBytes: 100_000})
