@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
+	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
+	"github.com/fanoutd/fanoutd/internal/cluster/link"
 	"github.com/fanoutd/fanoutd/internal/cluster/nats"
+	"github.com/fanoutd/fanoutd/internal/control"
 )
 
 // clusterBus is what carries messages to other nodes.
@@ -55,19 +59,58 @@ func openEmbedded(c *clusterConfig, log *slog.Logger) (clusterBus, error) {
 	return b, nil
 }
 
-// startCluster makes the daemon a node, if there is a bus.
-func (d *daemon) startCluster() {
-	if d.bus == nil {
-		return
-	}
-	d.log.Info("node", "name", d.config.cluster.node, "cluster", d.config.cluster.name)
+// newNode returns this node, which has met no other yet.
+func newNode(c *clusterConfig, version string, connections func() int, log *slog.Logger) *cluster.Node {
+	return cluster.New(cluster.Options{
+		Self:   link.Self{Name: c.node, Epoch: link.NewEpoch(), Version: version},
+		Link:   link.Options{Cluster: c.name, Connections: connections, Logger: log},
+		Logger: log,
+	})
 }
 
-// closeBus leaves the cluster.
-func (d *daemon) closeBus() {
-	if d.bus == nil {
+// hub is what the services work on: all nodes' connections, or those there are here.
+func (d *daemon) hub() control.Hub {
+	if d.node != nil {
+		return d.node
+	}
+	return d.sockets
+}
+
+// nodes tells of the other nodes; nil: there is no cluster.
+func (d *daemon) nodes() func() []control.Node {
+	if d.node == nil {
+		return nil
+	}
+	return func() []control.Node {
+		var nodes []control.Node
+		for _, p := range d.node.Peers() {
+			nodes = append(nodes, control.Node{
+				Name: p.Name, Epoch: p.Epoch, Version: p.Version, Suspected: p.State == link.Suspected, Since: p.Since, Connections: p.Connections,
+				Sent: p.Sent, Received: p.Received, Repaired: p.Repaired, Refused: p.Refused, Dropped: p.Dropped,
+			})
+		}
+		return nodes
+	}
+}
+
+// startNode finds the other nodes, if there is a cluster.
+func (d *daemon) startNode() error {
+	if d.node == nil {
+		return nil
+	}
+	if err := d.node.Start(d.sockets, d.bus); err != nil {
+		return fmt.Errorf("cannot be a node of the cluster %q: %w; start again", d.config.cluster.name, err)
+	}
+	d.log.Info("node", "name", d.config.cluster.node, "cluster", d.config.cluster.name, "epoch", d.node.Self().Epoch, "peers", len(d.node.Peers()))
+	return nil
+}
+
+// leaveCluster says goodbye to the other nodes.
+func (d *daemon) leaveCluster(ctx context.Context) {
+	if d.node == nil {
 		return
 	}
+	d.report("nodes", d.node.Close(ctx))
 	if err := d.bus.Close(); err != nil {
 		d.log.Warn("closing the bus", "error", err)
 	}

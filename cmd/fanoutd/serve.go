@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/admission"
+	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -38,7 +39,8 @@ type daemon struct {
 	config       *config
 	log          *slog.Logger
 	listeners    *listeners
-	bus          clusterBus // to other nodes; nil: there is no cluster
+	bus          clusterBus    // to other nodes; nil: there is no cluster
+	node         *cluster.Node // this one among them; nil likewise
 	ready        ops.Readiness
 	admission    *admissionSources
 	admitted     *admission.Backend
@@ -95,7 +97,12 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	c.browsers.options(&engine)
 	c.limits.engineOptions(&engine)
 	d.admitted = admission.New(d.consumers, log, d.admission.then(d.consumers))
+	b := readBuild()
 	sockets := sio.Options{Node: c.cluster.node, Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
+	if nodes != nil {
+		d.node = newNode(&c.cluster, b.version, func() int { return d.sockets.Stats().Connections }, log)
+		sockets.Engine.Epoch, sockets.Interest, sockets.Backend = d.node.Self().Epoch, d.node.Interest(), d.node.Backend(d.admitted)
+	}
 	c.exposure.options(&sockets)
 	c.namespaces.options(&sockets)
 	c.limits.options(&sockets)
@@ -103,14 +110,14 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	if err != nil {
 		return nil, err
 	}
-	b := readBuild()
-	d.services = control.New(d.sockets, control.Options{
+	d.services = control.New(d.hub(), control.Options{
 		Info: control.Info{
-			Version: b.version, Commit: b.commit, Node: c.cluster.node, StartedAt: time.Now(),
-			Listeners:  l.list(),
+			Version: b.version, Commit: b.commit, Node: c.cluster.node, Epoch: sockets.Engine.Epoch, StartedAt: time.Now(),
+			Listeners: l.list(), Connections: func() int { return d.sockets.Stats().Connections },
 			MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
 		Dispatcher: control.DispatcherOf(d.consumers),
+		Nodes:      d.nodes(),
 		Logger:     log,
 	})
 	if d.callers, err = newCallers(&c.listeners); err != nil {
@@ -130,7 +137,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	if err != nil {
 		return nil, err
 	}
-	return d, nil
+	return d, d.startNode()
 }
 
 func (d *daemon) httpServer(h http.Handler) *http.Server {
@@ -195,7 +202,6 @@ func (d *daemon) run(ctx context.Context, hangups <-chan os.Signal) error {
 		}
 	})
 	d.config.warn(d.log)
-	d.startCluster()
 	d.ready.Ready()
 	d.log.Info("ready", "version", version)
 

@@ -42,7 +42,7 @@ func (d *daemon) shutdown() {
 		d.services.Wait()
 	})
 	leaving.Wait()
-	d.closeBus()
+	d.leaveCluster(ctx)
 	d.report("operators", d.stop(ctx, d.operators))
 	d.log.Info("ended")
 }

@@ -20,8 +20,8 @@ type Node struct {
 	Since       time.Time // when that began, or when it answered first
 	Connections int       // as it said last
 
-	// Messages of the links between it and this node.
-	Sent, Received, Repaired, Lost, Dropped uint64
+	// What the links between it and this node have carried; see ListNodesResponse.Node.Link.
+	Sent, Received, Repaired, Refused, Dropped uint64
 }
 
 func (a *Admin) ListNodes(_ context.Context, _ *fanoutv1.ListNodesRequest) (*fanoutv1.ListNodesResponse, error) {
@@ -47,7 +47,7 @@ func fromNode(n *Node) *fanoutv1.ListNodesResponse_Node {
 	m := &fanoutv1.ListNodesResponse_Node{
 		Name: n.Name, Epoch: n.Epoch, Version: n.Version, Since: timestamppb.New(n.Since), Connections: count(n.Connections),
 		Link: &fanoutv1.ListNodesResponse_Node_Link{
-			Sent: n.Sent, Received: n.Received, Repaired: n.Repaired, Lost: n.Lost, Dropped: n.Dropped,
+			Sent: n.Sent, Received: n.Received, Repaired: n.Repaired, Refused: n.Refused, Dropped: n.Dropped,
 		},
 	}
 	if n.Suspected {

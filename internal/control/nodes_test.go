@@ -32,7 +32,7 @@ func TestListNodes(t *testing.T) {
 	}
 	got := list(func() []Node {
 		return []Node{
-			{Name: "c", Epoch: "ccccc", Version: "v2", Since: since, Connections: 3, Sent: 1, Received: 2, Repaired: 3, Lost: 4, Dropped: 5},
+			{Name: "c", Epoch: "ccccc", Version: "v2", Since: since, Connections: 3, Sent: 1, Received: 2, Repaired: 3, Refused: 4, Dropped: 5},
 			{Name: "a", Epoch: "aaaaa", Suspected: true, Since: since},
 		}
 	})
@@ -42,7 +42,7 @@ func TestListNodes(t *testing.T) {
 	if got[0].GetState() != fanoutv1.ListNodesResponse_Node_SUSPECTED || got[2].GetState() != fanoutv1.ListNodesResponse_Node_ALIVE {
 		t.Errorf("states: %v", got)
 	}
-	if l := got[2].GetLink(); l.GetSent() != 1 || l.GetReceived() != 2 || l.GetRepaired() != 3 || l.GetLost() != 4 || l.GetDropped() != 5 ||
+	if l := got[2].GetLink(); l.GetSent() != 1 || l.GetReceived() != 2 || l.GetRepaired() != 3 || l.GetRefused() != 4 || l.GetDropped() != 5 ||
 		got[2].GetConnections() != 3 || got[2].GetVersion() != "v2" || !got[2].GetSince().AsTime().Equal(since) {
 		t.Errorf("c: %v", got[2])
 	}

@@ -1377,11 +1377,14 @@ type ListNodesResponse_Node_Link struct {
 	Sent uint64 `protobuf:"varint,1,opt,name=sent,proto3" json:"sent,omitempty"`
 	// Messages received from it.
 	Received uint64 `protobuf:"varint,2,opt,name=received,proto3" json:"received,omitempty"`
-	// Messages in either direction that were lost on the way, and sent once more.
+	// How often something to it was sent once more, since it may have been lost on the
+	// way.
 	Repaired uint64 `protobuf:"varint,3,opt,name=repaired,proto3" json:"repaired,omitempty"`
-	// Messages from it that are lost for good.
-	Lost uint64 `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
-	// Messages to it that were given up, since it did not answer.
+	// Messages to it that were not sent, since it did not answer or was too slow. Who
+	// sent them was told: `unreachable` named the node.
+	Refused uint64 `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Messages to it that were on their way when it was taken for gone: it may have
+	// got them or not.
 	Dropped       uint64 `protobuf:"varint,5,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1438,9 +1441,9 @@ func (x *ListNodesResponse_Node_Link) GetRepaired() uint64 {
 	return 0
 }
 
-func (x *ListNodesResponse_Node_Link) GetLost() uint64 {
+func (x *ListNodesResponse_Node_Link) GetRefused() uint64 {
 	if x != nil {
-		return x.Lost
+		return x.Refused
 	}
 	return 0
 }
@@ -2046,9 +2049,9 @@ var File_fanout_v1_admin_proto protoreflect.FileDescriptor
 const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"\x15fanout/v1/admin.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
-	"\x10ListNodesRequest\"\xa2\x04\n" +
+	"\x10ListNodesRequest\"\xa8\x04\n" +
 	"\x11ListNodesResponse\x127\n" +
-	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xd3\x03\n" +
+	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xd9\x03\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\tR\x05epoch\x12\x18\n" +
@@ -2057,12 +2060,12 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x12\n" +
 	"\x04self\x18\x06 \x01(\bR\x04self\x12 \n" +
 	"\vconnections\x18\a \x01(\rR\vconnections\x12:\n" +
-	"\x04link\x18\b \x01(\v2&.fanout.v1.ListNodesResponse.Node.LinkR\x04link\x1a\x80\x01\n" +
+	"\x04link\x18\b \x01(\v2&.fanout.v1.ListNodesResponse.Node.LinkR\x04link\x1a\x86\x01\n" +
 	"\x04Link\x12\x12\n" +
 	"\x04sent\x18\x01 \x01(\x04R\x04sent\x12\x1a\n" +
 	"\breceived\x18\x02 \x01(\x04R\breceived\x12\x1a\n" +
-	"\brepaired\x18\x03 \x01(\x04R\brepaired\x12\x12\n" +
-	"\x04lost\x18\x04 \x01(\x04R\x04lost\x12\x18\n" +
+	"\brepaired\x18\x03 \x01(\x04R\brepaired\x12\x18\n" +
+	"\arefused\x18\x04 \x01(\x04R\arefused\x12\x18\n" +
 	"\adropped\x18\x05 \x01(\x04R\adropped\"!\n" +
 	"\x05State\x12\t\n" +
 	"\x05ALIVE\x10\x00\x12\r\n" +

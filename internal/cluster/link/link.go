@@ -1,6 +1,8 @@
 package link
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"time"
@@ -17,6 +19,13 @@ type Self struct {
 	Version string
 	// Features are bits for what a node can do that others may not.
 	Features uint64
+}
+
+// NewEpoch draws an epoch: 30 random bits.
+func NewEpoch() string {
+	var b [4]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b[:])[:EpochLength]
 }
 
 // State is whether a peer answers.
