@@ -217,6 +217,20 @@ func TestMemoryDisconnect(t *testing.T) {
 	})
 }
 
+func TestMemoryCopiesWhatIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.m.SetFaults(func(_, _, _ string, _ []byte) Verdict { return Verdict{Delay: time.Second} })
+		payload := []byte("1")
+		if err := w.a.Publish("to.b", "", payload); err != nil {
+			t.Fatal(err)
+		}
+		payload[0] = '2'
+		time.Sleep(time.Minute)
+		w.want(t, "1")
+	})
+}
+
 func TestMemoryRunsRepeatWithASeed(t *testing.T) {
 	run := func() (got []string) {
 		synctest.Test(t, func(t *testing.T) {

@@ -1,7 +1,11 @@
 package nats
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -68,4 +72,45 @@ func TestExternalIsABus(t *testing.T) {
 		}
 		return nodes
 	})
+}
+
+// TestExternalIsABusOverNATSServer: the same over the program that operators run.
+func TestExternalIsABusOverNATSServer(t *testing.T) {
+	program, err := exec.LookPath("nats-server")
+	if err != nil {
+		t.Skip("no nats-server on PATH: what it serves is tested with the same server in this process")
+	}
+	url := runServer(t, program)
+	clusters := 0
+	bustest.Run(t, func(t *testing.T, n int) []bus.Bus {
+		clusters++ // so that tests do not see each other
+		nodes := make([]bus.Bus, n)
+		for i := range nodes {
+			nodes[i] = newExternal(t, ExternalOptions{Cluster: fmt.Sprint("test", clusters), URLs: []string{url}})
+		}
+		return nodes
+	})
+}
+
+// runServer runs nats-server until the test ends, and returns its URL.
+func runServer(t *testing.T, program string) string {
+	t.Helper()
+	dir := t.TempDir()
+	c := exec.Command(program, "--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", dir)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
+	var ports struct {
+		NATS []string `json:"nats"`
+	}
+	file := filepath.Join(dir, fmt.Sprintf("%s_%d.ports", filepath.Base(program), c.Process.Pid))
+	until(t, "nats-server says where it listens", func() bool {
+		text, err := os.ReadFile(file)
+		return err == nil && json.Unmarshal(text, &ports) == nil && len(ports.NATS) > 0
+	})
+	return ports.NATS[0]
 }

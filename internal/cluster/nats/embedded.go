@@ -41,15 +41,16 @@ const (
 
 // Options are those of an embedded server.
 type Options struct {
-	Node      string       // this node's name, for logs
-	Cluster   string       // servers of another name are refused: one word without dots and blanks
-	Listen    string       // where routes come in: host:port; port 0 is any
-	Advertise string       // where others reach Listen: host:port, or host; empty: as they see it
-	Peers     []Peer       // the other nodes; also itself does no harm
-	Secret    []byte       // what all nodes know and nobody else does; empty: none, everybody who reaches Listen is let in
-	TLS       *RouteTLS    // nil: routes are not encrypted
-	Resolver  Resolver     // nil: net.DefaultResolver
-	Logger    *slog.Logger // nil: none
+	Node      string        // this node's name, for logs
+	Cluster   string        // servers of another name are refused: one word without dots and blanks
+	Listen    string        // where routes come in: host:port; port 0 is any
+	Advertise string        // where others reach Listen: host:port, or host; empty: as they see it
+	Peers     []Peer        // the other nodes; also itself does no harm
+	Secret    []byte        // what all nodes know and nobody else does; empty: none, everybody who reaches Listen is let in
+	TLS       *RouteTLS     // nil: routes are not encrypted
+	Resolver  Resolver      // nil: net.DefaultResolver
+	Resolve   time.Duration // how often names of peers are looked up, about; default 5 s
+	Logger    *slog.Logger  // nil: none
 }
 
 // Embedded is a bus with a server of its own.
@@ -72,6 +73,9 @@ func NewEmbedded(o Options) (*Embedded, error) {
 	}
 	if o.Resolver == nil {
 		o.Resolver = net.DefaultResolver
+	}
+	if o.Resolve == 0 {
+		o.Resolve = resolveEvery
 	}
 	e := &Embedded{options: o, log: o.Logger.With("bus", "embedded"), token: rand.Text()}
 	if err := e.start(); err != nil {

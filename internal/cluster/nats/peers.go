@@ -130,7 +130,7 @@ func (e *Embedded) followPeers(ctx context.Context) {
 			e.setRoutes(now)
 		}
 		select {
-		case <-time.After(resolveEvery/2 + rand.N(resolveEvery)):
+		case <-time.After(e.options.Resolve/2 + rand.N(e.options.Resolve)):
 		case <-ctx.Done():
 			return
 		}

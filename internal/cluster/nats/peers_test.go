@@ -54,7 +54,8 @@ func TestDNS(t *testing.T) {
 func TestDNSFindsNodesWhileRunning(t *testing.T) {
 	resolver := &names{}
 	other := newEmbedded(t, Options{Node: "other"})
-	node := newEmbedded(t, Options{Node: "node", Peers: []Peer{{Name: "nodes", Port: peerAt(other).Port, DNS: true}}, Resolver: resolver})
+	node := newEmbedded(t, Options{Node: "node", Peers: []Peer{{Name: "nodes", Port: peerAt(other).Port, DNS: true}}, Resolver: resolver,
+		Resolve: 20 * time.Millisecond})
 	until(t, "the name is looked up", func() bool { return resolver.count() > 0 })
 	if n := node.Stats().Routes; n != 0 {
 		t.Fatalf("%d routes to nobody", n)
