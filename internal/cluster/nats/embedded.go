@@ -22,6 +22,9 @@ const (
 	startTimeout = 10 * time.Second       // until the server listens
 	startStep    = 100 * time.Millisecond // between looks whether it cannot
 
+	// handshakeTimeout is how long TLS may take with a peer; half of what the whole greeting may.
+	handshakeTimeout = 5 * time.Second
+
 	// routePool is how many connections there are between two servers. All subjects are
 	// those of one account, which NATS keeps on one connection, in order.
 	routePool = 1
@@ -153,6 +156,8 @@ func (e *Embedded) serverOptions(routes []*url.URL) (*server.Options, error) {
 		Cluster: server.ClusterOpts{
 			Name: e.options.Cluster,
 			Host: host, Port: port, Advertise: e.options.Advertise,
+			TLSTimeout:     handshakeTimeout.Seconds(),
+			AuthTimeout:    (2 * handshakeTimeout).Seconds(),
 			PoolSize:       routePool,
 			PingInterval:   pingInterval,
 			MaxPingsOut:    pingsOut,

@@ -186,3 +186,16 @@ func take(t *testing.T, c <-chan string) (text string) {
 	})
 	return text
 }
+
+// TestServerLogIsBounded: whoever reaches the port cannot fill the log.
+func TestServerLogIsBounded(t *testing.T) {
+	var said log
+	l := newServerLog(slog.New(slog.NewTextHandler(&said, nil)), "")
+	for range 10 * logBurst {
+		l.Errorf("TLS route handshake error")
+		l.Noticef("Route connection created")
+	}
+	if n := strings.Count(said.String(), "\n"); n < logBurst || n > 2*logBurst {
+		t.Errorf("%d lines, want %d and few more", n, logBurst)
+	}
+}

@@ -7,19 +7,30 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
+
+	"golang.org/x/time/rate"
+)
+
+// What of the server's messages is logged at their own levels: enough for a cluster of
+// a hundred nodes that restarts.
+const (
+	logRate  = 2 // a second
+	logBurst = 500
 )
 
 // serverLog writes what the embedded server says to a slog.Logger. What it notices is
 // for people who run NATS, and debug to those who run fanoutd; but for routes that
 // come and go. A peer that cannot be reached is an error to it, and a warning here.
+// Whoever reaches the port for routes has it say something: beyond logRate that is debug.
 type serverLog struct {
 	log    *slog.Logger
 	secret string // is left out
+	limit  *rate.Limiter
 	failed atomic.Pointer[string]
 }
 
 func newServerLog(log *slog.Logger, secret string) *serverLog {
-	return &serverLog{log: log, secret: secret}
+	return &serverLog{log: log, secret: secret, limit: rate.NewLimiter(logRate, logBurst)}
 }
 
 // debugging reports whether debug messages are wanted: the server has many.
@@ -53,6 +64,9 @@ func (l *serverLog) write(level slog.Level, format string, v []any) {
 		if strings.HasPrefix(text, s) {
 			return
 		}
+	}
+	if level > slog.LevelDebug && !l.limit.Allow() {
+		level = slog.LevelDebug
 	}
 	if l.secret != "" {
 		text = strings.ReplaceAll(text, l.secret, "[secret]")
