@@ -71,7 +71,8 @@ func startNode(t *testing.T, memory *bus.Memory, name, epoch string) *testNode {
 	var err error
 	n.server, err = sio.NewServer(sio.Options{
 		Node: name, Namespaces: []string{"/", "/chat"}, Backend: n.Backend(n.admit), Interest: n.Interest(),
-		Engine: engineio.Options{Epoch: epoch, Logger: log},
+		// Clients of these tests answer no ping.
+		Engine: engineio.Options{Epoch: epoch, PingInterval: time.Hour, Logger: log},
 	})
 	if err != nil {
 		t.Fatal(err)
