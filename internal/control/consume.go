@@ -53,7 +53,6 @@ type consumer struct {
 	subscription Subscription
 	sub          dispatch.SubscriptionOptions
 	decode       bool
-	include      bool // the connection with every message
 	// Bytes of a message that the consumer takes.
 	maxMessageBytes int
 
@@ -122,7 +121,7 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 		return nil, consumerError(err)
 	}
 	return &consumer{
-		events: e, stream: stream, ctx: stream.Context(), subscription: subscription, sub: sub, decode: open.GetDecode(), include: open.GetIncludeConnection(), maxMessageBytes: most,
+		events: e, stream: stream, ctx: stream.Context(), subscription: subscription, sub: sub, decode: open.GetDecode(), maxMessageBytes: most,
 		rejected: make(chan *fanoutv1.ConsumeResponse, maxRejected), leave: make(chan struct{}),
 	}, nil
 }
@@ -155,6 +154,8 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 		SkipExisting: m.GetSkipExisting(),
 		Authorize:    m.GetAuthorize(),
 		MaxInFlight:  int(min(m.GetMaxInFlight(), maxInFlight)),
+
+		IncludeConnection: m.GetIncludeConnection(),
 	}
 	if sub.Group == "" {
 		p.add("group", "must not be empty")
@@ -199,7 +200,7 @@ func (c *consumer) send() error {
 	}
 	leave, ending := (<-chan struct{})(c.leave), c.events.ending
 	closing := false
-	batch := batch{events: c.events, decode: c.decode, include: c.include, most: c.maxMessageBytes}
+	batch := batch{events: c.events, decode: c.decode, include: c.sub.IncludeConnection, most: c.maxMessageBytes}
 	for {
 		more, err := batch.fill(c.subscription)
 		if m := batch.take(); m != nil {

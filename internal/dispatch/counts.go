@@ -76,7 +76,7 @@ func (d *Dispatcher) age() time.Duration { return time.Since(d.began) + 1 }
 // newItem returns an item for e, that is there from now on or has waited for room.
 func (g *group) newItem(e *Event) item {
 	it := item{event: e, since: max(e.ReceivedAt.Sub(g.dispatcher.began)+1, 1)}
-	if e.Existing || e.Replayed { // it was received long ago
+	if e.Existing || e.Replayed() { // it was received long ago
 		it.since = g.dispatcher.age()
 	}
 	return it

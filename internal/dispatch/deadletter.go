@@ -206,7 +206,7 @@ func (q *queue) buryItemLocked(i int, why DeathReason) {
 	q.countLocked(-1, -it.event.size)
 	q.items = slices.Delete(q.items, i, i+1)
 	letter := DeadLetter{Group: g.name, Event: it.event.withoutView(), Attempt: it.attempt, Reason: why, ConsumerID: it.consumer, DeadAt: time.Now()}
-	if !it.event.Replayed {
+	if !it.event.Replayed() {
 		g.counts.DeadLetters++
 		letter = g.dispatcher.deadLetters.add(letter)
 	} else if !g.dispatcher.deadLetters.renew(&letter) {

@@ -44,10 +44,10 @@ type Event struct {
 
 	view *view // of the connection, of a Message or an Existing; nil: its connection does not matter
 
-	// Of a dead letter that is delivered once more.
-	Replayed bool
-	letter   uint64 // its number
-	replay   uint64 // counts replays of the dispatcher, from 1
+	// Replay is of a dead letter that is delivered once more: it counts the replays of the
+	// dispatcher, from 1. 0: it is none.
+	Replay uint64
+	letter uint64 // its number
 
 	size    int          // bytes, as the bounds count them
 	verdict chan Verdict // of a Connecting; holds one
@@ -67,11 +67,14 @@ func (e *Event) measure() {
 // its own.
 func (e *Event) ID() string {
 	id := e.ConnectionID + "." + strconv.FormatUint(e.Sequence, 10)
-	if e.Replayed {
-		id += "." + strconv.FormatUint(e.replay, 10)
+	if e.Replayed() {
+		id += "." + strconv.FormatUint(e.Replay, 10)
 	}
 	return id
 }
+
+// Replayed reports whether the event was a dead letter.
+func (e *Event) Replayed() bool { return e.Replay > 0 }
 
 // eventID is what [Event.ID] says.
 type eventID struct {

@@ -54,7 +54,7 @@ func (g *group) notToldLocked(e *Event) {
 
 // toldOfLocked notes that an item is being delivered or removed.
 func (q *queue) toldOfLocked(it *item) {
-	if it.event.Existing && !it.event.Replayed && it.attempt == 0 {
+	if it.event.Existing && !it.event.Replayed() && it.attempt == 0 {
 		q.countUntoldLocked(-1)
 	}
 }

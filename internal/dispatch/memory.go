@@ -108,7 +108,7 @@ func (q *queue) dropUnwantedLocked() bool {
 		q.countLocked(-1, -it.event.size)
 		q.toldOfLocked(&it)
 		q.group.notToldLocked(it.event)
-		if it.event.Replayed {
+		if it.event.Replayed() {
 			q.group.dispatcher.deadLetters.giveBack(it.event)
 			continue
 		}

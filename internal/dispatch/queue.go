@@ -196,7 +196,7 @@ func (q *queue) pushLocked(e *Event) {
 	switch {
 	case e.Kind == Message:
 		q.introduceLocked()
-	case e.Replayed:
+	case e.Replayed():
 	case e.Kind == Connected:
 		q.told = true
 	case e.Kind == Disconnected:
@@ -241,14 +241,14 @@ func (q *queue) takeLocked() Delivery {
 // findLocked returns the index of the event in flight with this id, or -1.
 func (q *queue) findLocked(id eventID) int {
 	return slices.IndexFunc(q.items[:q.sent], func(it item) bool {
-		return it.event.Sequence == id.sequence && it.event.replay == id.replay && !it.acked
+		return it.event.Sequence == id.sequence && it.event.Replay == id.replay && !it.acked
 	})
 }
 
 // ackLocked ends the flight of items[i] and removes from the front what is done.
 func (q *queue) ackLocked(i int) {
 	q.items[i].acked = true
-	if e := q.items[i].event; e.Replayed {
+	if e := q.items[i].event; e.Replayed() {
 		q.group.dispatcher.deadLetters.settle(e)
 	}
 	q.landLocked(&q.items[i])
@@ -274,7 +274,7 @@ func (q *queue) removeSettledLocked() {
 
 // landLocked ends the flight of an item that the owner has not settled before.
 func (q *queue) landLocked(it *item) {
-	if q.owner.inFlight == q.owner.options.MaxInFlight {
+	if q.owner.inFlight >= q.owner.limit {
 		q.owner.progressedLocked() // it could not take what waits until now
 	}
 	q.owner.inFlight--
@@ -348,7 +348,7 @@ func (q *queue) closeLocked() {
 		if it.event.Kind == Connecting && !it.acked {
 			close(it.event.verdict) // no verdict will come
 		}
-		if it.event.Replayed && !it.acked {
+		if it.event.Replayed() && !it.acked {
 			q.group.dispatcher.deadLetters.giveBack(it.event)
 		}
 	}

@@ -102,6 +102,6 @@ func (s *deadLetters) replay(l *DeadLetter) *Event {
 	}
 	kept.Replaying = true
 	s.replays++
-	e.Replayed, e.replay, e.ReplyExpected = true, s.replays, false
+	e.Replay, e.ReplyExpected = s.replays, false
 	return &e
 }

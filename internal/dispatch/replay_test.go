@@ -57,7 +57,7 @@ func TestReplay(t *testing.T) {
 		ds := m.expect(t, "message / waits[]", "message / dead[]", "message / after[]")
 		d := ds[1]
 		expect(t, "attempt", d.Attempt, 1)
-		expect(t, "replayed", d.Replayed, true)
+		expect(t, "replayed", d.Replayed(), true)
 		expect(t, "reply expected", d.ReplyExpected, false)
 		expect(t, "the event", d.Sequence, l.Event.Sequence)
 		if d.ID() == l.Event.ID() {

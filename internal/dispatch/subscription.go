@@ -38,6 +38,16 @@ type SubscriptionOptions struct {
 	// be settled, since it was delivered or the one before it settled, or since
 	// Working; then the connection moves to another subscription. 0 means 30 s.
 	AckWait time.Duration
+	// IncludeConnection says that the consumer wants to see the connection of each Message.
+	// It changes nothing: see [Event.Current].
+	IncludeConnection bool
+
+	// Relayed says that deliveries go to another process first, which judges whether the
+	// consumer reads: StallTimeout does not hold for the subscription.
+	Relayed bool
+	// News is the channel that [Subscription.News] returns, with room for one, for who
+	// waits for several subscriptions at once. Nil: one of its own.
+	News chan struct{}
 }
 
 // Subscription is one consumer's place in its group: the connections that it owns
@@ -63,10 +73,11 @@ type Subscription struct {
 	cancelled    []Cancelled // to be told
 	lateUntil    time.Time   // it did not settle in time: others come first until then
 	inFlight     int         // deliveries
+	limit        int         // of those
 	draining     bool        // takes nothing new
 	settled      bool        // a delivery: what it asked for is remembered
 	lastProgress time.Time
-	watchdog     *time.Timer
+	watchdog     *time.Timer // nil: it is Relayed
 }
 
 // Subscribe adds a consumer to its group. It replaces the subscription with the
@@ -86,7 +97,12 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 	if o.AckWait == 0 {
 		o.AckWait = 30 * time.Second
 	}
-	s := &Subscription{options: o, interest: newInterest(&o), done: make(chan struct{}), news: make(chan struct{}, 1), lastProgress: time.Now()}
+	if o.News == nil {
+		o.News = make(chan struct{}, 1)
+	}
+	s := &Subscription{
+		options: o, interest: newInterest(&o), done: make(chan struct{}), news: o.News, limit: o.MaxInFlight, lastProgress: time.Now(),
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := d.groups[o.Group]
@@ -111,7 +127,9 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 		g.authorized = all
 	}
 	d.groups[o.Group] = g
-	s.watchdog = time.AfterFunc(d.opts.StallTimeout, s.watch)
+	if !o.Relayed {
+		s.watchdog = time.AfterFunc(d.opts.StallTimeout, s.watch)
+	}
 	g.subscriptions = append(g.subscriptions, s)
 	if old >= 0 {
 		g.subscriptions[old].endLocked(ErrReplaced)
@@ -181,7 +199,7 @@ func (s *Subscription) Poll() (Delivery, bool, error) {
 		return Delivery{}, false, s.cause
 	case s.draining && s.inFlight == 0:
 		return Delivery{}, false, ErrDrained
-	case len(s.cancelled) > 0, s.inFlight >= s.options.MaxInFlight:
+	case len(s.cancelled) > 0, s.inFlight >= s.limit:
 		return Delivery{}, false, nil
 	}
 	s.tellLocked()
@@ -268,14 +286,21 @@ func (s *Subscription) Err() error {
 	return s.cause
 }
 
-// endLocked ends the subscription; the first cause stays.
-func (s *Subscription) endLocked(cause error) {
+// endLocked ends the subscription; the first cause stays. What was in flight may have
+// brought the consumer down.
+func (s *Subscription) endLocked(cause error) { s.leaveLocked(cause, true) }
+
+// leaveLocked ends the subscription; the first cause stays. suspect says that what was
+// in flight may have been what ended it.
+func (s *Subscription) leaveLocked(cause error, suspect bool) {
 	if s.cause != nil {
 		return
 	}
 	s.cause = cause
 	close(s.done)
-	s.watchdog.Stop()
+	if s.watchdog != nil {
+		s.watchdog.Stop()
+	}
 	s.endWalkLocked()
 	if s.acks.timer != nil {
 		s.acks.timer.Stop()
@@ -286,7 +311,9 @@ func (s *Subscription) endLocked(cause error) {
 	queues := g.queuesLocked(s)
 	sole := s.inFlight == 1
 	for _, q := range queues {
-		q.suspectLocked(sole)
+		if suspect {
+			q.suspectLocked(sole)
+		}
 		g.takenBackLocked(q.rewindLocked(0))
 		q.buryLocked()
 		q.dropUnwantedLocked()
@@ -335,7 +362,7 @@ func (s *Subscription) stalled() bool {
 	}
 	quiet := time.Since(s.lastProgress)
 	limit := s.group.dispatcher.opts.StallTimeout
-	if s.nextTurnLocked() != nil && s.inFlight < s.options.MaxInFlight && quiet >= limit {
+	if s.nextTurnLocked() != nil && s.inFlight < s.limit && quiet >= limit {
 		return true
 	}
 	s.watchdog.Reset(max(limit-quiet, limit/4))
