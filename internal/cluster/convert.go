@@ -132,7 +132,8 @@ func toTime(m *timestamppb.Timestamp) time.Time {
 	return m.AsTime()
 }
 
-func fromConnection(c *sio.Connection) (*clusterv1.Connection, error) {
+// FromConnection is a connection as nodes tell it each other.
+func FromConnection(c *sio.Connection) (*clusterv1.Connection, error) {
 	data, err := fromData(c.Data)
 	if err != nil {
 		return nil, err
@@ -146,7 +147,8 @@ func fromConnection(c *sio.Connection) (*clusterv1.Connection, error) {
 	}, nil
 }
 
-func toConnection(m *clusterv1.Connection) (sio.Connection, error) {
+// ToConnection is the inverse of FromConnection.
+func ToConnection(m *clusterv1.Connection) (sio.Connection, error) {
 	data, err := toData(m.GetData())
 	if err != nil {
 		return sio.Connection{}, err

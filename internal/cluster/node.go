@@ -44,6 +44,8 @@ type Node struct {
 	hub  Hub
 	mesh *link.Mesh
 
+	consumers Consumers // hears what other nodes' dispatchers say; nil: nobody does
+
 	peers atomic.Pointer[[]*peer] // by epoch; replaced under mu
 
 	mu sync.Mutex // guards peers' replacement
@@ -195,6 +197,9 @@ func (h *handler) Joined(info link.Peer) {
 	n.mu.Unlock()
 	n.serving.Go(p.sendAnswers)
 	n.interest.add(p)
+	if n.consumers != nil {
+		n.consumers.Joined(p.epoch, p.name)
+	}
 	n.log.Info("a node has joined", "node", p.name, "epoch", p.epoch, "version", info.Version)
 }
 
@@ -215,6 +220,9 @@ func (h *handler) Gone(info link.Peer) {
 	n.interest.remove(p)
 	n.requests.fail(p)
 	p.end()
+	if n.consumers != nil {
+		n.consumers.Gone(p.epoch)
+	}
 	n.log.Info("a node is gone", "node", p.name, "epoch", p.epoch)
 }
 
@@ -228,6 +236,9 @@ func (h *handler) Changed(info link.Peer) {
 	suspected := info.State == link.Suspected
 	if p.suspected.Swap(suspected) == suspected {
 		return
+	}
+	if n.consumers != nil {
+		n.consumers.Changed(p.epoch, suspected)
 	}
 	if suspected {
 		n.requests.fail(p)

@@ -29,7 +29,7 @@ func (n *Node) Connection(ctx context.Context, namespace, id string) (sio.Connec
 		return sio.Connection{}, away(p, err)
 	}
 	if list := a.GetConnections().GetConnections(); len(list) == 1 {
-		return toConnection(list[0])
+		return ToConnection(list[0])
 	}
 	return sio.Connection{}, errPeer
 }
@@ -141,7 +141,7 @@ func (n *Node) connectionsAt(ctx context.Context, at place, to sio.Target, curso
 	}
 	page := sio.ConnectionPage{Next: a.GetConnections().GetNext()}
 	for _, m := range a.GetConnections().GetConnections() {
-		c, err := toConnection(m)
+		c, err := ToConnection(m)
 		if err != nil {
 			return sio.ConnectionPage{}, errUnreachable
 		}

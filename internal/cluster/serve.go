@@ -40,6 +40,8 @@ func (h *handler) Receive(info link.Peer, message []byte) {
 		p.more(body.Continue.GetRequest())
 	case *clusterv1.Message_Cancel:
 		p.cancel(body.Cancel.GetRequest())
+	case *clusterv1.Message_Consumer:
+		n.receiveConsumer(p, body.Consumer)
 	case *clusterv1.Message_Query:
 		n.serveQuery(p, m.GetRequest(), body.Query)
 	default:
@@ -189,7 +191,7 @@ func fromPage(page sio.ConnectionPage) (*clusterv1.Answer, error) {
 	m := &clusterv1.Connections{Next: page.Next}
 	bytes := 0
 	for i := range page.Connections {
-		c, err := fromConnection(&page.Connections[i])
+		c, err := FromConnection(&page.Connections[i])
 		if err != nil {
 			return nil, err
 		}

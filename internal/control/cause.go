@@ -19,6 +19,7 @@ var causes = map[string]fanoutv1.Event_Cause{
 	sio.ReasonConnectOverflow:   fanoutv1.Event_PROTOCOL,
 	sio.ReasonUnavailable:       fanoutv1.Event_OTHER,
 	dispatch.ReasonStalled:      fanoutv1.Event_BACKEND_STALLED,
+	dispatch.ReasonNodeLost:     fanoutv1.Event_NODE_LOST,
 
 	sio.ReasonTransportClose: fanoutv1.Event_TRANSPORT_CLOSE,
 	sio.ReasonTransportError: fanoutv1.Event_TRANSPORT_ERROR,

@@ -62,6 +62,7 @@ var cancelReasons = map[dispatch.CancelReason]fanoutv1.ConsumeResponse_Cancelled
 	dispatch.ClientLeft:  fanoutv1.ConsumeResponse_Cancelled_CLIENT_LEFT,
 	dispatch.AckWaitOver: fanoutv1.ConsumeResponse_Cancelled_ACK_WAIT,
 	dispatch.GivenBack:   fanoutv1.ConsumeResponse_Cancelled_NACKED,
+	dispatch.NodeAway:    fanoutv1.ConsumeResponse_Cancelled_NODE_AWAY,
 }
 
 // maxCancelled bounds the ids of one message, so that it is within the least that a

@@ -13,6 +13,7 @@ const (
 	ClientLeft  CancelReason = iota + 1 // of a Connecting: there is nothing to decide any more
 	AckWaitOver                         // they, or one before them, were not settled in time
 	GivenBack                           // the consumer itself refused them, or one before them
+	NodeAway                            // their connections' node cannot be reached: others may get them
 )
 
 // Cancelled are deliveries that are in flight to a subscription no longer.

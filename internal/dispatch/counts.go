@@ -20,6 +20,19 @@ type GroupCounts struct {
 	Lost uint64
 }
 
+// Add adds the counts of the same group elsewhere.
+func (c *GroupCounts) Add(o *GroupCounts) {
+	c.Waiting += o.Waiting
+	c.Bytes += o.Bytes
+	c.InFlight += o.InFlight
+	c.OldestAge = max(c.OldestAge, o.OldestAge)
+	c.Delivered += o.Delivered
+	c.Redelivered += o.Redelivered
+	c.Dropped += o.Dropped
+	c.DeadLetters += o.DeadLetters
+	c.Lost += o.Lost
+}
+
 // countsLocked returns the current counts.
 func (g *group) countsLocked() GroupCounts {
 	c := g.counts

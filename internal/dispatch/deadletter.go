@@ -54,8 +54,11 @@ type deadLetters struct {
 	dropped uint64 // for want of room
 }
 
-func newDeadLetters(bound int) *deadLetters {
-	return &deadLetters{epoch: strings.ToLower(rand.Text()[:6]), bound: bound}
+func newDeadLetters(bound int, epoch string) *deadLetters {
+	if epoch == "" {
+		epoch = strings.ToLower(rand.Text()[:6])
+	}
+	return &deadLetters{epoch: epoch, bound: bound}
 }
 
 // add keeps a letter, and forgets the oldest beyond the bound.

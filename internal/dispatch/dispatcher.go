@@ -14,6 +14,10 @@ import (
 // ReasonStalled closes a session whose events no consumer took in time.
 const ReasonStalled = "backend stalled"
 
+// ReasonNodeLost ends a connection whose node is gone, as far as its consumer's node
+// knows. Only who relays deliveries between nodes says so.
+const ReasonNodeLost = "node lost"
+
 // Dispatcher is the sio.Backend that hands everything to consumers, and as an
 // admission.Source asks them for their verdicts. Create it with [New]; it is safe
 // for concurrent use.
@@ -54,7 +58,7 @@ func New(o Options) *Dispatcher {
 	o = o.withDefaults()
 	return &Dispatcher{
 		opts: o, log: o.Logger, began: time.Now(), groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{},
-		emptied: make(chan struct{}, 1), deadLetters: newDeadLetters(o.DeadLetterBytes),
+		emptied: make(chan struct{}, 1), deadLetters: newDeadLetters(o.DeadLetterBytes, o.Epoch),
 	}
 }
 

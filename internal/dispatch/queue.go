@@ -320,6 +320,7 @@ func (q *queue) assignLocked(s *Subscription) {
 			q.owner.wake() // it may go on with its walk
 		}
 	}
+	q.noteAssignedLocked(q.owner, s)
 	q.owner = s
 	if s != nil {
 		s.queues++
@@ -335,6 +336,7 @@ func (q *queue) closeLocked() {
 		return
 	}
 	q.enterLocked(closed)
+	q.noteAssignedLocked(q.owner, nil)
 	if q.pause != nil {
 		q.pause.Stop()
 	}

@@ -97,3 +97,39 @@ func everything(namespaces []string) []string {
 	}
 	return namespaces
 }
+
+// Assignment says whether a connection belongs to a subscription.
+type Assignment struct {
+	ConnectionID, Namespace string
+	Owned                   bool // else it did
+	Told                    bool // its group has been delivered its Connected
+}
+
+// Assignments returns what has changed since it was called last, for a subscription that
+// is Relayed and asks for the Lifecycle. News receives when there is something.
+func (s *Subscription) Assignments() (changed []Assignment) {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	for id, a := range s.assignments {
+		changed = append(changed, a)
+		delete(s.assignments, id)
+	}
+	return changed
+}
+
+// noteAssignedLocked notes that the queue passes from one subscription to another; nil:
+// nobody.
+func (q *queue) noteAssignedLocked(from, to *Subscription) {
+	if from == to {
+		return
+	}
+	if from != nil && from.assignments != nil && from.cause == nil {
+		from.assignments[q.id] = Assignment{ConnectionID: q.id, Namespace: q.namespace}
+		from.wake()
+	}
+	if to != nil && to.assignments != nil {
+		coming := slices.ContainsFunc(q.items, func(it item) bool { return it.event.Kind == Connected && it.attempt == 0 })
+		to.assignments[q.id] = Assignment{ConnectionID: q.id, Namespace: q.namespace, Owned: true, Told: q.told && !coming}
+		to.wake()
+	}
+}

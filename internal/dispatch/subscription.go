@@ -47,7 +47,7 @@ type SubscriptionOptions struct {
 	Relayed bool
 	// News is the channel that [Subscription.News] returns, with room for one, for who
 	// waits for several subscriptions at once. Nil: one of its own.
-	News chan struct{}
+	News chan struct{} `json:"-"`
 }
 
 // Subscription is one consumer's place in its group: the connections that it owns
@@ -77,7 +77,8 @@ type Subscription struct {
 	draining     bool        // takes nothing new
 	settled      bool        // a delivery: what it asked for is remembered
 	lastProgress time.Time
-	watchdog     *time.Timer // nil: it is Relayed
+	watchdog     *time.Timer           // nil: it is Relayed
+	assignments  map[string]Assignment // to be told; nil: nobody wants to know
 }
 
 // Subscribe adds a consumer to its group. It replaces the subscription with the
@@ -102,6 +103,9 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 	}
 	s := &Subscription{
 		options: o, interest: newInterest(&o), done: make(chan struct{}), news: o.News, limit: o.MaxInFlight, lastProgress: time.Now(),
+	}
+	if o.Relayed && o.Lifecycle {
+		s.assignments = map[string]Assignment{}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -220,6 +220,9 @@ const (
 	// which is named too. What comes of the connection after this message is
 	// the next attempt, or follows what was given up.
 	ConsumeResponse_Cancelled_NACKED ConsumeResponse_Cancelled_Reason = 3
+	// The node that holds their connections cannot be reached from the node that
+	// this stream is connected to: they may go to another member.
+	ConsumeResponse_Cancelled_NODE_AWAY ConsumeResponse_Cancelled_Reason = 4
 )
 
 // Enum value maps for ConsumeResponse_Cancelled_Reason.
@@ -229,12 +232,14 @@ var (
 		1: "CLIENT_LEFT",
 		2: "ACK_WAIT",
 		3: "NACKED",
+		4: "NODE_AWAY",
 	}
 	ConsumeResponse_Cancelled_Reason_value = map[string]int32{
 		"UNSPECIFIED": 0,
 		"CLIENT_LEFT": 1,
 		"ACK_WAIT":    2,
 		"NACKED":      3,
+		"NODE_AWAY":   4,
 	}
 )
 
@@ -2141,7 +2146,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
 	"\x05LeaveB\t\n" +
-	"\arequest\"\xff\x06\n" +
+	"\arequest\"\x8e\a\n" +
 	"\x0fConsumeResponse\x128\n" +
 	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12;\n" +
 	"\x06events\x18\x02 \x01(\v2!.fanout.v1.ConsumeResponse.EventsH\x00R\x06events\x12A\n" +
@@ -2162,16 +2167,17 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"deliveryId\x12)\n" +
 	"\x06status\x18\x02 \x01(\v2\x11.fanout.v1.StatusR\x06status\x1a2\n" +
 	"\x06Events\x12(\n" +
-	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06events\x1a\xb9\x01\n" +
+	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06events\x1a\xc8\x01\n" +
 	"\tCancelled\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x12C\n" +
-	"\x06reason\x18\x02 \x01(\x0e2+.fanout.v1.ConsumeResponse.Cancelled.ReasonR\x06reason\"D\n" +
+	"\x06reason\x18\x02 \x01(\x0e2+.fanout.v1.ConsumeResponse.Cancelled.ReasonR\x06reason\"S\n" +
 	"\x06Reason\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vCLIENT_LEFT\x10\x01\x12\f\n" +
 	"\bACK_WAIT\x10\x02\x12\n" +
 	"\n" +
-	"\x06NACKED\x10\x03\x1a\v\n" +
+	"\x06NACKED\x10\x03\x12\r\n" +
+	"\tNODE_AWAY\x10\x04\x1a\v\n" +
 	"\tHeartbeatB\n" +
 	"\n" +
 	"\bresponse\"\x9a\x01\n" +

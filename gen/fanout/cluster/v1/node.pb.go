@@ -131,6 +131,7 @@ type Message struct {
 	//	*Message_Continue
 	//	*Message_Query
 	//	*Message_Answer
+	//	*Message_Consumer
 	Body          isMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -252,6 +253,15 @@ func (x *Message) GetAnswer() *Answer {
 	return nil
 }
 
+func (x *Message) GetConsumer() []byte {
+	if x != nil {
+		if x, ok := x.Body.(*Message_Consumer); ok {
+			return x.Consumer
+		}
+	}
+	return nil
+}
+
 type isMessage_Body interface {
 	isMessage_Body()
 }
@@ -298,6 +308,11 @@ type Message_Answer struct {
 	Answer *Answer `protobuf:"bytes,9,opt,name=answer,proto3,oneof"`
 }
 
+type Message_Consumer struct {
+	// A ConsumerMessage, encoded: the Node that carries it does not look into it.
+	Consumer []byte `protobuf:"bytes,11,opt,name=consumer,proto3,oneof"`
+}
+
 func (*Message_InterestAll) isMessage_Body() {}
 
 func (*Message_InterestChange) isMessage_Body() {}
@@ -313,6 +328,8 @@ func (*Message_Continue) isMessage_Body() {}
 func (*Message_Query) isMessage_Body() {}
 
 func (*Message_Answer) isMessage_Body() {}
+
+func (*Message_Consumer) isMessage_Body() {}
 
 // InterestAll replaces what the receiver knows of the sender's interest.
 type InterestAll struct {
@@ -2259,7 +2276,7 @@ var File_fanout_cluster_v1_node_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x04\n" +
+	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x04\n" +
 	"\aMessage\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12C\n" +
 	"\finterest_all\x18\x02 \x01(\v2\x1e.fanout.cluster.v1.InterestAllH\x00R\vinterestAll\x12L\n" +
@@ -2271,7 +2288,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\bcontinue\x18\n" +
 	" \x01(\v2\x1b.fanout.cluster.v1.ContinueH\x00R\bcontinue\x120\n" +
 	"\x05query\x18\b \x01(\v2\x18.fanout.cluster.v1.QueryH\x00R\x05query\x123\n" +
-	"\x06answer\x18\t \x01(\v2\x19.fanout.cluster.v1.AnswerH\x00R\x06answerB\x06\n" +
+	"\x06answer\x18\t \x01(\v2\x19.fanout.cluster.v1.AnswerH\x00R\x06answer\x12\x1c\n" +
+	"\bconsumer\x18\v \x01(\fH\x00R\bconsumerB\x06\n" +
 	"\x04body\"\x1f\n" +
 	"\vInterestAll\x12\x10\n" +
 	"\x03set\x18\x01 \x01(\fR\x03set\"<\n" +
@@ -2535,6 +2553,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Message_Continue)(nil),
 		(*Message_Query)(nil),
 		(*Message_Answer)(nil),
+		(*Message_Consumer)(nil),
 	}
 	file_fanout_cluster_v1_node_proto_msgTypes[4].OneofWrappers = []any{
 		(*Operation_Emit)(nil),

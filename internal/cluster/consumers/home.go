@@ -1,0 +1,518 @@
+package consumers
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+// Subscription is a consumer at its home: its place in its group here, and at every
+// other node. Its methods are those of [dispatch.Subscription].
+type Subscription struct {
+	d       *Dispatcher
+	number  uint64
+	options dispatch.SubscriptionOptions
+	since   int64
+	local   *dispatch.Subscription
+	news    chan struct{} // holds one; local's too
+	done    chan struct{}
+
+	mu        sync.Mutex
+	cause     error
+	draining  bool
+	remotes   map[string]*remote               // by epoch
+	away      map[string]map[string]connection // by epoch: what belonged to it at nodes that it is to be a member at again
+	ready     []delivery                       // from other nodes, in the order of their arrival
+	flights   map[string]*flight               // deliveries of ready, and those that the consumer has, by id
+	cancelled []dispatch.Cancelled
+	localNext bool // whose turn it is
+	credits   credits
+	lost      lost
+	read      time.Time // when it took something last, or nothing was there
+	watchdog  *time.Timer
+}
+
+// delivery is one that waits to be read.
+type delivery struct {
+	dispatch.Delivery
+	from *remote // nil: of a node that was lost
+}
+
+// flight is a delivery that is not settled.
+type flight struct {
+	from   *remote // nil: of a node that was lost
+	kind   dispatch.Kind
+	unread bool
+}
+
+// remote is the consumer's place at another node.
+type remote struct {
+	peer       *peer
+	number     uint64
+	holder     *holder
+	subscribed chan struct{} // closed when the node has said so, or it is over
+	there      bool
+	owned      map[string]connection // that belong to the consumer, if it asks for the lifecycle
+}
+
+// connection is one of another node's.
+type connection struct {
+	namespace, user string
+	told            bool // the group has been told of it
+}
+
+// Subscribe adds a consumer to its group, here and at every other node, and returns when
+// they have it, or SubscribeTimeout is over. It replaces the one with the same consumer
+// id, wherever that is. Error: [dispatch.ErrTooMany].
+func (d *Dispatcher) Subscribe(o dispatch.SubscriptionOptions) (*Subscription, error) {
+	if o.MaxInFlight == 0 {
+		o.MaxInFlight = 1000
+	}
+	s := &Subscription{
+		d: d, options: o, since: time.Now().UnixNano(), news: make(chan struct{}, 1), done: make(chan struct{}),
+		remotes: map[string]*remote{}, away: map[string]map[string]connection{}, flights: map[string]*flight{}, read: time.Now(),
+	}
+	d.newer(name{o.Group, o.ConsumerID}, s.since)
+	local := o
+	local.News = s.news
+	var err error
+	if s.local, err = d.local.Subscribe(local); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.number++
+	s.number = d.number
+	d.homes[s.number] = s
+	peers := d.peersLocked()
+	d.mu.Unlock()
+	s.begin(len(peers))
+	var joined []*remote
+	for _, p := range peers {
+		joined = append(joined, s.join(p))
+	}
+	late := time.NewTimer(d.opts.SubscribeTimeout)
+	defer late.Stop()
+	for _, r := range joined {
+		if r == nil {
+			continue
+		}
+		select {
+		case <-r.subscribed:
+		case <-late.C:
+			late.Reset(0)
+		case <-s.done:
+		}
+	}
+	d.running.Go(s.follow)
+	if err := s.Err(); errors.Is(err, dispatch.ErrTooMany) {
+		return nil, err
+	}
+	return s, nil
+}
+
+// begin hands out what may be in flight: to everybody if that is enough to share.
+func (s *Subscription) begin(peers int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchdog = time.AfterFunc(s.d.opts.StallTimeout, s.watch)
+	s.credits.begin(s.options.MaxInFlight, peers, &holder{lower: s.local.Limit})
+	s.lost.holder, s.lost.wake = &holder{lower: s.lost.lower}, s.poke
+}
+
+// follow ends the consumer everywhere when it has ended here, and hears of its end.
+func (s *Subscription) follow() {
+	select {
+	case <-s.local.Done():
+		s.end(s.local.Err())
+	case <-s.done:
+	case <-s.d.ended:
+	}
+}
+
+// join makes the consumer a member at a peer, if it is none; nil: it has ended.
+func (s *Subscription) join(p *peer) *remote {
+	s.d.mu.Lock()
+	s.d.number++
+	number := s.d.number
+	s.d.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil || s.draining || s.remotes[p.epoch] != nil || p.isGone() {
+		return nil
+	}
+	r := &remote{peer: p, number: number, subscribed: make(chan struct{}), owned: map[string]connection{}}
+	r.holder = &holder{raise: func(limit int) {
+		p.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Limit{Limit: &clusterv1.Limit{Limit: count(limit)}}})
+	}, ask: func(keep int) {
+		p.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Limit{Limit: &clusterv1.Limit{Limit: count(keep), GiveBack: true}}})
+	}}
+	s.remotes[p.epoch] = r
+	s.credits.add(r.holder)
+	p.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Subscribe{
+		Subscribe: fromOptions(&s.options, r.holder.limit, s.since),
+	}})
+	return r
+}
+
+// leave notes that the consumer is no member at a peer any more, nor has what came from
+// there. lost: the peer is gone.
+func (s *Subscription) leave(p *peer, lost bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.remotes[p.epoch]; r != nil && r.peer == p {
+		s.leaveLocked(r)
+	}
+	if !lost {
+		return
+	}
+	owned := s.away[p.epoch]
+	delete(s.away, p.epoch)
+	if s.options.Lifecycle && s.cause == nil && len(owned) > 0 {
+		s.lost.add(owned)
+		s.credits.hungers(s.lost.holder)
+		s.poke()
+	}
+}
+
+func (s *Subscription) leaveLocked(r *remote) {
+	delete(s.remotes, r.peer.epoch)
+	if r.there {
+		s.away[r.peer.epoch] = r.owned
+	} else {
+		close(r.subscribed)
+	}
+	s.ready = slices.DeleteFunc(s.ready, func(d delivery) bool { return d.from == r })
+	var taken []string
+	for id, f := range s.flights {
+		if f.from != r {
+			continue
+		}
+		delete(s.flights, id)
+		if !f.unread {
+			taken = append(taken, id)
+		}
+	}
+	if len(taken) > 0 {
+		slices.Sort(taken)
+		s.cancelled = append(s.cancelled, dispatch.Cancelled{IDs: taken, Reason: dispatch.NodeAway})
+	}
+	s.credits.remove(r.holder)
+	s.poke()
+}
+
+// remoteOf returns the consumer's place at a node, or nil.
+func (s *Subscription) remoteOf(epoch string) *remote {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.remotes[epoch]
+}
+
+// take takes a message of a holder's.
+func (s *Subscription) take(p *peer, m *clusterv1.ConsumerMessage) {
+	if err := s.takeMessage(p, m); err != nil {
+		s.end(err)
+	}
+}
+
+// takeMessage is take; its error ends the consumer everywhere.
+func (s *Subscription) takeMessage(p *peer, m *clusterv1.ConsumerMessage) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.remotes[p.epoch]
+	if r == nil || r.number != m.GetNumber() || s.cause != nil {
+		return nil
+	}
+	switch body := m.GetBody().(type) {
+	case *clusterv1.ConsumerMessage_Subscribed:
+		if !r.there {
+			r.there = true
+			close(r.subscribed)
+			delete(s.away, p.epoch) // the node says anew what belongs to it
+		}
+	case *clusterv1.ConsumerMessage_Deliver:
+		return s.deliverLocked(r, body.Deliver)
+	case *clusterv1.ConsumerMessage_Cancelled:
+		s.cancelledLocked(r, body.Cancelled)
+	case *clusterv1.ConsumerMessage_Hungry:
+		s.credits.hungers(r.holder)
+	case *clusterv1.ConsumerMessage_Limited:
+		s.credits.gaveBack(r.holder, int(body.Limited.GetLimit()))
+	case *clusterv1.ConsumerMessage_Assigned:
+		for _, a := range body.Assigned.GetConnections() {
+			r.assign(a)
+		}
+	case *clusterv1.ConsumerMessage_Ended:
+		cause := toCause(body.Ended)
+		s.leaveLocked(r)
+		if errors.Is(cause, dispatch.ErrInterrupted) {
+			s.d.running.Go(func() { s.join(p) })
+			return nil
+		}
+		if !errors.Is(cause, dispatch.ErrClosed) {
+			return cause
+		}
+	}
+	return nil
+}
+
+func (r *remote) assign(a *clusterv1.Assigned_Assignment) {
+	if !a.GetOwned() {
+		delete(r.owned, a.GetId())
+		return
+	}
+	c := r.owned[a.GetId()]
+	c.namespace, c.told = a.GetNamespace(), c.told || a.GetTold()
+	r.owned[a.GetId()] = c
+}
+
+// deliverLocked has a delivery wait to be read.
+func (s *Subscription) deliverLocked(r *remote, m *clusterv1.Deliver) error {
+	e, err := toEvent(m.GetEvent())
+	if err != nil {
+		return err
+	}
+	d := delivery{dispatch.Delivery{Event: e, Attempt: m.GetAttempt()}, r}
+	if s.draining {
+		s.settleLocked(r, d.ID(), &clusterv1.Settle{Kind: clusterv1.Settle_UNREAD})
+		return nil
+	}
+	if len(s.ready) == 0 {
+		s.read = time.Now()
+	}
+	s.ready = append(s.ready, d)
+	s.flights[d.ID()] = &flight{from: r, kind: e.Kind, unread: true}
+	s.poke()
+	return nil
+}
+
+// cancelledLocked takes deliveries back: those that were not read are as if they had
+// never come.
+func (s *Subscription) cancelledLocked(r *remote, m *clusterv1.Cancelled) {
+	var taken []string
+	for _, id := range m.GetDeliveryIds() {
+		f := s.flights[id]
+		if f == nil || f.from != r {
+			continue
+		}
+		delete(s.flights, id)
+		if f.unread {
+			s.ready = slices.DeleteFunc(s.ready, func(d delivery) bool { return d.ID() == id })
+		} else {
+			taken = append(taken, id)
+		}
+	}
+	if len(taken) > 0 {
+		s.cancelled = append(s.cancelled, dispatch.Cancelled{IDs: taken, Reason: dispatch.CancelReason(m.GetReason())})
+	}
+	s.poke()
+}
+
+func (s *Subscription) poke() {
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+// Poll is as [dispatch.Subscription.Poll]: the next delivery of this node or another,
+// each in its turn.
+func (s *Subscription) Poll() (dispatch.Delivery, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read = time.Now()
+	if s.cause != nil {
+		return dispatch.Delivery{}, false, s.cause
+	}
+	if len(s.cancelled) > 0 {
+		return dispatch.Delivery{}, false, nil
+	}
+	s.localNext = !s.localNext
+	if !s.localNext {
+		if d, ok := s.nextLocked(); ok {
+			return d, true, nil
+		}
+	}
+	d, ok, err := s.local.Poll()
+	switch {
+	case errors.Is(err, dispatch.ErrDrained):
+		if len(s.flights) > 0 {
+			return dispatch.Delivery{}, false, nil
+		}
+		return d, false, err
+	case ok || err != nil:
+		return d, ok, err
+	}
+	if s.local.Waiting() {
+		s.credits.hungers(s.credits.local)
+		if d, ok, err := s.local.Poll(); ok || err != nil {
+			return d, ok, err
+		}
+	}
+	if d, ok := s.nextLocked(); ok {
+		return d, true, nil
+	}
+	return dispatch.Delivery{}, false, nil
+}
+
+// nextLocked returns the next delivery that came from another node, or is of one that
+// was lost.
+func (s *Subscription) nextLocked() (dispatch.Delivery, bool) {
+	if d, ok := s.lost.next(); ok {
+		s.flights[d.ID()] = &flight{kind: d.Kind}
+		return d, true
+	}
+	if len(s.ready) == 0 {
+		return dispatch.Delivery{}, false
+	}
+	d := s.ready[0]
+	s.ready[0] = delivery{}
+	if s.ready = s.ready[1:]; len(s.ready) == 0 {
+		s.ready = nil
+	}
+	s.flights[d.ID()].unread = false
+	if s.options.Lifecycle {
+		d.from.read(d.Event)
+	}
+	return d.Delivery, true
+}
+
+// read notes what the consumer knows of a connection from now on.
+func (r *remote) read(e *dispatch.Event) {
+	switch c, owned := r.owned[e.ConnectionID]; {
+	case e.Kind == dispatch.Disconnected:
+		delete(r.owned, e.ConnectionID)
+	case e.Kind == dispatch.Connected, owned:
+		c.namespace, c.user, c.told = e.Namespace, e.UserID, c.told || e.Kind == dispatch.Connected
+		r.owned[e.ConnectionID] = c
+	}
+}
+
+// News is as [dispatch.Subscription.News].
+func (s *Subscription) News() <-chan struct{} { return s.news }
+
+// Cancelled is as [dispatch.Subscription.Cancelled].
+func (s *Subscription) Cancelled() (dispatch.Cancelled, bool) {
+	if c, ok := s.local.Cancelled(); ok {
+		return c, true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.cancelled) == 0 {
+		return dispatch.Cancelled{}, false
+	}
+	c := s.cancelled[0]
+	s.cancelled = s.cancelled[1:]
+	return c, true
+}
+
+// watch ends a consumer that reads nothing of what came from other nodes.
+func (s *Subscription) watch() {
+	s.mu.Lock()
+	over, stalled := s.cause != nil, len(s.ready) > 0 && time.Since(s.read) >= s.d.opts.StallTimeout
+	if !over && !stalled {
+		s.watchdog.Reset(s.d.opts.StallTimeout / 4)
+	}
+	s.mu.Unlock()
+	if !over && stalled {
+		s.end(dispatch.ErrStalled)
+	}
+}
+
+// Drain is as [dispatch.Subscription.Drain]. What has come from other nodes and was not
+// read goes back.
+func (s *Subscription) Drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining || s.cause != nil {
+		return
+	}
+	s.draining = true
+	s.local.Drain()
+	for _, r := range s.remotes {
+		r.peer.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Drain{Drain: &clusterv1.Drain{}}})
+	}
+	for _, d := range s.ready {
+		delete(s.flights, d.ID())
+		if d.from != nil {
+			s.settleLocked(d.from, d.ID(), &clusterv1.Settle{Kind: clusterv1.Settle_UNREAD})
+		}
+	}
+	s.ready = nil
+	s.poke()
+}
+
+// Close ends the subscription. What was in flight is delivered to others.
+func (s *Subscription) Close() { s.end(dispatch.ErrClosed) }
+
+// Done is closed when the subscription has ended.
+func (s *Subscription) Done() <-chan struct{} { return s.done }
+
+// Err returns why the subscription has ended, nil while it lives.
+func (s *Subscription) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
+// end ends the consumer everywhere; the first cause stays.
+func (s *Subscription) end(cause error) {
+	s.mu.Lock()
+	if s.cause != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.cause = cause
+	close(s.done)
+	s.watchdog.Stop()
+	for _, r := range s.remotes {
+		r.peer.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Close{Close: &clusterv1.Close{}}})
+		if !r.there {
+			close(r.subscribed)
+		}
+	}
+	s.remotes = map[string]*remote{}
+	lost := s.lost.take()
+	s.ready, s.flights = nil, map[string]*flight{}
+	s.poke()
+	s.mu.Unlock()
+	s.local.Close()
+	s.d.left(s, lost)
+}
+
+// left notes that a consumer has ended, and gives the ends that it did not settle to
+// another of its group.
+func (d *Dispatcher) left(s *Subscription, ends []dispatch.Delivery) {
+	d.forget(name{s.options.Group, s.options.ConsumerID})
+	d.mu.Lock()
+	delete(d.homes, s.number)
+	homes := d.homesLocked()
+	d.mu.Unlock()
+	if len(ends) == 0 {
+		return
+	}
+	for _, o := range homes {
+		if o.options.Group == s.options.Group && o.options.Lifecycle && o.takeOver(ends) {
+			return
+		}
+	}
+	d.mu.Lock()
+	d.lostDropped += uint64(len(ends))
+	d.mu.Unlock()
+	d.log.Warn("the ends of a lost node's connections were told to nobody", "group", s.options.Group, "connections", len(ends))
+}
+
+func (s *Subscription) takeOver(ends []dispatch.Delivery) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil || s.draining {
+		return false
+	}
+	s.lost.waiting = append(s.lost.waiting, ends...)
+	s.credits.hungers(s.lost.holder)
+	s.poke()
+	return true
+}
