@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
+	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
 	"github.com/fanoutd/fanoutd/internal/cluster/nats"
 	"github.com/fanoutd/fanoutd/internal/control"
@@ -93,13 +96,34 @@ func (d *daemon) nodes() func() []control.Node {
 	}
 }
 
-// startNode finds the other nodes, if there is a cluster.
+// dispatcher is what consumers are served by: the events of all nodes' browsers, or of
+// those here.
+func (d *daemon) dispatcher() control.Dispatcher {
+	if d.node == nil {
+		return control.DispatcherOf(d.consumers)
+	}
+	d.relay = consumers.New(d.consumers, d.node, consumers.Options{Epoch: d.node.Self().Epoch, Logger: d.log})
+	d.node.SetConsumers(d.relay)
+	return control.DispatcherOf(d.relay)
+}
+
+// factsTimeout is how long a node that starts waits to learn from the others what groups
+// authorise.
+const factsTimeout = 10 * time.Second
+
+// startNode finds the other nodes, if there is a cluster, and learns from them what
+// groups authorise: before that nobody may be let in.
 func (d *daemon) startNode() error {
 	if d.node == nil {
 		return nil
 	}
 	if err := d.node.Start(d.sockets, d.bus); err != nil {
 		return fmt.Errorf("cannot be a node of the cluster %q: %w; start again", d.config.cluster.name, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), factsTimeout)
+	defer cancel()
+	if err := d.relay.Synced(ctx); err != nil {
+		return errors.New("no other node tells what groups authorise, so nobody could be let in; start again when the nodes reach each other")
 	}
 	d.log.Info("node", "name", d.config.cluster.node, "cluster", d.config.cluster.name, "epoch", d.node.Self().Epoch, "peers", len(d.node.Peers()))
 	return nil
@@ -110,6 +134,7 @@ func (d *daemon) leaveCluster(ctx context.Context) {
 	if d.node == nil {
 		return
 	}
+	d.relay.Close()
 	d.report("nodes", d.node.Close(ctx))
 	if err := d.bus.Close(); err != nil {
 		d.log.Warn("closing the bus", "error", err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/cluster"
+	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -39,8 +40,9 @@ type daemon struct {
 	config       *config
 	log          *slog.Logger
 	listeners    *listeners
-	bus          clusterBus    // to other nodes; nil: there is no cluster
-	node         *cluster.Node // this one among them; nil likewise
+	bus          clusterBus            // to other nodes; nil: there is no cluster
+	node         *cluster.Node         // this one among them; nil likewise
+	relay        *consumers.Dispatcher // between them; nil likewise
 	ready        ops.Readiness
 	admission    *admissionSources
 	admitted     *admission.Backend
@@ -82,25 +84,27 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 
 func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*daemon, error) {
 	d := &daemon{config: c, log: log, listeners: l, bus: nodes}
+	b := readBuild()
 	var err error
 	if d.admission, err = newAdmissionSources(c, log); err != nil {
 		return nil, err
 	}
 	d.ready.Missing = d.admission.missing
-	consumers := dispatch.Options{
-		Namespaces: c.namespaces.names,
-		Logger:     log,
+	if nodes != nil {
+		d.node = newNode(&c.cluster, b.version, func() int { return d.sockets.Stats().Connections }, log)
 	}
-	c.consumers.options(&consumers)
-	d.consumers = dispatch.New(consumers)
+	events := dispatch.Options{Namespaces: c.namespaces.names, Logger: log}
+	if d.node != nil {
+		events.Epoch = d.node.Self().Epoch
+	}
+	c.consumers.options(&events)
+	d.consumers = dispatch.New(events)
 	engine := engineio.Options{WebTransport: !c.listeners.webTransport.IsZero(), Logger: log}
 	c.browsers.options(&engine)
 	c.limits.engineOptions(&engine)
 	d.admitted = admission.New(d.consumers, log, d.admission.then(d.consumers))
-	b := readBuild()
 	sockets := sio.Options{Node: c.cluster.node, Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
-	if nodes != nil {
-		d.node = newNode(&c.cluster, b.version, func() int { return d.sockets.Stats().Connections }, log)
+	if d.node != nil {
 		sockets.Engine.Epoch, sockets.Interest, sockets.Backend = d.node.Self().Epoch, d.node.Interest(), d.node.Backend(d.admitted)
 	}
 	c.exposure.options(&sockets)
@@ -116,7 +120,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 			Listeners: l.list(), Connections: func() int { return d.sockets.Stats().Connections },
 			MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
-		Dispatcher: control.DispatcherOf(d.consumers),
+		Dispatcher: d.dispatcher(),
 		Nodes:      d.nodes(),
 		Logger:     log,
 	})

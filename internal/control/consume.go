@@ -154,6 +154,7 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 		SkipExisting: m.GetSkipExisting(),
 		Authorize:    m.GetAuthorize(),
 		MaxInFlight:  int(min(m.GetMaxInFlight(), maxInFlight)),
+		Node:         e.node,
 
 		IncludeConnection: m.GetIncludeConnection(),
 	}

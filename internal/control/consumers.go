@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -103,7 +104,7 @@ func fromGroup(g *dispatch.GroupStatus) *fanoutv1.ListConsumersResponse_Group {
 
 func fromConsumer(c *dispatch.SubscriptionStatus, node string) *fanoutv1.ListConsumersResponse_Consumer {
 	return &fanoutv1.ListConsumersResponse_Consumer{
-		ConsumerId: c.ConsumerID, Node: node,
+		ConsumerId: c.ConsumerID, Node: cmp.Or(c.Node, node),
 		Namespaces: c.Namespaces, Events: c.Events, Lifecycle: c.Lifecycle, Authorize: c.Authorize,
 		MaxInFlight: count(c.MaxInFlight), InFlight: count(c.InFlight), Connections: count(c.Connections),
 		QueuedBytes: count(c.QueuedBytes), Leaving: c.Draining, LastActive: timestamppb.New(c.LastActive),

@@ -38,6 +38,8 @@ type SubscriptionOptions struct {
 	// be settled, since it was delivered or the one before it settled, or since
 	// Working; then the connection moves to another subscription. 0 means 30 s.
 	AckWait time.Duration
+	// Node is the name of the node that the consumer is connected to, for those who look.
+	Node string
 	// IncludeConnection says that the consumer wants to see the connection of each Message.
 	// It changes nothing: see [Event.Current].
 	IncludeConnection bool

@@ -20,7 +20,7 @@ func fromOptions(o *dispatch.SubscriptionOptions, limit int, since int64) *clust
 	return &clusterv1.Subscribe{
 		Group: o.Group, ConsumerId: o.ConsumerID, Namespaces: o.Namespaces, Events: o.Events,
 		Lifecycle: o.Lifecycle, SkipExisting: o.SkipExisting, Authorize: o.Authorize, AckWait: int64(o.AckWait),
-		IncludeConnection: o.IncludeConnection, Limit: count(limit), MaxInFlight: count(o.MaxInFlight), Since: since,
+		IncludeConnection: o.IncludeConnection, Limit: count(limit), MaxInFlight: count(o.MaxInFlight), Since: since, Node: o.Node,
 	}
 }
 
@@ -28,7 +28,7 @@ func toOptions(m *clusterv1.Subscribe) dispatch.SubscriptionOptions {
 	return dispatch.SubscriptionOptions{
 		Group: m.GetGroup(), ConsumerID: m.GetConsumerId(), Namespaces: m.GetNamespaces(), Events: m.GetEvents(),
 		Lifecycle: m.GetLifecycle(), SkipExisting: m.GetSkipExisting(), Authorize: m.GetAuthorize(), AckWait: time.Duration(m.GetAckWait()),
-		IncludeConnection: m.GetIncludeConnection(), MaxInFlight: int(m.GetMaxInFlight()), Relayed: true,
+		IncludeConnection: m.GetIncludeConnection(), MaxInFlight: int(m.GetMaxInFlight()), Node: m.GetNode(), Relayed: true,
 	}
 }
 

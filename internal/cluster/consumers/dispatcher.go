@@ -54,7 +54,6 @@ type Dispatcher struct {
 	peers  map[string]*peer         // by epoch
 	since  map[name]int64           // when the consumers that are there joined at their homes
 	calls  calls
-	synced chan struct{} // closed when the facts of all peers are known that there were when Synced was called
 
 	lostDropped uint64 // ends of lost nodes' connections that nobody was there to hear
 }
@@ -278,16 +277,18 @@ func (d *Dispatcher) learn(p *peer, f *clusterv1.Facts) {
 }
 
 // Synced waits until it is known what groups authorise at every peer that is there and
-// answers. Before, nobody may be let in. Error: the cause of ctx's end.
+// answers, and at one at least if there are any: each knows of all groups. Before,
+// nobody may be let in. Error: the cause of ctx's end.
 func (d *Dispatcher) Synced(ctx context.Context) error {
 	for {
-		missing := false
-		for _, p := range d.all() {
+		missing, known, peers := false, false, d.all()
+		for _, p := range peers {
 			p.mu.Lock()
 			missing = missing || !p.facts && !p.suspected
+			known = known || p.facts
 			p.mu.Unlock()
 		}
-		if !missing {
+		if !missing && (known || len(peers) == 0) {
 			return nil
 		}
 		select {

@@ -499,7 +499,9 @@ type Subscribe struct {
 	MaxInFlight uint32 `protobuf:"varint,11,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
 	// When the consumer joined at its home, in nanoseconds since 1970: of two with one id
 	// the later one stays.
-	Since         int64 `protobuf:"varint,12,opt,name=since,proto3" json:"since,omitempty"`
+	Since int64 `protobuf:"varint,12,opt,name=since,proto3" json:"since,omitempty"`
+	// The name of its home.
+	Node          string `protobuf:"bytes,13,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -616,6 +618,13 @@ func (x *Subscribe) GetSince() int64 {
 		return x.Since
 	}
 	return 0
+}
+
+func (x *Subscribe) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
 }
 
 // Limit changes what may be in flight.
@@ -2134,7 +2143,7 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x05facts\x18\x0e \x01(\v2\x18.fanout.cluster.v1.FactsH\x00R\x05facts\x12-\n" +
 	"\x04call\x18\x0f \x01(\v2\x17.fanout.cluster.v1.CallH\x00R\x04call\x127\n" +
 	"\x06result\x18\x10 \x01(\v2\x1d.fanout.cluster.v1.CallResultH\x00R\x06resultB\x06\n" +
-	"\x04body\"\xf5\x02\n" +
+	"\x04body\"\x89\x03\n" +
 	"\tSubscribe\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2151,7 +2160,8 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x05limit\x18\n" +
 	" \x01(\rR\x05limit\x12\"\n" +
 	"\rmax_in_flight\x18\v \x01(\rR\vmaxInFlight\x12\x14\n" +
-	"\x05since\x18\f \x01(\x03R\x05since\":\n" +
+	"\x05since\x18\f \x01(\x03R\x05since\x12\x12\n" +
+	"\x04node\x18\r \x01(\tR\x04node\":\n" +
 	"\x05Limit\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x1b\n" +
 	"\tgive_back\x18\x02 \x01(\bR\bgiveBack\"\x8f\x02\n" +
