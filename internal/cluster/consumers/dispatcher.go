@@ -55,6 +55,8 @@ type Dispatcher struct {
 	since  map[name]int64           // when the consumers that are there joined at their homes
 	calls  calls
 
+	numbers sync.Map // of remotes: to their *Subscription
+
 	lostDropped uint64 // ends of lost nodes' connections that nobody was there to hear
 }
 
@@ -248,17 +250,8 @@ func (d *Dispatcher) Receive(epoch string, m *clusterv1.ConsumerMessage) {
 			s.take(m)
 		}
 	default: // of a holder
-		d.mu.Lock()
-		var home *Subscription
-		for _, s := range d.homes {
-			if r := s.remoteOf(epoch); r != nil && r.number == m.GetNumber() {
-				home = s
-				break
-			}
-		}
-		d.mu.Unlock()
-		if home != nil {
-			home.take(p, m)
+		if s, ok := d.numbers.Load(m.GetNumber()); ok {
+			s.(*Subscription).take(p, m)
 		}
 	}
 }

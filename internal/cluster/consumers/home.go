@@ -151,6 +151,7 @@ func (s *Subscription) join(p *peer) *remote {
 		p.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Limit{Limit: &clusterv1.Limit{Limit: count(keep), GiveBack: true}}})
 	}}
 	s.remotes[p.epoch] = r
+	s.d.numbers.Store(number, s)
 	s.credits.add(r.holder)
 	p.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Subscribe{
 		Subscribe: fromOptions(&s.options, r.holder.limit, s.since),
@@ -180,6 +181,7 @@ func (s *Subscription) leave(p *peer, lost bool) {
 
 func (s *Subscription) leaveLocked(r *remote) {
 	delete(s.remotes, r.peer.epoch)
+	s.d.numbers.Delete(r.number)
 	if r.there {
 		s.away[r.peer.epoch] = r.owned
 	} else {
@@ -202,13 +204,6 @@ func (s *Subscription) leaveLocked(r *remote) {
 	}
 	s.credits.remove(r.holder)
 	s.poke()
-}
-
-// remoteOf returns the consumer's place at a node, or nil.
-func (s *Subscription) remoteOf(epoch string) *remote {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.remotes[epoch]
 }
 
 // take takes a message of a holder's.
@@ -469,6 +464,7 @@ func (s *Subscription) end(cause error) {
 	close(s.done)
 	s.watchdog.Stop()
 	for _, r := range s.remotes {
+		s.d.numbers.Delete(r.number)
 		r.peer.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Close{Close: &clusterv1.Close{}}})
 		if !r.there {
 			close(r.subscribed)
