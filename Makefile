@@ -31,6 +31,12 @@ run: build $(BIN)/chat ## Build and run the daemon with its demo page, and a cha
 		'Ctrl-C ends the daemon and the chat.'
 	@examples/chat/run.sh
 
+.PHONY: cluster
+cluster: build $(BIN)/chat ## Run three nodes, a balancer and the chat on this machine
+	$(call say,"cluster: three nodes behind a balancer - open http://localhost:8080 in two tabs")
+	go build -trimpath -o $(BIN)/cluster ./examples/cluster
+	@$(BIN)/cluster -fanoutd $(BIN)/fanoutd -chat $(BIN)/chat
+
 .PHONY: build
 build: web ## Build bin/fanoutd with the client and the demo page in it
 	$(call say,"build: $(BIN)/fanoutd")

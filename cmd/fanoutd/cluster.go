@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
+	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
 	"github.com/fanoutd/fanoutd/internal/cluster/nats"
 	"github.com/fanoutd/fanoutd/internal/control"
@@ -63,11 +67,81 @@ func openEmbedded(c *clusterConfig, log *slog.Logger) (clusterBus, error) {
 }
 
 // newNode returns this node, which has met no other yet.
-func newNode(c *clusterConfig, version string, connections func() int, log *slog.Logger) *cluster.Node {
+func newNode(c *config, l *listeners, version string, connections func() int, log *slog.Logger) (*cluster.Node, error) {
+	address, err := c.cluster.forwardAddress(l.browsers.Addr())
+	if err != nil {
+		return nil, err
+	}
 	return cluster.New(cluster.Options{
-		Self:   link.Self{Name: c.node, Epoch: link.NewEpoch(), Version: version},
-		Link:   link.Options{Cluster: c.name, Connections: connections, Logger: log},
+		Self:   link.Self{Name: c.cluster.node, Epoch: link.NewEpoch(), Address: address, Version: version},
+		Link:   link.Options{Cluster: c.cluster.name, Connections: connections, Logger: log},
 		Logger: log,
+	}), nil
+}
+
+// forwardAddress is where other nodes hand over browsers' requests that are this node's:
+// where they reach its route, or else this host, at the port where browsers connect.
+func (c *clusterConfig) forwardAddress(browsers net.Addr) (string, error) {
+	if c.forward != "" {
+		return c.forward, nil
+	}
+	tcp, ok := browsers.(*net.TCPAddr)
+	if !ok {
+		return "", fmt.Errorf("other nodes cannot hand over requests to %s; say by cluster-forward-address where they can", browsers)
+	}
+	host := tcp.IP.String()
+	if tcp.IP.IsUnspecified() {
+		if host = c.reachableHost(); host == "" {
+			host = ownAddress()
+		}
+	}
+	return net.JoinHostPort(host, strconv.Itoa(tcp.Port)), nil
+}
+
+// reachableHost is the host of cluster-advertise, or of cluster-listen if that is one.
+func (c *clusterConfig) reachableHost() string {
+	if c.advertise != "" {
+		if host, _, err := net.SplitHostPort(c.advertise); err == nil {
+			return host
+		}
+		return c.advertise
+	}
+	if c.listen.IsZero() {
+		return ""
+	}
+	host, _, _ := net.SplitHostPort(c.listen.Name)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return ""
+	}
+	return host
+}
+
+// ownAddress is an address of this host that others may reach, or of loopback if it has
+// none.
+func ownAddress() string {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return "127.0.0.1"
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			return n.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
+
+// engine is what serves requests of Socket.IO: this node, or whoever's session it is.
+func (d *daemon) engine() http.Handler {
+	if d.node == nil {
+		return d.sockets
+	}
+	key, err := forward.KeyOf(d.config.cluster.secret, d.config.cluster.name)
+	if err != nil {
+		panic(err) // the length that is wanted is a constant
+	}
+	return forward.New(d.sockets, forward.Options{
+		Epoch: d.node.Self().Epoch, Address: d.node.Address, Key: key, Logger: d.log,
 	})
 }
 

@@ -15,7 +15,9 @@ import (
 // missing: proxies and clients make such paths. No answer is a redirect, which
 // would lead away from whatever prefix a proxy in front has stripped, and which
 // no WebSocket follows.
-func pages(c *config, sockets *sio.Server, controlAddress, version string) http.Handler {
+//
+// engine serves what is below path: sockets, or what stands in front of them.
+func pages(c *config, engine http.Handler, sockets *sio.Server, controlAddress, version string) http.Handler {
 	path := c.browsers.path
 	client := web.Client(path)
 	if !c.browsers.serveClient {
@@ -33,7 +35,7 @@ func pages(c *config, sockets *sio.Server, controlAddress, version string) http.
 		case files[at]:
 			client.ServeHTTP(w, r)
 		case strings.HasPrefix(at, path), at == strings.TrimSuffix(path, "/"):
-			sockets.ServeHTTP(w, r)
+			engine.ServeHTTP(w, r)
 		default:
 			others.ServeHTTP(w, r)
 		}

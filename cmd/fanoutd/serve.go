@@ -91,7 +91,9 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	}
 	d.ready.Missing = d.admission.missing
 	if nodes != nil {
-		d.node = newNode(&c.cluster, b.version, func() int { return d.sockets.Stats().Connections }, log)
+		if d.node, err = newNode(c, l, b.version, func() int { return d.sockets.Stats().Connections }, log); err != nil {
+			return nil, err
+		}
 	}
 	events := dispatch.Options{Namespaces: c.namespaces.names, Logger: log}
 	if d.node != nil {
@@ -128,7 +130,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 		return nil, err
 	}
 	d.backends = grpcserver.New(d.services, d.callers)
-	d.browsers = d.httpServer(bounded(pages(c, d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
+	d.browsers = d.httpServer(bounded(pages(c, d.engine(), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}
 	if nodes != nil {
 		sources.Bus = nodes.Stats

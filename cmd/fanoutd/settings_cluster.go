@@ -24,6 +24,7 @@ type clusterConfig struct {
 	listen    settings.Address // of the embedded NATS; zero: there is none
 	peers     []nats.Peer
 	advertise string
+	forward   string   // where other nodes hand over browsers' requests; empty: where they are expected to reach listen
 	external  []string // URLs of a NATS that somebody else runs; none: there is none
 	insecure  bool
 
@@ -55,6 +56,10 @@ func (c *clusterConfig) declare(s *settings.Set) {
 		settings.Setting{
 			Name: "cluster-advertise", Help: "where other nodes reach cluster-listen, HOST or HOST:PORT, if it is not where they see this node",
 			Value: settings.Scalar(&c.advertise, "", "HOST or HOST:PORT", parseAdvertise),
+		},
+		settings.Setting{
+			Name: "cluster-forward-address", Help: "where other nodes hand over requests of this node's browsers, HOST:PORT, if not at the port of listen and the host of cluster-advertise or cluster-listen",
+			Value: settings.Scalar(&c.forward, "", "HOST:PORT", parseForward),
 		},
 		settings.Setting{
 			Name: "cluster-secret-file", Help: "a file with what all nodes know and nobody else does",
@@ -126,6 +131,16 @@ func parseAdvertise(raw string) (string, error) {
 	}
 	if !strings.Contains(raw, ":") || net.ParseIP(raw) != nil { // a host
 		return raw, nil
+	}
+	if p, err := nats.ParsePeer(raw); err != nil || p.DNS {
+		return "", settings.ErrNotAllowed
+	}
+	return raw, nil
+}
+
+func parseForward(raw string) (string, error) {
+	if raw == "" {
+		return "", nil
 	}
 	if p, err := nats.ParsePeer(raw); err != nil || p.DNS {
 		return "", settings.ErrNotAllowed

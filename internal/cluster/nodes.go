@@ -9,8 +9,8 @@ func (n *Node) Self() link.Self { return n.opts.Self }
 func (n *Node) Peers() []link.Peer { return n.mesh.Peers() }
 
 // Address returns where the node with this epoch takes requests of browsers that are
-// its own; false if it is not there.
+// its own; false if it is not there, or takes none.
 func (n *Node) Address(epoch string) (string, bool) {
 	p, ok := n.mesh.Peer(epoch)
-	return p.Address, ok
+	return p.Address, ok && p.Address != ""
 }

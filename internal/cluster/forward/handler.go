@@ -1,0 +1,188 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a [Handler]. Epoch, Address and Key are required.
+type Options struct {
+	// Epoch is this node's: what the ids of its sessions begin with.
+	Epoch string
+	// Address returns where the node with an epoch takes browsers' requests, host:port;
+	// false if it is not there, or takes none.
+	Address func(epoch string) (address string, ok bool)
+	// Key is [KeyOf] the secret of the cluster.
+	Key []byte
+	// Logger hears of nodes that cannot be reached. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// Bounds of the connections to other nodes.
+const (
+	dialTimeout  = 2 * time.Second
+	idlePerNode  = 256
+	idleTimeout  = time.Minute
+	maxPerNode   = 20_000 // polls and WebSockets under way
+	warningPause = 10 * time.Second
+)
+
+// Handler serves what is this node's, and hands over what is another's. It is safe for
+// concurrent use.
+type Handler struct {
+	next  http.Handler
+	opts  Options
+	proxy *httputil.ReverseProxy
+
+	forwarded, failed atomic.Uint64
+
+	mu     sync.Mutex
+	warned map[string]time.Time // when it was last told that a node cannot be reached, by address
+}
+
+// New returns a Handler in front of next, which serves sessions of this node.
+func New(next http.Handler, o Options) *Handler {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	h := &Handler{next: next, opts: o, warned: map[string]time.Time{}}
+	h.proxy = &httputil.ReverseProxy{
+		Rewrite: h.rewrite,
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+			MaxIdleConnsPerHost: idlePerNode, MaxConnsPerHost: maxPerNode, IdleConnTimeout: idleTimeout,
+			DisableCompression: true, // as the browser asked, or did not
+		},
+		FlushInterval: -1,
+		ErrorHandler:  h.unreachable,
+		ErrorLog:      slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	return h
+}
+
+// Stats are counts since the start.
+type Stats struct {
+	Forwarded uint64 // requests that were another node's
+	Failed    uint64 // of those, whose node could not be reached
+}
+
+// Stats returns the current counts.
+func (h *Handler) Stats() Stats { return Stats{h.forwarded.Load(), h.failed.Load()} }
+
+// target says in a request's context where it goes.
+type target struct{ address, owner, sid string }
+
+type targetKey struct{}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	sid := sidOf(r.URL.RawQuery)
+	if header := r.Header.Get(Header); header != "" {
+		m, ok := parseMark(h.opts.Key, header, sid, time.Now())
+		r.Header.Del(Header)
+		if ok && m.owner == h.opts.Epoch {
+			r.RemoteAddr = m.client
+			h.next.ServeHTTP(w, r)
+			return
+		}
+		if ok { // to the past of this node
+			h.next.ServeHTTP(w, r)
+			return
+		}
+	}
+	owner, address := h.ownerOf(sid)
+	if address == "" {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	h.forwarded.Add(1)
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") { // for as long as it lives
+		c := http.NewResponseController(w)
+		_ = c.SetReadDeadline(time.Time{})
+		_ = c.SetWriteDeadline(time.Time{})
+	}
+	ctx := context.WithValue(r.Context(), targetKey{}, target{address, owner, sid})
+	h.proxy.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// ownerOf returns whose session it is, and where that node is; nowhere: it is this
+// node's, or of none that is there.
+func (h *Handler) ownerOf(sid string) (owner, address string) {
+	n := len(h.opts.Epoch)
+	if len(sid) <= n || sid[:n] == h.opts.Epoch {
+		return "", ""
+	}
+	owner = sid[:n]
+	if address, ok := h.opts.Address(owner); ok {
+		return owner, address
+	}
+	return "", ""
+}
+
+// sidOf returns the session's id of a query, empty if there is none. Ids need no
+// escaping, so one that is escaped is none.
+func sidOf(query string) string {
+	for len(query) > 0 {
+		pair, rest, _ := strings.Cut(query, "&")
+		if sid, ok := strings.CutPrefix(pair, "sid="); ok {
+			return sid
+		}
+		query = rest
+	}
+	return ""
+}
+
+// rewrite makes the request to the other node: as it came, with the mark.
+func (h *Handler) rewrite(r *httputil.ProxyRequest) {
+	to := r.In.Context().Value(targetKey{}).(target)
+	r.SetURL(&url.URL{Scheme: "http", Host: to.address})
+	r.Out.URL.Path, r.Out.URL.RawPath, r.Out.URL.RawQuery = r.In.URL.Path, r.In.URL.RawPath, r.In.URL.RawQuery
+	r.Out.Host = r.In.Host
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values := r.In.Header[name]; values != nil {
+			r.Out.Header[name] = values
+		}
+	}
+	m := mark{at: time.Now(), owner: to.owner, client: r.In.RemoteAddr}
+	r.Out.Header.Set(Header, m.sign(h.opts.Key, to.sid))
+}
+
+// unreachable answers for a node that cannot be reached: the stock client takes its
+// session for lost, and comes back.
+func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil || errors.Is(err, context.Canceled) {
+		panic(http.ErrAbortHandler) // the browser is gone
+	}
+	h.failed.Add(1)
+	to := r.Context().Value(targetKey{}).(target)
+	if h.warns(to.address) {
+		h.opts.Logger.Warn("a browser's request cannot be handed over to its node", "epoch", to.owner, "address", to.address, "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write([]byte(`{"code":1,"message":"Session ID unknown: its node cannot be reached"}`))
+}
+
+// warns reports whether it is time for a line about a node.
+func (h *Handler) warns(address string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	if now.Sub(h.warned[address]) < warningPause {
+		return false
+	}
+	if len(h.warned) > 1000 {
+		clear(h.warned)
+	}
+	h.warned[address] = now
+	return true
+}
