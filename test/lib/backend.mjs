@@ -57,6 +57,7 @@ export function backend(t, daemon) {
     consume: () => events.Consume(),
     reply: unary(events, "Reply"),
     listConsumers: unary(admin, "ListConsumers"),
+    listNodes: unary(admin, "ListNodes"),
     getServerInfo: unary(admin, "GetServerInfo"),
   };
 }

@@ -1,0 +1,81 @@
+// Several daemons that are one cluster, and a balancer in front of them that knows
+// nothing of sessions.
+
+import http from "node:http";
+import net from "node:net";
+
+import { backend } from "./backend.mjs";
+import { Daemon } from "./daemon.mjs";
+import { until } from "./until.mjs";
+
+// startCluster starts so many nodes, which have met when it returns.
+export async function startCluster(t, number, flags = {}) {
+  const routes = await freePorts(number);
+  const peers = routes.map((port) => `127.0.0.1:${port}`).join(",");
+  const nodes = await Promise.all(
+    routes.map((port, i) =>
+      Daemon.start(t, { "node-name": `n${i + 1}`, "cluster-listen": `127.0.0.1:${port}`, "cluster-peers": peers, ...flags }),
+    ),
+  );
+  for (const node of nodes) {
+    node.api = backend(t, node);
+    await until(async () => (await node.api.listNodes({})).nodes.length === number, "the nodes have met");
+  }
+  return nodes;
+}
+
+// startBalancer sends each request to the next node that runs, as a balancer does that
+// checks their health, and returns its URL. Upgrades count as requests.
+export async function startBalancer(t, nodes) {
+  let turn = 0;
+  const next = () => {
+    const running = nodes.filter((node) => node.process !== null);
+    return new URL(running[turn++ % running.length].url);
+  };
+  const server = http.createServer((req, res) => {
+    const to = next();
+    const out = http.request({ host: to.hostname, port: to.port, path: req.url, method: req.method, headers: req.headers }, (answer) => {
+      res.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(res);
+    });
+    out.on("error", () => res.destroy());
+    res.on("close", () => out.destroy());
+    req.pipe(out);
+  });
+  const sockets = new Set();
+  server.on("upgrade", (req, socket, head) => {
+    const to = next();
+    const out = net.connect(to.port, to.hostname, () => {
+      const lines = [`${req.method} ${req.url} HTTP/1.1`];
+      for (let i = 0; i < req.rawHeaders.length; i += 2) lines.push(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}`);
+      out.write(`${lines.join("\r\n")}\r\n\r\n`);
+      out.write(head);
+      out.pipe(socket).pipe(out);
+    });
+    for (const s of [socket, out]) {
+      sockets.add(s);
+      s.on("close", () => sockets.delete(s));
+      s.on("error", () => [socket, out].forEach((other) => other.destroy()));
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    for (const s of sockets) s.destroy();
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+async function freePorts(n) {
+  const servers = await Promise.all(
+    Array.from({ length: n }, async () => {
+      const server = net.createServer();
+      await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
