@@ -17,6 +17,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
 	"github.com/fanoutd/fanoutd/internal/cluster/nats"
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/ops"
 )
 
 // clusterBus is what carries messages to other nodes.
@@ -131,8 +132,9 @@ func ownAddress() string {
 	return "127.0.0.1"
 }
 
-// engine is what serves requests of Socket.IO: this node, or whoever's session it is.
-func (d *daemon) engine() http.Handler {
+// engine is what serves requests of Socket.IO: this node, or whoever's session it is. In
+// a cluster it adds what counts.
+func (d *daemon) engine(counts *ops.Sources) http.Handler {
 	if d.node == nil {
 		return d.sockets
 	}
@@ -140,9 +142,11 @@ func (d *daemon) engine() http.Handler {
 	if err != nil {
 		panic(err) // the length that is wanted is a constant
 	}
-	return forward.New(d.sockets, forward.Options{
+	h := forward.New(d.sockets, forward.Options{
 		Epoch: d.node.Self().Epoch, Address: d.node.Address, Key: key, Logger: d.log,
 	})
+	counts.Bus, counts.Nodes, counts.Forward = d.bus.Stats, d.node.Stats, h.Stats
+	return h
 }
 
 // hub is what the services work on: all nodes' connections, or those there are here.

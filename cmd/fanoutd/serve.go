@@ -130,11 +130,8 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 		return nil, err
 	}
 	d.backends = grpcserver.New(d.services, d.callers)
-	d.browsers = d.httpServer(bounded(pages(c, d.engine(), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}
-	if nodes != nil {
-		sources.Bus = nodes.Stats
-	}
+	d.browsers = d.httpServer(bounded(pages(c, d.engine(&sources), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		d.admission.metrics(sources))
 	d.operators = d.httpServer(ops.Handler(&d.ready, registry))

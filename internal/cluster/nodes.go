@@ -14,3 +14,26 @@ func (n *Node) Address(epoch string) (string, bool) {
 	p, ok := n.mesh.Peer(epoch)
 	return p.Address, ok && p.Address != ""
 }
+
+// Stats are counts of the links to the peers that are there, and of the peers.
+type Stats struct {
+	Alive, Suspected                        int
+	Sent, Received, Repaired, Refused, Lost uint64 // Lost: Dropped, see link.Peer
+	BadPackets                              uint64
+}
+
+// Stats returns the current counts. Those of a peer that is gone are kept.
+func (n *Node) Stats() Stats {
+	s := Stats{BadPackets: n.mesh.BadPackets()}
+	sum := n.mesh.Past()
+	for _, p := range n.mesh.Peers() {
+		if p.State == link.Suspected {
+			s.Suspected++
+		} else {
+			s.Alive++
+		}
+		sum.Add(p.Traffic)
+	}
+	s.Sent, s.Received, s.Repaired, s.Refused, s.Lost = sum.Sent, sum.Received, sum.Repaired, sum.Refused, sum.Dropped
+	return s
+}

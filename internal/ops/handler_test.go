@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
+	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -21,6 +23,10 @@ func testHandler(ready *Readiness) http.Handler {
 			}
 		},
 		Bus: func() bus.Stats { return bus.Stats{Connected: true, Dropped: 25, Reconnects: 26, Routes: 27} },
+		Nodes: func() cluster.Stats {
+			return cluster.Stats{Alive: 28, Suspected: 29, Sent: 30, Received: 31, Repaired: 32, Refused: 33, Lost: 34, BadPackets: 35}
+		},
+		Forward: func() forward.Stats { return forward.Stats{Forwarded: 36, Failed: 37} },
 		Consumers: func() dispatch.Stats {
 			return dispatch.Stats{
 				Events: 10, Unheard: 11, Dropped: 12, Redelivered: 13, StalledConsumers: 14, StalledSessions: 15, VerdictTimeouts: 16,
@@ -75,6 +81,16 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_bus_dropped_total 25\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_bus_reconnects_total 26\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_bus_routes 27\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_nodes_alive 28\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_nodes_suspected 29\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_node_messages_sent_total 30\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_node_messages_received_total 31\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_node_packets_repaired_total 32\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_node_messages_refused_total 33\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_node_messages_lost_total 34\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_node_packets_bad_total 35\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_requests_forwarded_total 36\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_requests_forward_failed_total 37\n"},
 		{http.MethodGet, "/metrics", 200, `fanoutd_build_info{commit="abc",goversion="go1",version="1.2.3"} 1`},
 		{http.MethodGet, "/metrics", 200, "\ngo_goroutines "},
 		{http.MethodGet, "/metrics", 200, "\nprocess_start_time_seconds "},

@@ -7,7 +7,9 @@ import (
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/admission/hook"
 	"github.com/fanoutd/fanoutd/internal/admission/token"
+	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
+	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -26,6 +28,8 @@ type Sources struct {
 	Tokens    func() token.Stats
 	Hook      func() hook.Stats
 	Bus       func() bus.Stats
+	Nodes     func() cluster.Stats
+	Forward   func() forward.Stats
 }
 
 // NewRegistry returns a registry of the Go runtime's and the process's metrics,
@@ -60,6 +64,12 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	}
 	if from.Bus != nil {
 		r.MustRegister(collector[bus.Stats]{from.Bus, busMetrics})
+	}
+	if from.Nodes != nil {
+		r.MustRegister(collector[cluster.Stats]{from.Nodes, nodeMetrics})
+	}
+	if from.Forward != nil {
+		r.MustRegister(collector[forward.Stats]{from.Forward, forwardMetrics})
 	}
 	return r
 }

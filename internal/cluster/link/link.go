@@ -44,11 +44,25 @@ type Peer struct {
 	State       State
 	Since       time.Time // when State began
 
+	Traffic
+}
+
+// Traffic counts what a link has carried.
+type Traffic struct {
 	Sent     uint64 // messages
 	Received uint64 // messages
 	Repaired uint64 // packets that were sent once more
-	Refused  uint64 // messages that were not taken for it
+	Refused  uint64 // messages that were not taken for the peer
 	Dropped  uint64 // messages that were taken, and on their way when it was gone or began anew
+}
+
+// Add adds what another link has carried.
+func (t *Traffic) Add(o Traffic) {
+	t.Sent += o.Sent
+	t.Received += o.Received
+	t.Repaired += o.Repaired
+	t.Refused += o.Refused
+	t.Dropped += o.Dropped
 }
 
 // Handler hears of peers. Calls for one peer come one at a time, in order; a call may

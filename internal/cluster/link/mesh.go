@@ -41,6 +41,7 @@ type Mesh struct {
 	peers   map[string]*peer // by epoch
 	leaving map[string]*peer // that have ended and may call the handler still
 	past    []string         // epochs that have said goodbye, the latest last
+	traffic Traffic          // with peers that are gone
 }
 
 // maxPast bounds the epochs that are remembered for their goodbye: what they announced
@@ -115,6 +116,13 @@ func (m *Mesh) Peer(epoch string) (Peer, bool) {
 
 // BadPackets counts messages of the bus that were no packets, since the start.
 func (m *Mesh) BadPackets() uint64 { return m.bad.Load() }
+
+// Past returns what the links to peers that are gone have carried.
+func (m *Mesh) Past() Traffic {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.traffic
+}
 
 func (m *Mesh) all() []*peer {
 	m.mu.Lock()
@@ -226,6 +234,7 @@ func (m *Mesh) addLocked(a *announcement) *peer {
 func (m *Mesh) left(p *peer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.traffic.Add(p.snapshot().Traffic)
 	if m.leaving[p.self.Epoch] == p {
 		delete(m.leaving, p.self.Epoch)
 	}

@@ -36,7 +36,7 @@ type peer struct {
 	out         stream
 	in          inbox
 
-	sent, receivedMessages, repaired, refused, dropped uint64
+	traffic Traffic
 
 	answerDue, askDue, gapDue bool // what the next packet says
 }
@@ -84,7 +84,7 @@ func (p *peer) snapshot() Peer {
 func (p *peer) snapshotLocked() Peer {
 	return Peer{
 		Self: p.self, Started: p.started, Connections: p.connections, State: p.state, Since: p.since,
-		Sent: p.sent, Received: p.receivedMessages, Repaired: p.repaired, Refused: p.refused, Dropped: p.dropped,
+		Traffic: p.traffic,
 	}
 }
 
@@ -96,7 +96,7 @@ func (p *peer) end() {
 		return
 	}
 	p.ended = true
-	p.dropped += p.out.messages
+	p.traffic.Dropped += p.out.messages
 	close(p.done)
 }
 
@@ -169,7 +169,7 @@ func (p *peer) establishedTakeLocked(k *packet, now time.Time) {
 	}
 	if k.flags&flagGap != 0 {
 		p.out.goBack()
-		p.repaired++
+		p.traffic.Repaired++
 		poke(p.wake)
 	}
 	if len(k.pieces) > 0 {
@@ -214,7 +214,7 @@ func (p *peer) due(now time.Time, ask bool) (gone bool) {
 	}
 	if p.life != 0 && p.out.repeatDue(now) {
 		p.askDue = true
-		p.repaired++
+		p.traffic.Repaired++
 		poke(p.wake)
 	}
 	silent := !p.asked.IsZero() && now.Sub(p.answered) > o.SuspectAfter && now.Sub(p.asked) > o.SuspectAfter-o.Announce

@@ -86,7 +86,7 @@ func (p *peer) handled(e *event) {
 	p.in.handled = e.number
 	p.in.bytes -= len(e.data)
 	if e.part&partLast != 0 {
-		p.receivedMessages++
+		p.traffic.Received++
 	}
 	if p.in.owed++; p.in.owed >= ackEvery || p.in.handled == p.in.received && p.in.wanted {
 		p.in.wanted = false

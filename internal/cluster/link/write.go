@@ -87,7 +87,7 @@ func (m *Mesh) Send(ctx context.Context, epoch string, message []byte) (Position
 		case <-ctx.Done():
 		}
 		p.mu.Lock()
-		p.refused++
+		p.traffic.Refused++
 		p.mu.Unlock()
 		return Position{}, ErrFull
 	}
@@ -102,13 +102,13 @@ func (p *peer) add(message []byte) (at Position, moved <-chan struct{}, err erro
 	case p.ended:
 		return Position{}, nil, ErrNoPeer
 	case p.state == Suspected:
-		p.refused++
+		p.traffic.Refused++
 		return Position{}, nil, ErrSuspected
 	case !p.out.fits(len(message), p.mesh.opts.RingBytes):
 		return Position{}, p.out.moved, nil
 	}
 	number := p.out.add(message, time.Now())
-	p.sent++
+	p.traffic.Sent++
 	poke(p.wake)
 	return Position{peer: p, number: number}, nil, nil
 }
