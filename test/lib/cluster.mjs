@@ -14,7 +14,7 @@ export async function startCluster(t, number, flags = {}) {
   const peers = routes.map((port) => `127.0.0.1:${port}`).join(",");
   const nodes = await Promise.all(
     routes.map((port, i) =>
-      Daemon.start(t, { "node-name": `n${i + 1}`, "cluster-listen": `127.0.0.1:${port}`, "cluster-peers": peers, ...flags }),
+      Daemon.startAlone(t, { "node-name": `n${i + 1}`, "cluster-listen": `127.0.0.1:${port}`, "cluster-peers": peers, ...flags }),
     ),
   );
   for (const node of nodes) {

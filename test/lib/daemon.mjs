@@ -20,6 +20,11 @@ export class Daemon {
   // Starts a daemon for one test, or one file of tests; it ends with it. flags
   // are settings by name: {"ping-interval": "300ms", demo: true}.
   static async start(t, flags = {}) {
+    if (process.env.CLUSTER) return pair(t, flags);
+    return Daemon.startAlone(t, flags);
+  }
+
+  static async startAlone(t, flags) {
     const daemon = new Daemon(flags);
     daemon.dir = await mkdtemp(path.join(os.tmpdir(), "fanoutd-test-"));
     t.after(async () => {
@@ -92,6 +97,19 @@ export class Daemon {
       clearTimeout(hurry);
     }
   }
+}
+
+// pair starts two daemons that are one cluster, and returns what tests take for one:
+// browsers connect to the first, backends to the second. With CLUSTER=1 every test that
+// starts a daemon runs so.
+async function pair(t, flags) {
+  const routes = (await freePorts(2)).map((port) => `127.0.0.1:${port}`);
+  const node = (i, more) => Daemon.startAlone(t, { ...flags, "node-name": `n${i}`, "cluster-listen": routes[i - 1], "cluster-peers": routes.join(","), ...more });
+  const { listen, ...rest } = flags; // a port of the test's choice is the first's
+  const [first, second] = await Promise.all([node(1), Daemon.startAlone(t, { ...rest, "node-name": "n2", "cluster-listen": routes[1], "cluster-peers": routes.join(",") })]);
+  await until(() => first.log.includes("a node has joined") && second.log.includes("a node has joined"), "the nodes have met");
+  first.control = second.control;
+  return first;
 }
 
 // n ports that were free a moment ago.
