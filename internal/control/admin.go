@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/idempotency"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 )
 
@@ -70,8 +71,8 @@ func (a *Admin) GetServerInfo(ctx context.Context, _ *fanoutv1.GetServerInfoRequ
 			MaxAttachments:   parser.MaxAttachments,
 			MaxBatch:         maxBatch,
 			MaxPageSize:      maxPage,
-			IdempotencyKeys:  keyCount,
-			IdempotencyTtl:   durationpb.New(keyTTL),
+			IdempotencyKeys:  idempotency.Count,
+			IdempotencyTtl:   durationpb.New(idempotency.TTL),
 			MaxEventBytes:    count(maxEventBytes(a.info.MaxPayload)),
 			MaxInFlight:      maxInFlight,
 		},

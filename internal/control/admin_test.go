@@ -7,6 +7,7 @@ import (
 	"time"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
 
 func TestGetServerInfo(t *testing.T) {
@@ -36,7 +37,7 @@ func TestGetServerInfo(t *testing.T) {
 		t.Errorf("counts: %v", got)
 	}
 	l := got.GetLimits()
-	if l.GetMaxAttachments() != 10 || l.GetMaxBatch() != 1000 || l.GetMaxPageSize() != 1000 || l.GetIdempotencyTtl().AsDuration() != keyTTL ||
+	if l.GetMaxAttachments() != 10 || l.GetMaxBatch() != 1000 || l.GetMaxPageSize() != 1000 || l.GetIdempotencyTtl().AsDuration() != idempotency.TTL ||
 		l.GetMaxEventBytes() >= 4<<20 || l.GetMaxInFlight() != 10_000 {
 		t.Errorf("limits: %v", l)
 	}

@@ -17,6 +17,6 @@
 // (errors.go), one pages (page.go); each service has a file, and EmitStream,
 // EmitWithAck, Consume and Tail one of their own.
 //
-// Locks: idempotency.mu, acks.mu and ErrorReporter.mu. Each is innermost, and
+// Locks: acks.mu and ErrorReporter.mu. Each is innermost, and
 // under it only memory is touched.
 package control

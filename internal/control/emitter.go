@@ -9,6 +9,7 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
+	"github.com/fanoutd/fanoutd/internal/idempotency"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -19,10 +20,10 @@ const maxBatch = 1000
 type Emitter struct {
 	fanoutv1.UnimplementedEmitterServiceServer
 
-	hub         Hub
-	errors      *ErrorReporter
-	idempotency *idempotency
-	draining    <-chan struct{} // closed when the daemon is about to shut down
+	hub      Hub
+	errors   *ErrorReporter
+	keys     Keys
+	draining <-chan struct{} // closed when the daemon is about to shut down
 
 	streams streamGoroutines
 }
@@ -30,9 +31,9 @@ type Emitter struct {
 // newEmitter returns the EmitterService over hub. Items of batches and streams
 // that fail inside are reported to errors. Streams tell their callers once
 // draining is closed, and end soon after.
-func newEmitter(hub Hub, errors *ErrorReporter, draining <-chan struct{}) *Emitter {
+func newEmitter(hub Hub, keys Keys, errors *ErrorReporter, draining <-chan struct{}) *Emitter {
 	return &Emitter{
-		hub: hub, errors: errors, idempotency: newIdempotency(keyCount), draining: draining,
+		hub: hub, errors: errors, keys: keys, draining: draining,
 		streams: streamGoroutines{errors: errors},
 	}
 }
@@ -73,23 +74,28 @@ func (e *Emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) 
 		checkNamespace(ctx, e.hub, &p, op.To.Namespace, "to.namespace")
 		return nil, p.err()
 	}
-	apply := func() (*fanoutv1.EmitResponse, error) {
-		res, err := e.hub.Apply(ctx, op)
-		if err != nil {
-			return nil, err
-		}
-		return &fanoutv1.EmitResponse{Matched: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Forwarded: count(res.Forwarded)}, nil
-	}
+	apply := func() (sio.Result, error) { return e.hub.Apply(ctx, op) }
 	key := m.GetIdempotencyKey()
 	if key == "" {
-		resp, err := apply()
-		return resp, emitError(err, &p, m)
+		res, err := apply()
+		return emitResponse(res, false, err), emitError(err, &p, m)
 	}
-	resp, same, err := e.idempotency.do(ctx, scopedKey{identity.FromContext(ctx).Name, key}, fingerprintOf(op), apply)
-	if !same {
+	res, duplicate, err := e.keys.Once(ctx, idempotency.Key{Caller: identity.FromContext(ctx).Name, Key: key}, fingerprintOf(op), apply)
+	if errors.Is(err, idempotency.ErrOtherContent) {
 		return nil, invalid(&p, "idempotency_key", "was used for an emit with other content")
 	}
-	return resp, emitError(err, &p, m)
+	return emitResponse(res, duplicate, err), emitError(err, &p, m)
+}
+
+// emitResponse is nil if there was an error.
+func emitResponse(res sio.Result, duplicate bool, err error) *fanoutv1.EmitResponse {
+	if err != nil {
+		return nil
+	}
+	return &fanoutv1.EmitResponse{
+		Matched: count(res.Matched), Duplicate: duplicate,
+		Partial: res.Partial, Unreachable: res.Unreachable, Forwarded: count(res.Forwarded),
+	}
 }
 
 // emitError codes what the Hub answered to an emit.

@@ -3,6 +3,8 @@ package control
 import (
 	"log/slog"
 	"sync"
+
+	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
 
 // What one message may hold.
@@ -24,6 +26,9 @@ type Options struct {
 
 	// Dispatcher brings what browsers do. Nil: there is no EventService.
 	Dispatcher Dispatcher
+
+	// Keys remembers idempotency keys. Nil: this node does, by itself.
+	Keys Keys
 
 	// Nodes tells of the cluster's other nodes. Nil: there is no cluster.
 	Nodes func() []Node
@@ -56,13 +61,16 @@ func New(hub Hub, o Options) *Services {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Keys == nil {
+		o.Keys = idempotency.NewTable(idempotency.Count)
+	}
 	s := &Services{
 		Errors:        newErrorReporter(o.Logger),
 		maxEventBytes: maxEventBytes(o.Info.MaxPayload),
 		draining:      make(chan struct{}),
 		ending:        make(chan struct{}),
 	}
-	s.Emitter = newEmitter(hub, s.Errors, s.draining)
+	s.Emitter = newEmitter(hub, o.Keys, s.Errors, s.draining)
 	s.Registry = newRegistry(hub, o.Logger)
 	s.Admin = newAdmin(hub, o.Dispatcher, o.Nodes, o.Info, s.Errors)
 	if o.Dispatcher != nil {

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
 
 type emitClient = grpc.BidiStreamingClient[fanoutv1.EmitStreamRequest, fanoutv1.EmitStreamResponse]
@@ -422,7 +423,7 @@ func TestEmitStreamPanics(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				hub := newMemHub()
 				hub.before = tt.before
-				e := newEmitter(hub, newErrorReporter(slog.New(slog.DiscardHandler)), make(chan struct{}))
+				e := newEmitter(hub, idempotency.NewTable(1), newErrorReporter(slog.New(slog.DiscardHandler)), make(chan struct{}))
 				ctx, cancel := context.WithCancel(t.Context())
 				err := e.EmitStream(&panickyStream{ctx: ctx, send: tt.send})
 				if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.Message(), "secret") {
