@@ -82,6 +82,11 @@ bench: build bench/node_modules/.package-lock.json ## Compare with the npm Socke
 	$(call say,"bench: fanoutd and its peers take turns")
 	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -peers $(PEERS)
 
+.PHONY: bench-cluster
+bench-cluster: build bench/node_modules/.package-lock.json ## Compare three nodes with one, and with the npm server and its Redis adapter (redis-server)
+	$(call say,"bench: one node - three nodes - three npm processes with Redis")
+	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -cluster -clients 900
+
 .PHONY: bench-growth
 bench-growth: build bench/node_modules/.package-lock.json ## Show how cost grows: 1,000, 5,000, 10,000 and 15,000 connections
 	$(call say,"bench: 1k - 5k - 10k - 15k connections")

@@ -3,8 +3,10 @@
 //
 //	go run ./compare [-daemon ../bin/fanoutd] [-peers node,python,rust,go] [-clients 2000] [-rounds 3]
 //	go run ./compare -growth [-sizes 1000,5000,10000,15000]
+//	go run ./compare -cluster [-clients 900]
 //
-// The second form prints instead how cost grows with connections. A peer that
+// The second form prints instead how cost grows with connections, the third what three
+// nodes cost beside one, and beside the npm server with its Redis adapter. A peer that
 // cannot be had, or that fails, is named with the reason, and the others go on.
 //
 // Absolute figures are this machine's of this minute; the ratios are medians over
@@ -51,6 +53,7 @@ func main() {
 	rounds := flag.Int("rounds", 3, "rounds, of which the median counts")
 	window := flag.Duration("window", 3*time.Second, "length of each measurement")
 	grow := flag.Bool("growth", false, "show how cost grows with connections")
+	clustered := flag.Bool("cluster", false, "measure three nodes beside one, and beside the npm server with its Redis adapter")
 	sizes := flag.String("sizes", "1000,5000,10000,15000", "connections, with -growth")
 	flag.Parse()
 
@@ -65,8 +68,14 @@ func main() {
 	if err := raiseDescriptors(); err != nil {
 		log.Fatal("descriptors: ", err)
 	}
-	all := contestants(ctx, *daemon, chosen)
 	fmt.Printf("%s\n", machine())
+	if *clustered {
+		if err := cluster(ctx, os.Stdout, *daemon, *rounds, *clients, *window); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	all := contestants(ctx, *daemon, chosen)
 	ran := true
 	if *grow {
 		fmt.Printf("over WebSocket, %d rounds of %v\n\n", *rounds, *window)

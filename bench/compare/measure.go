@@ -82,7 +82,7 @@ func (m *measurement) connect(ctx context.Context, n int) error {
 	for worker := range 8 {
 		dialling.Go(func() {
 			for i := worker; i < n; i += 8 {
-				c, err := dial(ctx, m.peer.address)
+				c, err := dial(ctx, m.peer.addresses[i%len(m.peer.addresses)])
 				if err != nil {
 					errs <- err
 					return

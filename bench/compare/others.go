@@ -110,7 +110,7 @@ func (o other) start(ctx context.Context) (*peer, error) {
 		return nil, err
 	}
 	return &peer{
-		name: o.name, address: address, daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid}, stop: stop,
+		name: o.name, addresses: []string{address}, daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid}, stop: stop,
 		joined: func(context.Context) error { return nil },
 		emit: func(ctx context.Context, n int, payload string) error {
 			return post(ctx, fmt.Sprintf("http://%s/emit?n=%d", address, n), payload)

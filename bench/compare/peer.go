@@ -20,13 +20,13 @@ import (
 
 // peer is a server under measurement, with the application that it needs.
 type peer struct {
-	name    string
-	address string // where clients connect
-	daemon  int    // the process that browsers connect to
-	all     []int  // that one and its application's, if it is another
-	emit    func(ctx context.Context, n int, payload string) error
-	joined  func(ctx context.Context) error // called when all clients are there
-	stop    func()
+	name      string
+	addresses []string // where clients connect, in turn
+	daemon    int      // the process that browsers connect to, or one of them
+	all       []int    // those and the others that take part: an application's, a Redis
+	emit      func(ctx context.Context, n int, payload string) error
+	joined    func(ctx context.Context) error // called when all clients are there
+	stop      func()
 }
 
 // startFanoutd starts the daemon and, as another process, a backend that echoes.
@@ -59,9 +59,29 @@ func startFanoutd(ctx context.Context, binary string) (*peer, error) {
 		stop()
 		return nil, err
 	}
-	stream, err := fanoutv1.NewEmitterServiceClient(conn).EmitStream(ctx)
+	emit, err := emitter(ctx, conn)
 	if err != nil {
 		stop()
+		return nil, err
+	}
+	return &peer{
+		name: "fanoutd", addresses: addresses[:1], daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid, app.Process.Pid},
+		stop:   func() { conn.Close(); stop() },
+		joined: func(ctx context.Context) error { return joinAll(ctx, conn) },
+		emit:   emit,
+	}, nil
+}
+
+// joinAll puts everybody into the room "bench".
+func joinAll(ctx context.Context, conn *grpc.ClientConn) error {
+	_, err := fanoutv1.NewRegistryServiceClient(conn).Join(ctx, &fanoutv1.JoinRequest{To: &fanoutv1.Target{All: true}, Rooms: []string{"bench"}})
+	return err
+}
+
+// emitter opens an EmitStream, and returns what sends an event to the room n times.
+func emitter(ctx context.Context, conn *grpc.ClientConn) (emit func(ctx context.Context, n int, payload string) error, err error) {
+	stream, err := fanoutv1.NewEmitterServiceClient(conn).EmitStream(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var sequence uint64
@@ -81,30 +101,22 @@ func startFanoutd(ctx context.Context, binary string) (*peer, error) {
 		}
 	}()
 	bench := &fanoutv1.Target{Rooms: []string{"bench"}}
-	return &peer{
-		name: "fanoutd", address: addresses[0], daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid, app.Process.Pid},
-		stop: func() { conn.Close(); stop() },
-		joined: func(ctx context.Context) error {
-			_, err := fanoutv1.NewRegistryServiceClient(conn).Join(ctx, &fanoutv1.JoinRequest{To: &fanoutv1.Target{All: true}, Rooms: []string{"bench"}})
-			return err
-		},
-		emit: func(ctx context.Context, n int, payload string) error {
-			args := `["` + payload + `"]`
-			for range n {
-				sequence++
-				if err := stream.Send(&fanoutv1.EmitStreamRequest{Sequence: sequence, Emit: &fanoutv1.EmitRequest{To: bench, Event: "m", ArgsJson: args}}); err != nil {
-					return err
-				}
+	return func(ctx context.Context, n int, payload string) error {
+		args := `["` + payload + `"]`
+		for range n {
+			sequence++
+			if err := stream.Send(&fanoutv1.EmitStreamRequest{Sequence: sequence, Emit: &fanoutv1.EmitRequest{To: bench, Event: "m", ArgsJson: args}}); err != nil {
+				return err
 			}
-			for acked.Load() < sequence {
-				select {
-				case <-news:
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				}
+		}
+		for acked.Load() < sequence {
+			select {
+			case <-news:
+			case <-ctx.Done():
+				return context.Cause(ctx)
 			}
-			return nil
-		},
+		}
+		return nil
 	}, nil
 }
 

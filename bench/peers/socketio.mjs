@@ -1,12 +1,16 @@
 // The reference: the npm Socket.IO server with the handlers that the benchmark
 // needs, the application inside its process as its users write it.
 //
-//   node socketio.mjs PORT
+//   node socketio.mjs PORT [REDIS_URL]
+//
+// With the URL of a Redis it is one of several processes, by the Redis adapter.
 //
 // POST /emit?n=N with a body sends it N times, as event "m", to the room "bench",
 // which every client is in.
 
 import { createServer } from "node:http";
+import { createAdapter } from "@socket.io/redis-adapter";
+import { createClient } from "redis";
 import { Server } from "socket.io";
 
 const http = createServer((req, res) => {
@@ -22,7 +26,15 @@ const http = createServer((req, res) => {
     res.end("ok");
   });
 });
-const io = new Server(http, { serveClient: false });
+const redis = process.argv[3];
+let adapter;
+if (redis) {
+  const pub = createClient({ url: redis });
+  const sub = pub.duplicate();
+  await Promise.all([pub.connect(), sub.connect()]);
+  adapter = createAdapter(pub, sub);
+}
+const io = new Server(http, { serveClient: false, adapter });
 io.on("connection", (socket) => {
   socket.join("bench");
   socket.on("echo", (value, answer) => answer(value));
