@@ -92,8 +92,8 @@ func (s *Subscription) Nack(id string, delay time.Duration) error {
 }
 
 // BuryTooLarge makes a dead letter of a delivery that the consumer's messages cannot
-// hold. What follows it from the same connection is delivered again, in order. A
-// Connecting is not decided on.
+// hold. What follows it from the same connection is delivered again, in order; what was
+// in flight of that is cancelled first. A Connecting is not decided on.
 func (s *Subscription) BuryTooLarge(id string) error {
 	defer s.group.report()
 	s.group.mu.Lock()
@@ -105,6 +105,7 @@ func (s *Subscription) BuryTooLarge(id string) error {
 	if q.items[i].event.Kind == Connecting {
 		q.cancelConnectingLocked()
 	} else {
+		s.cancelLocked(GivenBack, q.items[i+1:q.sent])
 		q.rewindLocked(i)
 		q.buryItemLocked(i, TooLarge)
 		q.advanceLocked()

@@ -1,0 +1,204 @@
+package consumers
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/cluster/bus"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
+)
+
+// TestReplacedAtTheSameMoment: of two consumers with one id that join at two nodes at the
+// same time, one stays, at both.
+func TestReplacedAtTheSameMoment(t *testing.T) {
+	inCluster(t, 2, func(_ *bus.Memory, nodes []*testNode) {
+		var both [2]*Subscription
+		var joining sync.WaitGroup
+		for i, n := range nodes {
+			joining.Go(func() {
+				s, err := n.Subscribe(dispatch.SubscriptionOptions{Group: "g", ConsumerID: "same"})
+				if err != nil {
+					t.Error(err)
+				}
+				both[i] = s
+			})
+		}
+		joining.Wait()
+		time.Sleep(time.Second)
+		living := 0
+		for _, s := range both {
+			if err := s.Err(); err == nil {
+				living++
+			} else if !errors.Is(err, dispatch.ErrReplaced) {
+				t.Error(err)
+			}
+		}
+		if living != 1 {
+			t.Errorf("%d consumers are left", living)
+		}
+		for _, n := range nodes {
+			if g := n.local.Groups(); len(g) != 1 || len(g[0].Subscriptions) != 1 {
+				t.Errorf("%s has %+v", n.name, g)
+			}
+		}
+		for _, s := range both {
+			s.Close()
+		}
+	})
+}
+
+// TestReplacedByASlowClock: a consumer that moves to a node whose clock is behind is the
+// later one still.
+func TestReplacedByASlowClock(t *testing.T) {
+	inCluster(t, 2, func(_ *bus.Memory, nodes []*testNode) {
+		ahead := name{"g", "same"}
+		nodes[0].newer(ahead, joining{time.Now().Add(time.Minute).UnixNano(), "zzzzz"})
+		first := nodes[0].consume(dispatch.SubscriptionOptions{ConsumerID: "same"})
+		time.Sleep(time.Second)
+		second := nodes[1].consume(dispatch.SubscriptionOptions{ConsumerID: "same"})
+		time.Sleep(time.Second)
+		if err := first.Err(); !errors.Is(err, dispatch.ErrReplaced) {
+			t.Errorf("the first: %v", err)
+		}
+		if err := second.Err(); err != nil {
+			t.Errorf("the second: %v", err)
+		}
+	})
+}
+
+// TestNackIsAnswered: a nack of a delivery from another node is answered by cancelled,
+// which names it and what was in flight behind it.
+func TestNackIsAnswered(t *testing.T) {
+	inCluster(t, 2, func(_ *bus.Memory, nodes []*testNode) {
+		refused := false
+		c := nodes[0].consume(dispatch.SubscriptionOptions{}, func(c *consumer) {
+			c.each = func(c *consumer, d dispatch.Delivery) {
+				switch {
+				case d.Name == "b" && !refused:
+					refused = true
+					time.Sleep(time.Second) // c is in flight, too
+					if err := c.Nack(d.ID(), time.Second); err != nil {
+						t.Error(err)
+					}
+					if err := c.Ack(d.ID()); !errors.Is(err, dispatch.ErrNotInFlight) {
+						t.Errorf("an ack of what was refused: %v", err)
+					}
+				case d.Attempt == 1 && d.Name == "c" && !refused:
+				default:
+					c.ack(d)
+				}
+			}
+		})
+		ws, id := nodes[1].listener.Connect(t, "")
+		for _, m := range []string{`42["a"]`, `42["b"]`, `42["c"]`} {
+			ws.Say(m)
+		}
+		time.Sleep(10 * time.Second)
+		if got, want := c.heard(), []string{"a[]", "b[]", "c[]", "b[]", "c[]"}; !slices.Equal(got, want) {
+			t.Errorf("it heard %q", got)
+		}
+		c.mu.Lock()
+		if len(c.taken) != 1 || c.taken[0].Reason != dispatch.GivenBack || !slices.Equal(c.taken[0].IDs, []string{id + ".3", id + ".4"}) {
+			t.Errorf("taken back: %+v", c.taken)
+		}
+		c.mu.Unlock()
+		time.Sleep(time.Second)
+		c.checkCredits(1000)
+		ws.Close()
+	})
+}
+
+// TestAuthorisationSurvivesACut: what a group begins to authorise while nodes are cut off
+// from each other holds at both when they are not any more, though its consumer has left.
+func TestAuthorisationSurvivesACut(t *testing.T) {
+	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
+		cut(memory, "n1", "n2")
+		time.Sleep(5 * time.Second)
+		c := nodes[0].consume(dispatch.SubscriptionOptions{Authorize: true})
+		c.Close()
+		time.Sleep(time.Second)
+		heal(memory, "n1", "n2")
+		time.Sleep(10 * time.Second)
+		if got := nodes[1].local.Authorized(); len(got["g"]) != 1 {
+			t.Errorf("the other node has %v", got)
+		}
+	})
+}
+
+func cut(m *bus.Memory, a, b string)  { m.Cut(a, b); m.Cut(b, a) }
+func heal(m *bus.Memory, a, b string) { m.Heal(a, b); m.Heal(b, a) }
+
+// TestUnreadIsNoAttempt: what a consumer has never read did not bring it down.
+func TestUnreadIsNoAttempt(t *testing.T) {
+	inCluster(t, 2, func(_ *bus.Memory, nodes []*testNode) {
+		ws, _ := nodes[1].listener.Connect(t, "")
+		settles := nodes[0].consume(dispatch.SubscriptionOptions{ConsumerID: "c"}) // so that what it asks for is remembered
+		ws.Say(`42["settled"]`)
+		time.Sleep(time.Second)
+		settles.Close()
+		for i := range 12 {
+			s, err := nodes[0].Subscribe(dispatch.SubscriptionOptions{Group: "g", ConsumerID: "c"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				ws.Say(`42["n"]`)
+			}
+			time.Sleep(time.Second)
+			s.Close()
+		}
+		c := nodes[0].consume(dispatch.SubscriptionOptions{ConsumerID: "last"})
+		time.Sleep(time.Second)
+		c.mu.Lock()
+		if len(c.got) != 1 || c.got[0].Attempt != 1 {
+			t.Errorf("it got %+v", c.got)
+		}
+		c.mu.Unlock()
+		ws.Close()
+	})
+}
+
+// TestCutsAreNoAttempts: however often nodes lose each other, no event that was in flight
+// becomes a dead letter for it.
+func TestCutsAreNoAttempts(t *testing.T) {
+	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
+		done := false
+		c := nodes[0].consume(dispatch.SubscriptionOptions{AckWait: time.Hour}, func(c *consumer) {
+			c.each = func(c *consumer, d dispatch.Delivery) {
+				if done {
+					c.ack(d)
+				}
+			}
+		})
+		ws, _ := nodes[1].listener.Connect(t, "")
+		ws.Say(`42["n"]`)
+		time.Sleep(time.Second)
+		for i := range 24 {
+			switch i % 3 {
+			case 0:
+				cut(memory, "n1", "n2")
+			case 1:
+				memory.Cut("n1", "n2")
+			case 2:
+				memory.Cut("n2", "n1")
+			}
+			time.Sleep(6 * time.Second)
+			done = i == 23
+			heal(memory, "n1", "n2")
+			time.Sleep(10 * time.Second)
+		}
+		if n := nodes[1].local.Stats().DeadLetters; n != 0 {
+			t.Errorf("%d dead letters", n)
+		}
+		for _, g := range nodes[1].local.Groups() {
+			if g.Waiting > 0 {
+				t.Errorf("%d events are left", g.Waiting)
+			}
+		}
+		c.checkCredits(1000)
+		ws.Close()
+	})
+}
