@@ -147,22 +147,24 @@ func (c *credits) feed() {
 }
 
 // settled notes that a delivery of a holder was settled. If others are hungry, and it has
-// its share, it loses what that took: its limit is one less then, which the caller tells
-// it with the settlement, unless it is told here.
-func (c *credits) settled(h *holder) (lowered bool) {
+// its share, it loses what that took: at once, or, if it cannot say at once what is in
+// flight, it is asked, which is left to the caller: with the settlement.
+func (c *credits) settled(h *holder) (ask bool) {
 	if len(c.hungry) == 0 || h.asked || h.limit == 0 || h.limit <= c.share() && c.share() > 0 && !c.starving() {
 		return false
 	}
-	if h.lower != nil {
-		if inFlight := h.lower(h.limit - 1); inFlight > h.limit-1 {
-			h.lower(h.limit) // it has taken another meanwhile
-			return false
-		}
+	if h.lower == nil {
+		h.asked = true
+		return true
+	}
+	if inFlight := h.lower(h.limit - 1); inFlight > h.limit-1 {
+		h.lower(h.limit) // it has taken another meanwhile
+		return false
 	}
 	h.limit--
 	c.free++
 	c.feed()
-	return true
+	return false
 }
 
 // starving reports whether somebody is hungry who has nothing at all.

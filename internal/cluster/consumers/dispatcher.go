@@ -52,7 +52,7 @@ type Dispatcher struct {
 	number uint64                   // of the latest subscription
 	homes  map[uint64]*Subscription // of this node's consumers
 	peers  map[string]*peer         // by epoch
-	since  map[name]int64           // when the consumers that are there joined at their homes
+	since  map[name]joining         // when the consumers that are there joined at their homes
 	calls  calls
 
 	numbers sync.Map // of remotes: to their *Subscription
@@ -62,6 +62,16 @@ type Dispatcher struct {
 
 // name names a consumer.
 type name struct{ group, consumer string }
+
+// joining is when a consumer joined at its home. Clocks differ, so a home that knows of
+// another with its name makes it later than that one's; and two that do not know of each
+// other may be equal but for their homes.
+type joining struct {
+	at    int64  // Unix time in nanoseconds, about
+	epoch string // of the home
+}
+
+func (j joining) before(o joining) bool { return j.at < o.at || j.at == o.at && j.epoch < o.epoch }
 
 // New returns a Dispatcher over this node's own. Peers come by its Joined.
 func New(local *dispatch.Dispatcher, links Links, o Options) *Dispatcher {
@@ -79,7 +89,7 @@ func New(local *dispatch.Dispatcher, links Links, o Options) *Dispatcher {
 	}
 	return &Dispatcher{
 		local: local, links: links, opts: o, log: o.Logger, ended: make(chan struct{}),
-		homes: map[uint64]*Subscription{}, peers: map[string]*peer{}, since: map[name]int64{},
+		homes: map[uint64]*Subscription{}, peers: map[string]*peer{}, since: map[name]joining{},
 		calls: calls{waiting: map[uint64]*call{}},
 	}
 }
@@ -153,15 +163,20 @@ func (d *Dispatcher) Joined(epoch, nodeName string) {
 	d.peers[epoch] = p
 	homes := d.homesLocked()
 	d.mu.Unlock()
-	facts := &clusterv1.Facts{}
-	for group, namespaces := range d.local.Authorized() {
-		facts.Groups = append(facts.Groups, &clusterv1.Facts_Group{Name: group, Authorized: namespaces})
-	}
-	p.post(&clusterv1.ConsumerMessage{Body: &clusterv1.ConsumerMessage_Facts{Facts: facts}})
+	p.tellFacts()
 	for _, s := range homes {
 		s.join(p)
 	}
 	d.running.Go(p.sendPosted)
+}
+
+// tellFacts tells the peer what groups authorise here.
+func (p *peer) tellFacts() {
+	facts := &clusterv1.Facts{}
+	for group, namespaces := range p.d.local.Authorized() {
+		facts.Groups = append(facts.Groups, &clusterv1.Facts_Group{Name: group, Authorized: namespaces})
+	}
+	p.post(&clusterv1.ConsumerMessage{Body: &clusterv1.ConsumerMessage_Facts{Facts: facts}})
 }
 
 // homesLocked returns this node's consumers, in the order in which they came.
@@ -328,9 +343,8 @@ func (p *peer) sendPosted() {
 		}
 		if anew {
 			p.giveUp()
-			select {
-			case <-time.After(retryPause):
-			case <-p.gone:
+			p.tellOverAgain(over)
+			if !p.pause() {
 				return
 			}
 			p.begin()
@@ -338,12 +352,8 @@ func (p *peer) sendPosted() {
 		}
 		for i, m := range over {
 			if p.d.links.SendConsumer(p.epoch, m) != nil {
-				p.mu.Lock()
-				p.over = append(over[i:], p.over...)
-				p.mu.Unlock()
-				select {
-				case <-time.After(retryPause):
-				case <-p.gone:
+				p.tellOverAgain(over[i:])
+				if !p.pause() {
 					return
 				}
 				p.poke()
@@ -386,6 +396,7 @@ func (p *peer) giveUp() {
 
 // begin has this node's consumers be members at the peer anew.
 func (p *peer) begin() {
+	p.tellFacts() // some may have been among what was refused
 	p.d.mu.Lock()
 	homes := p.d.homesLocked()
 	p.d.mu.Unlock()
@@ -400,6 +411,23 @@ func (p *peer) tellOver(m *clusterv1.ConsumerMessage) {
 	p.over = append(p.over, m)
 	p.mu.Unlock()
 	p.poke()
+}
+
+// tellOverAgain puts back what could not be sent of that.
+func (p *peer) tellOverAgain(unsent []*clusterv1.ConsumerMessage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = append(slices.Clone(unsent), p.over...)
+}
+
+// pause leaves the peer alone for a while; false: it is gone.
+func (p *peer) pause() bool {
+	select {
+	case <-time.After(retryPause):
+		return true
+	case <-p.gone:
+		return false
+	}
 }
 
 // isGone reports whether the peer is there no more.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,12 +74,11 @@ func TestReplacedByASlowClock(t *testing.T) {
 // which names it and what was in flight behind it.
 func TestNackIsAnswered(t *testing.T) {
 	inCluster(t, 2, func(_ *bus.Memory, nodes []*testNode) {
-		refused := false
+		var refused atomic.Bool
 		c := nodes[0].consume(dispatch.SubscriptionOptions{}, func(c *consumer) {
 			c.each = func(c *consumer, d dispatch.Delivery) {
 				switch {
-				case d.Name == "b" && !refused:
-					refused = true
+				case d.Name == "b" && refused.CompareAndSwap(false, true):
 					time.Sleep(time.Second) // c is in flight, too
 					if err := c.Nack(d.ID(), time.Second); err != nil {
 						t.Error(err)
@@ -86,7 +86,7 @@ func TestNackIsAnswered(t *testing.T) {
 					if err := c.Ack(d.ID()); !errors.Is(err, dispatch.ErrNotInFlight) {
 						t.Errorf("an ack of what was refused: %v", err)
 					}
-				case d.Attempt == 1 && d.Name == "c" && !refused:
+				case d.Attempt == 1 && d.Name == "c":
 				default:
 					c.ack(d)
 				}
@@ -165,10 +165,10 @@ func TestUnreadIsNoAttempt(t *testing.T) {
 // becomes a dead letter for it.
 func TestCutsAreNoAttempts(t *testing.T) {
 	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
-		done := false
+		var done atomic.Bool
 		c := nodes[0].consume(dispatch.SubscriptionOptions{AckWait: time.Hour}, func(c *consumer) {
 			c.each = func(c *consumer, d dispatch.Delivery) {
-				if done {
+				if done.Load() {
 					c.ack(d)
 				}
 			}
@@ -186,7 +186,7 @@ func TestCutsAreNoAttempts(t *testing.T) {
 				memory.Cut("n2", "n1")
 			}
 			time.Sleep(6 * time.Second)
-			done = i == 23
+			done.Store(i == 23)
 			heal(memory, "n1", "n2")
 			time.Sleep(10 * time.Second)
 		}
@@ -199,6 +199,42 @@ func TestCutsAreNoAttempts(t *testing.T) {
 			}
 		}
 		c.checkCredits(1000)
+		ws.Close()
+	})
+}
+
+// TestTooLarge: what follows a delivery that is too large for its consumer is delivered
+// once more, and the consumer is told of what it has in vain.
+func TestTooLarge(t *testing.T) {
+	inCluster(t, 2, func(_ *bus.Memory, nodes []*testNode) {
+		c := nodes[0].consume(dispatch.SubscriptionOptions{}, func(c *consumer) {
+			c.each = func(c *consumer, d dispatch.Delivery) {
+				time.Sleep(time.Second) // all three are in flight
+				if d.Name == "large" {
+					c.settle(d, func() error { return c.BuryTooLarge(d.ID()) })
+				} else {
+					time.Sleep(time.Second)
+					c.ack(d)
+				}
+			}
+		})
+		ws, id := nodes[1].listener.Connect(t, "")
+		for _, m := range []string{`42["large"]`, `42["b"]`, `42["c"]`} {
+			ws.Say(m)
+		}
+		time.Sleep(10 * time.Second)
+		if got, want := c.heard(), []string{"large[]", "b[]", "c[]", "b[]", "c[]"}; !slices.Equal(got, want) {
+			t.Errorf("it heard %q", got)
+		}
+		c.mu.Lock()
+		if len(c.taken) != 1 || !slices.Equal(c.taken[0].IDs, []string{id + ".3", id + ".4"}) {
+			t.Errorf("taken back: %+v", c.taken)
+		}
+		c.mu.Unlock()
+		c.checkCredits(1000)
+		if letters, _ := nodes[0].DeadLetters(dispatch.DeadLetterFilter{}, "", 10); len(letters) != 1 {
+			t.Errorf("%d dead letters", len(letters))
+		}
 		ws.Close()
 	})
 }

@@ -104,8 +104,8 @@ type consumer struct {
 	mu    sync.Mutex
 	got   []dispatch.Delivery
 	taken []dispatch.Cancelled
-	most  int // unsettled at once
-	have  map[string]bool
+	most  int               // unsettled at once
+	have  map[string]uint32 // attempts
 	ended chan struct{}
 	order *deliveries // may be nil
 }
@@ -137,7 +137,7 @@ func (n *testNode) consume(o dispatch.SubscriptionOptions, f ...func(*consumer))
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	c := &consumer{Subscription: s, t: n.t, name: o.ConsumerID, have: map[string]bool{}, ended: make(chan struct{})}
+	c := &consumer{Subscription: s, t: n.t, name: o.ConsumerID, have: map[string]uint32{}, ended: make(chan struct{})}
 	for _, f := range f {
 		f(c)
 	}
@@ -174,7 +174,7 @@ func (c *consumer) run() {
 		}
 		c.mu.Lock()
 		c.got = append(c.got, d)
-		c.have[d.ID()] = true
+		c.have[d.ID()] = d.Attempt
 		c.most = max(c.most, len(c.have))
 		c.mu.Unlock()
 		if c.order != nil {
@@ -193,12 +193,17 @@ func (c *consumer) run() {
 	}
 }
 
-// ack settles a delivery.
-func (c *consumer) ack(d dispatch.Delivery) {
+// ack settles a delivery, unless it was taken back.
+func (c *consumer) ack(d dispatch.Delivery) { c.settle(d, func() error { return c.Ack(d.ID()) }) }
+
+// settle does so by f.
+func (c *consumer) settle(d dispatch.Delivery, f func() error) {
 	c.mu.Lock()
-	delete(c.have, d.ID())
-	c.mu.Unlock()
-	_ = c.Ack(d.ID()) // it may have been taken back
+	defer c.mu.Unlock()
+	if c.have[d.ID()] == d.Attempt {
+		delete(c.have, d.ID())
+		_ = f() // it may be about to be taken back
+	}
 }
 
 // heard returns what the consumer got, as text.

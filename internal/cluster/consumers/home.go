@@ -47,6 +47,9 @@ type flight struct {
 	from   *remote // nil: of a node that was lost
 	kind   dispatch.Kind
 	unread bool
+	// refused: its node will say that it was taken back, and what with it.
+	refused bool
+	attempt uint32
 }
 
 // remote is the consumer's place at another node.
@@ -73,10 +76,9 @@ func (d *Dispatcher) Subscribe(o dispatch.SubscriptionOptions) (*Subscription, e
 		o.MaxInFlight = 1000
 	}
 	s := &Subscription{
-		d: d, options: o, since: time.Now().UnixNano(), news: make(chan struct{}, 1), done: make(chan struct{}),
+		d: d, options: o, since: d.joins(name{o.Group, o.ConsumerID}), news: make(chan struct{}, 1), done: make(chan struct{}),
 		remotes: map[string]*remote{}, away: map[string]map[string]connection{}, flights: map[string]*flight{}, read: time.Now(),
 	}
-	d.newer(name{o.Group, o.ConsumerID}, s.since)
 	local := o
 	local.News = s.news
 	var err error
@@ -272,14 +274,14 @@ func (s *Subscription) deliverLocked(r *remote, m *clusterv1.Deliver) error {
 	}
 	d := delivery{dispatch.Delivery{Event: e, Attempt: m.GetAttempt()}, r}
 	if s.draining {
-		s.settleLocked(r, d.ID(), &clusterv1.Settle{Kind: clusterv1.Settle_UNREAD})
+		s.settleLocked(r, d.ID(), &clusterv1.Settle{Kind: clusterv1.Settle_UNREAD, Attempt: d.Attempt})
 		return nil
 	}
 	if len(s.ready) == 0 {
 		s.read = time.Now()
 	}
 	s.ready = append(s.ready, d)
-	s.flights[d.ID()] = &flight{from: r, kind: e.Kind, unread: true}
+	s.flights[d.ID()] = &flight{from: r, kind: e.Kind, unread: true, attempt: d.Attempt}
 	s.poke()
 	return nil
 }
@@ -322,6 +324,7 @@ func (s *Subscription) Poll() (dispatch.Delivery, bool, error) {
 	if s.cause != nil {
 		return dispatch.Delivery{}, false, s.cause
 	}
+	s.takeCancelledLocked()
 	if len(s.cancelled) > 0 {
 		return dispatch.Delivery{}, false, nil
 	}
@@ -391,17 +394,23 @@ func (s *Subscription) News() <-chan struct{} { return s.news }
 
 // Cancelled is as [dispatch.Subscription.Cancelled].
 func (s *Subscription) Cancelled() (dispatch.Cancelled, bool) {
-	if c, ok := s.local.Cancelled(); ok {
-		return c, true
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.takeCancelledLocked()
 	if len(s.cancelled) == 0 {
 		return dispatch.Cancelled{}, false
 	}
 	c := s.cancelled[0]
 	s.cancelled = s.cancelled[1:]
 	return c, true
+}
+
+// takeCancelledLocked takes over what was taken back here: the place that it had in
+// flight may be another node's by now, whose delivery is not to be told first.
+func (s *Subscription) takeCancelledLocked() {
+	for c, ok := s.local.Cancelled(); ok; c, ok = s.local.Cancelled() {
+		s.cancelled = append(s.cancelled, c)
+	}
 }
 
 // watch ends a consumer that reads nothing of what came from other nodes.
@@ -427,17 +436,27 @@ func (s *Subscription) Drain() {
 	}
 	s.draining = true
 	s.local.Drain()
+	s.drainRemotesLocked()
+	s.giveBackLocked()
+	s.poke()
+}
+
+func (s *Subscription) drainRemotesLocked() {
 	for _, r := range s.remotes {
 		r.peer.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Drain{Drain: &clusterv1.Drain{}}})
 	}
+}
+
+// giveBackLocked gives back what was not read: it is in flight to nobody, and no
+// suspect.
+func (s *Subscription) giveBackLocked() {
 	for _, d := range s.ready {
 		delete(s.flights, d.ID())
 		if d.from != nil {
-			s.settleLocked(d.from, d.ID(), &clusterv1.Settle{Kind: clusterv1.Settle_UNREAD})
+			s.settleLocked(d.from, d.ID(), &clusterv1.Settle{Kind: clusterv1.Settle_UNREAD, Attempt: d.Attempt})
 		}
 	}
 	s.ready = nil
-	s.poke()
 }
 
 // Close ends the subscription. What was in flight is delivered to others.
@@ -463,6 +482,10 @@ func (s *Subscription) end(cause error) {
 	s.cause = cause
 	close(s.done)
 	s.watchdog.Stop()
+	if len(s.ready) > 0 {
+		s.drainRemotesLocked() // or what goes back would come again
+		s.giveBackLocked()
+	}
 	for _, r := range s.remotes {
 		s.d.numbers.Delete(r.number)
 		r.peer.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Close{Close: &clusterv1.Close{}}})

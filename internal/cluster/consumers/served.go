@@ -25,8 +25,14 @@ type served struct {
 	keep      int  // of the limit, if more waits
 	hungry    bool // the home knows
 	bytes     int  // delivered and not settled
-	sizes     map[string]int
+	flights   map[string]relayed
 	closeWith error // why the home has ended it
+}
+
+// relayed is a delivery that the home has and did not settle, as far as is known here.
+type relayed struct {
+	size    int
+	attempt uint32
 }
 
 // maxUnsettledBytes bounds what is delivered to one consumer of another node and not
@@ -37,9 +43,9 @@ const maxUnsettledBytes = 16 << 20
 func (d *Dispatcher) serve(p *peer, number uint64, m *clusterv1.Subscribe) {
 	s := &served{
 		peer: p, number: number, name: name{m.GetGroup(), m.GetConsumerId()}, lifecycle: m.GetLifecycle(), include: m.GetIncludeConnection(),
-		wake: make(chan struct{}, 1), limit: int(m.GetLimit()), sizes: map[string]int{},
+		wake: make(chan struct{}, 1), limit: int(m.GetLimit()), flights: map[string]relayed{},
 	}
-	if !d.newer(s.name, m.GetSince()) {
+	if !d.newer(s.name, joining{m.GetSince(), p.epoch}) {
 		p.tellOver(s.message(&clusterv1.ConsumerMessage_Ended{Ended: fromCause(dispatch.ErrReplaced)}))
 		return
 	}
@@ -59,14 +65,24 @@ func (d *Dispatcher) serve(p *peer, number uint64, m *clusterv1.Subscribe) {
 
 // newer notes when a consumer joined at its home; false: another with its name joined
 // later.
-func (d *Dispatcher) newer(n name, since int64) bool {
+func (d *Dispatcher) newer(n name, j joining) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if since < d.since[n] {
+	if j.before(d.since[n]) {
 		return false
 	}
-	d.since[n] = since
+	d.since[n] = j
 	return true
+}
+
+// joins notes that a consumer joins now, at this node, and returns when that is: after
+// whoever has its name.
+func (d *Dispatcher) joins(n name) (since int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	since = max(time.Now().UnixNano(), d.since[n].at+1)
+	d.since[n] = joining{since, d.opts.Epoch}
+	return since
 }
 
 // forget drops when a consumer joined, once nobody has its name here.
@@ -166,11 +182,13 @@ func (s *served) relayOnce() (more bool, err error) {
 			}
 		}
 	}
-	if c, ok := s.subscription.Cancelled(); ok {
-		s.settled(c.IDs...)
-		return true, s.send(&clusterv1.ConsumerMessage_Cancelled{Cancelled: &clusterv1.Cancelled{DeliveryIds: c.IDs, Reason: int32(c.Reason)}}) //nolint:gosec // an enum
+	limit, asked := s.givenBack()
+	// What was taken back goes before the limit that it made lower: others will have its
+	// place.
+	if err := s.tellCancelled(); err != nil {
+		return false, err
 	}
-	if limit, ok := s.givenBack(); ok {
+	if asked {
 		if err := s.send(&clusterv1.ConsumerMessage_Limited{Limited: &clusterv1.Limited{Limit: count(limit)}}); err != nil {
 			return false, err
 		}
@@ -191,6 +209,18 @@ func (s *served) relayOnce() (more bool, err error) {
 	return false, nil
 }
 
+// tellCancelled tells the home what was taken back.
+func (s *served) tellCancelled() error {
+	for c, ok := s.subscription.Cancelled(); ok; c, ok = s.subscription.Cancelled() {
+		s.settled(c.IDs...)
+		err := s.send(&clusterv1.ConsumerMessage_Cancelled{Cancelled: &clusterv1.Cancelled{DeliveryIds: c.IDs, Reason: int32(c.Reason)}}) //nolint:gosec // an enum
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *served) deliver(d *dispatch.Delivery) error {
 	e, err := fromEvent(d.Event, s.include)
 	if err != nil { // data that is no JSON, which nobody was let in with
@@ -199,7 +229,7 @@ func (s *served) deliver(d *dispatch.Delivery) error {
 	}
 	s.mu.Lock()
 	size := sizeOf(e)
-	s.sizes[d.ID()] = size
+	s.flights[d.ID()] = relayed{size, d.Attempt}
 	s.bytes += size
 	s.mu.Unlock()
 	return s.send(&clusterv1.ConsumerMessage_Deliver{Deliver: &clusterv1.Deliver{Event: e, Attempt: d.Attempt}})
@@ -218,8 +248,8 @@ func (s *served) settled(ids ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range ids {
-		s.bytes -= s.sizes[id]
-		delete(s.sizes, id)
+		s.bytes -= s.flights[id].size
+		delete(s.flights, id)
 	}
 }
 
@@ -239,6 +269,13 @@ func (s *served) hungers() bool {
 	}
 	s.hungry = true
 	return true
+}
+
+// askBack notes that the home wants what is not needed, but for so much.
+func (s *served) askBack(keep int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.giveBack, s.keep = true, keep
 }
 
 // givenBack lowers the limit to what is needed, if the home has asked for that, and
@@ -295,11 +332,12 @@ func (s *served) poke() {
 // about to.
 func (s *served) settle(m *clusterv1.Settle) {
 	id := m.GetDeliveryId()
-	if m.GetLimit() > 0 { // first, or another delivery would take the place of this one
-		s.mu.Lock()
-		s.limit, s.hungry = int(m.GetLimit())-1, false
-		s.subscription.Limit(s.limit)
-		s.mu.Unlock()
+	if keep := m.GetGiveBack(); keep > 0 {
+		s.subscription.Limit(int(keep) - 1) // first, or another delivery would take the place of this one
+		defer s.askBack(int(keep) - 1)
+	}
+	if !s.has(id, m.GetAttempt()) {
+		return
 	}
 	var err error
 	switch m.GetKind() {
@@ -322,8 +360,16 @@ func (s *served) settle(m *clusterv1.Settle) {
 	if err != nil && !errors.Is(err, dispatch.ErrNotInFlight) {
 		s.peer.d.log.Error("a delivery is not settled as another node says", "node", s.peer.name, "group", s.name.group, "error", err)
 	}
-	if m.GetKind() == clusterv1.Settle_WORKING {
-		return
+	if m.GetKind() == clusterv1.Settle_WORKING || m.GetKind() == clusterv1.Settle_NACK {
+		return // which is answered by Cancelled
 	}
 	s.settled(id)
+}
+
+// has reports whether the home has this attempt of the delivery, as far as is known here.
+func (s *served) has(id string, attempt uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.flights[id]
+	return ok && f.attempt == attempt
 }

@@ -13,7 +13,7 @@ import (
 // flightLocked returns a delivery that the consumer has from elsewhere; nil: it is one of
 // this node's, or none.
 func (s *Subscription) flightLocked(id string) *flight {
-	if f := s.flights[id]; f != nil && !f.unread {
+	if f := s.flights[id]; f != nil && !f.unread && !f.refused {
 		return f
 	}
 	return nil
@@ -35,10 +35,16 @@ func (s *Subscription) settle(id string, verdict bool, settlement *clusterv1.Set
 	if verdict != (f.kind == dispatch.Connecting) && settlement.GetKind() <= clusterv1.Settle_VERDICT && settlement.GetKind() != clusterv1.Settle_NACK && settlement.GetKind() != clusterv1.Settle_WORKING {
 		return dispatch.ErrNoVerdict
 	}
+	settlement.Attempt = f.attempt
 	if settlement.GetKind() == clusterv1.Settle_WORKING {
 		if f.from != nil {
 			s.settleLocked(f.from, id, settlement)
 		}
+		return nil
+	}
+	if f.from != nil && settlement.GetKind() == clusterv1.Settle_NACK {
+		f.refused = true
+		s.settleLocked(f.from, id, settlement)
 		return nil
 	}
 	delete(s.flights, id)
@@ -54,7 +60,7 @@ func (s *Subscription) settle(id string, verdict bool, settlement *clusterv1.Set
 		return nil
 	}
 	if s.credits.settled(f.from.holder) {
-		settlement.Limit = count(f.from.holder.limit + 1)
+		settlement.GiveBack = count(f.from.holder.limit)
 	}
 	s.settleLocked(f.from, id, settlement)
 	s.poke()

@@ -694,9 +694,12 @@ type Settle struct {
 	Delay int64 `protobuf:"varint,3,opt,name=delay,proto3" json:"delay,omitempty"`
 	// Of a VERDICT.
 	Verdict *Verdict `protobuf:"bytes,4,opt,name=verdict,proto3" json:"verdict,omitempty"`
-	// Not 0: the limit from now on, plus one. It is one less than before, so that others
-	// have what this delivery took.
-	Limit         uint32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Not 0: the holder is to give back what it does not need, as Limit.give_back says, and
+	// keep one less than this, so that others have what the delivery took.
+	GiveBack uint32 `protobuf:"varint,5,opt,name=give_back,json=giveBack,proto3" json:"give_back,omitempty"`
+	// The attempt that is settled. The holder leaves another one as it is: what was on its
+	// way when a delivery was taken back does not settle the next.
+	Attempt       uint32 `protobuf:"varint,6,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -759,9 +762,16 @@ func (x *Settle) GetVerdict() *Verdict {
 	return nil
 }
 
-func (x *Settle) GetLimit() uint32 {
+func (x *Settle) GetGiveBack() uint32 {
 	if x != nil {
-		return x.Limit
+		return x.GiveBack
+	}
+	return 0
+}
+
+func (x *Settle) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
 	}
 	return 0
 }
@@ -2164,14 +2174,15 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x04node\x18\r \x01(\tR\x04node\":\n" +
 	"\x05Limit\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x1b\n" +
-	"\tgive_back\x18\x02 \x01(\bR\bgiveBack\"\x8f\x02\n" +
+	"\tgive_back\x18\x02 \x01(\bR\bgiveBack\"\xb0\x02\n" +
 	"\x06Settle\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x122\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1e.fanout.cluster.v1.Settle.KindR\x04kind\x12\x14\n" +
 	"\x05delay\x18\x03 \x01(\x03R\x05delay\x124\n" +
-	"\averdict\x18\x04 \x01(\v2\x1a.fanout.cluster.v1.VerdictR\averdict\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\rR\x05limit\"N\n" +
+	"\averdict\x18\x04 \x01(\v2\x1a.fanout.cluster.v1.VerdictR\averdict\x12\x1b\n" +
+	"\tgive_back\x18\x05 \x01(\rR\bgiveBack\x12\x18\n" +
+	"\aattempt\x18\x06 \x01(\rR\aattempt\"N\n" +
 	"\x04Kind\x12\a\n" +
 	"\x03ACK\x10\x00\x12\b\n" +
 	"\x04NACK\x10\x01\x12\v\n" +
