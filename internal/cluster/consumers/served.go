@@ -49,6 +49,9 @@ func (d *Dispatcher) serve(p *peer, number uint64, m *clusterv1.Subscribe) {
 		p.tellOver(s.message(&clusterv1.ConsumerMessage_Ended{Ended: fromCause(dispatch.ErrReplaced)}))
 		return
 	}
+	for _, former := range p.servedBy(s.name) { // its home has given it up, and nothing that it has is at fault
+		former.subscription.Interrupt()
+	}
 	o := toOptions(m)
 	o.News = s.wake
 	var err error
@@ -61,6 +64,18 @@ func (d *Dispatcher) serve(p *peer, number uint64, m *clusterv1.Subscribe) {
 	p.served[number] = s
 	p.mu.Unlock()
 	d.running.Go(s.run)
+}
+
+// servedBy returns the subscriptions of one of its consumers.
+func (p *peer) servedBy(n name) (all []*served) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.served {
+		if s.name == n {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // newer notes when a consumer joined at its home; false: another with its name joined
