@@ -157,6 +157,14 @@ func (d *daemon) hub() control.Hub {
 	return d.sockets
 }
 
+// keys remembers idempotency keys; nil: there is no cluster.
+func (d *daemon) keys() control.Keys {
+	if d.node != nil {
+		return d.node
+	}
+	return nil
+}
+
 // nodes tells of the other nodes; nil: there is no cluster.
 func (d *daemon) nodes() func() []control.Node {
 	if d.node == nil {

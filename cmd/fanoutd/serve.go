@@ -123,6 +123,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 			MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
 		Dispatcher: d.dispatcher(),
+		Keys:       d.keys(),
 		Nodes:      d.nodes(),
 		Logger:     log,
 	})

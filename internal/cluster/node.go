@@ -12,6 +12,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/interest"
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
+	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
 
 // EpochLength is the length of an epoch, which every id of its node begins with.
@@ -39,6 +40,7 @@ type Node struct {
 	opts     Options
 	log      *slog.Logger
 	interest *ownInterest
+	keys     *idempotency.Table // that this node owns, or is the second for
 
 	// Set by Start.
 	hub  Hub
@@ -48,7 +50,8 @@ type Node struct {
 
 	peers atomic.Pointer[[]*peer] // by epoch; replaced under mu
 
-	mu sync.Mutex // guards peers' replacement
+	mu     sync.Mutex // guards peers' replacement, and the following
+	joined time.Time  // when the latest peer joined; zero: none has
 
 	requests requests
 	serving  sync.WaitGroup // of peers' requests
@@ -68,7 +71,7 @@ func New(o Options) *Node {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	n := &Node{opts: o, log: o.Logger, interest: newOwnInterest(o.Self.Epoch), started: make(chan struct{}), ended: make(chan struct{})}
+	n := &Node{opts: o, log: o.Logger, interest: newOwnInterest(o.Self.Epoch), keys: idempotency.NewTable(idempotency.Count), started: make(chan struct{}), ended: make(chan struct{})}
 	n.peers.Store(new([]*peer))
 	n.requests.pending = map[requestKey]*request{}
 	return n
@@ -131,26 +134,28 @@ type peer struct {
 
 	mu     sync.Mutex
 	served map[uint64]*served // requests of the peer's that are under way, by number
+	leases map[uint64]*lease  // what it has begun under keys, by the number of the request
 }
 
 // What one peer may have going on here.
 const (
 	maxAnswers   = 4096 // that wait to be sent
 	maxQuestions = 64
-	maxServed    = 10_000 // emits whose answers are awaited
+	maxServed    = 10_000 // emits whose answers are awaited; and keys that it has begun something under
 )
 
 func (n *Node) newPeer(info *link.Peer) *peer {
 	return &peer{
 		node: n, name: info.Name, epoch: info.Epoch, interest: interest.NewSet(),
 		answers: make(chan []byte, maxAnswers), slots: make(chan struct{}, maxQuestions), gone: make(chan struct{}),
-		served: map[uint64]*served{},
+		served: map[uint64]*served{}, leases: map[uint64]*lease{},
 	}
 }
 
 // end ends what is going on for the peer. Later calls do nothing.
 func (p *peer) end() {
 	p.once.Do(func() { close(p.gone) })
+	p.endLeases()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.served {
@@ -194,6 +199,7 @@ func (h *handler) Joined(info link.Peer) {
 	i, _ := slices.BinarySearchFunc(all, p.epoch, byEpoch)
 	all = slices.Insert(all, i, p)
 	n.peers.Store(&all)
+	n.joined = time.Now()
 	n.mu.Unlock()
 	n.serving.Go(p.sendAnswers)
 	n.interest.add(p)

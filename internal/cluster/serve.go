@@ -42,6 +42,8 @@ func (h *handler) Receive(info link.Peer, message []byte) {
 		p.cancel(body.Cancel.GetRequest())
 	case *clusterv1.Message_Consumer:
 		n.receiveConsumer(p, body.Consumer)
+	case *clusterv1.Message_Key:
+		n.serveKey(p, m.GetRequest(), body.Key)
 	case *clusterv1.Message_Query:
 		n.serveQuery(p, m.GetRequest(), body.Query)
 	default:

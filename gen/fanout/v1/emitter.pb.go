@@ -175,6 +175,12 @@ type EmitRequest struct {
 	// long random ones, such as a UUID. A node remembers its latest 65536 keys,
 	// each for 10 minutes, in memory only.
 	//
+	// In a cluster a key holds at every node, and across the death of one: each key
+	// belongs to a node, and is remembered at a second one before the answer comes. If the
+	// node that a key belongs to does not answer, the request is UNAVAILABLE and nothing
+	// was sent. A request whose own node dies before it answers may have been sent and be
+	// sent once more by its retry; so may any while nodes do not agree on who there is.
+	//
 	// At most 128 bytes. Empty means none: every request is sent.
 	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// How far to go before answering. EmitStream acknowledges items by the same

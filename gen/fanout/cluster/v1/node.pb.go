@@ -27,6 +27,75 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// State is what has been done under the key.
+type KeyAnswer_State int32
+
+const (
+	// Nothing, as far as the receiver knows.
+	KeyAnswer_UNKNOWN KeyAnswer_State = 0
+	// Nothing, and the sender may.
+	KeyAnswer_BEGUN KeyAnswer_State = 1
+	// It is being done. Ask again.
+	KeyAnswer_IN_PROGRESS KeyAnswer_State = 2
+	// It is done: see result.
+	KeyAnswer_FINISHED KeyAnswer_State = 3
+	// Something else.
+	KeyAnswer_OTHER_CONTENT KeyAnswer_State = 4
+	// The receiver does not own the key, as far as it knows. Ask again.
+	KeyAnswer_NOT_OWNER KeyAnswer_State = 5
+	// The receiver would have to know from the node `unreachable`, which does not answer.
+	KeyAnswer_UNREACHABLE KeyAnswer_State = 6
+)
+
+// Enum value maps for KeyAnswer_State.
+var (
+	KeyAnswer_State_name = map[int32]string{
+		0: "UNKNOWN",
+		1: "BEGUN",
+		2: "IN_PROGRESS",
+		3: "FINISHED",
+		4: "OTHER_CONTENT",
+		5: "NOT_OWNER",
+		6: "UNREACHABLE",
+	}
+	KeyAnswer_State_value = map[string]int32{
+		"UNKNOWN":       0,
+		"BEGUN":         1,
+		"IN_PROGRESS":   2,
+		"FINISHED":      3,
+		"OTHER_CONTENT": 4,
+		"NOT_OWNER":     5,
+		"UNREACHABLE":   6,
+	}
+)
+
+func (x KeyAnswer_State) Enum() *KeyAnswer_State {
+	p := new(KeyAnswer_State)
+	*p = x
+	return p
+}
+
+func (x KeyAnswer_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KeyAnswer_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_cluster_v1_node_proto_enumTypes[0].Descriptor()
+}
+
+func (KeyAnswer_State) Type() protoreflect.EnumType {
+	return &file_fanout_cluster_v1_node_proto_enumTypes[0]
+}
+
+func (x KeyAnswer_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KeyAnswer_State.Descriptor instead.
+func (KeyAnswer_State) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 0}
+}
+
 // Code is what went wrong.
 type Answer_Code int32
 
@@ -96,11 +165,11 @@ func (x Answer_Code) String() string {
 }
 
 func (Answer_Code) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_cluster_v1_node_proto_enumTypes[0].Descriptor()
+	return file_fanout_cluster_v1_node_proto_enumTypes[1].Descriptor()
 }
 
 func (Answer_Code) Type() protoreflect.EnumType {
-	return &file_fanout_cluster_v1_node_proto_enumTypes[0]
+	return &file_fanout_cluster_v1_node_proto_enumTypes[1]
 }
 
 func (x Answer_Code) Number() protoreflect.EnumNumber {
@@ -109,7 +178,7 @@ func (x Answer_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Code.Descriptor instead.
 func (Answer_Code) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Message is one message of a link.
@@ -131,6 +200,7 @@ type Message struct {
 	//	*Message_Continue
 	//	*Message_Query
 	//	*Message_Answer
+	//	*Message_Key
 	//	*Message_Consumer
 	Body          isMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -253,6 +323,15 @@ func (x *Message) GetAnswer() *Answer {
 	return nil
 }
 
+func (x *Message) GetKey() *IdempotencyKey {
+	if x != nil {
+		if x, ok := x.Body.(*Message_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
 func (x *Message) GetConsumer() []byte {
 	if x != nil {
 		if x, ok := x.Body.(*Message_Consumer); ok {
@@ -308,6 +387,11 @@ type Message_Answer struct {
 	Answer *Answer `protobuf:"bytes,9,opt,name=answer,proto3,oneof"`
 }
 
+type Message_Key struct {
+	// About an idempotency key. Answered by KeyAnswer.
+	Key *IdempotencyKey `protobuf:"bytes,12,opt,name=key,proto3,oneof"`
+}
+
 type Message_Consumer struct {
 	// A ConsumerMessage, encoded: the Node that carries it does not look into it.
 	Consumer []byte `protobuf:"bytes,11,opt,name=consumer,proto3,oneof"`
@@ -328,6 +412,8 @@ func (*Message_Continue) isMessage_Body() {}
 func (*Message_Query) isMessage_Body() {}
 
 func (*Message_Answer) isMessage_Body() {}
+
+func (*Message_Key) isMessage_Body() {}
 
 func (*Message_Consumer) isMessage_Body() {}
 
@@ -1451,6 +1537,310 @@ func (x *ListNamespaces) GetPrefix() string {
 	return ""
 }
 
+// IdempotencyKey is about one idempotency key.
+//
+// A key belongs to the first of all nodes in the order that its hash gives their epochs,
+// those that are suspected included: its owner. A node that is to carry out something
+// under a key asks the owner whether it may (Begin), does it, and tells the owner and the
+// second in the order what it did (Finished) before it answers its caller. So the second
+// knows the key when the owner is gone and the second is the owner.
+//
+// Promised, while nodes agree on who there is: what has been answered to a caller is not
+// done again under the same key within the time and the number of keys that a node
+// remembers, whichever node is asked, across the death of any one of them. Where the
+// owner does not answer, nothing is done. For as long as keys are remembered after a node
+// has joined, an owner that does not know a key asks every other node for it (Look), and
+// nothing is done if one of them does not answer.
+//
+// Not promised: that it is done once if the node that does it dies before it has told
+// what it did; if the owner dies while it is being done and the caller asks another node
+// before it is told; if the owner and the second die within the time that keys are
+// remembered, or do not answer within a second when they are told; if nodes are cut off
+// from each other for so long that each side takes the other for gone.
+type IdempotencyKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the caller, whose key it is.
+	Caller string `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// The key.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// A hash of what is asked for under the key; 32 bytes.
+	Fingerprint []byte `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// What about it.
+	//
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*IdempotencyKey_Begin_
+	//	*IdempotencyKey_Finished_
+	//	*IdempotencyKey_Failed_
+	//	*IdempotencyKey_Look_
+	Kind          isIdempotencyKey_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdempotencyKey) Reset() {
+	*x = IdempotencyKey{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdempotencyKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdempotencyKey) ProtoMessage() {}
+
+func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdempotencyKey.ProtoReflect.Descriptor instead.
+func (*IdempotencyKey) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *IdempotencyKey) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *IdempotencyKey) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *IdempotencyKey) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *IdempotencyKey) GetKind() isIdempotencyKey_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *IdempotencyKey) GetBegin() *IdempotencyKey_Begin {
+	if x != nil {
+		if x, ok := x.Kind.(*IdempotencyKey_Begin_); ok {
+			return x.Begin
+		}
+	}
+	return nil
+}
+
+func (x *IdempotencyKey) GetFinished() *IdempotencyKey_Finished {
+	if x != nil {
+		if x, ok := x.Kind.(*IdempotencyKey_Finished_); ok {
+			return x.Finished
+		}
+	}
+	return nil
+}
+
+func (x *IdempotencyKey) GetFailed() *IdempotencyKey_Failed {
+	if x != nil {
+		if x, ok := x.Kind.(*IdempotencyKey_Failed_); ok {
+			return x.Failed
+		}
+	}
+	return nil
+}
+
+func (x *IdempotencyKey) GetLook() *IdempotencyKey_Look {
+	if x != nil {
+		if x, ok := x.Kind.(*IdempotencyKey_Look_); ok {
+			return x.Look
+		}
+	}
+	return nil
+}
+
+type isIdempotencyKey_Kind interface {
+	isIdempotencyKey_Kind()
+}
+
+type IdempotencyKey_Begin_ struct {
+	// Answered by BEGUN, IN_PROGRESS, FINISHED, OTHER_CONTENT, NOT_OWNER, UNREACHABLE.
+	Begin *IdempotencyKey_Begin `protobuf:"bytes,4,opt,name=begin,proto3,oneof"`
+}
+
+type IdempotencyKey_Finished_ struct {
+	// Answered by FINISHED.
+	Finished *IdempotencyKey_Finished `protobuf:"bytes,5,opt,name=finished,proto3,oneof"`
+}
+
+type IdempotencyKey_Failed_ struct {
+	// Not answered.
+	Failed *IdempotencyKey_Failed `protobuf:"bytes,6,opt,name=failed,proto3,oneof"`
+}
+
+type IdempotencyKey_Look_ struct {
+	// Answered by UNKNOWN, IN_PROGRESS, FINISHED, OTHER_CONTENT.
+	Look *IdempotencyKey_Look `protobuf:"bytes,7,opt,name=look,proto3,oneof"`
+}
+
+func (*IdempotencyKey_Begin_) isIdempotencyKey_Kind() {}
+
+func (*IdempotencyKey_Finished_) isIdempotencyKey_Kind() {}
+
+func (*IdempotencyKey_Failed_) isIdempotencyKey_Kind() {}
+
+func (*IdempotencyKey_Look_) isIdempotencyKey_Kind() {}
+
+// KeyAnswer is what is known of an idempotency key.
+type KeyAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What has been done.
+	State KeyAnswer_State `protobuf:"varint,1,opt,name=state,proto3,enum=fanout.cluster.v1.KeyAnswer_State" json:"state,omitempty"`
+	// With FINISHED: what was done, not needed in answer to Finished.
+	Result *KeyResult `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// With UNREACHABLE: the name of a node.
+	Unreachable   string `protobuf:"bytes,3,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyAnswer) Reset() {
+	*x = KeyAnswer{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyAnswer) ProtoMessage() {}
+
+func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyAnswer.ProtoReflect.Descriptor instead.
+func (*KeyAnswer) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *KeyAnswer) GetState() KeyAnswer_State {
+	if x != nil {
+		return x.State
+	}
+	return KeyAnswer_UNKNOWN
+}
+
+func (x *KeyAnswer) GetResult() *KeyResult {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *KeyAnswer) GetUnreachable() string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return ""
+}
+
+// KeyResult is what an emit answered; see sio.Result.
+type KeyResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connections that it matched.
+	Matched uint32 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	// Nodes that it was handed to and that are not counted.
+	Forwarded uint32 `protobuf:"varint,2,opt,name=forwarded,proto3" json:"forwarded,omitempty"`
+	// It may have matched more.
+	Partial bool `protobuf:"varint,3,opt,name=partial,proto3" json:"partial,omitempty"`
+	// Names of nodes that took no part.
+	Unreachable   []string `protobuf:"bytes,4,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyResult) Reset() {
+	*x = KeyResult{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyResult) ProtoMessage() {}
+
+func (x *KeyResult) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyResult.ProtoReflect.Descriptor instead.
+func (*KeyResult) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *KeyResult) GetMatched() uint32 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *KeyResult) GetForwarded() uint32 {
+	if x != nil {
+		return x.Forwarded
+	}
+	return 0
+}
+
+func (x *KeyResult) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *KeyResult) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
+}
+
 // Answer is a node's answer to a request.
 type Answer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1469,6 +1859,7 @@ type Answer struct {
 	//	*Answer_Connections
 	//	*Answer_Names
 	//	*Answer_Counts
+	//	*Answer_Key
 	Kind          isAnswer_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1476,7 +1867,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1879,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1892,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Answer) GetCode() Answer_Code {
@@ -1577,6 +1968,15 @@ func (x *Answer) GetCounts() *Counts {
 	return nil
 }
 
+func (x *Answer) GetKey() *KeyAnswer {
+	if x != nil {
+		if x, ok := x.Kind.(*Answer_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
 type isAnswer_Kind interface {
 	isAnswer_Kind()
 }
@@ -1606,6 +2006,11 @@ type Answer_Counts struct {
 	Counts *Counts `protobuf:"bytes,8,opt,name=counts,proto3,oneof"`
 }
 
+type Answer_Key struct {
+	// What is known of an idempotency key.
+	Key *KeyAnswer `protobuf:"bytes,9,opt,name=key,proto3,oneof"`
+}
+
 func (*Answer_Result) isAnswer_Kind() {}
 
 func (*Answer_Acks) isAnswer_Kind() {}
@@ -1615,6 +2020,8 @@ func (*Answer_Connections) isAnswer_Kind() {}
 func (*Answer_Names) isAnswer_Kind() {}
 
 func (*Answer_Counts) isAnswer_Kind() {}
+
+func (*Answer_Key) isAnswer_Kind() {}
 
 // Result is what an operation did.
 type Result struct {
@@ -1627,7 +2034,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +2046,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +2059,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Result) GetMatched() uint32 {
@@ -1681,7 +2088,7 @@ type AckResults struct {
 
 func (x *AckResults) Reset() {
 	*x = AckResults{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1693,7 +2100,7 @@ func (x *AckResults) String() string {
 func (*AckResults) ProtoMessage() {}
 
 func (x *AckResults) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1706,7 +2113,7 @@ func (x *AckResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults.ProtoReflect.Descriptor instead.
 func (*AckResults) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AckResults) GetResults() []*AckResults_AckResult {
@@ -1757,7 +2164,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +2176,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +2189,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Connections) GetConnections() []*Connection {
@@ -1850,7 +2257,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +2269,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +2282,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Connection) GetCursor() string {
@@ -2038,7 +2445,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2050,7 +2457,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2063,7 +2470,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Names) GetNames() []*Names_Name {
@@ -2093,7 +2500,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2512,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2525,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Counts) GetTotal() uint32 {
@@ -2133,6 +2540,183 @@ func (x *Counts) GetGroups() map[string]uint32 {
 		return x.Groups
 	}
 	return nil
+}
+
+// Begin asks the owner whether the sender may do what is asked for under the key. If
+// it may, the key is the sender's until it says Finished or Failed, is gone, or half a
+// minute has passed; then a retry is a first attempt.
+type IdempotencyKey_Begin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdempotencyKey_Begin) Reset() {
+	*x = IdempotencyKey_Begin{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdempotencyKey_Begin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdempotencyKey_Begin) ProtoMessage() {}
+
+func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdempotencyKey_Begin.ProtoReflect.Descriptor instead.
+func (*IdempotencyKey_Begin) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 0}
+}
+
+// Finished says what was done. The receiver remembers it.
+type IdempotencyKey_Finished struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sender's request with the Begin that the receiver allowed, if it was the owner.
+	Begin uint64 `protobuf:"varint,1,opt,name=begin,proto3" json:"begin,omitempty"`
+	// What was done.
+	Result        *KeyResult `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdempotencyKey_Finished) Reset() {
+	*x = IdempotencyKey_Finished{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdempotencyKey_Finished) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdempotencyKey_Finished) ProtoMessage() {}
+
+func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdempotencyKey_Finished.ProtoReflect.Descriptor instead.
+func (*IdempotencyKey_Finished) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 1}
+}
+
+func (x *IdempotencyKey_Finished) GetBegin() uint64 {
+	if x != nil {
+		return x.Begin
+	}
+	return 0
+}
+
+func (x *IdempotencyKey_Finished) GetResult() *KeyResult {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+// Failed says that nothing was done.
+type IdempotencyKey_Failed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sender's request with the Begin.
+	Begin         uint64 `protobuf:"varint,1,opt,name=begin,proto3" json:"begin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdempotencyKey_Failed) Reset() {
+	*x = IdempotencyKey_Failed{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdempotencyKey_Failed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdempotencyKey_Failed) ProtoMessage() {}
+
+func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdempotencyKey_Failed.ProtoReflect.Descriptor instead.
+func (*IdempotencyKey_Failed) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 2}
+}
+
+func (x *IdempotencyKey_Failed) GetBegin() uint64 {
+	if x != nil {
+		return x.Begin
+	}
+	return 0
+}
+
+// Look asks what the receiver knows of the key.
+type IdempotencyKey_Look struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdempotencyKey_Look) Reset() {
+	*x = IdempotencyKey_Look{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdempotencyKey_Look) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdempotencyKey_Look) ProtoMessage() {}
+
+func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdempotencyKey_Look.ProtoReflect.Descriptor instead.
+func (*IdempotencyKey_Look) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 3}
 }
 
 // AckResult is the outcome of one connection.
@@ -2152,7 +2736,7 @@ type AckResults_AckResult struct {
 
 func (x *AckResults_AckResult) Reset() {
 	*x = AckResults_AckResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +2748,7 @@ func (x *AckResults_AckResult) String() string {
 func (*AckResults_AckResult) ProtoMessage() {}
 
 func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +2761,7 @@ func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults_AckResult.ProtoReflect.Descriptor instead.
 func (*AckResults_AckResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
 }
 
 func (x *AckResults_AckResult) GetId() string {
@@ -2223,7 +2807,7 @@ type Names_Name struct {
 
 func (x *Names_Name) Reset() {
 	*x = Names_Name{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2235,7 +2819,7 @@ func (x *Names_Name) String() string {
 func (*Names_Name) ProtoMessage() {}
 
 func (x *Names_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2248,7 +2832,7 @@ func (x *Names_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names_Name.ProtoReflect.Descriptor instead.
 func (*Names_Name) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26, 0}
 }
 
 func (x *Names_Name) GetName() string {
@@ -2276,7 +2860,7 @@ var File_fanout_cluster_v1_node_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x04\n" +
+	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x04\n" +
 	"\aMessage\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12C\n" +
 	"\finterest_all\x18\x02 \x01(\v2\x1e.fanout.cluster.v1.InterestAllH\x00R\vinterestAll\x12L\n" +
@@ -2288,7 +2872,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\bcontinue\x18\n" +
 	" \x01(\v2\x1b.fanout.cluster.v1.ContinueH\x00R\bcontinue\x120\n" +
 	"\x05query\x18\b \x01(\v2\x18.fanout.cluster.v1.QueryH\x00R\x05query\x123\n" +
-	"\x06answer\x18\t \x01(\v2\x19.fanout.cluster.v1.AnswerH\x00R\x06answer\x12\x1c\n" +
+	"\x06answer\x18\t \x01(\v2\x19.fanout.cluster.v1.AnswerH\x00R\x06answer\x125\n" +
+	"\x03key\x18\f \x01(\v2!.fanout.cluster.v1.IdempotencyKeyH\x00R\x03key\x12\x1c\n" +
 	"\bconsumer\x18\v \x01(\fH\x00R\bconsumerB\x06\n" +
 	"\x04body\"\x1f\n" +
 	"\vInterestAll\x12\x10\n" +
@@ -2359,7 +2944,40 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x10\n" +
 	"\x03ids\x18\x02 \x01(\bR\x03ids\"(\n" +
 	"\x0eListNamespaces\x12\x16\n" +
-	"\x06prefix\x18\x01 \x01(\tR\x06prefix\"\xc1\x04\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\"\xfa\x03\n" +
+	"\x0eIdempotencyKey\x12\x16\n" +
+	"\x06caller\x18\x01 \x01(\tR\x06caller\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12 \n" +
+	"\vfingerprint\x18\x03 \x01(\fR\vfingerprint\x12?\n" +
+	"\x05begin\x18\x04 \x01(\v2'.fanout.cluster.v1.IdempotencyKey.BeginH\x00R\x05begin\x12H\n" +
+	"\bfinished\x18\x05 \x01(\v2*.fanout.cluster.v1.IdempotencyKey.FinishedH\x00R\bfinished\x12B\n" +
+	"\x06failed\x18\x06 \x01(\v2(.fanout.cluster.v1.IdempotencyKey.FailedH\x00R\x06failed\x12<\n" +
+	"\x04look\x18\a \x01(\v2&.fanout.cluster.v1.IdempotencyKey.LookH\x00R\x04look\x1a\a\n" +
+	"\x05Begin\x1aV\n" +
+	"\bFinished\x12\x14\n" +
+	"\x05begin\x18\x01 \x01(\x04R\x05begin\x124\n" +
+	"\x06result\x18\x02 \x01(\v2\x1c.fanout.cluster.v1.KeyResultR\x06result\x1a\x1e\n" +
+	"\x06Failed\x12\x14\n" +
+	"\x05begin\x18\x01 \x01(\x04R\x05begin\x1a\x06\n" +
+	"\x04LookB\x06\n" +
+	"\x04kind\"\x90\x02\n" +
+	"\tKeyAnswer\x128\n" +
+	"\x05state\x18\x01 \x01(\x0e2\".fanout.cluster.v1.KeyAnswer.StateR\x05state\x124\n" +
+	"\x06result\x18\x02 \x01(\v2\x1c.fanout.cluster.v1.KeyResultR\x06result\x12 \n" +
+	"\vunreachable\x18\x03 \x01(\tR\vunreachable\"q\n" +
+	"\x05State\x12\v\n" +
+	"\aUNKNOWN\x10\x00\x12\t\n" +
+	"\x05BEGUN\x10\x01\x12\x0f\n" +
+	"\vIN_PROGRESS\x10\x02\x12\f\n" +
+	"\bFINISHED\x10\x03\x12\x11\n" +
+	"\rOTHER_CONTENT\x10\x04\x12\r\n" +
+	"\tNOT_OWNER\x10\x05\x12\x0f\n" +
+	"\vUNREACHABLE\x10\x06\"\x7f\n" +
+	"\tKeyResult\x12\x18\n" +
+	"\amatched\x18\x01 \x01(\rR\amatched\x12\x1c\n" +
+	"\tforwarded\x18\x02 \x01(\rR\tforwarded\x12\x18\n" +
+	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xf3\x04\n" +
 	"\x06Answer\x122\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1e.fanout.cluster.v1.Answer.CodeR\x04code\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12 \n" +
@@ -2368,7 +2986,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x04acks\x18\x05 \x01(\v2\x1d.fanout.cluster.v1.AckResultsH\x00R\x04acks\x12B\n" +
 	"\vconnections\x18\x06 \x01(\v2\x1e.fanout.cluster.v1.ConnectionsH\x00R\vconnections\x120\n" +
 	"\x05names\x18\a \x01(\v2\x18.fanout.cluster.v1.NamesH\x00R\x05names\x123\n" +
-	"\x06counts\x18\b \x01(\v2\x19.fanout.cluster.v1.CountsH\x00R\x06counts\"\xaf\x01\n" +
+	"\x06counts\x18\b \x01(\v2\x19.fanout.cluster.v1.CountsH\x00R\x06counts\x120\n" +
+	"\x03key\x18\t \x01(\v2\x1c.fanout.cluster.v1.KeyAnswerH\x00R\x03key\"\xaf\x01\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x01\x12\f\n" +
@@ -2459,84 +3078,101 @@ func file_fanout_cluster_v1_node_proto_rawDescGZIP() []byte {
 	return file_fanout_cluster_v1_node_proto_rawDescData
 }
 
-var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_fanout_cluster_v1_node_proto_goTypes = []any{
-	(Answer_Code)(0),              // 0: fanout.cluster.v1.Answer.Code
-	(*Message)(nil),               // 1: fanout.cluster.v1.Message
-	(*InterestAll)(nil),           // 2: fanout.cluster.v1.InterestAll
-	(*InterestChange)(nil),        // 3: fanout.cluster.v1.InterestChange
-	(*Target)(nil),                // 4: fanout.cluster.v1.Target
-	(*Operation)(nil),             // 5: fanout.cluster.v1.Operation
-	(*Emit)(nil),                  // 6: fanout.cluster.v1.Emit
-	(*Rooms)(nil),                 // 7: fanout.cluster.v1.Rooms
-	(*Disconnect)(nil),            // 8: fanout.cluster.v1.Disconnect
-	(*Update)(nil),                // 9: fanout.cluster.v1.Update
-	(*AckRequest)(nil),            // 10: fanout.cluster.v1.AckRequest
-	(*Cancel)(nil),                // 11: fanout.cluster.v1.Cancel
-	(*Continue)(nil),              // 12: fanout.cluster.v1.Continue
-	(*Query)(nil),                 // 13: fanout.cluster.v1.Query
-	(*ListConnections)(nil),       // 14: fanout.cluster.v1.ListConnections
-	(*GetConnection)(nil),         // 15: fanout.cluster.v1.GetConnection
-	(*Count)(nil),                 // 16: fanout.cluster.v1.Count
-	(*ListRooms)(nil),             // 17: fanout.cluster.v1.ListRooms
-	(*ListNamespaces)(nil),        // 18: fanout.cluster.v1.ListNamespaces
-	(*Answer)(nil),                // 19: fanout.cluster.v1.Answer
-	(*Result)(nil),                // 20: fanout.cluster.v1.Result
-	(*AckResults)(nil),            // 21: fanout.cluster.v1.AckResults
-	(*Connections)(nil),           // 22: fanout.cluster.v1.Connections
-	(*Connection)(nil),            // 23: fanout.cluster.v1.Connection
-	(*Names)(nil),                 // 24: fanout.cluster.v1.Names
-	(*Counts)(nil),                // 25: fanout.cluster.v1.Counts
-	(*AckResults_AckResult)(nil),  // 26: fanout.cluster.v1.AckResults.AckResult
-	nil,                           // 27: fanout.cluster.v1.Connection.HeadersEntry
-	nil,                           // 28: fanout.cluster.v1.Connection.QueryEntry
-	(*Names_Name)(nil),            // 29: fanout.cluster.v1.Names.Name
-	nil,                           // 30: fanout.cluster.v1.Counts.GroupsEntry
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(KeyAnswer_State)(0),            // 0: fanout.cluster.v1.KeyAnswer.State
+	(Answer_Code)(0),                // 1: fanout.cluster.v1.Answer.Code
+	(*Message)(nil),                 // 2: fanout.cluster.v1.Message
+	(*InterestAll)(nil),             // 3: fanout.cluster.v1.InterestAll
+	(*InterestChange)(nil),          // 4: fanout.cluster.v1.InterestChange
+	(*Target)(nil),                  // 5: fanout.cluster.v1.Target
+	(*Operation)(nil),               // 6: fanout.cluster.v1.Operation
+	(*Emit)(nil),                    // 7: fanout.cluster.v1.Emit
+	(*Rooms)(nil),                   // 8: fanout.cluster.v1.Rooms
+	(*Disconnect)(nil),              // 9: fanout.cluster.v1.Disconnect
+	(*Update)(nil),                  // 10: fanout.cluster.v1.Update
+	(*AckRequest)(nil),              // 11: fanout.cluster.v1.AckRequest
+	(*Cancel)(nil),                  // 12: fanout.cluster.v1.Cancel
+	(*Continue)(nil),                // 13: fanout.cluster.v1.Continue
+	(*Query)(nil),                   // 14: fanout.cluster.v1.Query
+	(*ListConnections)(nil),         // 15: fanout.cluster.v1.ListConnections
+	(*GetConnection)(nil),           // 16: fanout.cluster.v1.GetConnection
+	(*Count)(nil),                   // 17: fanout.cluster.v1.Count
+	(*ListRooms)(nil),               // 18: fanout.cluster.v1.ListRooms
+	(*ListNamespaces)(nil),          // 19: fanout.cluster.v1.ListNamespaces
+	(*IdempotencyKey)(nil),          // 20: fanout.cluster.v1.IdempotencyKey
+	(*KeyAnswer)(nil),               // 21: fanout.cluster.v1.KeyAnswer
+	(*KeyResult)(nil),               // 22: fanout.cluster.v1.KeyResult
+	(*Answer)(nil),                  // 23: fanout.cluster.v1.Answer
+	(*Result)(nil),                  // 24: fanout.cluster.v1.Result
+	(*AckResults)(nil),              // 25: fanout.cluster.v1.AckResults
+	(*Connections)(nil),             // 26: fanout.cluster.v1.Connections
+	(*Connection)(nil),              // 27: fanout.cluster.v1.Connection
+	(*Names)(nil),                   // 28: fanout.cluster.v1.Names
+	(*Counts)(nil),                  // 29: fanout.cluster.v1.Counts
+	(*IdempotencyKey_Begin)(nil),    // 30: fanout.cluster.v1.IdempotencyKey.Begin
+	(*IdempotencyKey_Finished)(nil), // 31: fanout.cluster.v1.IdempotencyKey.Finished
+	(*IdempotencyKey_Failed)(nil),   // 32: fanout.cluster.v1.IdempotencyKey.Failed
+	(*IdempotencyKey_Look)(nil),     // 33: fanout.cluster.v1.IdempotencyKey.Look
+	(*AckResults_AckResult)(nil),    // 34: fanout.cluster.v1.AckResults.AckResult
+	nil,                             // 35: fanout.cluster.v1.Connection.HeadersEntry
+	nil,                             // 36: fanout.cluster.v1.Connection.QueryEntry
+	(*Names_Name)(nil),              // 37: fanout.cluster.v1.Names.Name
+	nil,                             // 38: fanout.cluster.v1.Counts.GroupsEntry
+	(*timestamppb.Timestamp)(nil),   // 39: google.protobuf.Timestamp
 }
 var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
-	2,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
-	3,  // 1: fanout.cluster.v1.Message.interest_change:type_name -> fanout.cluster.v1.InterestChange
-	5,  // 2: fanout.cluster.v1.Message.operation:type_name -> fanout.cluster.v1.Operation
-	10, // 3: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
-	11, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
-	12, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
-	13, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
-	19, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
-	4,  // 8: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
-	6,  // 9: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
-	7,  // 10: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
-	7,  // 11: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
-	8,  // 12: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
-	9,  // 13: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
-	31, // 14: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
-	5,  // 15: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
-	4,  // 16: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
-	14, // 17: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
-	15, // 18: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
-	16, // 19: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
-	17, // 20: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
-	18, // 21: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
-	0,  // 22: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
-	20, // 23: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
-	21, // 24: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
-	22, // 25: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
-	24, // 26: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
-	25, // 27: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
-	26, // 28: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
-	23, // 29: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
-	31, // 30: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	31, // 31: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
-	27, // 32: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
-	28, // 33: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
-	29, // 34: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
-	30, // 35: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	3,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
+	4,  // 1: fanout.cluster.v1.Message.interest_change:type_name -> fanout.cluster.v1.InterestChange
+	6,  // 2: fanout.cluster.v1.Message.operation:type_name -> fanout.cluster.v1.Operation
+	11, // 3: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
+	12, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
+	13, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
+	14, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
+	23, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
+	20, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
+	5,  // 9: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
+	7,  // 10: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
+	8,  // 11: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
+	8,  // 12: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
+	9,  // 13: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
+	10, // 14: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
+	39, // 15: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
+	6,  // 16: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
+	5,  // 17: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
+	15, // 18: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
+	16, // 19: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
+	17, // 20: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
+	18, // 21: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
+	19, // 22: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
+	30, // 23: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
+	31, // 24: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
+	32, // 25: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
+	33, // 26: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
+	0,  // 27: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
+	22, // 28: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
+	1,  // 29: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
+	24, // 30: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
+	25, // 31: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
+	26, // 32: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
+	28, // 33: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
+	29, // 34: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
+	21, // 35: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
+	34, // 36: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
+	27, // 37: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
+	39, // 38: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	39, // 39: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
+	35, // 40: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
+	36, // 41: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
+	37, // 42: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
+	38, // 43: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
+	22, // 44: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_node_proto_init() }
@@ -2553,6 +3189,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Message_Continue)(nil),
 		(*Message_Query)(nil),
 		(*Message_Answer)(nil),
+		(*Message_Key)(nil),
 		(*Message_Consumer)(nil),
 	}
 	file_fanout_cluster_v1_node_proto_msgTypes[4].OneofWrappers = []any{
@@ -2570,19 +3207,26 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Query_Namespaces)(nil),
 	}
 	file_fanout_cluster_v1_node_proto_msgTypes[18].OneofWrappers = []any{
+		(*IdempotencyKey_Begin_)(nil),
+		(*IdempotencyKey_Finished_)(nil),
+		(*IdempotencyKey_Failed_)(nil),
+		(*IdempotencyKey_Look_)(nil),
+	}
+	file_fanout_cluster_v1_node_proto_msgTypes[21].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Acks)(nil),
 		(*Answer_Connections)(nil),
 		(*Answer_Names)(nil),
 		(*Answer_Counts)(nil),
+		(*Answer_Key)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_node_proto_rawDesc), len(file_fanout_cluster_v1_node_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   30,
+			NumEnums:      2,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
