@@ -237,6 +237,9 @@ func TestSlowPeer(t *testing.T) {
 		if counts.Total != 2 || !slices.Equal(counts.Unreachable, []string{"n2"}) {
 			t.Errorf("a count in a hurry: %+v", counts)
 		}
+		if s := nodes[0].Stats(); s.Unanswered != 2 || s.Alive != 2 {
+			t.Errorf("%+v, want 2 requests unanswered", s)
+		}
 		page, counts = ask(10 * time.Second)
 		if len(page.Connections) != 3 || page.Partial || counts.Total != 3 || counts.Partial {
 			t.Errorf("with time: %d connections, %+v, %+v", len(page.Connections), page.Coverage, counts)

@@ -20,11 +20,12 @@ type Stats struct {
 	Alive, Suspected                        int
 	Sent, Received, Repaired, Refused, Lost uint64 // Lost: Dropped, see link.Peer
 	BadPackets                              uint64
+	Unanswered                              uint64 // requests that a peer did not answer in time, or was known not to
 }
 
 // Stats returns the current counts. Those of a peer that is gone are kept.
 func (n *Node) Stats() Stats {
-	s := Stats{BadPackets: n.mesh.BadPackets()}
+	s := Stats{BadPackets: n.mesh.BadPackets(), Unanswered: n.requests.unanswered.Load()}
 	sum := n.mesh.Past()
 	for _, p := range n.mesh.Peers() {
 		if p.State == link.Suspected {

@@ -17,7 +17,8 @@ var errUnreachable = errors.New("cluster: a node did not answer")
 
 // requests are this node's requests to peers that are under way.
 type requests struct {
-	number atomic.Uint64 // of the latest
+	number     atomic.Uint64 // of the latest
+	unanswered atomic.Uint64 // that none came to, or not in time
 
 	mu      sync.Mutex
 	pending map[requestKey]*request
@@ -103,6 +104,9 @@ func (q *request) next(ctx context.Context) (*clusterv1.Answer, error) {
 	case a := <-q.answers:
 		return a, nil
 	default:
+		if !errors.Is(ctx.Err(), context.Canceled) { // then the caller did not wait
+			q.owner.unanswered.Add(1)
+		}
 		return nil, errUnreachable
 	}
 }

@@ -24,7 +24,7 @@ func testHandler(ready *Readiness) http.Handler {
 		},
 		Bus: func() bus.Stats { return bus.Stats{Connected: true, Dropped: 25, Reconnects: 26, Routes: 27} },
 		Nodes: func() cluster.Stats {
-			return cluster.Stats{Alive: 28, Suspected: 29, Sent: 30, Received: 31, Repaired: 32, Refused: 33, Lost: 34, BadPackets: 35}
+			return cluster.Stats{Alive: 28, Suspected: 29, Sent: 30, Received: 31, Repaired: 32, Refused: 33, Lost: 34, BadPackets: 35, Unanswered: 38}
 		},
 		Forward: func() forward.Stats { return forward.Stats{Forwarded: 36, Failed: 37} },
 		Consumers: func() dispatch.Stats {
@@ -89,6 +89,7 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_node_messages_refused_total 33\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_node_messages_lost_total 34\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_node_packets_bad_total 35\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_node_requests_unanswered_total 38\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_requests_forwarded_total 36\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_requests_forward_failed_total 37\n"},
 		{http.MethodGet, "/metrics", 200, `fanoutd_build_info{commit="abc",goversion="go1",version="1.2.3"} 1`},

@@ -28,6 +28,7 @@ var nodeMetrics = []metric[cluster.Stats]{
 	counter("fanoutd_node_packets_repaired_total", "Packets to other nodes that were sent once more, since they may have been lost.", func(s cluster.Stats) uint64 { return s.Repaired }),
 	counter("fanoutd_node_messages_refused_total", "Messages to other nodes that were not sent, since the node did not answer or was too slow.", func(s cluster.Stats) uint64 { return s.Refused }),
 	counter("fanoutd_node_messages_lost_total", "Messages to other nodes that were on their way when the node was taken for gone.", func(s cluster.Stats) uint64 { return s.Lost }),
+	counter("fanoutd_node_requests_unanswered_total", "Requests to other nodes that were not answered in time, or at all.", func(s cluster.Stats) uint64 { return s.Unanswered }),
 	counter("fanoutd_node_packets_bad_total", "What came over the bus and could not be read.", func(s cluster.Stats) uint64 { return s.BadPackets }),
 }
 
