@@ -5,11 +5,11 @@ import "time"
 // stream is what a node sends to another: the pieces that are not acknowledged, and how
 // far they are. peer.mu guards it.
 type stream struct {
-	ring     []kept
-	base     uint64 // number of ring[0]
-	unsent   int    // ring[unsent:] is to be published
+	ring     queue
+	base     uint64 // number of the ring's first
+	unsent   int    // the ring from here on is to be published
 	bytes    int    // in ring
-	flight   int    // of them in ring[:unsent]
+	flight   int    // of them before unsent
 	messages uint64 // that have not been acknowledged
 	received uint64 // all up to it have arrived at the peer
 
@@ -17,11 +17,6 @@ type stream struct {
 	repeatAt   time.Time     // when what was published is repeated; zero: nothing is on its way
 	repeatWait time.Duration // from the next time on
 	moved      chan struct{} // closed when something was acknowledged or the state changed, and replaced
-}
-
-type kept struct {
-	piece
-	at time.Time // when it was taken
 }
 
 func newStream() stream {
@@ -35,14 +30,14 @@ func (s *stream) changed() {
 }
 
 // next is the number of the piece that is added next.
-func (s *stream) next() uint64 { return s.base + uint64(len(s.ring)) }
+func (s *stream) next() uint64 { return s.base + uint64(len(s.ring.pieces)) }
 
 // fits reports whether a message of so many bytes may be added.
-func (s *stream) fits(bytes, most int) bool { return len(s.ring) == 0 || s.bytes+bytes <= most }
+func (s *stream) fits(bytes, most int) bool { return len(s.ring.pieces) == 0 || s.bytes+bytes <= most }
 
 // add adds a message, and returns the number of its last piece.
 func (s *stream) add(message []byte, now time.Time) uint64 {
-	if len(s.ring) == 0 {
+	if len(s.ring.pieces) == 0 {
 		s.progress = now
 	}
 	part := byte(partFirst)
@@ -51,7 +46,7 @@ func (s *stream) add(message []byte, now time.Time) uint64 {
 		if n == len(rest) {
 			part |= partLast
 		}
-		s.ring = append(s.ring, kept{piece: piece{part: part, data: rest[:n]}, at: now})
+		s.ring.add(piece{part: part, data: rest[:n]})
 		if rest = rest[n:]; part&partLast != 0 {
 			break
 		}
@@ -70,20 +65,17 @@ func (s *stream) acknowledge(handled, received uint64, now time.Time) bool {
 		return false
 	}
 	n := int(handled - s.base + 1) //nolint:gosec // within ring
-	for i := range s.ring[:n] {
-		size := len(s.ring[i].data)
+	for i := range s.ring.pieces[:n] {
+		size := len(s.ring.pieces[i].data)
 		s.bytes -= size
 		if i < s.unsent {
 			s.flight -= size
 		}
-		if s.ring[i].part&partLast != 0 {
+		if s.ring.pieces[i].part&partLast != 0 {
 			s.messages--
 		}
-		s.ring[i] = kept{}
 	}
-	if s.ring = s.ring[n:]; len(s.ring) == 0 {
-		s.ring = nil
-	}
+	s.ring.remove(n)
 	s.base += uint64(n)
 	s.unsent = max(s.unsent-n, 0)
 	s.progress = now
@@ -99,12 +91,12 @@ func (s *stream) acknowledge(handled, received uint64, now time.Time) bool {
 // take returns the pieces that go into the next packet, and the number of the first.
 func (s *stream) take(window int, now time.Time) (first uint64, pieces []piece) {
 	first = s.base + uint64(s.unsent) //nolint:gosec // it is not negative
-	for bytes := 0; s.unsent < len(s.ring); s.unsent++ {
-		size := len(s.ring[s.unsent].data)
+	for bytes := 0; s.unsent < len(s.ring.pieces); s.unsent++ {
+		size := len(s.ring.pieces[s.unsent].data)
 		if len(pieces) > 0 && bytes+size > packetBytes || s.flight > 0 && s.flight+size > window {
 			break
 		}
-		pieces = append(pieces, s.ring[s.unsent].piece)
+		pieces = append(pieces, s.ring.pieces[s.unsent])
 		bytes += size + pieceOverhead
 		s.flight += size
 	}
@@ -127,7 +119,7 @@ func (s *stream) goBack() {
 		return
 	}
 	for i := have; i < s.unsent; i++ {
-		s.flight -= len(s.ring[i].data)
+		s.flight -= len(s.ring.pieces[i].data)
 	}
 	s.unsent = have
 }
