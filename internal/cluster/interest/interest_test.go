@@ -145,6 +145,7 @@ func TestShareOfFalsePositives(t *testing.T) {
 		for i := range number {
 			l.Add(Room, "/", fmt.Sprint("room-", i))
 		}
+		l.TakeChanges()
 		if err := s.Apply(l.Full()); err != nil {
 			t.Fatal(err)
 		}
@@ -200,6 +201,7 @@ func BenchmarkHas(b *testing.B) {
 	for i := range 10_000 {
 		l.Add(Room, "/", fmt.Sprint(i))
 	}
+	l.TakeChanges()
 	if err := s.Apply(l.Full()); err != nil {
 		b.Fatal(err)
 	}

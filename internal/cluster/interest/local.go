@@ -90,10 +90,12 @@ const (
 	maxChanges  = 32_768 // bits: beyond it the whole set is compared
 )
 
-// Full returns the whole set, for [Set.Apply].
+// Full returns the whole set as TakeChanges has told it, for [Set.Apply]: what has changed
+// since then is in the changes to come. With the set of this moment, a bit that changes
+// back before the next call of TakeChanges would stay wrong for whoever got it.
 func (l *Local) Full() []byte {
 	l.mu.Lock()
-	set := l.set
+	told := l.told
 	l.mu.Unlock()
-	return encode(&set)
+	return encode(&told)
 }
