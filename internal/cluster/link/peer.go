@@ -201,7 +201,9 @@ func (p *peer) due(now time.Time, ask bool) (gone bool) {
 	if p.ended {
 		return false
 	}
-	if ask || p.life == 0 {
+	// One that does not begin is asked often at first: whoever does not know this node
+	// answers with an announcement to all.
+	if ask || p.life == 0 && p.state == Alive {
 		p.askDue = true
 		if p.asked.IsZero() {
 			p.asked = now
