@@ -5,7 +5,7 @@ import "time"
 // inbox is what has arrived from a node, and waits to be handled. peer.mu guards it.
 type inbox struct {
 	events   []event
-	bytes    int
+	bytes    int    // of events, with keptOverhead for each piece
 	received uint64 // all pieces up to it have arrived
 	handled  uint64 // all up to it have been handled
 	owed     int    // handled, and not acknowledged
@@ -44,7 +44,7 @@ func (b *inbox) take(k *packet, most int) (gap bool) {
 			break
 		}
 		b.events = append(b.events, event{kind: eventPiece, number: number, piece: piece{part: pc.part, data: append([]byte(nil), pc.data...)}})
-		b.bytes += len(pc.data)
+		b.bytes += len(pc.data) + keptOverhead
 		b.received = number
 		fresh = true
 	}

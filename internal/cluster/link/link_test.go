@@ -126,7 +126,7 @@ func TestConfirmed(t *testing.T) {
 // the end, and nothing that was taken is lost.
 func TestSlowPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes := newNodes(t, bus.NewMemory(), 2, Options{RingBytes: 10_000, WindowBytes: 5000, SuspectAfter: time.Minute})
+		nodes := newNodes(t, bus.NewMemory(), 2, Options{RingBytes: 10 * (1000 + keptOverhead), WindowBytes: 5000, SuspectAfter: time.Minute})
 		a, b := nodes[0], nodes[1]
 		release := make(chan struct{})
 		b.hold = func(Peer, []byte) { <-release }

@@ -84,7 +84,7 @@ func (p *peer) handled(e *event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.in.handled = e.number
-	p.in.bytes -= len(e.data)
+	p.in.bytes -= len(e.data) + keptOverhead
 	if e.part&partLast != 0 {
 		p.traffic.Received++
 	}

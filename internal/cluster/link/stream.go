@@ -8,7 +8,7 @@ type stream struct {
 	ring     queue
 	base     uint64 // number of the ring's first
 	unsent   int    // the ring from here on is to be published
-	bytes    int    // in ring
+	bytes    int    // in ring, with keptOverhead for each piece
 	flight   int    // of them before unsent
 	messages uint64 // that have not been acknowledged
 	received uint64 // all up to it have arrived at the peer
@@ -18,6 +18,10 @@ type stream struct {
 	repeatWait time.Duration // from the next time on
 	moved      chan struct{} // closed when something was acknowledged or the state changed, and replaced
 }
+
+// keptOverhead is what a piece takes in memory beside its bytes, about: it counts as
+// bytes of the ring, and of the inbox at the other end.
+const keptOverhead = 64
 
 func newStream() stream {
 	return stream{base: 1, repeatWait: firstRepeat, moved: make(chan struct{})}
@@ -33,7 +37,10 @@ func (s *stream) changed() {
 func (s *stream) next() uint64 { return s.base + uint64(len(s.ring.pieces)) }
 
 // fits reports whether a message of so many bytes may be added.
-func (s *stream) fits(bytes, most int) bool { return len(s.ring.pieces) == 0 || s.bytes+bytes <= most }
+func (s *stream) fits(bytes, most int) bool {
+	pieces := max(1, (bytes+pieceBytes-1)/pieceBytes)
+	return len(s.ring.pieces) == 0 || s.bytes+bytes+pieces*keptOverhead <= most
+}
 
 // add adds a message, and returns the number of its last piece.
 func (s *stream) add(message []byte, now time.Time) uint64 {
@@ -47,11 +54,11 @@ func (s *stream) add(message []byte, now time.Time) uint64 {
 			part |= partLast
 		}
 		s.ring.add(piece{part: part, data: rest[:n]})
+		s.bytes += n + keptOverhead
 		if rest = rest[n:]; part&partLast != 0 {
 			break
 		}
 	}
-	s.bytes += len(message)
 	s.messages++
 	return s.next() - 1
 }
@@ -67,7 +74,7 @@ func (s *stream) acknowledge(handled, received uint64, now time.Time) bool {
 	n := int(handled - s.base + 1) //nolint:gosec // within ring
 	for i := range s.ring.pieces[:n] {
 		size := len(s.ring.pieces[i].data)
-		s.bytes -= size
+		s.bytes -= size + keptOverhead
 		if i < s.unsent {
 			s.flight -= size
 		}
