@@ -34,7 +34,6 @@ func (b *inbox) take(k *packet, most int) (gap bool) {
 	if k.first > b.received+1 {
 		return true
 	}
-	fresh := false
 	for i, pc := range k.pieces {
 		number := k.first + uint64(i) //nolint:gosec // it is not negative
 		if number != b.received+1 {
@@ -46,10 +45,7 @@ func (b *inbox) take(k *packet, most int) (gap bool) {
 		b.events = append(b.events, event{kind: eventPiece, number: number, piece: piece{part: pc.part, data: append([]byte(nil), pc.data...)}})
 		b.bytes += len(pc.data) + keptOverhead
 		b.received = number
-		fresh = true
 	}
-	if !fresh {
-		b.owed++ // it does not know how far this end is
-	}
+	b.owed = max(b.owed, 1) // it is to know what has arrived, also while the handler takes its time
 	return false
 }

@@ -51,7 +51,7 @@ type Peer struct {
 type Traffic struct {
 	Sent     uint64 // messages
 	Received uint64 // messages
-	Repaired uint64 // packets that were sent once more
+	Repaired uint64 // times that what had not arrived was sent once more
 	Refused  uint64 // messages that were not taken for the peer
 	Dropped  uint64 // messages that were taken, and on their way when it was gone or began anew
 }

@@ -168,8 +168,7 @@ func (p *peer) establishedTakeLocked(k *packet, now time.Time) {
 		poke(p.wake)
 	}
 	if k.flags&flagGap != 0 {
-		p.out.goBack()
-		p.traffic.Repaired++
+		p.countRepeatLocked(p.out.goBack())
 		poke(p.wake)
 	}
 	if len(k.pieces) > 0 {
@@ -186,6 +185,13 @@ func (p *peer) establishedTakeLocked(k *packet, now time.Time) {
 		p.answerDue = true
 		p.in.wanted = p.in.handled < p.in.received // and once more when that is done
 		poke(p.wake)
+	}
+}
+
+// countRepeatLocked counts a repeat, if it was one.
+func (p *peer) countRepeatLocked(repeated bool) {
+	if repeated {
+		p.traffic.Repaired++
 	}
 }
 
@@ -214,10 +220,13 @@ func (p *peer) due(now time.Time, ask bool) (gone bool) {
 		p.answerDue = true
 		poke(p.wake)
 	}
-	if p.life != 0 && p.out.repeatDue(now) {
-		p.askDue = true
-		p.traffic.Repaired++
-		poke(p.wake)
+	if p.life != 0 {
+		due, repeated := p.out.repeatDue(now)
+		p.countRepeatLocked(repeated)
+		if due {
+			p.askDue = true
+			poke(p.wake)
+		}
 	}
 	silent := !p.asked.IsZero() && now.Sub(p.answered) > o.SuspectAfter && now.Sub(p.asked) > o.SuspectAfter-o.Announce
 	owes := p.out.messages > 0 && now.Sub(p.out.progress) > o.SuspectAfter

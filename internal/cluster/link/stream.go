@@ -116,29 +116,31 @@ func (s *stream) take(window int, now time.Time) (first uint64, pieces []piece) 
 // pieceOverhead is what a piece takes in a packet beside its bytes, at most.
 const pieceOverhead = 4
 
-// goBack has everything published again that has not arrived.
-func (s *stream) goBack() {
+// goBack has everything published again that has not arrived, and reports whether there
+// is such.
+func (s *stream) goBack() bool {
 	have := 0
 	if s.received >= s.base {
 		have = int(s.received - s.base + 1) //nolint:gosec // within ring
 	}
 	if have >= s.unsent {
-		return
+		return false
 	}
 	for i := have; i < s.unsent; i++ {
 		s.flight -= len(s.ring.pieces[i].data)
 	}
 	s.unsent = have
+	return true
 }
 
-// repeatDue reports whether nothing was heard for too long of what was published, and
-// has that published again which has not arrived.
-func (s *stream) repeatDue(now time.Time) bool {
+// repeatDue reports whether nothing was heard for too long of what was published, has
+// that published again which has not arrived, and reports whether there is such.
+func (s *stream) repeatDue(now time.Time) (due, repeated bool) {
 	if s.repeatAt.IsZero() || now.Before(s.repeatAt) {
-		return false
+		return false, false
 	}
-	s.goBack()
+	repeated = s.goBack()
 	s.repeatWait = min(2*s.repeatWait, lastRepeat)
 	s.repeatAt = now.Add(s.repeatWait)
-	return true
+	return true, repeated
 }
