@@ -3,6 +3,8 @@ package test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -110,17 +113,35 @@ func binary(ctx context.Context, t *testing.T) string {
 	return path
 }
 
+// Ports below those that systems hand out by themselves, to connections and to who
+// listens at port 0: so nothing takes one between its choice and its use.
+const (
+	lowestPort = 20_000
+	ports      = 12_000
+)
+
+// nextPort begins anywhere: other processes may choose ports likewise.
+var nextPort = func() *atomic.Uint32 {
+	var n atomic.Uint32
+	n.Store(rand.Uint32N(ports))
+	return &n
+}()
+
 // freeAddresses are loopback addresses that were free a moment ago.
 func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
 	addresses := make([]string, n)
 	for i := range addresses {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+		for tries := 0; addresses[i] == ""; tries++ {
+			l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", lowestPort+nextPort.Add(1)%ports))
+			switch {
+			case err == nil:
+				defer l.Close()
+				addresses[i] = l.Addr().String()
+			case tries == 100:
+				t.Fatal(err)
+			}
 		}
-		defer l.Close()
-		addresses[i] = l.Addr().String()
 	}
 	return addresses
 }

@@ -5,7 +5,7 @@ import http from "node:http";
 import net from "node:net";
 
 import { backend } from "./backend.mjs";
-import { Daemon } from "./daemon.mjs";
+import { Daemon, freePorts } from "./daemon.mjs";
 import { until } from "./until.mjs";
 
 // startCluster starts so many nodes, which have met when it returns.
@@ -65,17 +65,4 @@ export async function startBalancer(t, nodes) {
     return new Promise((resolve) => server.close(resolve));
   });
   return `http://127.0.0.1:${server.address().port}`;
-}
-
-async function freePorts(n) {
-  const servers = await Promise.all(
-    Array.from({ length: n }, async () => {
-      const server = net.createServer();
-      await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -112,16 +112,27 @@ async function pair(t, flags) {
   return first;
 }
 
+// Ports below those that systems hand out by themselves, to connections and to who
+// listens at port 0: so nothing takes one between its choice and its use. It begins
+// anywhere, since other processes may choose likewise.
+const lowestPort = 20_000;
+const ports = 12_000;
+let nextPort = Math.floor(Math.random() * ports);
+
 // n ports that were free a moment ago.
-async function freePorts(n) {
-  const servers = await Promise.all(
-    Array.from({ length: n }, async () => {
-      const server = net.createServer();
-      await new Promise((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+export async function freePorts(n) {
+  const chosen = [];
+  for (let tries = 0; chosen.length < n; tries++) {
+    const port = lowestPort + (nextPort++ % ports);
+    const server = net.createServer();
+    try {
+      await new Promise((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
+    } catch (err) {
+      if (tries === 100 + n) throw err;
+      continue;
+    }
+    await new Promise((resolve) => server.close(resolve));
+    chosen.push(port);
+  }
+  return chosen;
 }
