@@ -12,13 +12,14 @@ import (
 )
 
 // browser is a Socket.IO client over WebSocket in the default namespace. A
-// goroutine of its own reads, answers pings and forgets the rest, until the
-// connection ends.
+// goroutine of its own reads and answers pings, until the connection ends.
 type browser struct {
 	id   string
 	conn *websocket.Conn
 	done chan struct{} // closed when the connection has ended
 	end  error         // how, once done is closed
+
+	heard func(b *browser, packet string) // told of what is no ping, one at a time; nil: nobody is
 
 	writing sync.Mutex
 }
@@ -26,12 +27,18 @@ type browser struct {
 // openBrowser connects a browser until the test ends.
 func openBrowser(ctx context.Context, t *testing.T, address string) *browser {
 	t.Helper()
+	return openHearingBrowser(ctx, t, address, nil)
+}
+
+// openHearingBrowser is openBrowser with somebody who is told what it receives.
+func openHearingBrowser(ctx context.Context, t *testing.T, address string, heard func(b *browser, packet string)) *browser {
+	t.Helper()
 	conn, res, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+address+"/socket.io/?EIO=4&transport=websocket", http.Header{})
 	if err != nil {
 		t.Fatalf("dialing: %v", err)
 	}
 	_ = res.Body.Close() // the dialer has left nothing in it
-	b := &browser{conn: conn, done: make(chan struct{})}
+	b := &browser{conn: conn, done: make(chan struct{}), heard: heard}
 	t.Cleanup(func() { _ = conn.Close() })
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetReadDeadline(deadline)
@@ -78,6 +85,8 @@ func (b *browser) read() {
 		if string(packet) == "2" {
 			// Its writer may be held up, and is then the one to hear of the end.
 			go func() { _ = b.say("3") }()
+		} else if b.heard != nil {
+			b.heard(b, string(packet))
 		}
 	}
 }
