@@ -133,9 +133,13 @@ func (n *Namespace) emit(o Emit) (_ Result, queued []*engineio.Message, err erro
 		send = (*engineio.Session).SendVolatile
 	}
 	out := n.outgoing(&o)
+	var number uint64
+	if n.server.opts.RecoveryWindow > 0 && !o.Volatile {
+		number = n.server.numbers.Add(1) // also of an event for a namespace that is not there: it may be at others
+	}
 	var l *logged
-	if n.recovery != nil && !o.Volatile {
-		l = n.recovery.number(&o, out)
+	if n.recovery != nil && number > 0 {
+		l = n.recovery.logged(&o, number, out)
 	}
 	matched := 0
 	err = n.deliver(out, o.To.Selector, func(msgs *messages) {
@@ -164,7 +168,7 @@ func (n *Namespace) emit(o Emit) (_ Result, queued []*engineio.Message, err erro
 	if matched == 0 {
 		queued = nil
 	}
-	return Result{Matched: matched}, queued, nil
+	return Result{Matched: matched, Number: number}, queued, nil
 }
 
 // selectLocked returns the target's members in a slice, for operations that

@@ -40,7 +40,7 @@ type offlineSession struct {
 type eventHistory struct {
 	joined       uint64 // position in the log when it joined
 	roomsChanged uint64 // position when its rooms changed last
-	lastOffset   uint64 // offset of the last event that was meant for it; 0: none
+	lastOffset   string // offset of the last event that was meant for it; empty: none
 }
 
 // recoverable reports whether a connection that ended so may come back: after those
@@ -92,15 +92,15 @@ func weigh(v any) int64 {
 }
 
 // missedFrom returns the position from which on o may have missed events, given the
-// offset of the last one that its client has, 0 if none. It is false if that
+// offset of the last one that its client has, empty if none. It is false if that
 // cannot be known: the event is too old, or rooms changed after it, so that it
 // is not known which of those that were on their way were meant for o.
-func (o *offlineSession) missedFrom(g *eventLog, offset uint64) (position uint64, ok bool) {
+func (o *offlineSession) missedFrom(g *eventLog, offset string) (position uint64, ok bool) {
 	if offset == o.history.lastOffset {
 		return o.endPosition, true // nothing was on its way
 	}
 	position = o.history.joined
-	if offset != 0 {
+	if offset != "" {
 		if position, ok = g.after(offset); !ok {
 			return 0, false
 		}

@@ -40,6 +40,17 @@ type Emit struct {
 	// Applied asks whoever carries the event to other servers to answer when they have
 	// queued it. A [Server] has queued it in any case.
 	Applied bool
+	// Origin names an event that another server has carried out already, so that a
+	// client which is sent it by both can be told it once. The zero Origin: this server
+	// is the first.
+	Origin Origin
+}
+
+// Origin names an event among all servers: by the one that was the first to carry it
+// out, and the number that this gave it ([Result.Number]).
+type Origin struct {
+	Epoch  string // see engineio.Options.Epoch
+	Number uint64 // from 1; 0: it has no name
 }
 
 // Join adds rooms to every connection of the target; rooms it is in already
@@ -115,5 +126,8 @@ type Result struct {
 	// Forwarded counts the other nodes that an Emit was sent to and whose matches are
 	// not in Matched, since nobody waited for them.
 	Forwarded int
+	// Number is that of an Emit whose event clients may be sent again, when they come
+	// back; see [Origin]. 0: they are not.
+	Number uint64
 	Coverage
 }

@@ -2,7 +2,6 @@ package sio
 
 import (
 	"container/list"
-	"sync/atomic"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
@@ -22,8 +21,6 @@ type recovery struct {
 	nsp    *Namespace
 	window time.Duration // how long an offline session is kept
 	memory time.Duration // how long events are kept: a cut is noticed a heartbeat late
-
-	offset atomic.Uint64 // of the latest event
 
 	// Guarded by Namespace.mu.
 	log     eventLog
@@ -48,11 +45,16 @@ func newRecovery(n *Namespace) *recovery {
 	return r
 }
 
-// number gives the event that o sends its offset, which goes with it to clients.
-func (r *recovery) number(o *Emit, out *outgoing) *logged {
-	offset := r.offset.Add(1)
-	out.offset = formatOffset(offset)
-	return newLogged(o, offset, out)
+// logged gives the event that o sends its offset, which goes with it to clients, and
+// returns it as it is to be logged.
+func (r *recovery) logged(o *Emit, number uint64, out *outgoing) *logged {
+	epoch := r.nsp.server.opts.Engine.Epoch
+	out.offset = formatOffset(epoch, number)
+	origin := o.Origin
+	if origin.Number == 0 {
+		origin = Origin{epoch, number}
+	}
+	return newLogged(o, origin, out)
 }
 
 // appendLocked logs an event that is being sent, if anybody could miss it.

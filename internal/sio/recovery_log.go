@@ -19,7 +19,8 @@ type eventLog struct {
 
 // logged is an event that was emitted.
 type logged struct {
-	offset  uint64 // names it to clients
+	offset  string // names it to clients
+	origin  Origin // names it to servers
 	at      time.Time
 	to      room.Selector
 	out     *outgoing
@@ -32,8 +33,8 @@ type logged struct {
 const eventOverhead = 300
 
 // newLogged is o as it is logged. It is called under no lock.
-func newLogged(o *Emit, offset uint64, out *outgoing) *logged {
-	l := &logged{offset: offset, at: time.Now(), to: o.To.Selector, out: out}
+func newLogged(o *Emit, origin Origin, out *outgoing) *logged {
+	l := &logged{offset: out.offset, origin: origin, at: time.Now(), to: o.To.Selector, out: out}
 	l.size = eventOverhead + out.size()
 	for _, names := range [][]string{l.to.Rooms, l.to.Except, l.to.IDs, l.to.Users} {
 		for _, name := range names {
@@ -100,7 +101,7 @@ func (g *eventLog) from(position uint64) ([]*logged, bool) {
 
 // after returns the position behind the event with this offset. Offsets are as
 // good as ordered, and what clients ask for is late.
-func (g *eventLog) after(offset uint64) (position uint64, ok bool) {
+func (g *eventLog) after(offset string) (position uint64, ok bool) {
 	for i := len(g.entries) - 1; i >= 0; i-- {
 		if g.entries[i].offset == offset {
 			return g.first + uint64(i) + 1, true
@@ -109,14 +110,9 @@ func (g *eventLog) after(offset uint64) (position uint64, ok bool) {
 	return 0, false
 }
 
-// formatOffset is how clients see an offset: short, since every event carries it.
-func formatOffset(offset uint64) string { return strconv.FormatUint(offset, 36) }
-
-// parseOffset is the inverse of formatOffset; 0 is none.
-func parseOffset(s string) uint64 {
-	offset, err := strconv.ParseUint(s, 36, 64)
-	if err != nil || formatOffset(offset) != s {
-		return 0
-	}
-	return offset
+// formatOffset is the offset of the event with this number: short, since every event
+// carries it. Clients that come from another server bring its offsets, so those of
+// servers with an epoch begin with it.
+func formatOffset(epoch string, number uint64) string {
+	return epoch + strconv.FormatUint(number, 36)
 }

@@ -14,36 +14,32 @@ import (
 // offset of the last event that its client has; nil if there is none, or what it
 // missed is not known. Nobody else can claim it until unclaim. It waits a little
 // for the backend to hear of the connection's end, but not past done.
-func (r *recovery) claim(auth []byte, done <-chan struct{}) (*offlineSession, uint64) {
+func (r *recovery) claim(auth []byte, done <-chan struct{}) (*offlineSession, string) {
 	var said struct{ PID, Offset string }
 	if len(auth) == 0 || json.Unmarshal(auth, &said) != nil || said.PID == "" {
-		return nil, 0
+		return nil, ""
 	}
-	offset := parseOffset(said.Offset)
-	if said.Offset != "" && offset == 0 {
-		return nil, 0
-	}
-	o := r.find(said.PID, offset)
+	o := r.find(said.PID, said.Offset)
 	if o == nil {
-		return nil, 0
+		return nil, ""
 	}
 	// The backend hears of the end before it hears of the return.
 	limit := time.NewTimer(r.nsp.server.hold)
 	defer limit.Stop()
 	select {
 	case <-o.reported:
-		return o, offset
+		return o, said.Offset
 	case <-done:
 	case <-limit.C:
 	}
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	o.claimed = false
-	return nil, 0
+	return nil, ""
 }
 
 // find claims the connection with this pid.
-func (r *recovery) find(pid string, offset uint64) *offlineSession {
+func (r *recovery) find(pid, offset string) *offlineSession {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	r.pruneLocked(time.Now())
@@ -94,7 +90,7 @@ const (
 // data, and what it missed sent before the reply to its CONNECT
 // (socket.io/lib/socket.ts, constructor). It is false, and nothing has been done,
 // if o is gone or what it missed is gone, or too much to send at once.
-func (r *recovery) resume(s *Socket, o *offlineSession, offset uint64, a *Admission) bool {
+func (r *recovery) resume(s *Socket, o *offlineSession, offset string, a *Admission) bool {
 	defer r.nsp.server.retention.evict()
 	// So that events which come meanwhile are encoded as it reads.
 	r.nsp.readers[s.encoding].Add(1)
@@ -129,7 +125,7 @@ func (r *recovery) resume(s *Socket, o *offlineSession, offset uint64, a *Admiss
 }
 
 // begin returns the beginning of what o missed, false if it is not known.
-func (r *recovery) begin(o *offlineSession, offset uint64) (*missed, bool) {
+func (r *recovery) begin(o *offlineSession, offset string) (*missed, bool) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	position, ok := o.missedFrom(&r.log, offset)

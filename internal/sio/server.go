@@ -104,7 +104,8 @@ type Server struct {
 	run        string        // tells this run from others, to whom its cursors mean nothing
 	hold       time.Duration // how long a browser may be held up over an answer
 
-	awaited atomic.Int64 // answers, by all requests together
+	numbers atomic.Uint64 // given to the events that clients may be sent again; the latest
+	awaited atomic.Int64  // answers, by all requests together
 
 	applying sync.RWMutex // read: an operation is being applied
 	closing  bool         // guarded by applying
