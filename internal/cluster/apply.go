@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"sync"
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -31,21 +32,25 @@ func (n *Node) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 	if _, ok := op.(sio.Join); ok {
 		n.unreachable(&result.Coverage, n.confirm(ctx, nil)...)
 	}
-	return n.applyAt(ctx, n.interested(&to), op, result)
+	return n.applyAt(ctx, n.interested(&to), op, result, func() {})
 }
 
 // emit hands the event to the connections here first: so it has been checked.
 func (n *Node) emit(ctx context.Context, op sio.Emit) (sio.Result, error) {
+	under := n.emitting.begin()
+	handed := sync.OnceFunc(func() { n.emitting.end(under) })
+	defer handed()
 	result, err := n.hub.Apply(ctx, op)
 	if err != nil {
 		return result, err
 	}
+	op.Origin = sio.Origin{Epoch: n.opts.Self.Epoch, Number: result.Number}
 	peers := n.interested(&op.To)
 	if len(peers) == 0 {
 		return result, nil
 	}
 	if op.Applied {
-		return n.applyAt(ctx, peers, op, result)
+		return n.applyAt(ctx, peers, op, result, handed)
 	}
 	message, err := marshal(&clusterv1.Message{Body: &clusterv1.Message_Operation{Operation: fromEmit(&op)}})
 	if err != nil {
@@ -61,8 +66,9 @@ func (n *Node) emit(ctx context.Context, op sio.Emit) (sio.Result, error) {
 	return result, nil
 }
 
-// applyAt carries out an operation at the peers too, and adds what it did to result.
-func (n *Node) applyAt(ctx context.Context, peers []*peer, op sio.Op, result sio.Result) (sio.Result, error) {
+// applyAt carries out an operation at the peers too, and adds what it did to result. It
+// calls asked when the links have it.
+func (n *Node) applyAt(ctx context.Context, peers []*peer, op sio.Op, result sio.Result, asked func()) (sio.Result, error) {
 	if len(peers) == 0 {
 		return result, nil
 	}
@@ -71,7 +77,7 @@ func (n *Node) applyAt(ctx context.Context, peers []*peer, op sio.Op, result sio
 		return result, err
 	}
 	var refused error
-	err = n.askAll(ctx, peers, &clusterv1.Message{Body: &clusterv1.Message_Operation{Operation: m}}, func(p *peer, a *clusterv1.Answer) {
+	err = n.askAllThen(ctx, peers, &clusterv1.Message{Body: &clusterv1.Message_Operation{Operation: m}}, asked, func(p *peer, a *clusterv1.Answer) {
 		if a == nil {
 			n.unreachable(&result.Coverage, p.name)
 			return
@@ -96,31 +102,21 @@ func (n *Node) applyAt(ctx context.Context, peers []*peer, op sio.Op, result sio
 }
 
 // update changes one connection, at the node that holds it.
-func (n *Node) update(ctx context.Context, op sio.Update) (sio.Result, error) {
-	p, here := n.holder(op.ID)
-	switch {
-	case here:
-		return n.hub.Apply(ctx, op)
-	case p == nil:
-		return sio.Result{}, n.unknown(ctx, op.Namespace)
-	}
+func (n *Node) update(ctx context.Context, op sio.Update) (result sio.Result, err error) {
 	m, err := fromOp(op)
 	if err != nil {
-		return sio.Result{}, err
+		return result, err
 	}
-	a, err := n.askOne(ctx, p, &clusterv1.Message{Body: &clusterv1.Message_Operation{Operation: m}})
-	if err != nil {
-		return sio.Result{}, away(p, err)
-	}
-	return sio.Result{Matched: int(a.GetResult().GetMatched())}, nil
-}
-
-// unknown is the error for an id of no node that is there.
-func (n *Node) unknown(ctx context.Context, namespace string) error {
-	if ok, err := n.hub.HasNamespace(ctx, namespace); err != nil || !ok {
-		return errors.Join(err, sio.ErrUnknownNamespace)
-	}
-	return sio.ErrNotFound
+	err = n.atHolder(op.ID, op.Namespace, func(p *peer) (err error) {
+		if p == nil {
+			result, err = n.hub.Apply(ctx, op)
+			return err
+		}
+		a, err := n.askOne(ctx, p, &clusterv1.Message{Body: &clusterv1.Message_Operation{Operation: m}})
+		result.Matched = int(a.GetResult().GetMatched())
+		return err
+	})
+	return result, err
 }
 
 // away names the peer that has not answered.

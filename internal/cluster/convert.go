@@ -54,7 +54,7 @@ func fromOp(op sio.Op) (*clusterv1.Operation, error) {
 
 func fromEmit(op *sio.Emit) *clusterv1.Operation {
 	return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Emit{Emit: &clusterv1.Emit{
-		Event: op.Event, Args: op.Args, Attachments: op.Attachments, Volatile: op.Volatile, Compress: op.Compress,
+		Event: op.Event, Args: op.Args, Attachments: op.Attachments, Volatile: op.Volatile, Compress: op.Compress, Number: op.Origin.Number,
 	}}}
 }
 
@@ -195,6 +195,7 @@ var codes = []struct {
 	{sio.ErrTooMuchData, clusterv1.Answer_TOO_MUCH_DATA},
 	{sio.ErrBusy, clusterv1.Answer_BUSY},
 	{sio.ErrBadCursor, clusterv1.Answer_BAD_CURSOR},
+	{sio.ErrForgotten, clusterv1.Answer_FORGOTTEN},
 }
 
 func fromError(err error) clusterv1.Answer_Code {

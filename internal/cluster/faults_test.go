@@ -192,18 +192,18 @@ func TestNodeEnds(t *testing.T) {
 
 // slowHub answers questions late.
 type slowHub struct {
-	Hub
+	Server
 	by time.Duration
 }
 
 func (h *slowHub) Connections(ctx context.Context, to sio.Target, cursor string, limit int) (sio.ConnectionPage, error) {
 	time.Sleep(h.by)
-	return h.Hub.Connections(ctx, to, cursor, limit)
+	return h.Server.Connections(ctx, to, cursor, limit)
 }
 
 func (h *slowHub) Count(ctx context.Context, to sio.Target, by sio.GroupBy) (sio.Counts, error) {
 	time.Sleep(h.by)
-	return h.Hub.Count(ctx, to, by)
+	return h.Server.Count(ctx, to, by)
 }
 
 // TestSlowPeer: a caller gets within its deadline what there is by then, and the node

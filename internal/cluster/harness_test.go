@@ -51,11 +51,11 @@ func (*admit) Event(s *sio.Socket, e sio.Event)  {}
 func (*admit) Disconnected(*sio.Socket, sio.End) {}
 
 // startNodes starts so many nodes on a bus of their own, which end with the test.
-func startNodes(t *testing.T, memory *bus.Memory, number int) []*testNode {
+func startNodes(t *testing.T, memory *bus.Memory, number int, change ...func(*sio.Options)) []*testNode {
 	t.Helper()
 	nodes := make([]*testNode, number)
 	for i := range nodes {
-		nodes[i] = startNode(t, memory, fmt.Sprint("n", i+1), fmt.Sprintf("epoc%d", i+1))
+		nodes[i] = startNode(t, memory, fmt.Sprint("n", i+1), fmt.Sprintf("epoc%d", i+1), change...)
 	}
 	for _, n := range nodes {
 		n.meet(number - 1)
@@ -63,18 +63,21 @@ func startNodes(t *testing.T, memory *bus.Memory, number int) []*testNode {
 	return nodes
 }
 
-func startNode(t *testing.T, memory *bus.Memory, name, epoch string) *testNode {
+func startNode(t *testing.T, memory *bus.Memory, name, epoch string, change ...func(*sio.Options)) *testNode {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	n := &testNode{t: t, admit: &admit{there: make(chan struct{}, 1)}, listener: wiretest.Listen()}
 	n.Node = New(Options{Self: link.Self{Name: name, Epoch: epoch}, Link: link.Options{JoinWait: -1, Logger: log}, Logger: log})
-	var err error
-	n.server, err = sio.NewServer(sio.Options{
+	o := sio.Options{
 		Node: name, Namespaces: []string{"/", "/chat"}, Backend: n.Backend(n.admit), Interest: n.Interest(),
 		// Clients of these tests answer no ping.
-		Engine: engineio.Options{Epoch: epoch, PingInterval: time.Hour, Logger: log},
-	})
-	if err != nil {
+		Engine: engineio.Options{Epoch: epoch, PingInterval: time.Hour, Logger: log}, Others: n.Others(),
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	var err error
+	if n.server, err = sio.NewServer(o); err != nil {
 		t.Fatal(err)
 	}
 	n.http = &http.Server{Handler: n.server}

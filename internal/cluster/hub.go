@@ -19,7 +19,17 @@ type Hub interface {
 	Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error)
 }
 
+// Server is a [Hub] whose connections may be moved to other servers; see [sio.Others].
+// [sio.Server] is one.
+type Server interface {
+	Hub
+	ClaimOffline(ctx context.Context, namespace, pid, offset string) (sio.OfflineSession, error)
+	TakeOffline(namespace, pid, offset string, claim uint64, have []sio.Origin) (sio.Missed, error)
+	ReleaseOffline(namespace, pid string, claim uint64)
+}
+
 var (
-	_ Hub = (*sio.Server)(nil)
-	_ Hub = (*Node)(nil)
+	_ Server = (*sio.Server)(nil)
+	_ Hub    = (*sio.Server)(nil)
+	_ Hub    = (*Node)(nil)
 )

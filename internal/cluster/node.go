@@ -43,7 +43,7 @@ type Node struct {
 	keys     *idempotency.Table // that this node owns, or is the second for
 
 	// Set by Start.
-	hub  Hub
+	hub  Server
 	mesh *link.Mesh
 
 	consumers Consumers // hears what other nodes' dispatchers say; nil: nobody does
@@ -54,6 +54,7 @@ type Node struct {
 	joined time.Time  // when the latest peer joined; zero: none has
 
 	requests requests
+	emitting emitting
 	serving  sync.WaitGroup // of peers' requests
 	started  chan struct{}  // closed by Start, when mesh is there
 	ended    chan struct{}  // closed by Close
@@ -79,7 +80,7 @@ func New(o Options) *Node {
 
 // Start makes the connections of hub, which has this node's Interest, the cluster's, and
 // finds the peers on b. It is called once, before anything else but Interest and Backend.
-func (n *Node) Start(hub Hub, b bus.Bus) error {
+func (n *Node) Start(hub Server, b bus.Bus) error {
 	n.hub = hub
 	mesh, err := link.New(b, n.opts.Self, n.opts.Link, (*handler)(n))
 	if err != nil {
@@ -129,6 +130,7 @@ type peer struct {
 	suspected atomic.Bool
 	answers   chan []byte   // to be sent to it
 	slots     chan struct{} // one for each question of the peer that is being answered
+	moves     chan struct{} // one for each step of a connection's move to the peer
 	gone      chan struct{} // closed by end
 	once      sync.Once
 
@@ -141,13 +143,14 @@ type peer struct {
 const (
 	maxAnswers   = 4096 // that wait to be sent
 	maxQuestions = 64
+	maxMoves     = 256
 	maxServed    = 10_000 // emits whose answers are awaited; and keys that it has begun something under
 )
 
 func (n *Node) newPeer(info *link.Peer) *peer {
 	return &peer{
 		node: n, name: info.Name, epoch: info.Epoch, interest: interest.NewSet(),
-		answers: make(chan []byte, maxAnswers), slots: make(chan struct{}, maxQuestions), gone: make(chan struct{}),
+		answers: make(chan []byte, maxAnswers), slots: make(chan struct{}, maxQuestions), moves: make(chan struct{}, maxMoves), gone: make(chan struct{}),
 		served: map[uint64]*served{}, leases: map[uint64]*lease{},
 	}
 }

@@ -54,13 +54,13 @@ func newOwnInterest(epoch string) *ownInterest {
 
 // interestKinds are the room package's kinds in the interest package's words.
 var interestKinds = map[room.Kind]interest.Kind{
-	room.KindAll: interest.Namespace, room.KindRoom: interest.Room, room.KindUser: interest.User,
+	room.KindAll: interest.Namespace, room.KindRoom: interest.Room, room.KindUser: interest.User, room.KindID: interest.Room,
 }
 
 // Changed implements sio.Interest.
 func (o *ownInterest) Changed(kind room.Kind, namespace, name string, there bool) {
-	if kind == room.KindRoom && len(name) == idLength && strings.HasPrefix(name, o.epoch) {
-		return // the room of a connection's id is found by the id
+	if (kind == room.KindRoom || kind == room.KindID) && len(name) == idLength && strings.HasPrefix(name, o.epoch) {
+		return // the connection is found by its id, and so is the room of that name
 	}
 	if there {
 		o.local.Add(interestKinds[kind], namespace, name)

@@ -12,26 +12,28 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// Connection returns one connection, from the node that its id names. Errors: those of
+// Connection returns one connection, from the node that holds it. Errors: those of
 // [sio.Server.Connection], and [sio.UnreachableError].
-func (n *Node) Connection(ctx context.Context, namespace, id string) (sio.Connection, error) {
-	p, here := n.holder(id)
-	switch {
-	case here:
-		return n.hub.Connection(ctx, namespace, id)
-	case p == nil:
-		return sio.Connection{}, n.unknown(ctx, namespace)
-	}
-	a, err := n.askOne(ctx, p, query(&clusterv1.Query{
-		To: &clusterv1.Target{Namespace: namespace, Ids: []string{id}}, Kind: &clusterv1.Query_Connection{Connection: &clusterv1.GetConnection{}},
-	}))
-	if err != nil {
-		return sio.Connection{}, away(p, err)
-	}
-	if list := a.GetConnections().GetConnections(); len(list) == 1 {
-		return ToConnection(list[0])
-	}
-	return sio.Connection{}, errPeer
+func (n *Node) Connection(ctx context.Context, namespace, id string) (found sio.Connection, err error) {
+	err = n.atHolder(id, namespace, func(p *peer) (err error) {
+		if p == nil {
+			found, err = n.hub.Connection(ctx, namespace, id)
+			return err
+		}
+		a, err := n.askOne(ctx, p, query(&clusterv1.Query{
+			To: &clusterv1.Target{Namespace: namespace, Ids: []string{id}}, Kind: &clusterv1.Query_Connection{Connection: &clusterv1.GetConnection{}},
+		}))
+		if err != nil {
+			return err
+		}
+		list := a.GetConnections().GetConnections()
+		if len(list) != 1 {
+			return errPeer
+		}
+		found, err = ToConnection(list[0])
+		return err
+	})
+	return found, err
 }
 
 func query(q *clusterv1.Query) *clusterv1.Message {

@@ -167,16 +167,22 @@ func (n *Node) askOne(ctx context.Context, p *peer, m *clusterv1.Message) (*clus
 // askAll asks the peers for one answer each and calls take with each, or with nil for
 // one that did not answer in time; one call at a time, in the order of the peers.
 func (n *Node) askAll(ctx context.Context, peers []*peer, m *clusterv1.Message, take func(p *peer, a *clusterv1.Answer)) error {
+	return n.askAllThen(ctx, peers, m, func() {}, take)
+}
+
+// askAllThen is askAll, and calls asked when the links have the requests.
+func (n *Node) askAllThen(ctx context.Context, peers []*peer, m *clusterv1.Message, asked func(), take func(p *peer, a *clusterv1.Answer)) error {
 	if len(peers) == 0 {
 		return nil
 	}
 	ctx, cancel := n.answerTime(ctx)
 	defer cancel()
-	asked, err := n.ask(ctx, peers, m)
+	requests, err := n.ask(ctx, peers, m)
+	asked()
 	if err != nil {
 		return err
 	}
-	for _, q := range asked {
+	for _, q := range requests {
 		a, err := q.next(ctx)
 		if err != nil {
 			a = nil

@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"errors"
+
 	"github.com/fanoutd/fanoutd/internal/cluster/interest"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
 
 // interested returns the peers that may have connections of the target, by epoch.
@@ -22,14 +25,11 @@ func (p *peer) mayHave(to *sio.Target) bool {
 	if to.All || to.Namespace == "" {
 		return to.Namespace == "" || p.interest.Has(interest.Namespace, to.Namespace, "")
 	}
-	for _, id := range to.IDs {
-		if epochOf(id) == p.epoch {
-			return true
-		}
-	}
-	for _, name := range to.Rooms {
-		if epochOf(name) == p.epoch || p.interest.Has(interest.Room, to.Namespace, name) { // an id is a room too
-			return true
+	for _, names := range [][]string{to.IDs, to.Rooms} { // an id is a room too
+		for _, name := range names {
+			if epochOf(name) == p.epoch || p.interest.Has(interest.Room, to.Namespace, name) {
+				return true
+			}
 		}
 	}
 	for _, user := range to.Users {
@@ -40,9 +40,24 @@ func (p *peer) mayHave(to *sio.Target) bool {
 	return false
 }
 
-// holder returns who holds the connection with this id: a peer, or here; neither if it
-// is the id of no node that is there.
-func (n *Node) holder(id string) (p *peer, here bool) {
-	epoch := epochOf(id)
-	return n.peer(epoch), epoch == n.opts.Self.Epoch
+// atHolder calls f for each node that may hold the connection with this id, until one
+// does: for this one with nil, and then for the peer that the id names, or another that
+// the connection has come back to. f's error is sio.ErrNotFound where it is not. Errors:
+// those of f, sio.ErrNotFound, and [sio.UnreachableError] if a node that may hold it
+// does not answer.
+func (n *Node) atHolder(id, namespace string, f func(p *peer) error) error {
+	err := f(nil)
+	if !errors.Is(err, sio.ErrNotFound) {
+		return err
+	}
+	one := sio.Target{Namespace: namespace, Selector: room.Selector{IDs: []string{id}}}
+	for _, p := range n.interested(&one) {
+		switch said := f(p); {
+		case errors.Is(said, errUnreachable):
+			err = &sio.UnreachableError{Node: p.name}
+		case !errors.Is(said, sio.ErrNotFound):
+			return said
+		}
+	}
+	return err
 }

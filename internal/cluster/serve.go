@@ -44,6 +44,8 @@ func (h *handler) Receive(info link.Peer, message []byte) {
 		n.receiveConsumer(p, body.Consumer)
 	case *clusterv1.Message_Key:
 		n.serveKey(p, m.GetRequest(), body.Key)
+	case *clusterv1.Message_OfflineSession:
+		n.serveOffline(p, m.GetRequest(), body.OfflineSession)
 	case *clusterv1.Message_Query:
 		n.serveQuery(p, m.GetRequest(), body.Query)
 	default:
@@ -100,6 +102,10 @@ func (p *peer) sendAnswers() {
 func (n *Node) serveOperation(p *peer, request uint64, m *clusterv1.Operation) {
 	op, err := toOp(m)
 	var result sio.Result
+	if e, ok := op.(sio.Emit); ok {
+		e.Origin = sio.Origin{Epoch: p.epoch, Number: m.GetEmit().GetNumber()}
+		op = e
+	}
 	if err == nil {
 		result, err = n.hub.Apply(context.Background(), op)
 	}

@@ -26,13 +26,15 @@ type offlineSession struct {
 	until       time.Time
 	size        int64         // bytes
 	reported    chan struct{} // closed when the backend has heard of the end
+	past        *past         // nil: it was cut off here; set once, before it can be claimed
 
 	number uint64 // see Socket.Number; belongs to the goroutine that ended it, then to the one that claimed it
 
 	// Guarded by Namespace.mu.
 	entry   *room.Entry[*offlineSession] // so that operations find it; nil: removed
 	place   *list.Element                // in recovery.order
-	claimed bool                         // its client is here and being decided on
+	claimed bool                         // its client is being decided on, here or at another server
+	claim   uint64                       // counts the claims
 }
 
 // eventHistory is what is known of the events that a socket was sent. Namespace.mu
@@ -64,11 +66,16 @@ func newOfflineSession(s *Socket, end uint64, until time.Time) *offlineSession {
 		pid: s.pid, id: s.id, user: s.user, rooms: s.rooms, granted: s.granted, data: s.data,
 		history: s.history, endPosition: end, until: until, reported: make(chan struct{}),
 	}
+	o.weigh()
+	return o
+}
+
+// weigh sets about what o costs, in bytes.
+func (o *offlineSession) weigh() {
 	o.size = offlineOverhead + weigh(o.data)
 	for _, name := range o.rooms {
 		o.size += 2*int64(len(name)) + 100
 	}
-	return o
 }
 
 // weigh is about what JSON-like values cost in memory, in bytes.
@@ -91,21 +98,53 @@ func weigh(v any) int64 {
 	return n
 }
 
-// missedFrom returns the position from which on o may have missed events, given the
-// offset of the last one that its client has, empty if none. It is false if that
-// cannot be known: the event is too old, or rooms changed after it, so that it
-// is not known which of those that were on their way were meant for o.
-func (o *offlineSession) missedFrom(g *eventLog, offset string) (position uint64, ok bool) {
-	if offset == o.history.lastOffset {
-		return o.endPosition, true // nothing was on its way
+// past is what a connection that was cut off from another server may have missed
+// there. It is immutable.
+type past struct {
+	events []*logged // in their order
+	// known are events that this server may be sent too: those, and what the client has.
+	known map[Origin]bool
+}
+
+// missedFrom returns what o may have missed at another server, and the position from
+// which on it may have missed events here, given the offset of the last one that its
+// client has, empty if none. It is false if that cannot be known: the event is too old,
+// or rooms changed after it, so that it is not known which of those that were on
+// their way were meant for o.
+func (o *offlineSession) missedFrom(g *eventLog, offset string) (before []*logged, position uint64, ok bool) {
+	if o.past != nil {
+		before, ok = o.missedBefore(offset)
+		return before, o.endPosition, ok && o.endPosition >= g.first
 	}
 	position = o.history.joined
-	if offset != "" {
+	switch {
+	case offset == o.history.lastOffset:
+		position = o.endPosition // nothing was on its way
+	case offset != "":
 		if position, ok = g.after(offset); !ok {
-			return 0, false
+			return nil, 0, false
 		}
 	}
-	return position, position >= o.history.roomsChanged
+	known := offset == o.history.lastOffset || position >= o.history.roomsChanged
+	return nil, position, known && position >= g.first
+}
+
+// missedBefore is missedFrom for what another server sent.
+func (o *offlineSession) missedBefore(offset string) ([]*logged, bool) {
+	if offset == o.history.lastOffset {
+		return o.past.events, true
+	}
+	i := slices.IndexFunc(o.past.events, func(l *logged) bool { return l.offset == offset })
+	if i < 0 {
+		return nil, false
+	}
+	return o.past.events[i+1:], true
+}
+
+// wantsHere reports whether an event of this server's log is one that o, which was in
+// these rooms, missed here, and not at another server too.
+func (o *offlineSession) wantsHere(l *logged, rooms []string) bool {
+	return o.wants(&l.to, rooms) && (o.past == nil || !o.past.known[l.origin])
 }
 
 // wants reports whether an event with this selector was meant for o while it was

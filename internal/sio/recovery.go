@@ -71,17 +71,23 @@ func (r *recovery) appendLocked(l *logged, msgs *messages) {
 
 // keepLocked keeps s, which is about to leave, if it may come back.
 func (r *recovery) keepLocked(s *Socket, reason string) {
-	if s.pid == "" || !recoverable(reason) {
+	elsewhere := reason == ReasonShutdown && r.nsp.server.opts.Others != nil
+	if s.pid == "" || !recoverable(reason) && !elsewhere {
 		return
 	}
 	o := newOfflineSession(s, r.log.next(), time.Now().Add(r.window))
 	s.offline = o
-	r.pids[o.pid] = o
 	o.entry = r.index.Add(o.id, o.user, o)
+	r.keepEntryLocked(o)
+}
+
+// keepEntryLocked keeps o, which is in the index.
+func (r *recovery) keepEntryLocked(o *offlineSession) {
+	r.pids[o.pid] = o
 	for _, name := range o.rooms {
 		r.index.Join(o.entry, name)
 	}
-	o.place = r.order.PushBack(o)
+	o.place = r.insertLocked(o)
 	r.nsp.server.namespaces.retain(r.nsp)
 	r.keptLocked(o.size)
 }

@@ -15,45 +15,68 @@ import (
 // missed is not known. Nobody else can claim it until unclaim. It waits a little
 // for the backend to hear of the connection's end, but not past done.
 func (r *recovery) claim(auth []byte, done <-chan struct{}) (*offlineSession, string) {
+	pid, offset := wanted(auth)
+	if pid == "" {
+		return nil, ""
+	}
+	o, err := r.find(pid, offset)
+	if err != nil || !r.awaitReport(o, done) {
+		return nil, ""
+	}
+	return o, offset
+}
+
+// wanted reads what the data of a CONNECT packet ask for: the pid of the connection that
+// the client was, and the offset of the last event that it has. No pid: nothing.
+func wanted(auth []byte) (pid, offset string) {
 	var said struct{ PID, Offset string }
-	if len(auth) == 0 || json.Unmarshal(auth, &said) != nil || said.PID == "" {
-		return nil, ""
+	if len(auth) == 0 || json.Unmarshal(auth, &said) != nil {
+		return "", ""
 	}
-	o := r.find(said.PID, said.Offset)
-	if o == nil {
-		return nil, ""
-	}
-	// The backend hears of the end before it hears of the return.
+	return said.PID, said.Offset
+}
+
+// awaitReport waits a little, and not past done, until the backend has heard of the end of
+// o, which was claimed: it hears of that before it hears of the return. It is false, and o
+// is not claimed any more, if that takes longer.
+func (r *recovery) awaitReport(o *offlineSession, done <-chan struct{}) bool {
 	limit := time.NewTimer(r.nsp.server.hold)
 	defer limit.Stop()
 	select {
 	case <-o.reported:
-		return o, said.Offset
+		return true
 	case <-done:
 	case <-limit.C:
 	}
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	o.claimed = false
-	return nil, ""
+	return false
 }
 
-// find claims the connection with this pid.
-func (r *recovery) find(pid, offset string) *offlineSession {
+// find claims the connection with this pid. Errors: [ErrNotFound], [ErrBusy] if somebody
+// has claimed it, and [ErrForgotten].
+func (r *recovery) find(pid, offset string) (*offlineSession, error) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	r.pruneLocked(time.Now())
 	o := r.pids[pid]
-	if o == nil || o.claimed {
-		return nil
+	switch {
+	case o == nil:
+		return nil, ErrNotFound
+	case o.claimed:
+		return nil, ErrBusy
+	case !time.Now().Before(o.until): // and not pruned yet
+		r.removeLocked(o)
+		return nil, ErrNotFound
 	}
-	expired := !time.Now().Before(o.until) // and not pruned yet
-	if position, ok := o.missedFrom(&r.log, offset); expired || !ok || position < r.log.first {
+	if _, _, ok := o.missedFrom(&r.log, offset); !ok {
 		r.removeLocked(o) // its client will not say anything better
-		return nil
+		return nil, ErrForgotten
 	}
 	o.claimed = true
-	return o
+	o.claim++
+	return o, nil
 }
 
 // unclaim lets o, which was not resumed, be claimed again. number is the last
@@ -73,6 +96,7 @@ type missed struct {
 	events   []*logged // that were meant for it
 
 	// To be done outside the lock.
+	before  []*logged // of another server, and not looked at
 	unread  []*logged // read, and not looked at
 	lacking []*logged // of the events: not encoded as the client reads
 }
@@ -105,11 +129,7 @@ func (r *recovery) resume(s *Socket, o *offlineSession, offset string, a *Admiss
 	s.granted = a.Rooms // before anybody can find it
 	m, ok := r.begin(o, offset)
 	for ok {
-		for _, l := range m.unread {
-			if o.wants(&l.to, old) {
-				m.events = append(m.events, l)
-			}
-		}
+		m.look(o, old)
 		if !r.encode(m.lacking, s.encoding) {
 			return false
 		}
@@ -128,18 +148,29 @@ func (r *recovery) resume(s *Socket, o *offlineSession, offset string, a *Admiss
 func (r *recovery) begin(o *offlineSession, offset string) (*missed, bool) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	position, ok := o.missedFrom(&r.log, offset)
-	return &missed{position: position}, ok
+	before, position, ok := o.missedFrom(&r.log, offset)
+	return &missed{before: before, position: position}, ok
 }
 
-// tryResume is resume once m has been read up to a little before the end of the
-// log, and encoded.
-func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []string, a *Admission, reply []*engineio.Message) resumption {
-	n := r.nsp
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	m.unread, m.lacking = nil, nil
-	events, ok := r.log.from(m.position)
+// look looks at what has been read, for o, which was in these rooms.
+func (m *missed) look(o *offlineSession, rooms []string) {
+	for _, l := range m.before {
+		if o.wants(&l.to, rooms) {
+			m.events = append(m.events, l)
+		}
+	}
+	for _, l := range m.unread {
+		if o.wantsHere(l, rooms) {
+			m.events = append(m.events, l)
+		}
+	}
+	m.before, m.unread = nil, nil
+}
+
+// readLocked reads what the log has beyond the position, and looks at it if that is
+// little; else it is to be looked at outside the lock.
+func (m *missed) readLocked(g *eventLog, o *offlineSession, rooms []string) resumption {
+	events, ok := g.from(m.position)
 	if !ok || o.entry == nil {
 		return refused
 	}
@@ -148,10 +179,20 @@ func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []stri
 		m.unread = slices.Clone(events)
 		return behind
 	}
-	for _, l := range events {
-		if o.wants(&l.to, old) {
-			m.events = append(m.events, l)
-		}
+	m.unread = events
+	m.look(o, rooms)
+	return resumed
+}
+
+// tryResume is resume once m has been read up to a little before the end of the
+// log, and encoded.
+func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []string, a *Admission, reply []*engineio.Message) resumption {
+	n := r.nsp
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m.lacking = nil
+	if at := m.readLocked(&r.log, o, old); at != resumed {
+		return at
 	}
 	if m.lacking = lackLocked(m.events, s.encoding); m.lacking != nil {
 		return behind

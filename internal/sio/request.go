@@ -97,7 +97,11 @@ func (r *request) answer() (done bool) {
 		}
 	}
 	if r.nsp.recovery != nil {
-		if o, offset := r.nsp.recovery.claim(r.auth, r.ctx.Done()); o != nil {
+		o, offset := r.nsp.recovery.claim(r.auth, r.ctx.Done())
+		if o == nil {
+			o, offset = r.nsp.recovery.claimElsewhere(r.ctx, r.auth)
+		}
+		if o != nil {
 			s := newSocket(r.nsp, r.conn, r.encoding, r.auth)
 			s.id, s.pid, s.recovering, s.recovered, s.number = o.id, o.pid, o, true, o.number
 			joined := true

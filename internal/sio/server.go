@@ -57,6 +57,9 @@ type Options struct {
 	Expose Exposure
 	// Backend hears what browsers do. Default: nobody does.
 	Backend Backend
+	// Others are the servers that a client which comes back may have been cut off from.
+	// Default: there are none.
+	Others Others
 	// Interest hears which rooms and users there are. Default: nobody does.
 	Interest Interest
 }
@@ -105,6 +108,7 @@ type Server struct {
 	hold       time.Duration // how long a browser may be held up over an answer
 
 	numbers atomic.Uint64 // given to the events that clients may be sent again; the latest
+	taking  chan struct{} // one for each connection that is being moved here
 	awaited atomic.Int64  // answers, by all requests together
 
 	applying sync.RWMutex // read: an operation is being applied
@@ -145,7 +149,7 @@ func NewServer(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("sio: none may be negative: ConnectTimeout %v, AttachmentTimeout %v, MaxChildren %d, MaxRooms %d, RecoveryWindow %v, RecoveryBytes %d",
 			opts.ConnectTimeout, opts.AttachmentTimeout, opts.MaxChildren, opts.MaxRooms, opts.RecoveryWindow, opts.RecoveryBytes)
 	}
-	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID("")}
+	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID(""), taking: make(chan struct{}, takeAtOnce)}
 	if s.backend == nil {
 		s.backend = noBackend{}
 	}
@@ -200,7 +204,7 @@ func (s *Server) Apply(_ context.Context, op Op) (Result, error) {
 func (s *Server) apply(op Op) (_ Result, queued []*engineio.Message, err error) {
 	s.applying.RLock()
 	defer s.applying.RUnlock()
-	if s.closing {
+	if s.closing && s.opts.Others == nil { // else it concerns those who may come back to others
 		return Result{}, nil, ErrClosed
 	}
 	n := s.namespaces.find(op.target().Namespace)

@@ -17,6 +17,7 @@ const (
 	KindAll  Kind = iota // everybody; it has no name
 	KindRoom             // those in a room, named by it
 	KindUser             // the connections of a user, named by it
+	KindID               // the one with an id; it is no set in the registry
 )
 
 // slot is a member's place in a set, membership the set's place in the

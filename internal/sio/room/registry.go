@@ -41,7 +41,7 @@ func New[M any]() *Registry[M] {
 }
 
 // Observe calls f, from now on, whenever a set gets its first member (there) or loses
-// its last: everybody, a room, a user. f must not use the registry.
+// its last: everybody, a room, a user; and of each id. f must not use the registry.
 func (r *Registry[M]) Observe(f func(kind Kind, name string, there bool)) { r.observe = f }
 
 // Add adds a member under id, which also becomes the first room it is in, and
@@ -56,6 +56,9 @@ func (r *Registry[M]) Add(id, user string, m M) *Entry[M] {
 	e := &Entry[M]{Value: m, id: id, seq: r.seq, in: make([]membership[M], 0, 4)}
 	r.ids[id] = e
 	r.add(&r.all, e)
+	if r.observe != nil {
+		r.observe(KindID, id, true)
+	}
 	r.Join(e, id)
 	if user != "" {
 		g := r.users[user]
@@ -79,6 +82,9 @@ func (r *Registry[M]) Remove(e *Entry[M]) {
 	}
 	e.in = nil
 	delete(r.ids, e.id)
+	if r.observe != nil {
+		r.observe(KindID, e.id, false)
+	}
 }
 
 // Join puts e into room, creating it if need be. It reports whether that

@@ -93,7 +93,7 @@ func (x KeyAnswer_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyAnswer_State.Descriptor instead.
 func (KeyAnswer_State) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Code is what went wrong.
@@ -122,6 +122,8 @@ const (
 	Answer_BUSY Answer_Code = 9
 	// sio.ErrBadCursor.
 	Answer_BAD_CURSOR Answer_Code = 10
+	// sio.ErrForgotten.
+	Answer_FORGOTTEN Answer_Code = 11
 )
 
 // Enum value maps for Answer_Code.
@@ -138,6 +140,7 @@ var (
 		8:  "TOO_MUCH_DATA",
 		9:  "BUSY",
 		10: "BAD_CURSOR",
+		11: "FORGOTTEN",
 	}
 	Answer_Code_value = map[string]int32{
 		"OK":                0,
@@ -151,6 +154,7 @@ var (
 		"TOO_MUCH_DATA":     8,
 		"BUSY":              9,
 		"BAD_CURSOR":        10,
+		"FORGOTTEN":         11,
 	}
 )
 
@@ -178,7 +182,7 @@ func (x Answer_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Code.Descriptor instead.
 func (Answer_Code) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // Message is one message of a link.
@@ -201,6 +205,7 @@ type Message struct {
 	//	*Message_Query
 	//	*Message_Answer
 	//	*Message_Key
+	//	*Message_OfflineSession
 	//	*Message_Consumer
 	Body          isMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -332,6 +337,15 @@ func (x *Message) GetKey() *IdempotencyKey {
 	return nil
 }
 
+func (x *Message) GetOfflineSession() *OfflineSession {
+	if x != nil {
+		if x, ok := x.Body.(*Message_OfflineSession); ok {
+			return x.OfflineSession
+		}
+	}
+	return nil
+}
+
 func (x *Message) GetConsumer() []byte {
 	if x != nil {
 		if x, ok := x.Body.(*Message_Consumer); ok {
@@ -392,6 +406,11 @@ type Message_Key struct {
 	Key *IdempotencyKey `protobuf:"bytes,12,opt,name=key,proto3,oneof"`
 }
 
+type Message_OfflineSession struct {
+	// About a connection that was cut off and may come back to another node.
+	OfflineSession *OfflineSession `protobuf:"bytes,13,opt,name=offline_session,json=offlineSession,proto3,oneof"`
+}
+
 type Message_Consumer struct {
 	// A ConsumerMessage, encoded: the Node that carries it does not look into it.
 	Consumer []byte `protobuf:"bytes,11,opt,name=consumer,proto3,oneof"`
@@ -414,6 +433,8 @@ func (*Message_Query) isMessage_Body() {}
 func (*Message_Answer) isMessage_Body() {}
 
 func (*Message_Key) isMessage_Body() {}
+
+func (*Message_OfflineSession) isMessage_Body() {}
 
 func (*Message_Consumer) isMessage_Body() {}
 
@@ -768,7 +789,9 @@ type Emit struct {
 	// Not queued for those who cannot take it at once.
 	Volatile bool `protobuf:"varint,4,opt,name=volatile,proto3" json:"volatile,omitempty"`
 	// Worth compressing.
-	Compress      bool `protobuf:"varint,5,opt,name=compress,proto3" json:"compress,omitempty"`
+	Compress bool `protobuf:"varint,5,opt,name=compress,proto3" json:"compress,omitempty"`
+	// The number that the sender gave the event; see sio.Origin. 0: none.
+	Number        uint64 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -836,6 +859,13 @@ func (x *Emit) GetCompress() bool {
 		return x.Compress
 	}
 	return false
+}
+
+func (x *Emit) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
 }
 
 // Rooms are rooms that are joined or left.
@@ -1704,6 +1734,375 @@ func (*IdempotencyKey_Failed_) isIdempotencyKey_Kind() {}
 
 func (*IdempotencyKey_Look_) isIdempotencyKey_Kind() {}
 
+// Origin names an event; see sio.Origin.
+type Origin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The epoch of the node that carried it out first.
+	Epoch string `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The number that this gave it.
+	Number        uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Origin) Reset() {
+	*x = Origin{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Origin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Origin) ProtoMessage() {}
+
+func (x *Origin) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Origin.ProtoReflect.Descriptor instead.
+func (*Origin) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Origin) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *Origin) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+// OfflineSession is about a connection that was cut off from a node, its holder, and
+// whose client has come back to another one, which wants to have it. How, and why nothing
+// is lost then and nothing comes twice, says package sio.
+type OfflineSession struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The namespace.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The client's secret, which names the connection.
+	Pid string `protobuf:"bytes,2,opt,name=pid,proto3" json:"pid,omitempty"`
+	// Of Release and Take: the claim that Claim was answered.
+	Claim uint64 `protobuf:"varint,3,opt,name=claim,proto3" json:"claim,omitempty"`
+	// What about it.
+	//
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*OfflineSession_ClaimIt
+	//	*OfflineSession_Release_
+	//	*OfflineSession_Settle_
+	//	*OfflineSession_Take_
+	Kind          isOfflineSession_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfflineSession) Reset() {
+	*x = OfflineSession{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfflineSession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfflineSession) ProtoMessage() {}
+
+func (x *OfflineSession) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfflineSession.ProtoReflect.Descriptor instead.
+func (*OfflineSession) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *OfflineSession) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *OfflineSession) GetPid() string {
+	if x != nil {
+		return x.Pid
+	}
+	return ""
+}
+
+func (x *OfflineSession) GetClaim() uint64 {
+	if x != nil {
+		return x.Claim
+	}
+	return 0
+}
+
+func (x *OfflineSession) GetKind() isOfflineSession_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *OfflineSession) GetClaimIt() *OfflineSession_Claim {
+	if x != nil {
+		if x, ok := x.Kind.(*OfflineSession_ClaimIt); ok {
+			return x.ClaimIt
+		}
+	}
+	return nil
+}
+
+func (x *OfflineSession) GetRelease() *OfflineSession_Release {
+	if x != nil {
+		if x, ok := x.Kind.(*OfflineSession_Release_); ok {
+			return x.Release
+		}
+	}
+	return nil
+}
+
+func (x *OfflineSession) GetSettle() *OfflineSession_Settle {
+	if x != nil {
+		if x, ok := x.Kind.(*OfflineSession_Settle_); ok {
+			return x.Settle
+		}
+	}
+	return nil
+}
+
+func (x *OfflineSession) GetTake() *OfflineSession_Take {
+	if x != nil {
+		if x, ok := x.Kind.(*OfflineSession_Take_); ok {
+			return x.Take
+		}
+	}
+	return nil
+}
+
+type isOfflineSession_Kind interface {
+	isOfflineSession_Kind()
+}
+
+type OfflineSession_ClaimIt struct {
+	// The first step.
+	ClaimIt *OfflineSession_Claim `protobuf:"bytes,4,opt,name=claim_it,json=claimIt,proto3,oneof"`
+}
+
+type OfflineSession_Release_ struct {
+	// The way back.
+	Release *OfflineSession_Release `protobuf:"bytes,5,opt,name=release,proto3,oneof"`
+}
+
+type OfflineSession_Settle_ struct {
+	// The second step, for all nodes, and the last.
+	Settle *OfflineSession_Settle `protobuf:"bytes,6,opt,name=settle,proto3,oneof"`
+}
+
+type OfflineSession_Take_ struct {
+	// The third step.
+	Take *OfflineSession_Take `protobuf:"bytes,7,opt,name=take,proto3,oneof"`
+}
+
+func (*OfflineSession_ClaimIt) isOfflineSession_Kind() {}
+
+func (*OfflineSession_Release_) isOfflineSession_Kind() {}
+
+func (*OfflineSession_Settle_) isOfflineSession_Kind() {}
+
+func (*OfflineSession_Take_) isOfflineSession_Kind() {}
+
+// Session is a connection that was cut off; see sio.OfflineSession.
+type Session struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Its user.
+	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// Its rooms, sorted.
+	Rooms []string `protobuf:"bytes,3,rep,name=rooms,proto3" json:"rooms,omitempty"`
+	// Those of them that its admission gave it.
+	Granted []string `protobuf:"bytes,4,rep,name=granted,proto3" json:"granted,omitempty"`
+	// A JSON object; empty: none.
+	Data []byte `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
+	// The number of the latest event about it.
+	Number uint64 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	// How long it is kept, in nanoseconds.
+	Left int64 `protobuf:"varint,7,opt,name=left,proto3" json:"left,omitempty"`
+	// The claim.
+	Claim         uint64 `protobuf:"varint,8,opt,name=claim,proto3" json:"claim,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Session) Reset() {
+	*x = Session{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session) ProtoMessage() {}
+
+func (x *Session) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session.ProtoReflect.Descriptor instead.
+func (*Session) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Session) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Session) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Session) GetRooms() []string {
+	if x != nil {
+		return x.Rooms
+	}
+	return nil
+}
+
+func (x *Session) GetGranted() []string {
+	if x != nil {
+		return x.Granted
+	}
+	return nil
+}
+
+func (x *Session) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Session) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Session) GetLeft() int64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *Session) GetClaim() uint64 {
+	if x != nil {
+		return x.Claim
+	}
+	return 0
+}
+
+// Missed is what a connection has missed.
+type Missed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In their order.
+	Events []*Missed_Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Those events of Take's `have` that the answering node was sent.
+	Known         []*Origin `protobuf:"bytes,2,rep,name=known,proto3" json:"known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Missed) Reset() {
+	*x = Missed{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Missed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Missed) ProtoMessage() {}
+
+func (x *Missed) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Missed.ProtoReflect.Descriptor instead.
+func (*Missed) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Missed) GetEvents() []*Missed_Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *Missed) GetKnown() []*Origin {
+	if x != nil {
+		return x.Known
+	}
+	return nil
+}
+
 // KeyAnswer is what is known of an idempotency key.
 type KeyAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1719,7 +2118,7 @@ type KeyAnswer struct {
 
 func (x *KeyAnswer) Reset() {
 	*x = KeyAnswer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +2130,7 @@ func (x *KeyAnswer) String() string {
 func (*KeyAnswer) ProtoMessage() {}
 
 func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +2143,7 @@ func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAnswer.ProtoReflect.Descriptor instead.
 func (*KeyAnswer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *KeyAnswer) GetState() KeyAnswer_State {
@@ -1785,7 +2184,7 @@ type KeyResult struct {
 
 func (x *KeyResult) Reset() {
 	*x = KeyResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1797,7 +2196,7 @@ func (x *KeyResult) String() string {
 func (*KeyResult) ProtoMessage() {}
 
 func (x *KeyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1810,7 +2209,7 @@ func (x *KeyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyResult.ProtoReflect.Descriptor instead.
 func (*KeyResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *KeyResult) GetMatched() uint32 {
@@ -1860,6 +2259,8 @@ type Answer struct {
 	//	*Answer_Names
 	//	*Answer_Counts
 	//	*Answer_Key
+	//	*Answer_Session
+	//	*Answer_Missed
 	Kind          isAnswer_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1867,7 +2268,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +2280,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +2293,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Answer) GetCode() Answer_Code {
@@ -1977,6 +2378,24 @@ func (x *Answer) GetKey() *KeyAnswer {
 	return nil
 }
 
+func (x *Answer) GetSession() *Session {
+	if x != nil {
+		if x, ok := x.Kind.(*Answer_Session); ok {
+			return x.Session
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetMissed() *Missed {
+	if x != nil {
+		if x, ok := x.Kind.(*Answer_Missed); ok {
+			return x.Missed
+		}
+	}
+	return nil
+}
+
 type isAnswer_Kind interface {
 	isAnswer_Kind()
 }
@@ -2011,6 +2430,16 @@ type Answer_Key struct {
 	Key *KeyAnswer `protobuf:"bytes,9,opt,name=key,proto3,oneof"`
 }
 
+type Answer_Session struct {
+	// A connection that was cut off.
+	Session *Session `protobuf:"bytes,10,opt,name=session,proto3,oneof"`
+}
+
+type Answer_Missed struct {
+	// What a connection has missed.
+	Missed *Missed `protobuf:"bytes,11,opt,name=missed,proto3,oneof"`
+}
+
 func (*Answer_Result) isAnswer_Kind() {}
 
 func (*Answer_Acks) isAnswer_Kind() {}
@@ -2023,6 +2452,10 @@ func (*Answer_Counts) isAnswer_Kind() {}
 
 func (*Answer_Key) isAnswer_Kind() {}
 
+func (*Answer_Session) isAnswer_Kind() {}
+
+func (*Answer_Missed) isAnswer_Kind() {}
+
 // Result is what an operation did.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2034,7 +2467,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2479,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2492,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Result) GetMatched() uint32 {
@@ -2088,7 +2521,7 @@ type AckResults struct {
 
 func (x *AckResults) Reset() {
 	*x = AckResults{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2533,7 @@ func (x *AckResults) String() string {
 func (*AckResults) ProtoMessage() {}
 
 func (x *AckResults) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2546,7 @@ func (x *AckResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults.ProtoReflect.Descriptor instead.
 func (*AckResults) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AckResults) GetResults() []*AckResults_AckResult {
@@ -2164,7 +2597,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2609,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2622,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Connections) GetConnections() []*Connection {
@@ -2257,7 +2690,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2702,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2715,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Connection) GetCursor() string {
@@ -2445,7 +2878,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2457,7 +2890,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2470,7 +2903,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Names) GetNames() []*Names_Name {
@@ -2500,7 +2933,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2512,7 +2945,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2525,7 +2958,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Counts) GetTotal() uint32 {
@@ -2553,7 +2986,7 @@ type IdempotencyKey_Begin struct {
 
 func (x *IdempotencyKey_Begin) Reset() {
 	*x = IdempotencyKey_Begin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2998,7 @@ func (x *IdempotencyKey_Begin) String() string {
 func (*IdempotencyKey_Begin) ProtoMessage() {}
 
 func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2594,7 +3027,7 @@ type IdempotencyKey_Finished struct {
 
 func (x *IdempotencyKey_Finished) Reset() {
 	*x = IdempotencyKey_Finished{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +3039,7 @@ func (x *IdempotencyKey_Finished) String() string {
 func (*IdempotencyKey_Finished) ProtoMessage() {}
 
 func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2647,7 +3080,7 @@ type IdempotencyKey_Failed struct {
 
 func (x *IdempotencyKey_Failed) Reset() {
 	*x = IdempotencyKey_Failed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2659,7 +3092,7 @@ func (x *IdempotencyKey_Failed) String() string {
 func (*IdempotencyKey_Failed) ProtoMessage() {}
 
 func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2691,7 +3124,7 @@ type IdempotencyKey_Look struct {
 
 func (x *IdempotencyKey_Look) Reset() {
 	*x = IdempotencyKey_Look{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +3136,7 @@ func (x *IdempotencyKey_Look) String() string {
 func (*IdempotencyKey_Look) ProtoMessage() {}
 
 func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2717,6 +3150,257 @@ func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
 // Deprecated: Use IdempotencyKey_Look.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Look) Descriptor() ([]byte, []int) {
 	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 3}
+}
+
+// Claim asks whether the receiver keeps the connection, for the sender alone. Answered
+// by Session, NOT_FOUND, BUSY, FORGOTTEN.
+type OfflineSession_Claim struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The offset of the last event that the client has; empty: none.
+	Offset        string `protobuf:"bytes,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfflineSession_Claim) Reset() {
+	*x = OfflineSession_Claim{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfflineSession_Claim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfflineSession_Claim) ProtoMessage() {}
+
+func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfflineSession_Claim.ProtoReflect.Descriptor instead.
+func (*OfflineSession_Claim) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 0}
+}
+
+func (x *OfflineSession_Claim) GetOffset() string {
+	if x != nil {
+		return x.Offset
+	}
+	return ""
+}
+
+// Release gives up a claim.
+type OfflineSession_Release struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfflineSession_Release) Reset() {
+	*x = OfflineSession_Release{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfflineSession_Release) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfflineSession_Release) ProtoMessage() {}
+
+func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfflineSession_Release.ProtoReflect.Descriptor instead.
+func (*OfflineSession_Release) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 1}
+}
+
+// Settle is answered when all events that the receiver was sending when it got this
+// have arrived at the sender, and at the holder.
+type OfflineSession_Settle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The epoch of the holder. Empty: at the sender only.
+	Holder        string `protobuf:"bytes,1,opt,name=holder,proto3" json:"holder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfflineSession_Settle) Reset() {
+	*x = OfflineSession_Settle{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfflineSession_Settle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfflineSession_Settle) ProtoMessage() {}
+
+func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfflineSession_Settle.ProtoReflect.Descriptor instead.
+func (*OfflineSession_Settle) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 2}
+}
+
+func (x *OfflineSession_Settle) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+// Take has the connection handed over. Answered by Missed, NOT_FOUND, FORGOTTEN,
+// TOO_LARGE.
+type OfflineSession_Take struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in Claim.
+	Offset string `protobuf:"bytes,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	// Events that the sender was sent for the connection too.
+	Have          []*Origin `protobuf:"bytes,2,rep,name=have,proto3" json:"have,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfflineSession_Take) Reset() {
+	*x = OfflineSession_Take{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfflineSession_Take) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfflineSession_Take) ProtoMessage() {}
+
+func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfflineSession_Take.ProtoReflect.Descriptor instead.
+func (*OfflineSession_Take) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 3}
+}
+
+func (x *OfflineSession_Take) GetOffset() string {
+	if x != nil {
+		return x.Offset
+	}
+	return ""
+}
+
+func (x *OfflineSession_Take) GetHave() []*Origin {
+	if x != nil {
+		return x.Have
+	}
+	return nil
+}
+
+// Event is an event for it.
+type Missed_Event struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What names it to the client.
+	Offset string `protobuf:"bytes,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	// What names it to nodes.
+	Origin *Origin `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Whom it was for, and what it is.
+	Emit          *Operation `protobuf:"bytes,3,opt,name=emit,proto3" json:"emit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Missed_Event) Reset() {
+	*x = Missed_Event{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Missed_Event) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Missed_Event) ProtoMessage() {}
+
+func (x *Missed_Event) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Missed_Event.ProtoReflect.Descriptor instead.
+func (*Missed_Event) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 0}
+}
+
+func (x *Missed_Event) GetOffset() string {
+	if x != nil {
+		return x.Offset
+	}
+	return ""
+}
+
+func (x *Missed_Event) GetOrigin() *Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *Missed_Event) GetEmit() *Operation {
+	if x != nil {
+		return x.Emit
+	}
+	return nil
 }
 
 // AckResult is the outcome of one connection.
@@ -2736,7 +3420,7 @@ type AckResults_AckResult struct {
 
 func (x *AckResults_AckResult) Reset() {
 	*x = AckResults_AckResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2748,7 +3432,7 @@ func (x *AckResults_AckResult) String() string {
 func (*AckResults_AckResult) ProtoMessage() {}
 
 func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2761,7 +3445,7 @@ func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults_AckResult.ProtoReflect.Descriptor instead.
 func (*AckResults_AckResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27, 0}
 }
 
 func (x *AckResults_AckResult) GetId() string {
@@ -2807,7 +3491,7 @@ type Names_Name struct {
 
 func (x *Names_Name) Reset() {
 	*x = Names_Name{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2819,7 +3503,7 @@ func (x *Names_Name) String() string {
 func (*Names_Name) ProtoMessage() {}
 
 func (x *Names_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2832,7 +3516,7 @@ func (x *Names_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names_Name.ProtoReflect.Descriptor instead.
 func (*Names_Name) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30, 0}
 }
 
 func (x *Names_Name) GetName() string {
@@ -2860,7 +3544,7 @@ var File_fanout_cluster_v1_node_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x04\n" +
+	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x05\n" +
 	"\aMessage\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12C\n" +
 	"\finterest_all\x18\x02 \x01(\v2\x1e.fanout.cluster.v1.InterestAllH\x00R\vinterestAll\x12L\n" +
@@ -2873,7 +3557,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	" \x01(\v2\x1b.fanout.cluster.v1.ContinueH\x00R\bcontinue\x120\n" +
 	"\x05query\x18\b \x01(\v2\x18.fanout.cluster.v1.QueryH\x00R\x05query\x123\n" +
 	"\x06answer\x18\t \x01(\v2\x19.fanout.cluster.v1.AnswerH\x00R\x06answer\x125\n" +
-	"\x03key\x18\f \x01(\v2!.fanout.cluster.v1.IdempotencyKeyH\x00R\x03key\x12\x1c\n" +
+	"\x03key\x18\f \x01(\v2!.fanout.cluster.v1.IdempotencyKeyH\x00R\x03key\x12L\n" +
+	"\x0foffline_session\x18\r \x01(\v2!.fanout.cluster.v1.OfflineSessionH\x00R\x0eofflineSession\x12\x1c\n" +
 	"\bconsumer\x18\v \x01(\fH\x00R\bconsumerB\x06\n" +
 	"\x04body\"\x1f\n" +
 	"\vInterestAll\x12\x10\n" +
@@ -2897,13 +3582,14 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"disconnect\x18\x05 \x01(\v2\x1d.fanout.cluster.v1.DisconnectH\x00R\n" +
 	"disconnect\x123\n" +
 	"\x06update\x18\x06 \x01(\v2\x19.fanout.cluster.v1.UpdateH\x00R\x06updateB\x06\n" +
-	"\x04kind\"\x8a\x01\n" +
+	"\x04kind\"\xa2\x01\n" +
 	"\x04Emit\x12\x14\n" +
 	"\x05event\x18\x01 \x01(\tR\x05event\x12\x12\n" +
 	"\x04args\x18\x02 \x01(\fR\x04args\x12 \n" +
 	"\vattachments\x18\x03 \x03(\fR\vattachments\x12\x1a\n" +
 	"\bvolatile\x18\x04 \x01(\bR\bvolatile\x12\x1a\n" +
-	"\bcompress\x18\x05 \x01(\bR\bcompress\"\x1d\n" +
+	"\bcompress\x18\x05 \x01(\bR\bcompress\x12\x16\n" +
+	"\x06number\x18\x06 \x01(\x04R\x06number\"\x1d\n" +
 	"\x05Rooms\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\"8\n" +
 	"\n" +
@@ -2960,7 +3646,43 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x06Failed\x12\x14\n" +
 	"\x05begin\x18\x01 \x01(\x04R\x05begin\x1a\x06\n" +
 	"\x04LookB\x06\n" +
-	"\x04kind\"\x90\x02\n" +
+	"\x04kind\"6\n" +
+	"\x06Origin\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\x8a\x04\n" +
+	"\x0eOfflineSession\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03pid\x18\x02 \x01(\tR\x03pid\x12\x14\n" +
+	"\x05claim\x18\x03 \x01(\x04R\x05claim\x12D\n" +
+	"\bclaim_it\x18\x04 \x01(\v2'.fanout.cluster.v1.OfflineSession.ClaimH\x00R\aclaimIt\x12E\n" +
+	"\arelease\x18\x05 \x01(\v2).fanout.cluster.v1.OfflineSession.ReleaseH\x00R\arelease\x12B\n" +
+	"\x06settle\x18\x06 \x01(\v2(.fanout.cluster.v1.OfflineSession.SettleH\x00R\x06settle\x12<\n" +
+	"\x04take\x18\a \x01(\v2&.fanout.cluster.v1.OfflineSession.TakeH\x00R\x04take\x1a\x1f\n" +
+	"\x05Claim\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\tR\x06offset\x1a\t\n" +
+	"\aRelease\x1a \n" +
+	"\x06Settle\x12\x16\n" +
+	"\x06holder\x18\x01 \x01(\tR\x06holder\x1aM\n" +
+	"\x04Take\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\tR\x06offset\x12-\n" +
+	"\x04have\x18\x02 \x03(\v2\x19.fanout.cluster.v1.OriginR\x04haveB\x06\n" +
+	"\x04kind\"\xb3\x01\n" +
+	"\aSession\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
+	"\x05rooms\x18\x03 \x03(\tR\x05rooms\x12\x18\n" +
+	"\agranted\x18\x04 \x03(\tR\agranted\x12\x12\n" +
+	"\x04data\x18\x05 \x01(\fR\x04data\x12\x16\n" +
+	"\x06number\x18\x06 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04left\x18\a \x01(\x03R\x04left\x12\x14\n" +
+	"\x05claim\x18\b \x01(\x04R\x05claim\"\xf9\x01\n" +
+	"\x06Missed\x127\n" +
+	"\x06events\x18\x01 \x03(\v2\x1f.fanout.cluster.v1.Missed.EventR\x06events\x12/\n" +
+	"\x05known\x18\x02 \x03(\v2\x19.fanout.cluster.v1.OriginR\x05known\x1a\x84\x01\n" +
+	"\x05Event\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\tR\x06offset\x121\n" +
+	"\x06origin\x18\x02 \x01(\v2\x19.fanout.cluster.v1.OriginR\x06origin\x120\n" +
+	"\x04emit\x18\x03 \x01(\v2\x1c.fanout.cluster.v1.OperationR\x04emit\"\x90\x02\n" +
 	"\tKeyAnswer\x128\n" +
 	"\x05state\x18\x01 \x01(\x0e2\".fanout.cluster.v1.KeyAnswer.StateR\x05state\x124\n" +
 	"\x06result\x18\x02 \x01(\v2\x1c.fanout.cluster.v1.KeyResultR\x06result\x12 \n" +
@@ -2977,7 +3699,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\amatched\x18\x01 \x01(\rR\amatched\x12\x1c\n" +
 	"\tforwarded\x18\x02 \x01(\rR\tforwarded\x12\x18\n" +
 	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xf3\x04\n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xef\x05\n" +
 	"\x06Answer\x122\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1e.fanout.cluster.v1.Answer.CodeR\x04code\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12 \n" +
@@ -2987,7 +3709,10 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\vconnections\x18\x06 \x01(\v2\x1e.fanout.cluster.v1.ConnectionsH\x00R\vconnections\x120\n" +
 	"\x05names\x18\a \x01(\v2\x18.fanout.cluster.v1.NamesH\x00R\x05names\x123\n" +
 	"\x06counts\x18\b \x01(\v2\x19.fanout.cluster.v1.CountsH\x00R\x06counts\x120\n" +
-	"\x03key\x18\t \x01(\v2\x1c.fanout.cluster.v1.KeyAnswerH\x00R\x03key\"\xaf\x01\n" +
+	"\x03key\x18\t \x01(\v2\x1c.fanout.cluster.v1.KeyAnswerH\x00R\x03key\x126\n" +
+	"\asession\x18\n" +
+	" \x01(\v2\x1a.fanout.cluster.v1.SessionH\x00R\asession\x123\n" +
+	"\x06missed\x18\v \x01(\v2\x19.fanout.cluster.v1.MissedH\x00R\x06missed\"\xbe\x01\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x01\x12\f\n" +
@@ -3002,7 +3727,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x04BUSY\x10\t\x12\x0e\n" +
 	"\n" +
 	"BAD_CURSOR\x10\n" +
-	"B\x06\n" +
+	"\x12\r\n" +
+	"\tFORGOTTEN\x10\vB\x06\n" +
 	"\x04kind\"\"\n" +
 	"\x06Result\x12\x18\n" +
 	"\amatched\x18\x01 \x01(\rR\amatched\"\xb5\x02\n" +
@@ -3079,7 +3805,7 @@ func file_fanout_cluster_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(KeyAnswer_State)(0),            // 0: fanout.cluster.v1.KeyAnswer.State
 	(Answer_Code)(0),                // 1: fanout.cluster.v1.Answer.Code
@@ -3102,25 +3828,34 @@ var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(*ListRooms)(nil),               // 18: fanout.cluster.v1.ListRooms
 	(*ListNamespaces)(nil),          // 19: fanout.cluster.v1.ListNamespaces
 	(*IdempotencyKey)(nil),          // 20: fanout.cluster.v1.IdempotencyKey
-	(*KeyAnswer)(nil),               // 21: fanout.cluster.v1.KeyAnswer
-	(*KeyResult)(nil),               // 22: fanout.cluster.v1.KeyResult
-	(*Answer)(nil),                  // 23: fanout.cluster.v1.Answer
-	(*Result)(nil),                  // 24: fanout.cluster.v1.Result
-	(*AckResults)(nil),              // 25: fanout.cluster.v1.AckResults
-	(*Connections)(nil),             // 26: fanout.cluster.v1.Connections
-	(*Connection)(nil),              // 27: fanout.cluster.v1.Connection
-	(*Names)(nil),                   // 28: fanout.cluster.v1.Names
-	(*Counts)(nil),                  // 29: fanout.cluster.v1.Counts
-	(*IdempotencyKey_Begin)(nil),    // 30: fanout.cluster.v1.IdempotencyKey.Begin
-	(*IdempotencyKey_Finished)(nil), // 31: fanout.cluster.v1.IdempotencyKey.Finished
-	(*IdempotencyKey_Failed)(nil),   // 32: fanout.cluster.v1.IdempotencyKey.Failed
-	(*IdempotencyKey_Look)(nil),     // 33: fanout.cluster.v1.IdempotencyKey.Look
-	(*AckResults_AckResult)(nil),    // 34: fanout.cluster.v1.AckResults.AckResult
-	nil,                             // 35: fanout.cluster.v1.Connection.HeadersEntry
-	nil,                             // 36: fanout.cluster.v1.Connection.QueryEntry
-	(*Names_Name)(nil),              // 37: fanout.cluster.v1.Names.Name
-	nil,                             // 38: fanout.cluster.v1.Counts.GroupsEntry
-	(*timestamppb.Timestamp)(nil),   // 39: google.protobuf.Timestamp
+	(*Origin)(nil),                  // 21: fanout.cluster.v1.Origin
+	(*OfflineSession)(nil),          // 22: fanout.cluster.v1.OfflineSession
+	(*Session)(nil),                 // 23: fanout.cluster.v1.Session
+	(*Missed)(nil),                  // 24: fanout.cluster.v1.Missed
+	(*KeyAnswer)(nil),               // 25: fanout.cluster.v1.KeyAnswer
+	(*KeyResult)(nil),               // 26: fanout.cluster.v1.KeyResult
+	(*Answer)(nil),                  // 27: fanout.cluster.v1.Answer
+	(*Result)(nil),                  // 28: fanout.cluster.v1.Result
+	(*AckResults)(nil),              // 29: fanout.cluster.v1.AckResults
+	(*Connections)(nil),             // 30: fanout.cluster.v1.Connections
+	(*Connection)(nil),              // 31: fanout.cluster.v1.Connection
+	(*Names)(nil),                   // 32: fanout.cluster.v1.Names
+	(*Counts)(nil),                  // 33: fanout.cluster.v1.Counts
+	(*IdempotencyKey_Begin)(nil),    // 34: fanout.cluster.v1.IdempotencyKey.Begin
+	(*IdempotencyKey_Finished)(nil), // 35: fanout.cluster.v1.IdempotencyKey.Finished
+	(*IdempotencyKey_Failed)(nil),   // 36: fanout.cluster.v1.IdempotencyKey.Failed
+	(*IdempotencyKey_Look)(nil),     // 37: fanout.cluster.v1.IdempotencyKey.Look
+	(*OfflineSession_Claim)(nil),    // 38: fanout.cluster.v1.OfflineSession.Claim
+	(*OfflineSession_Release)(nil),  // 39: fanout.cluster.v1.OfflineSession.Release
+	(*OfflineSession_Settle)(nil),   // 40: fanout.cluster.v1.OfflineSession.Settle
+	(*OfflineSession_Take)(nil),     // 41: fanout.cluster.v1.OfflineSession.Take
+	(*Missed_Event)(nil),            // 42: fanout.cluster.v1.Missed.Event
+	(*AckResults_AckResult)(nil),    // 43: fanout.cluster.v1.AckResults.AckResult
+	nil,                             // 44: fanout.cluster.v1.Connection.HeadersEntry
+	nil,                             // 45: fanout.cluster.v1.Connection.QueryEntry
+	(*Names_Name)(nil),              // 46: fanout.cluster.v1.Names.Name
+	nil,                             // 47: fanout.cluster.v1.Counts.GroupsEntry
+	(*timestamppb.Timestamp)(nil),   // 48: google.protobuf.Timestamp
 }
 var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	3,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
@@ -3130,49 +3865,61 @@ var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	12, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
 	13, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
 	14, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
-	23, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
+	27, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
 	20, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
-	5,  // 9: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
-	7,  // 10: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
-	8,  // 11: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
-	8,  // 12: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
-	9,  // 13: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
-	10, // 14: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
-	39, // 15: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
-	6,  // 16: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
-	5,  // 17: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
-	15, // 18: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
-	16, // 19: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
-	17, // 20: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
-	18, // 21: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
-	19, // 22: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
-	30, // 23: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
-	31, // 24: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
-	32, // 25: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
-	33, // 26: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
-	0,  // 27: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
-	22, // 28: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
-	1,  // 29: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
-	24, // 30: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
-	25, // 31: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
-	26, // 32: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
-	28, // 33: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
-	29, // 34: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
-	21, // 35: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
-	34, // 36: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
-	27, // 37: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
-	39, // 38: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	39, // 39: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
-	35, // 40: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
-	36, // 41: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
-	37, // 42: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
-	38, // 43: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
-	22, // 44: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	22, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
+	5,  // 10: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
+	7,  // 11: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
+	8,  // 12: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
+	8,  // 13: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
+	9,  // 14: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
+	10, // 15: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
+	48, // 16: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
+	6,  // 17: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
+	5,  // 18: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
+	15, // 19: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
+	16, // 20: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
+	17, // 21: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
+	18, // 22: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
+	19, // 23: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
+	34, // 24: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
+	35, // 25: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
+	36, // 26: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
+	37, // 27: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
+	38, // 28: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
+	39, // 29: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
+	40, // 30: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
+	41, // 31: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
+	42, // 32: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
+	21, // 33: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
+	0,  // 34: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
+	26, // 35: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
+	1,  // 36: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
+	28, // 37: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
+	29, // 38: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
+	30, // 39: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
+	32, // 40: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
+	33, // 41: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
+	25, // 42: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
+	23, // 43: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
+	24, // 44: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
+	43, // 45: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
+	31, // 46: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
+	48, // 47: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	48, // 48: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
+	44, // 49: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
+	45, // 50: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
+	46, // 51: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
+	47, // 52: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
+	26, // 53: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
+	21, // 54: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
+	21, // 55: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
+	6,  // 56: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_node_proto_init() }
@@ -3190,6 +3937,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Message_Query)(nil),
 		(*Message_Answer)(nil),
 		(*Message_Key)(nil),
+		(*Message_OfflineSession)(nil),
 		(*Message_Consumer)(nil),
 	}
 	file_fanout_cluster_v1_node_proto_msgTypes[4].OneofWrappers = []any{
@@ -3212,13 +3960,21 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*IdempotencyKey_Failed_)(nil),
 		(*IdempotencyKey_Look_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[21].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[20].OneofWrappers = []any{
+		(*OfflineSession_ClaimIt)(nil),
+		(*OfflineSession_Release_)(nil),
+		(*OfflineSession_Settle_)(nil),
+		(*OfflineSession_Take_)(nil),
+	}
+	file_fanout_cluster_v1_node_proto_msgTypes[25].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Acks)(nil),
 		(*Answer_Connections)(nil),
 		(*Answer_Names)(nil),
 		(*Answer_Counts)(nil),
 		(*Answer_Key)(nil),
+		(*Answer_Session)(nil),
+		(*Answer_Missed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3226,7 +3982,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_node_proto_rawDesc), len(file_fanout_cluster_v1_node_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   37,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,357 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/cluster/bus"
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
+	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
+)
+
+func recovering(o *sio.Options) {
+	o.RecoveryWindow = time.Minute
+	o.Engine.PingTimeout = time.Minute
+}
+
+// returner is a client that comes back as the stock client does it, to any node.
+type returner struct {
+	t               *testing.T
+	ws              *wiretest.WS
+	id, pid, offset string
+	recovered       bool
+	heard           []string
+}
+
+// connect opens a session at a node and reads up to the reply to its CONNECT.
+func (r *returner) connect(n *testNode) {
+	r.t.Helper()
+	r.ws = n.listener.MustDialWS(r.t, "EIO=4&transport=websocket")
+	r.ws.Next() // open
+	auth, _ := json.Marshal(map[string]string{"pid": r.pid, "offset": r.offset})
+	if r.pid == "" {
+		auth = nil
+	}
+	r.ws.Say("40" + string(auth))
+	for {
+		m := r.ws.Next()
+		body, ok := strings.CutPrefix(m, "40")
+		if !ok {
+			r.note(m)
+			continue
+		}
+		var o struct{ SID, PID string }
+		if err := json.Unmarshal([]byte(body), &o); err != nil || o.PID == "" {
+			r.t.Fatalf("CONNECT answered %q", m)
+		}
+		r.recovered = o.PID == r.pid
+		r.id, r.pid = o.SID, o.PID
+		break
+	}
+	<-n.admit.there
+}
+
+// note notes an event, and its offset.
+func (r *returner) note(m string) {
+	r.t.Helper()
+	var args []string
+	err := json.Unmarshal([]byte(strings.TrimPrefix(m, "42")), &args)
+	if err == nil && args[0] == "end" {
+		return
+	}
+	if err != nil || len(args) != 2 {
+		r.t.Fatalf("%q is no event with an offset: %v", m, err)
+	}
+	r.heard, r.offset = append(r.heard, args[0]), args[1]
+}
+
+func (r *returner) next() { r.t.Helper(); r.note(r.ws.Next()) }
+
+func (r *returner) cut() {
+	r.ws.Close()
+	synctest.Wait()
+}
+
+// back comes back to a node as what it was, and checks what it missed.
+func (r *returner) back(n *testNode, missed ...string) {
+	r.t.Helper()
+	id := r.id
+	r.heard = nil
+	r.connect(n)
+	if !r.recovered || r.id != id {
+		r.t.Fatalf("at %s: recovered %v, as %s, was %s", n.Self().Name, r.recovered, r.id, id)
+	}
+	if !slices.Equal(r.heard, missed) {
+		r.t.Errorf("at %s: missed %q, want %q", n.Self().Name, r.heard, missed)
+	}
+}
+
+func (n *testNode) emit(sel room.Selector, name string) sio.Result {
+	n.t.Helper()
+	return n.apply(sio.Emit{To: to(sel), Event: name, Applied: true})
+}
+
+func ids(id string) room.Selector { return room.Selector{IDs: []string{id}} }
+
+func rooms(name string) room.Selector { return room.Selector{Rooms: []string{name}} }
+
+// TestReturnElsewhere: a client that comes back to another node than it was cut off from
+// is what it was, there, for every node; and again at the next.
+func TestReturnElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := startNodes(t, bus.NewMemory(), 3, recovering)
+		a, b, c := nodes[0], nodes[1], nodes[2]
+		for _, n := range nodes {
+			n.admit.admission = sio.Admission{User: "u", Rooms: []string{"granted"}, Data: map[string]any{"a": 1.0}}
+		}
+		r := &returner{t: t}
+		r.connect(a)
+		b.apply(sio.Join{To: to(ids(r.id)), Rooms: []string{"joined"}})
+		c.apply(sio.Update{Namespace: "/", ID: r.id, Data: map[string]any{"b": 2.0}})
+		b.emit(rooms("joined"), "first")
+		r.next()
+		r.cut()
+		a.emit(rooms("granted"), "1")
+		b.emit(rooms("joined"), "2")
+		c.emit(ids(r.id), "3")
+		b.emit(rooms("other"), "not")
+		c.emit(room.Selector{All: true, Except: []string{"joined"}}, "not")
+		b.emit(room.Selector{Users: []string{"u"}}, "4")
+		c.emit(everybody.Selector, "5")
+		r.back(b, "1", "2", "3", "4", "5")
+
+		for _, n := range nodes {
+			v, err := n.Connection(t.Context(), "/", r.id)
+			if err != nil {
+				t.Fatalf("%s: %v", n.Self().Name, err)
+			}
+			want := []string{r.id, "granted", "joined"}
+			slices.Sort(want)
+			if !slices.Equal(v.Rooms, want) || v.Node != "n2" || !v.Recovered || v.UserID != "u" || fmt.Sprint(v.Data) != "map[a:1 b:2]" {
+				t.Errorf("%s: %+v", n.Self().Name, v)
+			}
+			counts, err := n.Count(t.Context(), everybody, sio.GroupNone)
+			if err != nil || counts.Total != 1 {
+				t.Errorf("%s counts %+v, %v", n.Self().Name, counts, err)
+			}
+			if m := n.emit(ids(r.id), "to its id"); m.Matched != 1 || m.Partial {
+				t.Errorf("%s: an emit to its id: %+v", n.Self().Name, m)
+			}
+			r.next()
+			if m := n.apply(sio.Update{Namespace: "/", ID: r.id, Data: map[string]any{"b": 2.0}}); m.Matched != 1 {
+				t.Errorf("%s: an update: %+v", n.Self().Name, m)
+			}
+		}
+
+		r.cut()
+		a.emit(ids(r.id), "6")
+		r.back(c, "6")
+		r.cut()
+		r.back(a) // its own node
+		a.emit(rooms("joined"), "7")
+		r.next()
+		c.apply(sio.Disconnect{To: to(ids(r.id))})
+		r.ws.Next() // 41
+		for _, n := range nodes {
+			if _, err := n.Connection(t.Context(), "/", r.id); !errors.Is(err, sio.ErrNotFound) {
+				t.Errorf("%s, after its end: %v", n.Self().Name, err)
+			}
+		}
+		r.ws.Close()
+	})
+}
+
+// TestReturnAfterShutdown: the clients of a node that shuts down come back to others, and
+// what is sent meanwhile is kept.
+func TestReturnAfterShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := startNodes(t, bus.NewMemory(), 3, recovering)
+		a, b, c := nodes[0], nodes[1], nodes[2]
+		var clients []*returner
+		for range 10 {
+			r := &returner{t: t}
+			r.connect(a)
+			clients = append(clients, r)
+		}
+		b.emit(everybody.Selector, "before")
+		for _, r := range clients {
+			r.next()
+		}
+		if err := a.server.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if m := c.emit(everybody.Selector, "while it is down"); m.Partial {
+			t.Errorf("%+v", m)
+		}
+		for i, r := range clients {
+			r.back(nodes[1+i%2], "while it is down")
+		}
+		if left := a.server.Offline(); left != 0 {
+			t.Errorf("the node still keeps %d", left)
+		}
+		b.emit(everybody.Selector, "after")
+		for _, r := range clients {
+			r.next()
+			r.ws.Close()
+		}
+	})
+}
+
+// TestNoReturn: where nobody can say what a client has missed, it is connected anew.
+func TestNoReturn(t *testing.T) {
+	for name, do := range map[string]func(memory *bus.Memory, nodes []*testNode, r *returner){
+		"its node is dead": func(memory *bus.Memory, nodes []*testNode, _ *returner) {
+			memory.Cut("n1", "n2")
+			memory.Cut("n1", "n3")
+		},
+		"a node does not say that what it sent has arrived": func(memory *bus.Memory, _ []*testNode, _ *returner) {
+			memory.Cut("n3", "n2")
+			time.Sleep(10 * time.Second)
+		},
+		"an offset that never was": func(_ *bus.Memory, _ []*testNode, r *returner) { r.offset = "epoc1zzz" },
+		"another secret":           func(_ *bus.Memory, _ []*testNode, r *returner) { r.pid = "x" + r.pid[1:] },
+		"after the window":         func(*bus.Memory, []*testNode, *returner) { time.Sleep(time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memory := bus.NewMemory()
+				nodes := startNodes(t, memory, 3, recovering)
+				r := &returner{t: t}
+				r.connect(nodes[0])
+				nodes[0].emit(everybody.Selector, "first")
+				r.next()
+				r.cut()
+				do(memory, nodes, r)
+				id := r.id
+				began := time.Now()
+				r.heard = nil
+				r.connect(nodes[1])
+				if r.recovered || r.id == id || len(r.heard) > 0 {
+					t.Errorf("recovered %v, heard %q", r.recovered, r.heard)
+				}
+				if took := time.Since(began); took > 10*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				r.ws.Close()
+			})
+		})
+	}
+}
+
+// TestReturnsUnderFire: clients are cut off and come back to any node, all the while
+// events are sent by all nodes, over a bus that loses, doubles and delays. Each gets what
+// each node sent, in order, and nothing twice or never, as long as it comes back as what
+// it was.
+func TestReturnsUnderFire(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { returnsUnderFire(t, seed) }) })
+	}
+}
+
+func returnsUnderFire(t *testing.T, seed uint64) {
+	memory := bus.NewMemory()
+	nodes := startNodes(t, memory, 3, recovering)
+	for _, n := range nodes {
+		n.admit.admission = sio.Admission{Rooms: []string{"r"}}
+		n.admit.there = make(chan struct{}, 100)
+	}
+	var mu sync.Mutex
+	dice := rand.New(rand.NewPCG(seed, 1))
+	roll := func(n int) int { mu.Lock(); defer mu.Unlock(); return dice.IntN(n) }
+	memory.SetFaults(func(string, string, string, []byte) (v bus.Verdict) {
+		switch roll(10) {
+		case 0:
+			v.Drop = true
+		case 1:
+			v.Double = true
+		case 2:
+			v.Delay = time.Duration(roll(300)) * time.Millisecond
+		}
+		return v
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	const clients, senders = 6, 2
+	all := make([]*returner, clients)
+	for i := range all {
+		all[i] = &returner{t: t}
+		all[i].connect(nodes[i%3])
+	}
+	var sending, running sync.WaitGroup
+	for i, n := range nodes {
+		for s := range senders {
+			sending.Go(func() {
+				for number := 1; ctx.Err() == nil; number++ {
+					event := fmt.Sprintf("n%d.%d %d", i+1, s, number)
+					if r, err := n.Apply(context.Background(), sio.Emit{To: to(rooms("r")), Event: event, Applied: number%4 == 0}); err != nil || r.Partial {
+						t.Errorf("%s: %+v, %v", event, r, err)
+					}
+					time.Sleep(time.Duration(roll(20)) * time.Millisecond)
+				}
+			})
+		}
+	}
+	returns, anew := 0, 0
+	for _, r := range all {
+		running.Go(func() {
+			last := map[string]int{}
+			check := func() {
+				for _, event := range r.heard {
+					sender, text, _ := strings.Cut(event, " ")
+					var number int
+					fmt.Sscan(text, &number)
+					if before, ok := last[sender]; ok && number != before+1 {
+						t.Errorf("%s came after %d", event, before)
+					}
+					last[sender] = number
+				}
+				r.heard = nil
+			}
+			for ctx.Err() == nil {
+				for range roll(60) {
+					r.next()
+				}
+				check()
+				r.ws.Close()
+				time.Sleep(time.Duration(1+roll([]int{10, 2000}[roll(2)])) * time.Millisecond)
+				r.connect(nodes[roll(3)])
+				mu.Lock()
+				returns++
+				if !r.recovered {
+					anew++
+					clear(last)
+					r.heard = nil
+				}
+				mu.Unlock()
+				check()
+			}
+			r.ws.Close()
+		})
+	}
+	time.Sleep(time.Minute)
+	cancel()
+	sending.Wait()
+	ended := make(chan struct{})
+	go func() { running.Wait(); close(ended) }()
+	for waiting := true; waiting; { // somebody waits for an event yet
+		nodes[0].apply(sio.Emit{To: to(rooms("r")), Event: "end", Volatile: true})
+		select {
+		case <-ended:
+			waiting = false
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Logf("%d returns, %d of them as somebody new", returns, anew)
+	if returns < 100 || anew > returns/4 {
+		t.Errorf("%d returns, %d of them as somebody new: little is shown by that", returns, anew)
+	}
+}

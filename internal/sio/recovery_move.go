@@ -1,0 +1,362 @@
+package sio
+
+import (
+	"container/list"
+	"context"
+	"slices"
+	"time"
+)
+
+// A client may come back to another server than the one that it was cut off from. The
+// other then has the connection moved to it, in steps, so that nothing is lost in
+// between, and nothing comes twice:
+//
+//  1. It claims the connection, at the server that keeps it.
+//  2. It keeps the connection too, as if it had been cut off here: from now on it asks for
+//     what is sent to the connection's rooms, and logs it.
+//  3. It waits until what others sent before they knew of that has arrived where it
+//     went: at the one or at the other.
+//  4. It takes the connection, with what that has missed at the other, which forgets it.
+//  5. It waits until what the other had been sent, and this one too, has arrived here: so
+//     that it is known by its [Origin], and not sent twice.
+//
+// Then its client comes back here, as to any server.
+
+// Others are the servers that a client may have been cut off from. All methods may be
+// called concurrently, and wait no longer than ctx allows.
+type Others interface {
+	// Claim finds the connection with this pid, for nobody else to come back as it until
+	// Release, or a while has passed. See [Server.ClaimOffline]. Errors: also
+	// [UnreachableError], if nobody has it who could be asked.
+	Claim(ctx context.Context, namespace, pid, offset string) (OfflineSession, error)
+	// Settle waits until every event has arrived, at the one or the other, that was sent
+	// to the server that keeps the connection by who did not know that this one wants it
+	// too.
+	Settle(ctx context.Context, s *OfflineSession) error
+	// Arrived waits until every event has arrived here that others had begun to send.
+	Arrived(ctx context.Context) error
+	// Take is [Server.TakeOffline] at that server.
+	Take(ctx context.Context, s *OfflineSession, offset string, have []Origin) (Missed, error)
+	// Release is [Server.ReleaseOffline] at that server. It does not wait.
+	Release(s *OfflineSession)
+}
+
+// OfflineSession is a connection that was cut off and may come back, as servers tell each
+// other.
+type OfflineSession struct {
+	Namespace string
+	PID       string // the client's secret
+	ID        string
+	User      string
+	Rooms     []string // sorted
+	Granted   []string // see Socket.granted
+	Data      map[string]any
+	Number    uint64        // see Socket.Number
+	Left      time.Duration // how long it is kept
+	Claim     uint64        // what Take and Release name it by, beside its pid
+	Holder    string        // who keeps it; for Others
+}
+
+// Missed is what a connection may have missed at one server.
+type Missed struct {
+	Events []MissedEvent // in the order in which they were sent
+	// Known are those of the events that the asker named which it had.
+	Known []Origin
+}
+
+// MissedEvent is an event that a connection may have missed.
+type MissedEvent struct {
+	Offset string
+	Emit   Emit // with its Origin
+}
+
+// claimTime is how long another server may take to take what it has claimed.
+const claimTime = 30 * time.Second
+
+// ClaimOffline claims a connection that was cut off from this server, for another: nobody
+// comes back as it until ReleaseOffline, or half a minute later. It waits a little until the
+// backend has heard of the end. It works after Close too. Errors: [ErrNotFound], [ErrBusy] if
+// somebody has claimed it or the backend was too slow, [ErrForgotten].
+func (s *Server) ClaimOffline(ctx context.Context, namespace, pid, offset string) (OfflineSession, error) {
+	r := s.recoveryOf(namespace)
+	if r == nil {
+		return OfflineSession{}, ErrNotFound
+	}
+	o, err := r.find(pid, offset)
+	if err != nil {
+		return OfflineSession{}, err
+	}
+	if !r.awaitReport(o, ctx.Done()) {
+		return OfflineSession{}, ErrBusy
+	}
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	claim := o.claim
+	time.AfterFunc(claimTime, func() { r.release(pid, claim) })
+	return OfflineSession{
+		Namespace: namespace, PID: pid, ID: o.id, User: o.user, Rooms: o.rooms, Granted: o.granted, Data: o.data,
+		Number: o.number, Left: time.Until(o.until), Claim: claim,
+	}, nil
+}
+
+// Offline returns how many connections may come back.
+func (s *Server) Offline() (n int) {
+	for _, nsp := range s.namespaces.all() {
+		if r := nsp.recovery; r != nil {
+			nsp.mu.Lock()
+			n += len(r.pids)
+			nsp.mu.Unlock()
+		}
+	}
+	return n
+}
+
+// recoveryOf returns the recovery of a namespace that is there, or nil.
+func (s *Server) recoveryOf(namespace string) *recovery {
+	if n := s.namespaces.find(namespace); n != nil {
+		return n.recovery
+	}
+	return nil
+}
+
+// ReleaseOffline gives up a claim, if it stands.
+func (s *Server) ReleaseOffline(namespace, pid string, claim uint64) {
+	if r := s.recoveryOf(namespace); r != nil {
+		r.release(pid, claim)
+	}
+}
+
+func (r *recovery) release(pid string, claim uint64) {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	if o := r.pids[pid]; o != nil && o.claim == claim {
+		o.claimed = false
+	}
+}
+
+// TakeOffline hands a connection that was claimed over to another server, which keeps it
+// from now on, with what it has missed here since the offset. have are events that the
+// other was sent too. Errors: [ErrNotFound] if the claim does not stand, [ErrForgotten],
+// [ErrTooLarge] if it has missed more than a client is sent at once; then it cannot come back.
+func (s *Server) TakeOffline(namespace, pid, offset string, claim uint64, have []Origin) (Missed, error) {
+	r := s.recoveryOf(namespace)
+	if r == nil {
+		return Missed{}, ErrNotFound
+	}
+	o, m, err := r.beginTake(pid, offset, claim)
+	if err != nil {
+		return Missed{}, err
+	}
+	known := r.known(o, have)
+	for {
+		m.look(o, o.rooms)
+		switch r.tryTake(o, m) {
+		case resumed:
+			return r.missed(m, known)
+		case refused:
+			return Missed{}, ErrForgotten
+		case behind:
+		}
+	}
+}
+
+func (r *recovery) beginTake(pid, offset string, claim uint64) (*offlineSession, *missed, error) {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	o := r.pids[pid]
+	if o == nil || !o.claimed || o.claim != claim {
+		return nil, nil, ErrNotFound
+	}
+	before, position, ok := o.missedFrom(&r.log, offset)
+	if !ok {
+		r.removeLocked(o)
+		return nil, nil, ErrForgotten
+	}
+	return o, &missed{before: before, position: position}, nil
+}
+
+// tryTake removes o once the log has been read to its end.
+func (r *recovery) tryTake(o *offlineSession, m *missed) resumption {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	at := m.readLocked(&r.log, o, o.rooms)
+	if at != behind {
+		r.removeLocked(o)
+	}
+	return at
+}
+
+// known returns those of the events that o, or the log, has.
+func (r *recovery) known(o *offlineSession, have []Origin) (known []Origin) {
+	if len(have) == 0 {
+		return nil
+	}
+	r.nsp.mu.Lock()
+	entries := slices.Clone(r.log.entries)
+	r.nsp.mu.Unlock()
+	asked := map[Origin]bool{}
+	for _, origin := range have {
+		asked[origin] = true
+		if o.past != nil && o.past.known[origin] {
+			known = append(known, origin)
+		}
+	}
+	for _, l := range entries {
+		if asked[l.origin] {
+			known = append(known, l.origin)
+		}
+	}
+	return known
+}
+
+// missed is what has been read, for another server.
+func (r *recovery) missed(m *missed, known []Origin) (Missed, error) {
+	all := Missed{Known: known, Events: make([]MissedEvent, len(m.events))}
+	var size int64
+	for i, l := range m.events {
+		size += l.out.size()
+		all.Events[i] = MissedEvent{Offset: l.offset, Emit: Emit{
+			To: Target{Namespace: r.nsp.name, Selector: l.to}, Event: l.out.event, Args: l.out.args,
+			Attachments: l.out.packet.Attachments, Compress: !l.out.plain, Origin: l.origin,
+		}}
+	}
+	if size > int64(r.nsp.server.engine.Options().MaxQueue) {
+		return Missed{}, ErrTooLarge
+	}
+	return all, nil
+}
+
+// takeTime is how long a client that comes back waits for its connection to be moved.
+const takeTime = 5 * time.Second
+
+// takeAtOnce bounds how many connections are being moved to this server.
+const takeAtOnce = 64
+
+// claimElsewhere is claim for a client that was cut off from another server: its
+// connection is kept here then.
+func (r *recovery) claimElsewhere(ctx context.Context, auth []byte) (*offlineSession, string) {
+	pid, offset := wanted(auth)
+	s := r.nsp.server
+	if s.opts.Others == nil || pid == "" {
+		return nil, ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, takeTime)
+	defer cancel()
+	select {
+	case s.taking <- struct{}{}:
+		defer func() { <-s.taking }()
+	case <-ctx.Done():
+		return nil, ""
+	}
+	away, err := s.opts.Others.Claim(ctx, r.nsp.name, pid, offset)
+	if err == nil {
+		var o *offlineSession
+		if o, err = r.take(ctx, &away, offset); err == nil {
+			return o, offset
+		}
+		s.opts.Others.Release(&away)
+	}
+	s.log.Debug("a client does not come back as what it was", "namespace", r.nsp.name, "connection", away.ID, "error", err)
+	return nil, ""
+}
+
+// take moves a connection that is claimed at another server here.
+func (r *recovery) take(ctx context.Context, away *OfflineSession, offset string) (*offlineSession, error) {
+	o := r.arrive(away, offset)
+	if o == nil {
+		return nil, ErrBusy
+	}
+	defer r.nsp.server.retention.evict()
+	err := r.nsp.server.opts.Others.Settle(ctx, away)
+	var m Missed
+	if err == nil {
+		m, err = r.nsp.server.opts.Others.Take(ctx, away, offset, r.have(o))
+	}
+	if err == nil {
+		err = r.nsp.server.opts.Others.Arrived(ctx)
+	}
+	if err == nil {
+		err = r.complete(o, m)
+	}
+	if err != nil {
+		r.nsp.mu.Lock()
+		defer r.nsp.mu.Unlock()
+		r.removeLocked(o)
+		return nil, err
+	}
+	return o, nil
+}
+
+// arrive keeps the connection as one that was cut off here, and has missed nothing since
+// the offset, and claims it. It is nil if there is one of its name.
+func (r *recovery) arrive(away *OfflineSession, offset string) *offlineSession {
+	o := &offlineSession{
+		pid: away.PID, id: away.ID, user: away.User, rooms: away.Rooms, granted: away.Granted, data: away.Data,
+		until: time.Now().Add(min(away.Left, r.window)), reported: make(chan struct{}), number: away.Number, claimed: true,
+	}
+	close(o.reported)
+	o.weigh()
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	if r.pids[o.pid] != nil || r.nsp.members.Lookup(o.id) != nil {
+		return nil
+	}
+	if o.entry = r.index.Add(o.id, o.user, o); o.entry == nil {
+		return nil
+	}
+	o.endPosition = r.log.next()
+	o.history = eventHistory{joined: o.endPosition, roomsChanged: o.endPosition, lastOffset: offset}
+	r.keepEntryLocked(o)
+	return o
+}
+
+// insertLocked puts o into the order by the end of their time.
+func (r *recovery) insertLocked(o *offlineSession) *list.Element {
+	for e := r.order.Back(); e != nil; e = e.Prev() {
+		if !e.Value.(*offlineSession).until.After(o.until) {
+			return r.order.InsertAfter(o, e)
+		}
+	}
+	return r.order.PushFront(o)
+}
+
+// have returns the events that this server was sent for o since it arrived.
+func (r *recovery) have(o *offlineSession) (have []Origin) {
+	r.nsp.mu.Lock()
+	events, _ := r.log.from(o.endPosition)
+	events = slices.Clone(events)
+	r.nsp.mu.Unlock()
+	for _, l := range events {
+		if o.wants(&l.to, o.rooms) {
+			have = append(have, l.origin)
+		}
+	}
+	return have
+}
+
+// complete adds what o has missed at the other server. Its error is [ErrForgotten] if o
+// was removed meanwhile.
+func (r *recovery) complete(o *offlineSession, m Missed) error {
+	p := &past{events: make([]*logged, len(m.Events)), known: map[Origin]bool{}}
+	var size int64
+	for i, e := range m.Events {
+		out := r.nsp.outgoing(&e.Emit)
+		out.offset = e.Offset
+		p.events[i] = newLogged(&e.Emit, e.Emit.Origin, out)
+		p.events[i].removed = true // it is in no log, and not accounted for
+		p.known[e.Emit.Origin] = true
+		size += p.events[i].size
+	}
+	for _, origin := range m.Known {
+		p.known[origin] = true
+	}
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	if o.entry == nil {
+		return ErrForgotten
+	}
+	o.past = p
+	o.size += size
+	r.accountLocked(size)
+	return nil
+}
