@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,6 +119,44 @@ func TestCutOff(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAnswersAfterCut: one of two nodes that were cut off from each other learns first
+// that it is over, and asks the other, which answers as soon as it knows too.
+func TestAnswersAfterCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := bus.NewMemory()
+		var nodes []*testNode
+		for i := range 2 {
+			nodes = append(nodes, startNode(t, memory, fmt.Sprint("n", i+1), fmt.Sprintf("epoc%d", i+1)))
+			time.Sleep(500 * time.Millisecond) // so that one asks earlier than the other
+		}
+		for _, n := range nodes {
+			n.meet(1)
+			n.connect("/", "u")
+		}
+		memory.Cut("n1", "n2")
+		memory.Cut("n2", "n1")
+		settle()
+		memory.Heal("n1", "n2")
+		memory.Heal("n2", "n1")
+		var asking sync.WaitGroup
+		for _, n := range nodes {
+			asking.Go(func() {
+				for healed := time.Now(); time.Since(healed) < 3*time.Second; time.Sleep(10 * time.Millisecond) {
+					asked := time.Now()
+					counts, err := n.Count(t.Context(), everybody, sio.GroupNone)
+					if took := time.Since(asked); err != nil || took > 2*time.Second {
+						t.Errorf("%s: a count took %v: %+v, %v", n.Self().Name, took, counts, err)
+					}
+				}
+			})
+		}
+		asking.Wait()
+		for _, n := range nodes {
+			n.reachable(2)
+		}
+	})
 }
 
 // TestCutOffForLong: a node that was given up is named no more; when it is back it is

@@ -129,6 +129,7 @@ type peer struct {
 	interest  *interest.Set
 	suspected atomic.Bool
 	answers   chan []byte   // to be sent to it
+	back      chan struct{} // holds one: it answers again
 	slots     chan struct{} // one for each question of the peer that is being answered
 	moves     chan struct{} // one for each step of a connection's move to the peer
 	gone      chan struct{} // closed by end
@@ -150,7 +151,8 @@ const (
 func (n *Node) newPeer(info *link.Peer) *peer {
 	return &peer{
 		node: n, name: info.Name, epoch: info.Epoch, interest: interest.NewSet(),
-		answers: make(chan []byte, maxAnswers), slots: make(chan struct{}, maxQuestions), moves: make(chan struct{}, maxMoves), gone: make(chan struct{}),
+		answers: make(chan []byte, maxAnswers), back: make(chan struct{}, 1),
+		slots: make(chan struct{}, maxQuestions), moves: make(chan struct{}, maxMoves), gone: make(chan struct{}),
 		served: map[uint64]*served{}, leases: map[uint64]*lease{},
 	}
 }
@@ -253,6 +255,10 @@ func (h *handler) Changed(info link.Peer) {
 		n.requests.fail(p)
 		n.log.Warn("a node does not answer", "node", p.name, "epoch", p.epoch)
 	} else {
+		select {
+		case p.back <- struct{}{}:
+		default:
+		}
 		n.log.Info("a node answers again", "node", p.name, "epoch", p.epoch)
 	}
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/protobuf/proto"
 
@@ -91,7 +92,20 @@ func (p *peer) sendAnswers() {
 	for {
 		select {
 		case message := <-p.answers:
-			_ = p.node.send(context.Background(), p, message) // what is given up, the peer learns of as lost
+			p.sendAnswer(message)
+		case <-p.gone:
+			return
+		}
+	}
+}
+
+// sendAnswer sends an answer. A peer that does not answer itself, as far as is known here,
+// but asks: it has learned first that a cut is over. So it gets its answer once that is
+// known here too, which is a moment later.
+func (p *peer) sendAnswer(message []byte) {
+	for errors.Is(p.node.send(context.Background(), p, message), link.ErrSuspected) {
+		select {
+		case <-p.back:
 		case <-p.gone:
 			return
 		}
