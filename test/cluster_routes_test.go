@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
@@ -60,6 +61,12 @@ func startRoutedNodes(ctx context.Context, t *testing.T, path string, number int
 func (r *routes) cut(t *testing.T, from, to int) {
 	t.Helper()
 	r.add(t, from, to, "timeout", map[string]int64{"timeout": 0})
+}
+
+// delay has everything come later that one node says to another.
+func (r *routes) delay(t *testing.T, from, to int, by time.Duration) {
+	t.Helper()
+	r.add(t, from, to, "latency", map[string]int64{"latency": by.Milliseconds()})
 }
 
 func (r *routes) add(t *testing.T, from, to int, toxic string, attributes map[string]int64) {
