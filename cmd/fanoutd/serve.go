@@ -112,6 +112,9 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	c.exposure.options(&sockets)
 	c.namespaces.options(&sockets)
 	c.limits.options(&sockets)
+	if d.node != nil && sockets.RecoveryWindow > 0 {
+		sockets.Others = d.node.Others()
+	}
 	d.sockets, err = sio.NewServer(sockets)
 	if err != nil {
 		return nil, err

@@ -15,8 +15,9 @@ import (
 //  2. Sessions end. Their transports are closed without a DISCONNECT packet, so
 //     that stock clients come back by themselves, and may take a moment.
 //  3. What browsers did up to their end is delivered, while consumers stay.
-//  4. Backends' streams end, then this node leaves its cluster, and last the
-//     operators, who want to see it, are left.
+//  4. Backends' streams end. Clients that were here may come back to other nodes as
+//     what they were, which takes this one until it has told what they missed.
+//  5. This node leaves its cluster, and last the operators, who want to see it, are left.
 func (d *daemon) shutdown() {
 	dropped := d.consumers.Stats().Dropped
 	d.ready.NotReady("shutting down")
@@ -42,6 +43,7 @@ func (d *daemon) shutdown() {
 		d.services.Wait()
 	})
 	leaving.Wait()
+	d.awaitReturns(delivering)
 	d.leaveCluster(ctx)
 	d.report("operators", d.stop(ctx, d.operators))
 	d.log.Info("ended")
@@ -50,6 +52,27 @@ func (d *daemon) shutdown() {
 // lastStreams is what of the grace period, at most a tenth of it, is kept for
 // streams to end in.
 const lastStreams = time.Second
+
+// returnsEvery is how often is looked whether clients have come back to other nodes.
+const returnsEvery = 50 * time.Millisecond
+
+// awaitReturns waits until the clients that were cut off from here have come back to other
+// nodes, or ctx is done.
+func (d *daemon) awaitReturns(ctx context.Context) {
+	if d.node == nil || len(d.node.Peers()) == 0 {
+		return
+	}
+	tick := time.NewTicker(returnsEvery)
+	defer tick.Stop()
+	for d.sockets.Offline() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			d.log.Warn("clients have not come back to other nodes in time; they will be connected anew", "connections", d.sockets.Offline())
+			return
+		}
+	}
+}
 
 // deliver waits until consumers have settled everything that browsers did, or ctx
 // is done, and logs what they did not get, and what was dropped beyond the number

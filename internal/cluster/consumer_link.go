@@ -15,6 +15,9 @@ type Consumers interface {
 	Changed(epoch string, suspected bool)
 	Receive(epoch string, m *clusterv1.ConsumerMessage)
 	Gone(epoch string)
+	// Settled waits, but not past ctx, until consumers have settled what a connection of
+	// this node did, that was cut off.
+	Settled(ctx context.Context, connectionID string)
 }
 
 // SetConsumers says who that is, before Start.

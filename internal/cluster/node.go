@@ -144,7 +144,7 @@ type peer struct {
 const (
 	maxAnswers   = 4096 // that wait to be sent
 	maxQuestions = 64
-	maxMoves     = 256
+	maxMoves     = 1024
 	maxServed    = 10_000 // emits whose answers are awaited; and keys that it has begun something under
 )
 

@@ -165,6 +165,7 @@ func (n *Node) answerOffline(ctx context.Context, p *peer, m *clusterv1.OfflineS
 		if err != nil {
 			return nil, err
 		}
+		n.consumed(ctx, s.ID)
 		session, err := fromSession(&s)
 		if err != nil {
 			return nil, err
@@ -183,6 +184,20 @@ func (n *Node) answerOffline(ctx context.Context, p *peer, m *clusterv1.OfflineS
 		return &clusterv1.Answer{Kind: &clusterv1.Answer_Missed{Missed: fromMissed(&missed)}}, nil
 	}
 	return nil, errUnsupported
+}
+
+// consumedTime is how long a client that has come back to another node waits for consumers
+// to settle what it did before.
+const consumedTime = time.Second
+
+// consumed waits for that, so that consumers hear of the return afterwards.
+func (n *Node) consumed(ctx context.Context, id string) {
+	if n.consumers == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, consumedTime)
+	defer cancel()
+	n.consumers.Settled(ctx, id)
 }
 
 func fromSession(s *sio.OfflineSession) (*clusterv1.Session, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -39,6 +40,9 @@ func (d *Dispatcher) Decide(ctx context.Context, r *admission.Request, sofar sio
 		return sio.Admission{}, err
 	}
 	c := &client{socket: s, view: newView(s), user: sofar.User}
+	if !strings.HasPrefix(s.ID(), d.opts.Epoch) { // it has come back from another node
+		c.epoch = d.opts.Epoch
+	}
 	d.mu.Lock()
 	d.clients[s.ID()] = c
 	d.mu.Unlock()

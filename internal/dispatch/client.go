@@ -23,6 +23,7 @@ var (
 type client struct {
 	socket *sio.Socket
 	view   *view
+	epoch  string // see Event.Epoch
 	// Only touched by the sio.Backend calls of this connection, which come one
 	// at a time.
 	user string
@@ -43,7 +44,7 @@ type awaited struct{ sequence, ack uint64 }
 
 func (c *client) event(k Kind) *Event {
 	e := &Event{
-		Kind: k, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), UserID: c.user,
+		Kind: k, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.user,
 		Sequence: c.socket.Number(), ReceivedAt: time.Now(),
 	}
 	if k == Message {
@@ -62,7 +63,7 @@ func (c *client) event(k Kind) *Event {
 // existing returns its Connected for a group that did not hear of it when it came.
 func (c *client) existing() *Event {
 	e := &Event{
-		Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), UserID: c.user,
+		Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.user,
 		Sequence: c.connected, ReceivedAt: c.since, Existing: true, view: c.view,
 	}
 	e.measure()

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // Drain waits until everything that belongs to a subscription is settled, and
@@ -25,6 +26,34 @@ func (d *Dispatcher) Drain(ctx context.Context) (undelivered map[string]int) {
 		}
 	}
 	return undelivered
+}
+
+// settledEvery is how often Settled looks: what is awaited takes a round trip to a consumer
+// and its work, and is awaited for few connections at a time.
+const settledEvery = 5 * time.Millisecond
+
+// Settled waits, but not past ctx, until nothing is left of what a connection did, that was
+// cut off: consumers have settled it, or nobody takes it.
+func (d *Dispatcher) Settled(ctx context.Context, connectionID string) {
+	tick := time.NewTicker(settledEvery)
+	defer tick.Stop()
+	for d.waitsFor(connectionID) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// waitsFor reports whether consumers have something of the connection before them.
+func (d *Dispatcher) waitsFor(connectionID string) bool {
+	return slices.ContainsFunc(d.all(), func(g *group) bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		q := g.queues[connectionID]
+		return q != nil && len(q.items) > 0 && q.owner != nil
+	})
 }
 
 // delivering reports whether events belong to a subscription.

@@ -25,6 +25,7 @@ type Event struct {
 	Kind          Kind
 	Namespace     string
 	ConnectionID  string
+	Epoch         string // of the node, where the connection's id does not begin with it; else empty
 	UserID        string
 	Sequence      uint64 // counts the connection's events, from 1; with ConnectionID it names the event
 	Name          string // of a Message
@@ -64,9 +65,12 @@ func (e *Event) measure() {
 }
 
 // ID names the event in every group and at every attempt; each replay has one of
-// its own.
+// its own. It begins with the epoch of the node where the event waits, if that has one.
 func (e *Event) ID() string {
 	id := e.ConnectionID + "." + strconv.FormatUint(e.Sequence, 10)
+	if e.Epoch != "" {
+		id = e.Epoch + ":" + id
+	}
 	if e.Replayed() {
 		id += "." + strconv.FormatUint(e.Replay, 10)
 	}
@@ -85,6 +89,9 @@ type eventID struct {
 
 // parseID is the inverse of [Event.ID].
 func parseID(text string) (id eventID, ok bool) {
+	if _, rest, ok := strings.Cut(text, ":"); ok { // of which no connection's id has one
+		text = rest
+	}
 	parts := strings.Split(text, ".")
 	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" {
 		return eventID{}, false

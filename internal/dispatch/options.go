@@ -54,8 +54,9 @@ type Options struct {
 	// QueueBytes bounds what may wait for one group from one connection.
 	// Default 256 KiB.
 	QueueBytes int
-	// Epoch is what the ids of dead letters begin with, in front of a hyphen. Default:
-	// something new.
+	// Epoch is what the ids of deliveries begin with, as those of the server's connections
+	// do (engineio.Options.Epoch), and in front of a hyphen those of dead letters. Default:
+	// nothing for deliveries, something new for dead letters.
 	Epoch string
 	// SubscriptionBytes bounds what may wait for one subscription, or in one group for
 	// nobody. Default 64 MiB.

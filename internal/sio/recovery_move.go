@@ -230,7 +230,7 @@ func (r *recovery) missed(m *missed, known []Origin) (Missed, error) {
 const takeTime = 5 * time.Second
 
 // takeAtOnce bounds how many connections are being moved to this server.
-const takeAtOnce = 64
+const takeAtOnce = 512
 
 // claimElsewhere is claim for a client that was cut off from another server: its
 // connection is kept here then.

@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -29,6 +30,12 @@ func (d *Dispatcher) Reply(id string, args []byte, attachments [][]byte) error {
 		return dispatch.ErrNoReply
 	}
 	return errorOf(r.GetError())
+}
+
+// Settled waits, but not past ctx, until consumers have settled what a connection did,
+// that was cut off here.
+func (d *Dispatcher) Settled(ctx context.Context, connectionID string) {
+	d.local.Settled(ctx, connectionID)
 }
 
 // DeleteGroup is as [dispatch.Dispatcher.DeleteGroup], at all nodes that answer. It counts

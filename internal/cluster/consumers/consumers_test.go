@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -649,4 +650,68 @@ func TestAnyCourse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReturnElsewhere: what browsers did before they came back to another node comes
+// before their return, which is told as one; what follows is that node's, and is answered
+// there.
+func TestReturnElsewhere(t *testing.T) {
+	inCluster(t, 3, func(_ *bus.Memory, nodes []*testNode) {
+		c := nodes[1].consume(dispatch.SubscriptionOptions{Lifecycle: true}, func(c *consumer) {
+			c.hold = 200 * time.Millisecond
+			c.each = func(c *consumer, d dispatch.Delivery) {
+				if d.ReplyExpected {
+					if err := nodes[1].Reply(d.ID(), []byte(`["yes"]`), nil); err != nil {
+						t.Errorf("%s: %v", d.ID(), err)
+					}
+				}
+				c.ack(d)
+			}
+		})
+		var pid string
+		connect := func(n *testNode) *wiretest.WS {
+			ws := n.listener.MustDialWS(t, "EIO=4&transport=websocket")
+			ws.Next()
+			ws.Say(fmt.Sprintf(`40{"pid":%q}`, pid))
+			var said struct{ SID, PID string }
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(ws.Next(), "40")), &said); err != nil {
+				t.Fatal(err)
+			}
+			if pid != "" && said.PID != pid {
+				t.Errorf("at %s it is somebody new", n.name)
+			}
+			pid = said.PID
+			return ws
+		}
+		ws := connect(nodes[0])
+		ws.Say(`42["before"]`)
+		ws.Close()
+		synctest.Wait()
+		for _, n := range []*testNode{nodes[2], nodes[0]} {
+			ws = connect(n)
+			ws.Say(`427["ask"]`)
+			if got := ws.Next(); got != `437["yes"]` {
+				t.Errorf("the browser got %s", got)
+			}
+			ws.Close()
+			synctest.Wait()
+		}
+		time.Sleep(5 * time.Second)
+		want := []string{"connected", "before[]"}
+		for range 2 {
+			want = append(want, "disconnected transport close", "connected", "ask[]")
+		}
+		want = append(want, "disconnected transport close")
+		if got := c.heard(); !slices.Equal(got, want) {
+			t.Errorf("heard %q, want %q", got, want)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for i, d := range c.got {
+			recovered := i == 3 || i == 6
+			if d.Sequence != uint64(i+1) && !recovered || d.Kind == dispatch.Connected && d.Connection.Recovered != recovered {
+				t.Errorf("delivery %d: %s, sequence %d, %+v", i, show(d), d.Sequence, d.Connection)
+			}
+		}
+	})
 }

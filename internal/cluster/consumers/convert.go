@@ -35,7 +35,7 @@ func toOptions(m *clusterv1.Subscribe) dispatch.SubscriptionOptions {
 // fromEvent has the connection where it matters: of a message, if its consumer wants it.
 func fromEvent(e *dispatch.Event, include bool) (*clusterv1.Event, error) {
 	m := &clusterv1.Event{
-		Kind: int32(e.Kind), Namespace: e.Namespace, ConnectionId: e.ConnectionID, User: e.UserID, Sequence: e.Sequence, //nolint:gosec // an enum
+		Kind: int32(e.Kind), Namespace: e.Namespace, ConnectionId: e.ConnectionID, Epoch: e.Epoch, User: e.UserID, Sequence: e.Sequence, //nolint:gosec // an enum
 		Name: []byte(e.Name), Args: e.Args, Attachments: e.Attachments, ReplyExpected: e.ReplyExpected,
 		Reason: []byte(e.Reason), Detail: []byte(e.Detail), ReceivedAt: timestamppb.New(e.ReceivedAt), Existing: e.Existing, Replay: e.Replay,
 	}
@@ -53,7 +53,7 @@ func fromEvent(e *dispatch.Event, include bool) (*clusterv1.Event, error) {
 
 func toEvent(m *clusterv1.Event) (*dispatch.Event, error) {
 	e := &dispatch.Event{
-		Kind: dispatch.Kind(m.GetKind()), Namespace: m.GetNamespace(), ConnectionID: m.GetConnectionId(), UserID: m.GetUser(), Sequence: m.GetSequence(),
+		Kind: dispatch.Kind(m.GetKind()), Namespace: m.GetNamespace(), ConnectionID: m.GetConnectionId(), Epoch: m.GetEpoch(), UserID: m.GetUser(), Sequence: m.GetSequence(),
 		Name: string(m.GetName()), Args: m.GetArgs(), Attachments: m.GetAttachments(), ReplyExpected: m.GetReplyExpected(),
 		Reason: string(m.GetReason()), Detail: string(m.GetDetail()), ReceivedAt: m.GetReceivedAt().AsTime(), Existing: m.GetExisting(), Replay: m.GetReplay(),
 	}

@@ -61,7 +61,8 @@ func startNode(t *testing.T, memory *bus.Memory, name, epoch string) *testNode {
 	n.server, err = sio.NewServer(sio.Options{
 		Node: name, Namespaces: []string{"/", "/chat"}, Backend: n.node.Backend(local), Interest: n.node.Interest(),
 		// Clients of these tests answer no ping.
-		Engine: engineio.Options{Epoch: epoch, PingInterval: time.Hour, Logger: log},
+		Engine:         engineio.Options{Epoch: epoch, PingInterval: time.Hour, Logger: log},
+		RecoveryWindow: time.Minute, Others: n.node.Others(),
 	})
 	if err != nil {
 		t.Fatal(err)
