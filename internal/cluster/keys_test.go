@@ -12,6 +12,7 @@ import (
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
+	"github.com/fanoutd/fanoutd/internal/cluster/link"
 	"github.com/fanoutd/fanoutd/internal/idempotency"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -466,4 +467,22 @@ func TestKeyLeasesAreBounded(t *testing.T) {
 		}
 		w.want(nodes[1], key, false)
 	})
+}
+
+// TestAskedBeforeStarted: a peer may ask as soon as the links are there, which is before
+// Start has returned.
+func TestAskedBeforeStarted(t *testing.T) {
+	n := New(Options{Self: link.Self{Name: "n", Epoch: "epoch"}})
+	p := n.newPeer(&link.Peer{Self: link.Self{Name: "m", Epoch: "other"}})
+	asked := make(chan error, 1)
+	go func() { asked <- n.send(t.Context(), p, nil) }()
+	select {
+	case err := <-asked:
+		t.Fatalf("asked before it could: %v", err)
+	case <-time.After(10 * time.Millisecond):
+	}
+	n.end()
+	if err := <-asked; !errors.Is(err, errUnreachable) {
+		t.Errorf("asked by a node that never started: %v", err)
+	}
 }

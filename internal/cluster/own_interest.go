@@ -185,7 +185,7 @@ func (o *ownInterest) sent(p *peer, at link.Position, ok bool) {
 // confirm waits until every peer but one knows of everything that has been added by
 // now, and returns the names of those that do not say so in time.
 func (n *Node) confirm(ctx context.Context, but *peer) (unconfirmed []string) {
-	if len(n.all()) == 0 {
+	if len(n.all()) == 0 || !n.begun() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.opts.ConfirmTimeout)

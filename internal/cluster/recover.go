@@ -80,6 +80,9 @@ func (n *Node) settle(ctx context.Context, holder string) (err error) {
 // arrived waits until all events have arrived at these nodes that were being sent when
 // it was called.
 func (n *Node) arrived(ctx context.Context, epochs ...string) error {
+	if !n.begun() {
+		return errUnreachable
+	}
 	if err := n.emitting.wait(ctx); err != nil {
 		return err
 	}

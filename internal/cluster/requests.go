@@ -111,8 +111,12 @@ func (q *request) next(ctx context.Context) (*clusterv1.Answer, error) {
 	}
 }
 
-// send sends a message to a peer. It waits while too much is on its way there.
+// send sends a message to a peer. It waits while too much is on its way there, and until
+// the node has started: a peer may ask before that.
 func (n *Node) send(ctx context.Context, p *peer, message []byte) error {
+	if !n.begun() {
+		return errUnreachable
+	}
 	_, err := n.mesh.Send(ctx, p.epoch, message)
 	return err
 }

@@ -1,0 +1,398 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+)
+
+const (
+	rollingClients     = 300
+	rollingSoakClients = 3000
+	// rollingPace is between two emits of a caller, to everybody.
+	rollingPace = 250 * time.Millisecond
+	// rollingMost is how long one node's restart may take until everybody is back.
+	rollingMost = 2 * time.Minute
+)
+
+// TestClusterRollingRestart restarts three nodes, one after the other, while clients
+// come and numbered emits go to everybody, from callers that ask any node: with recovery
+// nobody misses one, and everybody is who it was; without it nobody misses more than what
+// was sent while it was away. There are 300 clients; with SOAK=1 3,000; $ROLLING is another
+// number: ROLLING=3000 go test -run RollingRestart -v ./test
+func TestClusterRollingRestart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("restarts processes; run without -short")
+	}
+	n := rollingClients
+	if os.Getenv("SOAK") != "" {
+		n = rollingSoakClients
+	}
+	if s := os.Getenv("ROLLING"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil || n < 3 {
+			t.Fatalf("$ROLLING is %q, want a number from 3 on", s)
+		}
+	}
+	needFiles(t, uint64(n+500))
+	t.Run("with recovery", func(t *testing.T) { rollingRestart(t, n, true, "--recovery-window=2m") })
+	t.Run("without", func(t *testing.T) { rollingRestart(t, n, false) })
+}
+
+func rollingRestart(t *testing.T, number int, recovers bool, flags ...string) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	path := binary(ctx, t)
+	listens := freeAddresses(t, 3)
+	started := startNodesWith(ctx, t, path, listens, func(int) []string {
+		return append([]string{"--cluster-peers=" + strings.Join(listens, ",")}, flags...)
+	})
+	r := &rolling{nodes: started}
+	clients := make([]*rollingClient, number)
+	running, stop := context.WithCancel(ctx)
+	var coming, calling sync.WaitGroup
+	for i := range clients {
+		clients[i] = &rollingClient{rolling: r, next: i, numbers: map[string][]int{}}
+		coming.Go(func() { clients[i].run(running) })
+	}
+	defer coming.Wait()
+	defer stop()
+	everybodyIn := func() bool {
+		for _, c := range clients {
+			if !c.in.Load() {
+				return false
+			}
+		}
+		return true
+	}
+	eventually(ctx, t, "everybody is connected", everybodyIn)
+	for i, c := range clients {
+		c.mu.Lock()
+		if c.returns != 0 || c.anew != 0 {
+			t.Errorf("client %d was cut off at the start", i)
+		}
+		c.mu.Unlock()
+	}
+	callers := make([]*rollingCaller, 3)
+	emitting, halt := context.WithCancel(ctx)
+	defer halt()
+	for i := range callers {
+		callers[i] = &rollingCaller{rolling: r, name: fmt.Sprint("c", i), next: i}
+		calling.Go(func() { callers[i].run(emitting, t) })
+	}
+	for i := range started {
+		r.restart(ctx, t, i, path)
+		eventually(ctx, t, "everybody is back", everybodyIn)
+		time.Sleep(2 * time.Second) // of traffic
+	}
+	halt()
+	calling.Wait()
+	eventually(ctx, t, "everybody has the last emit that it was there for", func() bool {
+		for _, c := range clients {
+			if !c.has(callers) {
+				return false
+			}
+		}
+		return true
+	})
+	stop()
+	coming.Wait()
+
+	missed, returns, anew := 0, 0, 0
+	for i, c := range clients {
+		for _, fault := range c.faults {
+			t.Errorf("client %d: %s", i, fault)
+		}
+		for _, caller := range callers {
+			missed += c.judge(t, i, caller)
+		}
+		returns += c.returns
+		anew += c.anew
+	}
+	emits, retries := 0, 0
+	for _, c := range callers {
+		emits += len(c.sent)
+		retries += c.retries
+	}
+	t.Logf("%d clients came back %d times, %d of them as somebody new; %d emits to each, %d of them asked for more than once; %d were missed in all",
+		number, returns+anew, anew, emits, retries, missed)
+	if recovers && (missed > 0 || anew > 0) {
+		t.Errorf("with recovery %d emits were missed, and %d times a client was somebody new", missed, anew)
+	}
+	if returns+anew < number || emits < 30 || !recovers && missed == 0 {
+		t.Error("little is shown by that")
+	}
+}
+
+// rolling is the nodes that there are at the moment.
+type rolling struct {
+	mu    sync.Mutex
+	nodes []*clusterNode
+}
+
+// at returns the node that is the next for somebody.
+func (r *rolling) at(i int) clusterNode {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return *r.nodes[i%len(r.nodes)]
+}
+
+// restart ends a node by SIGTERM, and starts one of its name in its place.
+func (r *rolling) restart(ctx context.Context, t *testing.T, i int, path string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, rollingMost)
+	defer cancel()
+	old := r.at(i)
+	began := time.Now()
+	if err := syscall.Kill(old.pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.wait(ctx); err != nil {
+		t.Fatalf("%s ended: %v", old.name, err)
+	}
+	took := time.Since(began)
+	n := &clusterNode{name: old.name, flags: old.flags}
+	n.start(ctx, t, path)
+	r.mu.Lock()
+	r.nodes[i] = n
+	r.mu.Unlock()
+	for j := range r.nodes {
+		at := r.at(j)
+		at.meets(ctx, t, len(r.nodes))
+	}
+	t.Logf("%s ended after %v, and is back after %v", n.name, took.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+}
+
+// rollingCaller emits numbers to everybody, each once, at any node that takes it.
+type rollingCaller struct {
+	rolling *rolling
+	name    string
+	next    int
+
+	mu      sync.Mutex
+	sent    []span // of each number, from 1
+	retries int
+}
+
+// span is from when to when something happened.
+type span struct{ from, to time.Time }
+
+func (c *rollingCaller) run(ctx context.Context, t *testing.T) {
+	for number := 1; ctx.Err() == nil; number++ {
+		s := span{from: time.Now()}
+		for try := 0; ; try++ {
+			n := c.rolling.at(c.next)
+			c.next++
+			call, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			res, err := n.emitter.Emit(call, &fanoutv1.EmitRequest{
+				To: toEverybody, Event: "numbered", ArgsJson: fmt.Sprintf("[%q,%d]", c.name, number), IdempotencyKey: fmt.Sprint(c.name, "-", number),
+			})
+			cancel()
+			if err == nil {
+				if res.GetPartial() {
+					t.Errorf("%s %d: %v", c.name, number, res)
+				}
+				break
+			}
+			if try == 100 {
+				t.Errorf("%s %d: %v", c.name, number, err)
+				return
+			}
+			c.mu.Lock()
+			c.retries++
+			c.mu.Unlock()
+			time.Sleep(50 * time.Millisecond)
+		}
+		s.to = time.Now()
+		c.mu.Lock()
+		c.sent = append(c.sent, s)
+		c.mu.Unlock()
+		select {
+		case <-time.After(rollingPace):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// rollingClient is a WebSocket client that comes back as the stock one does, to the next
+// node each time, and says who it was.
+type rollingClient struct {
+	rolling *rolling
+	next    int
+	in      atomic.Bool
+
+	mu            sync.Mutex
+	pid, offset   string
+	numbers       map[string][]int // by caller
+	since         time.Time        // of the first CONNECT's answer
+	heard         time.Time        // of the latest event
+	away          []span           // from the latest event before the cut
+	returns, anew int
+	faults        []string
+}
+
+func (c *rollingClient) run(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil; failures++ {
+		if c.session(ctx) {
+			failures = 0
+		}
+		select {
+		case <-time.After(stockBackOff(failures)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// session is one session; it reports whether there was one.
+func (c *rollingClient) session(ctx context.Context) (opened bool) {
+	at := c.rolling.at(c.next)
+	c.next++
+	dialer := websocket.Dialer{HandshakeTimeout: stockTimeout, ReadBufferSize: 256, WriteBufferSize: 256, WriteBufferPool: writeBuffers}
+	conn, res, err := dialer.DialContext(ctx, "ws://"+at.listen+"/socket.io/?EIO=4&transport=websocket", nil)
+	if err != nil {
+		return false
+	}
+	_ = res.Body.Close() // the dialer has left nothing in it
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer c.in.Store(false)
+	for {
+		_, packet, err := conn.ReadMessage()
+		if err != nil {
+			return opened
+		}
+		answer := ""
+		switch s := string(packet); {
+		case s == "2":
+			answer = "3"
+		case strings.HasPrefix(s, "0"):
+			opened, answer = true, "40"+c.claim()
+		case strings.HasPrefix(s, "40"):
+			c.connected(s[2:])
+		case strings.HasPrefix(s, "42"):
+			c.take(s[2:])
+		default:
+			c.fault("received %q", s)
+			return opened
+		}
+		if answer != "" && conn.WriteMessage(websocket.TextMessage, []byte(answer)) != nil {
+			return opened
+		}
+	}
+}
+
+func (c *rollingClient) fault(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults = append(c.faults, fmt.Sprintf(format, args...))
+}
+
+// claim is what the client says that it was.
+func (c *rollingClient) claim() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pid == "" {
+		return ""
+	}
+	said := map[string]string{"pid": c.pid}
+	if c.offset != "" {
+		said["offset"] = c.offset
+	}
+	text, _ := json.Marshal(said) // strings cannot fail
+	return string(text)
+}
+
+func (c *rollingClient) connected(reply string) {
+	var said struct{ PID string }
+	if err := json.Unmarshal([]byte(reply), &said); err != nil {
+		c.fault("CONNECT was answered %q", reply)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	switch {
+	case c.since.IsZero():
+		c.since, c.heard = now, now
+	case said.PID != "" && said.PID == c.pid:
+		c.returns++
+	default:
+		c.anew++
+		c.away = append(c.away, span{c.heard, now})
+	}
+	c.pid = said.PID
+	c.in.Store(true)
+}
+
+// take notes an event.
+func (c *rollingClient) take(text string) {
+	var event, caller, offset string
+	var number int
+	args := []any{&event, &caller, &number, &offset}
+	if err := json.Unmarshal([]byte(text), &args); err != nil || len(args) < 3 {
+		c.fault("received the event %q: %v", text, err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heard = time.Now()
+	c.numbers[caller] = append(c.numbers[caller], number)
+	if offset != "" {
+		c.offset = offset
+	}
+}
+
+// has reports whether the client has the last emit of all.
+func (c *rollingClient) has(callers []*rollingCaller) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, caller := range callers {
+		n := c.numbers[caller.name]
+		if len(n) == 0 || n[len(n)-1] != len(caller.sent) {
+			return false
+		}
+	}
+	return true
+}
+
+// judge returns how many emits of a caller the client has missed. What comes twice, or out
+// of order, or was sent while it was there and missed all the same, is an error.
+func (c *rollingClient) judge(t *testing.T, i int, caller *rollingCaller) (missed int) {
+	want := 1
+	for _, number := range c.numbers[caller.name] {
+		if number < want {
+			t.Errorf("client %d: %s %d came after %d", i, caller.name, number, want-1)
+			continue
+		}
+		for ; want < number; want++ {
+			missed++
+			if s := caller.sent[want-1]; !c.wasAway(s) {
+				t.Errorf("client %d missed %s %d, sent from %v to %v, and was away: %v", i, caller.name, want, s.from, s.to, c.away)
+			}
+		}
+		want++
+	}
+	return missed
+}
+
+// wasAway reports whether the client may have been away at some time of a span.
+func (c *rollingClient) wasAway(s span) bool {
+	for _, a := range c.away {
+		if s.from.Before(a.to) && s.to.After(a.from) {
+			return true
+		}
+	}
+	return false
+}
