@@ -24,6 +24,9 @@ func (n *Node) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 	case sio.Update:
 		return n.update(ctx, op)
 	}
+	under := n.applying.begin()
+	handed := sync.OnceFunc(func() { n.applying.end(under) })
+	defer handed()
 	to := sio.TargetOf(op)
 	result, err := n.hub.Apply(ctx, op)
 	if err != nil {
@@ -32,13 +35,13 @@ func (n *Node) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 	if _, ok := op.(sio.Join); ok {
 		n.unreachable(&result.Coverage, n.confirm(ctx, nil)...)
 	}
-	return n.applyAt(ctx, n.interested(&to), op, result, func() {})
+	return n.applyAt(ctx, n.interested(&to), op, result, handed)
 }
 
 // emit hands the event to the connections here first: so it has been checked.
 func (n *Node) emit(ctx context.Context, op sio.Emit) (sio.Result, error) {
-	under := n.emitting.begin()
-	handed := sync.OnceFunc(func() { n.emitting.end(under) })
+	under := n.applying.begin()
+	handed := sync.OnceFunc(func() { n.applying.end(under) })
 	defer handed()
 	result, err := n.hub.Apply(ctx, op)
 	if err != nil {

@@ -54,7 +54,7 @@ type Node struct {
 	joined time.Time  // when the latest peer joined; zero: none has
 
 	requests requests
-	emitting emitting
+	applying applying
 	serving  sync.WaitGroup // of peers' requests
 	started  chan struct{}  // closed by Start, when mesh is there
 	ended    chan struct{}  // closed by Close
@@ -92,9 +92,10 @@ func (n *Node) Start(hub Server, b bus.Bus) error {
 	return nil
 }
 
-// Close says goodbye to the peers, and returns when nothing of the node runs any more,
-// or with its cause when ctx is done.
+// Close says goodbye to the peers, when they have the answers that they wait for, and
+// returns when nothing of the node runs any more, or with its cause when ctx is done.
 func (n *Node) Close(ctx context.Context) error {
+	n.flush(ctx)
 	err := n.mesh.Close(ctx)
 	n.end()
 	return err
@@ -128,7 +129,7 @@ type peer struct {
 
 	interest  *interest.Set
 	suspected atomic.Bool
-	answers   chan []byte   // to be sent to it
+	answers   chan posted   // to be sent to it
 	back      chan struct{} // holds one: it answers again
 	slots     chan struct{} // one for each question of the peer that is being answered
 	moves     chan struct{} // one for each step of a connection's move to the peer
@@ -151,7 +152,7 @@ const (
 func (n *Node) newPeer(info *link.Peer) *peer {
 	return &peer{
 		node: n, name: info.Name, epoch: info.Epoch, interest: interest.NewSet(),
-		answers: make(chan []byte, maxAnswers), back: make(chan struct{}, 1),
+		answers: make(chan posted, maxAnswers), back: make(chan struct{}, 1),
 		slots: make(chan struct{}, maxQuestions), moves: make(chan struct{}, maxMoves), gone: make(chan struct{}),
 		served: map[uint64]*served{}, leases: map[uint64]*lease{},
 	}

@@ -17,7 +17,13 @@ func (n *Node) Others() sio.Others { return (*others)(n) }
 
 type others Node
 
-var errNotSettled = errors.New("not every node says that what it sent has arrived")
+// notSettledError: nobody can say what a client has missed.
+type notSettledError struct {
+	node string
+	why  string
+}
+
+func (e *notSettledError) Error() string { return "node " + e.node + " " + e.why }
 
 // Claim implements sio.Others: it asks all peers.
 func (o *others) Claim(ctx context.Context, namespace, pid, offset string) (found sio.OfflineSession, err error) {
@@ -52,8 +58,8 @@ func (o *others) Claim(ctx context.Context, namespace, pid, offset string) (foun
 // Settle implements sio.Others: what every node was sending when it was asked has arrived.
 func (o *others) Settle(ctx context.Context, s *sio.OfflineSession) error {
 	n := (*Node)(o)
-	if len(n.confirm(ctx, nil)) > 0 {
-		return errNotSettled
+	if unconfirmed := n.confirm(ctx, nil); len(unconfirmed) > 0 {
+		return &notSettledError{unconfirmed[0], "does not confirm that it knows what is wanted here"}
 	}
 	if err := n.arrived(ctx, s.Holder); err != nil {
 		return err
@@ -65,13 +71,17 @@ func (o *others) Settle(ctx context.Context, s *sio.OfflineSession) error {
 func (o *others) Arrived(ctx context.Context) error { return (*Node)(o).settle(ctx, "") }
 
 // settle has every peer say that what it was sending has arrived, here and at the node
-// with this epoch, if one is given.
+// with this epoch, if one is given. From a peer that is gone nothing comes any more.
 func (n *Node) settle(ctx context.Context, holder string) (err error) {
 	asking := n.askAll(ctx, n.all(), aboutOffline(&clusterv1.OfflineSession{
 		Kind: &clusterv1.OfflineSession_Settle_{Settle: &clusterv1.OfflineSession_Settle{Holder: holder}},
 	}), func(p *peer, a *clusterv1.Answer) {
-		if a == nil || a.GetCode() != clusterv1.Answer_OK {
-			err = errNotSettled
+		_, there := n.mesh.Peer(p.epoch)
+		switch {
+		case a == nil && there:
+			err = &sio.UnreachableError{Node: p.name}
+		case a != nil && a.GetCode() != clusterv1.Answer_OK:
+			err = &notSettledError{p.name, "does not say that what it sent has arrived: " + a.GetCode().String()}
 		}
 	})
 	return errors.Join(err, asking)
@@ -83,7 +93,7 @@ func (n *Node) arrived(ctx context.Context, epochs ...string) error {
 	if !n.begun() {
 		return errUnreachable
 	}
-	if err := n.emitting.wait(ctx); err != nil {
+	if err := n.applying.wait(ctx); err != nil {
 		return err
 	}
 	for _, epoch := range epochs {
@@ -176,6 +186,7 @@ func (n *Node) answerOffline(ctx context.Context, p *peer, m *clusterv1.OfflineS
 		return &clusterv1.Answer{Kind: &clusterv1.Answer_Session{Session: session}}, nil
 	case *clusterv1.OfflineSession_Settle_:
 		if err := n.arrived(ctx, p.epoch, kind.Settle.GetHolder()); err != nil {
+			n.log.Debug("what was sent has not arrived", "for", p.name, "error", err)
 			return nil, sio.ErrBusy // too slow, or a node of them is gone
 		}
 		return &clusterv1.Answer{}, nil

@@ -76,11 +76,45 @@ func (n *Node) readInterest(p *peer, err error) {
 	}
 }
 
+// posted is a message for a peer, or nil, and who waits until it is with the links.
+type posted struct {
+	message []byte
+	sent    chan<- struct{} // closed then; nil: nobody waits
+}
+
 // post sends a message after those before it, and does not wait.
 func (p *peer) post(message []byte) {
 	select {
-	case p.answers <- message:
+	case p.answers <- posted{message: message}:
 	default:
+	}
+}
+
+// flush waits until what peers were told about connections that come back is with the
+// links, or ctx is done.
+func (n *Node) flush(ctx context.Context) {
+	for _, p := range n.all() {
+		for range cap(p.moves) { // once they are all taken, none is being answered
+			select {
+			case p.moves <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		sent := make(chan struct{})
+		select {
+		case p.answers <- posted{sent: sent}:
+		case <-p.gone:
+			continue
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-sent:
+		case <-p.gone:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -91,8 +125,13 @@ func (p *peer) sendAnswers() {
 	}
 	for {
 		select {
-		case message := <-p.answers:
-			p.sendAnswer(message)
+		case m := <-p.answers:
+			if m.message != nil {
+				p.sendAnswer(m.message)
+			}
+			if m.sent != nil {
+				close(m.sent)
+			}
 		case <-p.gone:
 			return
 		}
