@@ -14,7 +14,7 @@ type applying struct {
 
 // applyRound is the operations that began between two waits.
 type applyRound struct {
-	before *applyRound    // that may not have ended; nil: none
+	before *applyRound   // that may not have ended; nil: none
 	ended  chan struct{} // closed when no operation of it is under way and none will be
 
 	running int

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -251,9 +252,13 @@ func TestNoReturn(t *testing.T) {
 // TestReturnsUnderFire: clients are cut off and come back to any node, all the while
 // events are sent by all nodes, over a bus that loses, doubles and delays. Each gets what
 // each node sent, in order, and nothing twice or never, as long as it comes back as what
-// it was.
+// it was. With SOAK, by more seeds.
 func TestReturnsUnderFire(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(2)
+	if os.Getenv("SOAK") != "" {
+		seeds = 50
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { returnsUnderFire(t, seed) }) })
 	}
 }
