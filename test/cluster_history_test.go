@@ -130,6 +130,7 @@ type caller struct {
 	node *clusterNode
 	name string
 	wait fanoutv1.EmitRequest_Wait
+	to   []*fanoutv1.Target // that it takes turns with; each is everybody
 
 	mu    sync.Mutex
 	emits []emitted
@@ -149,7 +150,7 @@ func (c *caller) run(ctx context.Context, t *testing.T) {
 		number := c.number() + 1
 		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 		answer, err := c.node.emitter.Emit(call, &fanoutv1.EmitRequest{
-			To: toEverybody, Event: "numbered", ArgsJson: fmt.Sprintf("[%q,%d]", c.name, number), Wait: c.wait,
+			To: c.to[number%len(c.to)], Event: "numbered", ArgsJson: fmt.Sprintf("[%q,%d]", c.name, number), Wait: c.wait,
 		})
 		cancel()
 		if err != nil {

@@ -69,6 +69,17 @@ func (r *routes) delay(t *testing.T, from, to int, by time.Duration) {
 	r.add(t, from, to, "latency", map[string]int64{"latency": by.Milliseconds()})
 }
 
+// breakOff closes what connections there are between two nodes.
+func (r *routes) breakOff(t *testing.T, a, b int) {
+	t.Helper()
+	for _, p := range []*toxiproxy.Proxy{r.proxies[route{a, b}], r.proxies[route{b, a}]} {
+		p.Stop()
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func (r *routes) add(t *testing.T, from, to int, toxic string, attributes map[string]int64) {
 	t.Helper()
 	for stream, p := range map[string]*toxiproxy.Proxy{"upstream": r.proxies[route{from, to}], "downstream": r.proxies[route{to, from}]} {
