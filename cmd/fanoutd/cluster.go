@@ -143,10 +143,23 @@ func (d *daemon) engine(counts *ops.Sources) http.Handler {
 		panic(err) // the length that is wanted is a constant
 	}
 	h := forward.New(d.sockets, forward.Options{
-		Epoch: d.node.Self().Epoch, Address: d.node.Address, Key: key, Logger: d.log,
+		Epoch: d.node.Self().Epoch, Address: d.nodeAddress, Key: key, Logger: d.log,
+		Patience: max(2*(d.config.browsers.pingInterval+d.config.browsers.pingTimeout), forward.DefaultPatience),
 	})
 	counts.Bus, counts.Nodes, counts.Forward = d.bus.Stats, d.node.Stats, h.Stats
 	return h
+}
+
+// nodeAddress is where another node takes requests of its browsers.
+func (d *daemon) nodeAddress(epoch string) (string, error) {
+	switch p, ok := d.node.Peer(epoch); {
+	case !ok || p.Address == "":
+		return "", forward.ErrUnknown
+	case p.State == link.Suspected:
+		return "", forward.ErrAway
+	default:
+		return p.Address, nil
+	}
 }
 
 // hub is what the services work on: all nodes' connections, or those there are here.

@@ -8,12 +8,8 @@ func (n *Node) Self() link.Self { return n.opts.Self }
 // Peers returns what is known of the other nodes, by epoch.
 func (n *Node) Peers() []link.Peer { return n.mesh.Peers() }
 
-// Address returns where the node with this epoch takes requests of browsers that are
-// its own; false if it is not there, or takes none.
-func (n *Node) Address(epoch string) (string, bool) {
-	p, ok := n.mesh.Peer(epoch)
-	return p.Address, ok && p.Address != ""
-}
+// Peer returns what is known of the other node with this epoch; false if there is none.
+func (n *Node) Peer(epoch string) (link.Peer, bool) { return n.mesh.Peer(epoch) }
 
 // Stats are counts of the links to the peers that are there, and of the peers.
 type Stats struct {

@@ -24,7 +24,12 @@ func nodes(t *testing.T, number int, keys ...[]byte) []*testNode {
 	t.Helper()
 	all := make([]*testNode, number)
 	address := map[string]string{}
-	lookup := func(epoch string) (string, bool) { a, ok := address[epoch]; return a, ok }
+	lookup := func(epoch string) (string, error) {
+		if a, ok := address[epoch]; ok {
+			return a, nil
+		}
+		return "", ErrUnknown
+	}
 	for i := range all {
 		epoch := fmt.Sprint("aaaa", i+1)
 		upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}

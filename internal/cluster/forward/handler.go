@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -18,21 +17,36 @@ import (
 type Options struct {
 	// Epoch is this node's: what the ids of its sessions begin with.
 	Epoch string
-	// Address returns where the node with an epoch takes browsers' requests, host:port;
-	// false if it is not there, or takes none.
-	Address func(epoch string) (address string, ok bool)
+	// Address returns where the node with an epoch takes browsers' requests, host:port.
+	// Errors: [ErrUnknown], and [ErrAway].
+	Address func(epoch string) (string, error)
+	// Patience is how long another node may say nothing while a request or a WebSocket is
+	// under way there: longer than a poll may take, and than a session says nothing.
+	// Default 90 s.
+	Patience time.Duration
 	// Key is [KeyOf] the secret of the cluster.
 	Key []byte
 	// Logger hears of nodes that cannot be reached. Default: slog.Default().
 	Logger *slog.Logger
 }
 
+var (
+	// ErrUnknown: there is no such node, or it takes no requests.
+	ErrUnknown = errors.New("no such node")
+	// ErrAway: the node does not answer at present.
+	ErrAway = errors.New("the node does not answer")
+)
+
+// DefaultPatience is the default of [Options.Patience]: more than twice what Engine.IO's
+// defaults let a session say nothing.
+const DefaultPatience = 90 * time.Second
+
 // Bounds of the connections to other nodes.
 const (
 	dialTimeout  = 2 * time.Second
 	idlePerNode  = 256
-	idleTimeout  = time.Minute
-	maxPerNode   = 20_000 // polls and WebSockets under way
+	idleTimeout  = 20 * time.Second
+	maxUnderWay  = 20_000 // polls and WebSockets
 	warningPause = 10 * time.Second
 )
 
@@ -44,9 +58,10 @@ type Handler struct {
 	proxy *httputil.ReverseProxy
 
 	forwarded, failed atomic.Uint64
+	underWay          atomic.Int64
 
 	mu     sync.Mutex
-	warned map[string]time.Time // when it was last told that a node cannot be reached, by address
+	warned map[string]time.Time // when it was last told of what is wrong, by what that is
 }
 
 // New returns a Handler in front of next, which serves sessions of this node.
@@ -54,12 +69,15 @@ func New(next http.Handler, o Options) *Handler {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Patience == 0 {
+		o.Patience = DefaultPatience
+	}
 	h := &Handler{next: next, opts: o, warned: map[string]time.Time{}}
 	h.proxy = &httputil.ReverseProxy{
 		Rewrite: h.rewrite,
 		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
-			MaxIdleConnsPerHost: idlePerNode, MaxConnsPerHost: maxPerNode, IdleConnTimeout: idleTimeout,
+			DialContext:         dialer(o.Patience),
+			MaxIdleConnsPerHost: idlePerNode, IdleConnTimeout: min(idleTimeout, o.Patience), ResponseHeaderTimeout: o.Patience,
 			DisableCompression: true, // as the browser asked, or did not
 		},
 		FlushInterval: -1,
@@ -72,7 +90,7 @@ func New(next http.Handler, o Options) *Handler {
 // Stats are counts since the start.
 type Stats struct {
 	Forwarded uint64 // requests that were another node's
-	Failed    uint64 // of those, whose node could not be reached
+	Failed    uint64 // of those, whose node could not be reached, or did not answer; or were too many
 }
 
 // Stats returns the current counts.
@@ -94,17 +112,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.next.ServeHTTP(w, r)
 			return
 		}
-		if ok { // to the past of this node
-			h.next.ServeHTTP(w, r)
-			return
-		}
+		h.astray(sid, ok) // and never handed over again
+		h.next.ServeHTTP(w, r)
+		return
 	}
-	owner, address := h.ownerOf(sid)
-	if address == "" {
+	owner := h.ownerOf(sid)
+	if owner == "" {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	address, err := h.opts.Address(owner)
+	if errors.Is(err, ErrUnknown) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
 	h.forwarded.Add(1)
+	defer h.underWay.Add(-1)
+	if n := h.underWay.Add(1); err != nil || n > maxUnderWay {
+		h.refuse(w)
+		return
+	}
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") { // for as long as it lives
 		c := http.NewResponseController(w)
 		_ = c.SetReadDeadline(time.Time{})
@@ -114,18 +141,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// ownerOf returns whose session it is, and where that node is; nowhere: it is this
-// node's, or of none that is there.
-func (h *Handler) ownerOf(sid string) (owner, address string) {
+// ownerOf returns the epoch of the node whose session it is; empty: it is this node's, or
+// nobody's.
+func (h *Handler) ownerOf(sid string) string {
 	n := len(h.opts.Epoch)
 	if len(sid) <= n || sid[:n] == h.opts.Epoch {
-		return "", ""
+		return ""
 	}
-	owner = sid[:n]
-	if address, ok := h.opts.Address(owner); ok {
-		return owner, address
+	return sid[:n]
+}
+
+// astray says what may be wrong where a request has a mark and is not for this node, or
+// its mark is none of a moment ago (not ok). It may be as well that the node has restarted
+// meanwhile, or that a browser made the mark.
+func (h *Handler) astray(sid string, ok bool) {
+	switch owner := h.ownerOf(sid); {
+	case ok && owner == "":
+	case ok && h.warns("astray "+owner):
+		h.opts.Logger.Warn("another node has handed over a browser's request that is not for this one: where the addresses lead is wrong; see cluster-forward-address", "for", owner)
+	case !ok && h.warns("mark"):
+		h.opts.Logger.Warn("a browser's request says that a node has handed it over, and proves it badly: if no browser made that up, the nodes' secrets differ, or their clocks by more than a minute")
 	}
-	return "", ""
 }
 
 // sidOf returns the session's id of a query, empty if there is none. Ids need no
@@ -167,22 +203,32 @@ func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, err error)
 	if h.warns(to.address) {
 		h.opts.Logger.Warn("a browser's request cannot be handed over to its node", "epoch", to.owner, "address", to.address, "error", err)
 	}
+	h.answerUnavailable(w)
+}
+
+// refuse answers what is not handed over.
+func (h *Handler) refuse(w http.ResponseWriter) {
+	h.failed.Add(1)
+	h.answerUnavailable(w)
+}
+
+func (*Handler) answerUnavailable(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	_, _ = w.Write([]byte(`{"code":1,"message":"Session ID unknown: its node cannot be reached"}`))
 }
 
-// warns reports whether it is time for a line about a node.
-func (h *Handler) warns(address string) bool {
+// warns reports whether it is time for a line about something.
+func (h *Handler) warns(what string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	if now.Sub(h.warned[address]) < warningPause {
+	if now.Sub(h.warned[what]) < warningPause {
 		return false
 	}
 	if len(h.warned) > 1000 {
 		clear(h.warned)
 	}
-	h.warned[address] = now
+	h.warned[what] = now
 	return true
 }
