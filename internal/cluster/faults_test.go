@@ -121,29 +121,36 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestAnswersAfterCut: one of two nodes that were cut off from each other learns first
-// that it is over, and asks the other, which answers as soon as it knows too.
+// healed returns two nodes with a connection each, which were cut off from each other
+// until now. One of them learns first that it is over.
+func healed(t *testing.T) (nodes []*testNode, ids []string) {
+	memory := bus.NewMemory()
+	for i := range 2 {
+		nodes = append(nodes, startNode(t, memory, fmt.Sprint("n", i+1), fmt.Sprintf("epoc%d", i+1)))
+		time.Sleep(500 * time.Millisecond) // so that one asks earlier than the other
+	}
+	for _, n := range nodes {
+		n.meet(1)
+		_, id := n.connect("/", "u")
+		ids = append(ids, id)
+	}
+	memory.Cut("n1", "n2")
+	memory.Cut("n2", "n1")
+	settle()
+	memory.Heal("n1", "n2")
+	memory.Heal("n2", "n1")
+	return nodes, ids
+}
+
+// TestAnswersAfterCut: who learns first that a cut is over asks the other, which answers
+// as soon as it knows too.
 func TestAnswersAfterCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := bus.NewMemory()
-		var nodes []*testNode
-		for i := range 2 {
-			nodes = append(nodes, startNode(t, memory, fmt.Sprint("n", i+1), fmt.Sprintf("epoc%d", i+1)))
-			time.Sleep(500 * time.Millisecond) // so that one asks earlier than the other
-		}
-		for _, n := range nodes {
-			n.meet(1)
-			n.connect("/", "u")
-		}
-		memory.Cut("n1", "n2")
-		memory.Cut("n2", "n1")
-		settle()
-		memory.Heal("n1", "n2")
-		memory.Heal("n2", "n1")
+		nodes, _ := healed(t)
 		var asking sync.WaitGroup
 		for _, n := range nodes {
 			asking.Go(func() {
-				for healed := time.Now(); time.Since(healed) < 3*time.Second; time.Sleep(10 * time.Millisecond) {
+				for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(10 * time.Millisecond) {
 					asked := time.Now()
 					counts, err := n.Count(t.Context(), everybody, sio.GroupNone)
 					if took := time.Since(asked); err != nil || took > 2*time.Second {
@@ -156,6 +163,36 @@ func TestAnswersAfterCut(t *testing.T) {
 		for _, n := range nodes {
 			n.reachable(2)
 		}
+	})
+}
+
+// TestJoinsAfterCut: a join that is answered then is in force for the node that was asked,
+// or the answer says that it may not be.
+func TestJoinsAfterCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes, ids := healed(t)
+		var asking sync.WaitGroup
+		for i, n := range nodes {
+			name, other := n.Self().Name, ids[1-i]
+			asking.Go(func() {
+				joined := 0
+				for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(10 * time.Millisecond) {
+					r := fmt.Sprintf("%s %v", name, time.Since(began))
+					join := n.apply(sio.Join{To: to(room.Selector{IDs: []string{other}}), Rooms: []string{r}})
+					if join.Matched == 0 || slices.Contains(join.Unreachable, name) {
+						continue
+					}
+					joined++
+					if emit := n.apply(sio.Emit{To: to(room.Selector{Rooms: []string{r}}), Event: "e", Applied: true}); emit.Matched != 1 && !emit.Partial {
+						t.Errorf("%s: a join: %+v; then an emit: %+v", name, join, emit)
+					}
+				}
+				if joined == 0 {
+					t.Errorf("%s: nothing was joined", name)
+				}
+			})
+		}
+		asking.Wait()
 	})
 }
 

@@ -256,6 +256,7 @@ func (h *handler) Changed(info link.Peer) {
 		n.requests.fail(p)
 		n.log.Warn("a node does not answer", "node", p.name, "epoch", p.epoch)
 	} else {
+		n.interest.request()
 		select {
 		case p.back <- struct{}{}:
 		default:

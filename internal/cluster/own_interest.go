@@ -182,8 +182,9 @@ func (o *ownInterest) sent(p *peer, at link.Position, ok bool) {
 	}
 }
 
-// confirm waits until every peer but one knows of everything that has been added by
-// now, and returns the names of those that do not say so in time.
+// confirm waits until every peer knows of everything that has been added by now, and
+// returns the names of those that do not say so in time. One need not say so: it is
+// enough that it was told, for whatever it is sent then comes after that.
 func (n *Node) confirm(ctx context.Context, but *peer) (unconfirmed []string) {
 	if len(n.all()) == 0 || !n.begun() {
 		return nil
@@ -192,15 +193,34 @@ func (n *Node) confirm(ctx context.Context, but *peer) (unconfirmed []string) {
 	defer cancel()
 	told := n.interest.toldBy(ctx)
 	for _, p := range n.all() {
-		if p == but {
-			continue
-		}
 		k, ok := told[p]
-		if !ok || !k.all || p.suspected.Load() || n.mesh.Confirmed(ctx, p.epoch, k.position) != nil {
+		switch {
+		case p == but && (ok && k.all || n.interest.tells(ctx, p)):
+		case p != but && ok && k.all && !p.suspected.Load() && n.mesh.Confirmed(ctx, p.epoch, k.position) == nil:
+		default:
 			unconfirmed = append(unconfirmed, p.name)
 		}
 	}
 	return unconfirmed
+}
+
+// tells waits until a peer was sent all, which one that is suspected is once it is back;
+// false: ctx is done first, or it is gone.
+func (o *ownInterest) tells(ctx context.Context, p *peer) bool {
+	for {
+		o.mu.Lock()
+		k, done := o.peers[p], o.roundDone
+		told := k != nil && k.all
+		o.mu.Unlock()
+		if told || k == nil {
+			return told
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // toldBy waits until a round has sent what has been added by now, and returns what the
