@@ -82,6 +82,10 @@ bench: build bench/node_modules/.package-lock.json ## Compare with the npm Socke
 	$(call say,"bench: fanoutd and its peers take turns")
 	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -peers $(PEERS)
 
+.PHONY: bench-capacity
+bench-capacity: ## What emits cost the bus of clusters that cannot be run here, computed; two minutes
+	cd bench && go run ./capacity
+
 .PHONY: bench-cluster
 bench-cluster: build bench/node_modules/.package-lock.json ## Compare three nodes with one, and with the npm server and its Redis adapter (redis-server)
 	$(call say,"bench: one node - three nodes - three npm processes with Redis")

@@ -102,6 +102,7 @@ func (l layout) fill() (sets []*interest.Set, names, told int, err error) {
 		}
 	}
 	for n, local := range locals {
+		local.TakeChanges() // Full is as they were told
 		full := local.Full()
 		if n == 0 {
 			told = len(full)

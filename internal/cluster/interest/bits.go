@@ -8,7 +8,10 @@ import (
 )
 
 // Bits is how many bits a set has.
-const Bits = 1 << 18
+const (
+	Bits     = 1 << bitsLog2
+	bitsLog2 = 21
+)
 
 const words = Bits / 64
 
@@ -38,7 +41,7 @@ func bitOf(kind Kind, namespace, name string) uint32 {
 	// The upper bits of FNV are mixed better than the lower ones.
 	h ^= h >> 32
 	h *= 0x9e3779b97f4a7c15
-	return uint32(h >> (64 - 18)) //nolint:gosec // 18 bits
+	return uint32(h >> (64 - bitsLog2)) //nolint:gosec // it is below Bits
 }
 
 // The forms of an encoded set.
