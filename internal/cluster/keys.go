@@ -21,12 +21,12 @@ const (
 )
 
 // Once returns apply's result, or that of the request that had this key before at any
-// node; then duplicate is true. It waits for one that has the key at this moment, and
-// takes its place if that fails. Errors are apply's, [idempotency.ErrOtherContent],
-// [sio.UnreachableError] for a node that would have to be asked, and that of ctx; but for
+// node; then duplicate is true. It waits for one that has the key at this moment, as long
+// as that may take, and takes its place if that fails. Errors are apply's, [idempotency.ErrOtherContent],
+// [sio.UnreachableError] for a node that would have to be asked or heard of, and that of ctx; but for
 // apply's, nothing was done.
 func (n *Node) Once(ctx context.Context, key idempotency.Key, print idempotency.Fingerprint, apply func() (sio.Result, error)) (result sio.Result, duplicate bool, err error) {
-	until := time.Now().Add(n.opts.AnswerTimeout) // that nodes disagree about whose the key is
+	began := time.Now()
 	for pause := minKeyPause; ; pause = min(2*pause, maxKeyPause) {
 		b, known := n.beginKey(ctx, key, print)
 		switch known.state {
@@ -39,8 +39,12 @@ func (n *Node) Once(ctx context.Context, key idempotency.Key, print idempotency.
 			return sio.Result{}, false, idempotency.ErrOtherContent
 		case clusterv1.KeyAnswer_UNREACHABLE:
 			return sio.Result{}, false, &sio.UnreachableError{Node: known.away}
-		case clusterv1.KeyAnswer_NOT_OWNER:
-			if time.Now().After(until) {
+		case clusterv1.KeyAnswer_NOT_OWNER: // nodes disagree about whose the key is
+			if time.Since(began) > n.opts.AnswerTimeout {
+				return sio.Result{}, false, &sio.UnreachableError{Node: known.away}
+			}
+		case clusterv1.KeyAnswer_IN_PROGRESS: // or done, and its owner does not hear of it
+			if known.away != "" && time.Since(began) > n.opts.AnswerTimeout+n.opts.ConfirmTimeout {
 				return sio.Result{}, false, &sio.UnreachableError{Node: known.away}
 			}
 		}
@@ -57,7 +61,7 @@ func (n *Node) Once(ctx context.Context, key idempotency.Key, print idempotency.
 type keyKnown struct {
 	state  clusterv1.KeyAnswer_State
 	result sio.Result
-	away   string          // the node that would have to be asked
+	away   string          // the node that would have to be asked; in progress: at which it is, if not here
 	ended  <-chan struct{} // of an attempt here that is in progress; may be nil
 }
 
@@ -133,7 +137,8 @@ func (b *beginning) fail() {
 }
 
 // finish tells the owner and the second in the order, as they are now, and waits until
-// they know, for a while: what was done is done, whether the caller waits or not.
+// they know, for a while: what was done is done, whether the caller waits or not. Who does
+// not say that it knows is told once more, when it answers again.
 func (b *beginning) finish(ctx context.Context, result sio.Result) {
 	n := b.node
 	var peers []*peer
@@ -161,7 +166,19 @@ func (b *beginning) finish(ctx context.Context, result sio.Result) {
 	defer cancel()
 	m := keyMessage(b.key, b.print)
 	m.GetKey().Kind = &clusterv1.IdempotencyKey_Finished_{Finished: &clusterv1.IdempotencyKey_Finished{Begin: b.number, Result: fromKeyResult(&result)}}
-	_ = n.askAll(ctx, peers, m, func(*peer, *clusterv1.Answer) {}) // an emit was sent: all its text is UTF-8
+	var untold []*peer
+	err := n.askAll(ctx, peers, m, func(p *peer, a *clusterv1.Answer) {
+		if a == nil {
+			untold = append(untold, p)
+		}
+	})
+	if err != nil {
+		return // an emit was sent, so all its text is UTF-8
+	}
+	m.Request = 0 // nobody waits
+	for _, p := range untold {
+		p.post(mustMarshal(m))
+	}
 }
 
 // keeper returns who is first (0) or second (1) in the order of the key; nil: this node

@@ -399,7 +399,14 @@ func TestKeysAskingNodeDies(t *testing.T) {
 
 		slow := begin(key, keyLease+time.Second)
 		began := time.Now()
-		w.want(nodes[1], key, false)
+		var away *sio.UnreachableError
+		_, duplicate, err := w.once(nodes[1], key)
+		for errors.As(err, &away) && away.Node == "n3" {
+			_, duplicate, err = w.once(nodes[1], key)
+		}
+		if err != nil || duplicate {
+			t.Errorf("after the lease: duplicate %v, %v", duplicate, err)
+		}
 		if waited := time.Since(began); waited < keyLease-time.Second {
 			t.Errorf("it was begun after %v, while another node may have been at it", waited)
 		}

@@ -8,8 +8,9 @@ import (
 	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
 
-// keyLease is how long a peer may take for what it has begun under a key.
-const keyLease = 30 * time.Second
+// keyLease is how long a peer may take for what it has begun under a key: longer than until
+// one that is cut off is either back, and says what became of it, or gone.
+const keyLease = 90 * time.Second
 
 // lease is what a peer has begun under a key of this node's.
 type lease struct {
@@ -90,7 +91,21 @@ func (n *Node) beginHere(key idempotency.Key, print idempotency.Fingerprint) (*i
 	if mine {
 		return a, keyKnown{state: clusterv1.KeyAnswer_BEGUN}
 	}
-	return nil, knownOf(a, err)
+	known := knownOf(a, err)
+	if known.state == clusterv1.KeyAnswer_IN_PROGRESS {
+		known.away = n.leased(a)
+	}
+	return nil, known
+}
+
+// leased returns the name of the peer that has begun an attempt; empty: this node has.
+func (n *Node) leased(a *idempotency.Attempt) string {
+	for _, p := range n.all() {
+		if p.hasLease(a) {
+			return p.name
+		}
+	}
+	return ""
 }
 
 // knownHere is what this node's table has of a key.
@@ -196,6 +211,17 @@ func (p *peer) addLease(number uint64, a *idempotency.Attempt) bool {
 		}
 	})}
 	return true
+}
+
+func (p *peer) hasLease(a *idempotency.Attempt) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.leases {
+		if l.attempt == a {
+			return true
+		}
+	}
+	return false
 }
 
 // endLease returns the attempt of a lease that was there, for the caller to end.

@@ -2110,7 +2110,8 @@ type KeyAnswer struct {
 	State KeyAnswer_State `protobuf:"varint,1,opt,name=state,proto3,enum=fanout.cluster.v1.KeyAnswer_State" json:"state,omitempty"`
 	// With FINISHED: what was done, not needed in answer to Finished.
 	Result *KeyResult `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
-	// With UNREACHABLE: the name of a node.
+	// With UNREACHABLE: the name of a node. With IN_PROGRESS: of the node that does it,
+	// unless the sender does.
 	Unreachable   string `protobuf:"bytes,3,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
