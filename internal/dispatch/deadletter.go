@@ -36,6 +36,7 @@ type DeadLetter struct {
 	ConsumerID string    // that had it last; empty: nobody
 	DeadAt     time.Time // for the last time
 	Replaying  bool      // it is on its way again
+	Node       string    // that keeps it, if it is another; empty: this one
 
 	number uint64
 }

@@ -171,6 +171,9 @@ func (d *Dispatcher) DeadLetters(f dispatch.DeadLetterFilter, after string, limi
 				d.log.Warn("a node's dead letters are not listed: it does not answer", "node", p.name)
 				continue
 			}
+			for i := range part {
+				part[i].Node = p.name
+			}
 			more = r.GetMore()
 		}
 		if page = append(page, part...); more {
