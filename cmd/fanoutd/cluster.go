@@ -146,6 +146,7 @@ func (d *daemon) engine(counts *ops.Sources) http.Handler {
 		Epoch: d.node.Self().Epoch, Address: d.nodeAddress, Key: key, Logger: d.log,
 		Patience: max(2*(d.config.browsers.pingInterval+d.config.browsers.pingTimeout), forward.DefaultPatience),
 	})
+	counts.Consumers = d.relay.Stats
 	counts.Bus, counts.Nodes, counts.Forward = d.bus.Stats, d.node.Stats, h.Stats
 	return h
 }

@@ -136,8 +136,15 @@ func addGroup(sum, g *dispatch.GroupStatus) {
 // Tail shows the events of this node's browsers; see [dispatch.Dispatcher.Tail].
 func (d *Dispatcher) Tail(f dispatch.TailFilter) (*dispatch.Tail, error) { return d.local.Tail(f) }
 
-// Stats counts what this node did.
-func (d *Dispatcher) Stats() dispatch.Stats { return d.local.Stats() }
+// Stats counts what browsers of this node did, and consumers whose home it is.
+func (d *Dispatcher) Stats() dispatch.Stats {
+	s := d.local.Stats()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.StalledConsumers += d.stalled
+	s.Dropped += d.lostDropped
+	return s
+}
 
 // deadLetters is a Call about the dead letters that the filter means.
 func deadLetters(f *dispatch.DeadLetterFilter, after string, limit int) *clusterv1.DeadLetters {

@@ -503,6 +503,33 @@ func TestNodeLostIsHandedOn(t *testing.T) {
 	})
 }
 
+// TestNodeLostIsCounted: an end that nobody is left to hear is a delivery dropped.
+func TestNodeLostIsCounted(t *testing.T) {
+	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
+		c := nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true}, func(c *consumer) {
+			c.each = func(c *consumer, d dispatch.Delivery) {
+				if d.Kind != dispatch.Disconnected {
+					c.ack(d)
+				}
+			}
+		})
+		nodes[1].listener.Connect(t, "")
+		time.Sleep(time.Second)
+		memory.Freeze("n2")
+		time.Sleep(2 * time.Minute)
+		if n := nodes[0].Stats().Dropped; n != 0 {
+			t.Errorf("%d deliveries were dropped while the consumer was there", n)
+		}
+		c.Close()
+		time.Sleep(time.Second)
+		if n := nodes[0].Stats().Dropped; n != 1 {
+			t.Errorf("%d deliveries were dropped, want the end", n)
+		}
+		memory.Thaw("n2")
+		time.Sleep(5 * time.Second)
+	})
+}
+
 // TestExisting: a consumer that comes is told of who is there, at every node.
 func TestExisting(t *testing.T) {
 	inCluster(t, 3, func(_ *bus.Memory, nodes []*testNode) {
@@ -530,6 +557,9 @@ func TestStalled(t *testing.T) {
 		time.Sleep(time.Minute)
 		if !errors.Is(s.Err(), dispatch.ErrStalled) {
 			t.Errorf("it ended with %v", s.Err())
+		}
+		if n := nodes[0].Stats().StalledConsumers; n != 1 {
+			t.Errorf("%d consumers stalled", n)
 		}
 		c := nodes[0].consume(dispatch.SubscriptionOptions{})
 		time.Sleep(time.Second)

@@ -57,6 +57,7 @@ type Dispatcher struct {
 
 	numbers sync.Map // of remotes: to their *Subscription
 
+	stalled     uint64 // consumers that did not read what came from other nodes
 	lostDropped uint64 // ends of lost nodes' connections that nobody was there to hear
 }
 

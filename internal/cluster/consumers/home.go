@@ -422,6 +422,9 @@ func (s *Subscription) watch() {
 	}
 	s.mu.Unlock()
 	if !over && stalled {
+		s.d.mu.Lock()
+		s.d.stalled++
+		s.d.mu.Unlock()
 		s.end(dispatch.ErrStalled)
 	}
 }
