@@ -120,8 +120,9 @@ func TestConsumeStalled(t *testing.T) {
 				c.Say(`42["n","` + big + `"]`)
 			}
 			time.Sleep(20 * time.Second)
-			if st := w.events.Stats(); st.StalledConsumers != 1 {
-				t.Errorf("%d consumers stalled", st.StalledConsumers)
+			resp, err := fanoutv1.NewAdminServiceClient(w.conn).ListConsumers(w.ctx(), nil)
+			if n := resp.GetCounts().GetStalledConsumers(); err != nil || n != 1 {
+				t.Errorf("%d consumers stalled, %v", n, err)
 			}
 			other := w.consume(&fanoutv1.ConsumeRequest_Open{ConsumerId: "other"})
 			for range 8 {
@@ -237,7 +238,7 @@ func TestConsumeShutdown(t *testing.T) {
 		if err := w.control.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Shutdown: %v", err)
 		}
-		if n := len(w.events.Groups()[0].Subscriptions); n != 0 {
+		if n := len(w.group().Subscriptions); n != 0 {
 			t.Errorf("%d consumers are left", n)
 		}
 		k.drains()

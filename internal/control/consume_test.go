@@ -19,7 +19,7 @@ import (
 func TestConsumeLifeOfAConnection(t *testing.T) {
 	inWorld(t, dispatch.Options{}, func(w *world) {
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{ConsumerId: "c", Authorize: true, Lifecycle: true, MaxInFlight: 1e6})
-		if r := k.ready; r.GetGroup() != "g" || r.GetConsumerId() != "c" || r.GetNode() != "n1" || r.GetMaxInFlight() != 10_000 {
+		if r := k.ready; r.GetGroup() != "g" || r.GetConsumerId() != "c" || r.GetNode() != w.node || r.GetMaxInFlight() != 10_000 {
 			t.Errorf("ready: %v", r)
 		}
 		expire := time.Now().Add(time.Hour)
@@ -71,8 +71,8 @@ func TestConsumeLifeOfAConnection(t *testing.T) {
 		// The verdict and the reply have settled theirs.
 		k.say(acking(connected.GetDeliveryId(), hi.GetDeliveryId(), gone.GetDeliveryId()))
 		k.quiet()
-		if got := w.events.Groups()[0]; got.Waiting != 0 {
-			t.Errorf("%d events are left", got.Waiting)
+		if n := w.group().Waiting; n != 0 {
+			t.Errorf("%d events are left", n)
 		}
 		k.close()
 		k.ends(codes.OK)

@@ -65,14 +65,14 @@ func TestListConsumers(t *testing.T) {
 			t.Errorf("the counts of chat: %v", chat)
 		}
 		m := chat.GetConsumers()[0]
-		if m.GetConsumerId() != "a" || m.GetNode() != "n1" || !slices.Equal(m.GetNamespaces(), []string{"/chat"}) || !slices.Equal(m.GetEvents(), []string{"n", "m"}) ||
+		if m.GetConsumerId() != "a" || m.GetNode() != w.node || !slices.Equal(m.GetNamespaces(), []string{"/chat"}) || !slices.Equal(m.GetEvents(), []string{"n", "m"}) ||
 			!m.GetLifecycle() || m.GetAuthorize() || m.GetMaxInFlight() != 2 {
 			t.Errorf("what a asked for: %v", m)
 		}
 		if m.GetInFlight() != 2 || m.GetConnections() != 1 || m.GetQueuedBytes() == 0 || m.GetLeaving() || !m.GetLastActive().AsTime().Equal(time.Now().Add(-3*time.Second)) {
 			t.Errorf("how a does: %v", m)
 		}
-		if n := resp.GetCounts().GetEvents(); n != 7 {
+		if n := resp.GetCounts().GetEvents(); n != 7 && !w.apart { // each node counts what its own browsers do
 			t.Errorf("%d events were counted", n)
 		}
 		if resp := list(&fanoutv1.ListConsumersRequest{Group: "chat"}); len(resp.GetGroups()) != 1 || resp.GetGroups()[0].GetName() != "chat" {

@@ -42,7 +42,7 @@ func TestDeadLetters(t *testing.T) {
 			for _, l := range resp.GetDeadLetters() {
 				got = append(got, l.GetEvent().GetArgsJson())
 				ids = append(ids, l.GetId())
-				if l.GetReason() != fanoutv1.DeadLetter_NACKED || l.GetConsumerId() != "k" || l.GetNode() != "n1" || l.GetGroup() != "g" ||
+				if l.GetReason() != fanoutv1.DeadLetter_NACKED || l.GetConsumerId() != "k" || l.GetNode() != "n1" /* with the browsers */ || l.GetGroup() != "g" ||
 					l.GetEvent().GetConnectionId() != id || l.GetEvent().GetAttempt() != 1 || l.GetDeadAt() == nil {
 					t.Errorf("got %v", l)
 				}
@@ -111,7 +111,10 @@ func TestTooLargeForTheWorker(t *testing.T) {
 		c.Say(`42["large","` + strings.Repeat("x", 64<<10) + `"]`)
 		c.Say(`42["after"]`)
 		k.event("MESSAGE / before[]")
-		k.event("MESSAGE / after[]")
+		// From another node it may have been on its way, and was given back.
+		if got := show(k.next()); got != "MESSAGE / after[]" && (!w.apart || got != "MESSAGE / after[] attempt 2") {
+			t.Errorf("got %q", got)
+		}
 		synctest.Wait()
 		resp, err := fanoutv1.NewAdminServiceClient(w.conn).ListDeadLetters(w.ctx(), nil)
 		if err != nil || len(resp.GetDeadLetters()) != 1 || resp.GetDeadLetters()[0].GetReason() != fanoutv1.DeadLetter_TOO_LARGE {

@@ -214,7 +214,7 @@ func TestConsumeRejectsSome(t *testing.T) {
 		k.rejection("x", codes.FailedPrecondition, "in flight")
 		k.rejection("y", codes.FailedPrecondition, "in flight")
 		k.ends(codes.OK)
-		if n := w.events.Groups()[0].Waiting; n != 0 {
+		if n := w.group().Waiting; n != 0 {
 			t.Errorf("%d events are left", n)
 		}
 		c.Close()

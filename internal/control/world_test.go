@@ -18,46 +18,88 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/cluster/clustertest"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
-// world is a whole daemon: browsers on one side, backends on the other.
+// world is a whole daemon: browsers on one side, backends on the other. It may be one
+// node, or a cluster whose browsers are at another node than the API.
 type world struct {
 	t        *testing.T
-	events   *dispatch.Dispatcher
+	events   *dispatch.Dispatcher // of the node with the browsers
 	listener *wiretest.Listener
 	control  *server
 	conn     *grpc.ClientConn
 	client   fanoutv1.EventServiceClient
+	node     string // the name of the one with the API
+	apart    bool   // the browsers are at another
 }
 
+// inWorld runs f twice: with one node, and with the browsers at another node than the API.
 func inWorld(t *testing.T, o dispatch.Options, f func(*world)) {
 	t.Helper()
+	t.Run("one node", func(t *testing.T) { inOneNode(t, o, f) })
+	t.Run("from another node", func(t *testing.T) { inBubble(t, o, (*world).startNodes, f) })
+}
+
+// inOneNode runs f with one node.
+func inOneNode(t *testing.T, o dispatch.Options, f func(*world)) {
+	t.Helper()
+	inBubble(t, o, (*world).startNode, f)
+}
+
+func inBubble(t *testing.T, o dispatch.Options, start func(*world, sio.Options, dispatch.Options), f func(*world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		o.Logger = slog.New(slog.DiscardHandler)
-		w := &world{t: t, events: dispatch.New(o), listener: wiretest.Listen()}
-		so := sio.Options{Node: "n1", Namespaces: []string{"/", "/chat"}, Backend: w.events}
-		so.Engine.Logger = o.Logger
-		sockets, err := sio.NewServer(so)
-		if err != nil {
-			t.Fatal(err)
-		}
-		web := &http.Server{Handler: sockets}
-		go web.Serve(w.listener)
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			if err := sockets.Shutdown(ctx); err != nil {
-				t.Errorf("Shutdown of the sockets: %v", err)
-			}
-			web.Close()
-		})
-		w.control, w.conn = dial(t, sockets, Options{Dispatcher: DispatcherOf(w.events), Info: Info{Node: "n1", MaxPayload: 1e6}})
-		w.client = fanoutv1.NewEventServiceClient(w.conn)
+		w := &world{t: t}
+		start(w, sio.Options{Namespaces: []string{"/", "/chat"}}, o)
 		f(w)
 	})
+}
+
+func (w *world) startNode(so sio.Options, o dispatch.Options) {
+	w.t.Helper()
+	o.Logger = slog.New(slog.DiscardHandler)
+	w.events, w.listener = dispatch.New(o), wiretest.Listen()
+	so.Node, so.Backend, so.Engine.Logger = "n1", w.events, o.Logger
+	sockets, err := sio.NewServer(so)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	web := &http.Server{Handler: sockets}
+	go web.Serve(w.listener)
+	w.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := sockets.Shutdown(ctx); err != nil {
+			w.t.Errorf("Shutdown of the sockets: %v", err)
+		}
+		web.Close()
+	})
+	w.serve(sockets, Options{Dispatcher: DispatcherOf(w.events), Info: Info{Node: "n1"}})
+}
+
+func (w *world) startNodes(so sio.Options, o dispatch.Options) {
+	w.t.Helper()
+	nodes := clustertest.Start(w.t, 3, clustertest.Options{Sockets: so, Events: o})
+	w.t.Cleanup(func() {
+		for _, n := range nodes {
+			n.Stop()
+		}
+	})
+	w.events, w.listener, w.apart = nodes[0].Local, nodes[0].Browsers, true
+	w.serve(nodes[1], Options{Dispatcher: DispatcherOf(nodes[1].Consumers), Keys: nodes[1], Info: Info{Node: "n2"}})
+}
+
+// serve serves the API.
+func (w *world) serve(hub Hub, o Options) {
+	w.t.Helper()
+	o.Info.MaxPayload = 1e6
+	w.node = o.Info.Node
+	w.control, w.conn = dial(w.t, hub, o)
+	w.client = fanoutv1.NewEventServiceClient(w.conn)
 }
 
 // ctx ends what a failing test would wait for, for ever.
@@ -107,9 +149,24 @@ func (w *world) consume(o *fanoutv1.ConsumeRequest_Open) *worker {
 	return k
 }
 
+// group returns how the one group does where the browsers are, when all that is under
+// way has arrived there.
+func (w *world) group() dispatch.GroupStatus {
+	w.t.Helper()
+	synctest.Wait()
+	groups := w.events.Groups()
+	if len(groups) != 1 {
+		w.t.Fatalf("%d groups, want one", len(groups))
+	}
+	return groups[0]
+}
+
+// connect adds a connection that all nodes know of.
 func (w *world) connect(namespace string) (*wiretest.WS, string) {
 	w.t.Helper()
-	return w.listener.Connect(w.t, namespace)
+	c, id := w.listener.Connect(w.t, namespace)
+	synctest.Wait()
+	return c, id
 }
 
 // knock opens a session and asks to connect.
@@ -210,6 +267,7 @@ func (k *worker) ends(want codes.Code) *status.Status {
 // quiet wants nothing more to be on its way: the answer to a mistake is next.
 func (k *worker) quiet() {
 	k.t.Helper()
+	synctest.Wait()
 	k.say(acking("quiet?"))
 	k.rejection("quiet?", codes.FailedPrecondition, "")
 }
