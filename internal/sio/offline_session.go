@@ -102,6 +102,9 @@ func weigh(v any) int64 {
 // there. It is immutable.
 type past struct {
 	events []*logged // in their order
+	cut    int       // so many of them came before it was cut off; negative: some that came later are missing
+	whole  bool      // they are all since it joined
+	before string    // offset of what came just before them; empty: that is not known
 	// known are events that this server may be sent too: those, and what the client has.
 	known map[Origin]bool
 }
@@ -131,8 +134,11 @@ func (o *offlineSession) missedFrom(g *eventLog, offset string) (before []*logge
 
 // missedBefore is missedFrom for what another server sent.
 func (o *offlineSession) missedBefore(offset string) ([]*logged, bool) {
-	if offset == o.history.lastOffset {
-		return o.past.events, true
+	switch p := o.past; {
+	case offset == o.history.lastOffset && p.cut >= 0:
+		return p.events[p.cut:], true
+	case offset == "" && p.whole, offset != "" && offset == p.before:
+		return p.events, true
 	}
 	i := slices.IndexFunc(o.past.events, func(l *logged) bool { return l.offset == offset })
 	if i < 0 {

@@ -3,6 +3,7 @@ package sio
 import (
 	"container/list"
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -39,6 +40,9 @@ type Others interface {
 	Take(ctx context.Context, s *OfflineSession, offset string, have []Origin) (Missed, error)
 	// Release is [Server.ReleaseOffline] at that server. It does not wait.
 	Release(s *OfflineSession)
+	// ClaimAll and TakeAll are those of [Server] at a holder.
+	ClaimAll(ctx context.Context, holder, namespace string) ([]OfflineSession, error)
+	TakeAll(ctx context.Context, holder, namespace string, claims []OfflineSession, have []Origin) (Handover, error)
 }
 
 // OfflineSession is a connection that was cut off and may come back, as servers tell each
@@ -91,12 +95,17 @@ func (s *Server) ClaimOffline(ctx context.Context, namespace, pid, offset string
 	}
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	claim := o.claim
+	return r.exportLocked(o), nil
+}
+
+// exportLocked is o, which is claimed, for another server, whose claim ends by itself.
+func (r *recovery) exportLocked(o *offlineSession) OfflineSession {
+	pid, claim := o.pid, o.claim
 	time.AfterFunc(claimTime, func() { r.release(pid, claim) })
 	return OfflineSession{
-		Namespace: namespace, PID: pid, ID: o.id, User: o.user, Rooms: o.rooms, Granted: o.granted, Data: o.data,
+		Namespace: r.nsp.name, PID: pid, ID: o.id, User: o.user, Rooms: o.rooms, Granted: o.granted, Data: o.data,
 		Number: o.number, Left: time.Until(o.until), Claim: claim,
-	}, nil
+	}
 }
 
 // Offline returns how many connections may come back.
@@ -147,7 +156,10 @@ func (s *Server) TakeOffline(namespace, pid, offset string, claim uint64, have [
 	if err != nil {
 		return Missed{}, err
 	}
-	known := r.known(o, have)
+	r.nsp.mu.Lock()
+	entries := slices.Clone(r.log.entries)
+	r.nsp.mu.Unlock()
+	known := r.knownOf(entries, []*past{o.past}, have)
 	for {
 		m.look(o, o.rooms)
 		switch r.tryTake(o, m) {
@@ -186,18 +198,12 @@ func (r *recovery) tryTake(o *offlineSession, m *missed) resumption {
 	return at
 }
 
-// known returns those of the events that o, or the log, has.
-func (r *recovery) known(o *offlineSession, have []Origin) (known []Origin) {
-	if len(have) == 0 {
-		return nil
-	}
-	r.nsp.mu.Lock()
-	entries := slices.Clone(r.log.entries)
-	r.nsp.mu.Unlock()
+// knownOf returns those of the events that the log has, or connections' pasts have.
+func (r *recovery) knownOf(entries []*logged, pasts []*past, have []Origin) (known []Origin) {
 	asked := map[Origin]bool{}
 	for _, origin := range have {
 		asked[origin] = true
-		if o.past != nil && o.past.known[origin] {
+		if slices.ContainsFunc(pasts, func(p *past) bool { return p != nil && p.known[origin] }) {
 			known = append(known, origin)
 		}
 	}
@@ -215,15 +221,29 @@ func (r *recovery) missed(m *missed, known []Origin) (Missed, error) {
 	var size int64
 	for i, l := range m.events {
 		size += l.out.size()
-		all.Events[i] = MissedEvent{Offset: l.offset, Emit: Emit{
-			To: Target{Namespace: r.nsp.name, Selector: l.to}, Event: l.out.event, Args: l.out.args,
-			Attachments: l.out.packet.Attachments, Compress: !l.out.plain, Origin: l.origin,
-		}}
+		all.Events[i] = r.missedEvent(l)
 	}
 	if size > int64(r.nsp.server.engine.Options().MaxQueue) {
 		return Missed{}, ErrTooLarge
 	}
 	return all, nil
+}
+
+// missedEvent is an event of the log for another server.
+func (r *recovery) missedEvent(l *logged) MissedEvent {
+	return MissedEvent{Offset: l.offset, Emit: Emit{
+		To: Target{Namespace: r.nsp.name, Selector: l.to}, Event: l.out.event, Args: l.out.args,
+		Attachments: l.out.packet.Attachments, Compress: !l.out.plain, Origin: l.origin,
+	}}
+}
+
+// loggedElsewhere is the inverse of missedEvent.
+func (r *recovery) loggedElsewhere(e *MissedEvent) *logged {
+	out := r.nsp.outgoing(&e.Emit)
+	out.offset = e.Offset
+	l := newLogged(&e.Emit, e.Emit.Origin, out)
+	l.removed = true // it is in no log, and not accounted for
+	return l
 }
 
 // takeTime is how long a client that comes back waits for its connection to be moved.
@@ -248,16 +268,45 @@ func (r *recovery) claimElsewhere(ctx context.Context, auth []byte) (*offlineSes
 	case <-ctx.Done():
 		return nil, ""
 	}
-	away, err := s.opts.Others.Claim(ctx, r.nsp.name, pid, offset)
-	if err == nil {
-		var o *offlineSession
-		if o, err = r.take(ctx, &away, offset); err == nil {
+	for {
+		o, err := r.claimAnywhere(ctx, pid, offset)
+		if err == nil {
 			return o, offset
 		}
-		s.opts.Others.Release(&away)
+		if errors.Is(err, ErrBusy) {
+			select {
+			case <-time.After(claimAgain):
+				continue
+			case <-ctx.Done():
+			}
+		}
+		s.log.Debug("a client does not come back as what it was", "namespace", r.nsp.name, "error", err)
+		return nil, ""
 	}
-	s.log.Debug("a client does not come back as what it was", "namespace", r.nsp.name, "connection", away.ID, "error", err)
-	return nil, ""
+}
+
+// claimAgain is when a connection that somebody has claimed is asked for again: it may be
+// on its way from one server to another.
+const claimAgain = 50 * time.Millisecond
+
+// claimAnywhere claims the connection with this pid here, if it has arrived meanwhile, or
+// moves it here.
+func (r *recovery) claimAnywhere(ctx context.Context, pid, offset string) (*offlineSession, error) {
+	o, err := r.find(pid, offset)
+	if err == nil && !r.awaitReport(o, ctx.Done()) {
+		err = ErrBusy
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return o, err
+	}
+	away, err := r.nsp.server.opts.Others.Claim(ctx, r.nsp.name, pid, offset)
+	if err != nil {
+		return nil, err
+	}
+	if o, err = r.take(ctx, &away, offset); err != nil {
+		r.nsp.server.opts.Others.Release(&away)
+	}
+	return o, err
 }
 
 // take moves a connection that is claimed at another server here.
@@ -339,12 +388,9 @@ func (r *recovery) have(o *offlineSession) (have []Origin) {
 func (r *recovery) complete(o *offlineSession, m Missed) error {
 	p := &past{events: make([]*logged, len(m.Events)), known: map[Origin]bool{}}
 	var size int64
-	for i, e := range m.Events {
-		out := r.nsp.outgoing(&e.Emit)
-		out.offset = e.Offset
-		p.events[i] = newLogged(&e.Emit, e.Emit.Origin, out)
-		p.events[i].removed = true // it is in no log, and not accounted for
-		p.known[e.Emit.Origin] = true
+	for i := range m.Events {
+		p.events[i] = r.loggedElsewhere(&m.Events[i])
+		p.known[p.events[i].origin] = true
 		size += p.events[i].size
 	}
 	for _, origin := range m.Known {

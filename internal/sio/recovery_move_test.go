@@ -45,6 +45,18 @@ func (o *other) Arrived(context.Context) error { return nil }
 
 func (o *other) Release(s *OfflineSession) { o.ReleaseOffline(s.Namespace, s.PID, s.Claim) }
 
+func (o *other) ClaimAll(_ context.Context, _, namespace string) ([]OfflineSession, error) {
+	return o.Server.ClaimAll(namespace), nil
+}
+
+func (o *other) TakeAll(_ context.Context, _, namespace string, claims []OfflineSession, have []Origin) (Handover, error) {
+	h := o.Server.TakeAll(namespace, claims, have)
+	if o.taken != nil {
+		o.taken()
+	}
+	return h, nil
+}
+
 // serverOf returns a server that its Others are not those of.
 func serverOf(t *testing.T, epoch string, others Others) *world {
 	t.Helper()
