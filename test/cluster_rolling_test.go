@@ -26,6 +26,9 @@ const (
 	// rollingInFlight is how long before the latest event that a client heard another may
 	// have been sent, by another node, and be lost with the connection.
 	rollingInFlight = time.Second
+	// rollingSlow is how much longer some clients take to come back: longer than their node
+	// takes to end.
+	rollingSlow = 5 * time.Second
 	// rollingMost is how long one node's restart may take until everybody is back.
 	rollingMost = 2 * time.Minute
 )
@@ -69,7 +72,7 @@ func rollingRestart(t *testing.T, number int, recovers bool, flags ...string) {
 	running, stop := context.WithCancel(ctx)
 	var coming, calling sync.WaitGroup
 	for i := range clients {
-		clients[i] = &rollingClient{rolling: r, next: i, numbers: map[string][]int{}}
+		clients[i] = &rollingClient{rolling: r, next: i, slow: i%10 == 0, numbers: map[string][]int{}}
 		coming.Go(func() { clients[i].run(running) })
 	}
 	defer coming.Wait()
@@ -236,6 +239,7 @@ func (c *rollingCaller) run(ctx context.Context, t *testing.T) {
 type rollingClient struct {
 	rolling *rolling
 	next    int
+	slow    bool // to come back
 	in      atomic.Bool
 
 	mu            sync.Mutex
@@ -250,11 +254,14 @@ type rollingClient struct {
 
 func (c *rollingClient) run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; failures++ {
+		pause := stockBackOff(failures)
 		if c.session(ctx) {
-			failures = 0
+			if failures, pause = 0, stockBackOff(0); c.slow {
+				pause += rollingSlow
+			}
 		}
 		select {
-		case <-time.After(stockBackOff(failures)):
+		case <-time.After(pause):
 		case <-ctx.Done():
 		}
 	}

@@ -15,8 +15,8 @@ import (
 //  2. Sessions end. Their transports are closed without a DISCONNECT packet, so
 //     that stock clients come back by themselves, and may take a moment.
 //  3. What browsers did up to their end is delivered, while consumers stay.
-//  4. Backends' streams end. Clients that were here may come back to other nodes as
-//     what they were, which takes this one until it has told what they missed.
+//  4. Backends' streams end. Clients that were here come back to other nodes as what they
+//     were; those that take longer are handed over.
 //  5. This node leaves its cluster, and last the operators, who want to see it, are left.
 func (d *daemon) shutdown() {
 	dropped := d.consumers.Stats().Dropped
@@ -43,7 +43,7 @@ func (d *daemon) shutdown() {
 		d.services.Wait()
 	})
 	leaving.Wait()
-	d.awaitReturns(delivering)
+	d.moveAway(delivering)
 	d.leaveCluster(ctx)
 	d.report("operators", d.stop(ctx, d.operators))
 	d.log.Info("ended")
@@ -56,19 +56,41 @@ const lastStreams = time.Second
 // returnsEvery is how often is looked whether clients have come back to other nodes.
 const returnsEvery = 50 * time.Millisecond
 
-// awaitReturns waits until the clients that were cut off from here have come back to other
-// nodes, or ctx is done.
-func (d *daemon) awaitReturns(ctx context.Context) {
+// returnsTime is how long clients may take to come back by themselves: stock ones try after
+// half a second to one and a half, and then after one to three.
+const returnsTime = 3 * time.Second
+
+// moveAway waits a while until the clients that were cut off from here have come back to
+// other nodes, and has these keep the connections of the rest.
+func (d *daemon) moveAway(ctx context.Context) {
 	if d.node == nil || len(d.node.Peers()) == 0 {
 		return
 	}
+	d.awaitReturns(ctx)
+	if d.sockets.Offline() == 0 {
+		return
+	}
+	d.log.Info("other nodes keep the connections of clients that have not come back", "connections", d.node.HandOver(ctx))
+	if n := d.sockets.Offline(); n > 0 {
+		d.log.Warn("no other node keeps the connections of clients that have not come back: they will be connected anew", "connections", n)
+	}
+}
+
+// awaitReturns waits until no client is to come back any more, but not for long, and leaves
+// half of the time.
+func (d *daemon) awaitReturns(ctx context.Context) {
+	limit := returnsTime
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	tick := time.NewTicker(returnsEvery)
 	defer tick.Stop()
 	for d.sockets.Offline() > 0 {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			d.log.Warn("clients have not come back to other nodes in time; they will be connected anew", "connections", d.sockets.Offline())
 			return
 		}
 	}

@@ -26,6 +26,10 @@ type Server interface {
 	ClaimOffline(ctx context.Context, namespace, pid, offset string) (sio.OfflineSession, error)
 	TakeOffline(namespace, pid, offset string, claim uint64, have []sio.Origin) (sio.Missed, error)
 	ReleaseOffline(namespace, pid string, claim uint64)
+	ClaimAll(namespace string) []sio.OfflineSession
+	TakeAll(namespace string, claims []sio.OfflineSession, have []sio.Origin) sio.Handover
+	TakeOver(ctx context.Context, holder, namespace string) (int, error)
+	OfflineNamespaces() []string
 }
 
 var (

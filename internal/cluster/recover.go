@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"time"
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -113,25 +112,91 @@ func (n *Node) arrived(ctx context.Context, epochs ...string) error {
 
 // Take implements sio.Others.
 func (o *others) Take(ctx context.Context, s *sio.OfflineSession, offset string, have []sio.Origin) (sio.Missed, error) {
-	n := (*Node)(o)
-	p := n.peer(s.Holder)
-	if p == nil {
-		return sio.Missed{}, sio.ErrNotFound
-	}
-	a, err := n.askOne(ctx, p, aboutOffline(&clusterv1.OfflineSession{
+	a, err := (*Node)(o).askHolder(ctx, s.Holder, &clusterv1.OfflineSession{
 		Namespace: s.Namespace, Pid: s.PID, Claim: s.Claim,
 		Kind: &clusterv1.OfflineSession_Take_{Take: &clusterv1.OfflineSession_Take{Offset: offset, Have: fromOrigins(have)}},
-	}))
+	})
 	if err != nil {
-		return sio.Missed{}, away(p, err)
+		return sio.Missed{}, err
 	}
-	missed := sio.Missed{Known: toOrigins(a.GetMissed().GetKnown())}
-	for _, e := range a.GetMissed().GetEvents() {
-		emit := toEmit(e.GetEmit())
-		emit.Origin = toOrigin(e.GetOrigin())
-		missed.Events = append(missed.Events, sio.MissedEvent{Offset: e.GetOffset(), Emit: emit})
+	return sio.Missed{Known: toOrigins(a.GetMissed().GetKnown()), Events: toEvents(a.GetMissed().GetEvents())}, nil
+}
+
+// ClaimAll implements sio.Others.
+func (o *others) ClaimAll(ctx context.Context, holder, namespace string) ([]sio.OfflineSession, error) {
+	a, err := (*Node)(o).askHolder(ctx, holder, &clusterv1.OfflineSession{
+		Namespace: namespace, Kind: &clusterv1.OfflineSession_ClaimAll_{ClaimAll: &clusterv1.OfflineSession_ClaimAll{}},
+	})
+	if err != nil {
+		return nil, err
 	}
-	return missed, nil
+	return toSessions(a.GetSessions().GetSessions(), namespace, holder)
+}
+
+// TakeAll implements sio.Others.
+func (o *others) TakeAll(ctx context.Context, holder, namespace string, claims []sio.OfflineSession, have []sio.Origin) (sio.Handover, error) {
+	all := make([]*clusterv1.Session, len(claims))
+	for i := range claims {
+		all[i] = &clusterv1.Session{Pid: claims[i].PID, Claim: claims[i].Claim}
+	}
+	a, err := (*Node)(o).askHolder(ctx, holder, &clusterv1.OfflineSession{
+		Namespace: namespace, Kind: &clusterv1.OfflineSession_TakeAll_{TakeAll: &clusterv1.OfflineSession_TakeAll{Sessions: all, Have: fromOrigins(have)}},
+	})
+	if err != nil {
+		return sio.Handover{}, err
+	}
+	return toHandover(a.GetHandover(), namespace, holder)
+}
+
+// askHolder asks the node with this epoch about connections that it keeps.
+func (n *Node) askHolder(ctx context.Context, holder string, m *clusterv1.OfflineSession) (*clusterv1.Answer, error) {
+	p := n.peer(holder)
+	if p == nil {
+		return nil, sio.ErrNotFound
+	}
+	a, err := n.askOne(ctx, p, aboutOffline(m))
+	return a, away(p, err)
+}
+
+// HandOver hands the connections that were cut off from this node over to peers, as long
+// as there are any and ctx is not done, and returns how many.
+func (n *Node) HandOver(ctx context.Context) (handed int) {
+	refused := map[string]bool{} // by epoch
+	for _, namespace := range n.hub.OfflineNamespaces() {
+		for ctx.Err() == nil {
+			p := n.heir(refused, handed)
+			if p == nil {
+				return handed
+			}
+			a, err := n.askOne(ctx, p, aboutOffline(&clusterv1.OfflineSession{
+				Namespace: namespace, Kind: &clusterv1.OfflineSession_HandOver_{HandOver: &clusterv1.OfflineSession_HandOver{}},
+			}))
+			if err != nil {
+				n.log.Warn("a node does not take over the connections that may come back", "node", p.name, "error", err)
+				refused[p.epoch] = true
+				continue
+			}
+			if a.GetResult().GetMatched() == 0 {
+				break
+			}
+			handed += int(a.GetResult().GetMatched())
+		}
+	}
+	return handed
+}
+
+// heir returns one of the peers that answer and have not refused; nil: there is none.
+func (n *Node) heir(refused map[string]bool, turn int) *peer {
+	var able []*peer
+	for _, p := range n.all() {
+		if !p.suspected.Load() && !refused[p.epoch] {
+			able = append(able, p)
+		}
+	}
+	if len(able) == 0 {
+		return nil
+	}
+	return able[turn%len(able)]
 }
 
 // Release implements sio.Others.
@@ -145,116 +210,4 @@ func (o *others) Release(s *sio.OfflineSession) {
 
 func aboutOffline(m *clusterv1.OfflineSession) *clusterv1.Message {
 	return &clusterv1.Message{Body: &clusterv1.Message_OfflineSession{OfflineSession: m}}
-}
-
-// serveOffline answers a peer about a connection that was cut off from this node.
-func (n *Node) serveOffline(p *peer, request uint64, m *clusterv1.OfflineSession) {
-	if _, ok := m.GetKind().(*clusterv1.OfflineSession_Release_); ok {
-		n.hub.ReleaseOffline(m.GetNamespace(), m.GetPid(), m.GetClaim())
-		return
-	}
-	select {
-	case p.moves <- struct{}{}:
-	default:
-		p.answer(request, &clusterv1.Answer{Code: clusterv1.Answer_BUSY})
-		return
-	}
-	n.serving.Go(func() {
-		defer func() { <-p.moves }()
-		ctx, cancel := context.WithTimeout(context.Background(), n.opts.AnswerTimeout)
-		defer cancel()
-		a, err := n.answerOffline(ctx, p, m)
-		if err != nil {
-			a = &clusterv1.Answer{Code: n.code(p, err)}
-		}
-		p.answer(request, a)
-	})
-}
-
-func (n *Node) answerOffline(ctx context.Context, p *peer, m *clusterv1.OfflineSession) (*clusterv1.Answer, error) {
-	switch kind := m.GetKind().(type) {
-	case *clusterv1.OfflineSession_ClaimIt:
-		s, err := n.hub.ClaimOffline(ctx, m.GetNamespace(), m.GetPid(), kind.ClaimIt.GetOffset())
-		if err != nil {
-			return nil, err
-		}
-		n.consumed(ctx, s.ID)
-		session, err := fromSession(&s)
-		if err != nil {
-			return nil, err
-		}
-		return &clusterv1.Answer{Kind: &clusterv1.Answer_Session{Session: session}}, nil
-	case *clusterv1.OfflineSession_Settle_:
-		if err := n.arrived(ctx, p.epoch, kind.Settle.GetHolder()); err != nil {
-			n.log.Debug("what was sent has not arrived", "for", p.name, "error", err)
-			return nil, sio.ErrBusy // too slow, or a node of them is gone
-		}
-		return &clusterv1.Answer{}, nil
-	case *clusterv1.OfflineSession_Take_:
-		missed, err := n.hub.TakeOffline(m.GetNamespace(), m.GetPid(), kind.Take.GetOffset(), m.GetClaim(), toOrigins(kind.Take.GetHave()))
-		if err != nil {
-			return nil, err
-		}
-		return &clusterv1.Answer{Kind: &clusterv1.Answer_Missed{Missed: fromMissed(&missed)}}, nil
-	}
-	return nil, errUnsupported
-}
-
-// consumedTime is how long a client that has come back to another node waits for consumers
-// to settle what it did before.
-const consumedTime = time.Second
-
-// consumed waits for that, so that consumers hear of the return afterwards.
-func (n *Node) consumed(ctx context.Context, id string) {
-	if n.consumers == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, consumedTime)
-	defer cancel()
-	n.consumers.Settled(ctx, id)
-}
-
-func fromSession(s *sio.OfflineSession) (*clusterv1.Session, error) {
-	data, err := fromData(s.Data)
-	return &clusterv1.Session{
-		Id: s.ID, User: s.User, Rooms: s.Rooms, Granted: s.Granted, Data: data, Number: s.Number, Left: int64(s.Left), Claim: s.Claim,
-	}, err
-}
-
-func toSession(m *clusterv1.Session) (sio.OfflineSession, error) {
-	data, err := toData(m.GetData())
-	return sio.OfflineSession{
-		ID: m.GetId(), User: m.GetUser(), Rooms: m.GetRooms(), Granted: m.GetGranted(), Data: data,
-		Number: m.GetNumber(), Left: time.Duration(m.GetLeft()), Claim: m.GetClaim(),
-	}, err
-}
-
-func fromMissed(missed *sio.Missed) *clusterv1.Missed {
-	m := &clusterv1.Missed{Known: fromOrigins(missed.Known), Events: make([]*clusterv1.Missed_Event, len(missed.Events))}
-	for i, e := range missed.Events {
-		m.Events[i] = &clusterv1.Missed_Event{Offset: e.Offset, Origin: fromOrigin(e.Emit.Origin), Emit: fromEmit(&e.Emit)}
-	}
-	return m
-}
-
-func fromOrigin(o sio.Origin) *clusterv1.Origin {
-	return &clusterv1.Origin{Epoch: o.Epoch, Number: o.Number}
-}
-
-func toOrigin(m *clusterv1.Origin) sio.Origin {
-	return sio.Origin{Epoch: m.GetEpoch(), Number: m.GetNumber()}
-}
-
-func fromOrigins(all []sio.Origin) (m []*clusterv1.Origin) {
-	for _, o := range all {
-		m = append(m, fromOrigin(o))
-	}
-	return m
-}
-
-func toOrigins(m []*clusterv1.Origin) (all []sio.Origin) {
-	for _, o := range m {
-		all = append(all, toOrigin(o))
-	}
-	return all
 }

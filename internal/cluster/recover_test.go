@@ -360,3 +360,95 @@ func returnsUnderFire(t *testing.T, seed uint64) {
 		t.Errorf("%d returns, %d of them as somebody new: little is shown by that", returns, anew)
 	}
 }
+
+// TestHandOver: a node that ends hands over the connections of clients that are away, while
+// events are sent over a bus that loses, doubles and delays; so does the next, what it was
+// handed too. Whoever comes back afterwards misses nothing.
+func TestHandOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := bus.NewMemory()
+		nodes := startNodes(t, memory, 3, recovering)
+		for _, n := range nodes {
+			n.admit.admission = sio.Admission{Rooms: []string{"r"}}
+			n.admit.there = make(chan struct{}, 100)
+		}
+		var mu sync.Mutex
+		dice := rand.New(rand.NewPCG(1, 2))
+		memory.SetFaults(func(string, string, string, []byte) (v bus.Verdict) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch dice.IntN(10) {
+			case 0:
+				v.Drop = true
+			case 1:
+				v.Double = true
+			case 2:
+				v.Delay = time.Duration(dice.IntN(300)) * time.Millisecond
+			}
+			return v
+		})
+		number := 0
+		send := func(n *testNode) {
+			number++
+			n.emit(rooms("r"), fmt.Sprint(number))
+		}
+		var clients []*returner
+		for range 9 {
+			r := &returner{t: t}
+			r.connect(nodes[0])
+			clients = append(clients, r)
+		}
+		for i, r := range clients { // each has heard another number of them, the first none
+			for range i {
+				r.next()
+			}
+			send(nodes[i%3])
+		}
+		for _, r := range clients {
+			r.cut()
+		}
+		for i, ending := range nodes[:2] {
+			sending, stop := context.WithCancel(t.Context())
+			var sent sync.WaitGroup
+			sent.Go(func() {
+				for sending.Err() == nil {
+					send(nodes[2])
+					time.Sleep(20 * time.Millisecond)
+				}
+			})
+			if err := ending.server.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := ending.HandOver(t.Context()); n < len(clients)-3 || ending.server.Offline() != 0 {
+				t.Errorf("node %d handed over %d, and keeps %d", i+1, n, ending.server.Offline())
+			}
+			time.Sleep(time.Second)
+			stop()
+			sent.Wait()
+			ending.stop()
+			if i == 0 { // some come back in between
+				for _, r := range clients[6:] {
+					r.offset, r.heard = "", nil
+					r.connect(nodes[2])
+					if !r.recovered || len(r.heard) != number {
+						t.Errorf("recovered %v, missed %d of %d", r.recovered, len(r.heard), number)
+					}
+					r.ws.Close()
+				}
+				synctest.Wait()
+			}
+		}
+		for i, r := range clients[:6] {
+			r.heard = nil
+			r.connect(nodes[2])
+			want := []string{}
+			for n := i + 1; n <= number; n++ {
+				want = append(want, fmt.Sprint(n))
+			}
+			if !r.recovered || !slices.Equal(r.heard, want) {
+				t.Errorf("client %d: recovered %v, missed %q of %d", i, r.recovered, r.heard, number)
+			}
+			r.ws.Close()
+		}
+	})
+}

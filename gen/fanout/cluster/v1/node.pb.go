@@ -93,7 +93,7 @@ func (x KeyAnswer_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyAnswer_State.Descriptor instead.
 func (KeyAnswer_State) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 0}
 }
 
 // Code is what went wrong.
@@ -182,7 +182,7 @@ func (x Answer_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Code.Descriptor instead.
 func (Answer_Code) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // Message is one message of a link.
@@ -1808,6 +1808,9 @@ type OfflineSession struct {
 	//	*OfflineSession_Release_
 	//	*OfflineSession_Settle_
 	//	*OfflineSession_Take_
+	//	*OfflineSession_HandOver_
+	//	*OfflineSession_ClaimAll_
+	//	*OfflineSession_TakeAll_
 	Kind          isOfflineSession_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1907,6 +1910,33 @@ func (x *OfflineSession) GetTake() *OfflineSession_Take {
 	return nil
 }
 
+func (x *OfflineSession) GetHandOver() *OfflineSession_HandOver {
+	if x != nil {
+		if x, ok := x.Kind.(*OfflineSession_HandOver_); ok {
+			return x.HandOver
+		}
+	}
+	return nil
+}
+
+func (x *OfflineSession) GetClaimAll() *OfflineSession_ClaimAll {
+	if x != nil {
+		if x, ok := x.Kind.(*OfflineSession_ClaimAll_); ok {
+			return x.ClaimAll
+		}
+	}
+	return nil
+}
+
+func (x *OfflineSession) GetTakeAll() *OfflineSession_TakeAll {
+	if x != nil {
+		if x, ok := x.Kind.(*OfflineSession_TakeAll_); ok {
+			return x.TakeAll
+		}
+	}
+	return nil
+}
+
 type isOfflineSession_Kind interface {
 	isOfflineSession_Kind()
 }
@@ -1931,6 +1961,22 @@ type OfflineSession_Take_ struct {
 	Take *OfflineSession_Take `protobuf:"bytes,7,opt,name=take,proto3,oneof"`
 }
 
+type OfflineSession_HandOver_ struct {
+	// The sender ends, and what it keeps in the namespace is for the receiver: that claims
+	// and takes all. Answered by Result.
+	HandOver *OfflineSession_HandOver `protobuf:"bytes,8,opt,name=hand_over,json=handOver,proto3,oneof"`
+}
+
+type OfflineSession_ClaimAll_ struct {
+	// The first step for all that the receiver keeps in the namespace. Answered by Sessions.
+	ClaimAll *OfflineSession_ClaimAll `protobuf:"bytes,9,opt,name=claim_all,json=claimAll,proto3,oneof"`
+}
+
+type OfflineSession_TakeAll_ struct {
+	// The third step for them. Answered by Handover.
+	TakeAll *OfflineSession_TakeAll `protobuf:"bytes,10,opt,name=take_all,json=takeAll,proto3,oneof"`
+}
+
 func (*OfflineSession_ClaimIt) isOfflineSession_Kind() {}
 
 func (*OfflineSession_Release_) isOfflineSession_Kind() {}
@@ -1939,9 +1985,127 @@ func (*OfflineSession_Settle_) isOfflineSession_Kind() {}
 
 func (*OfflineSession_Take_) isOfflineSession_Kind() {}
 
+func (*OfflineSession_HandOver_) isOfflineSession_Kind() {}
+
+func (*OfflineSession_ClaimAll_) isOfflineSession_Kind() {}
+
+func (*OfflineSession_TakeAll_) isOfflineSession_Kind() {}
+
+// Sessions are connections that were cut off.
+type Sessions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connections.
+	Sessions      []*Session `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sessions) Reset() {
+	*x = Sessions{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sessions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sessions) ProtoMessage() {}
+
+func (x *Sessions) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sessions.ProtoReflect.Descriptor instead.
+func (*Sessions) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Sessions) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+// Handover is connections that are handed over; see sio.Handover.
+type Handover struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connections.
+	Sessions []*Handover_HandedOver `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// Their events.
+	Events []*Missed_Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
+	// As in Missed.
+	Known         []*Origin `protobuf:"bytes,3,rep,name=known,proto3" json:"known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Handover) Reset() {
+	*x = Handover{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Handover) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Handover) ProtoMessage() {}
+
+func (x *Handover) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Handover.ProtoReflect.Descriptor instead.
+func (*Handover) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Handover) GetSessions() []*Handover_HandedOver {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *Handover) GetEvents() []*Missed_Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *Handover) GetKnown() []*Origin {
+	if x != nil {
+		return x.Known
+	}
+	return nil
+}
+
 // Session is a connection that was cut off; see sio.OfflineSession.
 type Session struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// The client's secret.
+	Pid string `protobuf:"bytes,9,opt,name=pid,proto3" json:"pid,omitempty"`
 	// Its id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Its user.
@@ -1964,7 +2128,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2140,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2153,14 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Session) GetPid() string {
+	if x != nil {
+		return x.Pid
+	}
+	return ""
 }
 
 func (x *Session) GetId() string {
@@ -2061,7 +2232,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2244,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2257,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Missed) GetEvents() []*Missed_Event {
@@ -2119,7 +2290,7 @@ type KeyAnswer struct {
 
 func (x *KeyAnswer) Reset() {
 	*x = KeyAnswer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2302,7 @@ func (x *KeyAnswer) String() string {
 func (*KeyAnswer) ProtoMessage() {}
 
 func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2315,7 @@ func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAnswer.ProtoReflect.Descriptor instead.
 func (*KeyAnswer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *KeyAnswer) GetState() KeyAnswer_State {
@@ -2185,7 +2356,7 @@ type KeyResult struct {
 
 func (x *KeyResult) Reset() {
 	*x = KeyResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2197,7 +2368,7 @@ func (x *KeyResult) String() string {
 func (*KeyResult) ProtoMessage() {}
 
 func (x *KeyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2210,7 +2381,7 @@ func (x *KeyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyResult.ProtoReflect.Descriptor instead.
 func (*KeyResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *KeyResult) GetMatched() uint32 {
@@ -2262,6 +2433,8 @@ type Answer struct {
 	//	*Answer_Key
 	//	*Answer_Session
 	//	*Answer_Missed
+	//	*Answer_Sessions
+	//	*Answer_Handover
 	Kind          isAnswer_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2269,7 +2442,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2454,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2467,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Answer) GetCode() Answer_Code {
@@ -2397,6 +2570,24 @@ func (x *Answer) GetMissed() *Missed {
 	return nil
 }
 
+func (x *Answer) GetSessions() *Sessions {
+	if x != nil {
+		if x, ok := x.Kind.(*Answer_Sessions); ok {
+			return x.Sessions
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetHandover() *Handover {
+	if x != nil {
+		if x, ok := x.Kind.(*Answer_Handover); ok {
+			return x.Handover
+		}
+	}
+	return nil
+}
+
 type isAnswer_Kind interface {
 	isAnswer_Kind()
 }
@@ -2441,6 +2632,16 @@ type Answer_Missed struct {
 	Missed *Missed `protobuf:"bytes,11,opt,name=missed,proto3,oneof"`
 }
 
+type Answer_Sessions struct {
+	// Connections that were cut off.
+	Sessions *Sessions `protobuf:"bytes,12,opt,name=sessions,proto3,oneof"`
+}
+
+type Answer_Handover struct {
+	// Connections that are handed over.
+	Handover *Handover `protobuf:"bytes,13,opt,name=handover,proto3,oneof"`
+}
+
 func (*Answer_Result) isAnswer_Kind() {}
 
 func (*Answer_Acks) isAnswer_Kind() {}
@@ -2457,6 +2658,10 @@ func (*Answer_Session) isAnswer_Kind() {}
 
 func (*Answer_Missed) isAnswer_Kind() {}
 
+func (*Answer_Sessions) isAnswer_Kind() {}
+
+func (*Answer_Handover) isAnswer_Kind() {}
+
 // Result is what an operation did.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2468,7 +2673,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2480,7 +2685,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2493,7 +2698,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Result) GetMatched() uint32 {
@@ -2522,7 +2727,7 @@ type AckResults struct {
 
 func (x *AckResults) Reset() {
 	*x = AckResults{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2739,7 @@ func (x *AckResults) String() string {
 func (*AckResults) ProtoMessage() {}
 
 func (x *AckResults) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2752,7 @@ func (x *AckResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults.ProtoReflect.Descriptor instead.
 func (*AckResults) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AckResults) GetResults() []*AckResults_AckResult {
@@ -2598,7 +2803,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2610,7 +2815,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2623,7 +2828,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Connections) GetConnections() []*Connection {
@@ -2691,7 +2896,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +2908,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +2921,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Connection) GetCursor() string {
@@ -2879,7 +3084,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2891,7 +3096,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2904,7 +3109,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Names) GetNames() []*Names_Name {
@@ -2934,7 +3139,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2946,7 +3151,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2959,7 +3164,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Counts) GetTotal() uint32 {
@@ -2987,7 +3192,7 @@ type IdempotencyKey_Begin struct {
 
 func (x *IdempotencyKey_Begin) Reset() {
 	*x = IdempotencyKey_Begin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3204,7 @@ func (x *IdempotencyKey_Begin) String() string {
 func (*IdempotencyKey_Begin) ProtoMessage() {}
 
 func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3233,7 @@ type IdempotencyKey_Finished struct {
 
 func (x *IdempotencyKey_Finished) Reset() {
 	*x = IdempotencyKey_Finished{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3040,7 +3245,7 @@ func (x *IdempotencyKey_Finished) String() string {
 func (*IdempotencyKey_Finished) ProtoMessage() {}
 
 func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3081,7 +3286,7 @@ type IdempotencyKey_Failed struct {
 
 func (x *IdempotencyKey_Failed) Reset() {
 	*x = IdempotencyKey_Failed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3093,7 +3298,7 @@ func (x *IdempotencyKey_Failed) String() string {
 func (*IdempotencyKey_Failed) ProtoMessage() {}
 
 func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3125,7 +3330,7 @@ type IdempotencyKey_Look struct {
 
 func (x *IdempotencyKey_Look) Reset() {
 	*x = IdempotencyKey_Look{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3137,7 +3342,7 @@ func (x *IdempotencyKey_Look) String() string {
 func (*IdempotencyKey_Look) ProtoMessage() {}
 
 func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3165,7 +3370,7 @@ type OfflineSession_Claim struct {
 
 func (x *OfflineSession_Claim) Reset() {
 	*x = OfflineSession_Claim{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3382,7 @@ func (x *OfflineSession_Claim) String() string {
 func (*OfflineSession_Claim) ProtoMessage() {}
 
 func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3209,7 +3414,7 @@ type OfflineSession_Release struct {
 
 func (x *OfflineSession_Release) Reset() {
 	*x = OfflineSession_Release{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3221,7 +3426,7 @@ func (x *OfflineSession_Release) String() string {
 func (*OfflineSession_Release) ProtoMessage() {}
 
 func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3249,7 +3454,7 @@ type OfflineSession_Settle struct {
 
 func (x *OfflineSession_Settle) Reset() {
 	*x = OfflineSession_Settle{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3261,7 +3466,7 @@ func (x *OfflineSession_Settle) String() string {
 func (*OfflineSession_Settle) ProtoMessage() {}
 
 func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3298,7 +3503,7 @@ type OfflineSession_Take struct {
 
 func (x *OfflineSession_Take) Reset() {
 	*x = OfflineSession_Take{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3310,7 +3515,7 @@ func (x *OfflineSession_Take) String() string {
 func (*OfflineSession_Take) ProtoMessage() {}
 
 func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3340,6 +3545,226 @@ func (x *OfflineSession_Take) GetHave() []*Origin {
 	return nil
 }
 
+// HandOver asks the receiver to take over connections.
+type OfflineSession_HandOver struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfflineSession_HandOver) Reset() {
+	*x = OfflineSession_HandOver{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfflineSession_HandOver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfflineSession_HandOver) ProtoMessage() {}
+
+func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfflineSession_HandOver.ProtoReflect.Descriptor instead.
+func (*OfflineSession_HandOver) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 4}
+}
+
+// ClaimAll claims as many connections as go at once.
+type OfflineSession_ClaimAll struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfflineSession_ClaimAll) Reset() {
+	*x = OfflineSession_ClaimAll{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfflineSession_ClaimAll) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfflineSession_ClaimAll) ProtoMessage() {}
+
+func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfflineSession_ClaimAll.ProtoReflect.Descriptor instead.
+func (*OfflineSession_ClaimAll) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 5}
+}
+
+// TakeAll has them handed over.
+type OfflineSession_TakeAll struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What Sessions said.
+	Sessions []*Session `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// As in Take: for the connections together.
+	Have          []*Origin `protobuf:"bytes,2,rep,name=have,proto3" json:"have,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfflineSession_TakeAll) Reset() {
+	*x = OfflineSession_TakeAll{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfflineSession_TakeAll) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfflineSession_TakeAll) ProtoMessage() {}
+
+func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfflineSession_TakeAll.ProtoReflect.Descriptor instead.
+func (*OfflineSession_TakeAll) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 6}
+}
+
+func (x *OfflineSession_TakeAll) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *OfflineSession_TakeAll) GetHave() []*Origin {
+	if x != nil {
+		return x.Have
+	}
+	return nil
+}
+
+// HandedOver is one of them.
+type Handover_HandedOver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection.
+	Session *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// The offset of the last event that was meant for it; empty: none.
+	LastOffset string `protobuf:"bytes,2,opt,name=last_offset,json=lastOffset,proto3" json:"last_offset,omitempty"`
+	// Events that were meant for it, as indexes of `events`.
+	Events []uint32 `protobuf:"varint,3,rep,packed,name=events,proto3" json:"events,omitempty"`
+	// How many of them came before it was cut off; negative: that and more is forgotten.
+	Cut int32 `protobuf:"varint,4,opt,name=cut,proto3" json:"cut,omitempty"`
+	// They are all since it joined.
+	Whole bool `protobuf:"varint,5,opt,name=whole,proto3" json:"whole,omitempty"`
+	// The offset of the event before them; empty: that is not known.
+	Before        string `protobuf:"bytes,6,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Handover_HandedOver) Reset() {
+	*x = Handover_HandedOver{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Handover_HandedOver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Handover_HandedOver) ProtoMessage() {}
+
+func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Handover_HandedOver.ProtoReflect.Descriptor instead.
+func (*Handover_HandedOver) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 0}
+}
+
+func (x *Handover_HandedOver) GetSession() *Session {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *Handover_HandedOver) GetLastOffset() string {
+	if x != nil {
+		return x.LastOffset
+	}
+	return ""
+}
+
+func (x *Handover_HandedOver) GetEvents() []uint32 {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *Handover_HandedOver) GetCut() int32 {
+	if x != nil {
+		return x.Cut
+	}
+	return 0
+}
+
+func (x *Handover_HandedOver) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+func (x *Handover_HandedOver) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
 // Event is an event for it.
 type Missed_Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3355,7 +3780,7 @@ type Missed_Event struct {
 
 func (x *Missed_Event) Reset() {
 	*x = Missed_Event{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3367,7 +3792,7 @@ func (x *Missed_Event) String() string {
 func (*Missed_Event) ProtoMessage() {}
 
 func (x *Missed_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3380,7 +3805,7 @@ func (x *Missed_Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed_Event.ProtoReflect.Descriptor instead.
 func (*Missed_Event) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 0}
 }
 
 func (x *Missed_Event) GetOffset() string {
@@ -3421,7 +3846,7 @@ type AckResults_AckResult struct {
 
 func (x *AckResults_AckResult) Reset() {
 	*x = AckResults_AckResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3433,7 +3858,7 @@ func (x *AckResults_AckResult) String() string {
 func (*AckResults_AckResult) ProtoMessage() {}
 
 func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3446,7 +3871,7 @@ func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults_AckResult.ProtoReflect.Descriptor instead.
 func (*AckResults_AckResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29, 0}
 }
 
 func (x *AckResults_AckResult) GetId() string {
@@ -3492,7 +3917,7 @@ type Names_Name struct {
 
 func (x *Names_Name) Reset() {
 	*x = Names_Name{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3504,7 +3929,7 @@ func (x *Names_Name) String() string {
 func (*Names_Name) ProtoMessage() {}
 
 func (x *Names_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3517,7 +3942,7 @@ func (x *Names_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names_Name.ProtoReflect.Descriptor instead.
 func (*Names_Name) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32, 0}
 }
 
 func (x *Names_Name) GetName() string {
@@ -3650,7 +4075,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x04kind\"6\n" +
 	"\x06Origin\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number\"\x8a\x04\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xf2\x06\n" +
 	"\x0eOfflineSession\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\tR\x03pid\x12\x14\n" +
@@ -3658,7 +4083,11 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\bclaim_it\x18\x04 \x01(\v2'.fanout.cluster.v1.OfflineSession.ClaimH\x00R\aclaimIt\x12E\n" +
 	"\arelease\x18\x05 \x01(\v2).fanout.cluster.v1.OfflineSession.ReleaseH\x00R\arelease\x12B\n" +
 	"\x06settle\x18\x06 \x01(\v2(.fanout.cluster.v1.OfflineSession.SettleH\x00R\x06settle\x12<\n" +
-	"\x04take\x18\a \x01(\v2&.fanout.cluster.v1.OfflineSession.TakeH\x00R\x04take\x1a\x1f\n" +
+	"\x04take\x18\a \x01(\v2&.fanout.cluster.v1.OfflineSession.TakeH\x00R\x04take\x12I\n" +
+	"\thand_over\x18\b \x01(\v2*.fanout.cluster.v1.OfflineSession.HandOverH\x00R\bhandOver\x12I\n" +
+	"\tclaim_all\x18\t \x01(\v2*.fanout.cluster.v1.OfflineSession.ClaimAllH\x00R\bclaimAll\x12F\n" +
+	"\btake_all\x18\n" +
+	" \x01(\v2).fanout.cluster.v1.OfflineSession.TakeAllH\x00R\atakeAll\x1a\x1f\n" +
 	"\x05Claim\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\tR\x06offset\x1a\t\n" +
 	"\aRelease\x1a \n" +
@@ -3666,9 +4095,32 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x06holder\x18\x01 \x01(\tR\x06holder\x1aM\n" +
 	"\x04Take\x12\x16\n" +
 	"\x06offset\x18\x01 \x01(\tR\x06offset\x12-\n" +
+	"\x04have\x18\x02 \x03(\v2\x19.fanout.cluster.v1.OriginR\x04have\x1a\n" +
+	"\n" +
+	"\bHandOver\x1a\n" +
+	"\n" +
+	"\bClaimAll\x1ap\n" +
+	"\aTakeAll\x126\n" +
+	"\bsessions\x18\x01 \x03(\v2\x1a.fanout.cluster.v1.SessionR\bsessions\x12-\n" +
 	"\x04have\x18\x02 \x03(\v2\x19.fanout.cluster.v1.OriginR\x04haveB\x06\n" +
-	"\x04kind\"\xb3\x01\n" +
-	"\aSession\x12\x0e\n" +
+	"\x04kind\"B\n" +
+	"\bSessions\x126\n" +
+	"\bsessions\x18\x01 \x03(\v2\x1a.fanout.cluster.v1.SessionR\bsessions\"\xf6\x02\n" +
+	"\bHandover\x12B\n" +
+	"\bsessions\x18\x01 \x03(\v2&.fanout.cluster.v1.Handover.HandedOverR\bsessions\x127\n" +
+	"\x06events\x18\x02 \x03(\v2\x1f.fanout.cluster.v1.Missed.EventR\x06events\x12/\n" +
+	"\x05known\x18\x03 \x03(\v2\x19.fanout.cluster.v1.OriginR\x05known\x1a\xbb\x01\n" +
+	"\n" +
+	"HandedOver\x124\n" +
+	"\asession\x18\x01 \x01(\v2\x1a.fanout.cluster.v1.SessionR\asession\x12\x1f\n" +
+	"\vlast_offset\x18\x02 \x01(\tR\n" +
+	"lastOffset\x12\x16\n" +
+	"\x06events\x18\x03 \x03(\rR\x06events\x12\x10\n" +
+	"\x03cut\x18\x04 \x01(\x05R\x03cut\x12\x14\n" +
+	"\x05whole\x18\x05 \x01(\bR\x05whole\x12\x16\n" +
+	"\x06before\x18\x06 \x01(\tR\x06before\"\xc5\x01\n" +
+	"\aSession\x12\x10\n" +
+	"\x03pid\x18\t \x01(\tR\x03pid\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
 	"\x05rooms\x18\x03 \x03(\tR\x05rooms\x12\x18\n" +
@@ -3700,7 +4152,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\amatched\x18\x01 \x01(\rR\amatched\x12\x1c\n" +
 	"\tforwarded\x18\x02 \x01(\rR\tforwarded\x12\x18\n" +
 	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xef\x05\n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xe5\x06\n" +
 	"\x06Answer\x122\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1e.fanout.cluster.v1.Answer.CodeR\x04code\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12 \n" +
@@ -3713,7 +4165,9 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x03key\x18\t \x01(\v2\x1c.fanout.cluster.v1.KeyAnswerH\x00R\x03key\x126\n" +
 	"\asession\x18\n" +
 	" \x01(\v2\x1a.fanout.cluster.v1.SessionH\x00R\asession\x123\n" +
-	"\x06missed\x18\v \x01(\v2\x19.fanout.cluster.v1.MissedH\x00R\x06missed\"\xbe\x01\n" +
+	"\x06missed\x18\v \x01(\v2\x19.fanout.cluster.v1.MissedH\x00R\x06missed\x129\n" +
+	"\bsessions\x18\f \x01(\v2\x1b.fanout.cluster.v1.SessionsH\x00R\bsessions\x129\n" +
+	"\bhandover\x18\r \x01(\v2\x1b.fanout.cluster.v1.HandoverH\x00R\bhandover\"\xbe\x01\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x01\x12\f\n" +
@@ -3806,7 +4260,7 @@ func file_fanout_cluster_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(KeyAnswer_State)(0),            // 0: fanout.cluster.v1.KeyAnswer.State
 	(Answer_Code)(0),                // 1: fanout.cluster.v1.Answer.Code
@@ -3831,32 +4285,38 @@ var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(*IdempotencyKey)(nil),          // 20: fanout.cluster.v1.IdempotencyKey
 	(*Origin)(nil),                  // 21: fanout.cluster.v1.Origin
 	(*OfflineSession)(nil),          // 22: fanout.cluster.v1.OfflineSession
-	(*Session)(nil),                 // 23: fanout.cluster.v1.Session
-	(*Missed)(nil),                  // 24: fanout.cluster.v1.Missed
-	(*KeyAnswer)(nil),               // 25: fanout.cluster.v1.KeyAnswer
-	(*KeyResult)(nil),               // 26: fanout.cluster.v1.KeyResult
-	(*Answer)(nil),                  // 27: fanout.cluster.v1.Answer
-	(*Result)(nil),                  // 28: fanout.cluster.v1.Result
-	(*AckResults)(nil),              // 29: fanout.cluster.v1.AckResults
-	(*Connections)(nil),             // 30: fanout.cluster.v1.Connections
-	(*Connection)(nil),              // 31: fanout.cluster.v1.Connection
-	(*Names)(nil),                   // 32: fanout.cluster.v1.Names
-	(*Counts)(nil),                  // 33: fanout.cluster.v1.Counts
-	(*IdempotencyKey_Begin)(nil),    // 34: fanout.cluster.v1.IdempotencyKey.Begin
-	(*IdempotencyKey_Finished)(nil), // 35: fanout.cluster.v1.IdempotencyKey.Finished
-	(*IdempotencyKey_Failed)(nil),   // 36: fanout.cluster.v1.IdempotencyKey.Failed
-	(*IdempotencyKey_Look)(nil),     // 37: fanout.cluster.v1.IdempotencyKey.Look
-	(*OfflineSession_Claim)(nil),    // 38: fanout.cluster.v1.OfflineSession.Claim
-	(*OfflineSession_Release)(nil),  // 39: fanout.cluster.v1.OfflineSession.Release
-	(*OfflineSession_Settle)(nil),   // 40: fanout.cluster.v1.OfflineSession.Settle
-	(*OfflineSession_Take)(nil),     // 41: fanout.cluster.v1.OfflineSession.Take
-	(*Missed_Event)(nil),            // 42: fanout.cluster.v1.Missed.Event
-	(*AckResults_AckResult)(nil),    // 43: fanout.cluster.v1.AckResults.AckResult
-	nil,                             // 44: fanout.cluster.v1.Connection.HeadersEntry
-	nil,                             // 45: fanout.cluster.v1.Connection.QueryEntry
-	(*Names_Name)(nil),              // 46: fanout.cluster.v1.Names.Name
-	nil,                             // 47: fanout.cluster.v1.Counts.GroupsEntry
-	(*timestamppb.Timestamp)(nil),   // 48: google.protobuf.Timestamp
+	(*Sessions)(nil),                // 23: fanout.cluster.v1.Sessions
+	(*Handover)(nil),                // 24: fanout.cluster.v1.Handover
+	(*Session)(nil),                 // 25: fanout.cluster.v1.Session
+	(*Missed)(nil),                  // 26: fanout.cluster.v1.Missed
+	(*KeyAnswer)(nil),               // 27: fanout.cluster.v1.KeyAnswer
+	(*KeyResult)(nil),               // 28: fanout.cluster.v1.KeyResult
+	(*Answer)(nil),                  // 29: fanout.cluster.v1.Answer
+	(*Result)(nil),                  // 30: fanout.cluster.v1.Result
+	(*AckResults)(nil),              // 31: fanout.cluster.v1.AckResults
+	(*Connections)(nil),             // 32: fanout.cluster.v1.Connections
+	(*Connection)(nil),              // 33: fanout.cluster.v1.Connection
+	(*Names)(nil),                   // 34: fanout.cluster.v1.Names
+	(*Counts)(nil),                  // 35: fanout.cluster.v1.Counts
+	(*IdempotencyKey_Begin)(nil),    // 36: fanout.cluster.v1.IdempotencyKey.Begin
+	(*IdempotencyKey_Finished)(nil), // 37: fanout.cluster.v1.IdempotencyKey.Finished
+	(*IdempotencyKey_Failed)(nil),   // 38: fanout.cluster.v1.IdempotencyKey.Failed
+	(*IdempotencyKey_Look)(nil),     // 39: fanout.cluster.v1.IdempotencyKey.Look
+	(*OfflineSession_Claim)(nil),    // 40: fanout.cluster.v1.OfflineSession.Claim
+	(*OfflineSession_Release)(nil),  // 41: fanout.cluster.v1.OfflineSession.Release
+	(*OfflineSession_Settle)(nil),   // 42: fanout.cluster.v1.OfflineSession.Settle
+	(*OfflineSession_Take)(nil),     // 43: fanout.cluster.v1.OfflineSession.Take
+	(*OfflineSession_HandOver)(nil), // 44: fanout.cluster.v1.OfflineSession.HandOver
+	(*OfflineSession_ClaimAll)(nil), // 45: fanout.cluster.v1.OfflineSession.ClaimAll
+	(*OfflineSession_TakeAll)(nil),  // 46: fanout.cluster.v1.OfflineSession.TakeAll
+	(*Handover_HandedOver)(nil),     // 47: fanout.cluster.v1.Handover.HandedOver
+	(*Missed_Event)(nil),            // 48: fanout.cluster.v1.Missed.Event
+	(*AckResults_AckResult)(nil),    // 49: fanout.cluster.v1.AckResults.AckResult
+	nil,                             // 50: fanout.cluster.v1.Connection.HeadersEntry
+	nil,                             // 51: fanout.cluster.v1.Connection.QueryEntry
+	(*Names_Name)(nil),              // 52: fanout.cluster.v1.Names.Name
+	nil,                             // 53: fanout.cluster.v1.Counts.GroupsEntry
+	(*timestamppb.Timestamp)(nil),   // 54: google.protobuf.Timestamp
 }
 var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	3,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
@@ -3866,7 +4326,7 @@ var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	12, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
 	13, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
 	14, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
-	27, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
+	29, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
 	20, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
 	22, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
 	5,  // 10: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
@@ -3875,7 +4335,7 @@ var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	8,  // 13: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
 	9,  // 14: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
 	10, // 15: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
-	48, // 16: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
+	54, // 16: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
 	6,  // 17: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
 	5,  // 18: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
 	15, // 19: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
@@ -3883,44 +4343,56 @@ var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	17, // 21: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
 	18, // 22: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
 	19, // 23: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
-	34, // 24: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
-	35, // 25: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
-	36, // 26: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
-	37, // 27: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
-	38, // 28: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
-	39, // 29: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
-	40, // 30: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
-	41, // 31: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
-	42, // 32: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
-	21, // 33: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
-	0,  // 34: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
-	26, // 35: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
-	1,  // 36: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
-	28, // 37: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
-	29, // 38: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
-	30, // 39: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
-	32, // 40: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
-	33, // 41: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
-	25, // 42: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
-	23, // 43: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
-	24, // 44: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
-	43, // 45: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
-	31, // 46: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
-	48, // 47: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	48, // 48: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
-	44, // 49: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
-	45, // 50: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
-	46, // 51: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
-	47, // 52: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
-	26, // 53: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
-	21, // 54: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
-	21, // 55: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
-	6,  // 56: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	36, // 24: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
+	37, // 25: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
+	38, // 26: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
+	39, // 27: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
+	40, // 28: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
+	41, // 29: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
+	42, // 30: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
+	43, // 31: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
+	44, // 32: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
+	45, // 33: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
+	46, // 34: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
+	25, // 35: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
+	47, // 36: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
+	48, // 37: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
+	21, // 38: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
+	48, // 39: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
+	21, // 40: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
+	0,  // 41: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
+	28, // 42: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
+	1,  // 43: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
+	30, // 44: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
+	31, // 45: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
+	32, // 46: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
+	34, // 47: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
+	35, // 48: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
+	27, // 49: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
+	25, // 50: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
+	26, // 51: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
+	23, // 52: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
+	24, // 53: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
+	49, // 54: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
+	33, // 55: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
+	54, // 56: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	54, // 57: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
+	50, // 58: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
+	51, // 59: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
+	52, // 60: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
+	53, // 61: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
+	28, // 62: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
+	21, // 63: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
+	25, // 64: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
+	21, // 65: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
+	25, // 66: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
+	21, // 67: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
+	6,  // 68: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
+	69, // [69:69] is the sub-list for method output_type
+	69, // [69:69] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_node_proto_init() }
@@ -3966,8 +4438,11 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*OfflineSession_Release_)(nil),
 		(*OfflineSession_Settle_)(nil),
 		(*OfflineSession_Take_)(nil),
+		(*OfflineSession_HandOver_)(nil),
+		(*OfflineSession_ClaimAll_)(nil),
+		(*OfflineSession_TakeAll_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[25].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[27].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Acks)(nil),
 		(*Answer_Connections)(nil),
@@ -3976,6 +4451,8 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Answer_Key)(nil),
 		(*Answer_Session)(nil),
 		(*Answer_Missed)(nil),
+		(*Answer_Sessions)(nil),
+		(*Answer_Handover)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3983,7 +4460,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_node_proto_rawDesc), len(file_fanout_cluster_v1_node_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   46,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
