@@ -103,7 +103,6 @@ type handover struct {
 	position uint64    // up to which the log has been read
 	unread   []*logged // read, and not looked at
 	index    map[*logged]int
-	events   []*logged
 }
 
 // handoverPart is one connection of it.
