@@ -64,8 +64,8 @@ web/dist/manifest.json: web/node_modules/.package-lock.json web/build.mjs $(wild
 ##@ Tests
 
 .PHONY: test
-test: test-tools ## Run all tests: Go with the race detector, then real peers
-	@node test/run.mjs go web peers
+test: test-tools ## Run all tests: Go with the race detector, then real peers, with one node and two
+	@node test/run.mjs go web peers nodes
 
 .PHONY: test-tools
 test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json examples/socketio/node_modules/.package-lock.json

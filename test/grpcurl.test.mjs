@@ -8,9 +8,12 @@ import { describe, test } from "node:test";
 
 import { backend, status } from "./lib/backend.mjs";
 import { client, connected, heard, upgraded } from "./lib/browser-like.mjs";
-import { Daemon, root } from "./lib/daemon.mjs";
+import { apart, Daemon, root } from "./lib/daemon.mjs";
 import { call, line, refusal } from "./lib/grpcurl.mjs";
 import { sleep, until } from "./lib/until.mjs";
+
+// What an emit to one browser is answered that does not wait for other nodes.
+const accepted = apart ? { forwarded: 1 } : { matched: 1 };
 
 test("the README's one-liners", async (t) => {
   const daemon = await Daemon.start(t);
@@ -22,14 +25,12 @@ test("the README's one-liners", async (t) => {
   }
   assert.deepEqual(
     await line(daemon, `grpcurl -plaintext -d '{"to":{"all":true},"event":"new message","args":[{"msg":"hello"}]}' localhost:8081 fanout.v1.EmitterService/Emit`),
-    { matched: 1 },
+    accepted,
   );
   assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"ids":["${socket.id}"]},"rooms":["some room"]}' localhost:8081 fanout.v1.RegistryService/Join`), {
     affected: 1,
   });
-  assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"rooms":["some room"]},"event":"some event"}' localhost:8081 fanout.v1.EmitterService/Emit`), {
-    matched: 1,
-  });
+  assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"rooms":["some room"]},"event":"some event"}' localhost:8081 fanout.v1.EmitterService/Emit`), accepted);
   const { connections } = await line(daemon, `grpcurl -plaintext -d '{"to":{"all":true}}' localhost:8081 fanout.v1.RegistryService/ListConnections`);
   assert.deepEqual(
     connections.map(({ id, transport, rooms }) => ({ id, transport, rooms })),
@@ -86,14 +87,15 @@ test("two browsers, one of them in a room", async (t) => {
   const daemon = await Daemon.start(t);
   const [a, b] = await Promise.all([upgraded(client(t, daemon)), upgraded(client(t, daemon))]);
   const room = { rooms: ["some room"] };
+  const emit = (to, event) => call(daemon, "EmitterService/Emit", { to, event, wait: "APPLIED" });
 
   assert.deepEqual(await call(daemon, "RegistryService/Join", { to: { ids: [a.id] }, ...room }), { affected: 1 });
-  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: room, event: "1: to the room" }), { matched: 1 });
-  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: { all: true }, event: "2: to all" }), { matched: 2 });
-  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: { all: true, except: ["some room"] }, event: "3: to the others" }), { matched: 1 });
+  assert.deepEqual(await emit(room, "1: to the room"), { matched: 1 });
+  assert.deepEqual(await emit({ all: true }, "2: to all"), { matched: 2 });
+  assert.deepEqual(await emit({ all: true, except: ["some room"] }, "3: to the others"), { matched: 1 });
   assert.deepEqual(await call(daemon, "RegistryService/Leave", { to: { ids: [a.id] }, ...room }), { affected: 1 });
-  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: room, event: "4: to nobody" }), {});
-  assert.deepEqual(await call(daemon, "EmitterService/Emit", { to: { all: true }, event: "5: the end" }), { matched: 2 });
+  assert.deepEqual(await emit(room, "4: to nobody"), {});
+  assert.deepEqual(await emit({ all: true }, "5: the end"), { matched: 2 });
   assert.deepEqual((await heard(a, 3)).flat(), ["1: to the room", "2: to all", "5: the end"]);
   assert.deepEqual((await heard(b, 3)).flat(), ["2: to all", "3: to the others", "5: the end"]);
 

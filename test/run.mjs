@@ -2,7 +2,8 @@
 // race detector, then the files of Node's own test runner. Says what was
 // skipped and why, and ends with one line that adds all up.
 //
-// Words after the command choose what runs: "go", "web", "peers"; none is all.
+// Words after the command choose what runs: "go", "web", "peers", "nodes",
+// "conformance"; none is all.
 
 import { readdirSync } from "node:fs";
 import path from "node:path";
@@ -15,10 +16,21 @@ import { Tally } from "./lib/tally.mjs";
 // One file of tests takes a few minutes at most; this ends one that hangs.
 const fileTimeoutMs = 10 * 60_000;
 
+// Files of "peers" that "nodes" leaves out, and why.
+const ofOneNode = {
+  "chat-page.test.mjs": "it is about one daemon, started as make run does",
+  "cluster.test.mjs": "it starts nodes of its own",
+  "errors.test.mjs": "no backend takes part",
+  "page.test.mjs": "it is about what a page shows, in a browser",
+  "serve.test.mjs": "no backend takes part",
+  "webtransport.test.mjs": "it is about one session's transport",
+};
+
 const kinds = {
   go: ["the Go packages, with the race detector", () => goTests(root, tally)],
   web: ["the demo page's own parts", () => nodeTests("web/demo")],
   peers: ["the built daemon with real peers", () => nodeTests("test")],
+  nodes: ["the same with two nodes: browsers at the one, backends at the other", overNodes],
   conformance: ["the protocols byte by byte, and beside the reference", () => nodeTests("test/conformance")],
 };
 
@@ -37,11 +49,21 @@ for (const [name, [title, start]] of Object.entries(kinds)) {
 tally.print();
 process.exitCode = tally.failed > 0 ? 1 : 0;
 
+async function overNodes() {
+  for (const [name, reason] of Object.entries(ofOneNode)) console.log(`not run with two nodes: test/${name}: ${reason}`);
+  process.env.CLUSTER = "1"; // for the processes that the files run in
+  try {
+    await nodeTests("test", (name) => !(name in ofOneNode), " with two nodes");
+  } finally {
+    delete process.env.CLUSTER;
+  }
+}
+
 // Files run one at a time: each starts daemons and clients of its own, and a
 // machine that is busy with three of them only makes all slow.
-async function nodeTests(dir) {
+async function nodeTests(dir, chosen = () => true, how = "") {
   const files = readdirSync(path.join(root, dir))
-    .filter((name) => name.endsWith(".test.mjs"))
+    .filter((name) => name.endsWith(".test.mjs") && chosen(name))
     .sort()
     .map((name) => path.join(root, dir, name));
   const stream = run({ files, concurrency: 1, timeout: fileTimeoutMs });
@@ -53,7 +75,7 @@ async function nodeTests(dir) {
     const hadChildren = children[nesting + 1] > 0;
     children.length = nesting + 1;
     children[nesting] = (children[nesting] ?? 0) + 1;
-    const where = `${path.relative(root, event.file ?? dir)}: ${name}`;
+    const where = `${path.relative(root, event.file ?? dir)}${how}: ${name}`;
     const failed = details.error !== undefined && todo === undefined;
     if (details.type === "suite" || hadChildren) {
       if (failed && details.error.failureType !== "subtestsFailed") tally.fail(where, reason(details.error));

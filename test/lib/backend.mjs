@@ -6,7 +6,7 @@ import path from "node:path";
 import grpc from "@grpc/grpc-js";
 import protoLoader from "@grpc/proto-loader";
 
-import { root } from "./daemon.mjs";
+import { apart, root } from "./daemon.mjs";
 
 const definition = protoLoader.loadSync(
   ["emitter", "registry", "event", "admin"].map((name) => `fanout/v1/${name}.proto`),
@@ -36,7 +36,7 @@ export function backend(t, daemon) {
     });
   return {
     // Tests count what an emit matched, which a cluster does when it is asked to.
-    emit: (request) => unary(emitter, "Emit")(process.env.CLUSTER ? { wait: "APPLIED", ...request } : request),
+    emit: (request) => unary(emitter, "Emit")(apart ? { wait: "APPLIED", ...request } : request),
     emitBatch: unary(emitter, "EmitBatch"),
     emitStream: () => emitter.EmitStream({ deadline: Date.now() + 6 * deadlineMs }),
     // Resolves with all messages of the answer.

@@ -16,16 +16,19 @@ export const binary = process.env.DAEMON ?? path.join(root, "bin/fanoutd");
 // Only the latest part of the log is kept: a chatty failure must not fill memory.
 const maxLog = 1 << 20; // characters
 
+// With CLUSTER=1 every daemon that a test starts is two nodes, browsers at the one and
+// backends at the other.
+export const apart = Boolean(process.env.CLUSTER);
+
 export class Daemon {
   // Starts a daemon for one test, or one file of tests; it ends with it. flags
   // are settings by name: {"ping-interval": "300ms", demo: true}.
-  static async start(t, flags = {}) {
-    if (process.env.CLUSTER) return pair(t, flags);
-    return Daemon.startAlone(t, flags);
+  static start(t, flags = {}) {
+    return (apart ? Pair : Daemon).startAlone(t, flags);
   }
 
   static async startAlone(t, flags) {
-    const daemon = new Daemon(flags);
+    const daemon = new this(flags);
     daemon.dir = await mkdtemp(path.join(os.tmpdir(), "fanoutd-test-"));
     t.after(async () => {
       await daemon.stop();
@@ -99,17 +102,42 @@ export class Daemon {
   }
 }
 
-// pair starts two daemons that are one cluster, and returns what tests take for one:
-// browsers connect to the first, backends to the second. With CLUSTER=1 every test that
-// starts a daemon runs so.
-async function pair(t, flags) {
-  const routes = (await freePorts(2)).map((port) => `127.0.0.1:${port}`);
-  const node = (i, more) => Daemon.startAlone(t, { ...flags, "node-name": `n${i}`, "cluster-listen": routes[i - 1], "cluster-peers": routes.join(","), ...more });
-  const { listen, ...rest } = flags; // a port of the test's choice is the first's
-  const [first, second] = await Promise.all([node(1), Daemon.startAlone(t, { ...rest, "node-name": "n2", "cluster-listen": routes[1], "cluster-peers": routes.join(",") })]);
-  await until(() => first.log.includes("a node has joined") && second.log.includes("a node has joined"), "the nodes have met");
-  first.control = second.control;
-  return first;
+// Pair is two daemons that are one cluster, and that tests take for one: browsers connect
+// to the first, which it is itself, backends to the second.
+class Pair extends Daemon {
+  constructor({ listen, "webtransport-listen": webTransport, ...rest }) { // ports of a test's choice are the first's
+    super({ ...rest, ...(listen && { listen }), ...(webTransport && { "webtransport-listen": webTransport }), "node-name": "n1" });
+    this.second = new Daemon({ ...rest, "node-name": "n2" });
+  }
+
+  async choosePorts() {
+    await super.choosePorts();
+    await this.second.choosePorts();
+    const routes = (await freePorts(2)).map((port) => `127.0.0.1:${port}`);
+    for (const [i, node] of [this, this.second].entries()) Object.assign(node.addresses, { "cluster-listen": routes[i], "cluster-peers": routes.join() });
+    this.control = this.second.control;
+  }
+
+  async run() {
+    this.second.dir = this.dir;
+    try {
+      await Promise.all([super.run(), this.second.run()]);
+    } catch (err) {
+      await this.stop();
+      this.log += this.second.log;
+      throw err;
+    }
+    for (const { ops } of [this, this.second]) {
+      await until(async () => /^fanoutd_nodes_alive 1$/m.test(await (await fetch(`${ops}/metrics`)).text()), "the nodes have met");
+    }
+  }
+
+  // The first ends before the second, which tells its backends of all ends.
+  async stop(signal) {
+    const end = await super.stop(signal);
+    await this.second.stop(signal);
+    return end;
+  }
 }
 
 // Ports below those that systems hand out by themselves, to connections and to who
