@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -61,9 +62,20 @@ func TestLifeOfAConnection(t *testing.T) {
 		b.Say(`428["other",{"x":1}]`)
 		expect(t, "a reply without arguments", b.Next(), `438[]`)
 		n, err := client.Emit(w.t.Context(), Rooms("r"), "to the room")
-		expect(t, "matched", n, 1)
+		if w.apart { // the browsers' node is not waited for
+			expect(t, "matched at this node", n, 0)
+		} else {
+			expect(t, "matched", n, 1)
+		}
 		expect(t, "error", err, nil)
 		expect(t, "to the room", b.Next(), `42["to the room"]`)
+		applied, err := NewEmit(Rooms("r"), "applied")
+		expect(t, "error", err, nil)
+		applied.Wait = fanoutv1.EmitRequest_APPLIED
+		n, err = client.Send(w.t.Context(), applied)
+		expect(t, "matched everywhere", n, 1)
+		expect(t, "error", err, nil)
+		expect(t, "applied", b.Next(), `42["applied"]`)
 		b.Say("41")
 		expect(t, "heard", heard.take(), `connecting t; connect ada {"age":36,"tags":["x"]}; add 1 2, attempt 1, by ada; any other[{"x":1}]; disconnect client namespace disconnect CLIENT_LEFT of ada`)
 		expect(t, "queues left", w.dispatcher.Groups()[0].Subscriptions[0].Connections, 0)

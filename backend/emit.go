@@ -21,7 +21,8 @@ func NewEmit(to Target, event string, args ...any) (*fanoutv1.EmitRequest, error
 }
 
 // Emit sends an event to every connection of a target and returns how many
-// that are. That none is there is no error, and none that are means that their
+// that are: in a cluster, how many at the node that is asked, which does not wait
+// for the others. That none is there is no error, and none that are means that their
 // browsers have seen it. For the arguments see [NewEmit].
 func (c *Client) Emit(ctx context.Context, to Target, event string, args ...any) (matched int, err error) {
 	req, err := NewEmit(to, event, args...)
@@ -32,7 +33,7 @@ func (c *Client) Emit(ctx context.Context, to Target, event string, args ...any)
 }
 
 // Send sends a request that [NewEmit] made and returns how many connections it
-// reaches.
+// reaches: in a cluster those of all nodes that answer, if its Wait is APPLIED.
 func (c *Client) Send(ctx context.Context, req *fanoutv1.EmitRequest) (matched int, err error) {
 	res, err := c.emitter.Emit(ctx, req)
 	if err != nil {

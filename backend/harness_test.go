@@ -17,73 +17,112 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/fanoutd/fanoutd/internal/cluster/clustertest"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
-	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
-// world is a whole daemon in memory, in a bubble with fake time.
+// world is a whole daemon in memory, in a bubble with fake time; or three that are one
+// cluster, with the browsers at another than the backends.
 type world struct {
 	t          *testing.T
-	dispatcher *dispatch.Dispatcher
+	dispatcher *dispatch.Dispatcher // of the daemon with the browsers
 	browsers   *wiretest.Listener
 	control    *bufconn.Listener
 	log        lockedBuffer // what backends log
 	key        string
 	away       atomic.Bool // nobody accepts connections from backends
+	apart      bool        // the browsers are at another daemon
 
 	mu    sync.Mutex
 	conns []net.Conn // from backends to the daemon
 }
 
+// inBubble runs f twice: with one daemon, and with the browsers at another than the
+// backends.
 func inBubble(t *testing.T, f func(*world)) { t.Helper(); inBubbleWithKey(t, "", f) }
 
 func inBubbleWithKey(t *testing.T, key string, f func(*world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		quiet := slog.New(slog.DiscardHandler)
-		w := &world{t: t, browsers: wiretest.Listen(), control: bufconn.Listen(1 << 20), key: key}
-		w.dispatcher = dispatch.New(dispatch.Options{Logger: quiet})
-		sockets, err := sio.NewServer(sio.Options{
-			Namespaces: []string{"/", "/chat"}, Backend: w.dispatcher, Engine: engineio.Options{Logger: quiet},
+	for name, start := range map[string]func(*world, sio.Options) (control.Hub, control.Options, func(context.Context)){
+		"one node": (*world).startNode, "from another node": (*world).startNodes,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{t: t, control: bufconn.Listen(1 << 20), key: key}
+				hub, o, stop := start(w, sio.Options{Namespaces: []string{"/", "/chat"}})
+				defer time.Sleep(2 * time.Minute) // until groups without consumers are forgotten
+				defer w.serve(hub, o, stop)()     // also after a Fatal
+				f(w)
+			})
 		})
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+// startNode starts the one daemon's sockets; stop ends them.
+func (w *world) startNode(o sio.Options) (hub control.Hub, services control.Options, stop func(context.Context)) {
+	w.t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	w.browsers, w.dispatcher = wiretest.Listen(), dispatch.New(dispatch.Options{Logger: quiet})
+	o.Backend, o.Engine.Logger = w.dispatcher, quiet
+	sockets, err := sio.NewServer(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	web := &http.Server{Handler: sockets}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = web.Serve(w.browsers) })
+	return sockets, control.Options{Dispatcher: control.DispatcherOf(w.dispatcher)}, func(ctx context.Context) {
+		if err := sockets.Shutdown(ctx); err != nil {
+			w.t.Errorf("Shutdown of sio: %v", err)
 		}
-		var keys []identity.Key
-		if key != "" {
-			keys = append(keys, identity.Key{Secret: key})
+		web.Close()
+		serving.Wait()
+	}
+}
+
+// startNodes does so for a cluster.
+func (w *world) startNodes(o sio.Options) (hub control.Hub, services control.Options, stop func(context.Context)) {
+	w.t.Helper()
+	nodes := clustertest.Start(w.t, 3, clustertest.Options{Sockets: o})
+	w.browsers, w.dispatcher, w.apart = nodes[0].Browsers, nodes[0].Local, true
+	return nodes[1], control.Options{Dispatcher: control.DispatcherOf(nodes[1].Consumers), Keys: nodes[1]}, func(context.Context) {
+		for _, n := range nodes {
+			n.Stop()
 		}
-		callers, err := identity.NewAuthenticator(keys, key == "")
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+// serve serves the API and returns what ends it, and then the sockets.
+func (w *world) serve(hub control.Hub, o control.Options, stop func(context.Context)) (end func()) {
+	w.t.Helper()
+	var keys []identity.Key
+	if w.key != "" {
+		keys = append(keys, identity.Key{Secret: w.key})
+	}
+	callers, err := identity.NewAuthenticator(keys, w.key == "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o.Logger = slog.New(slog.DiscardHandler)
+	services := control.New(hub, o)
+	api := grpcserver.New(services, callers)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = api.Serve(w.control) })
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := api.Shutdown(ctx); err != nil {
+			w.t.Errorf("Shutdown of control: %v", err)
 		}
-		services := control.New(sockets, control.Options{Dispatcher: control.DispatcherOf(w.dispatcher), Logger: quiet})
-		api := grpcserver.New(services, callers)
-		web := &http.Server{Handler: sockets}
-		var serving sync.WaitGroup
-		serving.Go(func() { _ = web.Serve(w.browsers) })
-		serving.Go(func() { _ = api.Serve(w.control) })
-		defer func() { // also after a Fatal
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			if err := api.Shutdown(ctx); err != nil {
-				t.Errorf("Shutdown of control: %v", err)
-			}
-			services.Wait()
-			if err := sockets.Shutdown(ctx); err != nil {
-				t.Errorf("Shutdown of sio: %v", err)
-			}
-			web.Close()
-			serving.Wait()
-			time.Sleep(2 * time.Minute) // until groups without consumers are forgotten
-		}()
-		f(w)
-	})
+		services.Wait()
+		stop(ctx)
+		serving.Wait()
+	}
 }
 
 // dial is a backend of its own, with a connection of its own.
