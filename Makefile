@@ -104,7 +104,7 @@ conformance: conformance-tools ## Check the protocols byte by byte, with stock c
 	@node test/run.mjs conformance
 
 .PHONY: interop
-interop: build test/node_modules/.package-lock.json ## Run Socket.IO clients of many languages through one scenario
+interop: build test/node_modules/.package-lock.json ## Run Socket.IO clients of many languages through one scenario (CLUSTER=1: at one node, their backend at another)
 	$(call say,"interop: real clients - npm 4 3 2 - MessagePack - Python - Java - Rust - Go")
 	@node test/interop/run.mjs
 

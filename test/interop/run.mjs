@@ -3,7 +3,8 @@
 // failed and why, then what could not be run and why. Exits with 1 if any
 // client that ran failed, or none could be run.
 //
-// Words after the command choose clients whose title or folder has one of them.
+// With CLUSTER=1 the clients are at one node of a cluster and their backend is at
+// another. Words after the command choose clients whose title or folder has one of them.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -12,7 +13,7 @@ import net from "node:net";
 import path from "node:path";
 
 import { backend } from "../lib/backend.mjs";
-import { Daemon } from "../lib/daemon.mjs";
+import { apart, Daemon } from "../lib/daemon.mjs";
 import { Program } from "../lib/program.mjs";
 import { clients, here, others } from "./clients.mjs";
 import { Backend, Peer, checks, ping } from "./scenario.mjs";
@@ -101,6 +102,7 @@ function table(rows) {
 // The latest of what a program said.
 const tail = (log) => log.trim().split("\n").slice(-15).join("\n").replace(/^/gm, "      ");
 
+if (apart) console.log("   with two nodes: clients at the one, their backend at the other");
 const words = process.argv.slice(2);
 const chosen = clients.filter(({ title, dir }) => words.length === 0 || words.some((word) => `${title} ${dir}`.includes(word)));
 const rows = [];
