@@ -89,6 +89,8 @@ type Tail interface {
 	Took(*dispatch.Event)
 	// Dropped returns how many events were missed so far.
 	Dropped() uint64
+	// Unreachable names the nodes that do not answer at present.
+	Unreachable() []string
 	// Stop ends the Tail. Events is not closed.
 	Stop()
 }

@@ -39,12 +39,13 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 			m := e.shown(ev, decode)
 			m.Dropped = count(int(dropped - told))
 			told = dropped
+			m.Unreachable = tail.Unreachable()
 			if err := out.send(m); err != nil {
 				return err
 			}
 			tail.Took(ev)
 		case <-out.due.C:
-			if err := out.send(&fanoutv1.TailResponse{Heartbeat: true}); err != nil {
+			if err := out.send(&fanoutv1.TailResponse{Heartbeat: true, Unreachable: tail.Unreachable()}); err != nil {
 				return err
 			}
 		case <-e.ending:

@@ -61,6 +61,18 @@ func (t *Tail) Took(e *Event) { t.bytes.Add(-int64(e.size)) }
 // Dropped returns how many events were missed so far.
 func (t *Tail) Dropped() uint64 { return t.dropped.Load() }
 
+// Offer shows an event of another node's, if the filter lets it through and there is room.
+func (t *Tail) Offer(e *Event) {
+	e.measure()
+	t.offer(e)
+}
+
+// Miss counts events that were missed before they could be offered.
+func (t *Tail) Miss(n uint64) { t.dropped.Add(n) }
+
+// Unreachable returns nothing: it is for tails over several nodes.
+func (t *Tail) Unreachable() []string { return nil }
+
 func (t *Tail) offer(e *Event) {
 	if !t.shows(e) {
 		return

@@ -1042,7 +1042,10 @@ type TailResponse struct {
 	Dropped uint32 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	// Nothing was shown for 20 s: this message only keeps the stream alive, and
 	// has no event.
-	Heartbeat     bool `protobuf:"varint,3,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
+	Heartbeat bool `protobuf:"varint,3,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
+	// Names of nodes that do not answer at present: what browsers do there is not shown, and
+	// not in `dropped`.
+	Unreachable   []string `protobuf:"bytes,4,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1096,6 +1099,13 @@ func (x *TailResponse) GetHeartbeat() bool {
 		return x.Heartbeat
 	}
 	return false
+}
+
+func (x *TailResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
 }
 
 // Open says which events the worker wants.
@@ -2196,11 +2206,12 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x0econnection_ids\x18\x03 \x03(\tR\rconnectionIds\x12+\n" +
 	"\x05kinds\x18\x04 \x03(\x0e2\x15.fanout.v1.Event.KindR\x05kinds\x12\x1b\n" +
 	"\x06decode\x18\x05 \x01(\bH\x00R\x06decode\x88\x01\x01B\t\n" +
-	"\a_decode\"n\n" +
+	"\a_decode\"\x90\x01\n" +
 	"\fTailResponse\x12&\n" +
 	"\x05event\x18\x01 \x01(\v2\x10.fanout.v1.EventR\x05event\x12\x18\n" +
 	"\adropped\x18\x02 \x01(\rR\adropped\x12\x1c\n" +
-	"\theartbeat\x18\x03 \x01(\bR\theartbeat2\xcb\x01\n" +
+	"\theartbeat\x18\x03 \x01(\bR\theartbeat\x12 \n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable2\xcb\x01\n" +
 	"\fEventService\x12D\n" +
 	"\aConsume\x12\x19.fanout.v1.ConsumeRequest\x1a\x1a.fanout.v1.ConsumeResponse(\x010\x01\x12:\n" +
 	"\x05Reply\x12\x17.fanout.v1.ReplyRequest\x1a\x18.fanout.v1.ReplyResponse\x129\n" +

@@ -133,9 +133,6 @@ func addGroup(sum, g *dispatch.GroupStatus) {
 	}
 }
 
-// Tail shows the events of this node's browsers; see [dispatch.Dispatcher.Tail].
-func (d *Dispatcher) Tail(f dispatch.TailFilter) (*dispatch.Tail, error) { return d.local.Tail(f) }
-
 // Stats counts what browsers of this node did, and consumers whose home it is.
 func (d *Dispatcher) Stats() dispatch.Stats {
 	s := d.local.Stats()

@@ -102,14 +102,14 @@ func (d *Dispatcher) callAll(ask func() *clusterv1.Call, take func(p *peer, r *c
 func (d *Dispatcher) serveCall(p *peer, m *clusterv1.Call) {
 	d.running.Go(func() {
 		r := &clusterv1.CallResult{Id: m.GetId()}
-		if err := d.serveCallOnce(m, r); err != nil {
+		if err := d.serveCallOnce(p, m, r); err != nil {
 			r.Error, r.Text = nameOf(err), err.Error()
 		}
 		p.post(&clusterv1.ConsumerMessage{Body: &clusterv1.ConsumerMessage_Result{Result: r}})
 	})
 }
 
-func (d *Dispatcher) serveCallOnce(m *clusterv1.Call, r *clusterv1.CallResult) (err error) {
+func (d *Dispatcher) serveCallOnce(p *peer, m *clusterv1.Call, r *clusterv1.CallResult) (err error) {
 	switch kind := m.GetKind().(type) {
 	case *clusterv1.Call_Reply:
 		return d.local.Reply(kind.Reply.GetDeliveryId(), kind.Reply.GetArgs(), kind.Reply.GetAttachments())
@@ -122,6 +122,11 @@ func (d *Dispatcher) serveCallOnce(m *clusterv1.Call, r *clusterv1.CallResult) (
 	case *clusterv1.Call_Groups:
 		r.Json, err = json.Marshal(d.local.Groups())
 		return err
+	case *clusterv1.Call_Watch:
+		return p.serveWatch(kind.Watch, r)
+	case *clusterv1.Call_StopWatch:
+		p.stopWatch(kind.StopWatch)
+		return nil
 	case *clusterv1.Call_DeadLetters, *clusterv1.Call_Replay, *clusterv1.Call_Delete:
 		return d.serveDeadLetters(m, r)
 	}

@@ -745,3 +745,85 @@ func TestReturnElsewhere(t *testing.T) {
 		}
 	})
 }
+
+// TestTail: who watches at one node sees what browsers of all do, those of a node that
+// joins meanwhile too, is told which do not answer, and how much it missed.
+func TestTail(t *testing.T) {
+	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
+		tail, err := nodes[0].Tail(dispatch.TailFilter{Events: []string{"seen"}, Kinds: []dispatch.Kind{dispatch.Message}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, startNode(t, memory, "n3", "epoc3"))
+		defer nodes[2].stop()
+		time.Sleep(3 * time.Second)
+		var clients []*wiretest.WS
+		seen := func(text string, from ...*testNode) {
+			t.Helper()
+			for i := range from {
+				clients[slices.Index(nodes, from[i])].Say(fmt.Sprintf(`42["seen",%q]`, text))
+				clients[slices.Index(nodes, from[i])].Say(`42["other"]`)
+			}
+			time.Sleep(3 * time.Second)
+			var got []string
+			for range from {
+				select {
+				case e := <-tail.Events():
+					tail.Took(e)
+					got = append(got, string(e.Args))
+				default:
+					t.Fatalf("%s: saw %d of %d", text, len(got), len(from))
+				}
+			}
+			want := slices.Repeat([]string{fmt.Sprintf("[%q]", text)}, len(from))
+			if !slices.Equal(got, want) || len(tail.Events()) > 0 {
+				t.Errorf("%s: saw %q, and %d more", text, got, len(tail.Events()))
+			}
+		}
+		for _, n := range nodes {
+			ws, _ := n.listener.Connect(t, "")
+			clients = append(clients, ws)
+		}
+		seen("all", nodes...)
+
+		memory.Cut("n1", "n2")
+		time.Sleep(10 * time.Second)
+		if away := tail.Unreachable(); !slices.Equal(away, []string{"n2"}) {
+			t.Errorf("unreachable: %q", away)
+		}
+		seen("the others", nodes[0], nodes[2])
+		memory.Heal("n1", "n2")
+		time.Sleep(5 * time.Second)
+		if away := tail.Unreachable(); len(away) > 0 {
+			t.Errorf("unreachable when healed: %q", away)
+		}
+		seen("all again", nodes...)
+
+		for range 3000 { // more than anybody keeps
+			clients[1].Say(`42["seen","many"]`)
+		}
+		time.Sleep(5 * time.Second)
+		got := len(tail.Events())
+		if missed := tail.Dropped(); got == 0 || uint64(got)+missed != 3000 {
+			t.Errorf("saw %d and missed %d of 3000", got, missed)
+		}
+
+		tail.Stop()
+		tail.Stop()
+		time.Sleep(2 * watchWait)
+		for _, n := range nodes {
+			n.mu.Lock()
+			for _, p := range n.peers {
+				p.mu.Lock()
+				if len(p.watches) > 0 {
+					t.Errorf("%s: %d watches are left", n.name, len(p.watches))
+				}
+				p.mu.Unlock()
+			}
+			n.mu.Unlock()
+		}
+		for _, ws := range clients {
+			ws.Close()
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,7 @@ type Dispatcher struct {
 	number uint64                   // of the latest subscription
 	homes  map[uint64]*Subscription // of this node's consumers
 	peers  map[string]*peer         // by epoch
+	tails  map[*Tail]bool           // of this node's watchers
 	since  map[name]joining         // when the consumers that are there joined at their homes
 	calls  calls
 
@@ -90,7 +92,7 @@ func New(local *dispatch.Dispatcher, links Links, o Options) *Dispatcher {
 	}
 	return &Dispatcher{
 		local: local, links: links, opts: o, log: o.Logger, ended: make(chan struct{}),
-		homes: map[uint64]*Subscription{}, peers: map[string]*peer{}, since: map[name]joining{},
+		homes: map[uint64]*Subscription{}, peers: map[string]*peer{}, tails: map[*Tail]bool{}, since: map[name]joining{},
 		calls: calls{waiting: map[uint64]*call{}},
 	}
 }
@@ -124,6 +126,7 @@ type peer struct {
 	refused   bool               // something posted was not sent: what is open with it begins anew
 	served    map[uint64]*served // its consumers, here
 	over      []*clusterv1.ConsumerMessage
+	watches   map[uint64]*watched // its watchers, here
 }
 
 // maxPosted bounds what waits to be sent to a peer: each is the consequence of something
@@ -155,7 +158,7 @@ func (d *Dispatcher) peer(epoch string) *peer {
 // Joined tells of a new peer: it is told what groups authorise here, and of this node's
 // consumers.
 func (d *Dispatcher) Joined(epoch, nodeName string) {
-	p := &peer{d: d, epoch: epoch, name: nodeName, gone: make(chan struct{}), wake: make(chan struct{}, 1), served: map[uint64]*served{}}
+	p := &peer{d: d, epoch: epoch, name: nodeName, gone: make(chan struct{}), wake: make(chan struct{}, 1), served: map[uint64]*served{}, watches: map[uint64]*watched{}}
 	d.mu.Lock()
 	if d.closed {
 		d.mu.Unlock()
@@ -163,8 +166,12 @@ func (d *Dispatcher) Joined(epoch, nodeName string) {
 	}
 	d.peers[epoch] = p
 	homes := d.homesLocked()
+	tails := slices.Collect(maps.Keys(d.tails))
 	d.mu.Unlock()
 	p.tellFacts()
+	for _, t := range tails {
+		t.watch(p)
+	}
 	for _, s := range homes {
 		s.join(p)
 	}
@@ -222,6 +229,7 @@ func (d *Dispatcher) Gone(epoch string) {
 		return
 	}
 	p.once.Do(func() { close(p.gone) })
+	p.stopWatches()
 	d.calls.fail(epoch)
 	p.mu.Lock()
 	served := p.servedLocked()

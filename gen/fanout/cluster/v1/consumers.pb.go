@@ -1533,6 +1533,8 @@ type Call struct {
 	//	*Call_DeadLetters
 	//	*Call_Replay
 	//	*Call_Delete
+	//	*Call_Watch
+	//	*Call_StopWatch
 	Kind          isCall_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1645,6 +1647,24 @@ func (x *Call) GetDelete() *DeadLetters {
 	return nil
 }
 
+func (x *Call) GetWatch() *Watch {
+	if x != nil {
+		if x, ok := x.Kind.(*Call_Watch); ok {
+			return x.Watch
+		}
+	}
+	return nil
+}
+
+func (x *Call) GetStopWatch() uint64 {
+	if x != nil {
+		if x, ok := x.Kind.(*Call_StopWatch); ok {
+			return x.StopWatch
+		}
+	}
+	return 0
+}
+
 type isCall_Kind interface {
 	isCall_Kind()
 }
@@ -1684,6 +1704,17 @@ type Call_Delete struct {
 	Delete *DeadLetters `protobuf:"bytes,8,opt,name=delete,proto3,oneof"`
 }
 
+type Call_Watch struct {
+	// Somebody watches what browsers do. Answered by what they did since the last time,
+	// at once or when there is something, but soon in any case; see Tail.
+	Watch *Watch `protobuf:"bytes,9,opt,name=watch,proto3,oneof"`
+}
+
+type Call_StopWatch struct {
+	// A watch is over.
+	StopWatch uint64 `protobuf:"varint,10,opt,name=stop_watch,json=stopWatch,proto3,oneof"`
+}
+
 func (*Call_Reply) isCall_Kind() {}
 
 func (*Call_DeleteGroup) isCall_Kind() {}
@@ -1697,6 +1728,66 @@ func (*Call_DeadLetters) isCall_Kind() {}
 func (*Call_Replay) isCall_Kind() {}
 
 func (*Call_Delete) isCall_Kind() {}
+
+func (*Call_Watch) isCall_Kind() {}
+
+func (*Call_StopWatch) isCall_Kind() {}
+
+// Watch asks for what browsers did since the last time.
+type Watch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts the watches of the sender. The receiver begins with one that it does not know,
+	// and ends one that it is not asked for any more.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// JSON of dispatch.TailFilter.
+	Filter        []byte `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Watch) Reset() {
+	*x = Watch{}
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Watch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Watch) ProtoMessage() {}
+
+func (x *Watch) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Watch.ProtoReflect.Descriptor instead.
+func (*Watch) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Watch) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Watch) GetFilter() []byte {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
 
 // Reply answers a browser's ack callback.
 type Reply struct {
@@ -1713,7 +1804,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +1816,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +1829,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Reply) GetDeliveryId() string {
@@ -1775,7 +1866,7 @@ type ConsumerName struct {
 
 func (x *ConsumerName) Reset() {
 	*x = ConsumerName{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1878,7 @@ func (x *ConsumerName) String() string {
 func (*ConsumerName) ProtoMessage() {}
 
 func (x *ConsumerName) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1891,7 @@ func (x *ConsumerName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumerName.ProtoReflect.Descriptor instead.
 func (*ConsumerName) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ConsumerName) GetGroup() string {
@@ -1826,7 +1917,7 @@ type Groups struct {
 
 func (x *Groups) Reset() {
 	*x = Groups{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +1929,7 @@ func (x *Groups) String() string {
 func (*Groups) ProtoMessage() {}
 
 func (x *Groups) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +1942,7 @@ func (x *Groups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Groups.ProtoReflect.Descriptor instead.
 func (*Groups) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{20}
 }
 
 // DeadLetters says which dead letters are meant.
@@ -1869,7 +1960,7 @@ type DeadLetters struct {
 
 func (x *DeadLetters) Reset() {
 	*x = DeadLetters{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +1972,7 @@ func (x *DeadLetters) String() string {
 func (*DeadLetters) ProtoMessage() {}
 
 func (x *DeadLetters) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +1985,7 @@ func (x *DeadLetters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetters.ProtoReflect.Descriptor instead.
 func (*DeadLetters) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeadLetters) GetFilter() []byte {
@@ -1932,14 +2023,18 @@ type CallResult struct {
 	// What was asked for.
 	Json []byte `protobuf:"bytes,5,opt,name=json,proto3" json:"json,omitempty"`
 	// Of a list: there are more.
-	More          bool `protobuf:"varint,6,opt,name=more,proto3" json:"more,omitempty"`
+	More bool `protobuf:"varint,6,opt,name=more,proto3" json:"more,omitempty"`
+	// Of a Watch: what was done.
+	Events []*Event `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"`
+	// Of a Watch: how much was missed since the last time.
+	Dropped       uint64 `protobuf:"varint,8,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2046,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2059,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CallResult) GetId() uint64 {
@@ -2009,6 +2104,20 @@ func (x *CallResult) GetMore() bool {
 	return false
 }
 
+func (x *CallResult) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *CallResult) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
 // Assignment is a connection that has come or gone.
 type Assigned_Assignment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2026,7 +2135,7 @@ type Assigned_Assignment struct {
 
 func (x *Assigned_Assignment) Reset() {
 	*x = Assigned_Assignment{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2147,7 @@ func (x *Assigned_Assignment) String() string {
 func (*Assigned_Assignment) ProtoMessage() {}
 
 func (x *Assigned_Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2204,7 @@ type Facts_Group struct {
 
 func (x *Facts_Group) Reset() {
 	*x = Facts_Group{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2216,7 @@ func (x *Facts_Group) String() string {
 func (*Facts_Group) ProtoMessage() {}
 
 func (x *Facts_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2269,7 +2378,7 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
 	"\n" +
 	"authorized\x18\x02 \x03(\tR\n" +
-	"authorized\"\xb7\x03\n" +
+	"authorized\"\x8a\x04\n" +
 	"\x04Call\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x120\n" +
 	"\x05reply\x18\x02 \x01(\v2\x18.fanout.cluster.v1.ReplyH\x00R\x05reply\x12#\n" +
@@ -2278,8 +2387,15 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x06groups\x18\x05 \x01(\v2\x19.fanout.cluster.v1.GroupsH\x00R\x06groups\x12C\n" +
 	"\fdead_letters\x18\x06 \x01(\v2\x1e.fanout.cluster.v1.DeadLettersH\x00R\vdeadLetters\x128\n" +
 	"\x06replay\x18\a \x01(\v2\x1e.fanout.cluster.v1.DeadLettersH\x00R\x06replay\x128\n" +
-	"\x06delete\x18\b \x01(\v2\x1e.fanout.cluster.v1.DeadLettersH\x00R\x06deleteB\x06\n" +
-	"\x04kind\"^\n" +
+	"\x06delete\x18\b \x01(\v2\x1e.fanout.cluster.v1.DeadLettersH\x00R\x06delete\x120\n" +
+	"\x05watch\x18\t \x01(\v2\x18.fanout.cluster.v1.WatchH\x00R\x05watch\x12\x1f\n" +
+	"\n" +
+	"stop_watch\x18\n" +
+	" \x01(\x04H\x00R\tstopWatchB\x06\n" +
+	"\x04kind\"7\n" +
+	"\x05Watch\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
+	"\x06filter\x18\x02 \x01(\fR\x06filter\"^\n" +
 	"\x05Reply\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x12\n" +
@@ -2293,7 +2409,7 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\vDeadLetters\x12\x16\n" +
 	"\x06filter\x18\x01 \x01(\fR\x06filter\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\x8a\x01\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\xd6\x01\n" +
 	"\n" +
 	"CallResult\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
@@ -2301,7 +2417,9 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12\x1a\n" +
 	"\baffected\x18\x04 \x01(\rR\baffected\x12\x12\n" +
 	"\x04json\x18\x05 \x01(\fR\x04json\x12\x12\n" +
-	"\x04more\x18\x06 \x01(\bR\x04moreB<Z:github.com/fanoutd/fanoutd/gen/fanout/cluster/v1;clusterv1b\x06proto3"
+	"\x04more\x18\x06 \x01(\bR\x04more\x120\n" +
+	"\x06events\x18\a \x03(\v2\x18.fanout.cluster.v1.EventR\x06events\x12\x18\n" +
+	"\adropped\x18\b \x01(\x04R\adroppedB<Z:github.com/fanoutd/fanoutd/gen/fanout/cluster/v1;clusterv1b\x06proto3"
 
 var (
 	file_fanout_cluster_v1_consumers_proto_rawDescOnce sync.Once
@@ -2316,7 +2434,7 @@ func file_fanout_cluster_v1_consumers_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_consumers_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_consumers_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_fanout_cluster_v1_consumers_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_fanout_cluster_v1_consumers_proto_goTypes = []any{
 	(Settle_Kind)(0),              // 0: fanout.cluster.v1.Settle.Kind
 	(Ended_Cause)(0),              // 1: fanout.cluster.v1.Ended.Cause
@@ -2337,15 +2455,16 @@ var file_fanout_cluster_v1_consumers_proto_goTypes = []any{
 	(*Ended)(nil),                 // 16: fanout.cluster.v1.Ended
 	(*Facts)(nil),                 // 17: fanout.cluster.v1.Facts
 	(*Call)(nil),                  // 18: fanout.cluster.v1.Call
-	(*Reply)(nil),                 // 19: fanout.cluster.v1.Reply
-	(*ConsumerName)(nil),          // 20: fanout.cluster.v1.ConsumerName
-	(*Groups)(nil),                // 21: fanout.cluster.v1.Groups
-	(*DeadLetters)(nil),           // 22: fanout.cluster.v1.DeadLetters
-	(*CallResult)(nil),            // 23: fanout.cluster.v1.CallResult
-	(*Assigned_Assignment)(nil),   // 24: fanout.cluster.v1.Assigned.Assignment
-	(*Facts_Group)(nil),           // 25: fanout.cluster.v1.Facts.Group
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*Connection)(nil),            // 27: fanout.cluster.v1.Connection
+	(*Watch)(nil),                 // 19: fanout.cluster.v1.Watch
+	(*Reply)(nil),                 // 20: fanout.cluster.v1.Reply
+	(*ConsumerName)(nil),          // 21: fanout.cluster.v1.ConsumerName
+	(*Groups)(nil),                // 22: fanout.cluster.v1.Groups
+	(*DeadLetters)(nil),           // 23: fanout.cluster.v1.DeadLetters
+	(*CallResult)(nil),            // 24: fanout.cluster.v1.CallResult
+	(*Assigned_Assignment)(nil),   // 25: fanout.cluster.v1.Assigned.Assignment
+	(*Facts_Group)(nil),           // 26: fanout.cluster.v1.Facts.Group
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*Connection)(nil),            // 28: fanout.cluster.v1.Connection
 }
 var file_fanout_cluster_v1_consumers_proto_depIdxs = []int32{
 	3,  // 0: fanout.cluster.v1.ConsumerMessage.subscribe:type_name -> fanout.cluster.v1.Subscribe
@@ -2362,27 +2481,29 @@ var file_fanout_cluster_v1_consumers_proto_depIdxs = []int32{
 	16, // 11: fanout.cluster.v1.ConsumerMessage.ended:type_name -> fanout.cluster.v1.Ended
 	17, // 12: fanout.cluster.v1.ConsumerMessage.facts:type_name -> fanout.cluster.v1.Facts
 	18, // 13: fanout.cluster.v1.ConsumerMessage.call:type_name -> fanout.cluster.v1.Call
-	23, // 14: fanout.cluster.v1.ConsumerMessage.result:type_name -> fanout.cluster.v1.CallResult
+	24, // 14: fanout.cluster.v1.ConsumerMessage.result:type_name -> fanout.cluster.v1.CallResult
 	0,  // 15: fanout.cluster.v1.Settle.kind:type_name -> fanout.cluster.v1.Settle.Kind
 	6,  // 16: fanout.cluster.v1.Settle.verdict:type_name -> fanout.cluster.v1.Verdict
-	26, // 17: fanout.cluster.v1.Verdict.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 17: fanout.cluster.v1.Verdict.expires_at:type_name -> google.protobuf.Timestamp
 	11, // 18: fanout.cluster.v1.Deliver.event:type_name -> fanout.cluster.v1.Event
-	26, // 19: fanout.cluster.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	27, // 20: fanout.cluster.v1.Event.connection:type_name -> fanout.cluster.v1.Connection
-	24, // 21: fanout.cluster.v1.Assigned.connections:type_name -> fanout.cluster.v1.Assigned.Assignment
+	27, // 19: fanout.cluster.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	28, // 20: fanout.cluster.v1.Event.connection:type_name -> fanout.cluster.v1.Connection
+	25, // 21: fanout.cluster.v1.Assigned.connections:type_name -> fanout.cluster.v1.Assigned.Assignment
 	1,  // 22: fanout.cluster.v1.Ended.cause:type_name -> fanout.cluster.v1.Ended.Cause
-	25, // 23: fanout.cluster.v1.Facts.groups:type_name -> fanout.cluster.v1.Facts.Group
-	19, // 24: fanout.cluster.v1.Call.reply:type_name -> fanout.cluster.v1.Reply
-	20, // 25: fanout.cluster.v1.Call.disconnect_consumer:type_name -> fanout.cluster.v1.ConsumerName
-	21, // 26: fanout.cluster.v1.Call.groups:type_name -> fanout.cluster.v1.Groups
-	22, // 27: fanout.cluster.v1.Call.dead_letters:type_name -> fanout.cluster.v1.DeadLetters
-	22, // 28: fanout.cluster.v1.Call.replay:type_name -> fanout.cluster.v1.DeadLetters
-	22, // 29: fanout.cluster.v1.Call.delete:type_name -> fanout.cluster.v1.DeadLetters
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	26, // 23: fanout.cluster.v1.Facts.groups:type_name -> fanout.cluster.v1.Facts.Group
+	20, // 24: fanout.cluster.v1.Call.reply:type_name -> fanout.cluster.v1.Reply
+	21, // 25: fanout.cluster.v1.Call.disconnect_consumer:type_name -> fanout.cluster.v1.ConsumerName
+	22, // 26: fanout.cluster.v1.Call.groups:type_name -> fanout.cluster.v1.Groups
+	23, // 27: fanout.cluster.v1.Call.dead_letters:type_name -> fanout.cluster.v1.DeadLetters
+	23, // 28: fanout.cluster.v1.Call.replay:type_name -> fanout.cluster.v1.DeadLetters
+	23, // 29: fanout.cluster.v1.Call.delete:type_name -> fanout.cluster.v1.DeadLetters
+	19, // 30: fanout.cluster.v1.Call.watch:type_name -> fanout.cluster.v1.Watch
+	11, // 31: fanout.cluster.v1.CallResult.events:type_name -> fanout.cluster.v1.Event
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_consumers_proto_init() }
@@ -2416,6 +2537,8 @@ func file_fanout_cluster_v1_consumers_proto_init() {
 		(*Call_DeadLetters)(nil),
 		(*Call_Replay)(nil),
 		(*Call_Delete)(nil),
+		(*Call_Watch)(nil),
+		(*Call_StopWatch)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2423,7 +2546,7 @@ func file_fanout_cluster_v1_consumers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_consumers_proto_rawDesc), len(file_fanout_cluster_v1_consumers_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
