@@ -152,9 +152,21 @@ type DeadLetterFilter struct {
 	IDs                          []string
 }
 
-func (f *DeadLetterFilter) matches(l *DeadLetter) bool {
-	return (f.Group == "" || l.Group == f.Group) && (f.Namespace == "" || l.Event.Namespace == f.Namespace) &&
-		(f.Connection == "" || l.Event.ConnectionID == f.Connection) && (len(f.IDs) == 0 || slices.Contains(f.IDs, l.ID))
+// matcher returns what says whether a letter is meant, in a time that does not grow with
+// the IDs: it is asked of every letter, under a lock.
+func (f *DeadLetterFilter) matcher() func(*DeadLetter) bool {
+	ids := make(map[string]struct{}, len(f.IDs))
+	for _, id := range f.IDs {
+		ids[id] = struct{}{}
+	}
+	return func(l *DeadLetter) bool {
+		if (f.Group != "" && l.Group != f.Group) || (f.Namespace != "" && l.Event.Namespace != f.Namespace) ||
+			(f.Connection != "" && l.Event.ConnectionID != f.Connection) {
+			return false
+		}
+		_, named := ids[l.ID]
+		return named || len(ids) == 0
+	}
 }
 
 // DeadLetters returns up to limit dead letters, oldest first, beginning behind the
@@ -166,10 +178,12 @@ func (d *Dispatcher) DeadLetters(f DeadLetterFilter, after string, limit int) (p
 	if digits, ok := strings.CutPrefix(after, s.epoch+"-"); ok {
 		behind, _ = strconv.ParseUint(digits, 10, 64) // of another kind: from the first on
 	}
+	matches := f.matcher()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range s.letters {
-		if l := &s.letters[i]; l.number > behind && f.matches(l) {
+	first, _ := slices.BinarySearchFunc(s.letters, behind, func(l DeadLetter, n uint64) int { return cmp.Compare(l.number, n+1) })
+	for i := range s.letters[first:] {
+		if l := &s.letters[first+i]; matches(l) {
 			if len(page) == limit {
 				return page, true
 			}
@@ -181,7 +195,7 @@ func (d *Dispatcher) DeadLetters(f DeadLetterFilter, after string, limit int) (p
 
 // DeleteDeadLetters forgets dead letters, and returns how many.
 func (d *Dispatcher) DeleteDeadLetters(f DeadLetterFilter) int {
-	return d.deadLetters.removeFunc(f.matches)
+	return d.deadLetters.removeFunc(f.matcher())
 }
 
 // strike notes one more failure of the item.

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"testing"
 )
 
@@ -23,4 +24,49 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	expect(t, "counted", st.DeadLetters, 10)
 	expect(t, "forgotten", st.DeadLettersDropped, 7)
 	expect(t, "bytes", d.deadLetters.bytes, 2000)
+}
+
+// IDs, which others may have chosen, name letters one by one, together with all else that
+// the filter says.
+func TestDeadLettersByID(t *testing.T) {
+	d := New(Options{})
+	var ids []string
+	for i := range 6 {
+		l := d.deadLetters.add(DeadLetter{Group: []string{"g", "h"}[i%2], Event: &Event{Namespace: "/", size: 1000}})
+		ids = append(ids, l.ID)
+	}
+	numbers := func(f DeadLetterFilter, after string) (got []uint64) {
+		page, more := d.DeadLetters(f, after, 10)
+		expect(t, "more", more, false)
+		for _, l := range page {
+			got = append(got, l.number)
+		}
+		return got
+	}
+	named := DeadLetterFilter{Group: "g", IDs: []string{ids[4], ids[1], ids[0], ids[0], "another"}}
+	expect(t, "of the group", fmt.Sprint(numbers(named, "")), "[1 5]")
+	expect(t, "behind the first", fmt.Sprint(numbers(named, ids[0])), "[5]")
+	expect(t, "behind one that another names", fmt.Sprint(numbers(named, ids[3])), "[5]")
+	expect(t, "deleted", d.DeleteDeadLetters(named), 2)
+	expect(t, "of all groups", fmt.Sprint(numbers(DeadLetterFilter{}, "")), "[2 3 4 6]")
+	expect(t, "behind one that is gone", fmt.Sprint(numbers(DeadLetterFilter{}, ids[4])), "[6]")
+	expect(t, "deleted by unknown IDs", d.DeleteDeadLetters(DeadLetterFilter{IDs: []string{"another"}}), 0)
+}
+
+func BenchmarkDeadLettersByID(b *testing.B) {
+	for _, letters := range []int{1000, 10_000} {
+		d := New(Options{DeadLetterBytes: 1 << 30})
+		f := DeadLetterFilter{Group: "g"}
+		for i := range letters {
+			l := d.deadLetters.add(DeadLetter{Group: "g", Event: &Event{Namespace: "/", size: 1000}})
+			if i%(letters/1000) == 0 {
+				f.IDs = append(f.IDs, l.ID)
+			}
+		}
+		b.Run(fmt.Sprint(letters), func(b *testing.B) {
+			for b.Loop() {
+				d.DeadLetters(f, "", 1000)
+			}
+		})
+	}
 }
