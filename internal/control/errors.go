@@ -199,8 +199,13 @@ func settleError(err error, p *problems) error {
 		return nil
 	case errors.Is(err, dispatch.ErrBadID):
 		return invalid(p, "delivery_id", "not the delivery_id of an event")
-	case errors.Is(err, dispatch.ErrNotInFlight), errors.Is(err, dispatch.ErrNoReply), errors.Is(err, dispatch.ErrNoVerdict):
+	case errors.Is(err, dispatch.ErrNoVerdict):
+		return invalid(p, "delivery_id", "%v", err)
+	case errors.Is(err, dispatch.ErrNotInFlight), errors.Is(err, dispatch.ErrNoReply):
 		return status.Error(codes.FailedPrecondition, err.Error())
+	}
+	if away := (*sio.UnreachableError)(nil); errors.As(err, &away) {
+		return errUnreachable(away.Node)
 	}
 	return unexpected(err)
 }

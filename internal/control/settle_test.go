@@ -114,12 +114,12 @@ func TestConsumeRejects(t *testing.T) {
 		check([]row{
 			{"ack of nothing", acking(none), none, codes.FailedPrecondition, "in flight"},
 			{"ack of garbage", acking("x"), "x", codes.FailedPrecondition, "in flight"},
-			{"ack of a CONNECTING", acking(connecting), connecting, codes.FailedPrecondition, "CONNECTING"},
+			{"ack of a CONNECTING", acking(connecting), connecting, codes.InvalidArgument, "CONNECTING"},
 			{"nack of nothing", nacking(none), none, codes.FailedPrecondition, "in flight"},
 			{"reply to nothing", replying(none, ""), none, codes.FailedPrecondition, "awaits no reply"},
 			{"reply to garbage", replying("x", ""), "x", codes.InvalidArgument, "reply.delivery_id: "},
 			{"reply without an id", replying("", ""), "", codes.InvalidArgument, "reply.delivery_id: "},
-			{"reply to a CONNECTING", replying(connecting, ""), connecting, codes.FailedPrecondition, "CONNECTING"},
+			{"reply to a CONNECTING", replying(connecting, ""), connecting, codes.InvalidArgument, "CONNECTING"},
 			{"verdict on nothing", allowing(none, nil), none, codes.FailedPrecondition, "in flight"},
 			{"verdict without an id", allowing("", nil), "", codes.InvalidArgument, "verdict.delivery_id: "},
 			{"no decision", verdict(&fanoutv1.ConsumeRequest_Verdict{DeliveryId: connecting}), connecting, codes.InvalidArgument, "verdict.decision: "},
@@ -153,7 +153,7 @@ func TestConsumeRejects(t *testing.T) {
 		infinite.GetReply().Args = []*structpb.Value{structpb.NewNullValue(), structpb.NewNumberValue(math.Inf(1))}
 		check([]row{
 			{"a second verdict", allow(nil), connecting, codes.FailedPrecondition, "in flight"},
-			{"verdict on a MESSAGE", allowing(question, nil), question, codes.FailedPrecondition, "CONNECTING"},
+			{"verdict on a MESSAGE", allowing(question, nil), question, codes.InvalidArgument, "CONNECTING"},
 			{"no JSON", replying(question, "["), question, codes.InvalidArgument, "reply.args_json: "},
 			{"no array", replying(question, "{}"), question, codes.InvalidArgument, "reply.args_json: "},
 			{"both forms", both, question, codes.InvalidArgument, "reply.args_json: "},

@@ -1857,9 +1857,10 @@ type ConsumeResponse_Rejected struct {
 	// The delivery that was meant, as the worker wrote it; of more than 256 bytes,
 	// which no delivery_id has, the beginning.
 	DeliveryId string `protobuf:"bytes,1,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
-	// Why; its code is never 0: INVALID_ARGUMENT if the message was at fault,
-	// FAILED_PRECONDITION if it came too late: the delivery is not in flight to
-	// this worker, or the browser awaits no reply.
+	// Why; its code is never 0: INVALID_ARGUMENT if the message was at fault, as
+	// an ack of a CONNECTING is; FAILED_PRECONDITION if it came too late: the
+	// delivery is not in flight to this worker, or the browser awaits no reply;
+	// UNAVAILABLE as Reply says it: the delivery is settled all the same.
 	Status        *Status `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

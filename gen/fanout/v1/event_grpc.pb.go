@@ -79,7 +79,9 @@ type EventServiceClient interface {
 	//
 	// FAILED_PRECONDITION: the browser awaits no reply, or no longer. The first
 	// reply wins, whoever it comes from. A reply that is refused as
-	// INVALID_ARGUMENT leaves the browser waiting for a better one.
+	// INVALID_ARGUMENT leaves the browser waiting for a better one. UNAVAILABLE,
+	// with the reason NODE_UNREACHABLE: the browser's node does not answer, and it
+	// is not known whether the browser got the reply.
 	Reply(ctx context.Context, in *ReplyRequest, opts ...grpc.CallOption) (*ReplyResponse, error)
 	// Tail shows what browsers do to somebody who watches: everything unless the
 	// request narrows it. It is no way to consume: who reads too slowly misses
@@ -193,7 +195,9 @@ type EventServiceServer interface {
 	//
 	// FAILED_PRECONDITION: the browser awaits no reply, or no longer. The first
 	// reply wins, whoever it comes from. A reply that is refused as
-	// INVALID_ARGUMENT leaves the browser waiting for a better one.
+	// INVALID_ARGUMENT leaves the browser waiting for a better one. UNAVAILABLE,
+	// with the reason NODE_UNREACHABLE: the browser's node does not answer, and it
+	// is not known whether the browser got the reply.
 	Reply(context.Context, *ReplyRequest) (*ReplyResponse, error)
 	// Tail shows what browsers do to somebody who watches: everything unless the
 	// request narrows it. It is no way to consume: who reads too slowly misses

@@ -9,14 +9,15 @@ import (
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // epochLength is how many characters of a delivery's id name its node.
 const epochLength = 5
 
 // Reply is as [dispatch.Dispatcher.Reply], at the node that the id names. One of a node
-// that is not there, or does not answer, is [dispatch.ErrNoReply]: the browser that waits
-// is gone with it, or will wait in vain.
+// that is not there is [dispatch.ErrNoReply]: the browser that waits is gone with it. A
+// node that does not answer is an [sio.UnreachableError]: the browser may have got it.
 func (d *Dispatcher) Reply(id string, args []byte, attachments [][]byte) error {
 	if len(id) < epochLength || id[:epochLength] == d.opts.Epoch {
 		return d.local.Reply(id, args, attachments)
@@ -27,7 +28,7 @@ func (d *Dispatcher) Reply(id string, args []byte, attachments [][]byte) error {
 	}
 	r := d.call(p, &clusterv1.Call{Kind: &clusterv1.Call_Reply{Reply: &clusterv1.Reply{DeliveryId: id, Args: args, Attachments: attachments}}})
 	if r == nil {
-		return dispatch.ErrNoReply
+		return &sio.UnreachableError{Node: p.name}
 	}
 	return errorOf(r.GetError())
 }

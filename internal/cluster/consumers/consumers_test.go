@@ -13,6 +13,7 @@ import (
 
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
@@ -89,6 +90,31 @@ func TestReplies(t *testing.T) {
 				t.Errorf("to %s: %v", id, err)
 			}
 		}
+		ws.Close()
+	})
+}
+
+// TestReplyToUnreachableNode: a reply to a browser whose node does not answer names that
+// node; it is not said to be too late.
+func TestReplyToUnreachableNode(t *testing.T) {
+	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
+		c := nodes[0].consume(dispatch.SubscriptionOptions{}, func(c *consumer) { c.each = func(*consumer, dispatch.Delivery) {} })
+		ws, _ := nodes[1].listener.Connect(t, "")
+		ws.Say(`421["ask"]`)
+		time.Sleep(time.Second)
+		c.mu.Lock()
+		id := c.got[0].ID()
+		c.mu.Unlock()
+		cut(memory, "n1", "n2")
+		for _, when := range []string{"at once", "when it is suspected"} {
+			away := (*sio.UnreachableError)(nil)
+			if err := nodes[0].Reply(id, []byte(`[]`), nil); !errors.As(err, &away) || away.Node != "n2" {
+				t.Errorf("%s: %v", when, err)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		heal(memory, "n1", "n2")
+		time.Sleep(10 * time.Second)
 		ws.Close()
 	})
 }
