@@ -117,17 +117,20 @@ function cell({ ok, lack }) {
   return `no (${lacks.indexOf(lack) + 1})`;
 }
 
+// All before the backend listens: it would not hear anything meanwhile, not even that
+// the daemon asks whether it is still there.
+const installed = chosen.filter((client) => {
+  const why = install(client);
+  if (why) missing.push([`${client.title} ${client.version}`, why]);
+  return !why;
+});
+
 await scope(async (t) => {
   const flags = { "allow-eio3": true, "ping-interval": `${ping.intervalMs}ms`, "ping-timeout": `${ping.timeoutMs}ms` };
   const daemon = await Daemon.start(t, flags);
   const hub = new Backend(backend(t, daemon));
   await hub.run(t);
-  for (const client of chosen) {
-    const why = install(client);
-    if (why) {
-      missing.push([`${client.title} ${client.version}`, why]);
-      continue;
-    }
+  for (const client of installed) {
     // At once, since much of it is waiting.
     const results = await Promise.all(transports.map((transport) => row(hub, daemon, client, transport)));
     for (const [i, cells] of results.entries()) {
