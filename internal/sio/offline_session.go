@@ -40,7 +40,8 @@ type offlineSession struct {
 // eventHistory is what is known of the events that a socket was sent. Namespace.mu
 // guards it.
 type eventHistory struct {
-	joined       uint64 // position in the log when it joined
+	joined       uint64 // position in the log when it joined, or was moved here
+	before       string // offset of the last event that it was sent before; empty: none
 	roomsChanged uint64 // position when its rooms changed last
 	lastOffset   string // offset of the last event that was meant for it; empty: none
 }
@@ -123,7 +124,7 @@ func (o *offlineSession) missedFrom(g *eventLog, offset string) (before []*logge
 	switch {
 	case offset == o.history.lastOffset:
 		position = o.endPosition // nothing was on its way
-	case offset != "":
+	case offset != o.history.before:
 		if position, ok = g.after(offset); !ok {
 			return nil, 0, false
 		}

@@ -144,8 +144,9 @@ func (h *handover) begin(claims []OfflineSession) []*logged {
 			p.cut, p.whole, p.before = o.past.cut, o.past.whole, o.past.before
 		} else {
 			p.start = max(o.history.joined, o.history.roomsChanged, r.log.first)
-			p.whole = p.start == o.history.joined
-			if p.start > r.log.first {
+			if p.start == o.history.joined {
+				p.before, p.whole = o.history.before, o.history.before == ""
+			} else if p.start > r.log.first {
 				p.before = r.log.entries[p.start-r.log.first-1].offset
 			}
 		}

@@ -18,8 +18,9 @@ import (
 // other is the one other server that there is.
 type other struct {
 	*Server
-	settle func() error // may be nil
-	taken  func()       // may be nil
+	settle  func() error                // may be nil
+	taken   func()                      // may be nil
+	arrived func(context.Context) error // may be nil
 }
 
 func (o *other) Claim(ctx context.Context, namespace, pid, offset string) (OfflineSession, error) {
@@ -41,7 +42,12 @@ func (o *other) Take(_ context.Context, s *OfflineSession, offset string, have [
 	return m, err
 }
 
-func (o *other) Arrived(context.Context) error { return nil }
+func (o *other) Arrived(ctx context.Context) error {
+	if o.arrived == nil {
+		return nil
+	}
+	return o.arrived(ctx)
+}
 
 func (o *other) Release(s *OfflineSession) { o.ReleaseOffline(s.Namespace, s.PID, s.Claim) }
 
@@ -63,6 +69,7 @@ func serverOf(t *testing.T, epoch string, others Others) *world {
 	backend := &recorder{block: make(chan struct{}), admit: Admission{Rooms: []string{"r"}}, numbers: true}
 	s, err := NewServer(Options{
 		Engine: engineio.Options{Epoch: epoch, Logger: slog.New(slog.DiscardHandler)}, Backend: backend, RecoveryWindow: time.Minute, Others: others,
+		Namespaces: []string{"/", "/made-*"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -214,4 +221,52 @@ func TestClaimEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestReturnAfterMove: a client that was moved comes back as what it was if it has read
+// what it missed at the other server. Else it is somebody new: what it says that it has
+// does not say what of that it lacks.
+func TestReturnAfterMove(t *testing.T) {
+	for name, test := range map[string]struct {
+		first  bool // it has heard an event before it was cut off
+		offset func(there, here string) string
+	}{
+		"it has none":                       {offset: func(string, string) string { return "" }},
+		"it has the last before the cut":    {first: true, offset: func(there, _ string) string { return there }},
+		"it has one that came here at once": {first: true, offset: func(_, here string) string { return here }},
+		"it has all of that":                {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := serverOf(t, "aaaaa", nil)
+				there := &other{Server: a.Server}
+				b := serverOf(t, "bbbbb", there)
+				r := a.returner("")
+				if test.first {
+					a.sentBy(1, "1")
+					r.next()
+				}
+				r.cut()
+				a.sentBy(2, "2")
+				first := r.offset
+				there.settle = func() error {
+					b.sentBy(3, "3")
+					b.sentBy(2, "2")
+					b.sentBy(4, "4")
+					return nil
+				}
+				r.w = b
+				r.back(true, "2", "3", "4")
+				b.sentBy(5, "5") // which it does not read
+				r.cut()
+				if test.offset == nil {
+					r.back(true, "5")
+				} else {
+					r.offset = test.offset(first, formatOffset("bbbbb", 1))
+					r.back(false)
+				}
+				r.Close()
+			})
+		})
+	}
 }

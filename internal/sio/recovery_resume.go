@@ -216,6 +216,9 @@ func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []stri
 	if !slices.Equal(s.entry.Rooms(), o.rooms) {
 		history.roomsChanged = r.log.next()
 	}
+	if o.past != nil { // which is forgotten: who lacks some of that cannot say of what
+		history.joined, history.roomsChanged, history.before = r.log.next(), r.log.next(), history.lastOffset
+	}
 	s.history = history
 	return resumed
 }
