@@ -43,7 +43,7 @@ func seen(t *testing.T, s grpc.ServerStreamingClient[fanoutv1.TailResponse]) *fa
 }
 
 func TestTail(t *testing.T) {
-	inOneNode(t, dispatch.Options{}, func(w *world) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
 		all := w.watch(&fanoutv1.TailRequest{})
 		text := w.watch(&fanoutv1.TailRequest{Kinds: []fanoutv1.Event_Kind{fanoutv1.Event_MESSAGE}, Decode: new(bool)})
 		c, id := w.connect("/chat")
@@ -82,7 +82,7 @@ func TestTail(t *testing.T) {
 // Who decides on connections sees what they say; who watches does not.
 // A pattern narrows as it does for consumers.
 func TestTailPattern(t *testing.T) {
-	inOneNode(t, dispatch.Options{}, func(w *world) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
 		s := w.watch(&fanoutv1.TailRequest{Namespaces: []string{"/ch*"}})
 		other, _ := w.connect("")
 		c, id := w.connect("/chat")
@@ -95,7 +95,7 @@ func TestTailPattern(t *testing.T) {
 }
 
 func TestTailHidesConnecting(t *testing.T) {
-	inOneNode(t, dispatch.Options{}, func(w *world) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{Authorize: true})
 		s := w.watch(&fanoutv1.TailRequest{})
 		c := w.knock(`40{"token":"secret"}`)
@@ -109,7 +109,7 @@ func TestTailHidesConnecting(t *testing.T) {
 }
 
 func TestTailDrops(t *testing.T) {
-	inOneNode(t, dispatch.Options{}, func(w *world) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
 		const events = 4000
 		s := w.watch(&fanoutv1.TailRequest{Events: []string{"n"}, Kinds: []fanoutv1.Event_Kind{fanoutv1.Event_MESSAGE}})
 		c, _ := w.connect("")
@@ -162,7 +162,7 @@ func TestTailRefuses(t *testing.T) {
 		{"kinds", &fanoutv1.TailRequest{Kinds: []fanoutv1.Event_Kind{fanoutv1.Event_CONNECTED, fanoutv1.Event_CONNECTING, 0, 9}},
 			[]string{"kinds[1]", "kinds[2]", "kinds[3]"}},
 	}
-	inOneNode(t, dispatch.Options{}, func(w *world) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
 		for _, tt := range tests {
 			s, err := w.client.Tail(w.ctx(), tt.req)
 			if err != nil {
@@ -187,7 +187,7 @@ func TestTailRefuses(t *testing.T) {
 }
 
 func TestTailDrains(t *testing.T) {
-	inOneNode(t, dispatch.Options{}, func(w *world) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
 		s := w.watch(nil)
 		before := time.Now()
 		if err := w.control.Shutdown(w.ctx()); err != nil || time.Since(before) > time.Second {
