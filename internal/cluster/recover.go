@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"maps"
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -161,12 +162,13 @@ func (n *Node) askHolder(ctx context.Context, holder string, m *clusterv1.Offlin
 // HandOver hands the connections that were cut off from this node over to peers, as long
 // as there are any and ctx is not done, and returns how many.
 func (n *Node) HandOver(ctx context.Context) (handed int) {
-	refused := map[string]bool{} // by epoch
+	failed := map[string]bool{} // by epoch
 	for _, namespace := range n.hub.OfflineNamespaces() {
+		refused := maps.Clone(failed)
 		for ctx.Err() == nil {
 			p := n.heir(refused, handed)
 			if p == nil {
-				return handed
+				break
 			}
 			a, err := n.askOne(ctx, p, aboutOffline(&clusterv1.OfflineSession{
 				Namespace: namespace, Kind: &clusterv1.OfflineSession_HandOver_{HandOver: &clusterv1.OfflineSession_HandOver{}},
@@ -174,6 +176,7 @@ func (n *Node) HandOver(ctx context.Context) (handed int) {
 			if err != nil {
 				n.log.Warn("a node does not take over the connections that may come back", "node", p.name, "error", err)
 				refused[p.epoch] = true
+				failed[p.epoch] = !errors.Is(err, sio.ErrUnknownNamespace) // it may take others
 				continue
 			}
 			if a.GetResult().GetMatched() == 0 {

@@ -452,3 +452,31 @@ func TestHandOver(t *testing.T) {
 		}
 	})
 }
+
+// TestHandOverOfSomeNamespaces: a node that does not serve one namespace takes over the
+// connections of the others.
+func TestHandOverOfSomeNamespaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := startNodes(t, bus.NewMemory(), 2, recovering, func(o *sio.Options) {
+			if o.Node == "n1" {
+				o.Namespaces = []string{"/a", "/chat"}
+			}
+		})
+		a, b := nodes[0], nodes[1]
+		for _, namespace := range []string{"/a", "/chat"} {
+			ws := a.listener.MustDialWS(t, "EIO=4&transport=websocket")
+			ws.Next()
+			ws.Say("40" + namespace + ",")
+			ws.Next()
+			<-a.admit.there
+			ws.Close()
+		}
+		synctest.Wait()
+		if err := a.server.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := a.HandOver(t.Context()); n != 1 || b.server.Offline() != 1 {
+			t.Errorf("handed over %d, and the other keeps %d", n, b.server.Offline())
+		}
+	})
+}

@@ -252,10 +252,18 @@ func (h *handover) export(known []Origin) Handover {
 }
 
 // TakeOver takes over up to a thousand connections of a namespace from a server that
-// ends, and returns how many. Errors: those of [Others], and [ErrClosed] if this server
-// ends too.
+// ends, and returns how many. Errors: those of [Others], [ErrClosed] if this server ends
+// too, [ErrUnknownNamespace] and an [*Unavailable] if it cannot keep any of that namespace.
 func (s *Server) TakeOver(ctx context.Context, holder, namespace string) (int, error) {
-	r := s.recoveryOf(namespace)
+	n, err := s.namespaces.acquire(namespace) // a pattern may have to make it
+	switch {
+	case errors.Is(err, errInvalidNamespace):
+		return 0, ErrUnknownNamespace
+	case err != nil:
+		return 0, err
+	}
+	defer s.namespaces.release(n)
+	r := n.recovery
 	if r == nil || s.opts.Others == nil {
 		return 0, ErrUnknownNamespace
 	}

@@ -152,3 +152,30 @@ func TestReturnWhileHandedOver(t *testing.T) {
 		r.Close()
 	})
 }
+
+// TestHandoverOfMadeNamespace: connections of a namespace that a pattern made are handed
+// over to a server that has nobody in it.
+func TestHandoverOfMadeNamespace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := serverOf(t, "aaaaa", nil)
+		b := serverOf(t, "bbbbb", &other{Server: a.Server})
+		r := a.returner("/made-1,")
+		a.apply(Emit{To: Target{Namespace: "/made-1", Selector: room.Selector{Rooms: []string{"r"}}}, Event: "1"})
+		r.next()
+		r.cut()
+		a.apply(Emit{To: Target{Namespace: "/made-1", Selector: room.Selector{Rooms: []string{"r"}}}, Event: "2"})
+		if n, err := b.TakeOver(t.Context(), "aaaaa", "/made-1"); n != 1 || err != nil {
+			t.Fatalf("%d were taken over, %v", n, err)
+		}
+		if n, err := b.TakeOver(t.Context(), "aaaaa", "/made-2"); n != 0 || err != nil {
+			t.Errorf("of nobody: %d, %v", n, err)
+		}
+		expect(t, "namespaces at the other", fmt.Sprint(b.OfflineNamespaces()), "[/made-1]")
+		if _, err := b.TakeOver(t.Context(), "aaaaa", "/none"); !errors.Is(err, ErrUnknownNamespace) {
+			t.Errorf("of a namespace that is not served: %v", err)
+		}
+		r.w = b
+		r.back(true, "2")
+		r.Close()
+	})
+}

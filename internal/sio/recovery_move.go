@@ -309,8 +309,12 @@ func (r *recovery) claimAnywhere(ctx context.Context, pid, offset string) (*offl
 	return o, err
 }
 
-// take moves a connection that is claimed at another server here.
+// take moves a connection that is claimed at another server here. It goes on when its client
+// leaves: that comes back.
 func (r *recovery) take(ctx context.Context, away *OfflineSession, offset string) (*offlineSession, error) {
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
 	o := r.arrive(away, offset)
 	if o == nil {
 		return nil, ErrBusy

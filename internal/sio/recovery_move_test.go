@@ -270,3 +270,37 @@ func TestReturnAfterMove(t *testing.T) {
 		})
 	}
 }
+
+// TestMoveOfWhoLeavesMeanwhile: a client that goes when its connection has left the one
+// server and is not quite at the other does not lose it.
+func TestMoveOfWhoLeavesMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := serverOf(t, "aaaaa", nil)
+		there := &other{Server: a.Server}
+		b := serverOf(t, "bbbbb", there)
+		r := a.returner("")
+		a.sentBy(1, "1")
+		r.next()
+		r.cut()
+		a.sentBy(2, "2")
+		there.arrived = func(ctx context.Context) error {
+			select {
+			case <-time.After(time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		ws := b.listener.MustDialWS(t, "EIO=4&transport=websocket")
+		ws.Next()
+		ws.Say(fmt.Sprintf(`40{"pid":%q,"offset":%q}`, r.pid, r.offset))
+		synctest.Wait()
+		ws.Close()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		expect(t, "kept by the other", b.Offline(), 1)
+		r.w = b
+		r.back(true, "2")
+		r.Close()
+	})
+}
