@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,12 +19,14 @@ import (
 // other is the one other server that there is.
 type other struct {
 	*Server
+	asked   int
 	settle  func() error                // may be nil
 	taken   func()                      // may be nil
 	arrived func(context.Context) error // may be nil
 }
 
 func (o *other) Claim(ctx context.Context, namespace, pid, offset string) (OfflineSession, error) {
+	o.asked++
 	return o.ClaimOffline(ctx, namespace, pid, offset)
 }
 
@@ -301,6 +304,22 @@ func TestMoveOfWhoLeavesMeanwhile(t *testing.T) {
 		expect(t, "kept by the other", b.Offline(), 1)
 		r.w = b
 		r.back(true, "2")
+		r.Close()
+	})
+}
+
+// TestMoveOfNobody: other servers are asked for what may be a pid, and for nothing else.
+func TestMoveOfNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		there := &other{Server: serverOf(t, "aaaaa", nil).Server}
+		r := serverOf(t, "bbbbb", there).returner("")
+		long := strings.Repeat("x", 1000)
+		for i, said := range [][2]string{{long, ""}, {"x", long}, {"x", "x"}} {
+			r.cut()
+			r.pid, r.offset = said[0], said[1]
+			r.back(false)
+			expect(t, "asked for", there.asked, i/2)
+		}
 		r.Close()
 	})
 }

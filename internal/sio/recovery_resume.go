@@ -26,11 +26,15 @@ func (r *recovery) claim(auth []byte, done <-chan struct{}) (*offlineSession, st
 	return o, offset
 }
 
+// maxWanted bounds a pid and an offset, in bytes. Both are far shorter; what clients make up
+// is not told to other servers.
+const maxWanted = 100
+
 // wanted reads what the data of a CONNECT packet ask for: the pid of the connection that
 // the client was, and the offset of the last event that it has. No pid: nothing.
 func wanted(auth []byte) (pid, offset string) {
 	var said struct{ PID, Offset string }
-	if len(auth) == 0 || json.Unmarshal(auth, &said) != nil {
+	if len(auth) == 0 || json.Unmarshal(auth, &said) != nil || max(len(said.PID), len(said.Offset)) > maxWanted {
 		return "", ""
 	}
 	return said.PID, said.Offset
