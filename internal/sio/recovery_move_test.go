@@ -20,6 +20,7 @@ import (
 type other struct {
 	*Server
 	asked   int
+	claimed func(context.Context) error // may be nil
 	settle  func() error                // may be nil
 	taken   func()                      // may be nil
 	arrived func(context.Context) error // may be nil
@@ -27,7 +28,11 @@ type other struct {
 
 func (o *other) Claim(ctx context.Context, namespace, pid, offset string) (OfflineSession, error) {
 	o.asked++
-	return o.ClaimOffline(ctx, namespace, pid, offset)
+	s, err := o.ClaimOffline(ctx, namespace, pid, offset)
+	if err == nil && o.claimed != nil {
+		err = o.claimed(ctx)
+	}
+	return s, err
 }
 
 func (o *other) Settle(context.Context, *OfflineSession) error {
@@ -274,38 +279,47 @@ func TestReturnAfterMove(t *testing.T) {
 	}
 }
 
-// TestMoveOfWhoLeavesMeanwhile: a client that goes when its connection has left the one
-// server and is not quite at the other does not lose it.
+// TestMoveOfWhoLeavesMeanwhile: a client that goes when its connection is claimed, or has
+// left the one server and is not quite at the other, does not lose it.
 func TestMoveOfWhoLeavesMeanwhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := serverOf(t, "aaaaa", nil)
-		there := &other{Server: a.Server}
-		b := serverOf(t, "bbbbb", there)
-		r := a.returner("")
-		a.sentBy(1, "1")
-		r.next()
-		r.cut()
-		a.sentBy(2, "2")
-		there.arrived = func(ctx context.Context) error {
-			select {
-			case <-time.After(time.Second):
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		ws := b.listener.MustDialWS(t, "EIO=4&transport=websocket")
-		ws.Next()
-		ws.Say(fmt.Sprintf(`40{"pid":%q,"offset":%q}`, r.pid, r.offset))
-		synctest.Wait()
-		ws.Close()
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		expect(t, "kept by the other", b.Offline(), 1)
-		r.w = b
-		r.back(true, "2")
-		r.Close()
-	})
+	for _, late := range []string{"claimed", "arrived"} {
+		t.Run(late, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := serverOf(t, "aaaaa", nil)
+				there := &other{Server: a.Server}
+				b := serverOf(t, "bbbbb", there)
+				r := a.returner("")
+				a.sentBy(1, "1")
+				r.next()
+				r.cut()
+				a.sentBy(2, "2")
+				slow := func(ctx context.Context) error {
+					select {
+					case <-time.After(time.Second):
+						return nil
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}
+				if late == "claimed" {
+					there.claimed = slow
+				} else {
+					there.arrived = slow
+				}
+				ws := b.listener.MustDialWS(t, "EIO=4&transport=websocket")
+				ws.Next()
+				ws.Say(fmt.Sprintf(`40{"pid":%q,"offset":%q}`, r.pid, r.offset))
+				synctest.Wait()
+				ws.Close()
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				expect(t, "kept by the other", b.Offline(), 1)
+				r.w = b
+				r.back(true, "2")
+				r.Close()
+			})
+		})
+	}
 }
 
 // TestMoveOfNobody: other servers are asked for what may be a pid, and for nothing else.

@@ -54,7 +54,7 @@ func (r *recovery) claimElsewhere(ctx context.Context, auth []byte) (*offlineSes
 const claimAgain = 50 * time.Millisecond
 
 // claimAnywhere claims the connection with this pid here, if it has arrived meanwhile, or
-// moves it here.
+// moves it here. ctx has a deadline.
 func (r *recovery) claimAnywhere(ctx context.Context, pid, offset string) (*offlineSession, error) {
 	o, err := r.find(pid, offset)
 	if err == nil && !r.awaitReport(o, ctx.Done()) {
@@ -63,6 +63,10 @@ func (r *recovery) claimAnywhere(ctx context.Context, pid, offset string) (*offl
 	if !errors.Is(err, ErrNotFound) {
 		return o, err
 	}
+	// When the client leaves this goes on: it comes back, and is to find its connection.
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
 	away, err := r.nsp.server.opts.Others.Claim(ctx, r.nsp.name, pid, offset)
 	if err != nil {
 		return nil, err
@@ -73,12 +77,8 @@ func (r *recovery) claimAnywhere(ctx context.Context, pid, offset string) (*offl
 	return o, err
 }
 
-// take moves a connection that is claimed at another server here. It goes on when its client
-// leaves: that comes back.
+// take moves a connection that is claimed at another server here.
 func (r *recovery) take(ctx context.Context, away *OfflineSession, offset string) (*offlineSession, error) {
-	deadline, _ := ctx.Deadline()
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
-	defer cancel()
 	o := r.arrive(away, offset)
 	if o == nil {
 		return nil, ErrBusy
