@@ -34,7 +34,7 @@ type offlineSession struct {
 	entry   *room.Entry[*offlineSession] // so that operations find it; nil: removed
 	place   *list.Element                // in recovery.order
 	claimed bool                         // its client is being decided on, here or at another server
-	claim   uint64                       // counts the claims
+	claim   uint64                       // names the latest claim
 }
 
 // eventHistory is what is known of the events that a socket was sent. Namespace.mu

@@ -58,7 +58,7 @@ func (s *Server) ClaimAll(namespace string) (all []OfflineSession) {
 			continue
 		}
 		o.claimed = true
-		o.claim++
+		o.claim = r.nsp.server.claims.Add(1)
 		all = append(all, r.exportLocked(o))
 	}
 	return all
@@ -138,6 +138,10 @@ func (h *handover) begin(claims []OfflineSession) []*logged {
 		if o == nil || !o.claimed || o.claim != c.Claim {
 			continue
 		}
+		if o.past != nil && o.endPosition < r.log.first {
+			r.removeLocked(o) // what it missed here is not known any more
+			continue
+		}
 		p := &handoverPart{o: o, session: r.exportLocked(o)}
 		if o.past != nil {
 			p.start, p.events = o.endPosition, slices.Clone(o.past.events)
@@ -148,6 +152,9 @@ func (h *handover) begin(claims []OfflineSession) []*logged {
 				p.before, p.whole = o.history.before, o.history.before == ""
 			} else if p.start > r.log.first {
 				p.before = r.log.entries[p.start-r.log.first-1].offset
+			}
+			if o.endPosition < r.log.first {
+				p.cut = -1
 			}
 		}
 		h.parts = append(h.parts, p)
@@ -213,8 +220,15 @@ func (h *handover) end() bool {
 	r := h.recovery
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	tail, _ := r.log.from(max(h.position, r.log.first))
-	position := r.log.next() - uint64(len(tail))
+	tail, known := r.log.from(h.position)
+	if !known { // it was evicted before it could be looked at
+		for _, p := range h.parts {
+			r.removeLocked(p.o)
+		}
+		h.parts = nil
+		return true
+	}
+	position := h.position
 	h.position = r.log.next()
 	if len(tail) > fewEvents {
 		h.unread = slices.Clone(tail)

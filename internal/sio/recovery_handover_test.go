@@ -179,3 +179,30 @@ func TestHandoverOfMadeNamespace(t *testing.T) {
 		r.Close()
 	})
 }
+
+// TestHandoverOfWhatIsEvicted: where the log does not reach back to the cut, nobody comes
+// back as what it was, since what it missed is not known.
+func TestHandoverOfWhatIsEvicted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := serverOf(t, "aaaaa", nil)
+		b := serverOf(t, "bbbbb", &other{Server: a.Server})
+		r := a.returner("")
+		a.sentBy(1, "1")
+		r.next()
+		r.cut()
+		a.sentBy(2, "2")
+		a.sentBy(3, "3")
+		recovery := a.recoveryOf("/")
+		recovery.nsp.mu.Lock()
+		for range 2 {
+			recovery.accountLocked(-recovery.log.removeOldest())
+		}
+		recovery.nsp.mu.Unlock()
+		if _, err := b.TakeOver(t.Context(), "aaaaa", "/"); err != nil {
+			t.Fatal(err)
+		}
+		r.w = b
+		r.back(false)
+		r.Close()
+	})
+}

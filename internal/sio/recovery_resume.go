@@ -79,7 +79,7 @@ func (r *recovery) find(pid, offset string) (*offlineSession, error) {
 		return nil, ErrForgotten
 	}
 	o.claimed = true
-	o.claim++
+	o.claim = r.nsp.server.claims.Add(1)
 	return o, nil
 }
 

@@ -108,6 +108,7 @@ type Server struct {
 	hold       time.Duration // how long a browser may be held up over an answer
 
 	numbers atomic.Uint64 // given to the events that clients may be sent again; the latest
+	claims  atomic.Uint64 // of connections that were cut off; the latest
 	taking  chan struct{} // one for each connection that is being moved here
 	awaited atomic.Int64  // answers, by all requests together
 
