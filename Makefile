@@ -87,10 +87,12 @@ bench: build bench/node_modules/.package-lock.json ## Compare with the npm Socke
 bench-capacity: ## What emits cost the bus of clusters that cannot be run here, computed; two minutes
 	cd bench && go run ./capacity
 
+CLIENTS ?= 900
+
 .PHONY: bench-cluster
-bench-cluster: build bench/node_modules/.package-lock.json ## Compare three nodes with one, and with the npm server and its Redis adapter (redis-server)
+bench-cluster: build bench/node_modules/.package-lock.json ## Compare three nodes with one, and with the npm server and its Redis adapter (redis-server; CLIENTS=3: little but what nodes cost)
 	$(call say,"bench: one node - three nodes - three npm processes with Redis")
-	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -cluster -clients 900
+	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -cluster -clients $(CLIENTS)
 
 .PHONY: bench-growth
 bench-growth: build bench/node_modules/.package-lock.json ## Show how cost grows: 1,000, 5,000, 10,000 and 15,000 connections

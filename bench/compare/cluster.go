@@ -23,7 +23,7 @@ import (
 const clusterNodes = 3
 
 // clusterFigures are those of the fan-out.
-var clusterFigures = figures[2:6]
+var clusterFigures = figures[2:7]
 
 // cluster measures what a cluster of three costs beside one node, and beside the npm
 // server with its Redis adapter, and prints a table.

@@ -19,6 +19,7 @@ var figures = []struct{ name string }{
 	{"CPU of a delivery, 32 emits at a time, us"},
 	{"time of a delivery, p50, ms"},
 	{"time of a delivery, p99, ms"},
+	{"emits that all have, 32 at a time, 1/s"},
 	{"round trips of 64 clients, 1/s"},
 	{"CPU of a round trip, us"},
 	{"round trip of one client, p50, us"},
@@ -143,7 +144,7 @@ func (m *measurement) fanOut(ctx context.Context, window time.Duration) error {
 		}
 		m.latency = nil
 		m.events.Store(0)
-		sent := 0
+		sent, began := 0, time.Now()
 		for end := time.Now().Add(window); time.Now().Before(end); {
 			if err := m.peer.emit(ctx, burst, payload()); err != nil {
 				return err
@@ -164,6 +165,7 @@ func (m *measurement) fanOut(ctx context.Context, window time.Duration) error {
 			m.out["time of a delivery, p50, ms"], m.out["time of a delivery, p99, ms"] = p50/1000, p99/1000
 		} else {
 			m.out["CPU of a delivery, 32 emits at a time, us"] = micros(now-used) / deliveries
+			m.out["emits that all have, 32 at a time, 1/s"] = float64(sent) / time.Since(began).Seconds()
 		}
 	}
 	return nil
