@@ -170,7 +170,7 @@ func (d *Dispatcher) Joined(epoch, nodeName string) {
 	d.mu.Unlock()
 	p.tellFacts()
 	for _, t := range tails {
-		t.watch(p)
+		t.watch(p, nil)
 	}
 	for _, s := range homes {
 		s.join(p)

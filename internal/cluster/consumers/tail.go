@@ -39,7 +39,8 @@ type Tail struct {
 	away map[*peer]bool // that do not answer
 }
 
-// Tail starts to watch what browsers do at all nodes; [Tail.Stop] ends it.
+// Tail starts to watch what browsers do at all nodes; [Tail.Stop] ends it. The watch has
+// begun, when it returns, at every node that answers within two seconds.
 func (d *Dispatcher) Tail(f dispatch.TailFilter) (*Tail, error) {
 	filter, err := json.Marshal(f)
 	if err != nil {
@@ -56,8 +57,18 @@ func (d *Dispatcher) Tail(f dispatch.TailFilter) (*Tail, error) {
 	d.tails[t] = true
 	peers := d.peersLocked()
 	d.mu.Unlock()
+	begun := make(chan struct{}, len(peers))
 	for _, p := range peers {
-		t.watch(p)
+		t.watch(p, begun)
+	}
+	late := time.NewTimer(watchWait)
+	defer late.Stop()
+	for range peers {
+		select {
+		case <-begun:
+		case <-late.C:
+			return t, nil
+		}
 	}
 	return t, nil
 }
@@ -94,12 +105,16 @@ func (t *Tail) answers(p *peer, does bool) {
 	}
 }
 
-// watch shows what browsers do at a peer, until that is gone or the Tail ends.
-func (t *Tail) watch(p *peer) {
+// watch shows what browsers do at a peer, until that is gone or the Tail ends. begun, which
+// may be nil, receives when the peer has been asked for the first time.
+func (t *Tail) watch(p *peer, begun chan<- struct{}) {
 	t.d.running.Go(func() {
 		defer t.answers(p, true) // it is no node any more
-		for !t.ended(p, 0) {
-			r := t.d.call(p, &clusterv1.Call{Kind: &clusterv1.Call_Watch{Watch: &clusterv1.Watch{Number: t.number, Filter: t.filter}}})
+		for begin := true; !t.ended(p, 0); begin = false {
+			r := t.d.call(p, &clusterv1.Call{Kind: &clusterv1.Call_Watch{Watch: &clusterv1.Watch{Number: t.number, Filter: t.filter, Begin: begin}}})
+			if begin && begun != nil {
+				begun <- struct{}{}
+			}
 			t.answers(p, r != nil && r.GetError() == "")
 			if r == nil || r.GetError() != "" {
 				if t.ended(p, watchAgain) {
@@ -154,7 +169,11 @@ func (p *peer) serveWatch(m *clusterv1.Watch, r *clusterv1.CallResult) error {
 		return err
 	}
 	w.idle.Reset(watchIdle)
-	late := time.NewTimer(watchWait)
+	wait := watchWait
+	if m.GetBegin() {
+		wait = 0
+	}
+	late := time.NewTimer(wait)
 	defer late.Stop()
 	select { // the one before may have been given up
 	case w.turn <- struct{}{}:

@@ -1740,7 +1740,9 @@ type Watch struct {
 	// and ends one that it is not asked for any more.
 	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
 	// JSON of dispatch.TailFilter.
-	Filter        []byte `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	Filter []byte `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The first request: answered at once.
+	Begin         bool `protobuf:"varint,3,opt,name=begin,proto3" json:"begin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1787,6 +1789,13 @@ func (x *Watch) GetFilter() []byte {
 		return x.Filter
 	}
 	return nil
+}
+
+func (x *Watch) GetBegin() bool {
+	if x != nil {
+		return x.Begin
+	}
+	return false
 }
 
 // Reply answers a browser's ack callback.
@@ -2392,10 +2401,11 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\n" +
 	"stop_watch\x18\n" +
 	" \x01(\x04H\x00R\tstopWatchB\x06\n" +
-	"\x04kind\"7\n" +
+	"\x04kind\"M\n" +
 	"\x05Watch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06filter\x18\x02 \x01(\fR\x06filter\"^\n" +
+	"\x06filter\x18\x02 \x01(\fR\x06filter\x12\x14\n" +
+	"\x05begin\x18\x03 \x01(\bR\x05begin\"^\n" +
 	"\x05Reply\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x12\n" +
