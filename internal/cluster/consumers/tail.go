@@ -135,20 +135,22 @@ func (t *Tail) watch(p *peer, begun chan<- struct{}) {
 
 // ended reports whether there is nothing more to be watched, now or after a while.
 func (t *Tail) ended(p *peer, after time.Duration) bool {
-	late := time.NewTimer(after)
-	defer late.Stop()
-	select {
-	case <-t.over:
-	case <-p.gone:
-	case <-t.d.ended:
-	case <-late.C:
+	if after > 0 {
+		late := time.NewTimer(after)
+		defer late.Stop()
 		select {
 		case <-t.over:
 		case <-p.gone:
 		case <-t.d.ended:
-		default:
-			return false
+		case <-late.C:
 		}
+	}
+	select {
+	case <-t.over:
+	case <-p.gone:
+	case <-t.d.ended:
+	default:
+		return false
 	}
 	return true
 }
@@ -169,11 +171,10 @@ func (p *peer) serveWatch(m *clusterv1.Watch, r *clusterv1.CallResult) error {
 		return err
 	}
 	w.idle.Reset(watchIdle)
-	wait := watchWait
 	if m.GetBegin() {
-		wait = 0
+		return nil // what there is to see comes with the next answer
 	}
-	late := time.NewTimer(wait)
+	late := time.NewTimer(watchWait)
 	defer late.Stop()
 	select { // the one before may have been given up
 	case w.turn <- struct{}{}:
