@@ -1,0 +1,182 @@
+package consumers
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
+)
+
+// peer is another node: what it holds for consumers of this node, and the other way round.
+type peer struct {
+	d     *Dispatcher
+	epoch string
+	name  string
+	gone  chan struct{}
+	once  sync.Once
+	wake  chan struct{} // holds one: post has grown
+
+	mu        sync.Mutex
+	suspected bool
+	facts     bool // what its groups authorise is known
+	posted    []*clusterv1.ConsumerMessage
+	refused   bool               // something posted was not sent: what is open with it begins anew
+	served    map[uint64]*served // its consumers, here
+	over      []*clusterv1.ConsumerMessage
+	watches   map[uint64]*watched // its watchers, here
+}
+
+// maxPosted bounds what waits to be sent to a peer: each is the consequence of something
+// that a consumer did, or that was received.
+const maxPosted = 100_000
+
+// tellFacts tells the peer what groups authorise here.
+func (p *peer) tellFacts() {
+	facts := &clusterv1.Facts{}
+	for group, namespaces := range p.d.local.Authorized() {
+		facts.Groups = append(facts.Groups, &clusterv1.Facts_Group{Name: group, Authorized: namespaces})
+	}
+	p.post(&clusterv1.ConsumerMessage{Body: &clusterv1.ConsumerMessage_Facts{Facts: facts}})
+}
+
+func (p *peer) servedLocked() []*served {
+	all := make([]*served, 0, len(p.served))
+	for _, s := range p.served {
+		all = append(all, s)
+	}
+	return all
+}
+
+// post sends a message after those before it, and does not wait.
+func (p *peer) post(m *clusterv1.ConsumerMessage) {
+	p.mu.Lock()
+	if len(p.posted) < maxPosted {
+		p.posted = append(p.posted, m)
+	} else {
+		p.refused = true
+	}
+	p.mu.Unlock()
+	p.poke()
+}
+
+func (p *peer) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// retryPause is how long a peer that refused something is left alone.
+const retryPause = time.Second
+
+// sendPosted sends what is posted, until the peer is gone. When something is refused,
+// everything that is open with the peer begins anew, in a while.
+func (p *peer) sendPosted() {
+	for {
+		messages, over, anew := p.takePosted()
+		for i, m := range messages {
+			if p.d.links.SendConsumer(p.epoch, m) != nil {
+				anew = true
+				messages = messages[i:]
+				break
+			}
+		}
+		if anew {
+			p.giveUp()
+			p.tellOverAgain(over)
+			if !p.pause() {
+				return
+			}
+			p.begin()
+			continue
+		}
+		for i, m := range over {
+			if p.d.links.SendConsumer(p.epoch, m) != nil {
+				p.tellOverAgain(over[i:])
+				if !p.pause() {
+					return
+				}
+				p.poke()
+				break
+			}
+		}
+		if len(messages)+len(over) > 0 {
+			continue
+		}
+		select {
+		case <-p.wake:
+		case <-p.gone:
+			return
+		}
+	}
+}
+
+// takePosted returns what is to be sent: of consumers here, then that subscriptions of
+// its consumers are over, which is tried until the peer knows.
+func (p *peer) takePosted() (messages, over []*clusterv1.ConsumerMessage, anew bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	messages, over, anew = p.posted, p.over, p.refused
+	p.posted, p.over, p.refused = nil, nil, false
+	return messages, over, anew
+}
+
+// giveUp ends what this node's consumers have at the peer.
+func (p *peer) giveUp() {
+	p.mu.Lock()
+	p.posted = nil
+	p.mu.Unlock()
+	p.d.mu.Lock()
+	homes := p.d.homesLocked()
+	p.d.mu.Unlock()
+	for _, s := range homes {
+		s.leave(p, false)
+	}
+}
+
+// begin has this node's consumers be members at the peer anew.
+func (p *peer) begin() {
+	p.tellFacts() // some may have been among what was refused
+	p.d.mu.Lock()
+	homes := p.d.homesLocked()
+	p.d.mu.Unlock()
+	for _, s := range homes {
+		s.join(p)
+	}
+}
+
+// tellOver has the peer told, whenever it can be, that a subscription is over.
+func (p *peer) tellOver(m *clusterv1.ConsumerMessage) {
+	p.mu.Lock()
+	p.over = append(p.over, m)
+	p.mu.Unlock()
+	p.poke()
+}
+
+// tellOverAgain puts back what could not be sent of that.
+func (p *peer) tellOverAgain(unsent []*clusterv1.ConsumerMessage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = append(slices.Clone(unsent), p.over...)
+}
+
+// pause leaves the peer alone for a while; false: it is gone.
+func (p *peer) pause() bool {
+	select {
+	case <-time.After(retryPause):
+		return true
+	case <-p.gone:
+		return false
+	}
+}
+
+// isGone reports whether the peer is there no more.
+func (p *peer) isGone() bool {
+	select {
+	case <-p.gone:
+		return true
+	default:
+		return false
+	}
+}
