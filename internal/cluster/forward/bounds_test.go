@@ -198,7 +198,8 @@ func TestForwardToSilence(t *testing.T) {
 	}
 }
 
-// TestForwardPatience: a WebSocket over which something comes in time lives on.
+// TestForwardPatience: a WebSocket over which something comes in time lives on, for longer
+// than one that is silent would.
 func TestForwardPatience(t *testing.T) {
 	all := nodes(t, 2)
 	_, s, _ := one(t, Options{Epoch: "aaaa1", Patience: time.Second, Key: all[0].opts.Key,
@@ -208,8 +209,8 @@ func TestForwardPatience(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for range 4 {
-		time.Sleep(400 * time.Millisecond)
+	for range 6 { // silence ends it after 2 s
+		time.Sleep(500 * time.Millisecond)
 		if err := c.WriteMessage(websocket.TextMessage, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
