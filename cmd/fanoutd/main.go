@@ -67,6 +67,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return exitOK
 	case "token":
 		return printToken(args, environ, stdout, stderr)
+	case "healthcheck":
+		return checkHealth(args, environ, stdout, stderr)
 	case "version":
 		fmt.Fprintln(stdout, readBuild())
 		return exitOK
@@ -74,7 +76,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		printHelp(stdout)
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, token, version and help\n", command)
+	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, token, healthcheck, version and help\n", command)
 	return exitSettings
 }
 

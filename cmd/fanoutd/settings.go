@@ -100,6 +100,8 @@ Usage:
   fanoutd [serve] [flags]   run the daemon
   fanoutd token [flags]     make a token for development, such as browsers need
                             with jwt-secret, jwt-public-key-file or jwks-url
+  fanoutd healthcheck       ask the daemon of these settings, at ops-listen, whether
+                            it is ready; 1 is the exit code if it is not
   fanoutd version           say which build this is
   fanoutd help              show this
 
@@ -110,15 +112,21 @@ FANOUTD_PING_INTERVAL, ping-interval and ping_interval are the same.
 
 `)
 	newSettings(&config{}).WriteHelp(w)
-	fmt.Fprint(w, "\nFlags of fanoutd token besides the settings:\n")
-	fs := flag.NewFlagSet("", flag.ContinueOnError)
-	new(grantFlags).add(fs)
-	fs.VisitAll(func(f *flag.Flag) {
-		_, usage := flag.UnquoteUsage(f)
-		settings.WriteFlag(w, f.Name, usage)
-	})
+	printFlags(w, "token", new(grantFlags).add)
+	printFlags(w, "healthcheck", new(healthFlags).add)
 	fmt.Fprint(w, `
 Exit codes: 0 after a shutdown, 1 if a listener cannot be bound or serving
 fails, 2 if the settings are wrong.
 `)
+}
+
+// printFlags prints the flags of a command that are no settings.
+func printFlags(w io.Writer, command string, add func(*flag.FlagSet)) {
+	fmt.Fprintf(w, "\nFlags of fanoutd %s besides the settings:\n", command)
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	add(fs)
+	fs.VisitAll(func(f *flag.Flag) {
+		_, usage := flag.UnquoteUsage(f)
+		settings.WriteFlag(w, f.Name, usage)
+	})
 }
