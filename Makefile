@@ -125,10 +125,17 @@ fuzz: ## Fuzz every decoder, each for FUZZTIME (default 1m)
 ##@ Contract
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/ from proto/
+generate: generate-docs $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/ from proto/, and docs/configuration.md
 	$(call say,"generate: gen/ from proto/")
 	$(BIN)/buf format --write proto
 	$(BIN)/buf generate
+
+.PHONY: generate-docs
+generate-docs: ## Generate docs/configuration.md from the settings that are declared
+	$(call say,"generate: docs/configuration.md from cmd/fanoutd/settings_*.go")
+	@mkdir -p $(BIN)
+	go run ./cmd/fanoutd config docs > $(BIN)/configuration.md
+	@mv $(BIN)/configuration.md docs/configuration.md
 
 .PHONY: generate-check
 generate-check: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Check that gen/ is what proto/ generates

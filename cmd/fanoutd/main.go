@@ -65,6 +65,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 			return exitFailed
 		}
 		return exitOK
+	case "config":
+		return configure(args, stdout, stderr)
 	case "token":
 		return printToken(args, environ, stdout, stderr)
 	case "healthcheck":
@@ -76,7 +78,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		printHelp(stdout)
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, token, healthcheck, version and help\n", command)
+	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, config, token, healthcheck, version and help\n", command)
 	return exitSettings
 }
 

@@ -98,6 +98,7 @@ func printHelp(w io.Writer) {
 
 Usage:
   fanoutd [serve] [flags]   run the daemon
+  fanoutd config docs       print every setting as Markdown
   fanoutd token [flags]     make a token for development, such as browsers need
                             with jwt-secret, jwt-public-key-file or jwks-url
   fanoutd healthcheck       ask the daemon of these settings, at ops-listen, whether

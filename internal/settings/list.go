@@ -31,6 +31,7 @@ func Strings(to *[]string, initial []string, allowed string) Value {
 
 func (v *list[T]) allowed() string { return v.want }
 func (v *list[T]) initial() string { return strings.Join(v.first, ",") }
+func (v *list[T]) kind() string    { return "list" }
 
 func (v *list[T]) set(raw string) error {
 	if strings.TrimSpace(raw) == "" {

@@ -19,6 +19,8 @@ type Value interface {
 	allowed() string
 	// initial is the default as one would write it.
 	initial() string
+	// kind is what the documentation calls the type.
+	kind() string
 }
 
 // listed is a value that is a list in the file.
@@ -43,6 +45,7 @@ type scalar[T any] struct {
 	to    *T
 	first string
 	want  string
+	named string // the kind
 	parse func(string) (T, error)
 }
 
@@ -53,13 +56,29 @@ func Scalar[T any](to *T, initial, allowed string, parse func(string) (T, error)
 }
 
 func newScalar[T any](to *T, initial, allowed string, parse func(string) (T, error)) *scalar[T] {
-	v := &scalar[T]{to: to, first: initial, want: allowed, parse: parse}
+	v := &scalar[T]{to: to, first: initial, want: allowed, named: kindOf(*to), parse: parse}
 	mustSet(v.set(initial))
 	return v
 }
 
+// kindOf names the type of a scalar. A type of the program's own is written as text.
+func kindOf(v any) string {
+	switch v.(type) {
+	case bool:
+		return "switch"
+	case int:
+		return "number"
+	case time.Duration:
+		return "duration"
+	case Address:
+		return "address"
+	}
+	return "text"
+}
+
 func (v *scalar[T]) allowed() string { return v.want }
 func (v *scalar[T]) initial() string { return v.first }
+func (v *scalar[T]) kind() string    { return v.named }
 
 func (v *scalar[T]) set(raw string) error {
 	parsed, err := v.parse(raw)
@@ -137,11 +156,13 @@ func number(to *int, initial int, allowed string, least, most int) Value {
 // Choice is one of the words that choices has.
 func Choice[T any](to *T, initial string, choices map[string]T) Value {
 	allowed := strings.Join(slices.Sorted(maps.Keys(choices)), ", ")
-	return Scalar(to, initial, allowed, func(raw string) (T, error) {
+	v := newScalar(to, initial, allowed, func(raw string) (T, error) {
 		v, ok := choices[raw]
 		if !ok {
 			return v, ErrNotAllowed
 		}
 		return v, nil
 	})
+	v.named = "choice"
+	return v
 }

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+// printConfigDocs prints docs/configuration.md.
+func printConfigDocs(w io.Writer) {
+	fmt.Fprint(w, `# Settings
+
+<!-- Written by "fanoutd config docs" from what cmd/fanoutd/settings_*.go declares: "make generate" renews it. -->
+
+Every setting can be a flag (`+"`--ping-interval=10s`"+`), an environment variable
+(`+"`FANOUTD_PING_INTERVAL=10s`"+`) or a key of the YAML file that `+"`config`"+` names
+(`+"`ping-interval: 10s`"+`, or `+"`ping_interval`"+`). A flag overrides a variable, a variable
+overrides the file, and each is checked in full, also where another overrides it.
+[operating.md](operating.md) says which settings matter when.
+
+- A list is separated by commas; in the file it may be a YAML list. Given empty, it is empty.
+- A duration has a unit: `+"`300ms`, `25s`, `1m30s`"+`. Sizes are in bytes, without a unit.
+- A switch given as a flag without a value is true; `+"`--serve-client=false`"+` switches it off.
+- Where a setting has another of its name with `+"`-file`"+` at the end, the latter names a file
+  that holds the value: set one of them. Line breaks at the file's end do not count.
+- A setting that has to hold something and is given empty is an error, not the default: a
+  variable that was meant to be filled in was not.
+- A flag or a key that is no setting is an error. A variable `+"`FANOUTD_…`"+` that is none is
+  named in the log and ignored; those that Kubernetes sets for a Service are not looked at.
+`)
+	newSettings(&config{}).WriteMarkdown(w)
+}
