@@ -53,7 +53,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 			for _, v := range c.unknown { // which may be why
 				fmt.Fprintln(stderr, "fanoutd:", v)
 			}
-			fmt.Fprintln(stderr, "fanoutd:", err)
+			printProblems(stderr, err)
 			return exitSettings
 		}
 		log := newLogger(stderr, c)
@@ -80,6 +80,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, config, token, healthcheck, version and help\n", command)
 	return exitSettings
+}
+
+// printProblems prints what is wrong, a line for each.
+func printProblems(w io.Writer, err error) {
+	for _, problem := range settings.Each(err) {
+		fmt.Fprintln(w, "fanoutd:", problem)
+	}
 }
 
 // newLogger returns the daemon's logger.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -27,49 +28,73 @@ type config struct {
 	unknown []settings.UnknownVariable
 }
 
+// subject is a part of config.
+type subject struct {
+	declare func(*settings.Set)       // adds its settings, each with its default in the config
+	check   func(*settings.Set) error // reads its files, and refuses what makes no sense together; nil: nothing of that
+	needs   []string                  // settings of others that check looks at; declareAll adds its own
+}
+
+// subjects are all of them, in the order of the help.
+func (c *config) subjects() []subject {
+	return []subject{
+		{declare: c.listeners.declare, check: c.listeners.check},
+		{declare: c.browsers.declare, check: c.browsers.check},
+		{declare: c.exposure.declare, needs: []string{"cookie"},
+			check: func(s *settings.Set) error { return c.exposure.check(s, c.browsers.cookie.Name) }},
+		{declare: c.namespaces.declare, check: c.namespaces.check},
+		{declare: c.tokens.declare, check: c.tokens.check},
+		{declare: c.hook.declare, check: c.hook.check},
+		{declare: c.consumers.declare, needs: []string{"namespaces"},
+			check: func(s *settings.Set) error { return c.consumers.check(s, c.namespaces.names) }},
+		{declare: c.limits.declare},
+		{declare: c.cluster.declare, check: c.cluster.check},
+		{declare: c.operations.declare},
+	}
+}
+
 // newSettings declares all settings, each with its default in c, in the order of
 // the help.
 func newSettings(c *config) *settings.Set {
-	s := settings.New("fanoutd")
-	c.listeners.declare(s)
-	c.browsers.declare(s)
-	c.exposure.declare(s)
-	c.namespaces.declare(s)
-	c.tokens.declare(s)
-	c.hook.declare(s)
-	c.consumers.declare(s)
-	c.limits.declare(s)
-	c.cluster.declare(s)
-	c.operations.declare(s)
+	s, _ := declareAll(c)
 	return s
 }
 
-// load reads the settings from the command line, the environment ("NAME=value")
-// and the file, in this order of precedence. Its errors are one line for the
-// person at the terminal; with one, only the unknown variables are of use.
-func load(args, environ []string) (*config, error) {
-	c := &config{}
-	s := newSettings(c)
-	err := s.Read(args, environ)
-	c.unknown = s.Unknown()
-	if err != nil {
-		return c, err
-	}
-	for _, check := range []func() error{
-		func() error { return c.listeners.check(s) },
-		func() error { return c.browsers.check(s) },
-		func() error { return c.exposure.check(s, c.browsers.cookie.Name) },
-		func() error { return c.namespaces.check(s) },
-		func() error { return c.consumers.check(s, c.namespaces.names) },
-		func() error { return c.tokens.check(s) },
-		func() error { return c.hook.check(s) },
-		func() error { return c.cluster.check(s) },
-	} {
-		if err := check(); err != nil {
-			return c, err
+func declareAll(c *config) (*settings.Set, []subject) {
+	s := settings.New("fanoutd")
+	all := c.subjects()
+	declared := map[string]bool{}
+	for i := range all {
+		all[i].declare(s)
+		for _, x := range s.All() {
+			if !declared[x.Name] {
+				declared[x.Name] = true
+				all[i].needs = append(all[i].needs, x.Name)
+			}
 		}
 	}
-	return c, nil
+	return s, all
+}
+
+// load reads the settings from the command line, the environment ("NAME=value")
+// and the file, in this order of precedence. Its error is all problems that were
+// found ([settings.Problems]), each one line for the person at the terminal; with
+// one, only the unknown variables are of use.
+func load(args, environ []string) (*config, error) {
+	c := &config{}
+	s, subjects := declareAll(c)
+	err := s.Read(args, environ)
+	c.unknown = s.Unknown()
+	if errors.Is(err, settings.ErrHelp) {
+		return c, err
+	}
+	problems := []error{err}
+	for _, x := range subjects {
+		if x.check != nil && !s.Bad(x.needs...) {
+			problems = append(problems, x.check(s))
+		}
+	}
+	return c, settings.Join(problems...)
 }
 
 // warn says what is open to more people than one may think.

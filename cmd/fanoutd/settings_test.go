@@ -60,7 +60,7 @@ func TestRefusals(t *testing.T) {
 		file string
 		want []string // all in the error
 	}{
-		{"unknown flag", []string{"--pong=1"}, "", "", []string{"--pong", "allowed: listen, "}},
+		{"unknown flag", []string{"--orgins=1"}, "", "", []string{"--orgins", "the nearest is --origins"}},
 
 		{"bad flag", []string{"--ping-interval=25"}, "", "", []string{"ping-interval", "flag --ping-interval", `"25"`, "300ms"}},
 		{"bad variable", nil, "FANOUTD_PING_TIMEOUT=-1s", "", []string{"ping-timeout", "FANOUTD_PING_TIMEOUT", `"-1s"`, "1ms to 24h"}},
@@ -96,6 +96,26 @@ func TestRefusals(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// All problems are said at once, and nothing that follows only from one of them.
+func TestEveryProblem(t *testing.T) {
+	file := writeFile(t, "webtransport-listen: here\nwebtransport-cert-file: /nonexistent\nexpose-cookies: sid\nexpose-auth: pid\ncookie-secure: true\n")
+	args := []string{"--config=" + file, "--cookie=a b", "--namespaces=", "--no-consumer=/chat=drop", "--hook-timeout=1s", "--cluster-name=x", "--jwt-public-key-file=/nonexistent"}
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), args, nil, &stdout, &stderr); code != exitSettings || stdout.Len() > 0 {
+		t.Errorf("exit code %d, %s", code, &stdout)
+	}
+	var got []string
+	for line := range strings.Lines(stderr.String()) {
+		name, _, _ := strings.Cut(line, " (")
+		got = append(got, name)
+	}
+	want := []string{"fanoutd: webtransport-listen", "fanoutd: expose-auth", "fanoutd: cookie", "fanoutd: namespaces",
+		"fanoutd: jwt-public-key-file", "fanoutd: hook-timeout", "fanoutd: cluster-name"}
+	if !slices.Equal(got, want) {
+		t.Errorf("problems of %q, want %q:\n%s", got, want, &stderr)
 	}
 }
 

@@ -42,7 +42,7 @@ func printToken(args, environ []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "fanoutd:", err)
+		printProblems(stderr, err)
 		return exitSettings
 	}
 	fmt.Fprintln(stdout, minted)

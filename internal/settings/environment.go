@@ -38,7 +38,7 @@ func (s *Set) variables(environ []string) map[*Setting]string {
 		case x != nil:
 			env[x] = value
 		case strings.HasPrefix(name, strings.ToUpper(s.program)+"_") && !isServiceVariable(name, value):
-			s.unknown = append(s.unknown, UnknownVariable{Name: name, Nearest: s.nearest(name)})
+			s.unknown = append(s.unknown, UnknownVariable{Name: name, Nearest: s.nearest(name).variable})
 		}
 	}
 	slices.SortFunc(s.unknown, func(a, b UnknownVariable) int { return strings.Compare(a.Name, b.Name) })
@@ -58,13 +58,14 @@ func isServiceVariable(name, value string) bool {
 	return serviceVariable.MatchString(name) || serviceLink.MatchString(name+"="+value)
 }
 
-// nearest returns the variable that differs least from name.
-func (s *Set) nearest(name string) string {
-	name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-	nearest := slices.MinFunc(s.All(), func(a, b *Setting) int {
+// nearest returns the setting whose variable differs least from name, written as a
+// variable or not.
+func (s *Set) nearest(name string) *Setting {
+	prefix := strings.ToUpper(s.program) + "_"
+	name = prefix + strings.TrimPrefix(strings.ToUpper(strings.ReplaceAll(name, "-", "_")), prefix)
+	return slices.MinFunc(s.All(), func(a, b *Setting) int {
 		return cmp.Compare(distance(a.variable, name), distance(b.variable, name))
 	})
-	return nearest.variable
 }
 
 // distance is how many letters have to be added, left out or replaced to make b

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// parseFlags notes what the command line says, without judging it.
+// parseFlags notes what the command line says, without judging it. Its error is
+// [ErrHelp], or all that stands there and sets nothing.
 func (s *Set) parseFlags(args []string) error {
 	fs := flag.NewFlagSet(s.program, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are returned, in one line
@@ -18,22 +19,39 @@ func (s *Set) parseFlags(args []string) error {
 	if s.MoreFlags != nil {
 		s.MoreFlags(fs)
 	}
-	err := fs.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return ErrHelp
-	case err != nil:
-		if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
-			return fmt.Errorf("unknown flag --%s: allowed: %s", name, s.names())
+	var problems []error
+	for {
+		err := fs.Parse(args)
+		args = fs.Args()
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			return ErrHelp
+		case err == nil && len(args) == 0:
+			return Join(problems...)
+		case err == nil:
+			problems = append(problems, fmt.Errorf("unexpected argument %q after the flags; a switch is set as in --demo or --demo=false", withoutValue(args[0])))
+			args = args[1:]
+		default:
+			var problem error
+			problem, args = s.flagProblem(err, args)
+			problems = append(problems, problem)
 		}
-		if arg, ok := strings.CutPrefix(err.Error(), "bad flag syntax: "); ok {
-			return fmt.Errorf("%q is no flag: write --name=value", withoutValue(arg))
-		}
-		return err
-	case fs.NArg() > 0:
-		return fmt.Errorf("unexpected argument %q after the flags; a switch is set as in --demo or --demo=false", withoutValue(fs.Arg(0)))
 	}
-	return nil
+}
+
+// flagProblem says in our words what is wrong with a flag, and returns what is left
+// of args, those that were not parsed yet.
+func (s *Set) flagProblem(err error, args []string) (error, []string) {
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+			args = args[1:] // what it was to be set to, it seems
+		}
+		return fmt.Errorf("unknown flag --%s: no setting has this name; the nearest is --%s", name, s.nearest(name).Name), args
+	}
+	if arg, ok := strings.CutPrefix(err.Error(), "bad flag syntax: "); ok {
+		return fmt.Errorf("%q is no flag: write --name=value", withoutValue(arg)), args[1:]
+	}
+	return err, args
 }
 
 // withoutValue is an argument that sets nothing, to be shown: what it was to set
@@ -52,7 +70,7 @@ func (x *Setting) setFlags() error {
 	source := "flag --" + x.Name
 	if _, ok := x.Value.(listed); ok && len(x.flags) > 1 {
 		x.source = source
-		return x.Errorf("given %d times: give the whole list once, separated by commas", len(x.flags))
+		return x.problem("given %d times: give the whole list once, separated by commas", len(x.flags))
 	}
 	return x.set(x.flags[len(x.flags)-1], source)
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -151,8 +152,8 @@ func TestRefusals(t *testing.T) {
 		file string
 		want []string // all in the error
 	}{
-		{"unknown flag", []string{"--pong=1"}, "", "", []string{"unknown flag --pong: allowed: listen, "}},
-		{"unknown key", nil, "", "listen: :1\npong: 1\n", []string{`unknown setting "pong"`, "f.yaml, line 2", "allowed: listen, "}},
+		{"unknown flag", []string{"--lisen=1"}, "", "", []string{"unknown flag --lisen: ", "the nearest is --listen"}},
+		{"unknown key", nil, "", "listen: :1\nlisen: 1\n", []string{`unknown setting "lisen"`, "f.yaml, line 2", "the nearest is listen"}},
 		{"key in capitals", nil, "", "Listen: :1", []string{`"Listen"`, "line 1"}},
 
 		{"bad flag", []string{"--max-wait=25"}, "", "", []string{"max-wait (flag --max-wait)", `"25"`, "300ms"}},
@@ -297,5 +298,59 @@ func TestErrorsShowNoValue(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// All that is wrong is said at once: whoever mends it starts the program once more,
+// not once for each.
+func TestEveryProblem(t *testing.T) {
+	file := writeFile(t, "pong: 1\nlisten: x\nmax-wait: [1s]\nconfig: other\nsize: 0\nlevel: high\n")
+	v, s, err := read([]string{"--sise", "1", "---", "--max-wait=x", "stray", "--names=a", "--names=b", "--size=2048", "--config=" + file, "--demo=maybe"}, []string{"PROG_LEVEL=loud"})
+	var got []string
+	for _, problem := range Each(err) {
+		where, _, _ := strings.Cut(strings.ReplaceAll(problem.Error(), file, "FILE"), "; ")
+		got = append(got, where)
+	}
+	want := []string{
+		"unknown flag --sise: no setting has this name",
+		`"---" is no flag: write --name=value`,
+		`unexpected argument "stray" after the flags`,
+		`unknown setting "pong" (file FILE, line 1): no setting has this name`,
+		`listen (file FILE, line 2): "x" is not allowed`,
+		"max-wait (file FILE, line 3): not a single word",
+		"config (file FILE, line 4): the file cannot name another file",
+		`size (file FILE, line 5): "0" is not allowed`,
+		`max-wait (flag --max-wait): "x" is not allowed`,
+		`demo (flag --demo): "maybe" is not allowed`,
+		`level (environment variable PROG_LEVEL): "loud" is not allowed`,
+		"names (flag --names): given 2 times: give the whole list once, separated by commas",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if v.level != 2 || v.size != 2048 {
+		t.Errorf("what is refused takes the place of what is not: %+v", v)
+	}
+	for _, name := range []string{"listen", "max-wait", "size", "demo", "level", "names"} {
+		if !s.Bad("key", name) {
+			t.Errorf("%s is not bad", name)
+		}
+	}
+	if s.Bad("key", "control-listen", "window") {
+		t.Error("a setting is bad of which nothing is said")
+	}
+}
+
+func TestJoin(t *testing.T) {
+	one, two := errors.New("one"), errors.New("two")
+	if err := Join(nil, Join(nil)); err != nil {
+		t.Errorf("nothing joined is %v", err)
+	}
+	err := Join(nil, Join(one, nil), two)
+	if len(Each(err)) != 2 || err.Error() != "one\ntwo" || !errors.Is(err, two) {
+		t.Errorf("got %q", err)
+	}
+	if got := Each(one); len(got) != 1 || got[0] != one {
+		t.Errorf("an error alone is %v", got)
 	}
 }

@@ -77,32 +77,24 @@ func (s *Set) Get(name string) *Setting {
 	return nil
 }
 
-// names lists what can be set, for people who mistyped something.
-func (s *Set) names() string {
-	var names []string
-	for _, x := range s.All() {
-		names = append(names, x.Name)
-	}
-	return strings.Join(names, ", ")
-}
-
 // Read sets everything from the file, then from the environment ("NAME=value"),
-// then from args. Its error is one line for the person at the terminal, or
-// [ErrHelp]. It is called once.
+// then from args. Its error is [Problems], all there are, for the person at the
+// terminal, or [ErrHelp]. What is refused stays as it was, so with an error the
+// values are good for further checks of what is not [Set.Bad] and for nothing else.
+// It is called once.
 func (s *Set) Read(args, environ []string) error {
 	env := s.variables(environ)
-	if err := s.parseFlags(args); err != nil {
+	err := s.parseFlags(args)
+	if errors.Is(err, ErrHelp) {
 		return err
 	}
-	if err := s.readConfigFile(env); err != nil {
-		return err
-	}
+	problems := []error{err, s.readConfigFile(env)}
 	for _, x := range s.All() {
-		if err := x.setFrom(env); err != nil {
-			return err
+		if x != s.file {
+			problems = append(problems, x.setFrom(env))
 		}
 	}
-	return nil
+	return Join(problems...)
 }
 
 // readConfigFile reads the file that the environment or the command line names.
@@ -119,68 +111,13 @@ func (s *Set) readConfigFile(env map[*Setting]string) error {
 	return nil
 }
 
-// Setting declares one thing that can be set.
-type Setting struct {
-	Name       string // small letters and hyphens
-	Help       string // for the list of settings
-	Value      Value  // type, default and destination
-	Secret     bool   // never shown, not even in an error
-	Reloadable bool   // may take effect without a restart
-
-	variable string
-	source   string   // where the value in force came from; empty: the default
-	raw      string   // that value as it was written
-	flags    []string // what the command line says
-}
-
-// IsSet reports whether somebody set x, be it to nothing.
-func (x *Setting) IsSet() bool { return x.source != "" }
-
-// IsEmpty reports whether somebody set x to nothing, as when a variable was meant
-// to be filled in.
-func (x *Setting) IsEmpty() bool { return x.IsSet() && strings.TrimSpace(x.raw) == "" }
-
-// Source says where the value of x came from.
-func (x *Setting) Source() string {
-	if !x.IsSet() {
-		return "the default"
-	}
-	return x.source
-}
-
-// Errorf returns an error that names x and its source.
-func (x *Setting) Errorf(format string, args ...any) error {
-	return fmt.Errorf("%s (%s): %w", x.Name, x.Source(), fmt.Errorf(format, args...))
-}
-
-// setFrom sets x to what the environment says, and then to what the command line
-// says, if they say anything.
-func (x *Setting) setFrom(env map[*Setting]string) error {
-	if raw, ok := env[x]; ok {
-		if err := x.set(raw, "environment variable "+x.variable); err != nil {
-			return err
+// Bad reports whether something was wrong with one of the settings called names, at
+// any of its sources: then its value says nothing.
+func (s *Set) Bad(names ...string) bool {
+	for _, name := range names {
+		if s.Get(name).bad {
+			return true
 		}
 	}
-	return x.setFlags()
-}
-
-// set sets x to raw, which came from there.
-func (x *Setting) set(raw, source string) error {
-	x.source, x.raw = source, raw
-	return x.refused(raw, x.Value.set(raw))
-}
-
-// refused is the error for a value that x does not take, if it does not.
-func (x *Setting) refused(raw string, err error) error {
-	if err == nil {
-		return nil
-	}
-	shown := fmt.Sprintf("%q", raw)
-	if x.Secret {
-		shown = "the value"
-	}
-	if errors.Is(err, ErrNotAllowed) {
-		return x.Errorf("%s is not allowed; allowed: %s", shown, x.Value.allowed())
-	}
-	return x.Errorf("%s is not allowed: %v; allowed: %s", shown, err, x.Value.allowed())
+	return false
 }

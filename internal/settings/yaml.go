@@ -31,6 +31,7 @@ func (s *Set) readYAML(path string) error {
 	if root.Kind != yaml.MappingNode {
 		return s.file.Errorf("%s, line %d: not a mapping of settings, as in \"listen: :8080\"", path, root.Line)
 	}
+	var problems []error
 	lines := map[*Setting]int{}
 	for i := 0; i < len(root.Content); i += 2 {
 		key, node := root.Content[i], root.Content[i+1]
@@ -38,18 +39,17 @@ func (s *Set) readYAML(path string) error {
 		x := s.Get(strings.ReplaceAll(key.Value, "_", "-"))
 		switch {
 		case x == nil || key.Kind != yaml.ScalarNode:
-			return fmt.Errorf("unknown setting %q (%s): allowed: %s", key.Value, source, s.names())
+			problems = append(problems, fmt.Errorf("unknown setting %q (%s): no setting has this name; the nearest is %s", key.Value, source, s.nearest(key.Value).Name))
 		case x == s.file:
-			return fmt.Errorf("%s (%s): the file cannot name another file", x.Name, source)
+			problems = append(problems, fmt.Errorf("%s (%s): the file cannot name another file", x.Name, source))
 		case lines[x] > 0:
-			return fmt.Errorf("%s (%s): set already in line %d", x.Name, source, lines[x])
-		}
-		lines[x] = key.Line
-		if err := x.setNode(node, source); err != nil {
-			return err
+			problems = append(problems, fmt.Errorf("%s (%s): set already in line %d", x.Name, source, lines[x]))
+		default:
+			lines[x] = key.Line
+			problems = append(problems, x.setNode(node, source))
 		}
 	}
-	return nil
+	return Join(problems...)
 }
 
 // yamlProblem is what the parser says, but for the one text in which it repeats a
@@ -72,14 +72,14 @@ func (x *Setting) setNode(node *yaml.Node, source string) error {
 		words := make([]string, len(node.Content))
 		for i, n := range node.Content {
 			if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
-				return x.Errorf("entry %d is not a word; allowed: %s", i+1, x.Value.allowed())
+				return x.problem("entry %d is not a word; allowed: %s", i+1, x.Value.allowed())
 			}
 			words[i] = n.Value
 		}
 		x.raw = strings.Join(words, ", ")
 		return x.refused(x.raw, items.setList(words))
 	case isList:
-		return x.Errorf("neither a word nor a list; allowed: %s", x.Value.allowed())
+		return x.problem("neither a word nor a list; allowed: %s", x.Value.allowed())
 	}
-	return x.Errorf("not a single word; allowed: %s", x.Value.allowed())
+	return x.problem("not a single word; allowed: %s", x.Value.allowed())
 }
