@@ -37,7 +37,7 @@ func BenchmarkConsume(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	api := grpcserver.New(control.New(sockets, control.Options{Dispatcher: control.DispatcherOf(d), Logger: quiet}), everybody)
+	api := grpcserver.New(control.New(sockets, control.Options{Dispatcher: control.DispatcherOf(d), Logger: quiet}), everybody, grpcserver.Options{})
 	l, pipe := wiretest.Listen(), bufconn.Listen(1<<20)
 	web := &http.Server{Handler: sockets}
 	go web.Serve(l)

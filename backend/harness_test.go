@@ -110,7 +110,7 @@ func (w *world) serve(hub control.Hub, o control.Options, stop func(context.Cont
 	}
 	o.Logger = slog.New(slog.DiscardHandler)
 	services := control.New(hub, o)
-	api := grpcserver.New(services, callers)
+	api := grpcserver.New(services, callers, grpcserver.Options{})
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = api.Serve(w.control) })
 	return func() {

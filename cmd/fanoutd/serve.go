@@ -40,6 +40,7 @@ type daemon struct {
 	config       *config
 	log          *slog.Logger
 	listeners    *listeners
+	certificates *certificates
 	bus          clusterBus            // to other nodes; nil: there is no cluster
 	node         *cluster.Node         // this one among them; nil likewise
 	relay        *consumers.Dispatcher // between them; nil likewise
@@ -86,6 +87,9 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	d := &daemon{config: c, log: log, listeners: l, bus: nodes}
 	b := readBuild()
 	var err error
+	if d.certificates, err = openCertificates(&c.listeners, log); err != nil {
+		return nil, err
+	}
 	if d.admission, err = newAdmissionSources(c, log); err != nil {
 		return nil, err
 	}
@@ -133,7 +137,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	if d.callers, err = newCallers(&c.listeners); err != nil {
 		return nil, err
 	}
-	d.backends = grpcserver.New(d.services, d.callers)
+	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.control()})
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}
 	d.browsers = d.httpServer(bounded(pages(c, d.engine(&sources), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
@@ -187,6 +191,7 @@ func (d *daemon) run(ctx context.Context, hangups <-chan os.Signal) error {
 	background, end := context.WithCancel(context.Background())
 	serving.Go(func() { d.admission.run(background) })
 	serving.Go(func() { d.keepKeys(background, hangups) })
+	serving.Go(func() { d.certificates.watch(background) })
 	for _, x := range []struct {
 		who   string
 		at    net.Listener

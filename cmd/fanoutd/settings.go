@@ -107,6 +107,10 @@ func (c *config) warn(log *slog.Logger) {
 		log.Warn("a control key is short enough to be guessed by whoever reaches the control listener",
 			"key", weak, "bytes", minKey, "address", c.listeners.control.String())
 	}
+	if len(c.listeners.controlKeys) > 0 && !c.listeners.control.Private() && !c.listeners.controlTLS.on() {
+		log.Warn("control keys are sent to the control listener in plain text: set control-tls-cert-file, unless the network keeps them secret",
+			"address", c.listeners.control.String())
+	}
 	if !c.listeners.operators.Private() {
 		log.Warn("the operators' listener asks nobody who they are and others may reach it",
 			"address", c.listeners.operators.String())

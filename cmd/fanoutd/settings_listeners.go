@@ -15,6 +15,8 @@ type listenerConfig struct {
 	controlKeys     []string
 	controlKeyFile  string
 	insecureControl bool
+	controlTLS      keyPairFiles
+	controlClientCA string // a file; empty: none
 
 	webTransport            settings.Address // zero: nowhere
 	webTransportCertFile    string
@@ -65,6 +67,7 @@ func (c *listenerConfig) declare(s *settings.Set) {
 			Value: settings.String(&c.webTransportKeyFile, ""),
 		},
 	)
+	c.declareTLS(s)
 }
 
 // check reads the files, and refuses what makes no sense together.
@@ -80,6 +83,9 @@ func (c *listenerConfig) check(s *settings.Set) error {
 	}
 	if weak := c.weakKey(); weak > 0 && !c.control.Private() {
 		return s.Get(c.keySetting(s)).Errorf("%s", weakKeyError(weak, c.control))
+	}
+	if err := c.checkTLS(s); err != nil {
+		return err
 	}
 	return c.readCertificate(s)
 }

@@ -25,7 +25,7 @@ func (deafHub) Apply(context.Context, sio.Op) (sio.Result, error) { return sio.R
 // dialTCP is dial over loopback.
 func dialTCP(b *testing.B, hub control.Hub) *grpc.ClientConn {
 	b.Helper()
-	s := New(control.New(hub, control.Options{Logger: slog.New(slog.DiscardHandler)}), authenticator(b))
+	s := New(control.New(hub, control.Options{Logger: slog.New(slog.DiscardHandler)}), authenticator(b), Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

@@ -42,7 +42,7 @@ func benchConsume(b *testing.B, browsers int) {
 	web := &http.Server{Handler: sockets}
 	webAt, grpcAt := listenTCP(b), listenTCP(b)
 	go web.Serve(webAt)
-	s := New(control.New(sockets, control.Options{Dispatcher: control.DispatcherOf(d), Info: control.Info{MaxPayload: 1e6}, Logger: quiet}), authenticator(b))
+	s := New(control.New(sockets, control.Options{Dispatcher: control.DispatcherOf(d), Info: control.Info{MaxPayload: 1e6}, Logger: quiet}), authenticator(b), Options{})
 	go s.Serve(grpcAt)
 	conn, err := grpc.NewClient(grpcAt.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

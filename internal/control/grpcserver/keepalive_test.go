@@ -27,7 +27,7 @@ func TestKeepalivePolicy(t *testing.T) {
 	} {
 		t.Run(tt.every.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := New(control.New(&fakeHub{}, control.Options{Logger: slog.New(slog.DiscardHandler)}), authenticator(t))
+				s := New(control.New(&fakeHub{}, control.Options{Logger: slog.New(slog.DiscardHandler)}), authenticator(t), Options{})
 				l := bufconn.Listen(1 << 20)
 				go s.Serve(l)
 				conn, err := l.Dial()

@@ -2,9 +2,12 @@ package grpcserver
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // many clients compress by default; the limit holds for what comes out
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
@@ -22,8 +25,20 @@ type Server struct {
 	services *control.Services
 }
 
+// Options of a [Server]. The zero value serves in plain text.
+type Options struct {
+	// TLS is how callers connect, with h2 among its NextProtos; nil: in plain text.
+	// What it says of a caller's certificate, interceptors find in the call's peer
+	// (credentials.TLSInfo).
+	TLS *tls.Config
+}
+
 // New returns a Server of services for those whom a knows.
-func New(services *control.Services, a *identity.Authenticator) *Server {
+func New(services *control.Services, a *identity.Authenticator, o Options) *Server {
+	transport := insecure.NewCredentials()
+	if o.TLS != nil {
+		transport = credentials.NewTLS(o.TLS)
+	}
 	// Probes of orchestrators cannot send headers, and they learn only whether
 	// this daemon serves.
 	m := middleware.Standard(services.Errors, a,
@@ -31,6 +46,7 @@ func New(services *control.Services, a *identity.Authenticator) *Server {
 	s := &Server{
 		services: services,
 		grpc: grpc.NewServer(
+			grpc.Creds(transport),
 			grpc.MaxRecvMsgSize(control.MaxRequestBytes),
 			grpc.MaxSendMsgSize(services.MaxResponseBytes()),
 			grpc.MaxConcurrentStreams(maxStreams),

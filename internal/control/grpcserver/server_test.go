@@ -78,7 +78,7 @@ func dial(t testing.TB, hub control.Hub, o control.Options, keys ...string) (*Se
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	services := control.New(hub, o)
-	s := New(services, authenticator(t, keys...))
+	s := New(services, authenticator(t, keys...), Options{})
 	l := bufconn.Listen(1 << 20)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()

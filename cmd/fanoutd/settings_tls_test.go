@@ -1,0 +1,44 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fanoutd/fanoutd/internal/certfile/certtest"
+)
+
+func TestTLSRefusals(t *testing.T) {
+	authority, dir := certtest.New(t, "authority"), t.TempDir()
+	cert, key := authority.Issue(t, "one").Write(t, dir)
+	other := certtest.Write(t, dir, "other.pem", authority.Issue(t, "two").Key)
+	ca := certtest.Write(t, dir, "ca.pem", authority.PEM())
+	pair := []string{"--control-tls-cert-file=" + cert, "--control-tls-key-file=" + key}
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []string // in the error; none: it is taken
+	}{
+		{"a pair", pair, nil},
+		{"a pair and authorities", append(pair, "--control-client-ca-file="+ca), nil},
+		{"no key", pair[:1], []string{"control-tls-cert-file (flag", "set control-tls-key-file too"}},
+		{"no certificate", pair[1:], []string{"control-tls-key-file (flag", "set control-tls-cert-file too"}},
+		{"an empty name", []string{"--control-tls-cert-file="}, []string{"control-tls-cert-file", "empty"}},
+		{"no such file", []string{"--control-tls-cert-file=/nonexistent", pair[1]}, []string{"control-tls-cert-file", "/nonexistent", "no such file"}},
+		{"another's key", []string{pair[0], "--control-tls-key-file=" + other}, []string{"control-tls-cert-file", other, "does not match", "its own key"}},
+		{"authorities for nothing", []string{"--control-client-ca-file=" + ca}, []string{"control-client-ca-file", "set control-tls-cert-file"}},
+		{"no authorities", append(pair, "--control-client-ca-file="+key), []string{"control-client-ca-file", key, "no certificate", "name a PEM file"}},
+		{"an empty name of authorities", append(pair, "--control-client-ca-file="), []string{"control-client-ca-file", "empty"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := load(tt.args, nil)
+			if (err == nil) != (tt.want == nil) {
+				t.Fatalf("got %v", err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got %q, want it to have %q", err, want)
+				}
+			}
+		})
+	}
+}
