@@ -108,6 +108,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	engine := engineio.Options{WebTransport: !c.listeners.webTransport.IsZero(), Logger: log}
 	c.browsers.options(&engine)
 	c.limits.engineOptions(&engine)
+	c.operations.engineOptions(&engine)
 	d.admitted = admission.New(d.consumers, log, d.admission.then(d.consumers))
 	sockets := sio.Options{Node: c.cluster.node, Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
 	if d.node != nil {

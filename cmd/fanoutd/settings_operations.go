@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/settings"
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
 // operationConfig says how the process is run.
@@ -12,6 +13,7 @@ type operationConfig struct {
 	logLevel  slog.Level
 	logFormat string
 	grace     time.Duration
+	maxAge    time.Duration // of a session
 	file      string
 }
 
@@ -39,8 +41,16 @@ func (c *operationConfig) declare(s *settings.Set) {
 			Value: settings.Duration(&c.grace, 10*time.Second),
 		},
 		settings.Setting{
+			Name:  "max-connection-age",
+			Help:  "how long a client's session may be open, give or take a tenth that is drawn for each; then its transport is closed, and stock clients come back by themselves, to wherever the balancer sends them now; 0: for ever",
+			Value: settings.OptionalDuration(&c.maxAge, 0, 10*time.Second),
+		},
+		settings.Setting{
 			Name: settings.ConfigFile, Help: "a YAML file with settings: the names above as keys",
 			Value: settings.String(&c.file, ""),
 		},
 	)
 }
+
+// engineOptions sets what the settings say.
+func (c *operationConfig) engineOptions(o *engineio.Options) { o.MaxConnectionAge = c.maxAge }

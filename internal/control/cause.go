@@ -28,6 +28,7 @@ var causes = map[string]fanoutv1.Event_Cause{
 	sio.ReasonSlowConsumer:   fanoutv1.Event_SLOW,
 	sio.ReasonForcedServer:   fanoutv1.Event_BACKEND,
 	sio.ReasonShutdown:       fanoutv1.Event_SHUTDOWN,
+	sio.ReasonMaxAge:         fanoutv1.Event_MAX_AGE,
 	// Of sessions that joined nothing: of a connection only if it was let in at
 	// that very moment.
 	sio.ReasonForcedClose:    fanoutv1.Event_OTHER,

@@ -20,6 +20,7 @@ const (
 	ReasonForcedClose    = string(engineio.ReasonForcedClose)
 	ReasonConnectTimeout = string(engineio.ReasonConnectTimeout)
 	ReasonPendingLimit   = string(engineio.ReasonPendingLimit)
+	ReasonMaxAge         = string(engineio.ReasonMaxAge)
 )
 
 // Reasons of a socket's end that are not its session's. The words are the

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/room"
 	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
@@ -269,6 +270,10 @@ func TestRecoveryReasons(t *testing.T) {
 		{"server ends the namespace", func(w *world, r *returner) { w.apply(Disconnect{To: everybody}) }, false},
 		{"mistake", func(_ *world, r *returner) { r.Say("4nonsense"); r.Closed() }, false},
 		{"ping timeout", func(_ *world, r *returner) { time.Sleep(time.Minute); r.Closed() }, true},
+		{"age", func(w *world, r *returner) {
+			w.namespaces.find("/").members.Lookup(r.id).Value.conn.session.Close(engineio.ReasonMaxAge)
+			r.MustClose(1001, ReasonMaxAge)
+		}, true},
 		{"expiry", func(w *world, r *returner) {
 			w.apply(Update{Namespace: "/", ID: r.id, Expire: time.Now().Add(time.Second)})
 			r.Closed()

@@ -22,6 +22,10 @@ type Options struct {
 	// UpgradeTimeout is how long a candidate transport may take to finish its
 	// upgrade; then it alone is closed. Default 10 s.
 	UpgradeTimeout time.Duration
+	// MaxConnectionAge is how long a session may be open, give or take a tenth, which is
+	// drawn for each; then it is closed with [ReasonMaxAge]: clients that come back by
+	// themselves spread anew over the servers that there are by then. Default: for ever.
+	MaxConnectionAge time.Duration
 	// MaxPayload bounds, in bytes, one polling request's body and one WebSocket
 	// message from a browser. Default 1,000,000.
 	MaxPayload int64
@@ -121,8 +125,8 @@ func (o Options) withDefaults() (Options, error) {
 			return o, fmt.Errorf("engineio: %s is %v, must be at least 1ms", d.name, d.v)
 		}
 	}
-	if o.MaxPayload < 0 || o.MaxQueue < 0 {
-		return o, fmt.Errorf("engineio: MaxPayload and MaxQueue must not be negative")
+	if o.MaxPayload < 0 || o.MaxQueue < 0 || o.MaxConnectionAge < 0 {
+		return o, fmt.Errorf("engineio: MaxPayload, MaxQueue and MaxConnectionAge must not be negative")
 	}
 	return o, nil
 }

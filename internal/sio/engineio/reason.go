@@ -23,6 +23,9 @@ const (
 	ReasonConnectTimeout Reason = "connect timeout"
 	// ReasonPendingLimit closes the oldest of too many sessions that joined nothing.
 	ReasonPendingLimit Reason = "too many pending sessions"
+	// ReasonMaxAge closes a session that is older than [Options.MaxConnectionAge], so that
+	// its client comes back, elsewhere perhaps.
+	ReasonMaxAge Reason = "max connection age"
 )
 
 // graceful reports whether what is queued is still worth delivering: the peer
@@ -51,7 +54,7 @@ func (r Reason) byPeer() bool {
 // other tools do not.
 func (r Reason) closeCode() uint16 {
 	switch r {
-	case ReasonShutdown:
+	case ReasonShutdown, ReasonMaxAge:
 		return 1001
 	case ReasonParseError:
 		return 1002

@@ -58,6 +58,7 @@ type Session struct {
 	lastTaken      chan struct{}   // in closing: closed when a GET took the last message, or the candidate took over
 	closeFrame     *Message        // in closing: the last message of a WebSocket
 	heartbeat      heartbeat
+	age            *time.Timer // closes a session that has become too old; nil: there is no such age
 }
 
 // framingFor returns the framing of what this request's transport carries. A client
@@ -166,6 +167,7 @@ func (s *Session) CloseWith(reason Reason, detail string) {
 		s.srv.slow.Add(1)
 	}
 	s.heartbeat.stop()
+	s.stopAgeLocked()
 	close(s.done)
 	// Made before the last message is queued: a pending poll may fetch it at once.
 	s.lastTaken, s.closeFrame = make(chan struct{}), frame
@@ -295,6 +297,7 @@ func (s *Session) openLocked(to phase) bool {
 	}
 	s.phase = to
 	s.heartbeat.start(s)
+	s.startAgeLocked()
 	if starter, ok := s.receiver.(Starter); ok && s.protocol == 3 {
 		s.srv.start(func() {
 			s.in.Lock()
