@@ -39,8 +39,10 @@ func TestBounds(t *testing.T) {
 		{"max-sessions", []string{"--max-sessions=5"}, 5 * halfOpen, func(s *siege) { exceedSessions(s, http.StatusServiceUnavailable) }},
 		{"max-pending", []string{"--max-pending=5"}, 5 * halfOpen, exceedPending},
 		{"max-address-pending", []string{"--max-address-pending=5", "--trusted-proxies=127.0.0.1"}, 5 * halfOpen, func(s *siege) { exceedSessions(s, http.StatusTooManyRequests) }},
+		{"max-address-sessions", []string{"--max-address-sessions=5", "--trusted-proxies=127.0.0.1"}, 5 * halfOpen, func(s *siege) { exceedSessions(s, http.StatusTooManyRequests) }},
 		// Five seconds' worth may come at once.
 		{"max-address-rate", []string{"--max-address-rate=1", "--trusted-proxies=127.0.0.1"}, 5 * halfOpen, func(s *siege) { exceedSessions(s, http.StatusTooManyRequests) }},
+		{"max-handshake-rate", []string{"--max-handshake-rate=1", "--start-ramp=0"}, 5 * halfOpen, func(s *siege) { exceedHandshakeRate(s, 1) }},
 		{"namespaces of a session", []string{"--namespaces=/t-*"}, 0, func(s *siege) { exceedNamespaces(s, 100) }},
 		{"max-namespaces", []string{"--namespaces=/t-*", "--max-namespaces=7", "--connect-timeout=3s"}, 0, func(s *siege) { exceedNamespaces(s, 7) }},
 		{"max-rooms", []string{"--max-rooms=500"}, 1 << 20, func(s *siege) { exceedRooms(s, 500) }},
@@ -179,6 +181,30 @@ func exceedSessions(s *siege, status int) {
 		} else if i >= 5 {
 			wantStatus(s, err, status)
 		}
+	}
+}
+
+// exceedHandshakeRate opens sessions until five were refused, and some were let in.
+func exceedHandshakeRate(s *siege, perSecond float64) {
+	client, began := s.polling().client, time.Now()
+	var in, refused float64
+	for in < 3 || refused < 5 {
+		p := &polling{ctx: s.ctx, client: client, address: s.listen}
+		if err := p.open(""); err == nil {
+			in++
+		} else {
+			wantStatus(s, err, http.StatusServiceUnavailable)
+			refused++
+		}
+		if s.Failed() {
+			return
+		}
+	}
+	if most := perSecond * (1 + time.Since(began).Seconds()); in > most {
+		s.Errorf("%v sessions were let in, want %v at most", in, most)
+	}
+	if n := metric(s.T, s.daemon, `fanoutd_refused_total{reason="max-handshake-rate"}`); n != refused {
+		s.Errorf("%v refusals were counted, want %v", n, refused)
 	}
 }
 

@@ -61,14 +61,33 @@ func (c *limitConfig) declare(s *settings.Set) {
 			Value: limit(&c.sessions.Pending, engineio.DefaultMaxPending),
 		},
 		settings.Setting{
+			Name: "max-address-sessions", Reloadable: true,
+			Help: "sessions of one Internet address, an IPv6 /64 being one; beyond it new ones are refused; 0: no limit. " +
+				"Private and loopback addresses and unix sockets are exempt from this and from max-address-pending and max-address-rate, since they are mostly proxies. " +
+				"Behind a proxy set trusted-proxies, or these limits hold for the proxy as one address, or for nobody; " +
+				"so they do behind a trusted one that does not say whom a request comes from",
+			Value: limit(&c.sessions.AddressSessions, engineio.DefaultMaxAddressSessions),
+		},
+		settings.Setting{
 			Name: "max-address-pending", Reloadable: true,
-			Help:  "the same for one Internet address, an IPv6 /64 being one; beyond it new ones are refused; 0: no limit",
+			Help:  "of those, sessions that joined no namespace yet; beyond it new ones are refused; 0: no limit",
 			Value: limit(&c.sessions.AddressPending, engineio.DefaultMaxAddressPending),
 		},
 		settings.Setting{
 			Name: "max-address-rate", Reloadable: true,
 			Help:  "handshakes of one Internet address a second, of which five seconds' worth may come at once; 0: no limit",
 			Value: limit(&c.sessions.AddressRate, engineio.DefaultMaxAddressRate),
+		},
+		settings.Setting{
+			Name: "max-handshake-rate", Reloadable: true,
+			Help: "handshakes of all addresses a second, private ones too; beyond it new ones are refused with 503, and stock clients come back by themselves; 0: no limit. " +
+				"Set it to what the machine, and a hook or consumers that admit, bear beside their other work: it spreads a herd that comes back at once",
+			Value: limit(&c.sessions.HandshakeRate, 0),
+		},
+		settings.Setting{
+			Name: "start-ramp", Reloadable: true,
+			Help:  "how long after a start max-handshake-rate grows, evenly from a tenth of it; 0: it holds at once",
+			Value: settings.OptionalDuration(&c.sessions.StartRamp, engineio.DefaultStartRamp, time.Second),
 		},
 	)
 }
@@ -78,7 +97,16 @@ func (c *limitConfig) engineOptions(o *engineio.Options) {
 	o.UpgradeTimeout = c.upgradeTimeout
 	o.MaxPayload = int64(c.payload)
 	o.MaxQueue = c.queue
-	o.Limits = c.sessions
+	o.Limits = c.sessionLimits()
+}
+
+// sessionLimits are the limits as the options write them: without a ramp it is -1.
+func (c *limitConfig) sessionLimits() engineio.Limits {
+	l := c.sessions
+	if l.StartRamp == 0 {
+		l.StartRamp = -1
+	}
+	return l
 }
 
 // options sets what the settings say.

@@ -20,6 +20,7 @@ func testHandler(ready *Readiness) http.Handler {
 			return sio.Stats{
 				Sessions:    map[string]int{"polling": 2, "websocket": 3},
 				Connections: 4, Received: 5, Emitted: 6, Sent: 7, Dropped: 8, Slow: 9,
+				Refused: map[string]uint64{"max-sessions": 39},
 			}
 		},
 		Bus: func() bus.Stats { return bus.Stats{Connected: true, Dropped: 25, Reconnects: 26, Routes: 27} },
@@ -61,6 +62,7 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_sent_total 7\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_volatile_dropped_total 8\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_slow_total 9\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_refused_total{reason=\"max-sessions\"} 39\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_events_total 10\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_unheard_total 11\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_dropped_total 12\n"},

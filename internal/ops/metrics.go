@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -48,7 +50,7 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 		build,
 	)
 	if from.Sockets != nil {
-		r.MustRegister(collector[sio.Stats]{from.Sockets, socketMetrics})
+		r.MustRegister(collector[sio.Stats]{from.Sockets, slices.Concat(socketMetrics, limitMetrics)})
 	}
 	if from.Consumers != nil {
 		r.MustRegister(collector[dispatch.Stats]{from.Consumers, consumerMetrics})

@@ -254,21 +254,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// SetLimits changes who may hold sessions from now on: see [engineio.Server.SetLimits].
+func (s *Server) SetLimits(l engineio.Limits) { s.engine.SetLimits(l) }
+
 // Stats counts what the server holds and did since it started.
 type Stats struct {
-	Sessions    map[string]int // by transport
-	Connections int            // in all namespaces
-	Received    uint64         // events from browsers
-	Emitted     uint64         // emits applied
-	Sent        uint64         // events queued for browsers
-	Dropped     uint64         // volatile events dropped for slow browsers
-	Slow        uint64         // sessions closed for being too slow
+	Sessions    map[string]int    // by transport
+	Connections int               // in all namespaces
+	Received    uint64            // events from browsers
+	Emitted     uint64            // emits applied
+	Sent        uint64            // events queued for browsers
+	Dropped     uint64            // volatile events dropped for slow browsers
+	Slow        uint64            // sessions closed for being too slow
+	Refused     map[string]uint64 // requests that were refused, by the setting that says so or what else was wrong
 }
 
 // Stats returns the current counts.
 func (s *Server) Stats() Stats {
 	st := Stats{
-		Sessions: s.engine.Sessions(),
+		Sessions: s.engine.Sessions(), Refused: s.engine.Refused(),
 		Received: s.received.Load(), Emitted: s.emitted.Load(), Sent: s.sent.Load(),
 	}
 	st.Dropped, st.Slow = s.engine.Slow()

@@ -8,15 +8,23 @@ import (
 )
 
 // limiter is the session limiter. It bounds who may hold sessions, before
-// anybody is authenticated: sessions in all, those that joined nothing yet, and how
-// often one address opens one. Server.mu guards it.
+// anybody is authenticated: sessions in all and of one address, those that joined
+// nothing yet, and how often they are opened. Server.mu guards it.
 type limiter struct {
 	limits  Limits
 	seed    maphash.Seed
-	open    int                // sessions
-	waiting list.List          // of *Session that joined nothing, the oldest first
-	of      map[netip.Addr]int // how many of waiting, by address
+	began   time.Time // see Limits.StartRamp
+	open    int       // sessions
+	waiting list.List // of *Session that joined nothing, the oldest first
+	of      map[netip.Addr]addressSessions
+	rate    rate // of all addresses together
 	rates   [rateSlots]rate
+}
+
+// addressSessions counts the sessions of one address.
+type addressSessions struct {
+	open    int32
+	pending int32 // of those, what joined nothing
 }
 
 // rateSlots share the addresses by their hash, so that no flood of addresses
@@ -24,18 +32,17 @@ type limiter struct {
 // secret, so nobody can choose whom with.
 const rateSlots = 1 << 13
 
-// rate is a bucket of tokens: a handshake takes one, time brings them back.
-type rate struct {
-	tokens float32
-	at     time.Time // when tokens was right
-}
+// How many seconds' worth of handshakes may come at once.
+const (
+	addressBurst = 5 // browsers of one network come back together when it does
+	burst        = 1 // those of all networks are the herd that HandshakeRate spreads
+)
 
-// burst is how many seconds' worth of handshakes may come at once: browsers come
-// back together when a network or a server does.
-const burst = 5
+// rampStart is the part of HandshakeRate that is allowed at the very start.
+const rampStart = 0.1
 
 func newLimiter(l Limits) *limiter {
-	return &limiter{limits: l, seed: maphash.MakeSeed(), of: map[netip.Addr]int{}}
+	return &limiter{limits: l, seed: maphash.MakeSeed(), began: time.Now(), of: map[netip.Addr]addressSessions{}}
 }
 
 // admitLocked lets a session in or says why not. It counts until removeLocked. When
@@ -44,50 +51,62 @@ func newLimiter(l Limits) *limiter {
 // the oldest, so a flood does not lock the others out.
 func (l *limiter) admitLocked(s *Session, from netip.Addr, now time.Time) (evicted *Session, refusal *protocolError) {
 	from = addressPrefix(from)
+	has := l.of[from]
 	switch {
-	case l.limits.Sessions > 0 && l.open >= l.limits.Sessions:
+	case reached(l.limits.Sessions, l.open):
 		return nil, &errFull
 	case !from.IsValid(): // nobody to hold to account
-	case l.limits.AddressPending > 0 && l.of[from] >= l.limits.AddressPending:
+	case reached(l.limits.AddressSessions, int(has.open)):
+		return nil, &errAddressFull
+	case reached(l.limits.AddressPending, int(has.pending)):
 		return nil, &errAddressBusy
-	case !l.takeLocked(from, now):
+	case !l.slot(from).take(float32(l.limits.AddressRate), addressBurst, now):
 		return nil, &errAddressRate
 	}
-	if first := l.waiting.Front(); first != nil && l.limits.Pending > 0 && l.waiting.Len() >= l.limits.Pending {
+	if !l.rate.take(l.handshakeRate(now), burst, now) { // last: what is refused anyway takes nothing from the others
+		return nil, &errRate
+	}
+	if first := l.waiting.Front(); first != nil && reached(l.limits.Pending, l.waiting.Len()) {
 		evicted = first.Value.(*Session)
 		l.joinedLocked(evicted)
 	}
 	l.open++
 	s.from, s.pending = from, l.waiting.PushBack(s)
-	if from.IsValid() {
-		l.of[from]++
-	}
+	l.countLocked(from, 1, 1)
 	return evicted, nil
 }
 
-// takeLocked takes a token of the address, if it has one left.
-func (l *limiter) takeLocked(from netip.Addr, now time.Time) bool {
-	perSecond := float32(l.limits.AddressRate)
-	if perSecond <= 0 {
-		return true
+// reached reports whether there is such a limit, and n is no less.
+func reached(limit, n int) bool { return limit > 0 && n >= limit }
+
+// handshakeRate is how many handshakes a second are allowed now; none or less: any
+// number.
+func (l *limiter) handshakeRate(now time.Time) float32 {
+	allowed := float32(l.limits.HandshakeRate)
+	if since := now.Sub(l.began); since < l.limits.StartRamp {
+		allowed *= rampStart + (1-rampStart)*float32(since)/float32(l.limits.StartRamp)
 	}
-	r := l.slot(from)
-	if full := perSecond * burst; r.at.IsZero() {
-		r.tokens = full
-	} else {
-		r.tokens = min(full, r.tokens+perSecond*float32(now.Sub(r.at).Seconds()))
-	}
-	r.at = now
-	if r.tokens < 1 {
-		return false
-	}
-	r.tokens--
-	return true
+	return allowed
 }
 
 // slot returns the bucket of an address.
 func (l *limiter) slot(from netip.Addr) *rate {
 	return &l.rates[maphash.Comparable(l.seed, from)%rateSlots]
+}
+
+// countLocked adds to the sessions of an address, if it is one to hold to account.
+func (l *limiter) countLocked(from netip.Addr, open, pending int32) {
+	if !from.IsValid() {
+		return
+	}
+	has := l.of[from]
+	has.open += open
+	has.pending += pending
+	if has == (addressSessions{}) {
+		delete(l.of, from)
+		return
+	}
+	l.of[from] = has
 }
 
 // joinedLocked takes a session out of those that joined nothing: it did, or it ends.
@@ -97,16 +116,12 @@ func (l *limiter) joinedLocked(s *Session) {
 	}
 	l.waiting.Remove(s.pending)
 	s.pending = nil
-	if !s.from.IsValid() {
-		return
-	}
-	if l.of[s.from]--; l.of[s.from] == 0 {
-		delete(l.of, s.from)
-	}
+	l.countLocked(s.from, 0, -1)
 }
 
 // removeLocked forgets a session that has ended.
 func (l *limiter) removeLocked(s *Session) {
 	l.joinedLocked(s)
+	l.countLocked(s.from, -1, 0)
 	l.open--
 }

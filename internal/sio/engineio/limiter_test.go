@@ -3,6 +3,7 @@ package engineio
 import (
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,9 @@ func TestAddressPending(t *testing.T) {
 		r := w.from("203.0.113.9:2")
 		expect(t, "third", r.status, 429)
 		expect(t, "body", r.body, `{"code":4,"message":"Too many sessions of this address have joined nothing"}`)
-		expect(t, "Retry-After", r.header.Get("Retry-After"), retryAfter)
+		if after, err := strconv.Atoi(r.header.Get("Retry-After")); err != nil || after < retryAfter || after > 2*retryAfter {
+			t.Errorf("Retry-After is %q, want from %d to %d", r.header.Get("Retry-After"), retryAfter, 2*retryAfter)
+		}
 		expect(t, "another address", w.from("203.0.113.10:1").status, 200)
 		for range 5 {
 			expect(t, "a neighbour", w.from("10.0.0.1:1").status, 200)
@@ -51,7 +54,7 @@ func TestAddressRate(t *testing.T) {
 			}
 			return n
 		}
-		expect(t, "at once", open(), 2*burst)
+		expect(t, "at once", open(), 2*addressBurst)
 		l, other := w.server.limiter, netip.MustParseAddr("198.51.100.1")
 		for l.slot(other) == l.slot(netip.MustParseAddr("203.0.113.9")) { // by chance
 			other = other.Next()
@@ -60,7 +63,83 @@ func TestAddressRate(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		expect(t, "after three seconds", open(), 6)
 		time.Sleep(time.Hour)
-		expect(t, "after an hour", open(), 2*burst)
+		expect(t, "after an hour", open(), 2*addressBurst)
+	})
+}
+
+func TestAddressSessions(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{AddressSessions: 2}}, func(w *world) {
+		for i := range 2 {
+			expect(t, "status", w.from("203.0.113.9:1").status, 200)
+			w.sessions[i].session.MarkJoined()
+		}
+		r := w.from("203.0.113.9:2")
+		expect(t, "third", r.status, 429)
+		expect(t, "body", r.body, `{"code":4,"message":"Too many sessions of this address"}`)
+		expect(t, "another address", w.from("203.0.113.10:1").status, 200)
+		for range 5 {
+			expect(t, "a neighbour", w.from("10.0.0.1:1").status, 200)
+			expect(t, "a unix socket", w.from("@").status, 200)
+		}
+		w.sessions[0].session.Close(ReasonPingTimeout)
+		time.Sleep(time.Millisecond)
+		expect(t, "after one ended", w.from("203.0.113.9:3").status, 200)
+		expect(t, "at the limit again", w.from("203.0.113.9:4").status, 429)
+		expect(t, "refused", w.server.Refused()["max-address-sessions"], 2)
+	})
+}
+
+// What is allowed grows evenly after the start, and holds for private addresses too.
+func TestHandshakeRate(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{HandshakeRate: 100, StartRamp: 10 * time.Second}}, func(w *world) {
+		refused := uint64(0)
+		open := func() (n int) {
+			for ; ; n++ {
+				switch r := w.from("10.0.0.1:1"); r.status {
+				case 200:
+				case 503:
+					refused++
+					expect(t, "body", r.body, `{"code":4,"message":"Server busy: too many handshakes"}`)
+					return n
+				default:
+					t.Fatalf("status %d: %s", r.status, r.body)
+				}
+			}
+		}
+		expect(t, "at the start", open(), 10)
+		time.Sleep(time.Second)
+		expect(t, "after a second", open(), 19)
+		time.Sleep(4 * time.Second)
+		expect(t, "after five seconds", open(), 55)
+		time.Sleep(time.Hour)
+		expect(t, "after an hour", open(), 100)
+		time.Sleep(100 * time.Millisecond)
+		expect(t, "a tenth of a second later", open(), 10)
+		expect(t, "refused", w.server.Refused()["max-handshake-rate"], refused)
+	})
+}
+
+// Whoever is refused for a reason of his own takes nothing from the others.
+func TestHandshakeRateIsForThoseWhoMay(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{HandshakeRate: 2, StartRamp: -1, AddressPending: 1}}, func(w *world) {
+		expect(t, "first", w.from("203.0.113.9:1").status, 200)
+		for range 10 {
+			expect(t, "more of it", w.from("203.0.113.9:1").status, 429)
+		}
+		expect(t, "another address", w.from("203.0.113.10:1").status, 200)
+		expect(t, "beyond the rate", w.from("203.0.113.11:1").status, 503)
+	})
+}
+
+func TestSetLimits(t *testing.T) {
+	inBubble(t, Options{Limits: Limits{Sessions: 1}}, func(w *world) {
+		w.open()
+		expect(t, "at the limit", w.do("GET", fresh, "").status, 503)
+		w.server.SetLimits(Limits{Sessions: 2})
+		w.open()
+		w.server.SetLimits(Limits{Sessions: 1})
+		expect(t, "beyond a lower limit", w.do("GET", fresh, "").status, 503)
+		expect(t, "those that were there", w.sessions[1].closedWith(), "")
 	})
 }
 
@@ -129,8 +208,12 @@ func TestLimiterForgets(t *testing.T) {
 		w.sessions[2].session.Close(ReasonPingTimeout)
 		time.Sleep(time.Millisecond)
 		addresses, waiting = remembered()
-		expect(t, "addresses afterwards", addresses, 0)
+		expect(t, "addresses of sessions that joined", addresses, 1)
 		expect(t, "pending afterwards", waiting, 0)
+		w.sessions[0].session.Close(ReasonPingTimeout)
+		time.Sleep(time.Millisecond)
+		addresses, _ = remembered()
+		expect(t, "addresses afterwards", addresses, 0)
 	})
 }
 

@@ -2,8 +2,11 @@ package engineio
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // protocolError is a refusal as the reference words it
@@ -12,30 +15,75 @@ type protocolError struct {
 	code    int
 	message string
 	status  int
+	reason  refusalReason
+}
+
+// refusalReason is what [Server.Refused] counts a refusal under: the setting that
+// says so, where there is one.
+type refusalReason uint8
+
+const (
+	refusedProtocol refusalReason = iota // the request is none of Engine.IO
+	refusedUnknownSession
+	refusedOrigins
+	refusedMaxSessions
+	refusedMaxAddressSessions
+	refusedMaxAddressPending
+	refusedMaxAddressRate
+	refusedMaxHandshakeRate
+	refusedShutdown
+	refusalReasons // how many there are
+)
+
+func (r refusalReason) String() string {
+	return [refusalReasons]string{
+		"protocol", "unknown-session", "origins",
+		"max-sessions", "max-address-sessions", "max-address-pending", "max-address-rate", "max-handshake-rate",
+		"shutdown",
+	}[r]
+}
+
+// refusals counts what was refused, by its reason.
+type refusals [refusalReasons]atomic.Uint64
+
+func (c *refusals) count(r refusalReason) { c[r].Add(1) }
+
+// Refused returns how many requests, mostly handshakes, were refused since the start,
+// by reason: the name of the setting that says so, or "protocol" (the request is none
+// of Engine.IO), "unknown-session" and "shutdown".
+func (s *Server) Refused() map[string]uint64 {
+	by := make(map[string]uint64, refusalReasons)
+	for r := range refusalReasons {
+		by[r.String()] = s.refused[r].Load()
+	}
+	return by
 }
 
 var (
-	errUnknownTransport = protocolError{0, "Transport unknown", http.StatusBadRequest}
-	errUnknownSession   = protocolError{1, "Session ID unknown", http.StatusBadRequest}
-	errBadMethod        = protocolError{2, "Bad handshake method", http.StatusBadRequest}
-	errBadRequest       = protocolError{3, "Bad request", http.StatusBadRequest}
-	errNoUpgrade        = protocolError{3, "Bad request: a WebSocket's handshake without the headers Upgrade and Connection, which a proxy in front may have dropped", http.StatusBadRequest}
-	errForbidden        = protocolError{4, "Forbidden", http.StatusForbidden}
-	errVersion          = protocolError{5, "Unsupported protocol version", http.StatusBadRequest}
+	errUnknownTransport = protocolError{0, "Transport unknown", http.StatusBadRequest, refusedProtocol}
+	errUnknownSession   = protocolError{1, "Session ID unknown", http.StatusBadRequest, refusedUnknownSession}
+	errBadMethod        = protocolError{2, "Bad handshake method", http.StatusBadRequest, refusedProtocol}
+	errBadRequest       = protocolError{3, "Bad request", http.StatusBadRequest, refusedProtocol}
+	errNoUpgrade        = protocolError{3, "Bad request: a WebSocket's handshake without the headers Upgrade and Connection, which a proxy in front may have dropped", http.StatusBadRequest, refusedProtocol}
+	errForbidden        = protocolError{4, "Forbidden", http.StatusForbidden, refusedProtocol}
+	errVersion          = protocolError{5, "Unsupported protocol version", http.StatusBadRequest, refusedProtocol}
 )
 
 // The refusals that are ours: for them the code is the nearest, Forbidden, and
 // the status says more.
 var (
-	errAddressBusy = protocolError{4, "Too many sessions of this address have joined nothing", http.StatusTooManyRequests}
-	errAddressRate = protocolError{4, "Too many handshakes from this address", http.StatusTooManyRequests}
-	errFull        = protocolError{4, "Server full", http.StatusServiceUnavailable}
-	errClosing     = protocolError{4, "Server shutting down", http.StatusServiceUnavailable}
+	errAddressFull = protocolError{4, "Too many sessions of this address", http.StatusTooManyRequests, refusedMaxAddressSessions}
+	errAddressBusy = protocolError{4, "Too many sessions of this address have joined nothing", http.StatusTooManyRequests, refusedMaxAddressPending}
+	errAddressRate = protocolError{4, "Too many handshakes from this address", http.StatusTooManyRequests, refusedMaxAddressRate}
+	errRate        = protocolError{4, "Server busy: too many handshakes", http.StatusServiceUnavailable, refusedMaxHandshakeRate}
+	errFull        = protocolError{4, "Server full", http.StatusServiceUnavailable, refusedMaxSessions}
+	errClosing     = protocolError{4, "Server shutting down", http.StatusServiceUnavailable, refusedShutdown}
 )
 
-// retryAfter, in seconds, goes with those that pass; stock clients have a
-// backoff of their own.
-const retryAfter = "5"
+// retryAfter, in seconds, goes with those that pass, and up to as much again: who is
+// refused together is not to come back together. Stock clients have a back-off of
+// their own.
+const retryAfter = 5
 
 // plainClient is what a WebSocket client hears that speaks no Engine.IO.
 const plainClient = ": this is a Socket.IO server, not a plain WebSocket endpoint. " +
@@ -45,12 +93,13 @@ const plainClient = ": this is a Socket.IO server, not a plain WebSocket endpoin
 // refused, with the message as plain text and, unless the server is busy, status 400, as
 // the reference does.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e protocolError) {
+	s.refused.count(e.reason)
 	s.log.Debug("request refused", "code", e.code, "message", e.message, "remote", r.RemoteAddr, "method", r.Method)
 	h := w.Header()
 	status := http.StatusBadRequest // of a refused upgrade
 	if e.status == http.StatusTooManyRequests || e.status == http.StatusServiceUnavailable {
 		status = e.status
-		h.Set("Retry-After", retryAfter)
+		h.Set("Retry-After", strconv.Itoa(retryAfter+rand.N(retryAfter+1)))
 		h.Set("Connection", "close") // it costs us less to be asked again than to wait
 	}
 	if isUpgrade(r) {
@@ -78,6 +127,7 @@ func (s *Server) refuseOrigin(w http.ResponseWriter, r *http.Request, at site) {
 		"have the proxy tell X-Forwarded-Host and add the proxy to trusted-proxies",
 		"origin", from, "host", at.host, "remote", r.RemoteAddr)
 	e := errForbidden
+	e.reason = refusedOrigins
 	e.message = "origin " + clip(from, 200) + " is not allowed: add it to the server's setting origins (--origins, FANOUTD_ORIGINS)"
 	if r.Header.Get("X-Forwarded-Host") != "" || r.Header.Get("Forwarded") != "" {
 		e.message += ", or, if it is this site's own, the proxy in front to trusted-proxies"

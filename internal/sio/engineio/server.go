@@ -38,6 +38,7 @@ type Server struct {
 	opened   atomic.Uint64 // sessions
 	dropped  atomic.Uint64 // volatile packets
 	slow     atomic.Uint64 // sessions closed for it
+	refused  refusals
 	aborting chan struct{} // closed when the context of a Shutdown is done
 	abort    sync.Once     // closes it
 
@@ -219,6 +220,14 @@ func (s *Server) Pace(msgs []*Message) {
 	if bytes > 0 {
 		s.flushers.pace(bytes)
 	}
+}
+
+// SetLimits changes the limits from now on, defaults filled in. Sessions that there are
+// stay, beyond the new limits too.
+func (s *Server) SetLimits(l Limits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limiter.limits = l.withDefaults()
 }
 
 // openPacket is what a client learns first (engine.io/lib/socket.ts, onOpen):

@@ -166,6 +166,7 @@ func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from 
 func (s *Server) openWebTransport(r *http.Request, stream wtStream, reads *wrappedReader, reader *bufio.Reader, from netip.Addr) bool {
 	sess, refusal := s.admit(r, 4, from, true)
 	if refusal != nil {
+		s.refused.count(refusal.reason)
 		s.log.Debug("WebTransport refused", "message", refusal.message, "remote", r.RemoteAddr)
 		return false
 	}
