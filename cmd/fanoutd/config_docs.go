@@ -26,6 +26,10 @@ overrides the file, and each is checked in full, also where another overrides it
   variable that was meant to be filled in was not.
 - A flag or a key that is no setting is an error. A variable `+"`FANOUTD_…`"+` that is none is
   named in the log and ignored; those that Kubernetes sets for a Service are not looked at.
+
+At SIGHUP the daemon reads the file once more; flags and variables are those of the start.
+What can change without a restart takes effect, the log names what cannot, and a file with
+a mistake changes nothing. Each setting says below which it is.
 `)
 	newSettings(&config{}).WriteMarkdown(w)
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/control/keyfile"
@@ -92,20 +94,15 @@ func newCallers(c *listenerConfig) (*identity.Authenticator, error) {
 }
 
 // keepKeys keeps the control keys those of their file until ctx ends.
-func (d *daemon) keepKeys(ctx context.Context, hangups <-chan os.Signal) {
+func (d *daemon) keepKeys(ctx context.Context) {
 	c := d.config.listeners // a copy: what is read again is checked as what was read first
-	if c.controlKeyFile != "" {
-		keyfile.New(c.controlKeyFile, c.rereadKeys, d.callers, d.log).Run(ctx, hangups)
+	if c.controlKeyFile == "" {
 		return
 	}
-	for {
-		select {
-		case <-hangups:
-			d.log.Info("SIGHUP: there is no control-key-file to be read again")
-		case <-ctx.Done():
-			return
-		}
-	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	keyfile.New(c.controlKeyFile, c.rereadKeys, d.callers, d.log).Run(ctx, hangups)
 }
 
 // rereadKeys reads the keys as readKeys and check do.

@@ -44,27 +44,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	switch command {
 	case "serve":
-		c, err := load(args, environ)
-		if errors.Is(err, settings.ErrHelp) {
-			printHelp(stdout)
-			return exitOK
-		}
-		if err != nil {
-			for _, v := range c.unknown { // which may be why
-				fmt.Fprintln(stderr, "fanoutd:", v)
-			}
-			printProblems(stderr, err)
-			return exitSettings
-		}
-		log := newLogger(stderr, c)
-		for _, v := range c.unknown {
-			log.Warn("an environment variable is no setting and is ignored", "variable", v.Name, "nearest", v.Nearest)
-		}
-		if err := serve(ctx, c, log); err != nil {
-			log.Error("fanoutd ends", "error", err)
-			return exitFailed
-		}
-		return exitOK
+		return serveAs(ctx, args, environ, stdout, stderr)
 	case "config":
 		return configure(args, stdout, stderr)
 	case "token":
@@ -82,6 +62,33 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return exitSettings
 }
 
+// serveAs runs the daemon as the settings say, and returns the exit code.
+func serveAs(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	from := newSource(func() (*config, error) { return load(args, environ) })
+	c, err := from.load()
+	if errors.Is(err, settings.ErrHelp) {
+		printHelp(stdout)
+		return exitOK
+	}
+	if err != nil {
+		for _, v := range c.unknown { // which may be why
+			fmt.Fprintln(stderr, "fanoutd:", v)
+		}
+		printProblems(stderr, err)
+		return exitSettings
+	}
+	from.level.Set(c.operations.logLevel)
+	log := newLogger(stderr, c.operations.logFormat, from.level)
+	for _, v := range c.unknown {
+		log.Warn("an environment variable is no setting and is ignored", "variable", v.Name, "nearest", v.Nearest)
+	}
+	if err := serve(ctx, c, log, from); err != nil {
+		log.Error("fanoutd ends", "error", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
 // printProblems prints what is wrong, a line for each.
 func printProblems(w io.Writer, err error) {
 	for _, problem := range settings.Each(err) {
@@ -90,9 +97,9 @@ func printProblems(w io.Writer, err error) {
 }
 
 // newLogger returns the daemon's logger.
-func newLogger(w io.Writer, c *config) *slog.Logger {
-	o := &slog.HandlerOptions{Level: c.operations.logLevel}
-	if c.operations.logFormat == logJSON {
+func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == logJSON {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))

@@ -87,7 +87,7 @@ func TestSIGHUP(t *testing.T) {
 		logs string
 		key  string // that is taken afterwards
 	}{
-		{"no file", "", "SIGHUP: there is no control-key-file", ""},
+		{"no file", "", "SIGHUP: the settings have been read again", ""},
 		{"other keys in the file", "--control-key-file=", "the control keys have changed", second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

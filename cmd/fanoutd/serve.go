@@ -7,10 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/admission"
@@ -38,6 +35,7 @@ const (
 // daemon is all servers, made for each other.
 type daemon struct {
 	config       *config
+	source       *source
 	log          *slog.Logger
 	listeners    *listeners
 	certificates *certificates
@@ -59,10 +57,7 @@ type daemon struct {
 
 // serve runs the daemon until ctx ends or a listener fails; only that, and a
 // start that was not possible, is an error.
-func serve(ctx context.Context, c *config, log *slog.Logger) error {
-	// From here on SIGHUP does not end the process.
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+func serve(ctx context.Context, c *config, log *slog.Logger, from *source) error {
 	l, err := bind(ctx, c)
 	if err != nil {
 		return err
@@ -80,7 +75,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		l.close()
 		return err
 	}
-	return d.run(ctx, hangups)
+	d.source = from
+	return d.run(ctx)
 }
 
 func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*daemon, error) {
@@ -184,15 +180,15 @@ func bounded(h http.Handler, d time.Duration) http.Handler {
 	})
 }
 
-// run serves until ctx ends or a listener fails, and shuts down in order. What
-// hangups receives has files read again.
-func (d *daemon) run(ctx context.Context, hangups <-chan os.Signal) error {
+// run serves until ctx ends or a listener fails, and shuts down in order.
+func (d *daemon) run(ctx context.Context) error {
 	failed := make(chan error, 4)
 	var serving sync.WaitGroup
 	background, end := context.WithCancel(context.Background())
 	serving.Go(func() { d.admission.run(background) })
-	serving.Go(func() { d.keepKeys(background, hangups) })
+	serving.Go(func() { d.keepKeys(background) })
 	serving.Go(func() { d.certificates.watch(background) })
+	serving.Go(func() { d.followSettings(background) })
 	for _, x := range []struct {
 		who   string
 		at    net.Listener

@@ -25,6 +25,7 @@ type config struct {
 	cluster    clusterConfig
 	operations operationConfig
 
+	set     *settings.Set // what it was read as
 	unknown []settings.UnknownVariable
 }
 
@@ -83,6 +84,7 @@ func declareAll(c *config) (*settings.Set, []subject) {
 func load(args, environ []string) (*config, error) {
 	c := &config{}
 	s, subjects := declareAll(c)
+	c.set = s
 	err := s.Read(args, environ)
 	c.unknown = s.Unknown()
 	if errors.Is(err, settings.ErrHelp) {

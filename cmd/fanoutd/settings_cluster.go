@@ -63,19 +63,19 @@ func (c *clusterConfig) declare(s *settings.Set) {
 		},
 		settings.Setting{
 			Name: "cluster-secret-file", Help: "a file with what all nodes know and nobody else does",
-			Value: settings.String(&c.secretFile, ""),
+			Value: settings.File(&c.secretFile),
 		},
 		settings.Setting{
 			Name: "cluster-tls-cert-file", Help: "a PEM file with this node's certificate for the others; all files are read again for each new connection", Reloadable: true,
-			Value: settings.String(&c.tls.Cert, ""),
+			Value: settings.File(&c.tls.Cert),
 		},
 		settings.Setting{
 			Name: "cluster-tls-key-file", Help: "a PEM file with the certificate's key", Reloadable: true,
-			Value: settings.String(&c.tls.Key, ""),
+			Value: settings.File(&c.tls.Key),
 		},
 		settings.Setting{
 			Name: "cluster-tls-ca-file", Help: "a PEM file with the certificates that may sign the others'", Reloadable: true,
-			Value: settings.String(&c.tls.CA, ""),
+			Value: settings.File(&c.tls.CA),
 		},
 		settings.Setting{
 			Name: "insecure-cluster", Help: "let everybody who reaches cluster-listen be a node, or use cluster-nats in plain text",
@@ -87,8 +87,8 @@ func (c *clusterConfig) declare(s *settings.Set) {
 			Value: settings.List(&c.external, nil, "URLs nats://HOST:PORT or tls://HOST:PORT, with USER:PASSWORD@ or TOKEN@ where needed, several separated by commas", parseNATS),
 		},
 		settings.Setting{
-			Name: "cluster-nats-credentials-file", Help: "a NATS credentials file (.creds) for cluster-nats", Reloadable: true,
-			Value: settings.String(&c.credentialsFile, ""),
+			Name: "cluster-nats-credentials-file", Help: "a NATS credentials file (.creds) for cluster-nats",
+			Value: settings.File(&c.credentialsFile),
 		},
 	)
 }

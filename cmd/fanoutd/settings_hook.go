@@ -35,8 +35,8 @@ func (c *hookConfig) declare(s *settings.Set) {
 			Value: settings.Bool(&c.tls, false),
 		},
 		settings.Setting{
-			Name: "hook-ca", Help: "a PEM file with the certificates that may sign the hook's, instead of the system's; implies hook-tls", Reloadable: true,
-			Value: settings.String(&c.caFile, ""),
+			Name: "hook-ca", Help: "a PEM file with the certificates that may sign the hook's, instead of the system's; implies hook-tls",
+			Value: settings.File(&c.caFile),
 		},
 		settings.Setting{
 			Name: "hook-timeout", Help: "how long the hook may take; then the connection is refused",
@@ -47,12 +47,12 @@ func (c *hookConfig) declare(s *settings.Set) {
 			Value: settings.Number(&c.concurrency, hook.DefaultConcurrency, 1, 10_000),
 		},
 		settings.Setting{
-			Name: "hook-key", Help: "the bearer key that the hook is sent; prefer the variable or hook-key-file", Secret: true, Reloadable: true,
+			Name: "hook-key", Help: "the bearer key that the hook is sent; prefer the variable or hook-key-file", Secret: true,
 			Value: settings.String(&c.key, ""),
 		},
 		settings.Setting{
-			Name: "hook-key-file", Help: "a file with the key instead", Reloadable: true,
-			Value: settings.String(&c.keyFile, ""),
+			Name: "hook-key-file", Help: "a file with the key instead",
+			Value: settings.File(&c.keyFile),
 		},
 	)
 }

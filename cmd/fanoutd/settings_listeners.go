@@ -40,13 +40,13 @@ func (c *listenerConfig) declare(s *settings.Set) {
 			Value: settings.HostPort(&c.operators, "127.0.0.1:8082"),
 		},
 		settings.Setting{
-			Name: "control-key", Secret: true, Reloadable: true,
+			Name: "control-key", Secret: true,
 			Help:  "the bearer key that backends send, or two during a rotation; a command line is no secret, so prefer the variable or control-key-file",
 			Value: settings.List(&c.controlKeys, nil, "one or two keys without blanks or commas", parseKeys),
 		},
 		settings.Setting{
 			Name: "control-key-file", Help: "a file with the keys instead, one a line; it is read again when it changes, and at SIGHUP", Reloadable: true,
-			Value: settings.String(&c.controlKeyFile, ""),
+			Value: settings.File(&c.controlKeyFile),
 		},
 		settings.Setting{
 			Name: "insecure-control", Help: "let everybody who reaches control-listen call without a key",
@@ -58,13 +58,13 @@ func (c *listenerConfig) declare(s *settings.Set) {
 			Value: settings.HostPort(&c.webTransport, ""),
 		},
 		settings.Setting{
-			Name: "webtransport-cert-file", Reloadable: true,
+			Name:  "webtransport-cert-file",
 			Help:  "a PEM file with its certificate, and those between it and the authority's; browsers take no other",
-			Value: settings.String(&c.webTransportCertFile, ""),
+			Value: settings.File(&c.webTransportCertFile),
 		},
 		settings.Setting{
-			Name: "webtransport-key-file", Help: "a PEM file with the certificate's key", Reloadable: true,
-			Value: settings.String(&c.webTransportKeyFile, ""),
+			Name: "webtransport-key-file", Help: "a PEM file with the certificate's key",
+			Value: settings.File(&c.webTransportKeyFile),
 		},
 	)
 	c.declareTLS(s)

@@ -47,7 +47,7 @@ func (c *operationConfig) declare(s *settings.Set) {
 		},
 		settings.Setting{
 			Name: settings.ConfigFile, Help: "a YAML file with settings: the names above as keys",
-			Value: settings.String(&c.file, ""),
+			Value: settings.File(&c.file),
 		},
 	)
 }

@@ -17,16 +17,16 @@ func (c *listenerConfig) declareTLS(s *settings.Set) {
 		settings.Setting{
 			Name: "control-tls-cert-file", Reloadable: true,
 			Help:  "a PEM file with the certificate for control-listen, and those between it and the authority's: backends connect by TLS then; it is read again when it changes, and at SIGHUP",
-			Value: settings.String(&c.controlTLS.cert, ""),
+			Value: settings.File(&c.controlTLS.cert),
 		},
 		settings.Setting{
 			Name: "control-tls-key-file", Help: "a PEM file with the certificate's key; it is read again likewise", Reloadable: true,
-			Value: settings.String(&c.controlTLS.key, ""),
+			Value: settings.File(&c.controlTLS.key),
 		},
 		settings.Setting{
 			Name: "control-client-ca-file", Reloadable: true,
 			Help:  "a PEM file with the authorities of backends' certificates: one that a backend shows has to be of these; it is read again likewise, and holds for new connections",
-			Value: settings.String(&c.controlClientCA, ""),
+			Value: settings.File(&c.controlClientCA),
 		},
 	)
 }

@@ -28,17 +28,17 @@ type tokenConfig struct {
 func (c *tokenConfig) declare(s *settings.Set) {
 	s.Declare("Admission by tokens",
 		settings.Setting{
-			Name: "jwt-secret", Secret: true, Reloadable: true,
+			Name: "jwt-secret", Secret: true,
 			Help:  "verify the tokens of browsers by HMAC with this secret, as long as the hash at least; a command line is no secret, so prefer the variable or jwt-secret-file",
 			Value: settings.String(&c.secret, ""),
 		},
 		settings.Setting{
-			Name: "jwt-secret-file", Help: "a file with the secret instead; line breaks at its end do not count", Reloadable: true,
-			Value: settings.String(&c.secretFile, ""),
+			Name: "jwt-secret-file", Help: "a file with the secret instead; line breaks at its end do not count",
+			Value: settings.File(&c.secretFile),
 		},
 		settings.Setting{
-			Name: "jwt-public-key-file", Help: "verify them with the RSA, ECDSA or Ed25519 public key in this PEM file", Reloadable: true,
-			Value: settings.String(&c.publicKeyFile, ""),
+			Name: "jwt-public-key-file", Help: "verify them with the RSA, ECDSA or Ed25519 public key in this PEM file",
+			Value: settings.File(&c.publicKeyFile),
 		},
 		settings.Setting{
 			Name: "jwks-url", Help: "verify them with the keys published at this URL: https, or http on loopback",

@@ -33,15 +33,18 @@ func (v *list[T]) allowed() string { return v.want }
 func (v *list[T]) initial() string { return strings.Join(v.first, ",") }
 func (v *list[T]) kind() string    { return "list" }
 
-func (v *list[T]) set(raw string) error {
+func (v *list[T]) set(raw string) error { return v.setList(splitList(raw)) }
+
+// splitList returns the words of a list as it is written in a flag or variable.
+func splitList(raw string) []string {
 	if strings.TrimSpace(raw) == "" {
-		return v.setList(nil)
+		return nil
 	}
 	items := strings.Split(raw, ",")
 	for i := range items {
 		items[i] = strings.TrimSpace(items[i])
 	}
-	return v.setList(items)
+	return items
 }
 
 func (v *list[T]) setList(items []string) error {

@@ -27,6 +27,14 @@ func (x *Setting) writeMarkdown(w io.Writer) {
 		places += fmt.Sprintf(", key `%s`", x.Name)
 	}
 	fmt.Fprintf(w, "- %s\n- %s, %s; allowed: %s\n", places, x.Value.kind(), x.defaultMarkdown(), escapeMarkdown(x.Value.allowed()))
+	switch {
+	case x.Reloadable && x.IsFile():
+		fmt.Fprintln(w, "- the file is read again when it changes, and at SIGHUP; another file takes a restart")
+	case x.Reloadable:
+		fmt.Fprintln(w, "- a change takes effect at SIGHUP")
+	default:
+		fmt.Fprintln(w, "- a change takes a restart")
+	}
 	if x.Secret {
 		fmt.Fprintln(w, "- a secret: never shown, in no error and no log either")
 	}

@@ -77,6 +77,16 @@ func (s *Set) Get(name string) *Setting {
 	return nil
 }
 
+// Texts returns what is in force of each setting, by its name, as text that differs if
+// two sets do not say the same. It has secrets.
+func (s *Set) Texts() map[string]string {
+	texts := map[string]string{}
+	for _, x := range s.All() {
+		texts[x.Name] = x.text()
+	}
+	return texts
+}
+
 // Read sets everything from the file, then from the environment ("NAME=value"),
 // then from args. Its error is [Problems], all there are, for the person at the
 // terminal, or [ErrHelp]. What is refused stays as it was, so with an error the

@@ -8,11 +8,14 @@ import (
 
 // Setting declares one thing that can be set.
 type Setting struct {
-	Name       string // small letters and hyphens
-	Help       string // for the list of settings
-	Value      Value  // type, default and destination
-	Secret     bool   // never shown, not even in an error
-	Reloadable bool   // may take effect without a restart
+	Name   string // small letters and hyphens
+	Help   string // for the list of settings
+	Value  Value  // type, default and destination
+	Secret bool   // never shown, not even in an error
+
+	// Reloadable says that a change takes effect without a restart: of a [File], a change
+	// of what is in it.
+	Reloadable bool
 
 	variable string
 	source   string   // where the value in force came from; empty: the default
@@ -20,6 +23,9 @@ type Setting struct {
 	flags    []string // what the command line says
 	bad      bool     // something is wrong with it at one of its sources
 }
+
+// IsFile reports whether x names a file.
+func (x *Setting) IsFile() bool { return x.Value.kind() == "file" }
 
 // IsSet reports whether somebody set x, be it to nothing.
 func (x *Setting) IsSet() bool { return x.source != "" }
@@ -34,6 +40,17 @@ func (x *Setting) Source() string {
 		return "the default"
 	}
 	return x.source
+}
+
+// text is what x is set to, or its default. A list reads the same however it was written.
+func (x *Setting) text() string {
+	if !x.IsSet() {
+		return x.Value.initial()
+	}
+	if _, ok := x.Value.(listed); ok {
+		return strings.Join(splitList(x.raw), ",")
+	}
+	return x.raw
 }
 
 // Errorf returns an error that names x and its source.

@@ -93,6 +93,13 @@ func String(to *string, initial string) Value {
 	return Scalar(to, initial, "any text", func(raw string) (string, error) { return raw, nil })
 }
 
+// File is the name of a file.
+func File(to *string) Value {
+	v := newScalar(to, "", "the name of a file", func(raw string) (string, error) { return raw, nil })
+	v.named = "file"
+	return v
+}
+
 // boolean is told apart for its flag, which needs no value.
 type boolean struct{ *scalar[bool] }
 

@@ -173,6 +173,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.Se
 // [engineio.Server.CORS].
 func (s *Server) CORS(h http.Handler) http.Handler { return s.engine.CORS(h) }
 
+// SetAccess has requests from now on judged by a. It may be called at any time, from any
+// goroutine.
+func (s *Server) SetAccess(a engineio.Access) { s.engine.SetAccess(a) }
+
 // Open implements engineio.Handler.
 func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Receiver, error) {
 	c := &conn{

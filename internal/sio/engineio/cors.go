@@ -10,11 +10,12 @@ import (
 // get h's answer without them, which browsers keep from their programs.
 func (s *Server) CORS(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ok, named := s.opts.Origins.allows(r, s.opts.Proxies.site(r))
+		access := s.access.Load()
+		ok, named := access.Origins.allows(r, access.Proxies.site(r))
 		if ok {
-			s.opts.Origins.setCORS(w.Header(), r, named)
+			access.Origins.setCORS(w.Header(), r, named)
 			if r.Method == http.MethodOptions && r.Header.Get("Origin") != "" {
-				s.opts.Origins.preflight(w, r)
+				access.Origins.preflight(w, r)
 				return
 			}
 		}

@@ -9,18 +9,19 @@ import (
 // ServeHTTP answers one request of one session, or opens one. It blocks for as
 // long as a poll is pending.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	at := s.opts.Proxies.site(r)
-	from, remote := s.opts.Proxies.client(r)
+	access := s.access.Load()
+	at := access.Proxies.site(r)
+	from, remote := access.Proxies.client(r)
 	r.RemoteAddr = remote
-	ok, named := s.opts.Origins.allows(r, at)
+	ok, named := access.Origins.allows(r, at)
 	if !ok {
 		s.refuseOrigin(w, r, at)
 		return
 	}
 	if !isUpgrade(r) {
-		s.opts.Origins.setCORS(w.Header(), r, named)
+		access.Origins.setCORS(w.Header(), r, named)
 		if r.Method == http.MethodOptions && r.Header.Get("Origin") != "" {
-			s.opts.Origins.preflight(w, r)
+			access.Origins.preflight(w, r)
 			return
 		}
 	}

@@ -26,8 +26,9 @@ type Handler interface {
 // it with [NewServer]; it is safe for concurrent use.
 type Server struct {
 	opts     Options
-	run      string    // begins the sessions' names
-	began    time.Time // see clock
+	access   atomic.Pointer[Access] // in place of what opts has
+	run      string                 // begins the sessions' names
+	began    time.Time              // see clock
 	handler  Handler
 	log      *slog.Logger
 	upgrader *wsconn.Upgrader
@@ -75,6 +76,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		aborting: make(chan struct{}),
 		upgrader: wsconn.NewUpgrader(wsconn.Options{MaxMessage: opts.MaxPayload, Deflate: opts.PerMessageDeflate}),
 	}
+	s.SetAccess(Access{Origins: opts.Origins, Proxies: opts.Proxies})
 	s.run = rand.Text()[:13]
 	return s, nil
 }

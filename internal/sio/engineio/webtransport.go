@@ -81,10 +81,11 @@ func (w *WebTransport) Close() error { return w.wt.Close() }
 // the other transports; the reference has none here.
 func (w *WebTransport) serve(rw http.ResponseWriter, r *http.Request) {
 	s := w.srv
-	at := s.opts.Proxies.site(r)
-	from, remote := s.opts.Proxies.client(r)
+	access := s.access.Load()
+	at := access.Proxies.site(r)
+	from, remote := access.Proxies.client(r)
 	r.RemoteAddr = remote
-	if ok, _ := s.opts.Origins.allows(r, at); !ok {
+	if ok, _ := access.Origins.allows(r, at); !ok {
 		s.refuseOrigin(rw, r, at)
 		return
 	}
