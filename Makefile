@@ -125,10 +125,11 @@ fuzz: ## Fuzz every decoder, each for FUZZTIME (default 1m)
 ##@ Contract
 
 .PHONY: generate
-generate: generate-docs $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/ from proto/, and docs/configuration.md
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/ from proto/, and docs/configuration.md
 	$(call say,"generate: gen/ from proto/")
 	$(BIN)/buf format --write proto
 	$(BIN)/buf generate
+	@$(MAKE) --no-print-directory generate-docs # which compiles what was generated
 
 .PHONY: generate-docs
 generate-docs: ## Generate docs/configuration.md from the settings that are declared

@@ -138,6 +138,9 @@ func (e *unexpectedError) GRPCStatus() *status.Status { return status.Convert(er
 // around it, returned.
 // expected is false if an operator has to hear of it.
 func codeError(err error) (coded error, expected bool) {
+	if missing := (*identity.ScopeError)(nil); errors.As(err, &missing) {
+		return errScopeMissing(missing), true
+	}
 	switch {
 	case err == nil, err == errInternal: //nolint:errorlint // as it is, it has been logged
 		return err, true

@@ -2048,7 +2048,7 @@ var File_fanout_v1_admin_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/admin.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
+	"\x15fanout/v1/admin.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x17fanout/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
 	"\x10ListNodesRequest\"\xa8\x04\n" +
 	"\x11ListNodesResponse\x127\n" +
 	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xd9\x03\n" +
@@ -2210,16 +2210,16 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x19DeleteDeadLettersResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\xc9\x05\n" +
-	"\fAdminService\x12R\n" +
-	"\rGetServerInfo\x12\x1f.fanout.v1.GetServerInfoRequest\x1a .fanout.v1.GetServerInfoResponse\x12F\n" +
-	"\tListNodes\x12\x1b.fanout.v1.ListNodesRequest\x1a\x1c.fanout.v1.ListNodesResponse\x12R\n" +
-	"\rListConsumers\x12\x1f.fanout.v1.ListConsumersRequest\x1a .fanout.v1.ListConsumersResponse\x12L\n" +
-	"\vDeleteGroup\x12\x1d.fanout.v1.DeleteGroupRequest\x1a\x1e.fanout.v1.DeleteGroupResponse\x12a\n" +
-	"\x12DisconnectConsumer\x12$.fanout.v1.DisconnectConsumerRequest\x1a%.fanout.v1.DisconnectConsumerResponse\x12X\n" +
-	"\x0fListDeadLetters\x12!.fanout.v1.ListDeadLettersRequest\x1a\".fanout.v1.ListDeadLettersResponse\x12^\n" +
-	"\x11ReplayDeadLetters\x12#.fanout.v1.ReplayDeadLettersRequest\x1a$.fanout.v1.ReplayDeadLettersResponse\x12^\n" +
-	"\x11DeleteDeadLetters\x12#.fanout.v1.DeleteDeadLettersRequest\x1a$.fanout.v1.DeleteDeadLettersResponseB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\xa1\x06\n" +
+	"\fAdminService\x12]\n" +
+	"\rGetServerInfo\x12\x1f.fanout.v1.GetServerInfoRequest\x1a .fanout.v1.GetServerInfoResponse\"\t\x92\xa7!\x05admin\x12Q\n" +
+	"\tListNodes\x12\x1b.fanout.v1.ListNodesRequest\x1a\x1c.fanout.v1.ListNodesResponse\"\t\x92\xa7!\x05admin\x12]\n" +
+	"\rListConsumers\x12\x1f.fanout.v1.ListConsumersRequest\x1a .fanout.v1.ListConsumersResponse\"\t\x92\xa7!\x05admin\x12W\n" +
+	"\vDeleteGroup\x12\x1d.fanout.v1.DeleteGroupRequest\x1a\x1e.fanout.v1.DeleteGroupResponse\"\t\x92\xa7!\x05admin\x12l\n" +
+	"\x12DisconnectConsumer\x12$.fanout.v1.DisconnectConsumerRequest\x1a%.fanout.v1.DisconnectConsumerResponse\"\t\x92\xa7!\x05admin\x12c\n" +
+	"\x0fListDeadLetters\x12!.fanout.v1.ListDeadLettersRequest\x1a\".fanout.v1.ListDeadLettersResponse\"\t\x92\xa7!\x05admin\x12i\n" +
+	"\x11ReplayDeadLetters\x12#.fanout.v1.ReplayDeadLettersRequest\x1a$.fanout.v1.ReplayDeadLettersResponse\"\t\x92\xa7!\x05admin\x12i\n" +
+	"\x11DeleteDeadLetters\x12#.fanout.v1.DeleteDeadLettersRequest\x1a$.fanout.v1.DeleteDeadLettersResponse\"\t\x92\xa7!\x05adminB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_admin_proto_rawDescOnce sync.Once
@@ -2315,6 +2315,7 @@ func file_fanout_v1_admin_proto_init() {
 		return
 	}
 	file_fanout_v1_event_proto_init()
+	file_fanout_v1_options_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -36,7 +36,8 @@ const (
 // AdminService tells operators about the daemon itself.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
-// UNAVAILABLE (the daemon is shutting down).
+// PERMISSION_DENIED (the key is not for this call; see scope), UNAVAILABLE (the
+// daemon is shutting down).
 type AdminServiceClient interface {
 	// GetServerInfo describes the node that answers.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
@@ -170,7 +171,8 @@ func (c *adminServiceClient) DeleteDeadLetters(ctx context.Context, in *DeleteDe
 // AdminService tells operators about the daemon itself.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
-// UNAVAILABLE (the daemon is shutting down).
+// PERMISSION_DENIED (the key is not for this call; see scope), UNAVAILABLE (the
+// daemon is shutting down).
 type AdminServiceServer interface {
 	// GetServerInfo describes the node that answers.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)

@@ -1348,7 +1348,7 @@ var File_fanout_v1_emitter_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\n" +
-	"\x17fanout/v1/emitter.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf8\x02\n" +
+	"\x17fanout/v1/emitter.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x16fanout/v1/target.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf8\x02\n" +
 	"\vEmitRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x12\x14\n" +
 	"\x05event\x18\x02 \x01(\tR\x05event\x12*\n" +
@@ -1431,14 +1431,14 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\fCallResponse\x12*\n" +
 	"\x04args\x18\x01 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
 	"\targs_json\x18\x02 \x01(\tR\bargsJson\x12 \n" +
-	"\vattachments\x18\x03 \x03(\fR\vattachments2\xe9\x02\n" +
-	"\x0eEmitterService\x127\n" +
-	"\x04Emit\x12\x16.fanout.v1.EmitRequest\x1a\x17.fanout.v1.EmitResponse\x12F\n" +
-	"\tEmitBatch\x12\x1b.fanout.v1.EmitBatchRequest\x1a\x1c.fanout.v1.EmitBatchResponse\x12M\n" +
+	"\vattachments\x18\x03 \x03(\fR\vattachments2\x9b\x03\n" +
+	"\x0eEmitterService\x12A\n" +
+	"\x04Emit\x12\x16.fanout.v1.EmitRequest\x1a\x17.fanout.v1.EmitResponse\"\b\x92\xa7!\x04emit\x12P\n" +
+	"\tEmitBatch\x12\x1b.fanout.v1.EmitBatchRequest\x1a\x1c.fanout.v1.EmitBatchResponse\"\b\x92\xa7!\x04emit\x12W\n" +
 	"\n" +
-	"EmitStream\x12\x1c.fanout.v1.EmitStreamRequest\x1a\x1d.fanout.v1.EmitStreamResponse(\x010\x01\x12N\n" +
-	"\vEmitWithAck\x12\x1d.fanout.v1.EmitWithAckRequest\x1a\x1e.fanout.v1.EmitWithAckResponse0\x01\x127\n" +
-	"\x04Call\x12\x16.fanout.v1.CallRequest\x1a\x17.fanout.v1.CallResponseB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"EmitStream\x12\x1c.fanout.v1.EmitStreamRequest\x1a\x1d.fanout.v1.EmitStreamResponse\"\b\x92\xa7!\x04emit(\x010\x01\x12X\n" +
+	"\vEmitWithAck\x12\x1d.fanout.v1.EmitWithAckRequest\x1a\x1e.fanout.v1.EmitWithAckResponse\"\b\x92\xa7!\x04emit0\x01\x12A\n" +
+	"\x04Call\x12\x16.fanout.v1.CallRequest\x1a\x17.fanout.v1.CallResponse\"\b\x92\xa7!\x04emitB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_emitter_proto_rawDescOnce sync.Once
@@ -1519,6 +1519,7 @@ func file_fanout_v1_emitter_proto_init() {
 	if File_fanout_v1_emitter_proto != nil {
 		return
 	}
+	file_fanout_v1_options_proto_init()
 	file_fanout_v1_target_proto_init()
 	file_fanout_v1_emitter_proto_msgTypes[0].OneofWrappers = []any{}
 	file_fanout_v1_emitter_proto_msgTypes[7].OneofWrappers = []any{

@@ -34,7 +34,8 @@ const (
 // saw the event, only how far the daemon took it: see EmitRequest.Wait.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
-// UNAVAILABLE (the daemon is shutting down; ask another node, or later).
+// PERMISSION_DENIED (the key is not for this call; see scope), UNAVAILABLE (the
+// daemon is shutting down; ask another node, or later).
 type EmitterServiceClient interface {
 	// Emit sends one event to every connection of a target, once each. A target
 	// that matches nobody is no error: the answer is OK with `matched` 0.
@@ -167,7 +168,8 @@ func (c *emitterServiceClient) Call(ctx context.Context, in *CallRequest, opts .
 // saw the event, only how far the daemon took it: see EmitRequest.Wait.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
-// UNAVAILABLE (the daemon is shutting down; ask another node, or later).
+// PERMISSION_DENIED (the key is not for this call; see scope), UNAVAILABLE (the
+// daemon is shutting down; ask another node, or later).
 type EmitterServiceServer interface {
 	// Emit sends one event to every connection of a target, once each. A target
 	// that matches nobody is no error: the answer is OK with `matched` 0.

@@ -2061,7 +2061,7 @@ var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\a\n" +
+	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\a\n" +
 	"\x05Event\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x18\n" +
@@ -2218,11 +2218,11 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05event\x18\x01 \x01(\v2\x10.fanout.v1.EventR\x05event\x12\x18\n" +
 	"\adropped\x18\x02 \x01(\rR\adropped\x12\x1c\n" +
 	"\theartbeat\x18\x03 \x01(\bR\theartbeat\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable2\xcb\x01\n" +
-	"\fEventService\x12D\n" +
-	"\aConsume\x12\x19.fanout.v1.ConsumeRequest\x1a\x1a.fanout.v1.ConsumeResponse(\x010\x01\x12:\n" +
-	"\x05Reply\x12\x17.fanout.v1.ReplyRequest\x1a\x18.fanout.v1.ReplyResponse\x129\n" +
-	"\x04Tail\x12\x16.fanout.v1.TailRequest\x1a\x17.fanout.v1.TailResponse0\x01B3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable2\xef\x01\n" +
+	"\fEventService\x12Q\n" +
+	"\aConsume\x12\x19.fanout.v1.ConsumeRequest\x1a\x1a.fanout.v1.ConsumeResponse\"\v\x92\xa7!\aconsume(\x010\x01\x12G\n" +
+	"\x05Reply\x12\x17.fanout.v1.ReplyRequest\x1a\x18.fanout.v1.ReplyResponse\"\v\x92\xa7!\aconsume\x12C\n" +
+	"\x04Tail\x12\x16.fanout.v1.TailRequest\x1a\x17.fanout.v1.TailResponse\"\b\x92\xa7!\x04tail0\x01B3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_event_proto_rawDescOnce sync.Once
@@ -2320,6 +2320,7 @@ func file_fanout_v1_event_proto_init() {
 	if File_fanout_v1_event_proto != nil {
 		return
 	}
+	file_fanout_v1_options_proto_init()
 	file_fanout_v1_registry_proto_init()
 	file_fanout_v1_status_proto_init()
 	file_fanout_v1_event_proto_msgTypes[1].OneofWrappers = []any{

@@ -31,6 +31,7 @@ const (
 // EventService brings what browsers do to backends.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
+// PERMISSION_DENIED (the key is not for this call; see scope),
 // INVALID_ARGUMENT (with a BadRequest detail that names every field at fault),
 // UNAVAILABLE (the daemon is shutting down; ask another node, or later).
 type EventServiceClient interface {
@@ -147,6 +148,7 @@ type EventService_TailClient = grpc.ServerStreamingClient[TailResponse]
 // EventService brings what browsers do to backends.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
+// PERMISSION_DENIED (the key is not for this call; see scope),
 // INVALID_ARGUMENT (with a BadRequest detail that names every field at fault),
 // UNAVAILABLE (the daemon is shutting down; ask another node, or later).
 type EventServiceServer interface {

@@ -1669,7 +1669,7 @@ var File_fanout_v1_registry_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x06\n" +
+	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x06\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -1800,18 +1800,19 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\x18UpdateConnectionResponse\x125\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2\x15.fanout.v1.ConnectionR\n" +
-	"connection2\xd8\x05\n" +
-	"\x0fRegistryService\x12X\n" +
-	"\x0fListConnections\x12!.fanout.v1.ListConnectionsRequest\x1a\".fanout.v1.ListConnectionsResponse\x12R\n" +
-	"\rGetConnection\x12\x1f.fanout.v1.GetConnectionRequest\x1a .fanout.v1.GetConnectionResponse\x12[\n" +
-	"\x10CountConnections\x12\".fanout.v1.CountConnectionsRequest\x1a#.fanout.v1.CountConnectionsResponse\x12F\n" +
-	"\tListRooms\x12\x1b.fanout.v1.ListRoomsRequest\x1a\x1c.fanout.v1.ListRoomsResponse\x12U\n" +
-	"\x0eListNamespaces\x12 .fanout.v1.ListNamespacesRequest\x1a!.fanout.v1.ListNamespacesResponse\x127\n" +
-	"\x04Join\x12\x16.fanout.v1.JoinRequest\x1a\x17.fanout.v1.JoinResponse\x12:\n" +
-	"\x05Leave\x12\x17.fanout.v1.LeaveRequest\x1a\x18.fanout.v1.LeaveResponse\x12I\n" +
+	"connection2\xbb\x06\n" +
+	"\x0fRegistryService\x12b\n" +
+	"\x0fListConnections\x12!.fanout.v1.ListConnectionsRequest\x1a\".fanout.v1.ListConnectionsResponse\"\b\x92\xa7!\x04read\x12\\\n" +
+	"\rGetConnection\x12\x1f.fanout.v1.GetConnectionRequest\x1a .fanout.v1.GetConnectionResponse\"\b\x92\xa7!\x04read\x12e\n" +
+	"\x10CountConnections\x12\".fanout.v1.CountConnectionsRequest\x1a#.fanout.v1.CountConnectionsResponse\"\b\x92\xa7!\x04read\x12P\n" +
+	"\tListRooms\x12\x1b.fanout.v1.ListRoomsRequest\x1a\x1c.fanout.v1.ListRoomsResponse\"\b\x92\xa7!\x04read\x12_\n" +
+	"\x0eListNamespaces\x12 .fanout.v1.ListNamespacesRequest\x1a!.fanout.v1.ListNamespacesResponse\"\b\x92\xa7!\x04read\x12B\n" +
+	"\x04Join\x12\x16.fanout.v1.JoinRequest\x1a\x17.fanout.v1.JoinResponse\"\t\x92\xa7!\x05write\x12E\n" +
+	"\x05Leave\x12\x17.fanout.v1.LeaveRequest\x1a\x18.fanout.v1.LeaveResponse\"\t\x92\xa7!\x05write\x12Y\n" +
 	"\n" +
-	"Disconnect\x12\x1c.fanout.v1.DisconnectRequest\x1a\x1d.fanout.v1.DisconnectResponse\x12[\n" +
-	"\x10UpdateConnection\x12\".fanout.v1.UpdateConnectionRequest\x1a#.fanout.v1.UpdateConnectionResponseB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"Disconnect\x12\x1c.fanout.v1.DisconnectRequest\x1a\x1d.fanout.v1.DisconnectResponse\"\x0e\x92\xa7!\n" +
+	"disconnect\x12f\n" +
+	"\x10UpdateConnection\x12\".fanout.v1.UpdateConnectionRequest\x1a#.fanout.v1.UpdateConnectionResponse\"\t\x92\xa7!\x05writeB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_registry_proto_rawDescOnce sync.Once
@@ -1909,6 +1910,7 @@ func file_fanout_v1_registry_proto_init() {
 	if File_fanout_v1_registry_proto != nil {
 		return
 	}
+	file_fanout_v1_options_proto_init()
 	file_fanout_v1_target_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

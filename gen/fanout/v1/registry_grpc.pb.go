@@ -37,6 +37,7 @@ const (
 // RegistryService sees the connections and rooms there are, and changes them.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
+// PERMISSION_DENIED (the key is not for this call; see scope),
 // INVALID_ARGUMENT (with a BadRequest detail that names every field at fault;
 // nothing has been done), UNAVAILABLE (the daemon is shutting down).
 //
@@ -187,6 +188,7 @@ func (c *registryServiceClient) UpdateConnection(ctx context.Context, in *Update
 // RegistryService sees the connections and rooms there are, and changes them.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
+// PERMISSION_DENIED (the key is not for this call; see scope),
 // INVALID_ARGUMENT (with a BadRequest detail that names every field at fault;
 // nothing has been done), UNAVAILABLE (the daemon is shutting down).
 //

@@ -11,6 +11,8 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // many clients compress by default; the limit holds for what comes out
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control"
@@ -39,10 +41,7 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	if o.TLS != nil {
 		transport = credentials.NewTLS(o.TLS)
 	}
-	// Probes of orchestrators cannot send headers, and they learn only whether
-	// this daemon serves.
-	m := middleware.Standard(services.Errors, a,
-		healthv1.Health_Check_FullMethodName, healthv1.Health_Watch_FullMethodName)
+	m := middleware.Standard(services.Errors, a, access)
 	s := &Server{
 		services: services,
 		grpc: grpc.NewServer(
@@ -73,6 +72,20 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	healthv1.RegisterHealthServer(s.grpc, &health{services: names, draining: services.Draining()})
 	reflection.Register(s.grpc) // v1 and v1alpha
 	return s
+}
+
+// access says what calls of the services need that are served here.
+var access = middleware.Access{
+	// Probes of orchestrators cannot send headers, and they learn only whether
+	// this daemon serves.
+	Open: []string{healthv1.Health_Check_FullMethodName, healthv1.Health_Watch_FullMethodName},
+	// What could be called is no secret to who may call some of it.
+	AnyKey: []string{
+		healthv1.Health_List_FullMethodName,
+		reflectionv1.ServerReflection_ServerReflectionInfo_FullMethodName,
+		reflectionv1alpha.ServerReflection_ServerReflectionInfo_FullMethodName,
+	},
+	Scope: control.ScopeOf,
 }
 
 // unknownMethod answers what does not exist. Without it such a call would pass

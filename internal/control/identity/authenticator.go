@@ -10,10 +10,6 @@ import (
 	"sync/atomic"
 )
 
-// maxKeys is how many keys of one name are valid at once: the one in use, and
-// during a rotation the next.
-const maxKeys = 2
-
 var (
 	// ErrKeyMissing is the answer to a call without a key.
 	ErrKeyMissing = errors.New("no key: send authorization: Bearer <key>")
@@ -25,12 +21,15 @@ var (
 
 // Key is one bearer key.
 type Key struct {
-	// Name is the caller's name. Two keys may have the same one, so that a
+	// Name is the caller's name. Several keys may have the same one, so that a
 	// caller stays itself during a rotation.
 	Name string
 
 	// Secret is what the caller sends.
 	Secret string
+
+	// Scopes are those that the caller has. Empty: all.
+	Scopes []Scope
 }
 
 // Authenticator decides who a caller is. All methods may be called at once.
@@ -39,8 +38,13 @@ type Authenticator struct {
 }
 
 type hashedKey struct {
-	name string
-	hash [sha256.Size]byte
+	name   string
+	hash   [sha256.Size]byte
+	rights rights
+}
+
+func (k *hashedKey) equal(o *hashedKey) bool {
+	return k.name == o.name && k.hash == o.hash && slices.Equal(k.rights.scopes, o.rights.scopes)
 }
 
 // NewAuthenticator returns an Authenticator for keys. Without keys everybody may
@@ -73,19 +77,22 @@ func (a *Authenticator) Replace(keys []Key) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return !slices.Equal(*a.keys.Swap(&hashed), hashed), nil
+	before := *a.keys.Swap(&hashed)
+	return !slices.EqualFunc(before, hashed, func(a, b hashedKey) bool { return a.equal(&b) }), nil
 }
 
 func hashKeys(keys []Key) (hashed []hashedKey, err error) {
-	named := map[string]int{}
+	seen := map[[sha256.Size]byte]int{}
 	for i, k := range keys {
 		if k.Secret == "" || strings.TrimSpace(k.Secret) != k.Secret {
 			return nil, fmt.Errorf("key %d is empty or has blanks around it", i+1)
 		}
-		if named[k.Name]++; named[k.Name] > maxKeys {
-			return nil, fmt.Errorf("more than %d keys are named %q: no more can be valid at once", maxKeys, k.Name)
+		hash := sha256.Sum256([]byte(k.Secret))
+		if seen[hash] > 0 {
+			return nil, fmt.Errorf("keys %d and %d are the same", seen[hash], i+1)
 		}
-		hashed = append(hashed, hashedKey{name: k.Name, hash: sha256.Sum256([]byte(k.Secret))})
+		seen[hash] = i + 1
+		hashed = append(hashed, hashedKey{name: k.Name, hash: hash, rights: rights{scopes: k.Scopes}})
 	}
 	return hashed, nil
 }
@@ -109,7 +116,7 @@ func (a *Authenticator) AuthenticateHeader(values []string) (Principal, error) {
 func (a *Authenticator) authenticate(bearer string) (Principal, error) {
 	keys := *a.keys.Load()
 	if len(keys) == 0 {
-		return Principal{}, nil
+		return Unlimited(""), nil
 	}
 	if bearer == "" {
 		return Principal{}, ErrKeyMissing
@@ -122,5 +129,5 @@ func (a *Authenticator) authenticate(bearer string) (Principal, error) {
 	if found < 0 {
 		return Principal{}, ErrKeyInvalid
 	}
-	return Principal{Name: keys[found].name}, nil
+	return Principal{Name: keys[found].name, rights: &keys[found].rights}, nil
 }

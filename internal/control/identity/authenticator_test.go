@@ -67,7 +67,7 @@ func TestNewAuthenticatorRefuses(t *testing.T) {
 		{"keys and insecure", []Key{{Secret: "secret"}}, true},
 		{"an empty key", []Key{{Secret: "secret"}, {}}, false},
 		{"blanks around a key", []Key{{Secret: "secret "}}, false},
-		{"three keys of one name", []Key{{Secret: "secret"}, {Secret: "secret2"}, {Secret: "secret3"}}, false},
+		{"one key twice", []Key{{Name: "a", Secret: "secret"}, {Secret: "secret2"}, {Name: "b", Secret: "secret"}}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -33,12 +33,26 @@ type Handler func(ctx context.Context) error
 // call next with a context of its own.
 type Middleware func(ctx context.Context, c *Call, next Handler) error
 
+// Access says which calls need what. A method that none of its fields names is one
+// that does not exist.
+type Access struct {
+	// Open are the methods that anybody may call, by their full names.
+	Open []string
+
+	// AnyKey are those that everybody with a key may call.
+	AnyKey []string
+
+	// Scope returns the scope that a call of any other method needs, false if there
+	// is no such method. Nobody may call one with an empty scope.
+	Scope func(method string) (scope identity.Scope, known bool)
+}
+
 // Standard is what belongs around every call: errors are coded and logged, a
-// panic is an error, and the context holds the caller; calls of methods that are
-// not in open need to have one. Tracing belongs in front of it, and what wants to
-// know the caller, such as scopes and an audit log, behind it.
-func Standard(r *control.ErrorReporter, a *identity.Authenticator, open ...string) Middleware {
-	return chain(reportErrors(r), recoverPanics, authenticate(a, open...))
+// panic is an error, the context holds the caller, and it may do what it calls.
+// Tracing belongs in front of it, and what wants to know the caller, such as an
+// audit log, behind it.
+func Standard(r *control.ErrorReporter, a *identity.Authenticator, access Access) Middleware {
+	return chain(reportErrors(r), recoverPanics, authenticate(a, access))
 }
 
 // chain is all of steps, the first one outermost.
@@ -66,16 +80,14 @@ func recoverPanics(ctx context.Context, _ *Call, next Handler) error {
 	return control.Recover(func() error { return next(ctx) })
 }
 
-// authenticate puts the caller into the context, and ends calls of callers
-// that a does not know with that error of package identity. It denies by default: only
-// the methods in open, by their full names, need no key; what does not exist does.
-func authenticate(a *identity.Authenticator, open ...string) Middleware {
-	exempt := make(map[string]bool, len(open))
-	for _, method := range open {
-		exempt[method] = true
-	}
+// authenticate puts the caller into the context, and ends calls of callers that a does
+// not know, and of those who lack the scope that the call needs, with that error of
+// package identity. It denies by default: what does not exist needs a key, too, and
+// runs nothing.
+func authenticate(a *identity.Authenticator, access Access) Middleware {
+	open, anyKey := set(access.Open), set(access.AnyKey)
 	return func(ctx context.Context, c *Call, next Handler) error {
-		if exempt[c.Method] {
+		if open[c.Method] {
 			return next(ctx)
 		}
 		caller, err := a.AuthenticateHeader(c.Authorization)
@@ -83,6 +95,23 @@ func authenticate(a *identity.Authenticator, open ...string) Middleware {
 			return err
 		}
 		c.Caller = caller
+		if !anyKey[c.Method] {
+			scope, known := access.Scope(c.Method)
+			if !known {
+				return control.ErrUnknownMethod
+			}
+			if err := caller.Require(scope); err != nil {
+				return err
+			}
+		}
 		return next(identity.NewContext(ctx, caller))
 	}
+}
+
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, name := range names {
+		m[name] = true
+	}
+	return m
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -123,7 +124,9 @@ func newTransport(t *testing.T, hub control.Hub, log io.Writer) *direct {
 		t.Fatal(err)
 	}
 	services := control.New(hub, control.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
-	return newDirect(services, Standard(services.Errors, a, fanoutv1.EmitterService_EmitBatch_FullMethodName))
+	return newDirect(services, Standard(services.Errors, a, Access{
+		Open: []string{fanoutv1.EmitterService_EmitBatch_FullMethodName}, Scope: control.ScopeOf,
+	}))
 }
 
 func emitting(key string) *Call {
@@ -255,6 +258,58 @@ func TestChain(t *testing.T) {
 		})
 		if !errors.Is(err, failed) || !slices.Equal(got, want) {
 			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+}
+
+// A caller needs the scope of what it calls; what has none, nobody may call.
+func TestScopes(t *testing.T) {
+	a, err := identity.NewAuthenticator([]identity.Key{
+		{Name: "sender", Secret: "s", Scopes: []identity.Scope{identity.Emit}},
+		{Name: "full", Secret: "f"},
+	}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := control.New(&fakeHub{}, control.Options{Logger: slog.New(slog.DiscardHandler)})
+	scopes := map[string]identity.Scope{"/s/Emit": identity.Emit, "/s/Read": identity.Read, "/s/Forgotten": ""}
+	m := Standard(services.Errors, a, Access{
+		Open: []string{"/s/Open"}, AnyKey: []string{"/s/AnyKey"},
+		Scope: func(method string) (identity.Scope, bool) { s, ok := scopes[method]; return s, ok },
+	})
+	tests := []struct {
+		method, key string
+		want        codes.Code
+	}{
+		{"/s/Open", "", codes.OK},
+		{"/s/Open", "f", codes.OK},
+		{"/s/AnyKey", "", codes.Unauthenticated},
+		{"/s/AnyKey", "s", codes.OK},
+		{"/s/Emit", "", codes.Unauthenticated},
+		{"/s/Emit", "s", codes.OK},
+		{"/s/Emit", "f", codes.OK},
+		{"/s/Read", "s", codes.PermissionDenied},
+		{"/s/Read", "f", codes.OK},
+		{"/s/Forgotten", "", codes.Unauthenticated},
+		{"/s/Forgotten", "s", codes.PermissionDenied},
+		{"/s/Forgotten", "f", codes.PermissionDenied},
+		{"/s/Unknown", "", codes.Unauthenticated},
+		{"/s/Unknown", "f", codes.Unimplemented},
+	}
+	for _, tt := range tests {
+		c, ran := &Call{Method: tt.method}, false
+		if tt.key != "" {
+			c.Authorization = []string{"Bearer " + tt.key}
+		}
+		err := m(t.Context(), c, func(context.Context) error { ran = true; return nil })
+		if status.Code(err) != tt.want || ran != (tt.want == codes.OK) {
+			t.Errorf("%s with key %q: got %v, ran %v, want %v", tt.method, tt.key, err, ran, tt.want)
+		}
+		if tt.method == "/s/Read" && tt.key == "s" {
+			info, _ := status.Convert(err).Details()[0].(*errdetails.ErrorInfo)
+			if info.GetReason() != "SCOPE_MISSING" || info.GetMetadata()["scope"] != "read" || info.GetMetadata()["key"] != "sender" {
+				t.Errorf("got %v, want SCOPE_MISSING with the scope and the key's name", info)
+			}
 		}
 	}
 }
