@@ -1,25 +1,105 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+
+	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
-// configure carries out fanoutd config and returns the exit code.
-func configure(args []string, stdout, stderr io.Writer) int {
-	action := ""
+// configCommands are the commands below fanoutd config.
+var configCommands = []string{"check", "print", "default", "docs"}
+
+// runConfig carries out fanoutd config and returns the exit code.
+func runConfig(args, environ []string, stdout, stderr io.Writer) int {
+	command := ""
 	if len(args) > 0 {
-		action = args[0]
+		command, args = args[0], args[1:]
 	}
-	switch action {
-	case "docs":
-		if len(args) > 1 {
-			fmt.Fprintf(stderr, "fanoutd: config docs takes nothing behind it: %q\n", args[1:])
-			return exitSettings
+	var err error
+	switch command {
+	case "check":
+		err = checkConfig(args, environ, stdout)
+	case "print":
+		err = printConfig(args, environ, stdout, stderr)
+	case "default":
+		if err = nothingBehind(command, args); err == nil {
+			err = printDefaults(stdout)
 		}
-		printConfigDocs(stdout)
-		return exitOK
+	case "docs":
+		if err = nothingBehind(command, args); err == nil {
+			printConfigDocs(stdout)
+		}
+	default:
+		err = fmt.Errorf("unknown config command %q: there are %q", command, configCommands)
 	}
-	fmt.Fprintf(stderr, "fanoutd: unknown config command %q: there is docs\n", action)
-	return exitSettings
+	switch {
+	case errors.Is(err, settings.ErrHelp):
+		printHelp(stdout)
+	case err != nil:
+		printProblems(stderr, err)
+		return exitSettings
+	}
+	return exitOK
+}
+
+func nothingBehind(command string, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("config %s takes nothing behind it, and there is %q", command, withoutValues(args))
+	}
+	return nil
+}
+
+// withoutValues is args to be shown: a value may be a secret.
+func withoutValues(args []string) []string {
+	shown := slices.Clone(args)
+	for i, arg := range shown {
+		name, _, _ := strings.Cut(arg, "=")
+		shown[i] = name
+	}
+	return shown
+}
+
+// checkConfig returns what is wrong with the settings; an unknown variable is an error
+// here, since who checks wants to know.
+func checkConfig(args, environ []string, stdout io.Writer) error {
+	c, err := load(args, environ)
+	if errors.Is(err, settings.ErrHelp) {
+		return err
+	}
+	problems := []error{err}
+	for _, v := range c.unknown {
+		problems = append(problems, fmt.Errorf("environment variable %s: no setting has this name; the nearest is %s", v.Name, v.Nearest))
+	}
+	if err := settings.Join(problems...); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, "the settings are valid")
+	return err
+}
+
+// printConfig prints what the daemon would have of each setting.
+func printConfig(args, environ []string, stdout, stderr io.Writer) error {
+	c, err := load(args, environ)
+	for _, v := range c.unknown {
+		fmt.Fprintln(stderr, "fanoutd:", v)
+	}
+	if err != nil {
+		return err
+	}
+	return c.set.WriteValues(stdout)
+}
+
+// printDefaults prints a file to begin with.
+func printDefaults(stdout io.Writer) error {
+	if _, err := fmt.Fprint(stdout, `# Settings of fanoutd, all at their defaults: take the # in front of a name away to
+# set it. "fanoutd config check --config FILE" says whether the file is right.
+
+`); err != nil {
+		return err
+	}
+	return newSettings(&config{}).WriteDefaults(stdout)
 }

@@ -24,8 +24,11 @@ overrides the file, and each is checked in full, also where another overrides it
   that holds the value: set one of them. Line breaks at the file's end do not count.
 - A setting that has to hold something and is given empty is an error, not the default: a
   variable that was meant to be filled in was not.
+- `+"`fanoutd config check`"+` says all that is wrong with the settings, files that they name
+  included; `+"`config print`"+` shows what is in force and where it came from, secrets hidden;
+  `+"`config default`"+` prints a file to begin with.
 - A flag or a key that is no setting is an error. A variable `+"`FANOUTD_…`"+` that is none is
-  named in the log and ignored; those that Kubernetes sets for a Service are not looked at.
+  named in the log and ignored (an error for `+"`config check`"+`); those that Kubernetes sets for a Service are not looked at.
 
 At SIGHUP the daemon reads the file once more; flags and variables are those of the start.
 What can change without a restart takes effect, the log names what cannot, and a file with

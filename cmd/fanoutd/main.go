@@ -46,7 +46,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case "serve":
 		return serveAs(ctx, args, environ, stdout, stderr)
 	case "config":
-		return configure(args, stdout, stderr)
+		return runConfig(args, environ, stdout, stderr)
 	case "token":
 		return printToken(args, environ, stdout, stderr)
 	case "healthcheck":

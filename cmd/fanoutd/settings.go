@@ -90,7 +90,7 @@ func load(args, environ []string) (*config, error) {
 	if errors.Is(err, settings.ErrHelp) {
 		return c, err
 	}
-	problems := []error{err}
+	problems := []error{err, s.CheckFiles()}
 	for _, x := range subjects {
 		if x.check != nil && !s.Bad(x.needs...) {
 			problems = append(problems, x.check(s))
@@ -129,6 +129,12 @@ func printHelp(w io.Writer) {
 
 Usage:
   fanoutd [serve] [flags]   run the daemon
+  fanoutd config check [flags]
+                            check the settings that the daemon would have, files
+                            that they name included, and an unknown variable too
+  fanoutd config print [flags]
+                            print them as YAML, each with where it came from
+  fanoutd config default    print a YAML file with every setting, in comments
   fanoutd config docs       print every setting as Markdown
   fanoutd token [flags]     make a token for development, such as browsers need
                             with jwt-secret, jwt-public-key-file or jwks-url

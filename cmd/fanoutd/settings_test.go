@@ -101,7 +101,7 @@ func TestRefusals(t *testing.T) {
 
 // All problems are said at once, and nothing that follows only from one of them.
 func TestEveryProblem(t *testing.T) {
-	file := writeFile(t, "webtransport-listen: here\nwebtransport-cert-file: /nonexistent\nexpose-cookies: sid\nexpose-auth: pid\ncookie-secure: true\n")
+	file := writeFile(t, "webtransport-listen: here\nwebtransport-cert-file: "+writeFile(t, "x")+"\nexpose-cookies: sid\nexpose-auth: pid\ncookie-secure: true\n")
 	args := []string{"--config=" + file, "--cookie=a b", "--namespaces=", "--no-consumer=/chat=drop", "--hook-timeout=1s", "--cluster-name=x", "--jwt-public-key-file=/nonexistent"}
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), args, nil, &stdout, &stderr); code != exitSettings || stdout.Len() > 0 {

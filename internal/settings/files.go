@@ -22,6 +22,24 @@ func ReadFile(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
+// CheckFiles returns the problems of the files that settings name and that cannot be
+// read: a file that was meant to be there and is not, as when it was not mounted. What
+// is in them it does not look at.
+func (s *Set) CheckFiles() error {
+	var problems []error
+	for _, x := range s.All() {
+		if !x.IsFile() || !x.IsSet() || x == s.file {
+			continue
+		}
+		if x.IsEmpty() {
+			problems = append(problems, x.problem("is set, but empty: leave it out if none is meant"))
+		} else if _, err := ReadFile(x.raw); err != nil {
+			problems = append(problems, x.problem("%w: name a file that this process may read", err))
+		}
+	}
+	return Join(problems...)
+}
+
 // SecretFile returns what is in the file that the setting name-file names, for
 // the setting called name, without the line breaks at its end; nil if name-file
 // is not set. A secret that was meant to be there and is not, as when it was not

@@ -82,7 +82,7 @@ func (s *Set) Get(name string) *Setting {
 func (s *Set) Texts() map[string]string {
 	texts := map[string]string{}
 	for _, x := range s.All() {
-		texts[x.Name] = x.text()
+		texts[x.Name] = strings.Join(x.words(), "\x00") // in which no value has a meaning
 	}
 	return texts
 }

@@ -20,6 +20,7 @@ type Setting struct {
 	variable string
 	source   string   // where the value in force came from; empty: the default
 	raw      string   // that value as it was written
+	items    []string // of a list in the file: its words
 	flags    []string // what the command line says
 	bad      bool     // something is wrong with it at one of its sources
 }
@@ -42,15 +43,26 @@ func (x *Setting) Source() string {
 	return x.source
 }
 
-// text is what x is set to, or its default. A list reads the same however it was written.
-func (x *Setting) text() string {
-	if !x.IsSet() {
-		return x.Value.initial()
+// words is what x is set to, or its default: a list's words, or else one or, if there is
+// nothing, none.
+func (x *Setting) words() []string {
+	switch {
+	case !x.IsSet():
+		return x.initialWords()
+	case x.items != nil:
+		return x.items
 	}
-	if _, ok := x.Value.(listed); ok {
-		return strings.Join(splitList(x.raw), ",")
+	return x.split(x.raw)
+}
+
+// initialWords are the words of the default.
+func (x *Setting) initialWords() []string { return x.split(x.Value.initial()) }
+
+func (x *Setting) split(raw string) []string {
+	if _, ok := x.Value.(listed); ok || raw == "" {
+		return splitList(raw)
 	}
-	return x.raw
+	return []string{raw}
 }
 
 // Errorf returns an error that names x and its source.
@@ -76,7 +88,7 @@ func (x *Setting) setFrom(env map[*Setting]string) error {
 
 // set sets x to raw, which came from there.
 func (x *Setting) set(raw, source string) error {
-	x.source, x.raw = source, raw
+	x.source, x.raw, x.items = source, raw, nil
 	return x.refused(raw, x.Value.set(raw))
 }
 

@@ -76,7 +76,7 @@ func (x *Setting) setNode(node *yaml.Node, source string) error {
 			}
 			words[i] = n.Value
 		}
-		x.raw = strings.Join(words, ", ")
+		x.raw, x.items = strings.Join(words, ", "), words
 		return x.refused(x.raw, items.setList(words))
 	case isList:
 		return x.problem("neither a word nor a list; allowed: %s", x.Value.allowed())
