@@ -90,7 +90,7 @@ func (w *world) startNodes(o sio.Options) (hub control.Hub, services control.Opt
 	w.t.Helper()
 	nodes := clustertest.Start(w.t, 3, clustertest.Options{Sockets: o})
 	w.browsers, w.dispatcher, w.apart = nodes[0].Browsers, nodes[0].Local, true
-	return nodes[1], control.Options{Dispatcher: control.DispatcherOf(nodes[1].Consumers), Keys: nodes[1]}, func(context.Context) {
+	return nodes[1], control.Options{Dispatcher: control.ClusterDispatcherOf(nodes[1].Consumers), Keys: nodes[1]}, func(context.Context) {
 		for _, n := range nodes {
 			n.Stop()
 		}

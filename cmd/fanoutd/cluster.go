@@ -204,7 +204,7 @@ func (d *daemon) dispatcher() control.Dispatcher {
 	}
 	d.relay = consumers.New(d.consumers, d.node, consumers.Options{Epoch: d.node.Self().Epoch, Logger: d.log})
 	d.node.SetConsumers(d.relay)
-	return control.DispatcherOf(d.relay)
+	return control.ClusterDispatcherOf(d.relay)
 }
 
 // factsTimeout is how long a node that starts waits to learn from the others what groups

@@ -14,7 +14,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 )
 
-func (a *Admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequest) (*fanoutv1.ListConsumersResponse, error) {
+func (a *Admin) ListConsumers(ctx context.Context, req *fanoutv1.ListConsumersRequest) (*fanoutv1.ListConsumersResponse, error) {
 	var p problems
 	size := toPageSize(&p, req.GetPageSize())
 	list := newListing("consumers", req.GetGroup())
@@ -26,10 +26,11 @@ func (a *Admin) ListConsumers(_ context.Context, req *fanoutv1.ListConsumersRequ
 	if a.dispatcher == nil {
 		return resp, nil
 	}
-	resp.Counts = fromStats(a.dispatcher.Stats())
+	groups, counts, nodes := a.dispatcher.Groups(ctx)
+	resp.Counts, resp.Unreachable = fromStats(counts), nodes.Unreachable
 	var group *fanoutv1.ListConsumersResponse_Group // that is being filled
 	bytes, last := 0, ""
-	for _, s := range seats(a.dispatcher.Groups()) {
+	for _, s := range seats(groups) {
 		if s.key <= after || (req.GetGroup() != "" && s.group.Name != req.GetGroup()) {
 			continue
 		}

@@ -21,7 +21,7 @@ var deathReasons = map[dispatch.DeathReason]fanoutv1.DeadLetter_Reason{
 	dispatch.TooLarge: fanoutv1.DeadLetter_TOO_LARGE,
 }
 
-func (a *Admin) ListDeadLetters(_ context.Context, req *fanoutv1.ListDeadLettersRequest) (*fanoutv1.ListDeadLettersResponse, error) {
+func (a *Admin) ListDeadLetters(ctx context.Context, req *fanoutv1.ListDeadLettersRequest) (*fanoutv1.ListDeadLettersResponse, error) {
 	var p problems
 	size := toPageSize(&p, req.GetPageSize())
 	filter := dispatch.DeadLetterFilter{Group: req.GetGroup(), Connection: req.GetConnectionId()}
@@ -37,7 +37,8 @@ func (a *Admin) ListDeadLetters(_ context.Context, req *fanoutv1.ListDeadLetters
 	if a.dispatcher == nil {
 		return resp, nil
 	}
-	letters, more := a.dispatcher.DeadLetters(filter, after, size)
+	letters, more, nodes := a.dispatcher.DeadLetters(ctx, filter, after, size)
+	resp.Unreachable = nodes.Unreachable
 	bytes := 0
 	for i := range letters {
 		m := a.fromDeadLetter(&letters[i])
@@ -53,30 +54,31 @@ func (a *Admin) ListDeadLetters(_ context.Context, req *fanoutv1.ListDeadLetters
 	return resp, nil
 }
 
-func (a *Admin) ReplayDeadLetters(_ context.Context, req *fanoutv1.ReplayDeadLettersRequest) (*fanoutv1.ReplayDeadLettersResponse, error) {
+func (a *Admin) ReplayDeadLetters(ctx context.Context, req *fanoutv1.ReplayDeadLettersRequest) (*fanoutv1.ReplayDeadLettersResponse, error) {
 	filter, err := toDeadLetterFilter(req)
 	if err != nil {
 		return nil, err
 	}
 	resp := &fanoutv1.ReplayDeadLettersResponse{}
 	if a.dispatcher != nil {
-		n, err := a.dispatcher.ReplayDeadLetters(filter)
+		n, nodes, err := a.dispatcher.ReplayDeadLetters(ctx, filter)
 		if err != nil {
 			return nil, consumerError(err)
 		}
-		resp.Affected = count(n)
+		resp.Affected, resp.Partial, resp.Unreachable = count(n), nodes.Partial, nodes.Unreachable
 	}
 	return resp, nil
 }
 
-func (a *Admin) DeleteDeadLetters(_ context.Context, req *fanoutv1.DeleteDeadLettersRequest) (*fanoutv1.DeleteDeadLettersResponse, error) {
+func (a *Admin) DeleteDeadLetters(ctx context.Context, req *fanoutv1.DeleteDeadLettersRequest) (*fanoutv1.DeleteDeadLettersResponse, error) {
 	filter, err := toDeadLetterFilter(req)
 	if err != nil {
 		return nil, err
 	}
 	resp := &fanoutv1.DeleteDeadLettersResponse{}
 	if a.dispatcher != nil {
-		resp.Affected = count(a.dispatcher.DeleteDeadLetters(filter))
+		n, nodes := a.dispatcher.DeleteDeadLetters(ctx, filter)
+		resp.Affected, resp.Partial, resp.Unreachable = count(n), nodes.Partial, nodes.Unreachable
 	}
 	return resp, nil
 }

@@ -1,13 +1,16 @@
 package control
 
 import (
+	"context"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// Dispatcher is what the services need of the dispatcher of browsers' events. All methods
-// may be called at once. [DispatcherOf] makes one.
+// Dispatcher is what the services need of the dispatcher of browsers' events, over all
+// nodes of a cluster. All methods may be called at once. [DispatcherOf] and
+// [ClusterDispatcherOf] make one.
 type Dispatcher interface {
 	// Subscribe adds a subscription to its group, replacing the one with its id. Too many
 	// are [dispatch.ErrTooMany].
@@ -16,37 +19,40 @@ type Dispatcher interface {
 	// Tail starts to watch. Too many are [dispatch.ErrTooMany].
 	Tail(dispatch.TailFilter) (Tail, error)
 
-	groups
+	replier
+	administrator
 }
 
-// groups is what a Dispatcher does beside handing out events.
-type groups interface {
+type replier interface {
 	// Reply answers the browser's ack callback of an event. It fails with
 	// [dispatch.ErrBadID], [dispatch.ErrNoReply] or [sio.ErrTooLarge].
 	Reply(id string, args []byte, attachments [][]byte) error
+}
 
+// administrator looks after the groups of all nodes. Its methods return before ctx's
+// deadline, with what the nodes that answered have done or know; the Coverage names the
+// others. Where nobody that answered knows the group or the consumer that is meant, but a
+// node did not answer, the error is an [sio.UnreachableError].
+type administrator interface {
 	// DeleteGroup removes a group, and returns how many subscriptions it ended; see
 	// [dispatch.Dispatcher.DeleteGroup].
-	DeleteGroup(name string) (ended int, err error)
+	DeleteGroup(ctx context.Context, name string) (ended int, nodes sio.Coverage, err error)
 
 	// DisconnectConsumer ends the subscription of one consumer.
-	DisconnectConsumer(group, consumer string) error
+	DisconnectConsumer(ctx context.Context, group, consumer string) (sio.Coverage, error)
 
 	// DeadLetters lists dead letters; see [dispatch.Dispatcher.DeadLetters].
-	DeadLetters(f dispatch.DeadLetterFilter, after string, limit int) (page []dispatch.DeadLetter, more bool)
+	DeadLetters(ctx context.Context, f dispatch.DeadLetterFilter, after string, limit int) (page []dispatch.DeadLetter, more bool, nodes sio.Coverage)
 
 	// ReplayDeadLetters delivers dead letters once more, and returns how many; see
 	// [dispatch.Dispatcher.ReplayDeadLetters].
-	ReplayDeadLetters(dispatch.DeadLetterFilter) (int, error)
+	ReplayDeadLetters(context.Context, dispatch.DeadLetterFilter) (int, sio.Coverage, error)
 
 	// DeleteDeadLetters forgets dead letters, and returns how many.
-	DeleteDeadLetters(dispatch.DeadLetterFilter) int
+	DeleteDeadLetters(context.Context, dispatch.DeadLetterFilter) (int, sio.Coverage)
 
-	// Groups returns all groups, by name.
-	Groups() []dispatch.GroupStatus
-
-	// Stats counts since the start.
-	Stats() dispatch.Stats
+	// Groups returns all groups, by name, and what was counted since the start.
+	Groups(context.Context) ([]dispatch.GroupStatus, dispatch.Stats, sio.Coverage)
 }
 
 // Subscription is one consumer's place in its group; see [dispatch.Subscription]. Poll,
@@ -99,36 +105,3 @@ var (
 	_ Subscription = (*dispatch.Subscription)(nil)
 	_ Tail         = (*dispatch.Tail)(nil)
 )
-
-// DispatcherOf returns d, whose subscriptions and tails are of types of its own, as a
-// Dispatcher. The layers below import nothing of control, so they cannot return its
-// interfaces.
-func DispatcherOf[S Subscription, T Tail](d interface {
-	Subscribe(dispatch.SubscriptionOptions) (S, error)
-	Tail(dispatch.TailFilter) (T, error)
-	groups
-}) Dispatcher {
-	return dispatcherOf[S, T]{d, d.Subscribe, d.Tail}
-}
-
-type dispatcherOf[S Subscription, T Tail] struct {
-	groups
-	subscribe func(dispatch.SubscriptionOptions) (S, error)
-	tail      func(dispatch.TailFilter) (T, error)
-}
-
-func (d dispatcherOf[S, T]) Subscribe(o dispatch.SubscriptionOptions) (Subscription, error) {
-	s, err := d.subscribe(o)
-	if err != nil {
-		return nil, err // and no interface around a nil S
-	}
-	return s, nil
-}
-
-func (d dispatcherOf[S, T]) Tail(f dispatch.TailFilter) (Tail, error) {
-	t, err := d.tail(f)
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
-}

@@ -223,7 +223,8 @@ const (
 	retryTooMany = 10 * time.Second
 )
 
-// consumerError codes why a consumer or a watcher has ended or was not admitted.
+// consumerError codes why a consumer or a watcher has ended or was not admitted, or what
+// an administrator answered.
 func consumerError(err error) error {
 	switch {
 	case errors.Is(err, dispatch.ErrReplaced):
@@ -241,6 +242,9 @@ func consumerError(err error) error {
 		return newError(codes.ResourceExhausted, "stalled: "+err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryStalled)})
 	case errors.Is(err, dispatch.ErrTooMany):
 		return newError(codes.ResourceExhausted, err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryTooMany)})
+	}
+	if away := (*sio.UnreachableError)(nil); errors.As(err, &away) {
+		return errUnreachable(away.Node)
 	}
 	return unexpected(err)
 }

@@ -7,21 +7,21 @@ import (
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 )
 
-func (a *Admin) DeleteGroup(_ context.Context, req *fanoutv1.DeleteGroupRequest) (*fanoutv1.DeleteGroupResponse, error) {
+func (a *Admin) DeleteGroup(ctx context.Context, req *fanoutv1.DeleteGroupRequest) (*fanoutv1.DeleteGroupResponse, error) {
 	if req.GetGroup() == "" {
 		return nil, invalid(&problems{}, "group", "must not be empty")
 	}
 	if a.dispatcher == nil {
 		return nil, consumerError(dispatch.ErrNoGroup)
 	}
-	ended, err := a.dispatcher.DeleteGroup(req.GetGroup())
+	ended, nodes, err := a.dispatcher.DeleteGroup(ctx, req.GetGroup())
 	if err != nil {
 		return nil, consumerError(err)
 	}
-	return &fanoutv1.DeleteGroupResponse{Affected: count(ended)}, nil
+	return &fanoutv1.DeleteGroupResponse{Affected: count(ended), Partial: nodes.Partial, Unreachable: nodes.Unreachable}, nil
 }
 
-func (a *Admin) DisconnectConsumer(_ context.Context, req *fanoutv1.DisconnectConsumerRequest) (*fanoutv1.DisconnectConsumerResponse, error) {
+func (a *Admin) DisconnectConsumer(ctx context.Context, req *fanoutv1.DisconnectConsumerRequest) (*fanoutv1.DisconnectConsumerResponse, error) {
 	var p problems
 	if req.GetGroup() == "" {
 		p.add("group", "must not be empty")
@@ -35,8 +35,9 @@ func (a *Admin) DisconnectConsumer(_ context.Context, req *fanoutv1.DisconnectCo
 	if a.dispatcher == nil {
 		return nil, consumerError(dispatch.ErrNoGroup)
 	}
-	if err := a.dispatcher.DisconnectConsumer(req.GetGroup(), req.GetConsumerId()); err != nil {
+	nodes, err := a.dispatcher.DisconnectConsumer(ctx, req.GetGroup(), req.GetConsumerId())
+	if err != nil {
 		return nil, consumerError(err)
 	}
-	return &fanoutv1.DisconnectConsumerResponse{}, nil
+	return &fanoutv1.DisconnectConsumerResponse{Partial: nodes.Partial, Unreachable: nodes.Unreachable}, nil
 }

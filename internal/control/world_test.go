@@ -33,8 +33,9 @@ type world struct {
 	control  *server
 	conn     *grpc.ClientConn
 	client   fanoutv1.EventServiceClient
-	node     string // the name of the one with the API
-	apart    bool   // the browsers are at another
+	node     string              // the name of the one with the API
+	apart    bool                // the browsers are at another
+	nodes    []*clustertest.Node // n1 has the browsers, n2 the API; nil: there is one
 }
 
 // inWorld runs f twice: with one node, and with the browsers at another node than the API.
@@ -89,8 +90,8 @@ func (w *world) startNodes(so sio.Options, o dispatch.Options) {
 			n.Stop()
 		}
 	})
-	w.events, w.listener, w.apart = nodes[0].Local, nodes[0].Browsers, true
-	w.serve(nodes[1], Options{Dispatcher: DispatcherOf(nodes[1].Consumers), Keys: nodes[1], Info: Info{Node: "n2"}})
+	w.events, w.listener, w.apart, w.nodes = nodes[0].Local, nodes[0].Browsers, true, nodes
+	w.serve(nodes[1], Options{Dispatcher: ClusterDispatcherOf(nodes[1].Consumers), Keys: nodes[1], Info: Info{Node: "n2"}})
 }
 
 // serve serves the API.

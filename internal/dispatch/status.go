@@ -1,6 +1,9 @@
 package dispatch
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // SubscriptionStatus is a copy of what is known about one subscription.
 type SubscriptionStatus struct {
@@ -69,4 +72,27 @@ func (d *Dispatcher) Stats() Stats {
 		d.lost.Load(),
 		d.groupCounts(),
 	}
+}
+
+// Add adds what another dispatcher counted.
+func (s *Stats) Add(o *Stats) {
+	s.Events += o.Events
+	s.Unheard += o.Unheard
+	s.Dropped += o.Dropped
+	s.Redelivered += o.Redelivered
+	s.StalledConsumers += o.StalledConsumers
+	s.StalledSessions += o.StalledSessions
+	s.VerdictTimeouts += o.VerdictTimeouts
+	s.DeadLetters += o.DeadLetters
+	s.DeadLettersDropped += o.DeadLettersDropped
+	s.DeadLettersReplayed += o.DeadLettersReplayed
+	s.Lost += o.Lost
+	groups := make(map[string]GroupCounts, len(s.Groups))
+	maps.Copy(groups, s.Groups)
+	for name, c := range o.Groups {
+		sum := groups[name]
+		sum.Add(&c)
+		groups[name] = sum
+	}
+	s.Groups = groups
 }

@@ -486,7 +486,10 @@ type ListConsumersResponse struct {
 	// Asks for the next page. Empty: this was the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// What has happened so far.
-	Counts        *ListConsumersResponse_Counts `protobuf:"bytes,3,opt,name=counts,proto3" json:"counts,omitempty"`
+	Counts *ListConsumersResponse_Counts `protobuf:"bytes,3,opt,name=counts,proto3" json:"counts,omitempty"`
+	// Names of the nodes whose groups, consumers and counts are missing here. What
+	// a node has of a group that others have too is missing from its sums.
+	Unreachable   []string `protobuf:"bytes,4,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -538,6 +541,13 @@ func (x *ListConsumersResponse) GetNextPageToken() string {
 func (x *ListConsumersResponse) GetCounts() *ListConsumersResponse_Counts {
 	if x != nil {
 		return x.Counts
+	}
+	return nil
+}
+
+func (x *ListConsumersResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
 	}
 	return nil
 }
@@ -708,9 +718,15 @@ func (x *DisconnectConsumerRequest) GetConsumerId() string {
 	return ""
 }
 
-// DisconnectConsumerResponse has nothing to say.
+// DisconnectConsumerResponse says who has not heard of it.
 type DisconnectConsumerResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Not every node of the cluster is known to have done it: if the consumer's
+	// stream is at one of these, it ends when they answer again. Never set on a single
+	// node.
+	Partial bool `protobuf:"varint,1,opt,name=partial,proto3" json:"partial,omitempty"`
+	// Names of the nodes that did not answer, as far as they are known.
+	Unreachable   []string `protobuf:"bytes,2,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -743,6 +759,20 @@ func (x *DisconnectConsumerResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use DisconnectConsumerResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectConsumerResponse) Descriptor() ([]byte, []int) {
 	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DisconnectConsumerResponse) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *DisconnectConsumerResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
 }
 
 // DeadLetter is an event that a group gave up.
@@ -1950,7 +1980,8 @@ func (x *ListConsumersResponse_Group) GetDeadLetters() uint64 {
 	return 0
 }
 
-// Counts are sums over all groups since the daemon started.
+// Counts are sums over all groups of the nodes that answered, each since it
+// started.
 type ListConsumersResponse_Counts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Events of connections, of every kind but CONNECTING.
@@ -2107,12 +2138,13 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xd1\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xf3\n" +
 	"\n" +
 	"\x15ListConsumersResponse\x12>\n" +
 	"\x06groups\x18\x01 \x03(\v2&.fanout.v1.ListConsumersResponse.GroupR\x06groups\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12?\n" +
-	"\x06counts\x18\x03 \x01(\v2'.fanout.v1.ListConsumersResponse.CountsR\x06counts\x1a\x90\x03\n" +
+	"\x06counts\x18\x03 \x01(\v2'.fanout.v1.ListConsumersResponse.CountsR\x06counts\x12 \n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\x1a\x90\x03\n" +
 	"\bConsumer\x12\x1f\n" +
 	"\vconsumer_id\x18\x01 \x01(\tR\n" +
 	"consumerId\x12\x12\n" +
@@ -2164,8 +2196,10 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x19DisconnectConsumerRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
-	"consumerId\"\x1c\n" +
-	"\x1aDisconnectConsumerResponse\"\xe9\x02\n" +
+	"consumerId\"X\n" +
+	"\x1aDisconnectConsumerResponse\x12\x18\n" +
+	"\apartial\x18\x01 \x01(\bR\apartial\x12 \n" +
+	"\vunreachable\x18\x02 \x03(\tR\vunreachable\"\xe9\x02\n" +
 	"\n" +
 	"DeadLetter\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +

@@ -38,6 +38,11 @@ const (
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
 // PERMISSION_DENIED (the key is not for this call; see scope), UNAVAILABLE (the
 // daemon is shutting down).
+//
+// What is about groups, consumers and dead letters is about those of all nodes of
+// a cluster. `unreachable` names the nodes that did not answer, which neither did
+// what was asked for nor told what they have; the caller's deadline bounds the wait for
+// them.
 type AdminServiceClient interface {
 	// GetServerInfo describes the node that answers.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
@@ -51,11 +56,15 @@ type AdminServiceClient interface {
 	// DeleteGroup ends a group for good: the streams of its members end with
 	// ABORTED, GROUP_DELETED; what waits for it and its dead letters go; what it
 	// authorised it authorises no longer. It is created anew when somebody joins
-	// it. NOT_FOUND if there is no such group.
+	// it. A node that does not answer keeps it, and what it authorises, until it is
+	// deleted once more. NOT_FOUND if there is no such group; UNAVAILABLE, with an
+	// ErrorInfo NODE_UNREACHABLE whose metadata names the `node`, if no node that
+	// answered has it, but one did not answer.
 	DeleteGroup(ctx context.Context, in *DeleteGroupRequest, opts ...grpc.CallOption) (*DeleteGroupResponse, error)
 	// DisconnectConsumer ends the stream of one consumer with ABORTED,
 	// CONSUMER_DISCONNECTED. What was in flight to it goes to others. It may come
-	// back. NOT_FOUND if there is no such consumer.
+	// back. NOT_FOUND if there is no such consumer; UNAVAILABLE, as DeleteGroup
+	// says it, if no node that answered knows it, but one did not answer.
 	DisconnectConsumer(ctx context.Context, in *DisconnectConsumerRequest, opts ...grpc.CallOption) (*DisconnectConsumerResponse, error)
 	// ListDeadLetters lists the events that groups gave up, oldest first, page by
 	// page. INVALID_ARGUMENT for a bad page size or token.
@@ -173,6 +182,11 @@ func (c *adminServiceClient) DeleteDeadLetters(ctx context.Context, in *DeleteDe
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
 // PERMISSION_DENIED (the key is not for this call; see scope), UNAVAILABLE (the
 // daemon is shutting down).
+//
+// What is about groups, consumers and dead letters is about those of all nodes of
+// a cluster. `unreachable` names the nodes that did not answer, which neither did
+// what was asked for nor told what they have; the caller's deadline bounds the wait for
+// them.
 type AdminServiceServer interface {
 	// GetServerInfo describes the node that answers.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
@@ -186,11 +200,15 @@ type AdminServiceServer interface {
 	// DeleteGroup ends a group for good: the streams of its members end with
 	// ABORTED, GROUP_DELETED; what waits for it and its dead letters go; what it
 	// authorised it authorises no longer. It is created anew when somebody joins
-	// it. NOT_FOUND if there is no such group.
+	// it. A node that does not answer keeps it, and what it authorises, until it is
+	// deleted once more. NOT_FOUND if there is no such group; UNAVAILABLE, with an
+	// ErrorInfo NODE_UNREACHABLE whose metadata names the `node`, if no node that
+	// answered has it, but one did not answer.
 	DeleteGroup(context.Context, *DeleteGroupRequest) (*DeleteGroupResponse, error)
 	// DisconnectConsumer ends the stream of one consumer with ABORTED,
 	// CONSUMER_DISCONNECTED. What was in flight to it goes to others. It may come
-	// back. NOT_FOUND if there is no such consumer.
+	// back. NOT_FOUND if there is no such consumer; UNAVAILABLE, as DeleteGroup
+	// says it, if no node that answered knows it, but one did not answer.
 	DisconnectConsumer(context.Context, *DisconnectConsumerRequest) (*DisconnectConsumerResponse, error)
 	// ListDeadLetters lists the events that groups gave up, oldest first, page by
 	// page. INVALID_ARGUMENT for a bad page size or token.

@@ -34,6 +34,7 @@ type Node struct {
 	Local     *dispatch.Dispatcher  // of this node's
 	Sockets   *sio.Server
 	Browsers  *wiretest.Listener
+	Bus       *bus.Memory // of all nodes
 
 	t      *testing.T
 	web    *http.Server
@@ -63,7 +64,7 @@ func start(t *testing.T, memory *bus.Memory, name, epoch string, o Options) *Nod
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	o.Events.Logger, o.Events.Epoch = log, epoch
-	n := &Node{t: t, Local: dispatch.New(o.Events), Browsers: wiretest.Listen()}
+	n := &Node{t: t, Local: dispatch.New(o.Events), Browsers: wiretest.Listen(), Bus: memory}
 	n.Node = cluster.New(cluster.Options{Self: link.Self{Name: name, Epoch: epoch}, Link: link.Options{JoinWait: -1, Logger: log}, Logger: log})
 	n.Consumers = consumers.New(n.Local, n.Node, consumers.Options{Epoch: epoch, Logger: log})
 	n.SetConsumers(n.Consumers)

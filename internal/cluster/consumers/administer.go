@@ -3,7 +3,6 @@ package consumers
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 
@@ -26,7 +25,9 @@ func (d *Dispatcher) Reply(id string, args []byte, attachments [][]byte) error {
 	if p == nil {
 		return d.local.Reply(id, args, attachments) // which knows no such id
 	}
-	r := d.call(p, &clusterv1.Call{Kind: &clusterv1.Call_Reply{Reply: &clusterv1.Reply{DeliveryId: id, Args: args, Attachments: attachments}}})
+	ctx, cancel := d.answerTime(context.Background())
+	defer cancel()
+	r := d.call(ctx, p, &clusterv1.Call{Kind: &clusterv1.Call_Reply{Reply: &clusterv1.Reply{DeliveryId: id, Args: args, Attachments: attachments}}})
 	if r == nil {
 		return &sio.UnreachableError{Node: p.name}
 	}
@@ -39,72 +40,98 @@ func (d *Dispatcher) Settled(ctx context.Context, connectionID string) {
 	d.local.Settled(ctx, connectionID)
 }
 
-// DeleteGroup is as [dispatch.Dispatcher.DeleteGroup], at all nodes that answer. It counts
-// the consumers once each. One that does not answer keeps the group, and tells the others
-// again what it authorises when it is back: then it is to be deleted once more.
-func (d *Dispatcher) DeleteGroup(group string) (ended int, err error) {
+// DeleteGroup is as [dispatch.Dispatcher.DeleteGroup], at all nodes that answer, which
+// nodes has the others of. It counts the consumers once each. One that does not answer
+// keeps the group, and tells the others again what it authorises when it is back: then it
+// is to be deleted once more. Error: [dispatch.ErrNoGroup], or an [sio.UnreachableError]
+// if a node that did not answer may have it.
+func (d *Dispatcher) DeleteGroup(ctx context.Context, group string) (ended int, nodes sio.Coverage, err error) {
 	ended, err = d.local.DeleteGroup(group)
-	d.callAll(func() *clusterv1.Call { return &clusterv1.Call{Kind: &clusterv1.Call_DeleteGroup{DeleteGroup: group}} },
-		func(p *peer, r *clusterv1.CallResult) {
-			switch {
-			case r == nil:
-				d.log.Warn("a node did not answer: it keeps the group, and what it authorises", "node", p.name, "group", group)
-			case r.GetError() == "":
-				err, ended = nil, max(ended, int(r.GetAffected()))
-			}
-		})
-	return ended, err
+	answers, nodes := d.callEach(ctx, d.all(), func() *clusterv1.Call { return &clusterv1.Call{Kind: &clusterv1.Call_DeleteGroup{DeleteGroup: group}} })
+	for _, a := range answers {
+		if a.GetError() == "" {
+			err, ended = nil, max(ended, int(a.GetAffected()))
+		}
+	}
+	if err == nil && nodes.Partial {
+		d.log.Warn("nodes did not answer: they keep the group, and what it authorises", "nodes", nodes.Unreachable, "group", group)
+	}
+	return ended, nodes, orUnreachable(err, &nodes)
 }
 
 // DisconnectConsumer is as [dispatch.Dispatcher.DisconnectConsumer]: a consumer that ends
-// at one node ends everywhere.
-func (d *Dispatcher) DisconnectConsumer(group, consumer string) error {
-	err := d.local.DisconnectConsumer(group, consumer)
-	if err == nil {
-		return nil
-	}
-	d.callAll(func() *clusterv1.Call {
+// at one node ends everywhere, at those that nodes has when they answer again. Errors:
+// [dispatch.ErrNoGroup], [dispatch.ErrNoConsumer], or an [sio.UnreachableError] if a node
+// that did not answer may know the consumer.
+func (d *Dispatcher) DisconnectConsumer(ctx context.Context, group, consumer string) (nodes sio.Coverage, err error) {
+	err = d.local.DisconnectConsumer(group, consumer)
+	answers, nodes := d.callEach(ctx, d.all(), func() *clusterv1.Call {
 		return &clusterv1.Call{Kind: &clusterv1.Call_DisconnectConsumer{DisconnectConsumer: &clusterv1.ConsumerName{Group: group, ConsumerId: consumer}}}
-	}, func(_ *peer, r *clusterv1.CallResult) {
-		if r != nil && r.GetError() == "" {
+	})
+	for _, a := range answers {
+		if a.GetError() == "" {
 			err = nil
 		}
-	})
-	return err
+	}
+	return nodes, orUnreachable(err, &nodes)
+}
+
+// orUnreachable is err, that what is meant is not there, if all nodes say so; else that
+// one of them does not answer.
+func orUnreachable(err error, nodes *sio.Coverage) error {
+	if err == nil || len(nodes.Unreachable) == 0 {
+		return err
+	}
+	return &sio.UnreachableError{Node: nodes.Unreachable[0]}
 }
 
 // Groups returns the groups of all nodes that answer, by name, each once: what waits and
 // what was counted is added up. A consumer is listed once, with what it has at all nodes.
-func (d *Dispatcher) Groups() []dispatch.GroupStatus {
+// counts are the sums of what the nodes' Stats are; nodes has those that did not answer.
+func (d *Dispatcher) Groups(ctx context.Context) (groups []dispatch.GroupStatus, counts dispatch.Stats, nodes sio.Coverage) {
 	all := map[string]*dispatch.GroupStatus{}
-	add := func(groups []dispatch.GroupStatus) {
-		for _, g := range groups {
+	add := func(o *groupsAnswer) {
+		for _, g := range o.Groups {
 			if sum := all[g.Name]; sum != nil {
 				addGroup(sum, &g)
 			} else {
 				all[g.Name] = &g
 			}
 		}
+		counts.Add(&o.Counts)
 	}
-	add(d.local.Groups())
-	d.callAll(func() *clusterv1.Call {
+	add(d.ownGroups())
+	answers, nodes := d.callEach(ctx, d.all(), func() *clusterv1.Call {
 		return &clusterv1.Call{Kind: &clusterv1.Call_Groups{Groups: &clusterv1.Groups{}}}
-	},
-		func(p *peer, r *clusterv1.CallResult) {
-			var groups []dispatch.GroupStatus
-			if r == nil || json.Unmarshal(r.GetJson(), &groups) != nil {
-				d.log.Debug("a node's groups are not known", "node", p.name)
-				return
-			}
-			add(groups)
-		})
-	list := make([]dispatch.GroupStatus, 0, len(all))
+	})
+	for _, a := range answers {
+		var theirs groupsAnswer
+		if json.Unmarshal(a.GetJson(), &theirs) != nil {
+			nodes.Miss(a.peer.name)
+			continue
+		}
+		add(&theirs)
+	}
+	groups = make([]dispatch.GroupStatus, 0, len(all))
 	for _, g := range all {
 		slices.SortFunc(g.Subscriptions, func(a, b dispatch.SubscriptionStatus) int { return strings.Compare(a.ConsumerID, b.ConsumerID) })
-		list = append(list, *g)
+		groups = append(groups, *g)
 	}
-	slices.SortFunc(list, func(a, b dispatch.GroupStatus) int { return strings.Compare(a.Name, b.Name) })
-	return list
+	slices.SortFunc(groups, func(a, b dispatch.GroupStatus) int { return strings.Compare(a.Name, b.Name) })
+	return groups, counts, nodes
+}
+
+// groupsAnswer is what a node tells of its groups.
+type groupsAnswer struct {
+	Groups []dispatch.GroupStatus
+	Counts dispatch.Stats
+}
+
+// ownGroups is this node's. The counts of single groups are with the groups.
+func (d *Dispatcher) ownGroups() *groupsAnswer {
+	own := &groupsAnswer{d.local.Groups(), d.Stats()}
+	own.Counts.Groups = nil
+	return own
 }
 
 // addGroup adds what another node has of a group.
@@ -142,88 +169,4 @@ func (d *Dispatcher) Stats() dispatch.Stats {
 	s.StalledConsumers += d.stalled
 	s.Dropped += d.lostDropped
 	return s
-}
-
-// deadLetters is a Call about the dead letters that the filter means.
-func deadLetters(f *dispatch.DeadLetterFilter, after string, limit int) *clusterv1.DeadLetters {
-	text, err := json.Marshal(f)
-	if err != nil {
-		panic(err) // strings cannot fail
-	}
-	return &clusterv1.DeadLetters{Filter: text, After: after, Limit: int32(limit)} //nolint:gosec // a thousand at most
-}
-
-// DeadLetters lists node by node, in the order of their epochs, which their ids begin
-// with. One that does not answer is passed over.
-func (d *Dispatcher) DeadLetters(f dispatch.DeadLetterFilter, after string, limit int) (page []dispatch.DeadLetter, more bool) {
-	places := map[string]*peer{d.opts.Epoch: nil}
-	for _, p := range d.all() {
-		places[p.epoch] = p
-	}
-	for _, epoch := range slices.Sorted(maps.Keys(places)) {
-		if len(after) >= epochLength && epoch < after[:epochLength] {
-			continue
-		}
-		if len(page) == limit {
-			return page, true
-		}
-		var part []dispatch.DeadLetter
-		if p := places[epoch]; p == nil {
-			part, more = d.local.DeadLetters(f, after, limit-len(page))
-		} else {
-			r := d.call(p, &clusterv1.Call{Kind: &clusterv1.Call_DeadLetters{DeadLetters: deadLetters(&f, after, limit-len(page))}})
-			if r == nil || json.Unmarshal(r.GetJson(), &part) != nil {
-				d.log.Warn("a node's dead letters are not listed: it does not answer", "node", p.name)
-				continue
-			}
-			for i := range part {
-				part[i].Node = p.name
-			}
-			more = r.GetMore()
-		}
-		if page = append(page, part...); more {
-			return page, true
-		}
-	}
-	return page, false
-}
-
-// ReplayDeadLetters is as [dispatch.Dispatcher.ReplayDeadLetters], at all nodes that
-// answer; their numbers are added up.
-func (d *Dispatcher) ReplayDeadLetters(f dispatch.DeadLetterFilter) (int, error) {
-	n, err := d.local.ReplayDeadLetters(f)
-	d.callAll(func() *clusterv1.Call {
-		return &clusterv1.Call{Kind: &clusterv1.Call_Replay{Replay: deadLetters(&f, "", 0)}}
-	},
-		func(p *peer, r *clusterv1.CallResult) {
-			switch {
-			case r == nil:
-				d.log.Warn("a node's dead letters are not replayed: it does not answer", "node", p.name)
-			case r.GetError() == "":
-				n += int(r.GetAffected())
-			case err == nil:
-				err = errorOf(r.GetError())
-			}
-		})
-	if n > 0 {
-		err = nil
-	}
-	return n, err
-}
-
-// DeleteDeadLetters is as [dispatch.Dispatcher.DeleteDeadLetters], at all nodes that
-// answer; their numbers are added up.
-func (d *Dispatcher) DeleteDeadLetters(f dispatch.DeadLetterFilter) int {
-	n := d.local.DeleteDeadLetters(f)
-	d.callAll(func() *clusterv1.Call {
-		return &clusterv1.Call{Kind: &clusterv1.Call_Delete{Delete: deadLetters(&f, "", 0)}}
-	},
-		func(p *peer, r *clusterv1.CallResult) {
-			if r == nil {
-				d.log.Warn("a node's dead letters are not deleted: it does not answer", "node", p.name)
-				return
-			}
-			n += int(r.GetAffected())
-		})
-	return n
 }

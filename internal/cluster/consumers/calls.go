@@ -1,12 +1,14 @@
 package consumers
 
 import (
+	"context"
 	"encoding/json"
 	"sync"
 	"time"
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // calls are questions and orders to other nodes that are under way.
@@ -58,44 +60,69 @@ func (c *calls) fail(epoch string) {
 	}
 }
 
-// call asks a peer, and returns nil if it does not answer in time.
-func (d *Dispatcher) call(p *peer, m *clusterv1.Call) *clusterv1.CallResult {
-	p.mu.Lock()
-	suspected := p.suspected
-	p.mu.Unlock()
-	if suspected {
-		return nil
+// keptForAnswer is what is kept of a caller's deadline to tell it what there is by then.
+const keptForAnswer = 100 * time.Millisecond
+
+// answerTime returns a context for as long as answers are awaited: CallTimeout, but not
+// past the caller's deadline.
+func (d *Dispatcher) answerTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := d.opts.CallTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		limit = min(limit, max(left-keptForAnswer, left/2))
 	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// call asks a peer, and returns nil if it does not answer until ctx is done, or is
+// suspected, or failed, which its log tells.
+func (d *Dispatcher) call(ctx context.Context, p *peer, m *clusterv1.Call) *clusterv1.CallResult {
 	id, w := d.calls.begin(p.epoch)
 	defer d.calls.end(id)
+	if p.isSuspected() {
+		return nil
+	}
 	m.Id = id
 	if d.links.SendConsumer(p.epoch, &clusterv1.ConsumerMessage{Body: &clusterv1.ConsumerMessage_Call{Call: m}}) != nil {
 		return nil
 	}
-	late := time.NewTimer(d.opts.CallTimeout)
-	defer late.Stop()
 	select {
 	case r := <-w.result:
+		if r.GetError() == failed {
+			return nil
+		}
 		return r
-	case <-late.C:
+	case <-ctx.Done():
 	case <-p.gone:
 	}
 	return nil
 }
 
-// callAll asks all peers at once, and hands over what each answers, nil if it does not
-// in time; one call of take at a time, in the order of the peers.
-func (d *Dispatcher) callAll(ask func() *clusterv1.Call, take func(p *peer, r *clusterv1.CallResult)) {
-	peers := d.all()
+// answer is what a peer answered.
+type answer struct {
+	*clusterv1.CallResult
+	peer *peer
+}
+
+// callEach asks peers at once, and returns what they answer in time, in their order;
+// nodes has the others. ask makes the Call for one.
+func (d *Dispatcher) callEach(ctx context.Context, peers []*peer, ask func() *clusterv1.Call) (answers []answer, nodes sio.Coverage) {
+	ctx, cancel := d.answerTime(ctx)
+	defer cancel()
 	results := make([]*clusterv1.CallResult, len(peers))
 	var asking sync.WaitGroup
 	for i, p := range peers {
-		asking.Go(func() { results[i] = d.call(p, ask()) })
+		asking.Go(func() { results[i] = d.call(ctx, p, ask()) })
 	}
 	asking.Wait()
 	for i, p := range peers {
-		take(p, results[i])
+		if results[i] == nil {
+			nodes.Miss(p.name)
+		} else {
+			answers = append(answers, answer{results[i], p})
+		}
 	}
+	return answers, nodes
 }
 
 // serveCall does what a peer asks for, on a goroutine of its own.
@@ -104,6 +131,9 @@ func (d *Dispatcher) serveCall(p *peer, m *clusterv1.Call) {
 		r := &clusterv1.CallResult{Id: m.GetId()}
 		if err := d.serveCallOnce(p, m, r); err != nil {
 			r.Error, r.Text = nameOf(err), err.Error()
+		}
+		if r.GetError() == failed {
+			d.log.Error("what another node asked for failed", "node", p.name, "error", r.GetText())
 		}
 		p.post(&clusterv1.ConsumerMessage{Body: &clusterv1.ConsumerMessage_Result{Result: r}})
 	})
@@ -120,7 +150,7 @@ func (d *Dispatcher) serveCallOnce(p *peer, m *clusterv1.Call, r *clusterv1.Call
 	case *clusterv1.Call_DisconnectConsumer:
 		return d.local.DisconnectConsumer(kind.DisconnectConsumer.GetGroup(), kind.DisconnectConsumer.GetConsumerId())
 	case *clusterv1.Call_Groups:
-		r.Json, err = json.Marshal(d.local.Groups())
+		r.Json, err = json.Marshal(d.ownGroups())
 		return err
 	case *clusterv1.Call_Watch:
 		return p.serveWatch(kind.Watch, r)

@@ -171,7 +171,7 @@ func TestAuthorisationIsEverywhere(t *testing.T) {
 				t.Errorf("%s: %v", n.name, got)
 			}
 		}
-		if n, err := late.DeleteGroup("g"); n != 0 || err != nil {
+		if n, _, err := late.DeleteGroup(nodes[0].t.Context(), "g"); n != 0 || err != nil {
 			t.Errorf("DeleteGroup: %d, %v", n, err)
 		}
 		for _, n := range append(nodes, late) {
@@ -333,7 +333,7 @@ func TestReplaced(t *testing.T) {
 			t.Errorf("the second heard %q", got)
 		}
 		for _, n := range nodes {
-			if groups := n.Groups(); len(groups) != 1 || len(groups[0].Subscriptions) != 1 {
+			if groups, _, _ := n.Groups(n.t.Context()); len(groups) != 1 || len(groups[0].Subscriptions) != 1 {
 				t.Errorf("%s lists %+v", n.name, groups)
 			}
 		}
@@ -347,8 +347,8 @@ func TestEndsEverywhere(t *testing.T) {
 		by   func(n *testNode) error
 		want error
 	}{
-		"DeleteGroup":        {func(n *testNode) error { _, err := n.DeleteGroup("g"); return err }, dispatch.ErrGroupDeleted},
-		"DisconnectConsumer": {func(n *testNode) error { return n.DisconnectConsumer("g", "c-n1") }, dispatch.ErrDisconnected},
+		"DeleteGroup":        {func(n *testNode) error { _, _, err := n.DeleteGroup(n.t.Context(), "g"); return err }, dispatch.ErrGroupDeleted},
+		"DisconnectConsumer": {func(n *testNode) error { _, err := n.DisconnectConsumer(n.t.Context(), "g", "c-n1"); return err }, dispatch.ErrDisconnected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inCluster(t, 3, func(_ *bus.Memory, nodes []*testNode) {

@@ -144,7 +144,11 @@ func toCause(m *clusterv1.Ended) error {
 var names = map[string]error{
 	"bad id": dispatch.ErrBadID, "no reply": dispatch.ErrNoReply, "too large": sio.ErrTooLarge,
 	"no group": dispatch.ErrNoGroup, "no consumer": dispatch.ErrNoConsumer, "no room": dispatch.ErrNoRoom,
+	"too many": dispatch.ErrTooMany,
 }
+
+// failed is the name of errFailed.
+const failed = "failed"
 
 // errFailed is what a call ends with that failed inside a peer, whose log says why.
 var errFailed = errors.New("consumers: a node failed; its log says why")
@@ -158,7 +162,7 @@ func nameOf(err error) string {
 			return name
 		}
 	}
-	return "failed"
+	return failed
 }
 
 func errorOf(name string) error {

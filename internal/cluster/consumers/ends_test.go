@@ -232,7 +232,7 @@ func TestTooLarge(t *testing.T) {
 		}
 		c.mu.Unlock()
 		c.checkCredits(1000)
-		if letters, _ := nodes[0].DeadLetters(dispatch.DeadLetterFilter{}, "", 10); len(letters) != 1 || letters[0].Node != "n2" {
+		if letters, _, _ := nodes[0].DeadLetters(nodes[0].t.Context(), dispatch.DeadLetterFilter{}, "", 10); len(letters) != 1 || letters[0].Node != "n2" {
 			t.Errorf("dead letters: %+v", letters)
 		}
 		ws.Close()

@@ -171,6 +171,13 @@ func (p *peer) pause() bool {
 	}
 }
 
+// isSuspected reports whether the peer does not answer at present.
+func (p *peer) isSuspected() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.suspected
+}
+
 // isGone reports whether the peer is there no more.
 func (p *peer) isGone() bool {
 	select {

@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"context"
 	"encoding/json"
 	"sync"
 	"time"
@@ -111,7 +112,7 @@ func (t *Tail) watch(p *peer, begun chan<- struct{}) {
 	t.d.running.Go(func() {
 		defer t.answers(p, true) // it is no node any more
 		for begin := true; !t.ended(p, 0); begin = false {
-			r := t.d.call(p, &clusterv1.Call{Kind: &clusterv1.Call_Watch{Watch: &clusterv1.Watch{Number: t.number, Filter: t.filter, Begin: begin}}})
+			r := t.ask(p, begin)
 			if begin && begun != nil {
 				begun <- struct{}{}
 			}
@@ -131,6 +132,13 @@ func (t *Tail) watch(p *peer, begun chan<- struct{}) {
 		}
 		p.post(&clusterv1.ConsumerMessage{Body: &clusterv1.ConsumerMessage_Call{Call: &clusterv1.Call{Kind: &clusterv1.Call_StopWatch{StopWatch: t.number}}}})
 	})
+}
+
+// ask asks a peer for what there is to see.
+func (t *Tail) ask(p *peer, begin bool) *clusterv1.CallResult {
+	ctx, cancel := t.d.answerTime(context.Background())
+	defer cancel()
+	return t.d.call(ctx, p, &clusterv1.Call{Kind: &clusterv1.Call_Watch{Watch: &clusterv1.Watch{Number: t.number, Filter: t.filter, Begin: begin}}})
 }
 
 // ended reports whether there is nothing more to be watched, now or after a while.

@@ -1685,7 +1685,7 @@ type Call_DisconnectConsumer struct {
 }
 
 type Call_Groups struct {
-	// All groups are listed. Answered by JSON of dispatch.GroupStatus.
+	// All groups are listed. Answered by JSON of consumers.groupsAnswer.
 	Groups *Groups `protobuf:"bytes,5,opt,name=groups,proto3,oneof"`
 }
 
