@@ -7,6 +7,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 BIN := bin
+# The release that is built: the latest tag, with what came after it.
+VERSION ?= $(patsubst v%,%,$(shell git describe --tags --always --dirty 2>/dev/null || echo dev))
 # Its text has no comma: call would end it there.
 say = @printf '\033[1m== %s\033[0m\n' $(1)
 
@@ -41,7 +43,12 @@ cluster: build $(BIN)/chat ## Run three nodes, a balancer and the chat on this m
 build: web ## Build bin/fanoutd with the client and the demo page in it
 	$(call say,"build: $(BIN)/fanoutd")
 	@mkdir -p $(BIN)
-	go build -trimpath -o $(BIN)/fanoutd ./cmd/fanoutd
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/fanoutd ./cmd/fanoutd
+
+.PHONY: dist
+dist: web ## Build dist/: an archive for each platform (PLATFORMS="linux/amd64 ..."), and SHA256SUMS
+	$(call say,"dist: Linux and macOS - amd64 and arm64")
+	@tools/dist.sh $(VERSION) $(PLATFORMS)
 
 .PHONY: $(BIN)/chat
 $(BIN)/chat: # the Go build cache knows whether there is anything to do

@@ -36,13 +36,19 @@ type process struct {
 // startProcess starts a daemon on ports of its own choice.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
+	return startProcessIn(t, nil, args...)
+}
+
+// startProcessIn is startProcess with these variables in the environment.
+func startProcessIn(t *testing.T, environ []string, args ...string) *process {
+	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(binary, append([]string{"--listen=127.0.0.1:0", "--control-listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0",
 		"--log-format=json", "--grace=20s"}, args...)...)
-	cmd.Env = []string{asDaemon + "=1"} // and none of ours
+	cmd.Env = append([]string{asDaemon + "=1"}, environ...) // and none of ours
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -53,6 +53,7 @@ type daemon struct {
 	browsers     *http.Server
 	webTransport *webTransport
 	operators    *http.Server
+	manager      *serviceManager
 }
 
 // serve runs the daemon until ctx ends or a listener fails; only that, and a
@@ -80,7 +81,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, from *source) error
 }
 
 func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*daemon, error) {
-	d := &daemon{config: c, log: log, listeners: l, bus: nodes}
+	d := &daemon{config: c, log: log, listeners: l, bus: nodes, manager: &serviceManager{log: log}}
 	b := readBuild()
 	var err error
 	if d.certificates, err = openCertificates(&c.listeners, log); err != nil {
@@ -91,7 +92,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	}
 	d.ready.Missing = d.admission.missing
 	if nodes != nil {
-		if d.node, err = newNode(c, l, b.version, func() int { return d.sockets.Stats().Connections }, log); err != nil {
+		if d.node, err = newNode(c, l, b.version, d.connections, log); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +124,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	d.services = control.New(d.hub(), control.Options{
 		Info: control.Info{
 			Version: b.version, Commit: b.commit, Node: c.cluster.node, Epoch: sockets.Engine.Epoch, StartedAt: time.Now(),
-			Listeners: l.list(), Connections: func() int { return d.sockets.Stats().Connections },
+			Listeners: l.list(), Connections: d.connections,
 			MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
 		Dispatcher: d.dispatcher(),
@@ -147,6 +148,9 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	}
 	return d, d.startNode()
 }
+
+// connections is how many connections this node has.
+func (d *daemon) connections() int { return d.sockets.Stats().Connections }
 
 func (d *daemon) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
@@ -213,6 +217,8 @@ func (d *daemon) run(ctx context.Context) error {
 	d.config.warn(d.log)
 	d.ready.Ready()
 	d.log.Info("ready", "version", version)
+	d.manager.ready()
+	serving.Go(func() { d.manager.watch(background, d.connections) })
 
 	var err error
 	select {
@@ -221,6 +227,7 @@ func (d *daemon) run(ctx context.Context) error {
 	case err = <-failed:
 		d.log.Error("shutting down after a failure", "error", err)
 	}
+	d.manager.stopping(d.config.operations.grace)
 	d.shutdown()
 	end()
 	d.admission.close()
