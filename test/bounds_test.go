@@ -36,6 +36,7 @@ func TestBounds(t *testing.T) {
 		{"volatile, drop-newest", []string{"--max-queue=1048576"}, 1 << 20, func(s *siege) { exceedVolatile(s, 1<<20/16) }},
 		{"volatile, drop-oldest", []string{"--max-queue=1048576", "--volatile=drop-oldest"}, 1 << 20, func(s *siege) { exceedVolatile(s, 1<<20/16) }},
 		{"max-payload", []string{"--max-payload=10000"}, 10_000, exceedPayload},
+		{"max-event-rate", []string{"--max-event-rate=50"}, maxPayload, exceedEventRate},
 		{"max-sessions", []string{"--max-sessions=5"}, 5 * halfOpen, func(s *siege) { exceedSessions(s, http.StatusServiceUnavailable) }},
 		{"max-pending", []string{"--max-pending=5"}, 5 * halfOpen, exceedPending},
 		{"max-address-pending", []string{"--max-address-pending=5", "--trusted-proxies=127.0.0.1"}, 5 * halfOpen, func(s *siege) { exceedSessions(s, http.StatusTooManyRequests) }},
@@ -160,6 +161,33 @@ func exceedPayload(s *siege) {
 		s.Fatal(err)
 	}
 	wantStatus(s, p.post("4"+strings.Repeat("x", 10_000)), http.StatusRequestEntityTooLarge)
+}
+
+// exceedEventRate sends two seconds' worth of events in one POST: all come, the second
+// half later than the first.
+func exceedEventRate(s *siege) {
+	const perSecond = 50
+	began := time.Now()
+	p := s.polling()
+	if err := p.open(""); err != nil {
+		s.Fatal(err)
+	}
+	packets := []string{"40"}
+	for i := range 2*perSecond - 1 {
+		packets = append(packets, fmt.Sprintf(`42["n",%d]`, i))
+	}
+	if err := p.post(strings.Join(packets, "\x1e")); err != nil {
+		s.Fatal(err)
+	}
+	if took := time.Since(began); took < time.Second {
+		s.Errorf("two seconds' worth were taken in %v", took)
+	}
+	if n := metric(s.T, s.daemon, "fanoutd_events_received_total"); n != 2*perSecond-1 {
+		s.Errorf("%v events were received, want %d", n, 2*perSecond-1)
+	}
+	if n := metric(s.T, s.daemon, "fanoutd_events_delayed_total"); n < 1 || n > perSecond+1 {
+		s.Errorf("%v packets were delayed, want some, and at most %d", n, perSecond+1)
+	}
 }
 
 func wantStatus(s *siege, err error, want int) {

@@ -17,6 +17,7 @@ type limitConfig struct {
 	attachmentTimeout time.Duration
 	payload           int // bytes
 	queue             int // bytes
+	eventRate         int // packets a second; 0: any number
 	sessions          engineio.Limits
 }
 
@@ -51,6 +52,12 @@ func (c *limitConfig) declare(s *settings.Set) {
 		settings.Setting{
 			Name: "max-queue", Help: "bytes that may wait for one client, 128 for each message beside its own; one that falls further behind is closed",
 			Value: settings.Bytes(&c.queue, engineio.DefaultMaxQueue, minQueue, maxQueue),
+		},
+		settings.Setting{
+			Name: "max-event-rate",
+			Help: "events, acks and connects of one client a second, in all its namespaces together, of which a second's worth may come at once; " +
+				"a client that sends faster is read more slowly, and loses nothing; 0: no limit",
+			Value: settings.Number(&c.eventRate, 0, 0, 1_000_000),
 		},
 		settings.Setting{
 			Name: "max-sessions", Help: "sessions in all; beyond it new ones are refused; 0: no limit", Reloadable: true,
@@ -113,6 +120,7 @@ func (c *limitConfig) sessionLimits() engineio.Limits {
 func (c *limitConfig) options(o *sio.Options) {
 	o.ConnectTimeout = c.connectTimeout
 	o.AttachmentTimeout = c.attachmentTimeout
+	o.MaxEventRate = c.eventRate
 }
 
 // limit is a number where 0 means that there is no limit, which the options write

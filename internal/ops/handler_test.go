@@ -21,6 +21,7 @@ func testHandler(ready *Readiness) http.Handler {
 				Sessions:    map[string]int{"polling": 2, "websocket": 3},
 				Connections: 4, Received: 5, Emitted: 6, Sent: 7, Dropped: 8, Slow: 9,
 				Refused: map[string]uint64{"max-sessions": 39},
+				Delayed: 40, Delays: 1500 * time.Millisecond,
 			}
 		},
 		Bus: func() bus.Stats { return bus.Stats{Connected: true, Dropped: 25, Reconnects: 26, Routes: 27} },
@@ -62,6 +63,8 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_sent_total 7\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_volatile_dropped_total 8\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_slow_total 9\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_events_delayed_total 40\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_events_delay_seconds_total 1.5\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_refused_total{reason=\"max-sessions\"} 39\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_events_total 10\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_unheard_total 11\n"},

@@ -12,6 +12,14 @@ var limitMetrics = []metric[sio.Stats]{
 		"Requests of browsers that were refused, mostly handshakes, by reason: the setting that says so; protocol: no request of Engine.IO; "+
 			"unknown-session: its session has ended, or is another server's; shutdown.",
 		func(s sio.Stats) map[string]uint64 { return s.Refused }),
+	counter("fanoutd_events_delayed_total",
+		"Packets of browsers after which these were not read for a while, because of max-event-rate.",
+		func(s sio.Stats) uint64 { return s.Delayed }),
+	{
+		desc: prometheus.NewDesc("fanoutd_events_delay_seconds_total", "How long browsers were not read because of max-event-rate, all together.", nil, nil),
+		kind: prometheus.CounterValue,
+		of:   func(s sio.Stats) float64 { return s.Delays.Seconds() },
+	},
 }
 
 // reasons is a counter with the label reason.

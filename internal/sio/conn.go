@@ -18,6 +18,8 @@ type conn struct {
 	session   *engineio.Session
 	handshake *handshake
 
+	rate eventRate // the reader's
+
 	ends     atomic.Pointer[end] // of its sockets; not told yet
 	presence presence
 
@@ -43,10 +45,15 @@ type conn struct {
 
 // Receive implements engineio.Receiver: one message, text or attachment.
 func (c *conn) Receive(data []byte, binary bool) {
-	c.exclusively(func() { c.receiveLocked(data, binary) })
+	var complete bool
+	c.exclusively(func() { complete = c.receiveLocked(data, binary) })
+	if complete {
+		c.rate.await(c.session.Done())
+	}
 }
 
-func (c *conn) receiveLocked(data []byte, binary bool) {
+// receiveLocked handles one message. It reports whether that completed a packet.
+func (c *conn) receiveLocked(data []byte, binary bool) (complete bool) {
 	decode := c.decoder.Text
 	if binary {
 		decode = c.decoder.Binary
@@ -58,18 +65,24 @@ func (c *conn) receiveLocked(data []byte, binary bool) {
 		} else {
 			c.refuse("undecodable packet", err)
 		}
-		return
+		return false
 	}
 	c.understood = true
 	if p == nil {
 		if namespace, ok := c.decoder.Begun(); ok {
 			c.awaitAttachments(namespace)
 		}
-		return
+		return false
 	}
 	if len(p.Attachments) > 0 && c.assembly != nil {
 		c.assembly.Stop()
 	}
+	c.packetLocked(p)
+	return true
+}
+
+// packetLocked handles one packet.
+func (c *conn) packetLocked(p *parser.Packet) {
 	if p.Type == parser.Connect {
 		c.upcast(p)
 		c.connect(p)

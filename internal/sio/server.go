@@ -50,6 +50,10 @@ type Options struct {
 	// text to its last attachment; then its session is closed. Default 30 s: the
 	// largest packet over 0.5 Mbit/s.
 	AttachmentTimeout time.Duration
+	// MaxEventRate bounds the packets of one client a second, in all its namespaces
+	// together: events, answers to acks, and CONNECT and DISCONNECT. One second's worth
+	// may come at once. Whoever sends faster is read more slowly. Default: no limit.
+	MaxEventRate int
 	// SecretQuery lists query parameters that carry credentials: they are for the
 	// Backend ([Socket.Secret]) and never shown with a connection.
 	SecretQuery []string
@@ -118,6 +122,8 @@ type Server struct {
 	// each Disconnect, to tell of the ends that it caused.
 	callbacks sync.WaitGroup
 
+	delays delays // by MaxEventRate
+
 	warnedParser atomic.Int64 // when a client with an unknown parser was last warned of, in Unix nanoseconds
 
 	received atomic.Uint64 // events from browsers
@@ -146,9 +152,9 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.RecoveryBytes == 0 {
 		opts.RecoveryBytes = DefaultRecoveryBytes
 	}
-	if opts.ConnectTimeout < 0 || opts.AttachmentTimeout < 0 || opts.MaxChildren < 0 || opts.MaxRooms < 0 || opts.RecoveryWindow < 0 || opts.RecoveryBytes < 0 {
-		return nil, fmt.Errorf("sio: none may be negative: ConnectTimeout %v, AttachmentTimeout %v, MaxChildren %d, MaxRooms %d, RecoveryWindow %v, RecoveryBytes %d",
-			opts.ConnectTimeout, opts.AttachmentTimeout, opts.MaxChildren, opts.MaxRooms, opts.RecoveryWindow, opts.RecoveryBytes)
+	if opts.ConnectTimeout < 0 || opts.AttachmentTimeout < 0 || opts.MaxEventRate < 0 || opts.MaxChildren < 0 || opts.MaxRooms < 0 || opts.RecoveryWindow < 0 || opts.RecoveryBytes < 0 {
+		return nil, fmt.Errorf("sio: none may be negative: ConnectTimeout %v, AttachmentTimeout %v, MaxEventRate %d, MaxChildren %d, MaxRooms %d, RecoveryWindow %v, RecoveryBytes %d",
+			opts.ConnectTimeout, opts.AttachmentTimeout, opts.MaxEventRate, opts.MaxChildren, opts.MaxRooms, opts.RecoveryWindow, opts.RecoveryBytes)
 	}
 	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID(""), taking: make(chan struct{}, takeAtOnce)}
 	if s.backend == nil {
@@ -185,6 +191,7 @@ func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Rece
 		handshake: newHandshake(r, s.opts.SecretQuery, &s.opts.Expose),
 		decoder:   parser.NewDecoder(parser.Limits{MaxBytes: decoderLimit(s.engine.Options().MaxPayload)}),
 		sockets:   map[string]*Socket{},
+		rate:      newEventRate(s.opts.MaxEventRate, &s.delays),
 	}
 	c.timeout = time.AfterFunc(s.opts.ConnectTimeout, func() { session.Close(engineio.ReasonConnectTimeout) })
 	return c, nil
@@ -270,6 +277,8 @@ type Stats struct {
 	Sent        uint64            // events queued for browsers
 	Dropped     uint64            // volatile events dropped for slow browsers
 	Slow        uint64            // sessions closed for being too slow
+	Delayed     uint64            // packets after which their client was not read for a while, by MaxEventRate
+	Delays      time.Duration     // of those, all together
 	Refused     map[string]uint64 // requests that were refused, by the setting that says so or what else was wrong
 }
 
@@ -279,6 +288,7 @@ func (s *Server) Stats() Stats {
 		Sessions: s.engine.Sessions(), Refused: s.engine.Refused(),
 		Received: s.received.Load(), Emitted: s.emitted.Load(), Sent: s.sent.Load(),
 	}
+	st.Delayed, st.Delays = s.delays.packets.Load(), time.Duration(s.delays.time.Load())
 	st.Dropped, st.Slow = s.engine.Slow()
 	for _, n := range s.namespaces.all() {
 		st.Connections += n.size()
