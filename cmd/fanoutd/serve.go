@@ -150,7 +150,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 }
 
 // connections is how many connections this node has.
-func (d *daemon) connections() int { return d.sockets.Stats().Connections }
+func (d *daemon) connections() int { return d.sockets.ConnectionCount() }
 
 func (d *daemon) httpServer(h http.Handler) *http.Server {
 	return &http.Server{

@@ -7,6 +7,7 @@ import (
 
 // GroupCounts counts for one group, since it was created where nothing else is said.
 type GroupCounts struct {
+	Consumers   int           // subscriptions now
 	Waiting     int           // events that wait or are in flight now
 	Bytes       int           // of those
 	InFlight    int           // of those
@@ -22,6 +23,7 @@ type GroupCounts struct {
 
 // Add adds the counts of the same group elsewhere.
 func (c *GroupCounts) Add(o *GroupCounts) {
+	c.Consumers += o.Consumers
 	c.Waiting += o.Waiting
 	c.Bytes += o.Bytes
 	c.InFlight += o.InFlight
@@ -36,6 +38,7 @@ func (c *GroupCounts) Add(o *GroupCounts) {
 // countsLocked returns the current counts.
 func (g *group) countsLocked() GroupCounts {
 	c := g.counts
+	c.Consumers = len(g.subscriptions)
 	c.Waiting, c.Bytes = g.events, g.bytes
 	for _, s := range g.subscriptions {
 		c.InFlight += s.inFlight

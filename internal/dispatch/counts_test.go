@@ -18,7 +18,7 @@ func TestGroupCounts(t *testing.T) {
 		}
 		m := w.subscribe(SubscriptionOptions{MaxInFlight: 2})
 		idle := w.subscribe(SubscriptionOptions{Group: "idle", Events: []string{"other"}})
-		expect(t, "at first", counts("g"), GroupCounts{})
+		expect(t, "at first", counts("g"), GroupCounts{Consumers: 1})
 		c, _ := w.connect("")
 		defer c.Close()
 		c.Say(`42["a"]`)
@@ -29,7 +29,7 @@ func TestGroupCounts(t *testing.T) {
 		got := counts("g")
 		expect(t, "oldest", got.OldestAge.Round(time.Second), 2*time.Second)
 		got.OldestAge = 0
-		expect(t, "in flight", got, GroupCounts{Waiting: 3, InFlight: 2, Delivered: 2})
+		expect(t, "in flight", got, GroupCounts{Consumers: 1, Waiting: 3, InFlight: 2, Delivered: 2})
 		if bytes := w.Stats().Groups["g"].Bytes; bytes < 3*eventOverhead {
 			t.Errorf("%d bytes of three events", bytes)
 		}
@@ -50,7 +50,7 @@ func TestGroupCounts(t *testing.T) {
 		replaced.Close()
 		c.Say(`42["dropped"]`)
 		expect(t, "dropped", counts("g").Dropped, 1)
-		expect(t, "the other group", counts("idle"), GroupCounts{})
+		expect(t, "the other group", counts("idle"), GroupCounts{Consumers: 1})
 		idle.Close()
 	})
 }

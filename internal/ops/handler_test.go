@@ -11,6 +11,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/metrics"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -18,8 +19,17 @@ func testHandler(ready *Readiness) http.Handler {
 	return Handler(ready, NewRegistry(Build{Version: "1.2.3", Commit: "abc", GoVersion: "go1"}, Sources{
 		Sockets: func() sio.Stats {
 			return sio.Stats{
-				Sessions:    map[string]int{"polling": 2, "websocket": 3},
-				Connections: 4, Received: 5, Emitted: 6, Sent: 7, Dropped: 8, Slow: 9,
+				Engine: sio.SessionStats{
+					Sessions: map[string]int{"polling": 2, "websocket": 3}, Dropped: 8, Slow: 9,
+					Opened: map[string]uint64{"polling": 40}, Closed: map[string]uint64{"ping timeout": 41},
+					Upgrades: map[string]uint64{"websocket": 42}, FailedUpgrades: 43, Queued: 44, LargestQueue: 45,
+					Received: []sio.Traffic{{Transport: "polling", Type: "message", Packets: 46, Bytes: 47}},
+					Sent:     []sio.Traffic{{Transport: "websocket", Type: "ping", Packets: 48, Bytes: 49}},
+				},
+				Connections: 4, Received: 5, Emitted: 6, Sent: 7,
+				Namespaces: 50, Rooms: 51, Joined: 52, Ended: map[string]uint64{"transport close": 53},
+				AcksReceived: 54, AcksSent: 55, AwaitedAcks: 56,
+				FanOut:  metrics.Distribution{Count: 3, Sum: time.Second, Within: map[time.Duration]uint64{time.Millisecond: 2}},
 				Refused: map[string]uint64{"max-sessions": 39},
 				Delayed: 40, Delays: 1500 * time.Millisecond,
 			}
@@ -33,7 +43,7 @@ func testHandler(ready *Readiness) http.Handler {
 			return dispatch.Stats{
 				Events: 10, Unheard: 11, Dropped: 12, Redelivered: 13, StalledConsumers: 14, StalledSessions: 15, VerdictTimeouts: 16,
 				Groups: map[string]dispatch.GroupCounts{
-					"a": {Waiting: 17, Bytes: 18, InFlight: 19, OldestAge: 2500 * time.Millisecond, Delivered: 20, Redelivered: 21, Dropped: 22, DeadLetters: 23},
+					"a": {Consumers: 39, Waiting: 17, Bytes: 18, InFlight: 19, OldestAge: 2500 * time.Millisecond, Delivered: 20, Redelivered: 21, Dropped: 22, DeadLetters: 23},
 					"b": {Waiting: 24},
 				},
 			}
@@ -82,6 +92,27 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_group_dropped_total{group=\"a\"} 22\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_group_dead_letters_total{group=\"a\"} 23\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_group_pending_events{group=\"b\"} 24\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_group_consumers{group=\"a\"} 39\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_opened_total{transport=\"polling\"} 40\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_closed_total{reason=\"ping timeout\"} 41\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_upgrades_total{transport=\"websocket\"} 42\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_upgrades_failed_total 43\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_queue_bytes 44\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_queue_largest_bytes 45\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_packets_received_total{transport=\"polling\",type=\"message\"} 46\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_packet_bytes_received_total{transport=\"polling\",type=\"message\"} 47\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_packets_sent_total{transport=\"websocket\",type=\"ping\"} 48\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_packet_bytes_sent_total{transport=\"websocket\",type=\"ping\"} 49\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_namespaces 50\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_rooms 51\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_connections_opened_total 52\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_connections_closed_total{reason=\"transport close\"} 53\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_acks_received_total 54\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_acks_sent_total 55\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_acks_awaited 56\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_fanout_duration_seconds_bucket{le=\"0.001\"} 2\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_fanout_duration_seconds_sum 1\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_fanout_duration_seconds_count 3\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_bus_connected 1\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_bus_dropped_total 25\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_bus_reconnects_total 26\n"},

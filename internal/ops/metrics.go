@@ -50,7 +50,7 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 		build,
 	)
 	if from.Sockets != nil {
-		r.MustRegister(collector[sio.Stats]{from.Sockets, slices.Concat(socketMetrics, limitMetrics)})
+		r.MustRegister(collector[sio.Stats]{from.Sockets, slices.Concat(socketMetrics, sessionMetrics, limitMetrics)})
 	}
 	if from.Consumers != nil {
 		r.MustRegister(collector[dispatch.Stats]{from.Consumers, consumerMetrics})
@@ -74,62 +74,4 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 		r.MustRegister(collector[forward.Stats]{from.Forward, forwardMetrics})
 	}
 	return r
-}
-
-// collector turns one reading of a package's counts into metrics, so that those
-// of one scrape belong together.
-type collector[S any] struct {
-	read    func() S
-	metrics []metric[S]
-}
-
-var _ prometheus.Collector = collector[sio.Stats]{}
-
-// metric is one metric of a package's counts.
-type metric[S any] struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
-	of   func(S) float64
-	// by is instead of of, for a metric with one label: the values by the label's.
-	by func(S) map[string]float64
-}
-
-func counter[S any](name, help string, of func(S) uint64) metric[S] {
-	return metric[S]{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(s S) float64 { return float64(of(s)) }, nil}
-}
-
-// outcomes is a counter with the label outcome.
-func outcomes[S any](name, help string, by func(S) map[string]uint64) metric[S] {
-	return metric[S]{prometheus.NewDesc(name, help, []string{"outcome"}, nil), prometheus.CounterValue, nil, func(s S) map[string]float64 {
-		values := map[string]float64{}
-		for outcome, n := range by(s) {
-			values[outcome] = float64(n)
-		}
-		return values
-	}}
-}
-
-func gauge[S any](name, help string, of func(S) int) metric[S] {
-	return metric[S]{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, func(s S) float64 { return float64(of(s)) }, nil}
-}
-
-// Describe implements prometheus.Collector.
-func (c collector[S]) Describe(descs chan<- *prometheus.Desc) {
-	for _, m := range c.metrics {
-		descs <- m.desc
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (c collector[S]) Collect(metrics chan<- prometheus.Metric) {
-	s := c.read()
-	for _, m := range c.metrics {
-		if m.by == nil {
-			metrics <- prometheus.MustNewConstMetric(m.desc, m.kind, m.of(s))
-			continue
-		}
-		for label, value := range m.by(s) {
-			metrics <- prometheus.MustNewConstMetric(m.desc, m.kind, value, label)
-		}
-	}
 }

@@ -9,13 +9,13 @@ import (
 // byGroup is a metric with the label group. There are no more than 100 groups at once;
 // a counter begins anew with a group that was forgotten meanwhile.
 func byGroup(name string, kind prometheus.ValueType, help string, of func(dispatch.GroupCounts) float64) metric[dispatch.Stats] {
-	return metric[dispatch.Stats]{prometheus.NewDesc(name, help, []string{"group"}, nil), kind, nil, func(s dispatch.Stats) map[string]float64 {
-		values := map[string]float64{}
+	return labeled(kind, name, help, []string{"group"}, func(s dispatch.Stats) []sample {
+		var all []sample
 		for group, counts := range s.Groups {
-			values[group] = of(counts)
+			all = append(all, sample{of(counts), []string{group}})
 		}
-		return values
-	}}
+		return all
+	})
 }
 
 // consumerMetrics are about what browsers do, on its way to consumers.
@@ -53,6 +53,9 @@ var consumerMetrics = []metric[dispatch.Stats]{
 	counter("fanoutd_dead_letters_replayed_total",
 		"Dead letters delivered once more by ReplayDeadLetters.",
 		func(s dispatch.Stats) uint64 { return s.DeadLettersReplayed }),
+	byGroup("fanoutd_group_consumers", prometheus.GaugeValue,
+		"Consumers that this node delivers to, those of other nodes included.",
+		func(g dispatch.GroupCounts) float64 { return float64(g.Consumers) }),
 	byGroup("fanoutd_group_pending_events", prometheus.GaugeValue,
 		"Events that wait for a group's consumers, or are in flight to them.",
 		func(g dispatch.GroupCounts) float64 { return float64(g.Waiting) }),

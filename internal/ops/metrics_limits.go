@@ -15,24 +15,7 @@ var limitMetrics = []metric[sio.Stats]{
 	counter("fanoutd_events_delayed_total",
 		"Packets of browsers after which these were not read for a while, because of max-event-rate.",
 		func(s sio.Stats) uint64 { return s.Delayed }),
-	{
-		desc: prometheus.NewDesc("fanoutd_events_delay_seconds_total", "How long browsers were not read because of max-event-rate, all together.", nil, nil),
-		kind: prometheus.CounterValue,
-		of:   func(s sio.Stats) float64 { return s.Delays.Seconds() },
-	},
-}
-
-// reasons is a counter with the label reason.
-func reasons[S any](name, help string, by func(S) map[string]uint64) metric[S] {
-	return metric[S]{
-		desc: prometheus.NewDesc(name, help, []string{"reason"}, nil),
-		kind: prometheus.CounterValue,
-		by: func(s S) map[string]float64 {
-			values := map[string]float64{}
-			for reason, n := range by(s) {
-				values[reason] = float64(n)
-			}
-			return values
-		},
-	}
+	constant(prometheus.CounterValue, "fanoutd_events_delay_seconds_total",
+		"How long browsers were not read because of max-event-rate, all together.",
+		func(s sio.Stats) float64 { return s.Delays.Seconds() }),
 }

@@ -111,10 +111,11 @@ func (c *conn) handleLocked(s *Socket, p *parser.Packet) {
 	}
 	switch p.Type {
 	case parser.Event:
-		c.server.received.Add(1)
+		c.server.counters.received.Add(1)
 		name, args := p.Event()
 		c.server.backend.Event(s, Event{Name: name, Args: args, Attachments: p.Attachments, AckID: p.ID, WantsAck: p.HasID})
 	case parser.Ack:
+		c.server.counters.acksReceived.Add(1)
 		s.answer(p)
 	case parser.Disconnect:
 		c.leaveLocked(p.Namespace, ReasonClientDisconnect)

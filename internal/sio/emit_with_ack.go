@@ -135,6 +135,7 @@ func (s *Server) requestAcks(o AckRequest) (*Namespace, *pendingAcks, AckSummary
 
 // requestAcks sends the event and returns how many sockets are expected to answer it.
 func (n *Namespace) requestAcks(a *pendingAcks, o Emit) (expected int, err error) {
+	began := time.Now()
 	out := n.outgoing(&o)
 	out.packet.ID, out.packet.HasID = a.id, true
 	busy := false
@@ -148,7 +149,7 @@ func (n *Namespace) requestAcks(a *pendingAcks, o Emit) (expected int, err error
 	case busy:
 		return 0, ErrBusy
 	}
-	n.server.emitted.Add(1)
+	n.server.counters.countEmit(began)
 	return expected, nil
 }
 
@@ -175,6 +176,6 @@ func (n *Namespace) requestAcksLocked(a *pendingAcks, o *Emit, msgs *messages) (
 		}
 		expected++
 	}
-	n.server.sent.Add(uint64(len(a.waiting)))
+	n.server.counters.sent.Add(uint64(len(a.waiting)))
 	return expected, false
 }

@@ -32,7 +32,7 @@ func TestFastEmitter(t *testing.T) {
 			for range emits {
 				w.apply(o)
 			}
-			expect(t, "browsers that were closed as too slow", w.Stats().Slow, 0)
+			expect(t, "browsers that were closed as too slow", w.Stats().Engine.Slow, 0)
 		})
 	}
 }
@@ -53,7 +53,7 @@ func TestQueueOfShortEvents(t *testing.T) {
 	joinByPolling(t, s) // and polls no more
 	before := heapBytes()
 	most := int64(0)
-	for n := 0; s.Stats().Slow == 0; n++ {
+	for n := 0; s.Stats().Engine.Slow == 0; n++ {
 		if _, err := s.Apply(context.Background(), Emit{To: to(room.Selector{All: true}), Event: "n"}); err != nil {
 			t.Fatal(err)
 		}

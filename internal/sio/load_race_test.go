@@ -170,7 +170,7 @@ func (r *load) apply(op Op) int {
 func (r *load) end(b *summary) {
 	for late := time.Now().Add(loadPatience); ; time.Sleep(10 * time.Millisecond) {
 		st := r.server.Stats()
-		if st.Sessions["polling"]+st.Sessions["websocket"]+st.Connections == 0 {
+		if st.Engine.Sessions["polling"]+st.Engine.Sessions["websocket"]+st.Connections == 0 {
 			break
 		}
 		if time.Now().After(late) {

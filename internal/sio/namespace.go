@@ -78,6 +78,7 @@ func (n *Namespace) add(s *Socket, a *Admission) {
 // addLocked makes s a member and sends it what comes first, in one step: no
 // operation finds the socket before the client can know its id.
 func (n *Namespace) addLocked(s *Socket, a *Admission, first []*engineio.Message) {
+	n.server.counters.joined.Add(1)
 	n.readers[s.encoding].Add(1)
 	s.recovering = nil
 	s.entry = n.members.Add(s.id, a.User, s)
@@ -103,6 +104,7 @@ func (n *Namespace) removeLocked(s *Socket, reason string) bool {
 	if s.gone.Swap(true) {
 		return false
 	}
+	n.server.counters.ended.Add(reason, 1)
 	s.user, s.rooms = s.entry.User(), s.entry.Rooms()
 	if n.recovery != nil {
 		n.recovery.keepLocked(s, reason)
@@ -125,6 +127,7 @@ func (n *Namespace) size() int {
 // emit encodes the event and queues it for every socket of the target. queued is
 // the event in one of its encodings, nil if nobody was sent it.
 func (n *Namespace) emit(o Emit) (_ Result, queued []*engineio.Message, err error) {
+	began := time.Now()
 	send := (*engineio.Session).Send
 	switch {
 	case o.Volatile && n.volatile == DropOldest:
@@ -163,8 +166,8 @@ func (n *Namespace) emit(o Emit) (_ Result, queued []*engineio.Message, err erro
 	if l != nil {
 		n.server.retention.evict()
 	}
-	n.server.emitted.Add(1)
-	n.server.sent.Add(uint64(matched))
+	n.server.counters.countEmit(began)
+	n.server.counters.sent.Add(uint64(matched))
 	if matched == 0 {
 		queued = nil
 	}

@@ -126,9 +126,7 @@ type Server struct {
 
 	warnedParser atomic.Int64 // when a client with an unknown parser was last warned of, in Unix nanoseconds
 
-	received atomic.Uint64 // events from browsers
-	emitted  atomic.Uint64 // emits applied
-	sent     atomic.Uint64 // events queued for browsers
+	counters counters
 }
 
 // NewServer returns a server. It fails on options that make no sense.
@@ -156,7 +154,7 @@ func NewServer(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("sio: none may be negative: ConnectTimeout %v, AttachmentTimeout %v, MaxEventRate %d, MaxChildren %d, MaxRooms %d, RecoveryWindow %v, RecoveryBytes %d",
 			opts.ConnectTimeout, opts.AttachmentTimeout, opts.MaxEventRate, opts.MaxChildren, opts.MaxRooms, opts.RecoveryWindow, opts.RecoveryBytes)
 	}
-	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID(""), taking: make(chan struct{}, takeAtOnce)}
+	s := &Server{opts: opts, backend: opts.Backend, retention: retention{limit: opts.RecoveryBytes}, run: engineio.NewID(""), taking: make(chan struct{}, takeAtOnce), counters: newCounters()}
 	if s.backend == nil {
 		s.backend = noBackend{}
 	}
@@ -267,31 +265,3 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // SetLimits changes who may hold sessions from now on: see [engineio.Server.SetLimits].
 func (s *Server) SetLimits(l engineio.Limits) { s.engine.SetLimits(l) }
-
-// Stats counts what the server holds and did since it started.
-type Stats struct {
-	Sessions    map[string]int    // by transport
-	Connections int               // in all namespaces
-	Received    uint64            // events from browsers
-	Emitted     uint64            // emits applied
-	Sent        uint64            // events queued for browsers
-	Dropped     uint64            // volatile events dropped for slow browsers
-	Slow        uint64            // sessions closed for being too slow
-	Delayed     uint64            // packets after which their client was not read for a while, by MaxEventRate
-	Delays      time.Duration     // of those, all together
-	Refused     map[string]uint64 // requests that were refused, by the setting that says so or what else was wrong
-}
-
-// Stats returns the current counts.
-func (s *Server) Stats() Stats {
-	st := Stats{
-		Sessions: s.engine.Sessions(), Refused: s.engine.Refused(),
-		Received: s.received.Load(), Emitted: s.emitted.Load(), Sent: s.sent.Load(),
-	}
-	st.Delayed, st.Delays = s.delays.packets.Load(), time.Duration(s.delays.time.Load())
-	st.Dropped, st.Slow = s.engine.Slow()
-	for _, n := range s.namespaces.all() {
-		st.Connections += n.size()
-	}
-	return st
-}

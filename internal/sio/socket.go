@@ -150,7 +150,9 @@ func (s *Socket) Ack(id uint64, args []byte, attachments [][]byte) error {
 	if err != nil {
 		return err
 	}
-	s.conn.session.Send(msgs...)
+	if s.conn.session.Send(msgs...) {
+		s.nsp.server.counters.acksSent.Add(1)
+	}
 	return nil
 }
 

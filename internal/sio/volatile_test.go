@@ -34,14 +34,14 @@ func TestVolatilePolicies(t *testing.T) {
 				t.Fatal(err)
 			}
 			expect(t, "dropped", at.VolatileDropped, 10-len(want))
-			expect(t, "counted", w.Stats().Dropped, uint64(10-len(want)))
+			expect(t, "counted", w.Stats().Engine.Dropped, uint64(10-len(want)))
 			w.apply(Emit{To: everybody, Event: "last"})
 			expect(t, "first", c.Next(), `42`+namespace+`,["first"]`)
 			for _, i := range want {
 				expect(t, "event", c.Next(), fmt.Sprintf(`42%s,["at",%d]`, namespace, i))
 			}
 			expect(t, "last", c.Next(), `42`+namespace+`,["last"]`)
-			expect(t, "closed", w.Stats().Slow, 0)
+			expect(t, "closed", w.Stats().Engine.Slow, 0)
 			c.Close()
 		})
 	}

@@ -166,7 +166,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 	s.in.Lock()
 	err = s.payloadDecoder(binary)(body, func(p inbound) bool {
-		s.handle(p)
+		s.handle(transportPolling, p)
 		select {
 		case <-s.done:
 			return false
@@ -234,6 +234,7 @@ const discarded = 4
 // writePayload answers a request with the payload of msgs, and returns when the
 // connection has taken it.
 func (s *Session) writePayload(w http.ResponseWriter, r *http.Request, x *exchange, msgs []*Message) error {
+	s.countSent(transportPolling, msgs)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	var payload []byte

@@ -367,7 +367,7 @@ func TestLatest(t *testing.T) {
 		synctest.Wait()
 		<-p
 		expect(t, "still dropped", h.session.Dropped(), 3)
-		dropped, _ := w.server.Slow()
+		dropped := w.server.Stats().Dropped
 		expect(t, "dropped by all", dropped, 3)
 
 		// What must not be dropped may need all the room there is.

@@ -36,9 +36,9 @@ type Server struct {
 	poller   netpoll.Poller
 	starter  *starter
 	retire   sync.Once     // stops these three, after the last session
-	opened   atomic.Uint64 // sessions
-	dropped  atomic.Uint64 // volatile packets
-	slow     atomic.Uint64 // sessions closed for it
+	number   atomic.Uint64 // the latest session's
+	counters counters
+	traffic  traffic
 	refused  refusals
 	aborting chan struct{} // closed when the context of a Shutdown is done
 	abort    sync.Once     // closes it
@@ -72,6 +72,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		limiter:  newLimiter(opts.Limits),
 		sessions: map[string]*Session{},
 		flushers: newFlushers(opts.MaxQueue),
+		traffic:  newTraffic(),
 		starter:  newStarter(),
 		aborting: make(chan struct{}),
 		upgrader: wsconn.NewUpgrader(wsconn.Options{MaxMessage: opts.MaxPayload, Deflate: opts.PerMessageDeflate}),
@@ -101,7 +102,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, transport string, 
 // admit returns a new session that the request may have, or says why not. secure
 // says that the request came by TLS.
 func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr, secure bool) (*Session, *protocolError) {
-	sess := &Session{srv: s, protocol: protocol, number: s.opened.Add(1), id: NewID(s.opts.Epoch), secure: secure, done: make(chan struct{})}
+	sess := &Session{srv: s, protocol: protocol, number: s.number.Add(1), id: NewID(s.opts.Epoch), secure: secure, done: make(chan struct{})}
 	sess.out.limit = s.opts.MaxQueue
 	if protocol == 3 {
 		sess.framing = framingV3
@@ -180,10 +181,7 @@ func (s *Server) session(sid string) *Session {
 
 // Sessions returns how many sessions each transport carries, by its name.
 func (s *Server) Sessions() map[string]int {
-	n := map[string]int{transportPolling: 0, transportWebSocket: 0}
-	if s.opts.WebTransport {
-		n[transportWebTransport] = 0
-	}
+	n := s.noSessions()
 	for _, sess := range s.all() {
 		n[sess.Transport()]++
 	}
@@ -193,12 +191,6 @@ func (s *Server) Sessions() map[string]int {
 // clock is the time since just before the server's start: never 0, and a third of
 // the size of a time.Time.
 func (s *Server) clock() time.Duration { return time.Since(s.began) + 1 }
-
-// Slow counts what slow clients cost since the start: volatile packets that were
-// dropped, and sessions that were closed with [ReasonSlowConsumer].
-func (s *Server) Slow() (dropped, closed uint64) {
-	return s.dropped.Load(), s.slow.Load()
-}
 
 func (s *Server) all() []*Session {
 	s.mu.Lock()

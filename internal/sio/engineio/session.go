@@ -88,7 +88,7 @@ func (s *Session) Send(msgs ...*Message) bool {
 func (s *Session) SendVolatile(msgs ...*Message) bool {
 	ok := s.out.pushVolatile(msgs...)
 	if !ok {
-		s.srv.dropped.Add(1)
+		s.srv.counters.dropped.Add(1)
 	}
 	return ok
 }
@@ -99,7 +99,7 @@ func (s *Session) SendVolatile(msgs ...*Message) bool {
 // queued; they may be dropped later.
 func (s *Session) SendLatest(msgs ...*Message) bool {
 	dropped, ok := s.out.pushLatest(msgs...)
-	s.srv.dropped.Add(uint64(dropped))
+	s.srv.counters.dropped.Add(uint64(dropped))
 	return ok
 }
 
@@ -163,9 +163,7 @@ func (s *Session) CloseWith(reason Reason, detail string) {
 		return
 	}
 	s.phase, s.reason, s.detail = phaseClosing, reason, detail
-	if reason == ReasonSlowConsumer {
-		s.srv.slow.Add(1)
-	}
+	s.srv.counters.closed.Add(string(reason), 1)
 	s.heartbeat.stop()
 	s.stopAgeLocked()
 	close(s.done)
@@ -296,6 +294,7 @@ func (s *Session) openLocked(to phase) bool {
 		return false
 	}
 	s.phase = to
+	s.srv.counters.opened[transportIndex(s.transportLocked())].Add(1)
 	s.heartbeat.start(s)
 	s.startAgeLocked()
 	if starter, ok := s.receiver.(Starter); ok && s.protocol == 3 {
@@ -323,8 +322,10 @@ func (s *Session) releaseHeartbeat() {
 	}
 }
 
-// handle handles one packet from the browser. The caller holds s.in.
-func (s *Session) handle(p inbound) {
+// handle handles one packet from the browser, which came over a transport. The
+// caller holds s.in.
+func (s *Session) handle(transport string, p inbound) {
+	s.countReceived(transport, p)
 	s.mu.Lock()
 	if !s.phase.open() {
 		s.mu.Unlock()

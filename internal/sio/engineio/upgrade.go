@@ -75,6 +75,7 @@ func (s *Session) probeAnswered() {
 // removeCandidate ends a candidate's time; the polling session lives on, or ends by
 // polling.
 func (s *Session) removeCandidate() {
+	s.srv.counters.failedUpgrades.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.candidate, s.candidateInput = nil, nil
@@ -125,6 +126,7 @@ func (s *Session) completeUpgrade(l link) bool {
 		s.signalLastTakenLocked()
 	} else {
 		s.phase, s.link = phaseLinked, l
+		s.srv.counters.upgraded[transportIndex(l.transport())].Add(1)
 	}
 	s.candidate, s.candidateInput = nil, nil
 	s.out.attach(l)

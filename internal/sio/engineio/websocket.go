@@ -97,7 +97,7 @@ func (t *wsConn) read() {
 		s.in.Lock()
 		p, err := s.decodeFrame(opcode, data)
 		if err == nil {
-			s.handle(p)
+			s.handle(transportWebSocket, p)
 		}
 		s.in.Unlock()
 		if err != nil {

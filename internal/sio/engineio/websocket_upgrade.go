@@ -63,11 +63,16 @@ func (t *wsConn) next() (inbound, error) {
 		}
 		return inbound{}, err
 	}
-	return t.session.decodeFrame(opcode, data)
+	p, err := t.session.decodeFrame(opcode, data)
+	if err == nil {
+		t.session.countReceived(transportWebSocket, p)
+	}
+	return p, err
 }
 
 // answerProbe writes the answer by itself: what the outbox holds still goes by polls.
 func (t *wsConn) answerProbe() error {
+	t.session.countSent(transportWebSocket, []*Message{probeAnswer})
 	t.conn.NetConn().SetWriteDeadline(time.Now().Add(t.session.srv.opts.UpgradeTimeout))
 	_, err := t.conn.NetConn().Write(probeAnswer.frame)
 	t.conn.NetConn().SetWriteDeadline(time.Time{})

@@ -41,6 +41,7 @@ func (t *wsConn) flush(s *writeBuffers) {
 			t.idle(last)
 			return
 		}
+		t.session.countSent(transportWebSocket, msgs)
 		encode(msgs, t.framing)
 		s.spare = nil // it is the outbox's queue now
 		for wait := msgs; len(wait) > 0; {
@@ -111,6 +112,7 @@ func (t *wsConn) write(frames net.Buffers) {
 			t.idle(last)
 			return
 		}
+		t.session.countSent(transportWebSocket, msgs)
 		encode(msgs, t.framing)
 		frames = frames[:0]
 		for _, m := range msgs {

@@ -156,6 +156,7 @@ func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from 
 		stream.closeSession()
 		return
 	}
+	sess.countReceived(transportWebTransport, p)
 	t, input := newWTConn(sess, stream, reads, reader), &candidateInput{}
 	if !sess.addCandidate(t, input, func() { t.probe(input) }) {
 		stream.closeSession()
@@ -171,6 +172,7 @@ func (s *Server) openWebTransport(r *http.Request, stream wtStream, reads *wrapp
 		s.log.Debug("WebTransport refused", "message", refusal.message, "remote", r.RemoteAddr)
 		return false
 	}
+	sess.countReceived(transportWebTransport, inbound{kind: packetOpen})
 	newWTConn(sess, stream, reads, reader).open()
 	return true
 }

@@ -97,10 +97,15 @@ func (t *wtConn) probe(input *candidateInput) {
 }
 
 func (t *wtConn) next() (inbound, error) {
-	return readStreamFrame(t.reader, t.session.srv.opts.MaxPayload)
+	p, err := readStreamFrame(t.reader, t.session.srv.opts.MaxPayload)
+	if err == nil {
+		t.session.countReceived(transportWebTransport, p)
+	}
+	return p, err
 }
 
 func (t *wtConn) answerProbe() error {
+	t.session.countSent(transportWebTransport, []*Message{probeAnswer})
 	_, err := t.stream.Write(appendStreamFrame(nil, probeAnswer))
 	return err
 }
@@ -127,6 +132,7 @@ func (t *wtConn) write() {
 			}
 			return
 		}
+		t.session.countSent(transportWebTransport, msgs)
 		for i, m := range msgs {
 			chunk = appendStreamFrame(chunk, m)
 			if i < len(msgs)-1 && len(chunk) < maxChunk {
@@ -164,7 +170,7 @@ func (t *wtConn) read() {
 			return
 		}
 		s.in.Lock()
-		s.handle(p)
+		s.handle(transportWebTransport, p)
 		s.in.Unlock()
 	}
 }
