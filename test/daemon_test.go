@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -56,10 +57,18 @@ func runDaemon(ctx context.Context, t *testing.T, path string, flags ...string) 
 // says yes.
 func launchDaemon(ctx context.Context, t *testing.T, path, page string, flags ...string) daemon {
 	t.Helper()
+	log := &syncBuffer{}
+	return launchDaemonLogging(ctx, t, log, log, path, page, flags...)
+}
+
+// launchDaemonLogging is launchDaemon whose standard error, to which it logs, is out. log
+// is what is shown of that if the test fails.
+func launchDaemonLogging(ctx context.Context, t *testing.T, out io.Writer, log *syncBuffer, path, page string, flags ...string) daemon {
+	t.Helper()
 	ports := freeAddresses(t, 3)
-	d := daemon{listen: ports[0], control: ports[1], ops: ports[2], log: &syncBuffer{}, ended: make(chan error, 1)}
+	d := daemon{listen: ports[0], control: ports[1], ops: ports[2], log: log, ended: make(chan error, 1)}
 	cmd := exec.Command(path, append([]string{"--listen=" + d.listen, "--control-listen=" + d.control, "--ops-listen=" + d.ops}, flags...)...)
-	cmd.Stdout, cmd.Stderr = d.log, d.log
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Dir = t.TempDir() // no settings file of anybody's lies there
 	// Settings of whoever runs the tests must not leak in.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "FANOUTD_") })

@@ -66,10 +66,18 @@ type siege struct {
 // honest clients on both transports that are sent numbered events from now on.
 func besiege(t *testing.T, binary string, flags ...string) *siege {
 	t.Helper()
+	return besiegeStarted(t, func(ctx context.Context) daemon {
+		return runDaemon(ctx, t, binary, slices.Concat(besieged, flags)...)
+	})
+}
+
+// besiegeStarted is besiege with what start starts, by the settings besieged.
+func besiegeStarted(t *testing.T, start func(context.Context) daemon) *siege {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), siegePatience)
 	t.Cleanup(cancel)
 	s := &siege{T: t, ctx: ctx, giveUp: cancel, patience: reclaimPatience}
-	s.daemon = runDaemon(ctx, t, binary, slices.Concat(besieged, flags)...)
+	s.daemon = start(ctx)
 	emitter, registry := dialControl(t, s.control)
 	room := []string{"honest"}
 	var reading sync.WaitGroup

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -78,11 +77,13 @@ func serveAs(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		return exitSettings
 	}
 	from.level.Set(c.operations.logLevel)
-	log := newLogger(stderr, c.operations.logFormat, from.level)
+	lines := newLogWriter(stderr, c.operations.logFormat)
+	defer lines.close()
+	log := newLogger(lines, c.operations.logFormat, from.level)
 	for _, v := range c.unknown {
 		log.Warn("an environment variable is no setting and is ignored", "variable", v.Name, "nearest", v.Nearest)
 	}
-	if err := serve(ctx, c, log, from); err != nil {
+	if err := serve(ctx, c, log, lines, from); err != nil {
 		log.Error("fanoutd ends", "error", err)
 		return exitFailed
 	}
@@ -94,13 +95,4 @@ func printProblems(w io.Writer, err error) {
 	for _, problem := range settings.Each(err) {
 		fmt.Fprintln(w, "fanoutd:", problem)
 	}
-}
-
-// newLogger returns the daemon's logger.
-func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
-	o := &slog.HandlerOptions{Level: level}
-	if format == logJSON {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }

@@ -58,7 +58,7 @@ type daemon struct {
 
 // serve runs the daemon until ctx ends or a listener fails; only that, and a
 // start that was not possible, is an error.
-func serve(ctx context.Context, c *config, log *slog.Logger, from *source) error {
+func serve(ctx context.Context, c *config, log *slog.Logger, lines logWriter, from *source) error {
 	l, err := bind(ctx, c)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, from *source) error
 		l.close()
 		return err
 	}
-	d, err := newDaemon(c, log, l, nodes)
+	d, err := newDaemon(c, log, lines, l, nodes)
 	if err != nil {
 		if nodes != nil {
 			nodes.Close()
@@ -80,7 +80,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, from *source) error
 	return d.run(ctx)
 }
 
-func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*daemon, error) {
+func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes clusterBus) (*daemon, error) {
 	d := &daemon{config: c, log: log, listeners: l, bus: nodes, manager: &serviceManager{log: log}}
 	b := readBuild()
 	var err error
@@ -137,6 +137,7 @@ func newDaemon(c *config, log *slog.Logger, l *listeners, nodes clusterBus) (*da
 	}
 	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.control()})
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}
+	sources.Process = func() ops.Process { return ops.Process{LogLinesLost: lines.Lost()} }
 	d.browsers = d.httpServer(bounded(pages(c, d.engine(&sources), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		d.admission.metrics(sources))

@@ -24,6 +24,7 @@ type Build struct {
 // Sources are what metrics are read from. Each is called once a scrape, from
 // several goroutines at once; nil: there is none.
 type Sources struct {
+	Process   func() Process
 	Sockets   func() sio.Stats
 	Consumers func() dispatch.Stats
 	Admission func() admission.Stats
@@ -49,6 +50,9 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		build,
 	)
+	if from.Process != nil {
+		r.MustRegister(collector[Process]{from.Process, processMetrics})
+	}
 	if from.Sockets != nil {
 		r.MustRegister(collector[sio.Stats]{from.Sockets, slices.Concat(socketMetrics, sessionMetrics, limitMetrics)})
 	}
