@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/fanoutd/fanoutd/internal/admission"
@@ -12,13 +13,14 @@ import (
 
 // admissionSources are who is asked who may connect, before consumers are.
 type admissionSources struct {
-	tokens *token.Verifier // nil: none are asked for
-	hook   *hook.Client    // nil: not asked
-	log    *slog.Logger
+	tokens    *token.Verifier  // nil: none are asked for
+	locations []token.Location // where they are looked for
+	hook      *hook.Client     // nil: not asked
+	log       *slog.Logger
 }
 
 func newAdmissionSources(c *config, log *slog.Logger) (*admissionSources, error) {
-	a := &admissionSources{log: log}
+	a := &admissionSources{locations: c.tokens.sources, log: log}
 	var err error
 	if c.tokens.on() {
 		if a.tokens, err = token.New(c.tokens.options(log)); err != nil {
@@ -44,6 +46,34 @@ func (a *admissionSources) then(last admission.Source) admission.Sources {
 		all = append(all, a.hook)
 	}
 	return append(all, last)
+}
+
+// replaceTokens has tokens verified as next says from now on.
+func (a *admissionSources) replaceTokens(next *config) error {
+	switch {
+	case (a.tokens != nil) != next.tokens.on():
+		return errRestart
+	case a.tokens == nil:
+		return nil
+	}
+	o := next.tokens.options(a.log)
+	o.Locations = a.locations // sockets hide them as they were at the start
+	err := a.tokens.Replace(o)
+	if errors.Is(err, token.ErrOtherKeySet) {
+		return errRestart
+	}
+	return err
+}
+
+// replaceHookKey has the hook asked with the key that next says from now on.
+func (a *admissionSources) replaceHookKey(next *config) error {
+	switch {
+	case (a.hook != nil) != next.hook.on():
+		return errRestart
+	case a.hook != nil:
+		a.hook.SetKey(next.hook.key)
+	}
+	return nil
 }
 
 // metrics adds what those count that are configured.

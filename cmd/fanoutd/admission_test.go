@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,10 +31,18 @@ type backend struct {
 	hookv1.UnimplementedAuthorizerServiceServer
 	answer func(*hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error)
 	asked  atomic.Int64
+	key    atomic.Value // string: the authorization of the last call
 }
 
-func (b *backend) Authorize(_ context.Context, req *hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error) {
+// lastKey returns what the last call brought as its authorization.
+func (b *backend) lastKey() string {
+	key, _ := b.key.Load().(string)
+	return key
+}
+
+func (b *backend) Authorize(ctx context.Context, req *hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error) {
 	b.asked.Add(1)
+	b.key.Store(strings.Join(metadata.ValueFromIncomingContext(ctx, "authorization"), ","))
 	return b.answer(req)
 }
 

@@ -53,6 +53,16 @@ func (l *logs) String() string {
 	return l.all.String()
 }
 
+// await waits until the log has all of text.
+func (l *logs) await(t *testing.T, text string) {
+	t.Helper()
+	for start := time.Now(); !strings.Contains(l.String(), text); time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > patience {
+			t.Fatalf("no %q:\n%s", text, l)
+		}
+	}
+}
+
 // addresses waits until the daemon is ready and returns where it serves whom.
 func (l *logs) addresses(t *testing.T) map[string]string {
 	t.Helper()

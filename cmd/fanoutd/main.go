@@ -63,8 +63,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // serveAs runs the daemon as the settings say, and returns the exit code.
 func serveAs(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	from := newSource(func() (*config, error) { return load(args, environ) })
-	c, err := from.load()
+	from := newSource(func(text []byte) (*config, error) { return loadText(args, environ, text) })
+	c, err := from.load(nil)
 	if errors.Is(err, settings.ErrHelp) {
 		printHelp(stdout)
 		return exitOK

@@ -130,7 +130,7 @@ func TestReload(t *testing.T) {
 // SIGHUP does not end the process from the moment on when the settings are read, nor
 // during a shutdown.
 func TestHangUpsEndNothing(t *testing.T) {
-	from := newSource(func() (*config, error) { return load(nil, nil) })
+	from := newSource(func([]byte) (*config, error) { return load(nil, nil) })
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}

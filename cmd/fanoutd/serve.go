@@ -193,7 +193,7 @@ func (d *daemon) run(ctx context.Context) error {
 	serving.Go(func() { d.admission.run(background) })
 	serving.Go(func() { d.keepKeys(background) })
 	serving.Go(func() { d.certificates.watch(background) })
-	serving.Go(func() { d.followSettings(background) })
+	serving.Go(func() { newFollower(d.config, d.source, d.reloaders(), d.log).run(background) })
 	for _, x := range []struct {
 		who   string
 		at    net.Listener

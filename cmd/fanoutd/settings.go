@@ -81,9 +81,13 @@ func declareAll(c *config) (*settings.Set, []subject) {
 // and the file, in this order of precedence. Its error is all problems that were
 // found ([settings.Problems]), each one line for the person at the terminal; with
 // one, only the unknown variables are of use.
-func load(args, environ []string) (*config, error) {
+func load(args, environ []string) (*config, error) { return loadText(args, environ, nil) }
+
+// loadText is load where text is what the file holds; nil: it is read.
+func loadText(args, environ []string, text []byte) (*config, error) {
 	c := &config{}
 	s, subjects := declareAll(c)
+	s.FileText = text
 	c.set = s
 	err := s.Read(args, environ)
 	c.unknown = s.Unknown()

@@ -47,11 +47,11 @@ func (c *hookConfig) declare(s *settings.Set) {
 			Value: settings.Number(&c.concurrency, hook.DefaultConcurrency, 1, 10_000),
 		},
 		settings.Setting{
-			Name: "hook-key", Help: "the bearer key that the hook is sent; prefer the variable or hook-key-file", Secret: true,
+			Name: "hook-key", Reloadable: true, Help: "the bearer key that the hook is sent; prefer the variable or hook-key-file", Secret: true,
 			Value: settings.String(&c.key, ""),
 		},
 		settings.Setting{
-			Name: "hook-key-file", Help: "a file with the key instead",
+			Name: "hook-key-file", Reloadable: true, Help: "a file with the key instead",
 			Value: settings.File(&c.keyFile),
 		},
 	)

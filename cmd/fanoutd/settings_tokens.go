@@ -28,16 +28,16 @@ type tokenConfig struct {
 func (c *tokenConfig) declare(s *settings.Set) {
 	s.Declare("Admission by tokens",
 		settings.Setting{
-			Name: "jwt-secret", Secret: true,
+			Name: "jwt-secret", Reloadable: true, Secret: true,
 			Help:  "verify the tokens of browsers by HMAC with this secret, as long as the hash at least; a command line is no secret, so prefer the variable or jwt-secret-file",
 			Value: settings.String(&c.secret, ""),
 		},
 		settings.Setting{
-			Name: "jwt-secret-file", Help: "a file with the secret instead; line breaks at its end do not count",
+			Name: "jwt-secret-file", Reloadable: true, Help: "a file with the secret instead; line breaks at its end do not count",
 			Value: settings.File(&c.secretFile),
 		},
 		settings.Setting{
-			Name: "jwt-public-key-file", Help: "verify them with the RSA, ECDSA or Ed25519 public key in this PEM file",
+			Name: "jwt-public-key-file", Reloadable: true, Help: "verify them with the RSA, ECDSA or Ed25519 public key in this PEM file",
 			Value: settings.File(&c.publicKeyFile),
 		},
 		settings.Setting{
@@ -45,19 +45,19 @@ func (c *tokenConfig) declare(s *settings.Set) {
 			Value: settings.String(&c.jwksURL, ""),
 		},
 		settings.Setting{
-			Name: "jwt-algorithms", Help: "the algorithms that tokens may be signed with; they fit the key",
+			Name: "jwt-algorithms", Reloadable: true, Help: "the algorithms that tokens may be signed with; they fit the key",
 			Value: settings.List(&c.algorithms, nil, strings.Join(token.Algorithms(), ", "), parseAlgorithms),
 		},
 		settings.Setting{
-			Name: "jwt-issuer", Help: "what the claim iss of a token has to be",
+			Name: "jwt-issuer", Reloadable: true, Help: "what the claim iss of a token has to be",
 			Value: settings.String(&c.issuer, ""),
 		},
 		settings.Setting{
-			Name: "jwt-audience", Help: "what the claim aud of a token has to name one of",
+			Name: "jwt-audience", Reloadable: true, Help: "what the claim aud of a token has to name one of",
 			Value: settings.Strings(&c.audience, nil, "names"),
 		},
 		settings.Setting{
-			Name: "jwt-user-claim", Help: "the claim that names the user",
+			Name: "jwt-user-claim", Reloadable: true, Help: "the claim that names the user",
 			Value: settings.String(&c.userClaim, token.DefaultUserClaim),
 		},
 		settings.Setting{

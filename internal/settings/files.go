@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"os"
 )
@@ -38,6 +39,26 @@ func (s *Set) CheckFiles() error {
 		}
 	}
 	return Join(problems...)
+}
+
+// FileSums returns, by setting, what differs when the files that these settings name
+// differ in what they hold, or cannot be read.
+func (s *Set) FileSums(names []string) map[string]string {
+	sums := map[string]string{}
+	for _, name := range names {
+		x := s.Get(name)
+		if !x.IsFile() || !x.IsSet() {
+			continue
+		}
+		text, err := ReadFile(x.raw)
+		if err != nil {
+			sums[name] = err.Error()
+			continue
+		}
+		sum := sha256.Sum256(text)
+		sums[name] = string(sum[:])
+	}
+	return sums
 }
 
 // SecretFile returns what is in the file that the setting name-file names, for

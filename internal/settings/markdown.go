@@ -29,7 +29,7 @@ func (x *Setting) writeMarkdown(w io.Writer) {
 	fmt.Fprintf(w, "- %s\n- %s, %s; allowed: %s\n", places, x.Value.kind(), x.defaultMarkdown(), escapeMarkdown(x.Value.allowed()))
 	switch {
 	case x.Reloadable && x.IsFile():
-		fmt.Fprintln(w, "- the file is read again when it changes, and at SIGHUP; another file takes a restart")
+		fmt.Fprintln(w, "- the file is read again when it changes, and at SIGHUP")
 	case x.Reloadable:
 		fmt.Fprintln(w, "- a change takes effect at SIGHUP")
 	default:

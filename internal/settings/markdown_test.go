@@ -33,7 +33,7 @@ Where browsers connect.
 		"- choice, default `low`; allowed: high, low\n",
 		"- text, not set by default; allowed: any text\n- a change takes a restart\n- a secret: never shown",
 		"- number, default `1`; allowed: a number from 1 to 9\n- a change takes effect at SIGHUP\n",
-		"- file, not set by default; allowed: the name of a file\n- the file is read again when it changes, and at SIGHUP; another file takes a restart\n",
+		"- file, not set by default; allowed: the name of a file\n- the file is read again when it changes, and at SIGHUP\n",
 		"- flag `--config`, variable `PROG_CONFIG`\n",
 		"Pages such as \\*.html.\n",
 		"- list, empty by default; allowed: a\\*b\n",

@@ -22,6 +22,10 @@ type Set struct {
 	file    *Setting // the one called ConfigFile; nil: not declared
 	unknown []UnknownVariable
 
+	// FileText is what the file of [ConfigFile] holds, from [Set.Read] on. If it is set
+	// before, it counts in place of the file, which is not read.
+	FileText []byte
+
 	// MoreFlags adds the flags of a command that are no settings, so that they may
 	// stand among those that are. Default: none.
 	MoreFlags func(*flag.FlagSet)

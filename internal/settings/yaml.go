@@ -13,11 +13,13 @@ import (
 // readYAML sets what the file at path says: one mapping of names to words or
 // lists of words. Hyphens and underscores in a name are the same.
 func (s *Set) readYAML(path string) error {
-	text, err := ReadFile(path)
-	if err != nil {
-		return s.file.Errorf("%v", err)
+	if s.FileText == nil {
+		var err error
+		if s.FileText, err = ReadFile(path); err != nil {
+			return s.file.Errorf("%v", err)
+		}
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder := yaml.NewDecoder(bytes.NewReader(s.FileText))
 	var doc yaml.Node
 	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil // nothing but comments

@@ -29,9 +29,10 @@ type Client struct {
 	// Immutable.
 	conn    *grpc.ClientConn
 	backend hookv1.AuthorizerServiceClient
-	key     string
 	timeout time.Duration
 	log     *slog.Logger
+
+	key atomic.Pointer[string] // empty: none is sent
 
 	slots chan struct{} // holds one for each call in flight
 
@@ -64,15 +65,19 @@ func newClient(o Options, target string, more ...grpc.DialOption) (*Client, erro
 	if err != nil {
 		return nil, fmt.Errorf("hook: %w", err)
 	}
-	return &Client{
+	c := &Client{
 		conn:    conn,
 		backend: hookv1.NewAuthorizerServiceClient(conn),
-		key:     o.Key,
 		timeout: o.Timeout,
 		log:     o.Logger,
 		slots:   make(chan struct{}, o.Concurrency),
-	}, nil
+	}
+	c.key.Store(&o.Key)
+	return c, nil
 }
+
+// SetKey has key sent with each call from now on, as [Options.Key].
+func (c *Client) SetKey(key string) { c.key.Store(&key) }
 
 // Close ends the calls under way and the connection.
 func (c *Client) Close() error { return c.conn.Close() }
@@ -140,8 +145,8 @@ func (c *Client) release() { <-c.slots }
 // ask makes the call. A backend that is not there is waited for, within the
 // time limit: a restart need not keep anybody out.
 func (c *Client) ask(ctx context.Context, req *hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error) {
-	if c.key != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+c.key)
+	if key := *c.key.Load(); key != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
 	}
 	resp, err := c.backend.Authorize(ctx, req, grpc.WaitForReady(true))
 	if err != nil && ctx.Err() != nil {

@@ -37,8 +37,9 @@ const QueryField = "token"
 // find returns the token of a request: that of the first location, in the order
 // of [Locations], which is configured and has one. Empty: there is none.
 func (v *Verifier) find(r *admission.Request) string {
+	locations := v.rules.Load().locations
 	for _, l := range Locations() {
-		if !slices.Contains(v.locations, l) {
+		if !slices.Contains(locations, l) {
 			continue
 		}
 		var token string

@@ -25,7 +25,7 @@ type Grant struct {
 // return a token that would be refused; only whether a JWK Set has the key, which
 // it does not fetch, it cannot tell.
 func Mint(o Options, private []byte, g Grant) (string, error) {
-	v, err := New(o)
+	r, err := newRules(o)
 	if err != nil {
 		return "", err
 	}
@@ -37,7 +37,7 @@ func Mint(o Options, private []byte, g Grant) (string, error) {
 		return "", fmt.Errorf("token: %w", err)
 	}
 	if o.JWKS != "" {
-		v.keys = fixedKey{public: public}
+		r.keys = fixedKey{public: public}
 	}
 	now := time.Now()
 	content := jwt.MapClaims{
@@ -46,7 +46,7 @@ func Mint(o Options, private []byte, g Grant) (string, error) {
 		"iat": jwt.NewNumericDate(now),
 		"exp": jwt.NewNumericDate(now.Add(g.TTL)),
 	}
-	userClaim := v.userClaim
+	userClaim := r.userClaim
 	if _, taken := content[userClaim]; taken || userClaim == roomsClaim || userClaim == dataClaim {
 		return "", fmt.Errorf("token: the claim %.64q cannot hold the user too", userClaim)
 	}
@@ -65,6 +65,8 @@ func Mint(o Options, private []byte, g Grant) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("token: signing: %w", err)
 	}
+	v := &Verifier{}
+	v.rules.Store(r)
 	if _, err := v.Verify(context.Background(), token); err != nil {
 		return "", fmt.Errorf("token: the token would be refused: %w", err)
 	}

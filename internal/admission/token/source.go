@@ -16,7 +16,7 @@ var _ admission.Source = (*Verifier)(nil)
 // that is good, and grants what the token says. It blocks for [Options.KeyWait] at
 // most.
 func (v *Verifier) Decide(ctx context.Context, r *admission.Request, sofar sio.Admission) (sio.Admission, error) {
-	ctx, cancel := context.WithTimeout(ctx, v.keyWait)
+	ctx, cancel := context.WithTimeout(ctx, v.rules.Load().keyWait)
 	defer cancel()
 	granted, err := v.Verify(ctx, v.find(r))
 	v.counts.count(err)
@@ -82,6 +82,6 @@ func (v *Verifier) Stats() Stats {
 	return Stats{
 		Accepted: c.accepted.Load(), Missing: c.missing.Load(), Expired: c.expired.Load(),
 		Invalid: c.invalid.Load(), Unavailable: c.unavailable.Load(),
-		KeysReady: v.keys.ready(),
+		KeysReady: v.rules.Load().keys.ready(),
 	}
 }
