@@ -85,7 +85,7 @@ func (a *ackWaits) arm(d time.Duration, f func()) {
 // ackWaitPassed is the timer: it takes back what was not settled in time.
 func (s *Subscription) ackWaitPassed() {
 	g := s.group
-	defer g.report()
+	defer g.settleDown()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s.acks.armed = false

@@ -119,19 +119,39 @@ func (q *queue) dropUnwantedLocked() bool {
 	return dropped || held
 }
 
-// scheduleLocked sets the timer for when the group has something to forget.
+// scheduleLocked sets the timer for when the group has something to forget. If nothing is
+// left of it, settleDown removes it.
 func (g *group) scheduleLocked() {
 	if g.expiry != nil {
 		g.expiry.Stop()
 	}
 	g.listens.Store(len(g.subscriptions)+len(g.memory) > 0)
 	g.tells = g.tellsLocked()
-	switch {
-	case len(g.memory) > 0:
+	if len(g.memory) > 0 {
 		first := slices.MinFunc(g.memory, func(a, b remembered) int { return a.until.Compare(b.until) })
-		g.expiry = time.AfterFunc(time.Until(first.until), g.forget)
-	case len(g.subscriptions) == 0 && g.authorized.empty():
-		g.expiry = time.AfterFunc(0, g.forget)
+		g.expiry = time.AfterFunc(max(time.Until(first.until), soonest), g.forget)
+	}
+}
+
+// soonest is not 0: in a bubble of testing/synctest a timer that is due when it is set
+// runs in the goroutine that sets it, which the race detector does not survive if others
+// do so at that moment (golang/go#78156).
+const soonest = time.Nanosecond
+
+// emptyLocked reports whether nothing is left to keep the group for.
+func (g *group) emptyLocked() bool {
+	return len(g.subscriptions)+len(g.memory) == 0 && g.authorized.empty()
+}
+
+// settleDown follows, once no lock is held, what may have ended a subscription or buried
+// events: it logs these, and removes the group if nothing is left of it.
+func (g *group) settleDown() {
+	g.report()
+	g.mu.Lock()
+	empty := g.emptyLocked()
+	g.mu.Unlock()
+	if empty {
+		g.forget()
 	}
 }
 
@@ -148,7 +168,7 @@ func (g *group) forget() {
 	}
 	now := time.Now()
 	g.memory = slices.DeleteFunc(g.memory, func(r remembered) bool { return !now.Before(r.until) })
-	if len(g.subscriptions)+len(g.memory) == 0 && g.authorized.empty() {
+	if g.emptyLocked() {
 		g.removeLocked()
 		return
 	}

@@ -61,7 +61,7 @@ func (s *Subscription) Interrupt() {
 	s.settled = true
 	s.leaveLocked(ErrInterrupted, false)
 	s.group.mu.Unlock()
-	s.group.report()
+	s.group.settleDown()
 }
 
 // Authorized returns what each group authorises: namespaces and patterns, "*" for all.
@@ -85,7 +85,7 @@ func (d *Dispatcher) Authorize(group string, namespaces []string) error {
 		s.group.mu.Lock()
 		s.leaveLocked(ErrClosed, false)
 		s.group.mu.Unlock()
-		s.group.report()
+		s.group.settleDown()
 	}
 	return err
 }

@@ -65,7 +65,7 @@ func (s *Subscription) Verdict(id string, v Verdict) error {
 // refusal. An event that has failed too often becomes a dead letter. What was in
 // flight of all that is cancelled first.
 func (s *Subscription) Nack(id string, delay time.Duration) error {
-	defer s.group.report()
+	defer s.group.settleDown()
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	q, i, err := s.inFlightLocked(id)
@@ -95,7 +95,7 @@ func (s *Subscription) Nack(id string, delay time.Duration) error {
 // hold. What follows it from the same connection is delivered again, in order; what was
 // in flight of that is cancelled first. A Connecting is not decided on.
 func (s *Subscription) BuryTooLarge(id string) error {
-	defer s.group.report()
+	defer s.group.settleDown()
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	q, i, err := s.inFlightLocked(id)

@@ -88,7 +88,7 @@ type Subscription struct {
 func (d *Dispatcher) Subscribe(o SubscriptionOptions) (*Subscription, error) {
 	s, err := d.subscribe(o)
 	if s != nil {
-		s.group.report() // of the one that it replaced
+		s.group.settleDown() // of the one that it replaced
 	}
 	return s, err
 }
@@ -272,7 +272,7 @@ func (s *Subscription) end(cause error) {
 	authorized := g.authorized.list()
 	missing := ended && s.interest.authorize && !slices.ContainsFunc(g.subscriptions, func(o *Subscription) bool { return o.interest.authorize })
 	g.mu.Unlock()
-	g.report()
+	g.settleDown()
 	if !missing {
 		return
 	}

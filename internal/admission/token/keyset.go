@@ -176,7 +176,7 @@ func (s *keySet) requestFetch(ctx context.Context) <-chan struct{} {
 func (s *keySet) run(ctx context.Context) {
 	defer s.stop()
 	next := time.Now()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(time.Nanosecond) // not 0, for tests: golang/go#78156
 	defer timer.Stop()
 	for retry := retryFirst; ; {
 		select {
@@ -185,7 +185,7 @@ func (s *keySet) run(ctx context.Context) {
 		case requested := <-s.requests:
 			if requested.Before(next) {
 				next = requested
-				timer.Reset(time.Until(next))
+				timer.Reset(max(time.Until(next), time.Nanosecond))
 			}
 			continue
 		case <-timer.C:
