@@ -46,7 +46,7 @@ var kinds = map[dispatch.Kind]fanoutv1.Event_Kind{
 func (e *Events) delivery(d *dispatch.Delivery, decode, include bool) *fanoutv1.Event {
 	var m eventMessage
 	connection := d.Connection
-	if include || d.Existing {
+	if include || d.Kind == dispatch.Connected {
 		connection = d.Current()
 	}
 	e.errors.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event, connection)

@@ -6,7 +6,7 @@ import "container/list"
 // guards it.
 type load struct {
 	bytes   int       // of the events in its queues
-	untold  int       // of those, the Existing ones that were never delivered
+	untold  int       // of those, the introducing ones that were never delivered
 	waiting list.List // of *queue: those whose held event waits for room here, first come first
 }
 

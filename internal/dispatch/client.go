@@ -37,6 +37,7 @@ type client struct {
 
 	mu       sync.Mutex
 	awaiting []awaited // in the order of their sequence
+	lost     []string  // groups that were told that it is lost, and not yet that it is not
 }
 
 // awaited is an event whose browser waits for a reply.
@@ -68,6 +69,39 @@ func (c *client) existing() *Event {
 	}
 	e.measure()
 	return e
+}
+
+// returned returns its Connected for a group that was told that it is lost.
+func (c *client) returned() *Event {
+	e := &Event{
+		Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.user,
+		Sequence: c.socket.Number(), ReceivedAt: time.Now(), view: c.view, returned: true,
+	}
+	e.measure()
+	return e
+}
+
+// loseTo notes that a group was told that it is lost.
+func (c *client) loseTo(group string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Contains(c.lost, group) {
+		c.lost = append(c.lost, group)
+	}
+}
+
+// lostTo reports whether that is the last that the group was told.
+func (c *client) lostTo(group string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.lost, group)
+}
+
+// foundBy notes that the group is told that it is not.
+func (c *client) foundBy(group string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = slices.DeleteFunc(c.lost, func(g string) bool { return g == group })
 }
 
 // await notes that the event takes a reply.

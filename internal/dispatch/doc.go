@@ -33,7 +33,8 @@
 // connection does meanwhile brings its Connected along. One that ends before its turn is
 // not mentioned; once its Connected is queued, all the rest follows. A queue notes what
 // its group was told, so a group that was without subscriptions for a while hears
-// nothing twice.
+// nothing twice. In a cluster it may have been told elsewhere that a connection is lost:
+// then its Connected comes once more, Recovered, by a number of its own.
 //
 // # Bounds
 //

@@ -43,7 +43,10 @@ type Event struct {
 	// it, was. It is made for one group, with the sequence that all others heard.
 	Existing bool
 
-	view *view // of the connection, of a Message or an Existing; nil: its connection does not matter
+	view *view // of the connection, of a Message, an Existing or one that returned; nil: its connection does not matter
+
+	// Of a Connected: the group was told that the connection was lost with this node.
+	returned bool
 
 	// Replay is of a dead letter that is delivered once more: it counts the replays of the
 	// dispatcher, from 1. 0: it is none.

@@ -54,12 +54,15 @@ func (g *group) notToldLocked(e *Event) {
 
 // toldOfLocked notes that an item is being delivered or removed.
 func (q *queue) toldOfLocked(it *item) {
-	if it.event.Existing && !it.event.Replayed() && it.attempt == 0 {
+	if it.event.introduces() && !it.event.Replayed() && it.attempt == 0 {
 		q.countUntoldLocked(-1)
 	}
 }
 
-// countUntoldLocked adds Existing events that were never delivered.
+// introduces reports whether e is a Connected that was made for one group.
+func (e *Event) introduces() bool { return e.Existing || e.returned }
+
+// countUntoldLocked adds such events that were never delivered.
 func (q *queue) countUntoldLocked(n int) {
 	q.untold += n
 	q.loadLocked().untold += n
@@ -69,12 +72,23 @@ func (q *queue) countUntoldLocked(n int) {
 // before all that waits of it. The queue is to be advanced after it.
 func (q *queue) introduceLocked() {
 	g, c := q.group, q.client
-	if q.told || c == nil || !g.tells {
-		return
+	switch {
+	case q.told || c == nil:
+	case c.lostTo(g.name):
+		if q.insertLocked(c.returned()) {
+			c.foundBy(g.name)
+		}
+	case g.tells:
+		q.insertLocked(c.existing())
 	}
-	e := c.existing()
+}
+
+// insertLocked puts e, which introduces the connection, before all that waits; false: the
+// group does not take it. The queue is to be advanced after it.
+func (q *queue) insertLocked(e *Event) bool {
+	g := q.group
 	if !g.wantsLocked(e) || g.dropsLocked(e) {
-		return
+		return false
 	}
 	if q.phase == ready {
 		q.enterLocked(idle) // its place depends on what is next
@@ -83,6 +97,7 @@ func (q *queue) introduceLocked() {
 	q.told = true
 	q.countUntoldLocked(1)
 	q.countLocked(1, e.size)
+	return true
 }
 
 // walkLocked begins to tell the group of all connections that it was not told of and

@@ -81,7 +81,7 @@ type queue struct {
 	sent  int
 	bytes int // of all items
 
-	untold int // items that are Existing and were never delivered
+	untold int // items that introduce it and were never delivered
 
 	oldest time.Duration // items[0].since; 0: there is none, and it is not in group.oldest
 	place  int           // in group.oldest

@@ -77,6 +77,21 @@ func (d *Dispatcher) Authorized() map[string][]string {
 	return all
 }
 
+// Authorizes reports whether a group authorises all of these namespaces and patterns;
+// none: every namespace.
+func (d *Dispatcher) Authorizes(group string, namespaces []string) bool {
+	d.mu.RLock()
+	g := d.groups[group]
+	d.mu.RUnlock()
+	if g == nil {
+		return false
+	}
+	asked := newNamespaceSet(namespaces)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.authorized.includes(&asked)
+}
+
 // Authorize has a group authorise namespaces, as if a consumer that does had been there.
 // It does not take back what the group authorises already. Error: [ErrTooMany].
 func (d *Dispatcher) Authorize(group string, namespaces []string) error {
@@ -128,8 +143,7 @@ func (q *queue) noteAssignedLocked(from, to *Subscription) {
 		from.wake()
 	}
 	if to != nil && to.assignments != nil {
-		coming := slices.ContainsFunc(q.items, func(it item) bool { return it.event.Kind == Connected && it.attempt == 0 })
-		to.assignments[q.id] = Assignment{ConnectionID: q.id, Namespace: q.namespace, Owned: true, Told: q.told && !coming}
+		to.assignments[q.id] = Assignment{ConnectionID: q.id, Namespace: q.namespace, Owned: true, Told: q.told && !q.comingLocked()}
 		to.wake()
 	}
 }

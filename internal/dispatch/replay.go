@@ -82,7 +82,7 @@ func (g *group) replay(l *DeadLetter, c *client, member bool) acceptance {
 	if e == nil {
 		return unwanted
 	}
-	if c != nil && (e.Kind == Message || e.Existing) {
+	if c != nil && (e.Kind == Message || e.Existing || e.returned) {
 		e.view = c.view
 	}
 	q.pushLocked(e)

@@ -35,14 +35,20 @@ func (v *view) now() *sio.Connection {
 	return v.end.Load()
 }
 
-// Current returns the connection of a Message or an Existing as it is now, or was at
-// its end; of others what [Event.Connection] has. It is nil if that is not known any more:
-// the event was a dead letter, and its connection is gone.
+// Current returns the connection of a Message, or of a Connected that was made for one
+// group, as it is now, or was at its end; of others what [Event.Connection] has. It is nil
+// if that is not known any more: the event was a dead letter, and its connection is gone.
 func (e *Event) Current() *sio.Connection {
-	if e.Connection == nil && e.view != nil {
-		return e.view.now()
+	if e.Connection != nil || e.view == nil {
+		return e.Connection
 	}
-	return e.Connection
+	c := e.view.now()
+	if e.returned && c != nil {
+		back := *c
+		back.Recovered = true
+		return &back
+	}
+	return c
 }
 
 // withoutView returns the event as it is kept when its connection does not matter

@@ -57,7 +57,7 @@ func (c *conn) reportEndsLocked() {
 func (c *conn) reportEndLocked(s *Socket, why End) {
 	c.server.backend.Disconnected(s, why)
 	if s.offline != nil {
-		s.offline.number = s.number
+		s.offline.number = s.number.Load()
 		close(s.offline.reported)
 	}
 }

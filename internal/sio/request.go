@@ -75,7 +75,7 @@ func (r *request) nextLocked() *request {
 
 // pause waits before the next attempt, but not past the time that there is.
 func (r *request) pause(d time.Duration) {
-	t := time.NewTimer(min(d, time.Until(r.deadline())))
+	t := time.NewTimer(max(min(d, time.Until(r.deadline())), time.Nanosecond))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -103,13 +103,14 @@ func (r *request) answer() (done bool) {
 		}
 		if o != nil {
 			s := newSocket(r.nsp, r.conn, r.encoding, r.auth)
-			s.id, s.pid, s.recovering, s.recovered, s.number = o.id, o.pid, o, true, o.number
+			s.id, s.pid, s.recovering, s.recovered = o.id, o.pid, o, true
+			s.number.Store(o.number)
 			joined := true
 			done = r.decide(s, func(a *Admission) bool {
 				joined = a.User == o.user && r.nsp.recovery.resume(s, o, offset, a)
 				if !joined {
 					r.conn.server.backend.Disconnected(s, End{Reason: ReasonNotRecovered})
-					r.nsp.recovery.unclaim(o, s.number)
+					r.nsp.recovery.unclaim(o, s.number.Load())
 				}
 				return joined
 			})
@@ -170,7 +171,7 @@ func (r *request) endIf(f func() bool) (done bool) {
 // unclaimLocked lets somebody else come back as what s wanted to be.
 func (r *request) unclaimLocked(s *Socket) {
 	if s.recovering != nil {
-		r.nsp.recovery.unclaim(s.recovering, s.number)
+		r.nsp.recovery.unclaim(s.recovering, s.number.Load())
 	}
 }
 

@@ -29,7 +29,7 @@ type Socket struct {
 	// gone is set, under Namespace.mu, when the socket leaves its namespace.
 	gone atomic.Bool
 
-	number uint64 // see Number
+	number atomic.Uint64 // see Number
 
 	// Guarded by Namespace.mu.
 	entry       *room.Entry[*Socket]    // nil before the socket is a member
@@ -83,12 +83,8 @@ func (s *Socket) Connection() Connection {
 func (s *Socket) Recovered() bool { return s.recovered }
 
 // Number returns 1, 2, 3 and so on, for the Backend to number what it hears of a
-// connection: one that comes back goes on where it was cut. Only the Backend's
-// own methods may call it, for the socket that they are called for.
-func (s *Socket) Number() uint64 {
-	s.number++
-	return s.number
-}
+// connection: one that comes back goes on where it was cut.
+func (s *Socket) Number() uint64 { return s.number.Add(1) }
 
 // Authorization returns the Authorization header of the request that opened the
 // session: a secret, for the Backend to decide by and never to pass on.

@@ -128,7 +128,8 @@ const (
 	// Its authorisation ran out: "authorization expired".
 	Event_EXPIRED Event_Cause = 10
 	// The node that held it is lost. What the connection did last may be lost
-	// with it.
+	// with it. If the node was cut off and is back, CONNECTED follows with the same
+	// connection id and a new `sequence`, the connection being `recovered`.
 	Event_NODE_LOST Event_Cause = 11
 	// The same client connected to this namespace once more within its
 	// session: "replaced".

@@ -72,7 +72,8 @@ type EventServiceClient interface {
 	// RESOURCE_EXHAUSTED, with a RetryInfo: there are too many consumers or groups,
 	// or this one did not read its stream while events waited; come back.
 	// UNAVAILABLE: the daemon shuts down, and all that was in flight has been
-	// settled.
+	// settled; or, with NODE_UNREACHABLE, the group would begin to authorise and a
+	// node of the cluster does not answer: come back in a while.
 	Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse], error)
 	// Reply answers the browser's ack callback of an event, as `reply` on the
 	// stream does, for who is not on it: any process may, for any group's
@@ -189,7 +190,8 @@ type EventServiceServer interface {
 	// RESOURCE_EXHAUSTED, with a RetryInfo: there are too many consumers or groups,
 	// or this one did not read its stream while events waited; come back.
 	// UNAVAILABLE: the daemon shuts down, and all that was in flight has been
-	// settled.
+	// settled; or, with NODE_UNREACHABLE, the group would begin to authorise and a
+	// node of the cluster does not answer: come back in a while.
 	Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error
 	// Reply answers the browser's ack callback of an event, as `reply` on the
 	// stream does, for who is not on it: any process may, for any group's

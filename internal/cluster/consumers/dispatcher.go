@@ -56,6 +56,9 @@ type Dispatcher struct {
 	tails  map[*Tail]bool           // of this node's watchers
 	since  map[name]joining         // when the consumers that are there joined at their homes
 	calls  calls
+	told   toldLost
+
+	beginning map[string]bool // groups of this node's consumers that authorise, which not every node is known to know
 
 	numbers sync.Map // of remotes: to their *Subscription
 
@@ -92,7 +95,7 @@ func New(local *dispatch.Dispatcher, links Links, o Options) *Dispatcher {
 	}
 	return &Dispatcher{
 		local: local, links: links, opts: o, log: o.Logger, ended: make(chan struct{}),
-		homes: map[uint64]*Subscription{}, peers: map[string]*peer{}, tails: map[*Tail]bool{}, since: map[name]joining{},
+		homes: map[uint64]*Subscription{}, peers: map[string]*peer{}, tails: map[*Tail]bool{}, since: map[name]joining{}, beginning: map[string]bool{},
 		calls: calls{waiting: map[uint64]*call{}},
 	}
 }
@@ -142,10 +145,13 @@ func (d *Dispatcher) Joined(epoch, nodeName string) {
 		return
 	}
 	d.peers[epoch] = p
+	back := d.told.take(nodeName)
 	homes := d.homesLocked()
 	tails := slices.Collect(maps.Keys(d.tails))
 	d.mu.Unlock()
+	p.returned(back, homes)
 	p.tellFacts()
+	p.tellReturned()
 	for _, t := range tails {
 		t.watch(p, nil)
 	}
@@ -206,7 +212,11 @@ func (d *Dispatcher) Gone(epoch string) {
 		s.subscription.Interrupt()
 	}
 	for _, s := range homes {
-		s.leave(p, true)
+		if ends := s.leave(p, true); len(ends) > 0 {
+			d.mu.Lock()
+			d.told.add(p, s.options.Group, ends)
+			d.mu.Unlock()
+		}
 	}
 }
 
@@ -220,6 +230,8 @@ func (d *Dispatcher) Receive(epoch string, m *clusterv1.ConsumerMessage) {
 	switch body := m.GetBody().(type) {
 	case *clusterv1.ConsumerMessage_Facts:
 		d.learn(p, body.Facts)
+	case *clusterv1.ConsumerMessage_NodeLost:
+		d.local.Returned(body.NodeLost.GetGroup(), body.NodeLost.GetConnectionIds())
 	case *clusterv1.ConsumerMessage_Subscribe:
 		d.serve(p, m.GetNumber(), body.Subscribe)
 	case *clusterv1.ConsumerMessage_Call:

@@ -15,5 +15,6 @@
 // flight goes to other members; the home tells the consumer that it was cancelled, and
 // subscribes anew when the holder is back. When a holder is gone, the home makes an end,
 // [dispatch.ReasonNodeLost], for each connection there that belonged to the consumer and that the
-// group had been told of.
+// group had been told of. If that holder is back after all, with its epoch, the home tells
+// it first of which connections, and it has the group told that they live.
 package consumers

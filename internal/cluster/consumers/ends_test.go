@@ -10,6 +10,7 @@ import (
 
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // TestReplacedAtTheSameMoment: of two consumers with one id that join at two nodes at the
@@ -116,7 +117,7 @@ func TestNackIsAnswered(t *testing.T) {
 func TestAuthorisationSurvivesACut(t *testing.T) {
 	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
 		cut(memory, "n1", "n2")
-		time.Sleep(5 * time.Second)
+		time.Sleep(2 * time.Minute) // each takes the other for gone
 		c := nodes[0].consume(dispatch.SubscriptionOptions{Authorize: true})
 		c.Close()
 		time.Sleep(time.Second)
@@ -236,5 +237,59 @@ func TestTooLarge(t *testing.T) {
 			t.Errorf("dead letters: %+v", letters)
 		}
 		ws.Close()
+	})
+}
+
+// TestBeginsToAuthorize: a group does not begin to authorise while a node does not answer,
+// which would go on letting everybody in; one that does already is not kept from joining.
+func TestBeginsToAuthorize(t *testing.T) {
+	inCluster(t, 3, func(memory *bus.Memory, nodes []*testNode) {
+		join := func(group string, namespaces ...string) error {
+			t.Helper()
+			s, err := nodes[0].Subscribe(dispatch.SubscriptionOptions{Group: group, ConsumerID: "a", Authorize: true, Namespaces: namespaces})
+			if err == nil {
+				s.Close()
+			}
+			return err
+		}
+		refused := func(err error) {
+			t.Helper()
+			if away := (*sio.UnreachableError)(nil); !errors.As(err, &away) || away.Node != "n3" {
+				t.Errorf("joining: %v, want that n3 does not answer", err)
+			}
+		}
+		none := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		none(join("known", "/chat"))
+		memory.Freeze("n3") // nobody suspects it yet
+		refused(join("late", "/chat"))
+		refused(join("late", "/chat")) // though this node knows the group by now
+		time.Sleep(10 * time.Second)
+		refused(join("new"))
+		refused(join("known", "/chat", "/"))
+		none(join("known", "/chat"))
+		for _, n := range nodes {
+			if got := n.local.Authorized(); got["new"] != nil {
+				t.Errorf("%s has a group that could not join: %v", n.name, got)
+			}
+		}
+		memory.Thaw("n3")
+		time.Sleep(10 * time.Second)
+		none(join("late", "/chat"))
+		none(join("new"))
+		for _, n := range nodes {
+			if got := n.local.Authorized(); len(got["new"]) != 1 || len(got["late"]) != 1 {
+				t.Errorf("%s has %v", n.name, got)
+			}
+		}
+		memory.Freeze("n3")
+		time.Sleep(2 * time.Minute) // it is taken for gone
+		none(join("at last"))
+		memory.Thaw("n3")
+		time.Sleep(10 * time.Second)
 	})
 }

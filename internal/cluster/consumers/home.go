@@ -7,6 +7,7 @@ import (
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // Subscription is a consumer at its home: its place in its group here, and at every
@@ -37,10 +38,17 @@ type Subscription struct {
 
 // Subscribe adds a consumer to its group, here and at every other node, and returns when
 // they have it, or SubscribeTimeout is over. It replaces the one with the same consumer
-// id, wherever that is. Error: [dispatch.ErrTooMany].
+// id, wherever that is. Errors: [dispatch.ErrTooMany]; an [sio.UnreachableError] if its
+// group begins to authorise and a node does not answer, which would let everybody in.
 func (d *Dispatcher) Subscribe(o dispatch.SubscriptionOptions) (*Subscription, error) {
 	if o.MaxInFlight == 0 {
 		o.MaxInFlight = 1000
+	}
+	begins := d.begins(&o)
+	if begins {
+		if node := d.silent(); node != "" {
+			return nil, &sio.UnreachableError{Node: node}
+		}
 	}
 	s := &Subscription{
 		d: d, options: o, since: d.joins(name{o.Group, o.ConsumerID}), news: make(chan struct{}, 1), done: make(chan struct{}),
@@ -56,31 +64,80 @@ func (d *Dispatcher) Subscribe(o dispatch.SubscriptionOptions) (*Subscription, e
 	d.number++
 	s.number = d.number
 	d.homes[s.number] = s
+	if begins {
+		d.beginning[o.Group] = true
+	}
 	peers := d.peersLocked()
 	d.mu.Unlock()
 	s.begin(len(peers))
 	var joined []*remote
 	for _, p := range peers {
-		joined = append(joined, s.join(p))
-	}
-	late := time.NewTimer(d.opts.SubscribeTimeout)
-	defer late.Stop()
-	for _, r := range joined {
-		if r == nil {
-			continue
-		}
-		select {
-		case <-r.subscribed:
-		case <-late.C:
-			late.Reset(0)
-		case <-s.done:
+		if r := s.join(p); r != nil {
+			joined = append(joined, r)
 		}
 	}
 	d.running.Go(s.follow)
-	if err := s.Err(); errors.Is(err, dispatch.ErrTooMany) {
+	limit := d.opts.SubscribeTimeout
+	if begins {
+		limit = d.opts.CallTimeout
+	}
+	late := s.await(joined, limit)
+	switch err := s.Err(); {
+	case errors.Is(err, dispatch.ErrTooMany):
 		return nil, err
+	case begins && late != nil:
+		s.Close()
+		return nil, &sio.UnreachableError{Node: late.peer.name}
+	case begins:
+		d.mu.Lock()
+		delete(d.beginning, o.Group)
+		d.mu.Unlock()
 	}
 	return s, nil
+}
+
+// await waits until the consumer is a member at these places, or it has ended. It returns
+// the first of those that do not say so in time, or are over, for all that is known.
+func (s *Subscription) await(joined []*remote, limit time.Duration) *remote {
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	for _, r := range joined {
+		select {
+		case <-r.subscribed:
+		case <-late.C:
+			return r
+		case <-s.done:
+			return nil
+		}
+	}
+	return nil
+}
+
+// begins reports whether a consumer has its group authorise what it did not before, as far
+// as every node is known to know.
+func (d *Dispatcher) begins(o *dispatch.SubscriptionOptions) bool {
+	if !o.Authorize {
+		return false
+	}
+	if !d.local.Authorizes(o.Group, o.Namespaces) {
+		return true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.beginning[o.Group]
+}
+
+// silent returns the name of a node that does not answer; empty: there is none.
+func (d *Dispatcher) silent() string {
+	for _, p := range d.all() {
+		p.mu.Lock()
+		suspected := p.suspected
+		p.mu.Unlock()
+		if suspected {
+			return p.name
+		}
+	}
+	return ""
 }
 
 // begin hands out what may be in flight: to everybody if that is enough to share.

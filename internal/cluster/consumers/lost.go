@@ -25,10 +25,9 @@ func (l *lost) lower(limit int) (inFlight int) {
 	return len(l.inFlight)
 }
 
-// add makes an end for each connection that the group was told of.
-func (l *lost) add(owned map[string]connection) {
+// add makes an end for each connection that the group was told of, and returns their ids.
+func (l *lost) add(owned map[string]connection) (ids []string) {
 	now := time.Now()
-	ids := make([]string, 0, len(owned))
 	for id, c := range owned {
 		if c.told {
 			ids = append(ids, id)
@@ -40,15 +39,25 @@ func (l *lost) add(owned map[string]connection) {
 			Kind: dispatch.Disconnected, Namespace: owned[id].namespace, ConnectionID: id, UserID: owned[id].user, Reason: dispatch.ReasonNodeLost, ReceivedAt: now,
 		}})
 	}
+	return ids
 }
 
 // next returns the next end to deliver.
 func (l *lost) next() (dispatch.Delivery, bool) {
-	if len(l.waiting) == 0 || len(l.inFlight) >= l.limit {
+	if len(l.inFlight) >= l.limit {
 		return dispatch.Delivery{}, false
 	}
-	d := l.waiting[0]
-	l.waiting = l.waiting[1:]
+	// A connection may be lost once more before its first end is settled.
+	i := slices.IndexFunc(l.waiting, func(d dispatch.Delivery) bool { _, ok := l.inFlight[d.ID()]; return !ok })
+	if i < 0 {
+		return dispatch.Delivery{}, false
+	}
+	d := l.waiting[i]
+	if i == 0 {
+		l.waiting = l.waiting[1:]
+	} else {
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+	}
 	if l.inFlight == nil {
 		l.inFlight = map[string]dispatch.Delivery{}
 	}

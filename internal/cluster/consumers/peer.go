@@ -21,8 +21,9 @@ type peer struct {
 	suspected bool
 	facts     bool // what its groups authorise is known
 	posted    []*clusterv1.ConsumerMessage
-	refused   bool               // something posted was not sent: what is open with it begins anew
-	served    map[uint64]*served // its consumers, here
+	news      []*clusterv1.ConsumerMessage // that it is back, until it has got them
+	refused   bool                         // something posted was not sent: what is open with it begins anew
+	served    map[uint64]*served           // its consumers, here
 	over      []*clusterv1.ConsumerMessage
 	watches   map[uint64]*watched // its watchers, here
 }
@@ -91,6 +92,9 @@ func (p *peer) sendPosted() {
 			p.begin()
 			continue
 		}
+		p.mu.Lock()
+		p.news = nil
+		p.mu.Unlock()
 		for i, m := range over {
 			if p.d.links.SendConsumer(p.epoch, m) != nil {
 				p.tellOverAgain(over[i:])
@@ -138,6 +142,7 @@ func (p *peer) giveUp() {
 // begin has this node's consumers be members at the peer anew.
 func (p *peer) begin() {
 	p.tellFacts() // some may have been among what was refused
+	p.tellReturned()
 	p.d.mu.Lock()
 	homes := p.d.homesLocked()
 	p.d.mu.Unlock()

@@ -68,23 +68,24 @@ func (s *Subscription) join(p *peer) *remote {
 }
 
 // leave notes that the consumer is no member at a peer any more, nor has what came from
-// there. lost: the peer is gone.
-func (s *Subscription) leave(p *peer, lost bool) {
+// there. lost: the peer is gone; then it returns whose ends the consumer is to be told.
+func (s *Subscription) leave(p *peer, lost bool) (ends []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.remotes[p.epoch]; r != nil && r.peer == p {
 		s.leaveLocked(r)
 	}
 	if !lost {
-		return
+		return nil
 	}
 	owned := s.away[p.epoch]
 	delete(s.away, p.epoch)
 	if s.options.Lifecycle && s.cause == nil && len(owned) > 0 {
-		s.lost.add(owned)
+		ends = s.lost.add(owned)
 		s.credits.hungers(s.lost.holder)
 		s.poke()
 	}
+	return ends
 }
 
 func (s *Subscription) leaveLocked(r *remote) {

@@ -84,7 +84,7 @@ func (x Settle_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Settle_Kind.Descriptor instead.
 func (Settle_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{3, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{4, 0}
 }
 
 // Cause is why.
@@ -149,7 +149,7 @@ func (x Ended_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Ended_Cause.Descriptor instead.
 func (Ended_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{14, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{15, 0}
 }
 
 // ConsumerMessage is what nodes say about consumers: the home of a consumer is the node
@@ -179,6 +179,7 @@ type ConsumerMessage struct {
 	//	*ConsumerMessage_Facts
 	//	*ConsumerMessage_Call
 	//	*ConsumerMessage_Result
+	//	*ConsumerMessage_NodeLost
 	Body          isConsumerMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -363,6 +364,15 @@ func (x *ConsumerMessage) GetResult() *CallResult {
 	return nil
 }
 
+func (x *ConsumerMessage) GetNodeLost() *NodeLost {
+	if x != nil {
+		if x, ok := x.Body.(*ConsumerMessage_NodeLost); ok {
+			return x.NodeLost
+		}
+	}
+	return nil
+}
+
 type isConsumerMessage_Body interface {
 	isConsumerMessage_Body()
 }
@@ -442,6 +452,11 @@ type ConsumerMessage_Result struct {
 	Result *CallResult `protobuf:"bytes,16,opt,name=result,proto3,oneof"`
 }
 
+type ConsumerMessage_NodeLost struct {
+	// From a home, before the Subscribes: what it told of connections of the receiver.
+	NodeLost *NodeLost `protobuf:"bytes,17,opt,name=node_lost,json=nodeLost,proto3,oneof"`
+}
+
 func (*ConsumerMessage_Subscribe) isConsumerMessage_Body() {}
 
 func (*ConsumerMessage_Limit) isConsumerMessage_Body() {}
@@ -471,6 +486,8 @@ func (*ConsumerMessage_Facts) isConsumerMessage_Body() {}
 func (*ConsumerMessage_Call) isConsumerMessage_Body() {}
 
 func (*ConsumerMessage_Result) isConsumerMessage_Body() {}
+
+func (*ConsumerMessage_NodeLost) isConsumerMessage_Body() {}
 
 // Subscribe makes a consumer a member of its group; see dispatch.SubscriptionOptions.
 type Subscribe struct {
@@ -627,6 +644,61 @@ func (x *Subscribe) GetNode() string {
 	return ""
 }
 
+// NodeLost says which connections of the receiver a group was told are lost with it.
+type NodeLost struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The group.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Their ids.
+	ConnectionIds []string `protobuf:"bytes,2,rep,name=connection_ids,json=connectionIds,proto3" json:"connection_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeLost) Reset() {
+	*x = NodeLost{}
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeLost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeLost) ProtoMessage() {}
+
+func (x *NodeLost) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeLost.ProtoReflect.Descriptor instead.
+func (*NodeLost) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *NodeLost) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *NodeLost) GetConnectionIds() []string {
+	if x != nil {
+		return x.ConnectionIds
+	}
+	return nil
+}
+
 // Limit changes what may be in flight.
 type Limit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -641,7 +713,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[2]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +725,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[2]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +738,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{2}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Limit) GetLimit() uint32 {
@@ -706,7 +778,7 @@ type Settle struct {
 
 func (x *Settle) Reset() {
 	*x = Settle{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[3]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +790,7 @@ func (x *Settle) String() string {
 func (*Settle) ProtoMessage() {}
 
 func (x *Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[3]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +803,7 @@ func (x *Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settle.ProtoReflect.Descriptor instead.
 func (*Settle) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{3}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Settle) GetDeliveryId() string {
@@ -801,7 +873,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[4]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +885,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[4]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +898,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{4}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Verdict) GetAllow() bool {
@@ -894,7 +966,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[5]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +978,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[5]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +991,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{5}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{6}
 }
 
 // Close ends a subscription.
@@ -931,7 +1003,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[6]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1015,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[6]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1028,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{6}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{7}
 }
 
 // Subscribed says that the subscription is there.
@@ -968,7 +1040,7 @@ type Subscribed struct {
 
 func (x *Subscribed) Reset() {
 	*x = Subscribed{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[7]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1052,7 @@ func (x *Subscribed) String() string {
 func (*Subscribed) ProtoMessage() {}
 
 func (x *Subscribed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[7]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1065,7 @@ func (x *Subscribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscribed.ProtoReflect.Descriptor instead.
 func (*Subscribed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{7}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{8}
 }
 
 // Deliver is a delivery.
@@ -1009,7 +1081,7 @@ type Deliver struct {
 
 func (x *Deliver) Reset() {
 	*x = Deliver{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[8]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1093,7 @@ func (x *Deliver) String() string {
 func (*Deliver) ProtoMessage() {}
 
 func (x *Deliver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[8]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1106,7 @@ func (x *Deliver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deliver.ProtoReflect.Descriptor instead.
 func (*Deliver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{8}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Deliver) GetEvent() *Event {
@@ -1092,7 +1164,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[9]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1176,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[9]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1189,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{9}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Event) GetKind() int32 {
@@ -1245,7 +1317,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1257,7 +1329,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1270,7 +1342,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{10}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Cancelled) GetDeliveryIds() []string {
@@ -1296,7 +1368,7 @@ type Hungry struct {
 
 func (x *Hungry) Reset() {
 	*x = Hungry{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1380,7 @@ func (x *Hungry) String() string {
 func (*Hungry) ProtoMessage() {}
 
 func (x *Hungry) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1393,7 @@ func (x *Hungry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hungry.ProtoReflect.Descriptor instead.
 func (*Hungry) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{11}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{12}
 }
 
 // Limited says what the limit is.
@@ -1335,7 +1407,7 @@ type Limited struct {
 
 func (x *Limited) Reset() {
 	*x = Limited{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1419,7 @@ func (x *Limited) String() string {
 func (*Limited) ProtoMessage() {}
 
 func (x *Limited) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1432,7 @@ func (x *Limited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limited.ProtoReflect.Descriptor instead.
 func (*Limited) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{12}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Limited) GetLimit() uint32 {
@@ -1381,7 +1453,7 @@ type Assigned struct {
 
 func (x *Assigned) Reset() {
 	*x = Assigned{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1465,7 @@ func (x *Assigned) String() string {
 func (*Assigned) ProtoMessage() {}
 
 func (x *Assigned) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1478,7 @@ func (x *Assigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assigned.ProtoReflect.Descriptor instead.
 func (*Assigned) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{13}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Assigned) GetConnections() []*Assigned_Assignment {
@@ -1429,7 +1501,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1513,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1526,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{14}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Ended) GetCause() Ended_Cause {
@@ -1482,7 +1554,7 @@ type Facts struct {
 
 func (x *Facts) Reset() {
 	*x = Facts{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1566,7 @@ func (x *Facts) String() string {
 func (*Facts) ProtoMessage() {}
 
 func (x *Facts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1579,7 @@ func (x *Facts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Facts.ProtoReflect.Descriptor instead.
 func (*Facts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{15}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Facts) GetGroups() []*Facts_Group {
@@ -1542,7 +1614,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1554,7 +1626,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1567,7 +1639,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{16}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Call) GetId() uint64 {
@@ -1749,7 +1821,7 @@ type Watch struct {
 
 func (x *Watch) Reset() {
 	*x = Watch{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1833,7 @@ func (x *Watch) String() string {
 func (*Watch) ProtoMessage() {}
 
 func (x *Watch) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1846,7 @@ func (x *Watch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watch.ProtoReflect.Descriptor instead.
 func (*Watch) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Watch) GetNumber() uint64 {
@@ -1813,7 +1885,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +1897,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +1910,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Reply) GetDeliveryId() string {
@@ -1875,7 +1947,7 @@ type ConsumerName struct {
 
 func (x *ConsumerName) Reset() {
 	*x = ConsumerName{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1959,7 @@ func (x *ConsumerName) String() string {
 func (*ConsumerName) ProtoMessage() {}
 
 func (x *ConsumerName) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +1972,7 @@ func (x *ConsumerName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumerName.ProtoReflect.Descriptor instead.
 func (*ConsumerName) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ConsumerName) GetGroup() string {
@@ -1926,7 +1998,7 @@ type Groups struct {
 
 func (x *Groups) Reset() {
 	*x = Groups{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2010,7 @@ func (x *Groups) String() string {
 func (*Groups) ProtoMessage() {}
 
 func (x *Groups) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2023,7 @@ func (x *Groups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Groups.ProtoReflect.Descriptor instead.
 func (*Groups) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{21}
 }
 
 // DeadLetters says which dead letters are meant.
@@ -1969,7 +2041,7 @@ type DeadLetters struct {
 
 func (x *DeadLetters) Reset() {
 	*x = DeadLetters{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2053,7 @@ func (x *DeadLetters) String() string {
 func (*DeadLetters) ProtoMessage() {}
 
 func (x *DeadLetters) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2066,7 @@ func (x *DeadLetters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetters.ProtoReflect.Descriptor instead.
 func (*DeadLetters) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeadLetters) GetFilter() []byte {
@@ -2043,7 +2115,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2055,7 +2127,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2068,7 +2140,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CallResult) GetId() uint64 {
@@ -2144,7 +2216,7 @@ type Assigned_Assignment struct {
 
 func (x *Assigned_Assignment) Reset() {
 	*x = Assigned_Assignment{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2228,7 @@ func (x *Assigned_Assignment) String() string {
 func (*Assigned_Assignment) ProtoMessage() {}
 
 func (x *Assigned_Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2241,7 @@ func (x *Assigned_Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assigned_Assignment.ProtoReflect.Descriptor instead.
 func (*Assigned_Assignment) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{13, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{14, 0}
 }
 
 func (x *Assigned_Assignment) GetId() string {
@@ -2213,7 +2285,7 @@ type Facts_Group struct {
 
 func (x *Facts_Group) Reset() {
 	*x = Facts_Group{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2297,7 @@ func (x *Facts_Group) String() string {
 func (*Facts_Group) ProtoMessage() {}
 
 func (x *Facts_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2310,7 @@ func (x *Facts_Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Facts_Group.ProtoReflect.Descriptor instead.
 func (*Facts_Group) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{15, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{16, 0}
 }
 
 func (x *Facts_Group) GetName() string {
@@ -2259,7 +2331,7 @@ var File_fanout_cluster_v1_consumers_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\n" +
-	"!fanout/cluster/v1/consumers.proto\x12\x11fanout.cluster.v1\x1a\x1cfanout/cluster/v1/node.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x06\n" +
+	"!fanout/cluster/v1/consumers.proto\x12\x11fanout.cluster.v1\x1a\x1cfanout/cluster/v1/node.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\a\n" +
 	"\x0fConsumerMessage\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12<\n" +
 	"\tsubscribe\x18\x02 \x01(\v2\x1c.fanout.cluster.v1.SubscribeH\x00R\tsubscribe\x120\n" +
@@ -2279,7 +2351,8 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x05ended\x18\r \x01(\v2\x18.fanout.cluster.v1.EndedH\x00R\x05ended\x120\n" +
 	"\x05facts\x18\x0e \x01(\v2\x18.fanout.cluster.v1.FactsH\x00R\x05facts\x12-\n" +
 	"\x04call\x18\x0f \x01(\v2\x17.fanout.cluster.v1.CallH\x00R\x04call\x127\n" +
-	"\x06result\x18\x10 \x01(\v2\x1d.fanout.cluster.v1.CallResultH\x00R\x06resultB\x06\n" +
+	"\x06result\x18\x10 \x01(\v2\x1d.fanout.cluster.v1.CallResultH\x00R\x06result\x12:\n" +
+	"\tnode_lost\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.NodeLostH\x00R\bnodeLostB\x06\n" +
 	"\x04body\"\x89\x03\n" +
 	"\tSubscribe\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
@@ -2298,7 +2371,10 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	" \x01(\rR\x05limit\x12\"\n" +
 	"\rmax_in_flight\x18\v \x01(\rR\vmaxInFlight\x12\x14\n" +
 	"\x05since\x18\f \x01(\x03R\x05since\x12\x12\n" +
-	"\x04node\x18\r \x01(\tR\x04node\":\n" +
+	"\x04node\x18\r \x01(\tR\x04node\"G\n" +
+	"\bNodeLost\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12%\n" +
+	"\x0econnection_ids\x18\x02 \x03(\tR\rconnectionIds\":\n" +
 	"\x05Limit\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x1b\n" +
 	"\tgive_back\x18\x02 \x01(\bR\bgiveBack\"\xb0\x02\n" +
@@ -2444,76 +2520,78 @@ func file_fanout_cluster_v1_consumers_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_consumers_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_consumers_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_fanout_cluster_v1_consumers_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_fanout_cluster_v1_consumers_proto_goTypes = []any{
 	(Settle_Kind)(0),              // 0: fanout.cluster.v1.Settle.Kind
 	(Ended_Cause)(0),              // 1: fanout.cluster.v1.Ended.Cause
 	(*ConsumerMessage)(nil),       // 2: fanout.cluster.v1.ConsumerMessage
 	(*Subscribe)(nil),             // 3: fanout.cluster.v1.Subscribe
-	(*Limit)(nil),                 // 4: fanout.cluster.v1.Limit
-	(*Settle)(nil),                // 5: fanout.cluster.v1.Settle
-	(*Verdict)(nil),               // 6: fanout.cluster.v1.Verdict
-	(*Drain)(nil),                 // 7: fanout.cluster.v1.Drain
-	(*Close)(nil),                 // 8: fanout.cluster.v1.Close
-	(*Subscribed)(nil),            // 9: fanout.cluster.v1.Subscribed
-	(*Deliver)(nil),               // 10: fanout.cluster.v1.Deliver
-	(*Event)(nil),                 // 11: fanout.cluster.v1.Event
-	(*Cancelled)(nil),             // 12: fanout.cluster.v1.Cancelled
-	(*Hungry)(nil),                // 13: fanout.cluster.v1.Hungry
-	(*Limited)(nil),               // 14: fanout.cluster.v1.Limited
-	(*Assigned)(nil),              // 15: fanout.cluster.v1.Assigned
-	(*Ended)(nil),                 // 16: fanout.cluster.v1.Ended
-	(*Facts)(nil),                 // 17: fanout.cluster.v1.Facts
-	(*Call)(nil),                  // 18: fanout.cluster.v1.Call
-	(*Watch)(nil),                 // 19: fanout.cluster.v1.Watch
-	(*Reply)(nil),                 // 20: fanout.cluster.v1.Reply
-	(*ConsumerName)(nil),          // 21: fanout.cluster.v1.ConsumerName
-	(*Groups)(nil),                // 22: fanout.cluster.v1.Groups
-	(*DeadLetters)(nil),           // 23: fanout.cluster.v1.DeadLetters
-	(*CallResult)(nil),            // 24: fanout.cluster.v1.CallResult
-	(*Assigned_Assignment)(nil),   // 25: fanout.cluster.v1.Assigned.Assignment
-	(*Facts_Group)(nil),           // 26: fanout.cluster.v1.Facts.Group
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*Connection)(nil),            // 28: fanout.cluster.v1.Connection
+	(*NodeLost)(nil),              // 4: fanout.cluster.v1.NodeLost
+	(*Limit)(nil),                 // 5: fanout.cluster.v1.Limit
+	(*Settle)(nil),                // 6: fanout.cluster.v1.Settle
+	(*Verdict)(nil),               // 7: fanout.cluster.v1.Verdict
+	(*Drain)(nil),                 // 8: fanout.cluster.v1.Drain
+	(*Close)(nil),                 // 9: fanout.cluster.v1.Close
+	(*Subscribed)(nil),            // 10: fanout.cluster.v1.Subscribed
+	(*Deliver)(nil),               // 11: fanout.cluster.v1.Deliver
+	(*Event)(nil),                 // 12: fanout.cluster.v1.Event
+	(*Cancelled)(nil),             // 13: fanout.cluster.v1.Cancelled
+	(*Hungry)(nil),                // 14: fanout.cluster.v1.Hungry
+	(*Limited)(nil),               // 15: fanout.cluster.v1.Limited
+	(*Assigned)(nil),              // 16: fanout.cluster.v1.Assigned
+	(*Ended)(nil),                 // 17: fanout.cluster.v1.Ended
+	(*Facts)(nil),                 // 18: fanout.cluster.v1.Facts
+	(*Call)(nil),                  // 19: fanout.cluster.v1.Call
+	(*Watch)(nil),                 // 20: fanout.cluster.v1.Watch
+	(*Reply)(nil),                 // 21: fanout.cluster.v1.Reply
+	(*ConsumerName)(nil),          // 22: fanout.cluster.v1.ConsumerName
+	(*Groups)(nil),                // 23: fanout.cluster.v1.Groups
+	(*DeadLetters)(nil),           // 24: fanout.cluster.v1.DeadLetters
+	(*CallResult)(nil),            // 25: fanout.cluster.v1.CallResult
+	(*Assigned_Assignment)(nil),   // 26: fanout.cluster.v1.Assigned.Assignment
+	(*Facts_Group)(nil),           // 27: fanout.cluster.v1.Facts.Group
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*Connection)(nil),            // 29: fanout.cluster.v1.Connection
 }
 var file_fanout_cluster_v1_consumers_proto_depIdxs = []int32{
 	3,  // 0: fanout.cluster.v1.ConsumerMessage.subscribe:type_name -> fanout.cluster.v1.Subscribe
-	4,  // 1: fanout.cluster.v1.ConsumerMessage.limit:type_name -> fanout.cluster.v1.Limit
-	5,  // 2: fanout.cluster.v1.ConsumerMessage.settle:type_name -> fanout.cluster.v1.Settle
-	7,  // 3: fanout.cluster.v1.ConsumerMessage.drain:type_name -> fanout.cluster.v1.Drain
-	8,  // 4: fanout.cluster.v1.ConsumerMessage.close:type_name -> fanout.cluster.v1.Close
-	9,  // 5: fanout.cluster.v1.ConsumerMessage.subscribed:type_name -> fanout.cluster.v1.Subscribed
-	10, // 6: fanout.cluster.v1.ConsumerMessage.deliver:type_name -> fanout.cluster.v1.Deliver
-	12, // 7: fanout.cluster.v1.ConsumerMessage.cancelled:type_name -> fanout.cluster.v1.Cancelled
-	13, // 8: fanout.cluster.v1.ConsumerMessage.hungry:type_name -> fanout.cluster.v1.Hungry
-	14, // 9: fanout.cluster.v1.ConsumerMessage.limited:type_name -> fanout.cluster.v1.Limited
-	15, // 10: fanout.cluster.v1.ConsumerMessage.assigned:type_name -> fanout.cluster.v1.Assigned
-	16, // 11: fanout.cluster.v1.ConsumerMessage.ended:type_name -> fanout.cluster.v1.Ended
-	17, // 12: fanout.cluster.v1.ConsumerMessage.facts:type_name -> fanout.cluster.v1.Facts
-	18, // 13: fanout.cluster.v1.ConsumerMessage.call:type_name -> fanout.cluster.v1.Call
-	24, // 14: fanout.cluster.v1.ConsumerMessage.result:type_name -> fanout.cluster.v1.CallResult
-	0,  // 15: fanout.cluster.v1.Settle.kind:type_name -> fanout.cluster.v1.Settle.Kind
-	6,  // 16: fanout.cluster.v1.Settle.verdict:type_name -> fanout.cluster.v1.Verdict
-	27, // 17: fanout.cluster.v1.Verdict.expires_at:type_name -> google.protobuf.Timestamp
-	11, // 18: fanout.cluster.v1.Deliver.event:type_name -> fanout.cluster.v1.Event
-	27, // 19: fanout.cluster.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	28, // 20: fanout.cluster.v1.Event.connection:type_name -> fanout.cluster.v1.Connection
-	25, // 21: fanout.cluster.v1.Assigned.connections:type_name -> fanout.cluster.v1.Assigned.Assignment
-	1,  // 22: fanout.cluster.v1.Ended.cause:type_name -> fanout.cluster.v1.Ended.Cause
-	26, // 23: fanout.cluster.v1.Facts.groups:type_name -> fanout.cluster.v1.Facts.Group
-	20, // 24: fanout.cluster.v1.Call.reply:type_name -> fanout.cluster.v1.Reply
-	21, // 25: fanout.cluster.v1.Call.disconnect_consumer:type_name -> fanout.cluster.v1.ConsumerName
-	22, // 26: fanout.cluster.v1.Call.groups:type_name -> fanout.cluster.v1.Groups
-	23, // 27: fanout.cluster.v1.Call.dead_letters:type_name -> fanout.cluster.v1.DeadLetters
-	23, // 28: fanout.cluster.v1.Call.replay:type_name -> fanout.cluster.v1.DeadLetters
-	23, // 29: fanout.cluster.v1.Call.delete:type_name -> fanout.cluster.v1.DeadLetters
-	19, // 30: fanout.cluster.v1.Call.watch:type_name -> fanout.cluster.v1.Watch
-	11, // 31: fanout.cluster.v1.CallResult.events:type_name -> fanout.cluster.v1.Event
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	5,  // 1: fanout.cluster.v1.ConsumerMessage.limit:type_name -> fanout.cluster.v1.Limit
+	6,  // 2: fanout.cluster.v1.ConsumerMessage.settle:type_name -> fanout.cluster.v1.Settle
+	8,  // 3: fanout.cluster.v1.ConsumerMessage.drain:type_name -> fanout.cluster.v1.Drain
+	9,  // 4: fanout.cluster.v1.ConsumerMessage.close:type_name -> fanout.cluster.v1.Close
+	10, // 5: fanout.cluster.v1.ConsumerMessage.subscribed:type_name -> fanout.cluster.v1.Subscribed
+	11, // 6: fanout.cluster.v1.ConsumerMessage.deliver:type_name -> fanout.cluster.v1.Deliver
+	13, // 7: fanout.cluster.v1.ConsumerMessage.cancelled:type_name -> fanout.cluster.v1.Cancelled
+	14, // 8: fanout.cluster.v1.ConsumerMessage.hungry:type_name -> fanout.cluster.v1.Hungry
+	15, // 9: fanout.cluster.v1.ConsumerMessage.limited:type_name -> fanout.cluster.v1.Limited
+	16, // 10: fanout.cluster.v1.ConsumerMessage.assigned:type_name -> fanout.cluster.v1.Assigned
+	17, // 11: fanout.cluster.v1.ConsumerMessage.ended:type_name -> fanout.cluster.v1.Ended
+	18, // 12: fanout.cluster.v1.ConsumerMessage.facts:type_name -> fanout.cluster.v1.Facts
+	19, // 13: fanout.cluster.v1.ConsumerMessage.call:type_name -> fanout.cluster.v1.Call
+	25, // 14: fanout.cluster.v1.ConsumerMessage.result:type_name -> fanout.cluster.v1.CallResult
+	4,  // 15: fanout.cluster.v1.ConsumerMessage.node_lost:type_name -> fanout.cluster.v1.NodeLost
+	0,  // 16: fanout.cluster.v1.Settle.kind:type_name -> fanout.cluster.v1.Settle.Kind
+	7,  // 17: fanout.cluster.v1.Settle.verdict:type_name -> fanout.cluster.v1.Verdict
+	28, // 18: fanout.cluster.v1.Verdict.expires_at:type_name -> google.protobuf.Timestamp
+	12, // 19: fanout.cluster.v1.Deliver.event:type_name -> fanout.cluster.v1.Event
+	28, // 20: fanout.cluster.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	29, // 21: fanout.cluster.v1.Event.connection:type_name -> fanout.cluster.v1.Connection
+	26, // 22: fanout.cluster.v1.Assigned.connections:type_name -> fanout.cluster.v1.Assigned.Assignment
+	1,  // 23: fanout.cluster.v1.Ended.cause:type_name -> fanout.cluster.v1.Ended.Cause
+	27, // 24: fanout.cluster.v1.Facts.groups:type_name -> fanout.cluster.v1.Facts.Group
+	21, // 25: fanout.cluster.v1.Call.reply:type_name -> fanout.cluster.v1.Reply
+	22, // 26: fanout.cluster.v1.Call.disconnect_consumer:type_name -> fanout.cluster.v1.ConsumerName
+	23, // 27: fanout.cluster.v1.Call.groups:type_name -> fanout.cluster.v1.Groups
+	24, // 28: fanout.cluster.v1.Call.dead_letters:type_name -> fanout.cluster.v1.DeadLetters
+	24, // 29: fanout.cluster.v1.Call.replay:type_name -> fanout.cluster.v1.DeadLetters
+	24, // 30: fanout.cluster.v1.Call.delete:type_name -> fanout.cluster.v1.DeadLetters
+	20, // 31: fanout.cluster.v1.Call.watch:type_name -> fanout.cluster.v1.Watch
+	12, // 32: fanout.cluster.v1.CallResult.events:type_name -> fanout.cluster.v1.Event
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_consumers_proto_init() }
@@ -2538,8 +2616,9 @@ func file_fanout_cluster_v1_consumers_proto_init() {
 		(*ConsumerMessage_Facts)(nil),
 		(*ConsumerMessage_Call)(nil),
 		(*ConsumerMessage_Result)(nil),
+		(*ConsumerMessage_NodeLost)(nil),
 	}
-	file_fanout_cluster_v1_consumers_proto_msgTypes[16].OneofWrappers = []any{
+	file_fanout_cluster_v1_consumers_proto_msgTypes[17].OneofWrappers = []any{
 		(*Call_Reply)(nil),
 		(*Call_DeleteGroup)(nil),
 		(*Call_DisconnectConsumer)(nil),
@@ -2556,7 +2635,7 @@ func file_fanout_cluster_v1_consumers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_consumers_proto_rawDesc), len(file_fanout_cluster_v1_consumers_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
