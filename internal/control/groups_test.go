@@ -28,7 +28,6 @@ func TestDeleteGroup(t *testing.T) {
 		a, b := w.consume(authorizes), w.consume(authorizes)
 		a.close()
 		a.ends(codes.OK)
-		synctest.Wait() // until every node knows
 		resp, err := admin.DeleteGroup(w.ctx(), &fanoutv1.DeleteGroupRequest{Group: "g"})
 		if err != nil || resp.GetAffected() != 1 || resp.GetPartial() {
 			t.Errorf("got %v, %v", resp, err)
@@ -52,7 +51,6 @@ func TestDisconnectConsumer(t *testing.T) {
 			t.Error(err)
 		}
 		k.endsAborted("CONSUMER_DISCONNECTED")
-		synctest.Wait() // until every node knows
 		if _, err := admin.DisconnectConsumer(w.ctx(), req); status.Code(err) != codes.NotFound {
 			t.Errorf("once more: %v", err)
 		}

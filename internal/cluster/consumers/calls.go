@@ -48,6 +48,16 @@ func (c *calls) answer(epoch string, r *clusterv1.CallResult) {
 	}
 }
 
+// drop ends the waiting for a call that was not sent.
+func (c *calls) drop(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := c.waiting[id]; w != nil {
+		delete(c.waiting, id)
+		close(w.result)
+	}
+}
+
 // fail ends the waiting for a node.
 func (c *calls) fail(epoch string) {
 	c.mu.Lock()
@@ -74,8 +84,9 @@ func (d *Dispatcher) answerTime(ctx context.Context) (context.Context, context.C
 	return context.WithTimeout(ctx, limit)
 }
 
-// call asks a peer, and returns nil if it does not answer until ctx is done, or is
-// suspected, or failed, which its log tells.
+// call asks a peer, after all that was posted to it: a consumer that has left here is not
+// there any more for what is asked. It returns nil if the peer does not answer until ctx
+// is done, or is suspected, or failed, which its log tells.
 func (d *Dispatcher) call(ctx context.Context, p *peer, m *clusterv1.Call) *clusterv1.CallResult {
 	id, w := d.calls.begin(p.epoch)
 	defer d.calls.end(id)
@@ -83,7 +94,7 @@ func (d *Dispatcher) call(ctx context.Context, p *peer, m *clusterv1.Call) *clus
 		return nil
 	}
 	m.Id = id
-	if d.links.SendConsumer(p.epoch, &clusterv1.ConsumerMessage{Body: &clusterv1.ConsumerMessage_Call{Call: m}}) != nil {
+	if !p.post(&clusterv1.ConsumerMessage{Body: &clusterv1.ConsumerMessage_Call{Call: m}}) {
 		return nil
 	}
 	select {

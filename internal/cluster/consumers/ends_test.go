@@ -291,5 +291,17 @@ func TestBeginsToAuthorize(t *testing.T) {
 		none(join("at last"))
 		memory.Thaw("n3")
 		time.Sleep(10 * time.Second)
+// TestCallFollowsEnd: what a node asks another after a consumer of its own has left, that
+// answers without the consumer.
+func TestCallFollowsEnd(t *testing.T) {
+	inCluster(t, 2, func(_ *bus.Memory, nodes []*testNode) {
+		n := nodes[0]
+		for range 20 {
+			c := n.consume(dispatch.SubscriptionOptions{})
+			c.Close()
+			if _, err := n.DisconnectConsumer(n.t.Context(), "g", c.name); !errors.Is(err, dispatch.ErrNoConsumer) {
+				t.Errorf("DisconnectConsumer of one that has left: %v", err)
+			}
+		}
 	})
 }

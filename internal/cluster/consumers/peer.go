@@ -49,16 +49,18 @@ func (p *peer) servedLocked() []*served {
 	return all
 }
 
-// post sends a message after those before it, and does not wait.
-func (p *peer) post(m *clusterv1.ConsumerMessage) {
+// post sends a message after those before it, and does not wait. False: there are too many.
+func (p *peer) post(m *clusterv1.ConsumerMessage) bool {
 	p.mu.Lock()
-	if len(p.posted) < maxPosted {
+	fits := len(p.posted) < maxPosted
+	if fits {
 		p.posted = append(p.posted, m)
 	} else {
 		p.refused = true
 	}
 	p.mu.Unlock()
 	p.poke()
+	return fits
 }
 
 func (p *peer) poke() {
@@ -76,15 +78,9 @@ const retryPause = time.Second
 func (p *peer) sendPosted() {
 	for {
 		messages, over, anew := p.takePosted()
-		for i, m := range messages {
-			if p.d.links.SendConsumer(p.epoch, m) != nil {
-				anew = true
-				messages = messages[i:]
-				break
-			}
-		}
-		if anew {
-			p.giveUp()
+		unsent := p.sendAll(messages)
+		if anew || len(unsent) > 0 {
+			p.giveUp(unsent)
 			p.tellOverAgain(over)
 			if !p.pause() {
 				return
@@ -116,6 +112,25 @@ func (p *peer) sendPosted() {
 	}
 }
 
+// sendAll sends messages, and returns those from the first that was refused on. Calls and
+// their results may be refused: who waits is told, or hears nothing, and no other message
+// follows from them.
+func (p *peer) sendAll(messages []*clusterv1.ConsumerMessage) (unsent []*clusterv1.ConsumerMessage) {
+	for i, m := range messages {
+		err := p.d.links.SendConsumer(p.epoch, m)
+		switch {
+		case err == nil:
+		case m.GetCall() != nil:
+			p.d.calls.drop(m.GetCall().GetId())
+		case m.GetResult() != nil:
+			p.d.log.Debug("what another node asked for was not told to it", "node", p.name, "error", err)
+		default:
+			return messages[i:]
+		}
+	}
+	return nil
+}
+
 // takePosted returns what is to be sent: of consumers here, then that subscriptions of
 // its consumers are over, which is tried until the peer knows.
 func (p *peer) takePosted() (messages, over []*clusterv1.ConsumerMessage, anew bool) {
@@ -126,11 +141,17 @@ func (p *peer) takePosted() (messages, over []*clusterv1.ConsumerMessage, anew b
 	return messages, over, anew
 }
 
-// giveUp ends what this node's consumers have at the peer.
-func (p *peer) giveUp() {
+// giveUp ends what this node's consumers have at the peer, and the calls that are unsent.
+func (p *peer) giveUp(unsent []*clusterv1.ConsumerMessage) {
 	p.mu.Lock()
+	unsent = append(unsent, p.posted...)
 	p.posted = nil
 	p.mu.Unlock()
+	for _, m := range unsent {
+		if m.GetCall() != nil {
+			p.d.calls.drop(m.GetCall().GetId())
+		}
+	}
 	p.d.mu.Lock()
 	homes := p.d.homesLocked()
 	p.d.mu.Unlock()
