@@ -108,6 +108,6 @@ func (a *Admin) fromDeadLetter(l *dispatch.DeadLetter) *fanoutv1.DeadLetter {
 	m.event.DeliveryId, m.event.Attempt, m.event.ArgsJson = l.Event.ID(), l.Attempt, string(l.Event.Args)
 	return &fanoutv1.DeadLetter{
 		Id: l.ID, Group: l.Group, Event: &m.event, Reason: deathReasons[l.Reason],
-		ConsumerId: l.ConsumerID, Node: cmp.Or(l.Node, a.info.Node), DeadAt: timestamppb.New(l.DeadAt), Replaying: l.Replaying,
+		ConsumerId: l.ConsumerID, Node: cmp.Or(l.Node, a.info.Node), DeadAt: timestamppb.New(l.DeadAt), Replaying: l.Replaying, OmittedBytes: uint64(max(l.Omitted, 0)),
 	}
 }

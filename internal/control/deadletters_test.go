@@ -12,6 +12,7 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // What is given up is listed, page by page, and can be deleted.
@@ -126,4 +127,67 @@ func TestTooLargeForTheWorker(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// Dead letters that are larger than what gRPC clients take can be listed, and listed past.
+func TestLargeDeadLetters(t *testing.T) {
+	for name, start := range map[string]func(*world, sio.Options, dispatch.Options){
+		"one node": (*world).startNode, "from another node": (*world).startNodes,
+	} {
+		start := func(w *world, so sio.Options, o dispatch.Options) {
+			so.Engine.MaxPayload = 8 << 20
+			start(w, so, o)
+		}
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, dispatch.Options{QueueBytes: 64 << 20}, start, func(w *world) { w.listLargeDeadLetters() })
+		})
+	}
+}
+
+func (w *world) listLargeDeadLetters() {
+	k := w.consume(&fanoutv1.ConsumeRequest_Open{MaxMessageBytes: 64 << 10})
+	c, _ := w.connect("")
+	c.Idle()
+	for _, e := range []struct {
+		name string
+		size int // of its argument, in bytes, and of its attachment
+	}{{"a", 1_000_000}, {strings.Repeat("b", 2000), 3_000_000}, {"c", 500_000}, {"d", 1_200_000}, {"e", 100_000}} {
+		c.Say(fmt.Sprintf(`451-["%s","%s",{"_placeholder":true,"num":0}]`, e.name, strings.Repeat("x", e.size)))
+		c.SayBinary(strings.Repeat("y", e.size))
+	}
+	c.Say(`42["after"]`)
+	for got := ""; got != "after"; got = k.next().GetEvent() {
+	}
+	synctest.Wait()
+	admin := fanoutv1.NewAdminServiceClient(w.conn)
+	list := func() (got []string) {
+		req := &fanoutv1.ListDeadLettersRequest{}
+		for pages := 0; pages == 0 || req.PageToken != ""; pages++ {
+			resp, err := admin.ListDeadLetters(w.ctx(), req)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			for _, l := range resp.GetDeadLetters() {
+				e, omitted := l.GetEvent(), ""
+				if l.GetOmittedBytes() > 0 {
+					omitted = fmt.Sprint(" omitted ", l.GetOmittedBytes())
+				}
+				got = append(got, fmt.Sprintf("%d: %d %d %d%s", pages, len(e.GetEvent()), len(e.GetArgsJson()), len(e.GetAttachments()), omitted))
+			}
+			req.PageToken = resp.GetNextPageToken()
+		}
+		return got
+	}
+	around := len(`["",{"_placeholder":true,"num":0}]`)
+	want := []string{
+		fmt.Sprintf("0: 1 %d 1", 1_000_000+around),
+		fmt.Sprintf("1: 1024 0 0 omitted %d", 2*3_000_000+around+2000-1024),
+		fmt.Sprintf("2: 1 %d 1", 500_000+around),
+		fmt.Sprintf("3: 1 %d 1", 1_200_000+around),
+		fmt.Sprintf("4: 1 %d 1", 100_000+around),
+	}
+	if got := list(); !slices.Equal(got, want) {
+		w.t.Errorf("listed %q, want %q", got, want)
+	}
+	c.Close()
 }

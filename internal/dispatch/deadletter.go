@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +36,7 @@ type DeadLetter struct {
 	DeadAt     time.Time // for the last time
 	Replaying  bool      // it is on its way again
 	Node       string    // that keeps it, if it is another; empty: this one
+	Omitted    int       // bytes of the Event that DeadLetters has left out
 
 	number uint64
 }
@@ -167,30 +167,6 @@ func (f *DeadLetterFilter) matcher() func(*DeadLetter) bool {
 		_, named := ids[l.ID]
 		return named || len(ids) == 0
 	}
-}
-
-// DeadLetters returns up to limit dead letters, oldest first, beginning behind the
-// one whose ID is after, which may be gone; empty: with the first. more says that
-// others follow.
-func (d *Dispatcher) DeadLetters(f DeadLetterFilter, after string, limit int) (page []DeadLetter, more bool) {
-	s := d.deadLetters
-	var behind uint64
-	if digits, ok := strings.CutPrefix(after, s.epoch+"-"); ok {
-		behind, _ = strconv.ParseUint(digits, 10, 64) // of another kind: from the first on
-	}
-	matches := f.matcher()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first, _ := slices.BinarySearchFunc(s.letters, behind, func(l DeadLetter, n uint64) int { return cmp.Compare(l.number, n+1) })
-	for i := range s.letters[first:] {
-		if l := &s.letters[first+i]; matches(l) {
-			if len(page) == limit {
-				return page, true
-			}
-			page = append(page, *l)
-		}
-	}
-	return page, false
 }
 
 // DeleteDeadLetters forgets dead letters, and returns how many.

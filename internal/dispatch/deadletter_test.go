@@ -53,6 +53,31 @@ func TestDeadLettersByID(t *testing.T) {
 	expect(t, "deleted by unknown IDs", d.DeleteDeadLetters(DeadLetterFilter{IDs: []string{"another"}}), 0)
 }
 
+// A large event is listed without its arguments, and delivered with them.
+func TestLargeDeadLetters(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{})
+		for _, size := range []int{maxListedEvent, 10} {
+			e := &Event{Kind: Message, Namespace: "/", ConnectionID: fmt.Sprint("c", size), Sequence: 1, Name: "e", Args: make([]byte, size)}
+			e.measure()
+			w.deadLetters.add(DeadLetter{Group: "g", Event: e})
+		}
+		page, more := w.DeadLetters(DeadLetterFilter{}, "", 10)
+		expect(t, "letters", len(page), 1)
+		expect(t, "more", more, true)
+		expect(t, "arguments", len(page[0].Event.Args), 0)
+		expect(t, "omitted", page[0].Omitted, maxListedEvent)
+		page, more = w.DeadLetters(DeadLetterFilter{}, page[0].ID, 10)
+		expect(t, "letters", len(page), 1)
+		expect(t, "more", more, false)
+		expect(t, "arguments", len(page[0].Event.Args), 10)
+		expect(t, "omitted", page[0].Omitted, 0)
+		w.replay(2)
+		expect(t, "arguments of the replay", len(m.get(t).Args), maxListedEvent)
+		expect(t, "arguments of the other", len(m.get(t).Args), 10)
+	})
+}
+
 func BenchmarkDeadLettersByID(b *testing.B) {
 	for _, letters := range []int{1000, 10_000} {
 		d := New(Options{DeadLetterBytes: 1 << 30})

@@ -1,6 +1,9 @@
 package dispatch
 
-import "errors"
+import (
+	"errors"
+	"math"
+)
 
 // ErrNoRoom is returned when the queues of dead letters' connections have no room for any
 // of them.
@@ -20,7 +23,7 @@ func (d *Dispatcher) ReplayDeadLetters(f DeadLetterFilter) (n int, err error) {
 	after := ""
 	for more := true; more; {
 		var page []DeadLetter
-		page, more = d.DeadLetters(f, after, replayPage)
+		page, more = d.deadLetters.list(&f, after, replayPage, math.MaxInt)
 		for i := range page {
 			l := &page[i]
 			after = l.ID

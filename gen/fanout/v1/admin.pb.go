@@ -793,7 +793,12 @@ type DeadLetter struct {
 	// When it was given up, for the last time.
 	DeadAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=dead_at,json=deadAt,proto3" json:"dead_at,omitempty"`
 	// It is on its way again, by ReplayDeadLetters.
-	Replaying     bool `protobuf:"varint,8,opt,name=replaying,proto3" json:"replaying,omitempty"`
+	Replaying bool `protobuf:"varint,8,opt,name=replaying,proto3" json:"replaying,omitempty"`
+	// Bytes that are left out of `event` here, since it is larger than 3 MiB: its
+	// arguments, its attachments, and of its name what is beyond 1 KiB. Its consumer
+	// gets it whole, by ReplayDeadLetters, if its `max_message_bytes` is enough. 0: it
+	// is whole.
+	OmittedBytes  uint64 `protobuf:"varint,9,opt,name=omitted_bytes,json=omittedBytes,proto3" json:"omitted_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -884,6 +889,13 @@ func (x *DeadLetter) GetReplaying() bool {
 	return false
 }
 
+func (x *DeadLetter) GetOmittedBytes() uint64 {
+	if x != nil {
+		return x.OmittedBytes
+	}
+	return 0
+}
+
 // ListDeadLettersRequest asks for one page.
 type ListDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -893,8 +905,9 @@ type ListDeadLettersRequest struct {
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Only of this connection. Empty: of all.
 	ConnectionId string `protobuf:"bytes,3,opt,name=connection_id,json=connectionId,proto3" json:"connection_id,omitempty"`
-	// Dead letters to answer at most, 1000 at most. 0 means 100. A page may be
-	// shorter without being the last: only an empty `next_page_token` says that.
+	// Dead letters to answer at most, 1000 at most. 0 means 100. A page, which is
+	// at most 4 MiB, may be shorter without being the last: only an empty
+	// `next_page_token` says that.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The `next_page_token` of the page before. Empty: the first page. It holds
 	// only for the same filter; any other is INVALID_ARGUMENT, field `page_token`.
@@ -2199,7 +2212,7 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"consumerId\"X\n" +
 	"\x1aDisconnectConsumerResponse\x12\x18\n" +
 	"\apartial\x18\x01 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x02 \x03(\tR\vunreachable\"\xe9\x02\n" +
+	"\vunreachable\x18\x02 \x03(\tR\vunreachable\"\x8e\x03\n" +
 	"\n" +
 	"DeadLetter\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
@@ -2210,7 +2223,8 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"consumerId\x12\x12\n" +
 	"\x04node\x18\x06 \x01(\tR\x04node\x123\n" +
 	"\adead_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06deadAt\x12\x1c\n" +
-	"\treplaying\x18\b \x01(\bR\treplaying\"O\n" +
+	"\treplaying\x18\b \x01(\bR\treplaying\x12#\n" +
+	"\romitted_bytes\x18\t \x01(\x04R\fomittedBytes\"O\n" +
 	"\x06Reason\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\n" +
 	"\n" +

@@ -291,6 +291,9 @@ func TestBeginsToAuthorize(t *testing.T) {
 		none(join("at last"))
 		memory.Thaw("n3")
 		time.Sleep(10 * time.Second)
+	})
+}
+
 // TestCallFollowsEnd: what a node asks another after a consumer of its own has left, that
 // answers without the consumer.
 func TestCallFollowsEnd(t *testing.T) {
