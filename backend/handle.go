@@ -174,7 +174,7 @@ func dataText(data any) (string, error) {
 
 // rejected deals with a settlement that the daemon did not carry out.
 func (c *Consumer) rejected(s *stream, qs *queues, r *fanoutv1.ConsumeResponse_Rejected) {
-	log := c.log.With("delivery", r.GetDeliveryId(), "why", r.GetStatus().GetMessage())
+	log := c.log.With("delivery", r.GetDeliveryId(), "request", r.GetRequest().String(), "why", r.GetStatus().GetMessage())
 	if codes.Code(r.GetStatus().GetCode()) != codes.InvalidArgument {
 		log.Debug("too late: the delivery went elsewhere, or its browser left")
 		qs.resume(s, r.GetDeliveryId())

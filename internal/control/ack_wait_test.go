@@ -76,7 +76,9 @@ func TestNackDelay(t *testing.T) {
 			return m
 		}
 		k.say(delayed(2 * time.Hour))
-		k.rejection(id, codes.InvalidArgument, "nack.delay")
+		if got := k.rejection(id, codes.InvalidArgument, "nack.delay"); got != fanoutv1.ConsumeResponse_Rejected_NACK {
+			t.Errorf("%s was rejected", got)
+		}
 		before := time.Now()
 		k.say(delayed(7 * time.Second))
 		k.takenBack(fanoutv1.ConsumeResponse_Cancelled_NACKED, 1)

@@ -49,15 +49,15 @@ func (c *consumer) receive() error {
 func (c *consumer) take(m *fanoutv1.ConsumeRequest) error {
 	switch m := m.GetRequest().(type) {
 	case *fanoutv1.ConsumeRequest_Ack_:
-		return c.each("ack", m.Ack.GetDeliveryIds(), c.subscription.Ack)
+		return c.each(fanoutv1.ConsumeResponse_Rejected_ACK, m.Ack.GetDeliveryIds(), c.subscription.Ack)
 	case *fanoutv1.ConsumeRequest_Nack_:
 		return c.nack(m.Nack)
 	case *fanoutv1.ConsumeRequest_Working_:
-		return c.each("working", m.Working.GetDeliveryIds(), c.subscription.Working)
+		return c.each(fanoutv1.ConsumeResponse_Rejected_WORKING, m.Working.GetDeliveryIds(), c.subscription.Working)
 	case *fanoutv1.ConsumeRequest_Reply:
-		return c.reject(m.Reply.GetDeliveryId(), c.reply(m.Reply))
+		return c.reject(fanoutv1.ConsumeResponse_Rejected_REPLY, m.Reply.GetDeliveryId(), c.reply(m.Reply))
 	case *fanoutv1.ConsumeRequest_Verdict_:
-		return c.reject(m.Verdict.GetDeliveryId(), c.verdict(m.Verdict))
+		return c.reject(fanoutv1.ConsumeResponse_Rejected_VERDICT, m.Verdict.GetDeliveryId(), c.verdict(m.Verdict))
 	case *fanoutv1.ConsumeRequest_Leave_:
 		if !c.left {
 			c.left = true
@@ -70,10 +70,12 @@ func (c *consumer) take(m *fanoutv1.ConsumeRequest) error {
 	return invalid(&problems{}, "request", "must not be empty")
 }
 
-func (c *consumer) each(at string, ids []string, settle func(id string) error) error {
+// each settles deliveries as the request says.
+func (c *consumer) each(request fanoutv1.ConsumeResponse_Rejected_Request, ids []string, settle func(id string) error) error {
 	for _, id := range ids {
 		if err := settle(id); err != nil {
-			if err := c.reject(id, settleError(err, &problems{at: at})); err != nil {
+			at := strings.ToLower(request.String()) // the field is named alike
+			if err := c.reject(request, id, settleError(err, &problems{at: at})); err != nil {
 				return err
 			}
 		}
@@ -86,13 +88,13 @@ func (c *consumer) nack(m *fanoutv1.ConsumeRequest_Nack) error {
 	delay := toDuration(&p, "delay", m.GetDelay(), 0, maxNackDelay)
 	if p.any() {
 		for _, id := range m.GetDeliveryIds() {
-			if err := c.reject(id, p.err()); err != nil {
+			if err := c.reject(fanoutv1.ConsumeResponse_Rejected_NACK, id, p.err()); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	return c.each("nack", m.GetDeliveryIds(), func(id string) error { return c.subscription.Nack(id, delay) })
+	return c.each(fanoutv1.ConsumeResponse_Rejected_NACK, m.GetDeliveryIds(), func(id string) error { return c.subscription.Nack(id, delay) })
 }
 
 // reply answers the browser, and settles the delivery unless the reply could
@@ -141,16 +143,16 @@ func toVerdict(p *problems, m *fanoutv1.ConsumeRequest_Verdict) (v dispatch.Verd
 	return v
 }
 
-// reject tells the worker that something about a delivery was not done, and why;
+// reject tells the worker that what it asked for about a delivery was not done, and why;
 // nil is nothing to tell. It blocks while too much of that
 // waits, until the stream ends, which is its error.
-func (c *consumer) reject(id string, err error) error {
+func (c *consumer) reject(request fanoutv1.ConsumeResponse_Rejected_Request, id string, err error) error {
 	if err == nil {
 		return nil
 	}
 	err = c.events.errors.Code(c.ctx, fanoutv1.EventService_Consume_FullMethodName, err)
 	m := &fanoutv1.ConsumeResponse{Response: &fanoutv1.ConsumeResponse_Rejected_{Rejected: &fanoutv1.ConsumeResponse_Rejected{
-		DeliveryId: rejectedID(id), Status: fromStatus(status.Convert(err)),
+		DeliveryId: rejectedID(id), Status: fromStatus(status.Convert(err)), Request: request,
 	}}}
 	select {
 	case c.rejected <- m:

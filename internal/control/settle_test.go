@@ -80,6 +80,23 @@ func TestConsumeEndsAtFault(t *testing.T) {
 	}
 }
 
+// rejectedRequest is how a rejection of m names it.
+func rejectedRequest(m *fanoutv1.ConsumeRequest) fanoutv1.ConsumeResponse_Rejected_Request {
+	switch m.GetRequest().(type) {
+	case *fanoutv1.ConsumeRequest_Ack_:
+		return fanoutv1.ConsumeResponse_Rejected_ACK
+	case *fanoutv1.ConsumeRequest_Nack_:
+		return fanoutv1.ConsumeResponse_Rejected_NACK
+	case *fanoutv1.ConsumeRequest_Working_:
+		return fanoutv1.ConsumeResponse_Rejected_WORKING
+	case *fanoutv1.ConsumeRequest_Reply:
+		return fanoutv1.ConsumeResponse_Rejected_REPLY
+	case *fanoutv1.ConsumeRequest_Verdict_:
+		return fanoutv1.ConsumeResponse_Rejected_VERDICT
+	}
+	return fanoutv1.ConsumeResponse_Rejected_UNSPECIFIED
+}
+
 // What cannot be done is rejected, and the stream lives on.
 func TestConsumeRejects(t *testing.T) {
 	inWorld(t, dispatch.Options{VerdictTimeout: time.Hour}, func(w *world) {
@@ -108,7 +125,9 @@ func TestConsumeRejects(t *testing.T) {
 			for _, r := range rows {
 				t.Log(r.name)
 				k.say(r.m)
-				k.rejection(r.id, r.code, r.text)
+				if got, want := k.rejection(r.id, r.code, r.text), rejectedRequest(r.m); got != want {
+					t.Errorf("%s was rejected, want %s", got, want)
+				}
 			}
 		}
 		check([]row{
@@ -116,6 +135,7 @@ func TestConsumeRejects(t *testing.T) {
 			{"ack of garbage", acking("x"), "x", codes.FailedPrecondition, "in flight"},
 			{"ack of a CONNECTING", acking(connecting), connecting, codes.InvalidArgument, "CONNECTING"},
 			{"nack of nothing", nacking(none), none, codes.FailedPrecondition, "in flight"},
+			{"working of nothing", working(none), none, codes.FailedPrecondition, "in flight"},
 			{"reply to nothing", replying(none, ""), none, codes.FailedPrecondition, "awaits no reply"},
 			{"reply to garbage", replying("x", ""), "x", codes.InvalidArgument, "reply.delivery_id: "},
 			{"reply without an id", replying("", ""), "", codes.InvalidArgument, "reply.delivery_id: "},

@@ -229,14 +229,15 @@ func (k *worker) event(want string) *fanoutv1.Event {
 	return e
 }
 
-// rejection returns the next message, which has to be one.
-func (k *worker) rejection(id string, code codes.Code, text string) {
+// rejection returns what the next message, which has to be one, says that was not done.
+func (k *worker) rejection(id string, code codes.Code, text string) fanoutv1.ConsumeResponse_Rejected_Request {
 	k.t.Helper()
 	m := k.get()
 	r := m.GetRejected()
 	if r == nil || r.GetDeliveryId() != id || codes.Code(r.GetStatus().GetCode()) != code || !strings.Contains(r.GetStatus().GetMessage(), text) {
 		k.t.Errorf("got %v, want %s of %q with %q", m, code, id, text)
 	}
+	return r.GetRequest()
 }
 
 func (k *worker) drains() {

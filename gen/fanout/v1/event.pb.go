@@ -210,6 +210,71 @@ func (Event_Cause) EnumDescriptor() ([]byte, []int) {
 	return file_fanout_v1_event_proto_rawDescGZIP(), []int{0, 1}
 }
 
+// Request is what a worker asks for, as the field of ConsumeRequest.
+type ConsumeResponse_Rejected_Request int32
+
+const (
+	// Never sent.
+	ConsumeResponse_Rejected_UNSPECIFIED ConsumeResponse_Rejected_Request = 0
+	// An `ack`.
+	ConsumeResponse_Rejected_ACK ConsumeResponse_Rejected_Request = 1
+	// A `nack`.
+	ConsumeResponse_Rejected_NACK ConsumeResponse_Rejected_Request = 2
+	// A `working`.
+	ConsumeResponse_Rejected_WORKING ConsumeResponse_Rejected_Request = 3
+	// A `reply`.
+	ConsumeResponse_Rejected_REPLY ConsumeResponse_Rejected_Request = 4
+	// A `verdict`.
+	ConsumeResponse_Rejected_VERDICT ConsumeResponse_Rejected_Request = 5
+)
+
+// Enum value maps for ConsumeResponse_Rejected_Request.
+var (
+	ConsumeResponse_Rejected_Request_name = map[int32]string{
+		0: "UNSPECIFIED",
+		1: "ACK",
+		2: "NACK",
+		3: "WORKING",
+		4: "REPLY",
+		5: "VERDICT",
+	}
+	ConsumeResponse_Rejected_Request_value = map[string]int32{
+		"UNSPECIFIED": 0,
+		"ACK":         1,
+		"NACK":        2,
+		"WORKING":     3,
+		"REPLY":       4,
+		"VERDICT":     5,
+	}
+)
+
+func (x ConsumeResponse_Rejected_Request) Enum() *ConsumeResponse_Rejected_Request {
+	p := new(ConsumeResponse_Rejected_Request)
+	*p = x
+	return p
+}
+
+func (x ConsumeResponse_Rejected_Request) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ConsumeResponse_Rejected_Request) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_event_proto_enumTypes[2].Descriptor()
+}
+
+func (ConsumeResponse_Rejected_Request) Type() protoreflect.EnumType {
+	return &file_fanout_v1_event_proto_enumTypes[2]
+}
+
+func (x ConsumeResponse_Rejected_Request) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ConsumeResponse_Rejected_Request.Descriptor instead.
+func (ConsumeResponse_Rejected_Request) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 2, 0}
+}
+
 // Reason says why.
 type ConsumeResponse_Cancelled_Reason int32
 
@@ -260,11 +325,11 @@ func (x ConsumeResponse_Cancelled_Reason) String() string {
 }
 
 func (ConsumeResponse_Cancelled_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_event_proto_enumTypes[2].Descriptor()
+	return file_fanout_v1_event_proto_enumTypes[3].Descriptor()
 }
 
 func (ConsumeResponse_Cancelled_Reason) Type() protoreflect.EnumType {
-	return &file_fanout_v1_event_proto_enumTypes[2]
+	return &file_fanout_v1_event_proto_enumTypes[3]
 }
 
 func (x ConsumeResponse_Cancelled_Reason) Number() protoreflect.EnumNumber {
@@ -1856,8 +1921,8 @@ func (*ConsumeResponse_Draining) Descriptor() ([]byte, []int) {
 	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 1}
 }
 
-// Rejected is an ack, nack, reply or verdict that was not carried out. The
-// stream lives on.
+// Rejected is an ack, nack, working, reply or verdict that was not carried out.
+// The stream lives on.
 type ConsumeResponse_Rejected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The delivery that was meant, as the worker wrote it; of more than 256 bytes,
@@ -1867,7 +1932,9 @@ type ConsumeResponse_Rejected struct {
 	// an ack of a CONNECTING is; FAILED_PRECONDITION if it came too late: the
 	// delivery is not in flight to this worker, or the browser awaits no reply;
 	// UNAVAILABLE as Reply says it: the delivery is settled all the same.
-	Status        *Status `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	Status *Status `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	// What was not carried out.
+	Request       ConsumeResponse_Rejected_Request `protobuf:"varint,3,opt,name=request,proto3,enum=fanout.v1.ConsumeResponse_Rejected_Request" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1914,6 +1981,13 @@ func (x *ConsumeResponse_Rejected) GetStatus() *Status {
 		return x.Status
 	}
 	return nil
+}
+
+func (x *ConsumeResponse_Rejected) GetRequest() ConsumeResponse_Rejected_Request {
+	if x != nil {
+		return x.Request
+	}
+	return ConsumeResponse_Rejected_UNSPECIFIED
 }
 
 // Events are deliveries, in order. As many as wait come in one message of
@@ -2164,7 +2238,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
 	"\x05LeaveB\t\n" +
-	"\arequest\"\x8e\a\n" +
+	"\arequest\"\xaa\b\n" +
 	"\x0fConsumeResponse\x128\n" +
 	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12;\n" +
 	"\x06events\x18\x02 \x01(\v2!.fanout.v1.ConsumeResponse.EventsH\x00R\x06events\x12A\n" +
@@ -2179,11 +2253,19 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\"\n" +
 	"\rmax_in_flight\x18\x04 \x01(\rR\vmaxInFlight\x1a\n" +
 	"\n" +
-	"\bDraining\x1aV\n" +
+	"\bDraining\x1a\xf1\x01\n" +
 	"\bRejected\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12)\n" +
-	"\x06status\x18\x02 \x01(\v2\x11.fanout.v1.StatusR\x06status\x1a2\n" +
+	"\x06status\x18\x02 \x01(\v2\x11.fanout.v1.StatusR\x06status\x12E\n" +
+	"\arequest\x18\x03 \x01(\x0e2+.fanout.v1.ConsumeResponse.Rejected.RequestR\arequest\"R\n" +
+	"\aRequest\x12\x0f\n" +
+	"\vUNSPECIFIED\x10\x00\x12\a\n" +
+	"\x03ACK\x10\x01\x12\b\n" +
+	"\x04NACK\x10\x02\x12\v\n" +
+	"\aWORKING\x10\x03\x12\t\n" +
+	"\x05REPLY\x10\x04\x12\v\n" +
+	"\aVERDICT\x10\x05\x1a2\n" +
 	"\x06Events\x12(\n" +
 	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06events\x1a\xc8\x01\n" +
 	"\tCancelled\x12!\n" +
@@ -2237,83 +2319,85 @@ func file_fanout_v1_event_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_event_proto_rawDescData
 }
 
-var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_fanout_v1_event_proto_goTypes = []any{
 	(Event_Kind)(0),                       // 0: fanout.v1.Event.Kind
 	(Event_Cause)(0),                      // 1: fanout.v1.Event.Cause
-	(ConsumeResponse_Cancelled_Reason)(0), // 2: fanout.v1.ConsumeResponse.Cancelled.Reason
-	(*Event)(nil),                         // 3: fanout.v1.Event
-	(*ConsumeRequest)(nil),                // 4: fanout.v1.ConsumeRequest
-	(*ConsumeResponse)(nil),               // 5: fanout.v1.ConsumeResponse
-	(*ReplyRequest)(nil),                  // 6: fanout.v1.ReplyRequest
-	(*ReplyResponse)(nil),                 // 7: fanout.v1.ReplyResponse
-	(*TailRequest)(nil),                   // 8: fanout.v1.TailRequest
-	(*TailResponse)(nil),                  // 9: fanout.v1.TailResponse
-	(*ConsumeRequest_Open)(nil),           // 10: fanout.v1.ConsumeRequest.Open
-	(*ConsumeRequest_Ack)(nil),            // 11: fanout.v1.ConsumeRequest.Ack
-	(*ConsumeRequest_Nack)(nil),           // 12: fanout.v1.ConsumeRequest.Nack
-	(*ConsumeRequest_Working)(nil),        // 13: fanout.v1.ConsumeRequest.Working
-	(*ConsumeRequest_Verdict)(nil),        // 14: fanout.v1.ConsumeRequest.Verdict
-	(*ConsumeRequest_Leave)(nil),          // 15: fanout.v1.ConsumeRequest.Leave
-	(*ConsumeRequest_Verdict_Allow)(nil),  // 16: fanout.v1.ConsumeRequest.Verdict.Allow
-	(*ConsumeRequest_Verdict_Refuse)(nil), // 17: fanout.v1.ConsumeRequest.Verdict.Refuse
-	(*ConsumeResponse_Ready)(nil),         // 18: fanout.v1.ConsumeResponse.Ready
-	(*ConsumeResponse_Draining)(nil),      // 19: fanout.v1.ConsumeResponse.Draining
-	(*ConsumeResponse_Rejected)(nil),      // 20: fanout.v1.ConsumeResponse.Rejected
-	(*ConsumeResponse_Events)(nil),        // 21: fanout.v1.ConsumeResponse.Events
-	(*ConsumeResponse_Cancelled)(nil),     // 22: fanout.v1.ConsumeResponse.Cancelled
-	(*ConsumeResponse_Heartbeat)(nil),     // 23: fanout.v1.ConsumeResponse.Heartbeat
-	(*structpb.Value)(nil),                // 24: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil),         // 25: google.protobuf.Timestamp
-	(*Connection)(nil),                    // 26: fanout.v1.Connection
-	(*durationpb.Duration)(nil),           // 27: google.protobuf.Duration
-	(*structpb.Struct)(nil),               // 28: google.protobuf.Struct
-	(*Status)(nil),                        // 29: fanout.v1.Status
+	(ConsumeResponse_Rejected_Request)(0), // 2: fanout.v1.ConsumeResponse.Rejected.Request
+	(ConsumeResponse_Cancelled_Reason)(0), // 3: fanout.v1.ConsumeResponse.Cancelled.Reason
+	(*Event)(nil),                         // 4: fanout.v1.Event
+	(*ConsumeRequest)(nil),                // 5: fanout.v1.ConsumeRequest
+	(*ConsumeResponse)(nil),               // 6: fanout.v1.ConsumeResponse
+	(*ReplyRequest)(nil),                  // 7: fanout.v1.ReplyRequest
+	(*ReplyResponse)(nil),                 // 8: fanout.v1.ReplyResponse
+	(*TailRequest)(nil),                   // 9: fanout.v1.TailRequest
+	(*TailResponse)(nil),                  // 10: fanout.v1.TailResponse
+	(*ConsumeRequest_Open)(nil),           // 11: fanout.v1.ConsumeRequest.Open
+	(*ConsumeRequest_Ack)(nil),            // 12: fanout.v1.ConsumeRequest.Ack
+	(*ConsumeRequest_Nack)(nil),           // 13: fanout.v1.ConsumeRequest.Nack
+	(*ConsumeRequest_Working)(nil),        // 14: fanout.v1.ConsumeRequest.Working
+	(*ConsumeRequest_Verdict)(nil),        // 15: fanout.v1.ConsumeRequest.Verdict
+	(*ConsumeRequest_Leave)(nil),          // 16: fanout.v1.ConsumeRequest.Leave
+	(*ConsumeRequest_Verdict_Allow)(nil),  // 17: fanout.v1.ConsumeRequest.Verdict.Allow
+	(*ConsumeRequest_Verdict_Refuse)(nil), // 18: fanout.v1.ConsumeRequest.Verdict.Refuse
+	(*ConsumeResponse_Ready)(nil),         // 19: fanout.v1.ConsumeResponse.Ready
+	(*ConsumeResponse_Draining)(nil),      // 20: fanout.v1.ConsumeResponse.Draining
+	(*ConsumeResponse_Rejected)(nil),      // 21: fanout.v1.ConsumeResponse.Rejected
+	(*ConsumeResponse_Events)(nil),        // 22: fanout.v1.ConsumeResponse.Events
+	(*ConsumeResponse_Cancelled)(nil),     // 23: fanout.v1.ConsumeResponse.Cancelled
+	(*ConsumeResponse_Heartbeat)(nil),     // 24: fanout.v1.ConsumeResponse.Heartbeat
+	(*structpb.Value)(nil),                // 25: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),         // 26: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 27: fanout.v1.Connection
+	(*durationpb.Duration)(nil),           // 28: google.protobuf.Duration
+	(*structpb.Struct)(nil),               // 29: google.protobuf.Struct
+	(*Status)(nil),                        // 30: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
-	24, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
-	25, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	26, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
+	25, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
+	26, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	27, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
 	1,  // 4: fanout.v1.Event.cause:type_name -> fanout.v1.Event.Cause
-	10, // 5: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
-	11, // 6: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
-	12, // 7: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
-	6,  // 8: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
-	14, // 9: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
-	15, // 10: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
-	13, // 11: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
-	18, // 12: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
-	21, // 13: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
-	19, // 14: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
-	20, // 15: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
-	22, // 16: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
-	23, // 17: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
-	24, // 18: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	11, // 5: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
+	12, // 6: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
+	13, // 7: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
+	7,  // 8: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
+	15, // 9: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
+	16, // 10: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
+	14, // 11: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
+	19, // 12: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
+	22, // 13: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
+	20, // 14: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
+	21, // 15: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
+	23, // 16: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
+	24, // 17: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
+	25, // 18: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
 	0,  // 19: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
-	3,  // 20: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
-	27, // 21: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
-	27, // 22: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
-	16, // 23: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
-	17, // 24: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	28, // 25: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	25, // 26: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	24, // 27: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
-	29, // 28: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
-	3,  // 29: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
-	2,  // 30: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
-	4,  // 31: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	6,  // 32: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	8,  // 33: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	5,  // 34: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	7,  // 35: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	9,  // 36: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	34, // [34:37] is the sub-list for method output_type
-	31, // [31:34] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	4,  // 20: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
+	28, // 21: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
+	28, // 22: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
+	17, // 23: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
+	18, // 24: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
+	29, // 25: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	26, // 26: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	25, // 27: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
+	30, // 28: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	2,  // 29: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
+	4,  // 30: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	3,  // 31: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
+	5,  // 32: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	7,  // 33: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	9,  // 34: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	6,  // 35: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	8,  // 36: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	10, // 37: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	35, // [35:38] is the sub-list for method output_type
+	32, // [32:35] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }
@@ -2351,7 +2435,7 @@ func file_fanout_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_event_proto_rawDesc), len(file_fanout_v1_event_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
