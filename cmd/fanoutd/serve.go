@@ -17,6 +17,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/ops"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
@@ -43,6 +44,7 @@ type daemon struct {
 	node         *cluster.Node         // this one among them; nil likewise
 	relay        *consumers.Dispatcher // between them; nil likewise
 	ready        ops.Readiness
+	drain        *drain.Drain
 	admission    *admissionSources
 	admitted     *admission.Backend
 	consumers    *dispatch.Dispatcher
@@ -82,6 +84,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, lines logWriter, fr
 
 func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes clusterBus) (*daemon, error) {
 	d := &daemon{config: c, log: log, listeners: l, bus: nodes, manager: &serviceManager{log: log}}
+	d.drain = drain.New(c.operations.drain, d.counts)
 	b := readBuild()
 	var err error
 	if d.certificates, err = openCertificates(&c.listeners, log); err != nil {
@@ -130,6 +133,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		Dispatcher: d.dispatcher(),
 		Keys:       d.keys(),
 		Nodes:      d.nodes(),
+		Drain:      d.drainNode,
 		Logger:     log,
 	})
 	if d.callers, err = newCallers(&c.listeners); err != nil {
@@ -224,11 +228,13 @@ func (d *daemon) run(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		d.log.Info("shutting down", "grace", d.config.operations.grace.String())
+		d.drain.Begin(drain.Overrides{})
+	case <-d.drain.Begun():
 	case err = <-failed:
 		d.log.Error("shutting down after a failure", "error", err)
+		d.drain.Begin(drain.Overrides{Delay: new(time.Duration), Time: new(time.Duration)}) // who would be served meanwhile?
 	}
-	d.manager.stopping(d.config.operations.grace)
+	d.manager.stopping(d.longestShutdown())
 	d.shutdown()
 	end()
 	d.admission.close()

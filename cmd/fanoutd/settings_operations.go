@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/settings"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
@@ -14,6 +15,7 @@ type operationConfig struct {
 	logFormat string
 	grace     time.Duration
 	maxAge    time.Duration // of a session
+	drain     drain.Plan
 	file      string
 }
 
@@ -37,7 +39,17 @@ func (c *operationConfig) declare(s *settings.Set) {
 			Value: settings.Choice(&c.logFormat, logText, map[string]string{logText: logText, logJSON: logJSON}),
 		},
 		settings.Setting{
-			Name: "grace", Help: "how long a shutdown waits for clients and calls to end by themselves",
+			Name:  "drain-delay",
+			Help:  "how long a shutdown serves everybody as before once readiness and health say no: as long as the balancer takes to look away",
+			Value: settings.OptionalDuration(&c.drain.Delay, 0, time.Millisecond),
+		},
+		settings.Setting{
+			Name:  "drain-time",
+			Help:  "over how long a shutdown then closes the transports of its clients, evenly, so that they come back elsewhere one after the other; 0: all at once. What stops the process has to wait for drain-delay, drain-time and grace together",
+			Value: settings.OptionalDuration(&c.drain.Time, 0, time.Millisecond),
+		},
+		settings.Setting{
+			Name: "grace", Help: "how long a shutdown, after drain-delay and drain-time, waits for clients and calls to end by themselves",
 			Value: settings.Duration(&c.grace, 10*time.Second),
 		},
 		settings.Setting{

@@ -7,22 +7,36 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/drain"
 )
 
-// shutdown ends everything within the grace period, and no later than needed:
+// shutdown ends everything in the phases of the drain, which has begun:
 //
-//  1. Readiness and health say no; new sessions and new consumers are refused.
-//  2. Sessions end. Their transports are closed without a DISCONNECT packet, so
-//     that stock clients come back by themselves, and may take a moment.
-//  3. What browsers did up to their end is delivered, while consumers stay.
-//  4. Backends' streams end. Clients that were here come back to other nodes as what they
-//     were; those that take longer are handed over.
-//  5. This node leaves its cluster, and last the operators, who want to see it, are left.
+//  1. Readiness and health say no; everybody is served as before for the delay.
+//  2. New sessions are refused. Those there are end, over the time of the drain: their
+//     transports are closed without a DISCONNECT packet, so that stock clients come back
+//     by themselves.
+//  3. New consumers are refused. What browsers did up to their end is delivered, while
+//     consumers stay. Clients that were here come back to other nodes as what they were;
+//     those that take longer are handed over.
+//  4. Backends' streams end, this node leaves its cluster, and last the operators, who want
+//     to see it, are left.
+//
+// The last two are over within the grace period, and no later than needed.
 func (d *daemon) shutdown() {
-	dropped := d.consumers.Stats().Dropped
-	d.ready.NotReady("shutting down")
-	d.services.Drain()
+	at, _ := d.drain.Progress()
 	grace := d.config.operations.grace
+	d.log.Info("shutting down", "delay", at.Plan.Delay.String(), "time", at.Plan.Time.String(), "grace", grace.String(), "sessions", at.Sessions)
+	d.ready.NotReady("shutting down")
+	d.services.NotServing()
+	<-time.After(at.Plan.Delay)
+	dropped := d.consumers.Stats().Dropped
+	d.drain.Enter(drain.Closing)
+	d.closeSessions(at.Plan.Time)
+
+	d.drain.Enter(drain.Consumers)
+	d.services.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	delivering, stop := context.WithTimeout(ctx, grace-min(grace/10, lastStreams))
@@ -39,14 +53,35 @@ func (d *daemon) shutdown() {
 	})
 	leaving.Go(func() {
 		d.deliver(delivering, dropped)
+		d.moveAway(delivering)
+		d.drain.Enter(drain.Done) // who follows the drain over a stream hears of it before that ends
 		d.report("backends", d.backends.Shutdown(ctx))
 		d.services.Wait()
 	})
 	leaving.Wait()
-	d.moveAway(delivering)
 	d.leaveCluster(ctx)
 	d.report("operators", d.stop(ctx, d.operators))
 	d.log.Info("ended")
+}
+
+// closeSessions closes the sessions over this long, or half as long again if the machine is
+// too busy for that: what is left then is closed at once.
+func (d *daemon) closeSessions(over time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), longestClosing(over))
+	defer cancel()
+	if err := d.sockets.Drain(ctx, over); err != nil {
+		d.log.Warn("the time of the drain was too short: the rest is closed at once", "sessions", d.sockets.OpenSessions())
+	}
+}
+
+// longestClosing is how long sessions may take to be closed that are to be closed over this
+// long.
+func longestClosing(over time.Duration) time.Duration { return over + over/2 + time.Second }
+
+// longestShutdown is how long a shutdown by the drain that has begun takes at most.
+func (d *daemon) longestShutdown() time.Duration {
+	at, _ := d.drain.Progress()
+	return at.Plan.Delay + longestClosing(at.Plan.Time) + d.config.operations.grace
 }
 
 // lastStreams is what of the grace period, at most a tenth of it, is kept for

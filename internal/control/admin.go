@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/idempotency"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 )
@@ -40,17 +42,19 @@ type Admin struct {
 	hub        Hub
 	dispatcher Dispatcher // nil: there are no consumers
 	nodes      func() []Node
+	drain      func(ctx context.Context, node string, o drain.Overrides, yield func(drain.Progress) error) error
 	info       Info
 	errors     *ErrorReporter
+	log        *slog.Logger
 }
 
-// newAdmin returns the AdminService over hub and d, which may be nil, as may nodes.
-// Without a version in info it is "dev".
-func newAdmin(hub Hub, d Dispatcher, nodes func() []Node, info Info, errors *ErrorReporter) *Admin {
-	if info.Version == "" {
-		info.Version = "dev"
+// newAdmin returns the AdminService over hub. Without a version in the Info it is "dev".
+func newAdmin(hub Hub, o *Options, errors *ErrorReporter) *Admin {
+	a := &Admin{hub: hub, dispatcher: o.Dispatcher, nodes: o.Nodes, drain: o.Drain, info: o.Info, errors: errors, log: o.Logger}
+	if a.info.Version == "" {
+		a.info.Version = "dev"
 	}
-	return &Admin{hub: hub, dispatcher: d, nodes: nodes, info: info, errors: errors}
+	return a
 }
 
 var _ fanoutv1.AdminServiceServer = (*Admin)(nil)

@@ -29,6 +29,7 @@ var causes = map[string]fanoutv1.Event_Cause{
 	sio.ReasonForcedServer:   fanoutv1.Event_BACKEND,
 	sio.ReasonShutdown:       fanoutv1.Event_SHUTDOWN,
 	sio.ReasonMaxAge:         fanoutv1.Event_MAX_AGE,
+	sio.ReasonRebalance:      fanoutv1.Event_REBALANCE,
 	// Of sessions that joined nothing: of a connection only if it was let in at
 	// that very moment.
 	sio.ReasonForcedClose:    fanoutv1.Event_OTHER,

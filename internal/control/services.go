@@ -1,9 +1,11 @@
 package control
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 
+	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
 
@@ -33,6 +35,12 @@ type Options struct {
 	// Nodes tells of the cluster's other nodes. Nil: there is no cluster.
 	Nodes func() []Node
 
+	// Drain begins the drain of the node of this name, empty for this one, unless it has
+	// begun, and calls yield as [drain.Drain.Follow] does. A name that there is not is
+	// [sio.ErrNotFound], a node that does not answer a [*sio.UnreachableError]. Nil: this
+	// daemon cannot be drained.
+	Drain func(ctx context.Context, node string, o drain.Overrides, yield func(drain.Progress) error) error
+
 	// Logger hears of failures inside, and of who ends connections. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -50,10 +58,11 @@ type Services struct {
 	// Errors codes and logs what calls end with.
 	Errors *ErrorReporter
 
-	maxEventBytes int
-	drain, end    sync.Once
-	draining      chan struct{} // closed by Drain
-	ending        chan struct{} // closed by EndStreams
+	maxEventBytes    int
+	stop, drain, end sync.Once
+	notServing       chan struct{} // closed by NotServing
+	draining         chan struct{} // closed by Drain
+	ending           chan struct{} // closed by EndStreams
 }
 
 // New returns the services over hub.
@@ -67,12 +76,13 @@ func New(hub Hub, o Options) *Services {
 	s := &Services{
 		Errors:        newErrorReporter(o.Logger),
 		maxEventBytes: maxEventBytes(o.Info.MaxPayload),
+		notServing:    make(chan struct{}),
 		draining:      make(chan struct{}),
 		ending:        make(chan struct{}),
 	}
 	s.Emitter = newEmitter(hub, o.Keys, s.Errors, s.draining)
 	s.Registry = newRegistry(hub, o.Logger)
-	s.Admin = newAdmin(hub, o.Dispatcher, o.Nodes, o.Info, s.Errors)
+	s.Admin = newAdmin(hub, &o, s.Errors)
 	if o.Dispatcher != nil {
 		s.Events = newEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)
 	}
@@ -82,10 +92,17 @@ func New(hub Hub, o Options) *Services {
 // MaxResponseBytes is the size of the largest answer.
 func (s *Services) MaxResponseBytes() int { return max(maxResponseBytes, s.maxEventBytes) }
 
-// Drain announces the end: no consumer joins any more, and emit streams say
+// NotServing has health say no, so that callers go elsewhere; those that come all the same
+// are served. Later calls of it do nothing.
+func (s *Services) NotServing() {
+	s.stop.Do(func() { close(s.notServing) })
+}
+
+// Drain is NotServing, and announces the end: no consumer joins any more, and emit streams say
 // draining and end soon. Consumers that are there go on, and calls are answered.
 // Later calls of it do nothing.
 func (s *Services) Drain() {
+	s.NotServing()
 	s.drain.Do(func() { close(s.draining) })
 }
 
@@ -96,8 +113,8 @@ func (s *Services) EndStreams() {
 	s.end.Do(func() { close(s.ending) })
 }
 
-// Draining is closed by Drain.
-func (s *Services) Draining() <-chan struct{} { return s.draining }
+// ServingEnded is closed by NotServing.
+func (s *Services) ServingEnded() <-chan struct{} { return s.notServing }
 
 // Wait waits for the goroutines that calls have left behind; call it when every
 // transport has ended. Then nothing calls the Hub and the Dispatcher any more.

@@ -21,6 +21,7 @@ const (
 	ReasonConnectTimeout = string(engineio.ReasonConnectTimeout)
 	ReasonPendingLimit   = string(engineio.ReasonPendingLimit)
 	ReasonMaxAge         = string(engineio.ReasonMaxAge)
+	ReasonRebalance      = string(engineio.ReasonRebalance)
 )
 
 // Reasons of a socket's end that are not its session's. The words are the

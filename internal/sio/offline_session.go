@@ -53,7 +53,7 @@ type eventHistory struct {
 func recoverable(reason string) bool {
 	switch reason {
 	case string(engineio.ReasonTransportError), string(engineio.ReasonTransportClose), string(engineio.ReasonForcedClose),
-		string(engineio.ReasonPingTimeout), string(engineio.ReasonForcedServer), ReasonExpired, ReasonMaxAge:
+		string(engineio.ReasonPingTimeout), string(engineio.ReasonForcedServer), ReasonExpired, ReasonMaxAge, ReasonRebalance:
 		return true
 	}
 	return false

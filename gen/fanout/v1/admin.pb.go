@@ -23,6 +23,65 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Phase is what is going on. Each follows the one before; one that is over at once may be
+// left out.
+type DrainResponse_Phase int32
+
+const (
+	// The node is not ready, and serves as before.
+	DrainResponse_NOT_READY DrainResponse_Phase = 0
+	// Its sessions are being closed.
+	DrainResponse_CLOSING DrainResponse_Phase = 1
+	// Its sessions are closed; consumers settle what waits, and connections whose clients
+	// have not come back yet move to other nodes.
+	DrainResponse_CONSUMERS DrainResponse_Phase = 2
+	// That is all, and the last message: streams end now, and so does the process.
+	DrainResponse_DONE DrainResponse_Phase = 3
+)
+
+// Enum value maps for DrainResponse_Phase.
+var (
+	DrainResponse_Phase_name = map[int32]string{
+		0: "NOT_READY",
+		1: "CLOSING",
+		2: "CONSUMERS",
+		3: "DONE",
+	}
+	DrainResponse_Phase_value = map[string]int32{
+		"NOT_READY": 0,
+		"CLOSING":   1,
+		"CONSUMERS": 2,
+		"DONE":      3,
+	}
+)
+
+func (x DrainResponse_Phase) Enum() *DrainResponse_Phase {
+	p := new(DrainResponse_Phase)
+	*p = x
+	return p
+}
+
+func (x DrainResponse_Phase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DrainResponse_Phase) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (DrainResponse_Phase) Type() protoreflect.EnumType {
+	return &file_fanout_v1_admin_proto_enumTypes[0]
+}
+
+func (x DrainResponse_Phase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DrainResponse_Phase.Descriptor instead.
+func (DrainResponse_Phase) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1, 0}
+}
+
 // State is what the answering node knows of the node.
 type ListNodesResponse_Node_State int32
 
@@ -57,11 +116,11 @@ func (x ListNodesResponse_Node_State) String() string {
 }
 
 func (ListNodesResponse_Node_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_admin_proto_enumTypes[0].Descriptor()
+	return file_fanout_v1_admin_proto_enumTypes[1].Descriptor()
 }
 
 func (ListNodesResponse_Node_State) Type() protoreflect.EnumType {
-	return &file_fanout_v1_admin_proto_enumTypes[0]
+	return &file_fanout_v1_admin_proto_enumTypes[1]
 }
 
 func (x ListNodesResponse_Node_State) Number() protoreflect.EnumNumber {
@@ -70,7 +129,7 @@ func (x ListNodesResponse_Node_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ListNodesResponse_Node_State.Descriptor instead.
 func (ListNodesResponse_Node_State) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1, 0, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0, 0}
 }
 
 // Reason says why.
@@ -118,11 +177,11 @@ func (x DeadLetter_Reason) String() string {
 }
 
 func (DeadLetter_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_admin_proto_enumTypes[1].Descriptor()
+	return file_fanout_v1_admin_proto_enumTypes[2].Descriptor()
 }
 
 func (DeadLetter_Reason) Type() protoreflect.EnumType {
-	return &file_fanout_v1_admin_proto_enumTypes[1]
+	return &file_fanout_v1_admin_proto_enumTypes[2]
 }
 
 func (x DeadLetter_Reason) Number() protoreflect.EnumNumber {
@@ -131,7 +190,182 @@ func (x DeadLetter_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeadLetter_Reason.Descriptor instead.
 func (DeadLetter_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{10, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12, 0}
+}
+
+// DrainRequest says which node is to end, and how fast.
+type DrainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node's name. Empty: the one that is asked.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// How long it is not ready and serves as before, so that balancers look away; 24 hours at
+	// most. Unset: as its setting drain-delay says.
+	Delay *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
+	// Over how long its sessions are closed; 24 hours at most, 0: all at once. Unset: as its
+	// setting drain-time says.
+	Time          *durationpb.Duration `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainRequest) Reset() {
+	*x = DrainRequest{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainRequest) ProtoMessage() {}
+
+func (x *DrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
+func (*DrainRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *DrainRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *DrainRequest) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *DrainRequest) GetTime() *durationpb.Duration {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+// DrainResponse says how far a drain is.
+type DrainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node that drains.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// What is going on.
+	Phase DrainResponse_Phase `protobuf:"varint,2,opt,name=phase,proto3,enum=fanout.v1.DrainResponse_Phase" json:"phase,omitempty"`
+	// Its sessions that are open.
+	Sessions uint32 `protobuf:"varint,3,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// Its connections, in all namespaces.
+	Connections uint32 `protobuf:"varint,4,opt,name=connections,proto3" json:"connections,omitempty"`
+	// Sessions that the drain has closed.
+	Closed uint32 `protobuf:"varint,5,opt,name=closed,proto3" json:"closed,omitempty"`
+	// How long ago the drain began.
+	Elapsed *durationpb.Duration `protobuf:"bytes,6,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
+	// The delay that it keeps to.
+	Delay *durationpb.Duration `protobuf:"bytes,7,opt,name=delay,proto3" json:"delay,omitempty"`
+	// The time that it keeps to.
+	Time          *durationpb.Duration `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainResponse) Reset() {
+	*x = DrainResponse{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainResponse) ProtoMessage() {}
+
+func (x *DrainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
+func (*DrainResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DrainResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *DrainResponse) GetPhase() DrainResponse_Phase {
+	if x != nil {
+		return x.Phase
+	}
+	return DrainResponse_NOT_READY
+}
+
+func (x *DrainResponse) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *DrainResponse) GetConnections() uint32 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
+func (x *DrainResponse) GetClosed() uint32 {
+	if x != nil {
+		return x.Closed
+	}
+	return 0
+}
+
+func (x *DrainResponse) GetElapsed() *durationpb.Duration {
+	if x != nil {
+		return x.Elapsed
+	}
+	return nil
+}
+
+func (x *DrainResponse) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *DrainResponse) GetTime() *durationpb.Duration {
+	if x != nil {
+		return x.Time
+	}
+	return nil
 }
 
 // ListNodesRequest has nothing to say.
@@ -143,7 +377,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[0]
+	mi := &file_fanout_v1_admin_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -155,7 +389,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[0]
+	mi := &file_fanout_v1_admin_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -168,7 +402,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{2}
 }
 
 // ListNodesResponse lists nodes.
@@ -182,7 +416,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[1]
+	mi := &file_fanout_v1_admin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -194,7 +428,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[1]
+	mi := &file_fanout_v1_admin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -207,7 +441,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListNodesResponse) GetNodes() []*ListNodesResponse_Node {
@@ -226,7 +460,7 @@ type GetServerInfoRequest struct {
 
 func (x *GetServerInfoRequest) Reset() {
 	*x = GetServerInfoRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[2]
+	mi := &file_fanout_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -238,7 +472,7 @@ func (x *GetServerInfoRequest) String() string {
 func (*GetServerInfoRequest) ProtoMessage() {}
 
 func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[2]
+	mi := &file_fanout_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -251,7 +485,7 @@ func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 // GetServerInfoResponse describes one node.
@@ -292,7 +526,7 @@ type GetServerInfoResponse struct {
 
 func (x *GetServerInfoResponse) Reset() {
 	*x = GetServerInfoResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[3]
+	mi := &file_fanout_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -304,7 +538,7 @@ func (x *GetServerInfoResponse) String() string {
 func (*GetServerInfoResponse) ProtoMessage() {}
 
 func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[3]
+	mi := &file_fanout_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -317,7 +551,7 @@ func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetServerInfoResponse) GetVersion() string {
@@ -429,7 +663,7 @@ type ListConsumersRequest struct {
 
 func (x *ListConsumersRequest) Reset() {
 	*x = ListConsumersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	mi := &file_fanout_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +675,7 @@ func (x *ListConsumersRequest) String() string {
 func (*ListConsumersRequest) ProtoMessage() {}
 
 func (x *ListConsumersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	mi := &file_fanout_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +688,7 @@ func (x *ListConsumersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersRequest.ProtoReflect.Descriptor instead.
 func (*ListConsumersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListConsumersRequest) GetGroup() string {
@@ -496,7 +730,7 @@ type ListConsumersResponse struct {
 
 func (x *ListConsumersResponse) Reset() {
 	*x = ListConsumersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	mi := &file_fanout_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -508,7 +742,7 @@ func (x *ListConsumersResponse) String() string {
 func (*ListConsumersResponse) ProtoMessage() {}
 
 func (x *ListConsumersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	mi := &file_fanout_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -521,7 +755,7 @@ func (x *ListConsumersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListConsumersResponse) GetGroups() []*ListConsumersResponse_Group {
@@ -563,7 +797,7 @@ type DeleteGroupRequest struct {
 
 func (x *DeleteGroupRequest) Reset() {
 	*x = DeleteGroupRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	mi := &file_fanout_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +809,7 @@ func (x *DeleteGroupRequest) String() string {
 func (*DeleteGroupRequest) ProtoMessage() {}
 
 func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	mi := &file_fanout_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +822,7 @@ func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupRequest.ProtoReflect.Descriptor instead.
 func (*DeleteGroupRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeleteGroupRequest) GetGroup() string {
@@ -614,7 +848,7 @@ type DeleteGroupResponse struct {
 
 func (x *DeleteGroupResponse) Reset() {
 	*x = DeleteGroupResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	mi := &file_fanout_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -626,7 +860,7 @@ func (x *DeleteGroupResponse) String() string {
 func (*DeleteGroupResponse) ProtoMessage() {}
 
 func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	mi := &file_fanout_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -639,7 +873,7 @@ func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupResponse.ProtoReflect.Descriptor instead.
 func (*DeleteGroupResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeleteGroupResponse) GetAffected() uint32 {
@@ -676,7 +910,7 @@ type DisconnectConsumerRequest struct {
 
 func (x *DisconnectConsumerRequest) Reset() {
 	*x = DisconnectConsumerRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[8]
+	mi := &file_fanout_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +922,7 @@ func (x *DisconnectConsumerRequest) String() string {
 func (*DisconnectConsumerRequest) ProtoMessage() {}
 
 func (x *DisconnectConsumerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[8]
+	mi := &file_fanout_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +935,7 @@ func (x *DisconnectConsumerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectConsumerRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectConsumerRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DisconnectConsumerRequest) GetGroup() string {
@@ -733,7 +967,7 @@ type DisconnectConsumerResponse struct {
 
 func (x *DisconnectConsumerResponse) Reset() {
 	*x = DisconnectConsumerResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[9]
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +979,7 @@ func (x *DisconnectConsumerResponse) String() string {
 func (*DisconnectConsumerResponse) ProtoMessage() {}
 
 func (x *DisconnectConsumerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[9]
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +992,7 @@ func (x *DisconnectConsumerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectConsumerResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectConsumerResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DisconnectConsumerResponse) GetPartial() bool {
@@ -805,7 +1039,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[10]
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +1051,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[10]
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +1064,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeadLetter) GetId() string {
@@ -918,7 +1152,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	mi := &file_fanout_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1164,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	mi := &file_fanout_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1177,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListDeadLettersRequest) GetGroup() string {
@@ -996,7 +1230,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	mi := &file_fanout_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1242,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	mi := &file_fanout_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1255,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -1060,7 +1294,7 @@ type ReplayDeadLettersRequest struct {
 
 func (x *ReplayDeadLettersRequest) Reset() {
 	*x = ReplayDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[13]
+	mi := &file_fanout_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1306,7 @@ func (x *ReplayDeadLettersRequest) String() string {
 func (*ReplayDeadLettersRequest) ProtoMessage() {}
 
 func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[13]
+	mi := &file_fanout_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1319,7 @@ func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ReplayDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReplayDeadLettersRequest) GetGroup() string {
@@ -1125,7 +1359,7 @@ type ReplayDeadLettersResponse struct {
 
 func (x *ReplayDeadLettersResponse) Reset() {
 	*x = ReplayDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[14]
+	mi := &file_fanout_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1371,7 @@ func (x *ReplayDeadLettersResponse) String() string {
 func (*ReplayDeadLettersResponse) ProtoMessage() {}
 
 func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[14]
+	mi := &file_fanout_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1384,7 @@ func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ReplayDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReplayDeadLettersResponse) GetAffected() uint32 {
@@ -1189,7 +1423,7 @@ type DeleteDeadLettersRequest struct {
 
 func (x *DeleteDeadLettersRequest) Reset() {
 	*x = DeleteDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[15]
+	mi := &file_fanout_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1435,7 @@ func (x *DeleteDeadLettersRequest) String() string {
 func (*DeleteDeadLettersRequest) ProtoMessage() {}
 
 func (x *DeleteDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[15]
+	mi := &file_fanout_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1448,7 @@ func (x *DeleteDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteDeadLettersRequest) GetGroup() string {
@@ -1254,7 +1488,7 @@ type DeleteDeadLettersResponse struct {
 
 func (x *DeleteDeadLettersResponse) Reset() {
 	*x = DeleteDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[16]
+	mi := &file_fanout_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1500,7 @@ func (x *DeleteDeadLettersResponse) String() string {
 func (*DeleteDeadLettersResponse) ProtoMessage() {}
 
 func (x *DeleteDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[16]
+	mi := &file_fanout_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1513,7 @@ func (x *DeleteDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeleteDeadLettersResponse) GetAffected() uint32 {
@@ -1328,7 +1562,7 @@ type ListNodesResponse_Node struct {
 
 func (x *ListNodesResponse_Node) Reset() {
 	*x = ListNodesResponse_Node{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	mi := &file_fanout_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1574,7 @@ func (x *ListNodesResponse_Node) String() string {
 func (*ListNodesResponse_Node) ProtoMessage() {}
 
 func (x *ListNodesResponse_Node) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	mi := &file_fanout_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1587,7 @@ func (x *ListNodesResponse_Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse_Node.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse_Node) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0}
 }
 
 func (x *ListNodesResponse_Node) GetName() string {
@@ -1435,7 +1669,7 @@ type ListNodesResponse_Node_Link struct {
 
 func (x *ListNodesResponse_Node_Link) Reset() {
 	*x = ListNodesResponse_Node_Link{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[18]
+	mi := &file_fanout_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1681,7 @@ func (x *ListNodesResponse_Node_Link) String() string {
 func (*ListNodesResponse_Node_Link) ProtoMessage() {}
 
 func (x *ListNodesResponse_Node_Link) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[18]
+	mi := &file_fanout_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1694,7 @@ func (x *ListNodesResponse_Node_Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse_Node_Link.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse_Node_Link) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{1, 0, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0, 0}
 }
 
 func (x *ListNodesResponse_Node_Link) GetSent() uint64 {
@@ -1511,7 +1745,7 @@ type GetServerInfoResponse_Listener struct {
 
 func (x *GetServerInfoResponse_Listener) Reset() {
 	*x = GetServerInfoResponse_Listener{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[19]
+	mi := &file_fanout_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1757,7 @@ func (x *GetServerInfoResponse_Listener) String() string {
 func (*GetServerInfoResponse_Listener) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[19]
+	mi := &file_fanout_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1770,7 @@ func (x *GetServerInfoResponse_Listener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse_Listener.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse_Listener) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 0}
 }
 
 func (x *GetServerInfoResponse_Listener) GetName() string {
@@ -1584,7 +1818,7 @@ type GetServerInfoResponse_Limits struct {
 
 func (x *GetServerInfoResponse_Limits) Reset() {
 	*x = GetServerInfoResponse_Limits{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[20]
+	mi := &file_fanout_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1830,7 @@ func (x *GetServerInfoResponse_Limits) String() string {
 func (*GetServerInfoResponse_Limits) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[20]
+	mi := &file_fanout_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1843,7 @@ func (x *GetServerInfoResponse_Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse_Limits.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse_Limits) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 1}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 1}
 }
 
 func (x *GetServerInfoResponse_Limits) GetMaxRequestBytes() uint32 {
@@ -1709,7 +1943,7 @@ type ListConsumersResponse_Consumer struct {
 
 func (x *ListConsumersResponse_Consumer) Reset() {
 	*x = ListConsumersResponse_Consumer{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[21]
+	mi := &file_fanout_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1955,7 @@ func (x *ListConsumersResponse_Consumer) String() string {
 func (*ListConsumersResponse_Consumer) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Consumer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[21]
+	mi := &file_fanout_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +1968,7 @@ func (x *ListConsumersResponse_Consumer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse_Consumer.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse_Consumer) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7, 0}
 }
 
 func (x *ListConsumersResponse_Consumer) GetConsumerId() string {
@@ -1867,7 +2101,7 @@ type ListConsumersResponse_Group struct {
 
 func (x *ListConsumersResponse_Group) Reset() {
 	*x = ListConsumersResponse_Group{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[22]
+	mi := &file_fanout_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +2113,7 @@ func (x *ListConsumersResponse_Group) String() string {
 func (*ListConsumersResponse_Group) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[22]
+	mi := &file_fanout_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +2126,7 @@ func (x *ListConsumersResponse_Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse_Group.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse_Group) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 1}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7, 1}
 }
 
 func (x *ListConsumersResponse_Group) GetName() string {
@@ -2018,7 +2252,7 @@ type ListConsumersResponse_Counts struct {
 
 func (x *ListConsumersResponse_Counts) Reset() {
 	*x = ListConsumersResponse_Counts{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[23]
+	mi := &file_fanout_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2264,7 @@ func (x *ListConsumersResponse_Counts) String() string {
 func (*ListConsumersResponse_Counts) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[23]
+	mi := &file_fanout_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2277,7 @@ func (x *ListConsumersResponse_Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse_Counts.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse_Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 2}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7, 2}
 }
 
 func (x *ListConsumersResponse_Counts) GetEvents() uint64 {
@@ -2092,7 +2326,25 @@ var File_fanout_v1_admin_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/admin.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x17fanout/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
+	"\x15fanout/v1/admin.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x17fanout/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x01\n" +
+	"\fDrainRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12/\n" +
+	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12-\n" +
+	"\x04time\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04time\"\x82\x03\n" +
+	"\rDrainResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x124\n" +
+	"\x05phase\x18\x02 \x01(\x0e2\x1e.fanout.v1.DrainResponse.PhaseR\x05phase\x12\x1a\n" +
+	"\bsessions\x18\x03 \x01(\rR\bsessions\x12 \n" +
+	"\vconnections\x18\x04 \x01(\rR\vconnections\x12\x16\n" +
+	"\x06closed\x18\x05 \x01(\rR\x06closed\x123\n" +
+	"\aelapsed\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12/\n" +
+	"\x05delay\x18\a \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12-\n" +
+	"\x04time\x18\b \x01(\v2\x19.google.protobuf.DurationR\x04time\"<\n" +
+	"\x05Phase\x12\r\n" +
+	"\tNOT_READY\x10\x00\x12\v\n" +
+	"\aCLOSING\x10\x01\x12\r\n" +
+	"\tCONSUMERS\x10\x02\x12\b\n" +
+	"\x04DONE\x10\x03\"\x12\n" +
 	"\x10ListNodesRequest\"\xa8\x04\n" +
 	"\x11ListNodesResponse\x127\n" +
 	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xd9\x03\n" +
@@ -2258,10 +2510,11 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x19DeleteDeadLettersResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\xa1\x06\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\xea\x06\n" +
 	"\fAdminService\x12]\n" +
 	"\rGetServerInfo\x12\x1f.fanout.v1.GetServerInfoRequest\x1a .fanout.v1.GetServerInfoResponse\"\t\x92\xa7!\x05admin\x12Q\n" +
-	"\tListNodes\x12\x1b.fanout.v1.ListNodesRequest\x1a\x1c.fanout.v1.ListNodesResponse\"\t\x92\xa7!\x05admin\x12]\n" +
+	"\tListNodes\x12\x1b.fanout.v1.ListNodesRequest\x1a\x1c.fanout.v1.ListNodesResponse\"\t\x92\xa7!\x05admin\x12G\n" +
+	"\x05Drain\x12\x17.fanout.v1.DrainRequest\x1a\x18.fanout.v1.DrainResponse\"\t\x92\xa7!\x05admin0\x01\x12]\n" +
 	"\rListConsumers\x12\x1f.fanout.v1.ListConsumersRequest\x1a .fanout.v1.ListConsumersResponse\"\t\x92\xa7!\x05admin\x12W\n" +
 	"\vDeleteGroup\x12\x1d.fanout.v1.DeleteGroupRequest\x1a\x1e.fanout.v1.DeleteGroupResponse\"\t\x92\xa7!\x05admin\x12l\n" +
 	"\x12DisconnectConsumer\x12$.fanout.v1.DisconnectConsumerRequest\x1a%.fanout.v1.DisconnectConsumerResponse\"\t\x92\xa7!\x05admin\x12c\n" +
@@ -2281,80 +2534,91 @@ func file_fanout_v1_admin_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_admin_proto_rawDescData
 }
 
-var file_fanout_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_fanout_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_fanout_v1_admin_proto_goTypes = []any{
-	(ListNodesResponse_Node_State)(0),      // 0: fanout.v1.ListNodesResponse.Node.State
-	(DeadLetter_Reason)(0),                 // 1: fanout.v1.DeadLetter.Reason
-	(*ListNodesRequest)(nil),               // 2: fanout.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),              // 3: fanout.v1.ListNodesResponse
-	(*GetServerInfoRequest)(nil),           // 4: fanout.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),          // 5: fanout.v1.GetServerInfoResponse
-	(*ListConsumersRequest)(nil),           // 6: fanout.v1.ListConsumersRequest
-	(*ListConsumersResponse)(nil),          // 7: fanout.v1.ListConsumersResponse
-	(*DeleteGroupRequest)(nil),             // 8: fanout.v1.DeleteGroupRequest
-	(*DeleteGroupResponse)(nil),            // 9: fanout.v1.DeleteGroupResponse
-	(*DisconnectConsumerRequest)(nil),      // 10: fanout.v1.DisconnectConsumerRequest
-	(*DisconnectConsumerResponse)(nil),     // 11: fanout.v1.DisconnectConsumerResponse
-	(*DeadLetter)(nil),                     // 12: fanout.v1.DeadLetter
-	(*ListDeadLettersRequest)(nil),         // 13: fanout.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),        // 14: fanout.v1.ListDeadLettersResponse
-	(*ReplayDeadLettersRequest)(nil),       // 15: fanout.v1.ReplayDeadLettersRequest
-	(*ReplayDeadLettersResponse)(nil),      // 16: fanout.v1.ReplayDeadLettersResponse
-	(*DeleteDeadLettersRequest)(nil),       // 17: fanout.v1.DeleteDeadLettersRequest
-	(*DeleteDeadLettersResponse)(nil),      // 18: fanout.v1.DeleteDeadLettersResponse
-	(*ListNodesResponse_Node)(nil),         // 19: fanout.v1.ListNodesResponse.Node
-	(*ListNodesResponse_Node_Link)(nil),    // 20: fanout.v1.ListNodesResponse.Node.Link
-	(*GetServerInfoResponse_Listener)(nil), // 21: fanout.v1.GetServerInfoResponse.Listener
-	(*GetServerInfoResponse_Limits)(nil),   // 22: fanout.v1.GetServerInfoResponse.Limits
-	(*ListConsumersResponse_Consumer)(nil), // 23: fanout.v1.ListConsumersResponse.Consumer
-	(*ListConsumersResponse_Group)(nil),    // 24: fanout.v1.ListConsumersResponse.Group
-	(*ListConsumersResponse_Counts)(nil),   // 25: fanout.v1.ListConsumersResponse.Counts
-	(*timestamppb.Timestamp)(nil),          // 26: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),            // 27: google.protobuf.Duration
-	(*Event)(nil),                          // 28: fanout.v1.Event
+	(DrainResponse_Phase)(0),               // 0: fanout.v1.DrainResponse.Phase
+	(ListNodesResponse_Node_State)(0),      // 1: fanout.v1.ListNodesResponse.Node.State
+	(DeadLetter_Reason)(0),                 // 2: fanout.v1.DeadLetter.Reason
+	(*DrainRequest)(nil),                   // 3: fanout.v1.DrainRequest
+	(*DrainResponse)(nil),                  // 4: fanout.v1.DrainResponse
+	(*ListNodesRequest)(nil),               // 5: fanout.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),              // 6: fanout.v1.ListNodesResponse
+	(*GetServerInfoRequest)(nil),           // 7: fanout.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),          // 8: fanout.v1.GetServerInfoResponse
+	(*ListConsumersRequest)(nil),           // 9: fanout.v1.ListConsumersRequest
+	(*ListConsumersResponse)(nil),          // 10: fanout.v1.ListConsumersResponse
+	(*DeleteGroupRequest)(nil),             // 11: fanout.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),            // 12: fanout.v1.DeleteGroupResponse
+	(*DisconnectConsumerRequest)(nil),      // 13: fanout.v1.DisconnectConsumerRequest
+	(*DisconnectConsumerResponse)(nil),     // 14: fanout.v1.DisconnectConsumerResponse
+	(*DeadLetter)(nil),                     // 15: fanout.v1.DeadLetter
+	(*ListDeadLettersRequest)(nil),         // 16: fanout.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),        // 17: fanout.v1.ListDeadLettersResponse
+	(*ReplayDeadLettersRequest)(nil),       // 18: fanout.v1.ReplayDeadLettersRequest
+	(*ReplayDeadLettersResponse)(nil),      // 19: fanout.v1.ReplayDeadLettersResponse
+	(*DeleteDeadLettersRequest)(nil),       // 20: fanout.v1.DeleteDeadLettersRequest
+	(*DeleteDeadLettersResponse)(nil),      // 21: fanout.v1.DeleteDeadLettersResponse
+	(*ListNodesResponse_Node)(nil),         // 22: fanout.v1.ListNodesResponse.Node
+	(*ListNodesResponse_Node_Link)(nil),    // 23: fanout.v1.ListNodesResponse.Node.Link
+	(*GetServerInfoResponse_Listener)(nil), // 24: fanout.v1.GetServerInfoResponse.Listener
+	(*GetServerInfoResponse_Limits)(nil),   // 25: fanout.v1.GetServerInfoResponse.Limits
+	(*ListConsumersResponse_Consumer)(nil), // 26: fanout.v1.ListConsumersResponse.Consumer
+	(*ListConsumersResponse_Group)(nil),    // 27: fanout.v1.ListConsumersResponse.Group
+	(*ListConsumersResponse_Counts)(nil),   // 28: fanout.v1.ListConsumersResponse.Counts
+	(*durationpb.Duration)(nil),            // 29: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),          // 30: google.protobuf.Timestamp
+	(*Event)(nil),                          // 31: fanout.v1.Event
 }
 var file_fanout_v1_admin_proto_depIdxs = []int32{
-	19, // 0: fanout.v1.ListNodesResponse.nodes:type_name -> fanout.v1.ListNodesResponse.Node
-	26, // 1: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	21, // 2: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
-	27, // 3: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
-	27, // 4: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
-	22, // 5: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
-	24, // 6: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
-	25, // 7: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
-	28, // 8: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
-	1,  // 9: fanout.v1.DeadLetter.reason:type_name -> fanout.v1.DeadLetter.Reason
-	26, // 10: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
-	12, // 11: fanout.v1.ListDeadLettersResponse.dead_letters:type_name -> fanout.v1.DeadLetter
-	0,  // 12: fanout.v1.ListNodesResponse.Node.state:type_name -> fanout.v1.ListNodesResponse.Node.State
-	26, // 13: fanout.v1.ListNodesResponse.Node.since:type_name -> google.protobuf.Timestamp
-	20, // 14: fanout.v1.ListNodesResponse.Node.link:type_name -> fanout.v1.ListNodesResponse.Node.Link
-	27, // 15: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
-	26, // 16: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
-	23, // 17: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
-	27, // 18: fanout.v1.ListConsumersResponse.Group.oldest_pending_age:type_name -> google.protobuf.Duration
-	4,  // 19: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
-	2,  // 20: fanout.v1.AdminService.ListNodes:input_type -> fanout.v1.ListNodesRequest
-	6,  // 21: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
-	8,  // 22: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
-	10, // 23: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
-	13, // 24: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
-	15, // 25: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
-	17, // 26: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
-	5,  // 27: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
-	3,  // 28: fanout.v1.AdminService.ListNodes:output_type -> fanout.v1.ListNodesResponse
-	7,  // 29: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
-	9,  // 30: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
-	11, // 31: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
-	14, // 32: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
-	16, // 33: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
-	18, // 34: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
-	27, // [27:35] is the sub-list for method output_type
-	19, // [19:27] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	29, // 0: fanout.v1.DrainRequest.delay:type_name -> google.protobuf.Duration
+	29, // 1: fanout.v1.DrainRequest.time:type_name -> google.protobuf.Duration
+	0,  // 2: fanout.v1.DrainResponse.phase:type_name -> fanout.v1.DrainResponse.Phase
+	29, // 3: fanout.v1.DrainResponse.elapsed:type_name -> google.protobuf.Duration
+	29, // 4: fanout.v1.DrainResponse.delay:type_name -> google.protobuf.Duration
+	29, // 5: fanout.v1.DrainResponse.time:type_name -> google.protobuf.Duration
+	22, // 6: fanout.v1.ListNodesResponse.nodes:type_name -> fanout.v1.ListNodesResponse.Node
+	30, // 7: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	24, // 8: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
+	29, // 9: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
+	29, // 10: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
+	25, // 11: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
+	27, // 12: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
+	28, // 13: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
+	31, // 14: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
+	2,  // 15: fanout.v1.DeadLetter.reason:type_name -> fanout.v1.DeadLetter.Reason
+	30, // 16: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
+	15, // 17: fanout.v1.ListDeadLettersResponse.dead_letters:type_name -> fanout.v1.DeadLetter
+	1,  // 18: fanout.v1.ListNodesResponse.Node.state:type_name -> fanout.v1.ListNodesResponse.Node.State
+	30, // 19: fanout.v1.ListNodesResponse.Node.since:type_name -> google.protobuf.Timestamp
+	23, // 20: fanout.v1.ListNodesResponse.Node.link:type_name -> fanout.v1.ListNodesResponse.Node.Link
+	29, // 21: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
+	30, // 22: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
+	26, // 23: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
+	29, // 24: fanout.v1.ListConsumersResponse.Group.oldest_pending_age:type_name -> google.protobuf.Duration
+	7,  // 25: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
+	5,  // 26: fanout.v1.AdminService.ListNodes:input_type -> fanout.v1.ListNodesRequest
+	3,  // 27: fanout.v1.AdminService.Drain:input_type -> fanout.v1.DrainRequest
+	9,  // 28: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
+	11, // 29: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
+	13, // 30: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
+	16, // 31: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
+	18, // 32: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
+	20, // 33: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
+	8,  // 34: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
+	6,  // 35: fanout.v1.AdminService.ListNodes:output_type -> fanout.v1.ListNodesResponse
+	4,  // 36: fanout.v1.AdminService.Drain:output_type -> fanout.v1.DrainResponse
+	10, // 37: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
+	12, // 38: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
+	14, // 39: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
+	17, // 40: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
+	19, // 41: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
+	21, // 42: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
+	34, // [34:43] is the sub-list for method output_type
+	25, // [25:34] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_admin_proto_init() }
@@ -2369,8 +2633,8 @@ func file_fanout_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_admin_proto_rawDesc), len(file_fanout_v1_admin_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   24,
+			NumEnums:      3,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	AdminService_GetServerInfo_FullMethodName      = "/fanout.v1.AdminService/GetServerInfo"
 	AdminService_ListNodes_FullMethodName          = "/fanout.v1.AdminService/ListNodes"
+	AdminService_Drain_FullMethodName              = "/fanout.v1.AdminService/Drain"
 	AdminService_ListConsumers_FullMethodName      = "/fanout.v1.AdminService/ListConsumers"
 	AdminService_DeleteGroup_FullMethodName        = "/fanout.v1.AdminService/DeleteGroup"
 	AdminService_DisconnectConsumer_FullMethodName = "/fanout.v1.AdminService/DisconnectConsumer"
@@ -49,6 +50,17 @@ type AdminServiceClient interface {
 	// ListNodes lists the nodes of the cluster, by name: the one that answers, and
 	// those that it knows. It asks nobody, and answers at once.
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
+	// Drain ends a node in order, as SIGTERM does, and tells how far it is: at once, at each
+	// change of phase, and every second, until it is done. For `delay` the node is not ready
+	// and serves as before. Over `time` its sessions are closed, evenly and without a
+	// DISCONNECT packet, so that stock clients come back by themselves elsewhere; new ones
+	// are refused. Then consumers settle what waits, and the process ends with exit code 0.
+	//
+	// A node that drains already goes on as it does, whatever the request says, and the
+	// stream tells of that. The end of the stream does not stop the drain; nothing does.
+	// INVALID_ARGUMENT for a bad duration. NOT_FOUND if the cluster has no such node;
+	// UNAVAILABLE, NODE_UNREACHABLE, if it does not answer: it may drain all the same.
+	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainResponse], error)
 	// ListConsumers lists the groups of EventService.Consume by name, each with
 	// its consumers by id, page by page. INVALID_ARGUMENT for a bad page size or
 	// token.
@@ -112,6 +124,25 @@ func (c *adminServiceClient) ListNodes(ctx context.Context, in *ListNodesRequest
 	}
 	return out, nil
 }
+
+func (c *adminServiceClient) Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[0], AdminService_Drain_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DrainRequest, DrainResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_DrainClient = grpc.ServerStreamingClient[DrainResponse]
 
 func (c *adminServiceClient) ListConsumers(ctx context.Context, in *ListConsumersRequest, opts ...grpc.CallOption) (*ListConsumersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -193,6 +224,17 @@ type AdminServiceServer interface {
 	// ListNodes lists the nodes of the cluster, by name: the one that answers, and
 	// those that it knows. It asks nobody, and answers at once.
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
+	// Drain ends a node in order, as SIGTERM does, and tells how far it is: at once, at each
+	// change of phase, and every second, until it is done. For `delay` the node is not ready
+	// and serves as before. Over `time` its sessions are closed, evenly and without a
+	// DISCONNECT packet, so that stock clients come back by themselves elsewhere; new ones
+	// are refused. Then consumers settle what waits, and the process ends with exit code 0.
+	//
+	// A node that drains already goes on as it does, whatever the request says, and the
+	// stream tells of that. The end of the stream does not stop the drain; nothing does.
+	// INVALID_ARGUMENT for a bad duration. NOT_FOUND if the cluster has no such node;
+	// UNAVAILABLE, NODE_UNREACHABLE, if it does not answer: it may drain all the same.
+	Drain(*DrainRequest, grpc.ServerStreamingServer[DrainResponse]) error
 	// ListConsumers lists the groups of EventService.Consume by name, each with
 	// its consumers by id, page by page. INVALID_ARGUMENT for a bad page size or
 	// token.
@@ -242,6 +284,9 @@ func (UnimplementedAdminServiceServer) GetServerInfo(context.Context, *GetServer
 }
 func (UnimplementedAdminServiceServer) ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListNodes not implemented")
+}
+func (UnimplementedAdminServiceServer) Drain(*DrainRequest, grpc.ServerStreamingServer[DrainResponse]) error {
+	return status.Error(codes.Unimplemented, "method Drain not implemented")
 }
 func (UnimplementedAdminServiceServer) ListConsumers(context.Context, *ListConsumersRequest) (*ListConsumersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListConsumers not implemented")
@@ -317,6 +362,17 @@ func _AdminService_ListNodes_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _AdminService_Drain_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DrainRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).Drain(m, &grpc.GenericServerStream[DrainRequest, DrainResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_DrainServer = grpc.ServerStreamingServer[DrainResponse]
 
 func _AdminService_ListConsumers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListConsumersRequest)
@@ -466,6 +522,12 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_DeleteDeadLetters_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Drain",
+			Handler:       _AdminService_Drain_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "fanout/v1/admin.proto",
 }

@@ -141,6 +141,9 @@ const (
 	// Its session was older than the daemon lets it become: "max connection age". Its
 	// client comes back by itself.
 	Event_MAX_AGE Event_Cause = 15
+	// AdminService.Rebalance closed its session, so that its client comes back at another
+	// node: "rebalance".
+	Event_REBALANCE Event_Cause = 16
 )
 
 // Enum value maps for Event_Cause.
@@ -162,6 +165,7 @@ var (
 		13: "NOT_RECOVERED",
 		14: "OTHER",
 		15: "MAX_AGE",
+		16: "REBALANCE",
 	}
 	Event_Cause_value = map[string]int32{
 		"NONE":            0,
@@ -180,6 +184,7 @@ var (
 		"NOT_RECOVERED":   13,
 		"OTHER":           14,
 		"MAX_AGE":         15,
+		"REBALANCE":       16,
 	}
 )
 
@@ -2136,7 +2141,7 @@ var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\a\n" +
+	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\a\n" +
 	"\x05Event\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x18\n" +
@@ -2168,7 +2173,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"CONNECTING\x10\x01\x12\r\n" +
 	"\tCONNECTED\x10\x02\x12\v\n" +
 	"\aMESSAGE\x10\x03\x12\x10\n" +
-	"\fDISCONNECTED\x10\x04\"\xfb\x01\n" +
+	"\fDISCONNECTED\x10\x04\"\x8a\x02\n" +
 	"\x05Cause\x12\b\n" +
 	"\x04NONE\x10\x00\x12\x0f\n" +
 	"\vCLIENT_LEFT\x10\x01\x12\x13\n" +
@@ -2186,7 +2191,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\bREPLACED\x10\f\x12\x11\n" +
 	"\rNOT_RECOVERED\x10\r\x12\t\n" +
 	"\x05OTHER\x10\x0e\x12\v\n" +
-	"\aMAX_AGE\x10\x0f\"\x83\f\n" +
+	"\aMAX_AGE\x10\x0f\x12\r\n" +
+	"\tREBALANCE\x10\x10\"\x83\f\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +

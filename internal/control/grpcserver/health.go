@@ -19,7 +19,7 @@ type health struct {
 	healthv1.UnimplementedHealthServer
 
 	services map[string]bool // the names there are; not written while serving
-	draining <-chan struct{}
+	ended    <-chan struct{} // closed when they do not serve any more
 }
 
 var _ healthv1.HealthServer = (*health)(nil)
@@ -29,7 +29,7 @@ func (h *health) status(service string) healthv1.HealthCheckResponse_ServingStat
 		return healthv1.HealthCheckResponse_SERVICE_UNKNOWN
 	}
 	select {
-	case <-h.draining:
+	case <-h.ended:
 		return healthv1.HealthCheckResponse_NOT_SERVING
 	default:
 		return healthv1.HealthCheckResponse_SERVING
@@ -62,7 +62,7 @@ func (h *health) Watch(req *healthv1.HealthCheckRequest, stream grpc.ServerStrea
 		return err
 	}
 	select {
-	case <-h.draining:
+	case <-h.ended:
 	case <-stream.Context().Done():
 		return status.FromContextError(stream.Context().Err()).Err()
 	}

@@ -34,7 +34,7 @@ func TestHealthTurnsAtDrain(t *testing.T) {
 		if _, err := c.Check(t.Context(), &healthv1.HealthCheckRequest{Service: "no.Such"}); status.Code(err) != codes.NotFound {
 			t.Errorf("Check of an unknown service: got %v, want NOT_FOUND", err)
 		}
-		s.services.Drain()
+		s.services.NotServing()
 	}
 }
 
@@ -62,7 +62,7 @@ func TestHealthWatchEndsAtDrain(t *testing.T) {
 					}
 					if i == 0 {
 						synctest.Wait()
-						s.services.Drain()
+						s.services.NotServing()
 					}
 				}
 				if _, err := w.Recv(); status.Code(err) != codes.Unavailable {

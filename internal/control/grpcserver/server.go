@@ -69,7 +69,7 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	for name := range s.grpc.GetServiceInfo() {
 		names[name] = true
 	}
-	healthv1.RegisterHealthServer(s.grpc, &health{services: names, draining: services.Draining()})
+	healthv1.RegisterHealthServer(s.grpc, &health{services: names, ended: services.ServingEnded()})
 	reflection.Register(s.grpc) // v1 and v1alpha
 	return s
 }

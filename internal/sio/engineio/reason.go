@@ -26,6 +26,9 @@ const (
 	// ReasonMaxAge closes a session that is older than [Options.MaxConnectionAge], so that
 	// its client comes back, elsewhere perhaps.
 	ReasonMaxAge Reason = "max connection age"
+	// ReasonRebalance closes a session of a server that has more than its share, so that
+	// its client comes back elsewhere.
+	ReasonRebalance Reason = "rebalance"
 )
 
 // graceful reports whether what is queued is still worth delivering: the peer
@@ -54,7 +57,7 @@ func (r Reason) byPeer() bool {
 // other tools do not.
 func (r Reason) closeCode() uint16 {
 	switch r {
-	case ReasonShutdown, ReasonMaxAge:
+	case ReasonShutdown, ReasonMaxAge, ReasonRebalance:
 		return 1001
 	case ReasonParseError:
 		return 1002

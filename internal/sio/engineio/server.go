@@ -40,6 +40,7 @@ type Server struct {
 	counters counters
 	traffic  traffic
 	refused  refusals
+	drained  atomic.Int64  // sessions closed by Drain
 	aborting chan struct{} // closed when the context of a Shutdown is done
 	abort    sync.Once     // closes it
 
@@ -177,6 +178,13 @@ func (s *Server) session(sid string) *Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sessions[sid]
+}
+
+// MaxSessions returns how many sessions there may be; 0: any number.
+func (s *Server) MaxSessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.limiter.limits.Sessions, 0)
 }
 
 // Sessions returns how many sessions each transport carries, by its name.

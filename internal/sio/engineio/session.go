@@ -155,12 +155,15 @@ func (s *Session) Close(reason Reason) { s.CloseWith(reason, "") }
 
 // CloseWith is Close with a word on what was wrong, for [Session.Detail]. The client
 // does not hear it.
-func (s *Session) CloseWith(reason Reason, detail string) {
+func (s *Session) CloseWith(reason Reason, detail string) { s.close(reason, detail) }
+
+// close is CloseWith, and reports whether the session was open.
+func (s *Session) close(reason Reason, detail string) bool {
 	frame := reason.closeFrame()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.phase.open() {
-		return
+		return false
 	}
 	s.phase, s.reason, s.detail = phaseClosing, reason, detail
 	s.srv.counters.closed.Add(string(reason), 1)
@@ -172,6 +175,14 @@ func (s *Session) CloseWith(reason Reason, detail string) {
 	s.out.seal(s.lastMessageLocked(), !reason.graceful())
 	link, taken := s.link, s.lastTaken
 	s.srv.start(func() { s.teardown(reason, link, taken) })
+	return true
+}
+
+// open reports whether the session is open.
+func (s *Session) open() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase.open()
 }
 
 // lastMessageLocked returns the last message the transport of a closed session

@@ -8,9 +8,7 @@ import "context"
 // ends, or ctx is done, and returns ctx's cause then; the transports may take
 // longer, which Shutdown waits for. It may be called more than once.
 func (s *Server) Close(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
+	s.refuseNew()
 	for _, sess := range s.all() {
 		sess.Close(ReasonShutdown)
 	}
@@ -25,6 +23,13 @@ func (s *Server) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// refuseNew refuses new sessions from now on.
+func (s *Server) refuseNew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closing = true
 }
 
 // Shutdown is Close, and waits until the transports have ended too, or ctx is
