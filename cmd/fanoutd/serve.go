@@ -141,7 +141,11 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	}
 	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.control()})
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}
-	sources.Process = func() ops.Process { return ops.Process{LogLinesLost: lines.Lost()} }
+	sources.Process = func() ops.Process {
+		return ops.Process{LogLinesLost: lines.Lost(), Panics: map[string]uint64{
+			"browsers": d.sockets.Stats().Panics, "backends": d.services.Errors.Panics(),
+		}}
+	}
 	d.browsers = d.httpServer(bounded(pages(c, d.engine(&sources), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		d.admission.metrics(sources))

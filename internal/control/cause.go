@@ -35,6 +35,7 @@ var causes = map[string]fanoutv1.Event_Cause{
 	sio.ReasonForcedClose:    fanoutv1.Event_OTHER,
 	sio.ReasonConnectTimeout: fanoutv1.Event_OTHER,
 	sio.ReasonPendingLimit:   fanoutv1.Event_OTHER,
+	sio.ReasonInternalError:  fanoutv1.Event_OTHER,
 }
 
 // toCause returns what programs read for a reason, NONE for none.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -25,7 +26,8 @@ const (
 // INTERNAL without a text for the caller. All methods may be
 // called at once.
 type ErrorReporter struct {
-	log *slog.Logger
+	log    *slog.Logger
+	panics atomic.Uint64
 
 	mu      sync.Mutex
 	methods map[string]*errorLimit // bounded: the methods that are served
@@ -53,7 +55,14 @@ func (r *ErrorReporter) Code(ctx context.Context, method string, err error) erro
 	return coded
 }
 
+// Panics returns how many calls, or parts of them, have ended by a panic.
+func (r *ErrorReporter) Panics() uint64 { return r.panics.Load() }
+
 func (r *ErrorReporter) report(ctx context.Context, method string, err error) {
+	p := (*panicError)(nil)
+	if errors.As(err, &p) {
+		r.panics.Add(1)
+	}
 	suppressed, allowed := r.allow(method)
 	if !allowed {
 		return
@@ -66,7 +75,7 @@ func (r *ErrorReporter) report(ctx context.Context, method string, err error) {
 		args = append(args, "suppressed", suppressed)
 	}
 	msg := "a call failed inside"
-	if p := (*panicError)(nil); errors.As(err, &p) {
+	if p != nil {
 		msg = "panic in a call"
 		args = append(args, "stack", string(p.stack))
 	}

@@ -17,7 +17,7 @@ import (
 
 func testHandler(ready *Readiness) http.Handler {
 	return Handler(ready, NewRegistry(Build{Version: "1.2.3", Commit: "abc", GoVersion: "go1"}, Sources{
-		Process: func() Process { return Process{LogLinesLost: 41} },
+		Process: func() Process { return Process{LogLinesLost: 41, Panics: map[string]uint64{"browsers": 42}} },
 		Sockets: func() sio.Stats {
 			return sio.Stats{
 				Engine: sio.SessionStats{
@@ -74,6 +74,7 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_sent_total 7\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_volatile_dropped_total 8\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_slow_total 9\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_panics_total{of=\"browsers\"} 42\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_log_lines_lost_total 41\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_delayed_total 40\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_delay_seconds_total 1.5\n"},

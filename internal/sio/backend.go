@@ -20,6 +20,7 @@ const (
 	ReasonForcedClose    = string(engineio.ReasonForcedClose)
 	ReasonConnectTimeout = string(engineio.ReasonConnectTimeout)
 	ReasonPendingLimit   = string(engineio.ReasonPendingLimit)
+	ReasonInternalError  = string(engineio.ReasonInternalError)
 	ReasonMaxAge         = string(engineio.ReasonMaxAge)
 	ReasonRebalance      = string(engineio.ReasonRebalance)
 )

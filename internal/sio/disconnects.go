@@ -38,8 +38,10 @@ func (c *conn) ended(s *Socket, why End) {
 // does not hold c.mu, and waits for the backend alone.
 func (c *conn) reportEnds() {
 	for c.ends.Load() != nil && c.mu.TryLock() {
-		c.reportEndsLocked()
-		c.mu.Unlock()
+		func() {
+			defer c.mu.Unlock()
+			c.reportEndsLocked()
+		}()
 	}
 }
 
@@ -55,7 +57,7 @@ func (c *conn) reportEndsLocked() {
 
 // reportEndLocked tells the backend that s, which was a member, is one no more.
 func (c *conn) reportEndLocked(s *Socket, why End) {
-	c.server.backend.Disconnected(s, why)
+	c.disconnected(s, why)
 	if s.offline != nil {
 		s.offline.number = s.number.Load()
 		close(s.offline.reported)

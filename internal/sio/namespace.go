@@ -93,11 +93,10 @@ func (n *Namespace) addLocked(s *Socket, a *Admission, first []*engineio.Message
 
 // remove ends s's membership and reports whether it was a member.
 func (n *Namespace) remove(s *Socket, reason string) bool {
+	defer n.server.retention.evict()
 	n.mu.Lock()
-	removed := n.removeLocked(s, reason)
-	n.mu.Unlock()
-	n.server.retention.evict()
-	return removed
+	defer n.mu.Unlock()
+	return n.removeLocked(s, reason)
 }
 
 func (n *Namespace) removeLocked(s *Socket, reason string) bool {

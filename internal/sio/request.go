@@ -49,8 +49,10 @@ type request struct {
 	next *request   // to be answered then
 }
 
-// answerAll answers the request, and those for its namespace that come meanwhile.
+// answerAll answers the request, and those for its namespace that come meanwhile. A panic
+// ends the session.
 func (r *request) answerAll() {
+	defer r.conn.guard()
 	stack.Reserve()
 	for r != nil {
 		for retry := firstRetry; !r.answer(); retry = min(2*retry, lastRetry) {
@@ -109,7 +111,7 @@ func (r *request) answer() (done bool) {
 			done = r.decide(s, func(a *Admission) bool {
 				joined = a.User == o.user && r.nsp.recovery.resume(s, o, offset, a)
 				if !joined {
-					r.conn.server.backend.Disconnected(s, End{Reason: ReasonNotRecovered})
+					r.conn.disconnected(s, End{Reason: ReasonNotRecovered})
 					r.nsp.recovery.unclaim(o, s.number.Load())
 				}
 				return joined
@@ -130,12 +132,12 @@ func (r *request) answer() (done bool) {
 // it may not be. It is false if nothing was answered.
 func (r *request) decide(s *Socket, join func(*Admission) bool) (done bool) {
 	c := r.conn
-	admission, err := c.server.backend.Connecting(r.ctx, s, r.auth)
+	admission, err := c.server.connecting(r.ctx, s, r.auth)
 	return r.endIf(func() bool {
 		switch {
 		case r.withdrawn != nil:
 			if err == nil { // it never became a member
-				c.server.backend.Disconnected(s, *r.withdrawn)
+				c.disconnected(s, *r.withdrawn)
 			}
 			r.unclaimLocked(s)
 			c.server.namespaces.release(r.nsp)

@@ -24,6 +24,7 @@ type Stats struct {
 	Joined      uint64            // connections that there were, those that came back too
 	Ended       map[string]uint64 // connections, by why
 	Refused     map[string]uint64 // requests, by the setting that says so or what else was wrong
+	Panics      uint64            // caught in what single browsers did
 	Delayed     uint64            // packets after which their client was not read for a while, by MaxEventRate
 	Delays      time.Duration     // of those, all together
 
@@ -72,7 +73,7 @@ func (s *Server) Stats() Stats {
 	c := &s.counters
 	st := Stats{
 		Engine: s.engine.Stats(),
-		Joined: c.joined.Load(), Ended: c.ended.All(), Refused: s.engine.Refused(),
+		Joined: c.joined.Load(), Ended: c.ended.All(), Refused: s.engine.Refused(), Panics: s.engine.Panics(),
 		Delayed: s.delays.packets.Load(), Delays: time.Duration(s.delays.time.Load()),
 		Received: c.received.Load(), AcksReceived: c.acksReceived.Load(), AcksSent: c.acksSent.Load(),
 		Emitted: c.emitted.Load(), Sent: c.sent.Load(), AwaitedAcks: int(s.awaited.Load()),

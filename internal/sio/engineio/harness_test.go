@@ -27,6 +27,9 @@ type heard struct {
 }
 
 func (h *heard) Receive(data []byte, binary bool) {
+	if string(data) == "panic" {
+		panic("a mistake in the server")
+	}
 	if h.hold != nil {
 		<-h.hold
 	}
@@ -126,7 +129,9 @@ func withSockets(t *testing.T, opts Options, room int, f func(*world)) {
 
 func newWorldOn(t testing.TB, opts Options, w *world) *world {
 	t.Helper()
-	opts.Logger = slog.New(slog.DiscardHandler)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
 	server, err := NewServer(opts, w)
 	if err != nil {
 		t.Fatal(err)

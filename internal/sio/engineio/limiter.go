@@ -17,8 +17,8 @@ type limiter struct {
 	open    int       // sessions
 	waiting list.List // of *Session that joined nothing, the oldest first
 	of      map[netip.Addr]addressSessions
-	rate    rate // of all addresses together
-	rates   [rateSlots]rate
+	all     bucket // of all addresses together
+	rates   [rateSlots]bucket
 }
 
 // addressSessions counts the sessions of one address.
@@ -63,7 +63,7 @@ func (l *limiter) admitLocked(s *Session, from netip.Addr, now time.Time) (evict
 	case !l.slot(from).take(float32(l.limits.AddressRate), addressBurst, now):
 		return nil, &errAddressRate
 	}
-	if !l.rate.take(l.handshakeRate(now), burst, now) { // last: what is refused anyway takes nothing from the others
+	if !l.all.take(l.handshakeRate(now), burst, now) { // last: what is refused anyway takes nothing from the others
 		return nil, &errRate
 	}
 	if first := l.waiting.Front(); first != nil && reached(l.limits.Pending, l.waiting.Len()) {
@@ -90,7 +90,7 @@ func (l *limiter) handshakeRate(now time.Time) float32 {
 }
 
 // slot returns the bucket of an address.
-func (l *limiter) slot(from netip.Addr) *rate {
+func (l *limiter) slot(from netip.Addr) *bucket {
 	return &l.rates[maphash.Comparable(l.seed, from)%rateSlots]
 }
 

@@ -21,6 +21,8 @@ const (
 	ReasonSlowConsumer Reason = "slow consumer"
 	// ReasonConnectTimeout closes a session that joined no namespace in time.
 	ReasonConnectTimeout Reason = "connect timeout"
+	// ReasonInternalError closes a session in whose handling the server panicked.
+	ReasonInternalError Reason = "internal error"
 	// ReasonPendingLimit closes the oldest of too many sessions that joined nothing.
 	ReasonPendingLimit Reason = "too many pending sessions"
 	// ReasonMaxAge closes a session that is older than [Options.MaxConnectionAge], so that
@@ -36,7 +38,7 @@ const (
 func (r Reason) graceful() bool {
 	switch r {
 	case ReasonTransportError, ReasonTransportClose, ReasonForcedClose, ReasonPingTimeout,
-		ReasonParseError, ReasonSlowConsumer, ReasonConnectTimeout, ReasonPendingLimit:
+		ReasonParseError, ReasonSlowConsumer, ReasonConnectTimeout, ReasonPendingLimit, ReasonInternalError:
 		return false
 	}
 	return true // the server's own decision, the reasons of the layers above among them
@@ -63,6 +65,8 @@ func (r Reason) closeCode() uint16 {
 		return 1002
 	case ReasonSlowConsumer, ReasonConnectTimeout, ReasonPingTimeout, ReasonPendingLimit:
 		return 1008
+	case ReasonInternalError:
+		return 1011
 	}
 	return 1000
 }

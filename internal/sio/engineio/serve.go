@@ -9,6 +9,7 @@ import (
 // ServeHTTP answers one request of one session, or opens one. It blocks for as
 // long as a poll is pending.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer s.guardRequest()
 	access := s.access.Load()
 	at := access.Proxies.site(r)
 	from, remote := access.Proxies.client(r)

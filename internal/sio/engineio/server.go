@@ -40,7 +40,8 @@ type Server struct {
 	counters counters
 	traffic  traffic
 	refused  refusals
-	drained  atomic.Int64  // sessions closed by Drain
+	drained  atomic.Int64 // sessions closed by Drain
+	panics   *panics
 	aborting chan struct{} // closed when the context of a Shutdown is done
 	abort    sync.Once     // closes it
 
@@ -70,6 +71,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		began:    time.Now(),
 		handler:  h,
 		log:      opts.Logger,
+		panics:   newPanics(opts.Logger),
 		limiter:  newLimiter(opts.Limits),
 		sessions: map[string]*Session{},
 		flushers: newFlushers(opts.MaxQueue),
@@ -114,7 +116,7 @@ func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr, secure 
 		sess.in.Unlock()
 		return nil, refusal
 	}
-	receiver, err := s.handler.Open(sess, r)
+	receiver, err := s.receiver(sess, r)
 	if err == nil {
 		sess.receiver = receiver
 	}

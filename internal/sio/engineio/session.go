@@ -258,7 +258,7 @@ func (s *Session) tell(reason Reason) {
 	s.in.Lock()
 	defer s.in.Unlock()
 	if s.receiver != nil { // nil: the handler refused the session
-		s.receiver.Closed(reason)
+		s.guard(func() { s.receiver.Closed(reason) })
 	}
 }
 
@@ -317,7 +317,7 @@ func (s *Session) openLocked(to phase) bool {
 			s.heartbeat.hold(s)
 			s.mu.Unlock()
 			if open {
-				starter.Start()
+				s.guard(starter.Start)
 			}
 			s.releaseHeartbeat()
 		})
@@ -350,7 +350,7 @@ func (s *Session) handle(transport string, p inbound) {
 
 	switch p.kind {
 	case packetMessage:
-		s.receiver.Receive(p.data, p.binary)
+		s.guard(func() { s.receiver.Receive(p.data, p.binary) })
 		s.releaseHeartbeat()
 	case packetPing, packetPong:
 		// Since v4 only the server pings, before only the client ("invalid

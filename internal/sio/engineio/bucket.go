@@ -2,10 +2,10 @@ package engineio
 
 import "time"
 
-// rate is a bucket of tokens: a handshake takes one, time brings them back. It is
+// bucket holds tokens: a handshake takes one, time brings them back. It is
 // smaller than that of golang.org/x/time/rate, and has no lock: there are thousands,
 // and Server.mu guards them.
-type rate struct {
+type bucket struct {
 	tokens float32
 	at     time.Time // when tokens was right; zero: it is full
 }
@@ -13,20 +13,20 @@ type rate struct {
 // take takes a token, if there is one left. Tokens come back perSecond, up to so many
 // seconds' worth, but one at least; a rate of none or less means that there are always
 // enough.
-func (r *rate) take(perSecond float32, seconds float32, now time.Time) bool {
+func (b *bucket) take(perSecond float32, seconds float32, now time.Time) bool {
 	if perSecond <= 0 {
 		return true
 	}
 	full := max(1, perSecond*seconds)
-	if r.at.IsZero() {
-		r.tokens = full
+	if b.at.IsZero() {
+		b.tokens = full
 	} else {
-		r.tokens = min(full, r.tokens+perSecond*float32(now.Sub(r.at).Seconds()))
+		b.tokens = min(full, b.tokens+perSecond*float32(now.Sub(b.at).Seconds()))
 	}
-	r.at = now
-	if r.tokens < 1 {
+	b.at = now
+	if b.tokens < 1 {
 		return false
 	}
-	r.tokens--
+	b.tokens--
 	return true
 }
