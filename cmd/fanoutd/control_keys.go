@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -18,8 +20,12 @@ import (
 // 16 random bytes are too many to be tried, also if each is only a letter.
 const minKey = 16 // bytes
 
-// readKeys reads control-key-file, if there is one.
+// readKeys reads control-key-file and control-keys-file, if there are any.
 func (c *listenerConfig) readKeys(s *settings.Set) error {
+	return settings.Join(c.readPlainKeys(s), c.readNamedKeys(s))
+}
+
+func (c *listenerConfig) readPlainKeys(s *settings.Set) error {
 	text, err := s.SecretFile("control-key")
 	if err != nil || text == nil {
 		return err
@@ -28,6 +34,57 @@ func (c *listenerConfig) readKeys(s *settings.Set) error {
 		return s.Get("control-key-file").Errorf("the file %s: %v", c.controlKeyFile, err)
 	}
 	return nil
+}
+
+func (c *listenerConfig) readNamedKeys(s *settings.Set) error {
+	x := s.Get("control-keys-file")
+	switch {
+	case x.IsEmpty():
+		return x.Errorf("is set, but empty: leave it out if none is meant")
+	case !x.IsSet():
+		return nil
+	}
+	text, err := settings.ReadFile(c.controlKeysFile)
+	if err != nil {
+		return x.Errorf("%v", err)
+	}
+	if c.namedKeys, err = c.parseNamedKeys(text); err == nil {
+		return nil
+	}
+	var problems []error
+	for _, problem := range keyProblems(err) {
+		problems = append(problems, x.Errorf("%v", problem))
+	}
+	return settings.Join(problems...)
+}
+
+// keyProblems are what is wrong with a file of keys, each by itself.
+func keyProblems(err error) []error {
+	if p := (keyfile.Problems)(nil); errors.As(err, &p) {
+		return p
+	}
+	return []error{err}
+}
+
+// parseNamedKeys returns the keys in the text of control-keys-file.
+func (c *listenerConfig) parseNamedKeys(text []byte) ([]identity.Key, error) {
+	keys, err := keyfile.Parse(c.controlKeysFile, text)
+	if err != nil {
+		return nil, err
+	}
+	plain := map[[sha256.Size]byte]bool{}
+	for _, secret := range c.controlKeys {
+		plain[sha256.Sum256([]byte(secret))] = true
+	}
+	for i, k := range keys {
+		switch {
+		case k.Certificate != "" && c.controlClientCA == "":
+			return nil, fmt.Errorf("%s, entry %d (%q): a certificate is known by, and nobody is asked for one: set control-client-ca-file", c.controlKeysFile, i+1, k.Name)
+		case plain[k.Digest()]:
+			return nil, fmt.Errorf("%s, entry %d (%q): control-key, or control-key-file, has its key too, and may do everything: leave one", c.controlKeysFile, i+1, k.Name)
+		}
+	}
+	return keys, nil
 }
 
 // keySetting is the name of the setting that gave the keys.
@@ -74,48 +131,97 @@ func parseKeys(keys []string) ([]string, error) {
 	return keys, nil
 }
 
-// callers gives the keys to the callers of the control API. All are those of one:
-// the one in use, and during a rotation the next.
-func callers(keys []string) []identity.Key {
-	named := make([]identity.Key, len(keys))
-	for i, k := range keys {
-		named[i] = identity.Key{Name: "control-key", Secret: k}
+// credentials are what callers of the control API are known by; none: everybody may
+// call. All keys of control-key are those of one caller: the one in use, and during a
+// rotation the next. Without a control-keys-file every certificate of the authorities
+// is one that may do everything.
+func (c *listenerConfig) credentials() []identity.Key {
+	var all []identity.Key
+	for _, secret := range c.controlKeys {
+		all = append(all, identity.Key{Name: "control-key", Secret: secret})
 	}
-	return named
+	all = append(all, c.namedKeys...)
+	if c.controlClientCA != "" && c.controlKeysFile == "" {
+		all = append(all, identity.Key{Certificate: "*"})
+	}
+	return all
 }
 
 func newCallers(c *listenerConfig) (*identity.Authenticator, error) {
-	insecure := len(c.controlKeys) == 0 // the settings have been checked
-	a, err := identity.NewAuthenticator(callers(c.controlKeys), insecure)
+	known := c.credentials()
+	a, err := identity.NewAuthenticator(known, len(known) == 0) // the settings have been checked
 	if err != nil {
 		return nil, fmt.Errorf("the control keys: %w", err)
 	}
 	return a, nil
 }
 
-// keepKeys keeps the control keys those of their file until ctx ends.
+// keepKeys keeps the control keys those of their files until ctx ends.
 func (d *daemon) keepKeys(ctx context.Context) {
-	c := d.config.listeners // a copy: what is read again is checked as what was read first
-	if c.controlKeyFile == "" {
+	var files []string
+	for _, file := range []string{d.config.listeners.controlKeyFile, d.config.listeners.controlKeysFile} {
+		if file != "" {
+			files = append(files, file)
+		}
+	}
+	if len(files) == 0 {
 		return
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	keyfile.New(c.controlKeyFile, c.rereadKeys, d.callers, d.log).Run(ctx, hangups)
+	keyfile.New(files, d.rereadKeys, d.callers, d.log).Run(ctx, hangups)
 }
 
-// rereadKeys reads the keys as readKeys and check do.
-func (c *listenerConfig) rereadKeys(path string) ([]identity.Key, error) {
-	text, err := settings.ReadFile(path)
+// rereadKeys reads the files as readKeys and check do.
+func (d *daemon) rereadKeys() ([]identity.Key, error) {
+	c := d.config.listeners // a copy: what is read again is checked as what was read first
+	if keys := d.controlKeys.Load(); keys != nil {
+		c.controlKeys = *keys
+	}
+	if c.controlKeyFile != "" {
+		text, err := settings.ReadFile(c.controlKeyFile)
+		if err != nil {
+			return nil, err
+		}
+		if c.controlKeys, err = parseKeyFile(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.controlKeyFile, err)
+		}
+		if weak := c.weakKey(); weak > 0 && !c.control.Private() {
+			return nil, fmt.Errorf("%s: %w", c.controlKeyFile, weakKeyError(weak, c.control))
+		}
+	}
+	if c.controlKeysFile != "" {
+		text, err := settings.ReadFile(c.controlKeysFile)
+		if err != nil {
+			return nil, err
+		}
+		if c.namedKeys, err = c.parseNamedKeys(text); err != nil {
+			return nil, err
+		}
+	}
+	return c.credentials(), nil
+}
+
+// setControlKeys has the keys of control-key be those of next. Where the keys come from
+// changes at a restart only.
+func (d *daemon) setControlKeys(next *config) error {
+	c := d.config.listeners
+	if c.controlKeyFile != "" || next.listeners.controlKeyFile != "" || len(c.controlKeys) == 0 || len(next.listeners.controlKeys) == 0 {
+		return errRestart
+	}
+	before := c.controlKeys
+	if keys := d.controlKeys.Load(); keys != nil {
+		before = *keys
+	}
+	if slices.Equal(before, next.listeners.controlKeys) {
+		return nil
+	}
+	d.controlKeys.Store(&next.listeners.controlKeys)
+	keys, err := d.rereadKeys()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if c.controlKeys, err = parseKeyFile(text); err != nil {
-		return nil, err
-	}
-	if weak := c.weakKey(); weak > 0 && !c.control.Private() {
-		return nil, weakKeyError(weak, c.control)
-	}
-	return callers(c.controlKeys), nil
+	_, err = d.callers.Replace(keys)
+	return err
 }

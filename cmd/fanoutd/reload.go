@@ -23,7 +23,7 @@ var errRestart = errors.New("this change takes a restart")
 // use them: of these a change of what is in the file takes effect, and SIGHUP may only make
 // it sooner.
 var followedFiles = []string{
-	"control-key-file",
+	"control-key-file", "control-keys-file",
 	"control-tls-cert-file", "control-tls-key-file", "control-client-ca-file",
 	"cluster-tls-cert-file", "cluster-tls-key-file", "cluster-tls-ca-file",
 }
@@ -35,6 +35,7 @@ func (d *daemon) reloaders() []reloader {
 			d.source.level.Set(next.operations.logLevel)
 			return nil
 		}},
+		{[]string{"control-key"}, d.setControlKeys},
 		{[]string{"origins", "trusted-proxies"}, func(next *config) error {
 			d.sockets.SetAccess(next.browsers.access())
 			return nil

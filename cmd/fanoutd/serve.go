@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/admission"
@@ -51,6 +52,7 @@ type daemon struct {
 	sockets      *sio.Server
 	services     *control.Services
 	callers      *identity.Authenticator
+	controlKeys  atomic.Pointer[[]string] // those of control-key that a reload has brought
 	backends     *grpcserver.Server
 	browsers     *http.Server
 	webTransport *webTransport

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
@@ -12,8 +13,10 @@ type listenerConfig struct {
 	control   settings.Address
 	operators settings.Address
 
-	controlKeys     []string
+	controlKeys     []string // of control-key or control-key-file
 	controlKeyFile  string
+	namedKeys       []identity.Key // of control-keys-file
+	controlKeysFile string
 	insecureControl bool
 	controlTLS      keyPairFiles
 	controlClientCA string // a file; empty: none
@@ -32,7 +35,7 @@ func (c *listenerConfig) declare(s *settings.Set) {
 			Value: settings.HostPort(&c.browsers, ":8080"),
 		},
 		settings.Setting{
-			Name: "control-listen", Help: "where backends call gRPC: HOST:PORT or unix:/PATH; beyond loopback and unix it needs control-key",
+			Name: "control-listen", Help: "where backends call gRPC: HOST:PORT or unix:/PATH; beyond loopback and unix it needs control-key, control-keys-file or control-client-ca-file",
 			Value: settings.HostPortOrUnix(&c.control, "127.0.0.1:8081"),
 		},
 		settings.Setting{
@@ -40,13 +43,19 @@ func (c *listenerConfig) declare(s *settings.Set) {
 			Value: settings.HostPort(&c.operators, "127.0.0.1:8082"),
 		},
 		settings.Setting{
-			Name: "control-key", Secret: true,
+			Name: "control-key", Secret: true, Reloadable: true,
 			Help:  "the bearer key that backends send, or two during a rotation; a command line is no secret, so prefer the variable or control-key-file",
 			Value: settings.List(&c.controlKeys, nil, "one or two keys without blanks or commas", parseKeys),
 		},
 		settings.Setting{
 			Name: "control-key-file", Help: "a file with the keys instead, one a line; it is read again when it changes, and at SIGHUP", Reloadable: true,
 			Value: settings.File(&c.controlKeyFile),
+		},
+		settings.Setting{
+			Name: "control-keys-file", Reloadable: true,
+			Help: "a YAML file with keys that have names and may do no more than it says: a list of entries with name; one of key, key-sha256 and certificate (a name in a client's certificate, or a pattern); " +
+				"and scopes (emit, read, write, disconnect, consume, authorize, tail, admin), namespaces and rooms (names, or patterns with *), each left out for all; it is read again when it changes, and at SIGHUP",
+			Value: settings.File(&c.controlKeysFile),
 		},
 		settings.Setting{
 			Name: "insecure-control", Help: "let everybody who reaches control-listen call without a key",
@@ -75,11 +84,12 @@ func (c *listenerConfig) check(s *settings.Set) error {
 	if err := c.readKeys(s); err != nil {
 		return err
 	}
+	known := len(c.credentials()) > 0
 	switch {
-	case len(c.controlKeys) > 0 && c.insecureControl:
-		return s.Get("insecure-control").Errorf("a control key is set too: only one can be meant")
-	case len(c.controlKeys) == 0 && !c.insecureControl && !c.control.Private():
-		return s.Get("control-listen").Errorf("others can reach %s: set control-key or control-key-file, listen on loopback or unix:/PATH, or allow everybody with --insecure-control", c.control)
+	case known && c.insecureControl:
+		return s.Get("insecure-control").Errorf("a control key, or client certificates, are set too: only one can be meant")
+	case !known && !c.insecureControl && !c.control.Private():
+		return s.Get("control-listen").Errorf("others can reach %s: set control-key, control-key-file, control-keys-file or control-client-ca-file, listen on loopback or unix:/PATH, or allow everybody with --insecure-control", c.control)
 	}
 	if weak := c.weakKey(); weak > 0 && !c.control.Private() {
 		return s.Get(c.keySetting(s)).Errorf("%s", weakKeyError(weak, c.control))

@@ -25,7 +25,7 @@ func (c *listenerConfig) declareTLS(s *settings.Set) {
 		},
 		settings.Setting{
 			Name: "control-client-ca-file", Reloadable: true,
-			Help:  "a PEM file with the authorities of backends' certificates: one that a backend shows has to be of these; it is read again likewise, and holds for new connections",
+			Help:  "a PEM file with the authorities of backends' certificates: one that a backend shows has to be of these, and stands for a key: one of control-keys-file by its name, or without that file one that may do everything; it is read again likewise, and holds for new connections",
 			Value: settings.File(&c.controlClientCA),
 		},
 	)

@@ -148,6 +148,10 @@ func codeError(err error) (coded error, expected bool) {
 		return errUnauthenticated("KEY_MISSING", identity.ErrKeyMissing.Error()), true
 	case errors.Is(err, identity.ErrKeyInvalid):
 		return errUnauthenticated("KEY_INVALID", identity.ErrKeyInvalid.Error()), true
+	case errors.Is(err, identity.ErrCertificateUnknown):
+		return errUnauthenticated("CERTIFICATE_UNKNOWN", identity.ErrCertificateUnknown.Error()), true
+	case errors.Is(err, identity.ErrKeyEnded):
+		return errUnauthenticated("KEY_ENDED", identity.ErrKeyEnded.Error()), true
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, "canceled by the caller"), true
 	case errors.Is(err, context.DeadlineExceeded):

@@ -2,10 +2,15 @@ package grpcserver
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
+	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/control/middleware"
 )
 
@@ -23,17 +28,58 @@ func unaryInterceptor(m middleware.Middleware) grpc.UnaryServerInterceptor {
 	}
 }
 
-// streamInterceptor runs m around streams.
-func streamInterceptor(m middleware.Middleware) grpc.StreamServerInterceptor {
-	return func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-		return m(s.Context(), callOf(s.Context(), info.FullMethod), func(ctx context.Context) error {
-			return next(srv, &contextStream{ServerStream: s, ctx: ctx})
+// streamInterceptor runs m around streams, each of which ends when its caller's key does.
+func (s *Server) streamInterceptor(m middleware.Middleware) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		return m(stream.Context(), callOf(stream.Context(), info.FullMethod), func(ctx context.Context) error {
+			return s.untilKeyEnds(identity.FromContext(ctx), func() error {
+				return next(srv, &contextStream{ServerStream: stream, ctx: ctx})
+			})
 		})
 	}
 }
 
+// untilKeyEnds runs a stream's handler until it returns or the caller's key ends. A
+// handler may hang in its stream, which frees it only when the call has returned: so
+// it has a goroutine of its own, which ends soon after.
+func (s *Server) untilKeyEnds(caller identity.Principal, handle func() error) error {
+	if caller.Ended() == nil {
+		return handle()
+	}
+	ended := make(chan error, 1)
+	s.handlers.Go(func() { ended <- control.Recover(handle) })
+	select {
+	case err := <-ended:
+		return err
+	case <-caller.Ended():
+		return identity.ErrKeyEnded
+	}
+}
+
 func callOf(ctx context.Context, method string) *middleware.Call {
-	return &middleware.Call{Method: method, Authorization: metadata.ValueFromIncomingContext(ctx, "authorization")}
+	c := &middleware.Call{Method: method, Authorization: metadata.ValueFromIncomingContext(ctx, "authorization")}
+	if p, ok := peer.FromContext(ctx); ok {
+		c.Certificate = certificateNames(p)
+	}
+	return c
+}
+
+// certificateNames are those in the certificate that the peer has shown, if it has been
+// verified.
+func certificateNames(p *peer.Peer) []string {
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.VerifiedChains) == 0 {
+		return nil
+	}
+	certificate := info.State.VerifiedChains[0][0]
+	names := slices.Clone(certificate.DNSNames)
+	for _, uri := range certificate.URIs {
+		names = append(names, uri.String())
+	}
+	if name := certificate.Subject.CommonName; name != "" {
+		names = append(names, name)
+	}
+	return names
 }
 
 // contextStream is a stream with another context.

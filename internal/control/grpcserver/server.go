@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -25,6 +26,7 @@ import (
 type Server struct {
 	grpc     *grpc.Server
 	services *control.Services
+	handlers sync.WaitGroup // of streams whose callers have keys that may end
 }
 
 // Options of a [Server]. The zero value serves in plain text.
@@ -42,23 +44,21 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		transport = credentials.NewTLS(o.TLS)
 	}
 	m := middleware.Standard(services.Errors, a, access)
-	s := &Server{
-		services: services,
-		grpc: grpc.NewServer(
-			grpc.Creds(transport),
-			grpc.MaxRecvMsgSize(control.MaxRequestBytes),
-			grpc.MaxSendMsgSize(services.MaxResponseBytes()),
-			grpc.MaxConcurrentStreams(maxStreams),
-			grpc.MaxHeaderListSize(maxHeaderBytes),
-			grpc.ConnectionTimeout(connectTimeout),
-			grpc.WaitForHandlers(true), // after Shutdown no call is under way
-			grpc.KeepaliveParams(keepaliveParams),
-			grpc.KeepaliveEnforcementPolicy(keepalivePolicy),
-			grpc.UnaryInterceptor(unaryInterceptor(m)),
-			grpc.StreamInterceptor(streamInterceptor(m)),
-			grpc.UnknownServiceHandler(unknownMethod),
-		),
-	}
+	s := &Server{services: services}
+	s.grpc = grpc.NewServer(
+		grpc.Creds(transport),
+		grpc.MaxRecvMsgSize(control.MaxRequestBytes),
+		grpc.MaxSendMsgSize(services.MaxResponseBytes()),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.ConnectionTimeout(connectTimeout),
+		grpc.WaitForHandlers(true), // after Shutdown no call is under way
+		grpc.KeepaliveParams(keepaliveParams),
+		grpc.KeepaliveEnforcementPolicy(keepalivePolicy),
+		grpc.UnaryInterceptor(unaryInterceptor(m)),
+		grpc.StreamInterceptor(s.streamInterceptor(m)),
+		grpc.UnknownServiceHandler(unknownMethod),
+	)
 	fanoutv1.RegisterEmitterServiceServer(s.grpc, services.Emitter)
 	fanoutv1.RegisterRegistryServiceServer(s.grpc, services.Registry)
 	fanoutv1.RegisterAdminServiceServer(s.grpc, services.Admin)
@@ -105,6 +105,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		s.grpc.GracefulStop()
+		s.handlers.Wait()
 		close(done)
 	}()
 	select {

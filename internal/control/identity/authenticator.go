@@ -4,12 +4,13 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
+// Why nobody knows who calls.
 var (
 	// ErrKeyMissing is the answer to a call without a key.
 	ErrKeyMissing = errors.New("no key: send authorization: Bearer <key>")
@@ -17,34 +18,21 @@ var (
 	// ErrKeyInvalid is the answer to a call with a key that is not valid, or
 	// with something else in its place.
 	ErrKeyInvalid = errors.New("the key in authorization is not valid")
+
+	// ErrCertificateUnknown is the answer to a call without a key whose certificate has
+	// no name that is known.
+	ErrCertificateUnknown = errors.New("nobody is known by a name in the certificate")
+
+	// ErrKeyEnded is what a stream ends with whose key, or certificate, is valid no
+	// longer, or has other rights now.
+	ErrKeyEnded = errors.New("the key that the call began with is valid no longer, or has other rights now")
 )
-
-// Key is one bearer key.
-type Key struct {
-	// Name is the caller's name. Several keys may have the same one, so that a
-	// caller stays itself during a rotation.
-	Name string
-
-	// Secret is what the caller sends.
-	Secret string
-
-	// Scopes are those that the caller has. Empty: all.
-	Scopes []Scope
-}
 
 // Authenticator decides who a caller is. All methods may be called at once.
 type Authenticator struct {
-	keys atomic.Pointer[[]hashedKey] // empty: everybody may call, for good
-}
+	credentials atomic.Pointer[[]*credential] // empty: everybody may call, for good
 
-type hashedKey struct {
-	name   string
-	hash   [sha256.Size]byte
-	rights rights
-}
-
-func (k *hashedKey) equal(o *hashedKey) bool {
-	return k.name == o.name && k.hash == o.hash && slices.Equal(k.rights.scopes, o.rights.scopes)
+	replacing sync.Mutex // held by Replace
 }
 
 // NewAuthenticator returns an Authenticator for keys. Without keys everybody may
@@ -57,77 +45,88 @@ func NewAuthenticator(keys []Key, insecure bool) (*Authenticator, error) {
 	case len(keys) > 0 && insecure:
 		return nil, errors.New("keys are set, and calls without one allowed: only one can be meant")
 	}
-	hashed, err := hashKeys(keys)
+	list, err := newCredentials(keys)
 	if err != nil {
 		return nil, err
 	}
 	a := &Authenticator{}
-	a.keys.Store(&hashed)
+	a.credentials.Store(&list)
 	return a, nil
 }
 
 // Replace makes these the keys, of which there has to be one: calls that bring
-// another are refused from then on. It reports whether they differ from those
-// before; after an error these stay. Errors do not repeat the keys.
+// another are refused from then on, and the callers that came with one that is gone, or
+// has other rights now, are told by [Principal.Ended]. It reports whether they differ
+// from those before; after an error these stay. Errors do not repeat the keys.
 func (a *Authenticator) Replace(keys []Key) (changed bool, err error) {
 	if len(keys) == 0 {
 		return false, errors.New("there is no key")
 	}
-	hashed, err := hashKeys(keys)
+	next, err := newCredentials(keys)
 	if err != nil {
 		return false, err
 	}
-	before := *a.keys.Swap(&hashed)
-	return !slices.EqualFunc(before, hashed, func(a, b hashedKey) bool { return a.equal(&b) }), nil
+	a.replacing.Lock()
+	defer a.replacing.Unlock()
+	before := *a.credentials.Load()
+	for i, c := range next {
+		if at := slices.IndexFunc(before, c.equal); at >= 0 {
+			next[i] = before[at]
+		}
+	}
+	a.credentials.Store(&next)
+	for _, c := range before {
+		if !slices.Contains(next, c) {
+			close(c.ended)
+		}
+	}
+	return !slices.Equal(before, next), nil
 }
 
-func hashKeys(keys []Key) (hashed []hashedKey, err error) {
-	seen := map[[sha256.Size]byte]int{}
-	for i, k := range keys {
-		if k.Secret == "" || strings.TrimSpace(k.Secret) != k.Secret {
-			return nil, fmt.Errorf("key %d is empty or has blanks around it", i+1)
-		}
-		hash := sha256.Sum256([]byte(k.Secret))
-		if seen[hash] > 0 {
-			return nil, fmt.Errorf("keys %d and %d are the same", seen[hash], i+1)
-		}
-		seen[hash] = i + 1
-		hashed = append(hashed, hashedKey{name: k.Name, hash: hash, rights: rights{scopes: k.Scopes}})
+// Authenticate returns the caller who sent these values of the HTTP header or gRPC
+// metadata "authorization", and showed a certificate with these names, which has been
+// verified. A caller that sent the former is who its key says, whatever its certificate
+// does. The error is one of those above.
+func (a *Authenticator) Authenticate(authorization, certificate []string) (Principal, error) {
+	list := *a.credentials.Load()
+	switch {
+	case len(list) == 0:
+		return Unlimited(""), nil
+	case len(authorization) > 0:
+		return byKey(list, authorization)
+	case len(certificate) > 0:
+		return byCertificate(list, certificate)
 	}
-	return hashed, nil
+	return Principal{}, ErrKeyMissing
 }
 
-// AuthenticateHeader returns the caller who sent these values of the HTTP header
-// or gRPC metadata "authorization". The error is ErrKeyMissing or ErrKeyInvalid.
-func (a *Authenticator) AuthenticateHeader(values []string) (Principal, error) {
-	if len(values) == 0 {
-		return a.authenticate("")
-	}
-	scheme, key, _ := strings.Cut(values[0], " ")
-	if len(*a.keys.Load()) > 0 && (len(values) > 1 || key == "" || !strings.EqualFold(scheme, "bearer")) {
+// byKey returns who sent this header. How long it takes tells nothing about the keys:
+// hashes are compared, in constant time, and always all of them.
+func byKey(list []*credential, authorization []string) (Principal, error) {
+	scheme, key, _ := strings.Cut(authorization[0], " ")
+	if len(authorization) > 1 || key == "" || !strings.EqualFold(scheme, "bearer") {
 		return Principal{}, ErrKeyInvalid
 	}
-	return a.authenticate(key)
-}
-
-// authenticate returns the caller with this key; empty: the call brought none.
-// The error is ErrKeyMissing or ErrKeyInvalid. How long it takes tells nothing
-// about the keys: hashes are compared, in constant time, and always all of them.
-func (a *Authenticator) authenticate(bearer string) (Principal, error) {
-	keys := *a.keys.Load()
-	if len(keys) == 0 {
-		return Unlimited(""), nil
-	}
-	if bearer == "" {
-		return Principal{}, ErrKeyMissing
-	}
-	sum := sha256.Sum256([]byte(bearer))
+	sum := sha256.Sum256([]byte(key))
 	found := -1
-	for i := range keys {
-		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], keys[i].hash[:]), i, found)
+	for i, c := range list {
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], c.hash[:]), i, found)
 	}
 	if found < 0 {
 		return Principal{}, ErrKeyInvalid
 	}
-	return Principal{Name: keys[found].name, rights: &keys[found].rights}, nil
+	return list[found].principal(""), nil
+}
+
+// byCertificate returns who showed a certificate with these names: the first of the
+// list that one of them matches.
+func byCertificate(list []*credential, names []string) (Principal, error) {
+	for _, c := range list {
+		for _, name := range names {
+			if c.certificate != "" && matchesAny([]string{c.certificate}, name) {
+				return c.principal(name), nil
+			}
+		}
+	}
+	return Principal{}, ErrCertificateUnknown
 }

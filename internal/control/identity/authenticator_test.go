@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"testing"
@@ -39,21 +40,11 @@ func TestAuthenticateHeader(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := a.AuthenticateHeader(tt.header)
+			got, err := a.Authenticate(tt.header, nil)
 			if got.Name != tt.want || !errors.Is(err, tt.err) {
 				t.Errorf("got %q, %v, want %q, %v", got.Name, err, tt.want, tt.err)
 			}
 		})
-	}
-}
-
-func TestAuthenticateWithoutBearer(t *testing.T) {
-	a, err := NewAuthenticator([]Key{{Secret: "one"}}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := a.authenticate(""); !errors.Is(err, ErrKeyMissing) {
-		t.Errorf("got %v, want %v", err, ErrKeyMissing)
 	}
 }
 
@@ -66,6 +57,9 @@ func TestNewAuthenticatorRefuses(t *testing.T) {
 		{"neither keys nor insecure", nil, false},
 		{"keys and insecure", []Key{{Secret: "secret"}}, true},
 		{"an empty key", []Key{{Secret: "secret"}, {}}, false},
+		{"a key and its hash", []Key{{Secret: "secret", Hash: [32]byte{1}}}, false},
+		{"a key and a certificate", []Key{{Secret: "secret", Certificate: "c"}}, false},
+		{"one certificate twice", []Key{{Certificate: "c"}, {Name: "a", Certificate: "c"}}, false},
 		{"blanks around a key", []Key{{Secret: "secret "}}, false},
 		{"one key twice", []Key{{Name: "a", Secret: "secret"}, {Secret: "secret2"}, {Name: "b", Secret: "secret"}}, false},
 	}
@@ -87,7 +81,7 @@ func TestReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	accepts := func(k Key) bool {
-		got, err := a.AuthenticateHeader([]string{"Bearer " + k.Secret})
+		got, err := a.Authenticate([]string{"Bearer " + k.Secret}, nil)
 		return err == nil && got.Name == k.Name
 	}
 	for i, keys := range [][]Key{nil, {{}}, {two, {Secret: " secret"}}} {
@@ -103,6 +97,89 @@ func TestReplace(t *testing.T) {
 		if changed, err := a.Replace(tt.keys); changed != tt.changed || err != nil || accepts(one) != tt.one || accepts(two) != tt.two {
 			t.Errorf("%d keys: changed %v, %v; takes one %v, two %v", len(tt.keys), changed, err, accepts(one), accepts(two))
 		}
+	}
+}
+
+// A certificate counts where no key is sent.
+func TestCertificates(t *testing.T) {
+	a, err := NewAuthenticator([]Key{
+		{Name: "key", Secret: "one"},
+		{Name: "hashed", Hash: sha256.Sum256([]byte("two"))},
+		{Name: "worker", Certificate: "worker-*.internal", Rights: Rights{Scopes: []Scope{Consume}}},
+		{Certificate: "spiffe://prod/*"},
+	}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name          string
+		authorization []string
+		certificate   []string
+		want          string
+		err           error
+	}{
+		{"a name", nil, []string{"worker-1.internal"}, "worker", nil},
+		{"the second name", nil, []string{"host", "worker-1.internal"}, "worker", nil},
+		{"a name of its own", nil, []string{"host", "spiffe://prod/shop"}, "spiffe://prod/shop", nil},
+		{"another name", nil, []string{"worker.internal"}, "", ErrCertificateUnknown},
+		{"nothing", nil, nil, "", ErrKeyMissing},
+		{"a hashed key", []string{"Bearer two"}, nil, "hashed", nil},
+		{"the key comes first", []string{"Bearer one"}, []string{"worker-1.internal"}, "key", nil},
+		{"a bad key is not made good", []string{"Bearer x"}, []string{"worker-1.internal"}, "", ErrKeyInvalid},
+		{"a certificate's name is no key", []string{"Bearer worker-1.internal"}, nil, "", ErrKeyInvalid},
+		{"an empty name", nil, []string{""}, "", ErrCertificateUnknown},
+	}
+	for _, tt := range tests {
+		got, err := a.Authenticate(tt.authorization, tt.certificate)
+		if got.Name != tt.want || !errors.Is(err, tt.err) {
+			t.Errorf("%s: got %q, %v, want %q, %v", tt.name, got.Name, err, tt.want, tt.err)
+		}
+	}
+	if p, _ := a.Authenticate(nil, []string{"worker-1.internal"}); p.Has(Emit) || !p.Has(Consume) {
+		t.Error("the certificate has other scopes than its entry")
+	}
+}
+
+// Callers whose key goes, or gets other rights, are told; others are not.
+func TestEnded(t *testing.T) {
+	stays := Key{Name: "stays", Secret: "one"}
+	goes := Key{Name: "goes", Secret: "two"}
+	changes := Key{Name: "changes", Secret: "three", Rights: Rights{Rooms: []string{"a", "b"}}}
+	a, err := NewAuthenticator([]Key{stays, goes, changes}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	callers := map[string]Principal{}
+	for _, secret := range []string{"one", "two", "three"} {
+		p, err := a.Authenticate([]string{"Bearer " + secret}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		callers[p.Name] = p
+	}
+	told := func(name string) bool {
+		select {
+		case <-callers[name].Ended():
+			return true
+		default:
+			return false
+		}
+	}
+	if changed, err := a.Replace([]Key{goes, stays, changes}); !changed || err != nil || told("stays") || told("goes") || told("changes") {
+		t.Error("an other order ended something")
+	}
+	changes.Rooms = []string{"a"}
+	if _, err := a.Replace([]Key{{Name: "new", Secret: "four"}, stays, changes}); err != nil {
+		t.Fatal(err)
+	}
+	if told("stays") || !told("goes") || !told("changes") {
+		t.Errorf("told: stays %v, goes %v, changes %v", told("stays"), told("goes"), told("changes"))
+	}
+	if _, err := a.Replace([]Key{stays}); err != nil || told("stays") {
+		t.Errorf("%v; told: stays %v", err, told("stays"))
+	}
+	if Unlimited("").Ended() != nil {
+		t.Error("who needs no key can lose it")
 	}
 }
 

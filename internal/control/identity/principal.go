@@ -11,18 +11,52 @@ type Principal struct {
 	// those of one caller. Empty where nobody is asked for a key.
 	Name string
 
-	rights *rights // nil: none
+	rights *Rights         // nil: none
+	ended  <-chan struct{} // closed when they are no longer the caller's; may be nil
 }
 
 // Unlimited returns a caller of this name who may do everything.
 func Unlimited(name string) Principal {
-	return Principal{Name: name, rights: &rights{}}
+	return Principal{Name: name, rights: &Rights{}}
 }
+
+// Ended is closed when the key, or certificate, that the caller came with is valid no
+// longer or has other rights. It is nil where nobody is asked for one.
+func (p Principal) Ended() <-chan struct{} { return p.ended }
 
 // Has reports whether the caller may do what needs this scope.
 func (p Principal) Has(s Scope) bool {
-	return p.rights != nil && (len(p.rights.scopes) == 0 || slices.Contains(p.rights.scopes, s))
+	return p.rights != nil && (len(p.rights.Scopes) == 0 || slices.Contains(p.rights.Scopes, s))
 }
+
+// Limited reports whether there are namespaces or rooms that the caller must not name.
+func (p Principal) Limited() bool { return p.rights == nil || p.rights.Limited() }
+
+// Namespace reports whether the caller may name this namespace, or pattern of some, by
+// its full name.
+func (p Principal) Namespace(name string) bool {
+	return p.rights != nil && matchesAny(p.rights.Namespaces, name)
+}
+
+// Namespaces returns the names and patterns of the namespaces that the caller may name;
+// limited is false if it may name all.
+func (p Principal) Namespaces() (names []string, limited bool) {
+	if p.rights == nil {
+		return nil, true
+	}
+	if everything(p.rights.Namespaces) {
+		return nil, false
+	}
+	return slices.Clone(p.rights.Namespaces), true
+}
+
+// Room reports whether the caller may name this room.
+func (p Principal) Room(name string) bool {
+	return p.rights != nil && matchesAny(p.rights.Rooms, name)
+}
+
+// EveryRoom reports whether the caller may name every room, and so whoever is in any.
+func (p Principal) EveryRoom() bool { return p.rights != nil && everything(p.rights.Rooms) }
 
 // Require returns nil if the caller may do what needs this scope, and a *[ScopeError]
 // otherwise. Nobody may do what needs none.

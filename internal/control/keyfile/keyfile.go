@@ -1,5 +1,5 @@
-// Package keyfile keeps the keys of the control API those of a file, which is
-// replaced to rotate them. It knows no format of keys.
+// Package keyfile reads the keys of the control API from files, and keeps them as they
+// are there: files are replaced to rotate keys.
 package keyfile
 
 import (
@@ -16,25 +16,26 @@ import (
 // network file systems tell nobody.
 const interval = 2 * time.Second
 
-// File is a file of keys. Create it with [New]; its methods are for one goroutine.
-type File struct {
-	path    string
-	read    func(path string) ([]identity.Key, error)
+// Watcher keeps the keys those of files. Create it with [New]; its methods are for one
+// goroutine.
+type Watcher struct {
+	files   []string
+	read    func() ([]identity.Key, error)
 	callers *identity.Authenticator
 	log     *slog.Logger
 	failure string // the last one that was logged; empty: the keys are those of the file
 }
 
-// New returns the file at path, whose keys read returns; its errors must not
-// repeat them.
-func New(path string, read func(path string) ([]identity.Key, error), callers *identity.Authenticator, log *slog.Logger) *File {
-	return &File{path: path, read: read, callers: callers, log: log}
+// New returns a Watcher of these files. read returns the keys that callers should have
+// now; its errors must not repeat them.
+func New(files []string, read func() ([]identity.Key, error), callers *identity.Authenticator, log *slog.Logger) *Watcher {
+	return &Watcher{files: files, read: read, callers: callers, log: log}
 }
 
-// Run replaces the keys within seconds after the file has changed, and at once
-// when again receives, until ctx ends. Without a file that can be read, the keys
+// Run replaces the keys within seconds after a file has changed, and at once
+// when again receives, until ctx ends. While a file cannot be read, the keys
 // stay as they are, and the log says why.
-func (f *File) Run(ctx context.Context, again <-chan os.Signal) {
+func (w *Watcher) Run(ctx context.Context, again <-chan os.Signal) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -46,28 +47,28 @@ func (f *File) Run(ctx context.Context, again <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		}
-		f.reload(asked)
+		w.reload(asked)
 	}
 }
 
 // reload logs what is new, and whatever it finds if somebody asked for it.
-func (f *File) reload(asked bool) {
-	keys, err := f.read(f.path)
+func (w *Watcher) reload(asked bool) {
+	keys, err := w.read()
 	var changed bool
 	if err == nil {
-		changed, err = f.callers.Replace(keys)
+		changed, err = w.callers.Replace(keys)
 	}
 	switch {
 	case err != nil:
-		if asked || err.Error() != f.failure {
-			f.log.Error("the control keys stay as they are: their file is no good", "file", f.path, "error", err)
+		if asked || err.Error() != w.failure {
+			w.log.Error("the control keys stay as they are: a file of them is no good", "files", w.files, "error", err)
 		}
-		f.failure = err.Error()
+		w.failure = err.Error()
 		return
 	case changed:
-		f.log.Info("the control keys have changed", "file", f.path, "keys", len(keys))
-	case asked || f.failure != "":
-		f.log.Info("the control keys are those of their file", "file", f.path, "keys", len(keys))
+		w.log.Info("the control keys have changed", "files", w.files, "keys", len(keys))
+	case asked || w.failure != "":
+		w.log.Info("the control keys are those of their files", "files", w.files, "keys", len(keys))
 	}
-	f.failure = ""
+	w.failure = ""
 }

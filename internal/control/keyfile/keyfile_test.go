@@ -77,7 +77,7 @@ func TestRun(t *testing.T) {
 		again := make(chan os.Signal, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go New(m.path, keys, callers, slog.New(slog.NewTextHandler(&out, nil))).Run(ctx, again)
+		go New([]string{m.path}, func() ([]identity.Key, error) { return keys(m.path) }, callers, slog.New(slog.NewTextHandler(&out, nil))).Run(ctx, again)
 
 		step := func(name, text string, ask bool, valid, invalid, logged string) {
 			t.Helper()
@@ -89,10 +89,10 @@ func TestRun(t *testing.T) {
 				time.Sleep(3 * interval)
 				synctest.Wait()
 			}
-			if _, err := callers.AuthenticateHeader([]string{"Bearer " + valid}); err != nil {
+			if _, err := callers.Authenticate([]string{"Bearer " + valid}, nil); err != nil {
 				t.Errorf("%s: %q is refused", name, valid)
 			}
-			if _, err := callers.AuthenticateHeader([]string{"Bearer " + invalid}); err == nil {
+			if _, err := callers.Authenticate([]string{"Bearer " + invalid}, nil); err == nil {
 				t.Errorf("%s: %q is taken", name, invalid)
 			}
 			if got := out.String(); logged == "" && got != "" || !strings.Contains(got, logged) || strings.Count(got, "\n") > 1 {
@@ -107,8 +107,8 @@ func TestRun(t *testing.T) {
 		step("still empty", "", false, "two", "one", "")
 		step("bad", "three bad", false, "two", "three", "a bad one")
 		step("bad, and asked", "bad", true, "two", "bad", "a bad one")
-		step("as before", "two", false, "two", "one", "are those of their file")
-		step("asked", "two", true, "two", "one", "are those of their file")
+		step("as before", "two", false, "two", "one", "are those of their files")
+		step("asked", "two", true, "two", "one", "are those of their files")
 		step("asked after a change", "three", true, "three", "two", "have changed")
 	})
 }

@@ -20,6 +20,10 @@ type Call struct {
 	// Authorization is the values of the header or metadata "authorization".
 	Authorization []string
 
+	// Certificate is the names in the certificate that the caller showed, and that has
+	// been verified: those of DNS, URIs and the common name.
+	Certificate []string
+
 	// Caller is who calls, once authenticate has found out: for the steps in
 	// front of it, which have another context.
 	Caller identity.Principal
@@ -90,7 +94,7 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 		if open[c.Method] {
 			return next(ctx)
 		}
-		caller, err := a.AuthenticateHeader(c.Authorization)
+		caller, err := a.Authenticate(c.Authorization, c.Certificate)
 		if err != nil {
 			return err
 		}
@@ -102,6 +106,9 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 			}
 			if err := caller.Require(scope); err != nil {
 				return err
+			}
+			if caller.Limited() { // until the services look at it
+				return &identity.ScopeError{Caller: caller.Name}
 			}
 		}
 		return next(identity.NewContext(ctx, caller))

@@ -265,7 +265,7 @@ func TestChain(t *testing.T) {
 // A caller needs the scope of what it calls; what has none, nobody may call.
 func TestScopes(t *testing.T) {
 	a, err := identity.NewAuthenticator([]identity.Key{
-		{Name: "sender", Secret: "s", Scopes: []identity.Scope{identity.Emit}},
+		{Name: "sender", Secret: "s", Rights: identity.Rights{Scopes: []identity.Scope{identity.Emit}}},
 		{Name: "full", Secret: "f"},
 	}, false)
 	if err != nil {
