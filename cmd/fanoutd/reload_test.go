@@ -108,9 +108,9 @@ func TestReload(t *testing.T) {
 	expect("another limit", b, 503)
 	p.hangUp(t, "take effect at a restart only", `"settings":["ping-interval"]`) // once more: it still does not hold
 
-	write("origins: [" + a + "]\nmax-sessions: many\nlog-levle: info\n")
+	write("origins: [" + a + "]\nmax-sessions: many\nloglevel: info\n")
 	p.hangUp(t, `"level":"ERROR"`, "the settings stay as they are", "line 2", "many")
-	p.hangUp(t, `"level":"ERROR"`, "the settings stay as they are", "line 3", "log-levle", "log-level")
+	p.hangUp(t, `"level":"ERROR"`, "the settings stay as they are", "line 3", "loglevel", "log-level")
 	expect("a file that is no good", a, 403)
 
 	write("origins: [" + b + "]\nmax-sessions: 100\n")
