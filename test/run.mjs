@@ -20,6 +20,7 @@ const fileTimeoutMs = 10 * 60_000;
 const ofOneNode = {
   "chat-page.test.mjs": "it is about one daemon, started as make run does",
   "cluster.test.mjs": "it starts nodes of its own",
+  "drain.test.mjs": "it starts nodes of its own",
   "errors.test.mjs": "no backend takes part",
   "limits.test.mjs": "no backend takes part",
   "page.test.mjs": "it is about what a page shows, in a browser",

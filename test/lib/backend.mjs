@@ -59,6 +59,12 @@ export function backend(t, daemon) {
     reply: unary(events, "Reply"),
     listConsumers: unary(admin, "ListConsumers"),
     listNodes: unary(admin, "ListNodes"),
+    // Resolves with all messages of the answer.
+    drain: async (request) => {
+      const messages = [];
+      for await (const message of admin.Drain(request, { deadline: Date.now() + 6 * deadlineMs })) messages.push(message);
+      return messages;
+    },
     getServerInfo: unary(admin, "GetServerInfo"),
   };
 }

@@ -24,12 +24,24 @@ export async function startCluster(t, number, flags = {}) {
   return nodes;
 }
 
-// startBalancer sends each request to the next node that runs, as a balancer does that
-// checks their health, and returns its URL. Upgrades count as requests.
+// How often a balancer asks nodes whether they are ready.
+const checkMs = 50;
+
+// startBalancer sends each request to the next node that runs and says that it is ready,
+// and returns its URL. Upgrades count as requests.
 export async function startBalancer(t, nodes) {
+  const away = new Set(); // nodes that say that they are not ready
+  const checks = setInterval(async () => {
+    for (const node of nodes) {
+      const answer = await fetch(`${node.ops}/readyz`).catch(() => null);
+      if (answer?.ok) away.delete(node);
+      else away.add(node);
+    }
+  }, checkMs);
+  t.after(() => clearInterval(checks));
   let turn = 0;
   const next = () => {
-    const running = nodes.filter((node) => node.process !== null);
+    const running = nodes.filter((node) => node.process !== null && !away.has(node));
     return new URL(running[turn++ % running.length].url);
   };
   const server = http.createServer((req, res) => {
