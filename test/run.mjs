@@ -24,6 +24,7 @@ const ofOneNode = {
   "errors.test.mjs": "no backend takes part",
   "limits.test.mjs": "no backend takes part",
   "page.test.mjs": "it is about what a page shows, in a browser",
+  "proxies.test.mjs": "it starts nodes of its own",
   "serve.test.mjs": "no backend takes part",
   "webtransport.test.mjs": "it is about one session's transport",
 };

@@ -26,7 +26,7 @@ const deadlineMs = 20_000;
 // service is a method in lower camel case that returns a promise.
 export function backend(t, daemon) {
   const clients = ["EmitterService", "RegistryService", "EventService", "AdminService"].map(
-    (name) => new fanout.v1[name](daemon.control, grpc.credentials.createInsecure()),
+    (name) => new fanout.v1[name](daemon.control, daemon.credentials ?? grpc.credentials.createInsecure()),
   );
   t.after(() => clients.forEach((client) => client.close()));
   const [emitter, registry, events, admin] = clients;
