@@ -99,9 +99,22 @@ func needFiles(t *testing.T, n uint64) {
 	}
 }
 
+// controlKey is the key of daemons that have one.
+const controlKey = "the-key-of-every-test"
+
+// keyed sends controlKey with each call, in plain text. Daemons that have no key take no
+// notice of it.
+type keyed struct{}
+
+func (keyed) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + controlKey}, nil
+}
+
+func (keyed) RequireTransportSecurity() bool { return false }
+
 func dialControl(t *testing.T, address string) (fanoutv1.EmitterServiceClient, fanoutv1.RegistryServiceClient) {
 	t.Helper()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(keyed{}))
 	if err != nil {
 		t.Fatal(err)
 	}

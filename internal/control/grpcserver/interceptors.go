@@ -5,30 +5,19 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/control/middleware"
 )
 
-// unaryInterceptor runs m around unary calls.
-func unaryInterceptor(m middleware.Middleware) grpc.UnaryServerInterceptor {
-	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
-		err = m(ctx, callOf(ctx, info.FullMethod), func(ctx context.Context) (err error) {
-			resp, err = next(ctx, req)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return resp, nil
-	}
-}
-
-// streamInterceptor runs m around streams, each of which ends when its caller's key does.
+// streamInterceptor runs m around streams, before any of their requests is read. Each ends
+// when its caller's key does.
 func (s *Server) streamInterceptor(m middleware.Middleware) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		return m(stream.Context(), callOf(stream.Context(), info.FullMethod), func(ctx context.Context) error {
@@ -82,6 +71,15 @@ func certificateNames(p *peer.Peer) []string {
 	return names
 }
 
+// readError is err, which reading a request ended with. What gRPC calls INTERNAL, and has
+// told the caller by then, is a request that is none: no failure inside.
+func readError(err error) error {
+	if s, ok := status.FromError(err); ok && s.Code() == codes.Internal {
+		return status.Error(codes.InvalidArgument, s.Message())
+	}
+	return err
+}
+
 // contextStream is a stream with another context.
 type contextStream struct {
 	grpc.ServerStream
@@ -89,3 +87,5 @@ type contextStream struct {
 }
 
 func (s *contextStream) Context() context.Context { return s.ctx }
+
+func (s *contextStream) RecvMsg(req any) error { return readError(s.ServerStream.RecvMsg(req)) }

@@ -55,22 +55,22 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		grpc.WaitForHandlers(true), // after Shutdown no call is under way
 		grpc.KeepaliveParams(keepaliveParams),
 		grpc.KeepaliveEnforcementPolicy(keepalivePolicy),
-		grpc.UnaryInterceptor(unaryInterceptor(m)),
 		grpc.StreamInterceptor(s.streamInterceptor(m)),
 		grpc.UnknownServiceHandler(unknownMethod),
 	)
-	fanoutv1.RegisterEmitterServiceServer(s.grpc, services.Emitter)
-	fanoutv1.RegisterRegistryServiceServer(s.grpc, services.Registry)
-	fanoutv1.RegisterAdminServiceServer(s.grpc, services.Admin)
+	to := registrar{s.grpc, m}
+	fanoutv1.RegisterEmitterServiceServer(to, services.Emitter)
+	fanoutv1.RegisterRegistryServiceServer(to, services.Registry)
+	fanoutv1.RegisterAdminServiceServer(to, services.Admin)
 	if services.Events != nil {
-		fanoutv1.RegisterEventServiceServer(s.grpc, services.Events)
+		fanoutv1.RegisterEventServiceServer(to, services.Events)
 	}
 	names := map[string]bool{"": true}
 	for name := range s.grpc.GetServiceInfo() {
 		names[name] = true
 	}
-	healthv1.RegisterHealthServer(s.grpc, &health{services: names, ended: services.ServingEnded()})
-	reflection.Register(s.grpc) // v1 and v1alpha
+	healthv1.RegisterHealthServer(to, &health{services: names, ended: services.ServingEnded()})
+	reflection.Register(s.grpc) // v1 and v1alpha, which are streams
 	return s
 }
 
