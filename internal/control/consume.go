@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 )
 
@@ -109,6 +110,11 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 	open := first.GetOpen()
 	if open == nil {
 		return nil, invalid(&problems{}, "open", "must be the first message")
+	}
+	if open.GetAuthorize() {
+		if err := identity.FromContext(stream.Context()).Require(identity.Authorize); err != nil {
+			return nil, err
+		}
 	}
 	p := problems{at: "open"}
 	sub := e.toSubscription(stream.Context(), &p, open)

@@ -13,13 +13,37 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 )
 
-// server serves the services over gRPC, with no more around a call than what
-// codes its error.
+// server serves the services over gRPC, with no more around a call than who calls and
+// what codes its error.
 type server struct {
 	*Services
-	grpc *grpc.Server
+	grpc   *grpc.Server
+	caller identity.Principal // who calls; a test may change it between calls
+}
+
+// callerStream is a stream with another context.
+type callerStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *callerStream) Context() context.Context { return s.ctx }
+
+// callerWith returns a caller with these rights, as a key has them.
+func callerWith(t testing.TB, r identity.Rights) identity.Principal {
+	t.Helper()
+	a, err := identity.NewAuthenticator([]identity.Key{{Name: "limited", Secret: "key", Rights: r}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller, err := a.Authenticate([]string{"Bearer key"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return caller
 }
 
 func newServer(hub Hub, o Options) *server {
@@ -27,23 +51,26 @@ func newServer(hub Hub, o Options) *server {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	s := New(hub, o)
-	srv := grpc.NewServer(
+	srv := &server{Services: s, caller: identity.Unlimited("")}
+	srv.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(MaxRequestBytes), grpc.MaxSendMsgSize(s.MaxResponseBytes()), grpc.WaitForHandlers(true),
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			ctx = identity.NewContext(ctx, srv.caller)
 			resp, err := next(ctx, req)
 			return resp, s.Errors.Code(ctx, info.FullMethod, err)
 		}),
-		grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			return s.Errors.Code(ss.Context(), info.FullMethod, next(srv, ss))
+		grpc.StreamInterceptor(func(service any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			ctx := identity.NewContext(ss.Context(), srv.caller)
+			return s.Errors.Code(ctx, info.FullMethod, next(service, &callerStream{ss, ctx}))
 		}),
 	)
-	fanoutv1.RegisterEmitterServiceServer(srv, s.Emitter)
-	fanoutv1.RegisterRegistryServiceServer(srv, s.Registry)
-	fanoutv1.RegisterAdminServiceServer(srv, s.Admin)
+	fanoutv1.RegisterEmitterServiceServer(srv.grpc, s.Emitter)
+	fanoutv1.RegisterRegistryServiceServer(srv.grpc, s.Registry)
+	fanoutv1.RegisterAdminServiceServer(srv.grpc, s.Admin)
 	if s.Events != nil {
-		fanoutv1.RegisterEventServiceServer(srv, s.Events)
+		fanoutv1.RegisterEventServiceServer(srv.grpc, s.Events)
 	}
-	return &server{Services: s, grpc: srv}
+	return srv
 }
 
 // Shutdown waits for the calls under way, and cancels them once ctx ends.

@@ -1217,6 +1217,7 @@ type ConsumeRequest_Open struct {
 	// AdminService.DeleteGroup ends that. If several groups do, all have to
 	// allow. After a restart of the daemon it holds from the first member's
 	// joining on: the setting `require-verdict` keeps the time before closed.
+	// The key needs the scope authorize too: otherwise PERMISSION_DENIED.
 	Authorize bool `protobuf:"varint,6,opt,name=authorize,proto3" json:"authorize,omitempty"`
 	// Events that may be delivered and not settled. 0 means 1000. More than
 	// 10000 is taken as 10000.
