@@ -175,21 +175,10 @@ func (s *keySet) requestFetch(ctx context.Context) <-chan struct{} {
 // run fetches until ctx ends.
 func (s *keySet) run(ctx context.Context) {
 	defer s.stop()
-	next := time.Now()
-	timer := time.NewTimer(time.Nanosecond) // not 0, for tests: golang/go#78156
+	next := time.Now() // the first fetch begins at once
+	timer := time.NewTimer(s.refresh)
 	defer timer.Stop()
-	for retry := retryFirst; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case requested := <-s.requests:
-			if requested.Before(next) {
-				next = requested
-				timer.Reset(max(time.Until(next), time.Nanosecond))
-			}
-			continue
-		case <-timer.C:
-		}
+	for first, retry := true, retryFirst; first || s.await(ctx, timer, &next); first = false {
 		s.begin()
 		keys, used, err := s.fetch(ctx)
 		if ctx.Err() != nil {
@@ -205,6 +194,24 @@ func (s *keySet) run(ctx context.Context) {
 		}
 		next = time.Now().Add(wait)
 		timer.Reset(wait)
+	}
+}
+
+// await waits until the next fetch is due, which requests may bring forward; false: ctx has
+// ended.
+func (s *keySet) await(ctx context.Context, timer *time.Timer, next *time.Time) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case requested := <-s.requests:
+			if requested.Before(*next) {
+				*next = requested
+				timer.Reset(max(time.Until(requested), time.Nanosecond)) // not 0, for tests: golang/go#78156
+			}
+		case <-timer.C:
+			return true
+		}
 	}
 }
 
