@@ -94,8 +94,11 @@ func (p *Proxies) client(r *http.Request) (account netip.Addr, text string) {
 // X-Forwarded-Proto, of which the first element is the outermost proxy's, or in
 // Forwarded. No page can add any of these to its visitor's requests: a WebSocket
 // has no such headers, and for others a browser asks first, by a preflight.
+//
+// Where nobody tells, a request that came by TLS was sent to https. WebTransport
+// always comes by TLS, also from the plain http pages of a developer's own machine.
 func (p *Proxies) site(r *http.Request) site {
-	s := site{host: r.Host}
+	s := site{host: r.Host, https: r.TLS != nil && r.ProtoMajor < 3}
 	if _, trusted := p.peer(r); !trusted {
 		return s
 	}
@@ -113,7 +116,10 @@ func (p *Proxies) site(r *http.Request) site {
 		host, proto = cmp.Or(host, told.host), cmp.Or(proto, told.proto)
 	}
 	s.host = cmp.Or(host, r.Host)
-	s.told = proto != ""
+	if proto == "" {
+		return s
+	}
+	s.told = true
 	s.https = slices.Contains([]string{"https", "wss"}, strings.ToLower(proto))
 	return s
 }

@@ -173,7 +173,7 @@ func (o *Origins) isBelow(page origin) bool {
 // site is where a request was sent to, as far as that is known.
 type site struct {
 	host  string // with its port, as browsers write it in Host
-	https bool   // a trusted proxy said so; else nobody knows, as TLS may end anywhere in front
+	https bool   // a trusted proxy said so, or it came by TLS; else nobody knows, as TLS may end anywhere in front
 	told  bool   // a trusted proxy said which of them it is
 }
 

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -262,6 +263,39 @@ func TestSameOriginBehindProxy(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := request(tt.host, tt.origin, tt.headers...)
 			r.RemoteAddr = tt.remote
+			var o Origins
+			got, _ := o.allows(r, p.site(r))
+			expect(t, "allowed", got, tt.want)
+		})
+	}
+}
+
+// A request that came by TLS was sent to https, unless a trusted proxy tells otherwise.
+func TestSameOriginByTLS(t *testing.T) {
+	p, err := ParseProxies([]string{"10.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name    string
+		remote  string
+		major   int
+		origin  string
+		headers []string
+		want    bool
+	}{
+		{"https, HTTP/1.1", "203.0.113.9:1", 1, "https://shop.example.com", nil, true},
+		{"https, HTTP/2", "203.0.113.9:1", 2, "https://shop.example.com", nil, true},
+		{"a plain page, HTTP/1.1", "203.0.113.9:1", 1, "http://shop.example.com", nil, false},
+		{"a plain page, HTTP/2", "203.0.113.9:1", 2, "http://shop.example.com", nil, false},
+		{"a plain page, WebTransport", "203.0.113.9:1", 3, "http://shop.example.com", nil, true},
+		{"a plain page, through a silent proxy", "10.0.0.1:1", 1, "http://shop.example.com", nil, false},
+		{"a plain page, told", "10.0.0.1:1", 1, "http://shop.example.com", []string{"X-Forwarded-Proto", "http"}, true},
+		{"a plain page, told by anybody", "203.0.113.9:1", 1, "http://shop.example.com", []string{"X-Forwarded-Proto", "http"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := request("shop.example.com", tt.origin, tt.headers...)
+			r.RemoteAddr, r.ProtoMajor, r.TLS = tt.remote, tt.major, &tls.ConnectionState{}
 			var o Origins
 			got, _ := o.allows(r, p.site(r))
 			expect(t, "allowed", got, tt.want)
