@@ -50,8 +50,8 @@ func nodes(t *testing.T, number int, keys ...[]byte) []*testNode {
 			}
 			body, _ := io.ReadAll(r.Body)
 			host, _, _ := strings.Cut(r.RemoteAddr, ":")
-			fmt.Fprintf(w, "%s %s %s %s for=%s mark=%q remote=%s port=%v host=%s body=%d", epoch, r.Method, r.URL.Path, r.URL.RawQuery,
-				r.Header.Get("X-Forwarded-For"), r.Header.Get(Header), host, strings.HasSuffix(r.RemoteAddr, ":1"), r.Host, len(body))
+			fmt.Fprintf(w, "%s %s %s %s for=%s mark=%q remote=%s port=%v tls=%v host=%s body=%d", epoch, r.Method, r.URL.Path, r.URL.RawQuery,
+				r.Header.Get("X-Forwarded-For"), r.Header.Get(Header), host, strings.HasSuffix(r.RemoteAddr, ":1"), r.TLS != nil, r.Host, len(body))
 		})
 		key, err := KeyOf([]byte("secret"), "c")
 		if err != nil {
@@ -104,13 +104,47 @@ func TestForward(t *testing.T) {
 		{"sid=", "aaaa1"}, {"sid=aaaa2", "aaaa1"}, {"sid=%61aaa2xxxxxxxxxxxxxxx", "aaaa1"}, {"", "aaaa1"},
 	} {
 		_, got := do(t, "POST", all[0].server.URL+"/socket.io/?"+tt.query, strings.Repeat("x", 100_000), "X-Forwarded-For", "192.0.2.1")
-		want := fmt.Sprintf("%s POST /socket.io/ %s for=192.0.2.1 mark=\"\" remote=127.0.0.1 port=false host=app.example body=100000", tt.want, tt.query)
+		want := fmt.Sprintf("%s POST /socket.io/ %s for=192.0.2.1 mark=\"\" remote=127.0.0.1 port=false tls=false host=app.example body=100000", tt.want, tt.query)
 		if got != want {
 			t.Errorf("%q:\n%s, want\n%s", tt.query, got, want)
 		}
 	}
 	if s := all[0].Stats(); s != (Stats{Forwarded: 2}) {
 		t.Errorf("counts: %+v", s)
+	}
+}
+
+// TestForwardSecure: the other node learns that a client came by TLS.
+func TestForwardSecure(t *testing.T) {
+	all := nodes(t, 2)
+	secure := httptest.NewTLSServer(all[0])
+	defer secure.Close()
+	for sid, want := range map[string]string{"aaaa2xxxxxxxxxxxxxxx": "aaaa2 ", "aaaa1xxxxxxxxxxxxxxx": "aaaa1 "} {
+		resp, err := secure.Client().Get(secure.URL + "/socket.io/?sid=" + sid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if got := string(b); err != nil || !strings.HasPrefix(got, want) || !strings.Contains(got, " tls=true ") {
+			t.Errorf("%s: %s, %v", sid, got, err)
+		}
+	}
+}
+
+// TestMarkedOnly: where only nodes are to come, nobody else is served.
+func TestMarkedOnly(t *testing.T) {
+	all := nodes(t, 2)
+	own := httptest.NewServer(MarkedOnly(all[1]))
+	defer own.Close()
+	status, text := do(t, "GET", own.URL+"/?sid=aaaa2xxxxxxxxxxxxxxx", "")
+	if status != http.StatusForbidden {
+		t.Errorf("without a mark: %d %s", status, text)
+	}
+	m := mark{at: time.Now(), owner: "aaaa2", client: "203.0.113.9:1", secure: true}
+	status, text = do(t, "GET", own.URL+"/?sid=aaaa2xxxxxxxxxxxxxxx", "", Header, m.sign(all[0].opts.Key, "aaaa2xxxxxxxxxxxxxxx"))
+	if status != http.StatusOK || !strings.Contains(text, "remote=203.0.113.9 port=true tls=true") {
+		t.Errorf("with a mark: %d %s", status, text)
 	}
 }
 

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -108,7 +109,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m, ok := parseMark(h.opts.Key, header, sid, time.Now())
 		r.Header.Del(Header)
 		if ok && m.owner == h.opts.Epoch {
-			r.RemoteAddr = m.client
+			r.RemoteAddr, r.TLS = m.client, nil
+			if m.secure {
+				r.TLS = &tls.ConnectionState{} // that there was one is all that counts
+			}
 			h.next.ServeHTTP(w, r)
 			return
 		}
@@ -139,6 +143,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx := context.WithValue(r.Context(), targetKey{}, target{address, owner, sid})
 	h.proxy.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// MarkedOnly refuses what no node has handed over, for a listener that only nodes are to
+// reach. Whether the mark is a good one is the [Handler]'s to find out.
+func MarkedOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(Header) == "" {
+			http.Error(w, "403: other nodes of the cluster hand over requests here", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // ownerOf returns the epoch of the node whose session it is; empty: it is this node's, or
@@ -188,7 +204,7 @@ func (h *Handler) rewrite(r *httputil.ProxyRequest) {
 			r.Out.Header[name] = values
 		}
 	}
-	m := mark{at: time.Now(), owner: to.owner, client: r.In.RemoteAddr}
+	m := mark{at: time.Now(), owner: to.owner, client: r.In.RemoteAddr, secure: r.In.TLS != nil}
 	r.Out.Header.Set(Header, m.sign(h.opts.Key, to.sid))
 }
 

@@ -29,11 +29,22 @@ type mark struct {
 	at     time.Time // in seconds
 	owner  string    // epoch of the node that it is for
 	client string    // host:port
+	secure bool      // the client came by TLS
 }
+
+// Words of a mark for how the client came.
+const (
+	byTLS       = "tls"
+	inPlainText = "plain"
+)
 
 // sign returns the mark as the header has it. It is bound to the session's id.
 func (m *mark) sign(key []byte, sid string) string {
-	text := strconv.FormatInt(m.at.Unix(), 10) + " " + m.owner + " " + m.client
+	by := inPlainText
+	if m.secure {
+		by = byTLS
+	}
+	text := strconv.FormatInt(m.at.Unix(), 10) + " " + m.owner + " " + m.client + " " + by
 	return text + " " + base64.RawURLEncoding.EncodeToString(proof(key, text, sid))
 }
 
@@ -61,14 +72,14 @@ func parseMark(key []byte, header, sid string, now time.Time) (m mark, ok bool) 
 		return mark{}, false
 	}
 	parts := strings.Split(text, " ")
-	if len(parts) != 3 {
+	if len(parts) != 4 {
 		return mark{}, false
 	}
 	seconds, err := strconv.ParseInt(parts[0], 10, 64)
 	if err != nil {
 		return mark{}, false
 	}
-	m = mark{at: time.Unix(seconds, 0), owner: parts[1], client: parts[2]}
+	m = mark{at: time.Unix(seconds, 0), owner: parts[1], client: parts[2], secure: parts[3] == byTLS}
 	if age := now.Sub(m.at); age > markLife || age < -markLife {
 		return mark{}, false
 	}
