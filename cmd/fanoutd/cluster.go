@@ -69,7 +69,7 @@ func openEmbedded(c *clusterConfig, log *slog.Logger) (clusterBus, error) {
 
 // newNode returns this node, which has met no other yet.
 func newNode(c *config, l *listeners, version string, connections func() int, log *slog.Logger) (*cluster.Node, error) {
-	address, err := c.cluster.forwardAddress(l.browsers.Addr())
+	address, err := c.cluster.forwardAddress(l.forNodes().Addr())
 	if err != nil {
 		return nil, err
 	}
@@ -81,14 +81,14 @@ func newNode(c *config, l *listeners, version string, connections func() int, lo
 }
 
 // forwardAddress is where other nodes hand over browsers' requests that are this node's:
-// where they reach its route, or else this host, at the port where browsers connect.
-func (c *clusterConfig) forwardAddress(browsers net.Addr) (string, error) {
+// where they reach its route, or else this host, at the port of the listener for that.
+func (c *clusterConfig) forwardAddress(at net.Addr) (string, error) {
 	if c.forward != "" {
 		return c.forward, nil
 	}
-	tcp, ok := browsers.(*net.TCPAddr)
+	tcp, ok := at.(*net.TCPAddr)
 	if !ok {
-		return "", fmt.Errorf("other nodes cannot hand over requests to %s; say by cluster-forward-address where they can", browsers)
+		return "", fmt.Errorf("other nodes cannot hand over requests to %s; say by cluster-forward-address where they can", at)
 	}
 	host := tcp.IP.String()
 	if tcp.IP.IsUnspecified() {

@@ -14,9 +14,18 @@ import (
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
-// listeners are the three, all open before any is served.
+// listeners are all of those for streams, open before any is served.
 type listeners struct {
 	browsers, backends, operators net.Listener
+	forwarded                     net.Listener // for what other nodes hand over; nil: that comes where browsers connect
+}
+
+// forNodes is where other nodes hand over requests.
+func (l *listeners) forNodes() net.Listener {
+	if l.forwarded != nil {
+		return l.forwarded
+	}
+	return l.browsers
 }
 
 // bind opens all listeners or none. Its errors name the setting.
@@ -30,10 +39,14 @@ func bind(ctx context.Context, c *config) (*listeners, error) {
 		{&l.browsers, "listen", c.listeners.browsers},
 		{&l.backends, "control-listen", c.listeners.control},
 		{&l.operators, "ops-listen", c.listeners.operators},
+		{&l.forwarded, "cluster-forward-listen", c.cluster.forwardAt},
 	} {
+		if x.at.IsZero() {
+			continue
+		}
 		var err error
 		lc := net.ListenConfig{}
-		if x.to == &l.browsers {
+		if x.to == &l.browsers || x.to == &l.forwarded {
 			lc.KeepAlive = -1 // Engine.IO's heartbeat finds the dead ones, and net/http's timeout the idle
 		}
 		if *x.to, err = listen(ctx, lc, x.at); err != nil {
@@ -46,7 +59,7 @@ func bind(ctx context.Context, c *config) (*listeners, error) {
 
 // close closes what is open.
 func (l *listeners) close() {
-	for _, x := range []net.Listener{l.browsers, l.backends, l.operators} {
+	for _, x := range []net.Listener{l.browsers, l.backends, l.operators, l.forwarded} {
 		if x != nil {
 			x.Close()
 		}

@@ -24,6 +24,7 @@ var errRestart = errors.New("this change takes a restart")
 // it sooner.
 var followedFiles = []string{
 	"control-key-file", "control-keys-file",
+	"tls-cert-file", "tls-key-file", "webtransport-cert-file", "webtransport-key-file",
 	"control-tls-cert-file", "control-tls-key-file", "control-client-ca-file",
 	"cluster-tls-cert-file", "cluster-tls-key-file", "cluster-tls-ca-file",
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
+	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -31,6 +32,7 @@ const (
 	headerTimeout  = 10 * time.Second // from accept to the end of the headers
 	idleTimeout    = 75 * time.Second // longer than the 60 s after which common proxies drop an idle connection
 	maxHeaderBytes = 16 << 10         // as Node.js, where the reference runs
+	maxStreams     = 100              // requests under way of one HTTP/2 connection: two for each of a browser's polling tabs (RFC 9113 advises no less)
 	opsTimeout     = 2 * time.Minute  // one operators' page, a profile of a minute included
 )
 
@@ -55,6 +57,7 @@ type daemon struct {
 	controlKeys  atomic.Pointer[[]string] // those of control-key that a reload has brought
 	backends     *grpcserver.Server
 	browsers     *http.Server
+	forwarded    *http.Server // what other nodes hand over, if that has a listener of its own
 	webTransport *webTransport
 	operators    *http.Server
 	manager      *serviceManager
@@ -89,7 +92,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	d.drain = drain.New(c.operations.drain, d.counts)
 	b := readBuild()
 	var err error
-	if d.certificates, err = openCertificates(&c.listeners, log); err != nil {
+	if d.certificates, err = openCertificates(c, log); err != nil {
 		return nil, err
 	}
 	if d.admission, err = newAdmissionSources(c, log); err != nil {
@@ -141,19 +144,21 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	if d.callers, err = newCallers(&c.listeners); err != nil {
 		return nil, err
 	}
-	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.control()})
-	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats}
+	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.forBackends()})
+	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
 	sources.Process = func() ops.Process {
 		return ops.Process{LogLinesLost: lines.Lost(), Panics: map[string]uint64{
 			"browsers": d.sockets.Stats().Panics, "backends": d.services.Errors.Panics(),
 		}}
 	}
 	d.browsers = d.httpServer(bounded(pages(c, d.engine(&sources), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
+	d.forwarded = d.httpServer(forward.MarkedOnly(d.browsers.Handler))
+	d.browsers.TLSConfig = d.certificates.forBrowsers()
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		d.admission.metrics(sources))
 	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
 	d.operators.WriteTimeout = opsTimeout
-	d.webTransport, err = listenWebTransport(&c.listeners, c.browsers.path, d.sockets, log)
+	d.webTransport, err = listenWebTransport(c, d.sockets, d.certificates, log)
 	if err != nil {
 		return nil, err
 	}
@@ -169,16 +174,24 @@ func (d *daemon) httpServer(h http.Handler) *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
 	}
 }
 
-// serveBrowsers serves WebSockets from their first request on by themselves, and
-// all else by net/http.
+// serveBrowsers serves what browsers ask for. With TLS net/http serves all of it: a
+// first request cannot be looked at before it is decrypted.
 func (d *daemon) serveBrowsers(l net.Listener) error {
-	return d.browsers.Serve(wsaccept.Listen(l, wsaccept.Options{
-		Handler: d.browsers.Handler, Timeout: headerTimeout, Logger: d.log,
-	}))
+	if d.browsers.TLSConfig != nil {
+		return d.browsers.ServeTLS(l, "", "")
+	}
+	return d.serveHTTP(d.browsers, l)
+}
+
+// serveHTTP serves WebSockets from their first request on by themselves, and all else by
+// net/http.
+func (d *daemon) serveHTTP(s *http.Server, l net.Listener) error {
+	return s.Serve(wsaccept.Listen(l, wsaccept.Options{Handler: s.Handler, Timeout: headerTimeout, Logger: d.log}))
 }
 
 // bounded gives a peer so long to send what belongs to its request, which net/http
@@ -197,7 +210,7 @@ func bounded(h http.Handler, d time.Duration) http.Handler {
 
 // run serves until ctx ends or a listener fails, and shuts down in order.
 func (d *daemon) run(ctx context.Context) error {
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	var serving sync.WaitGroup
 	background, end := context.WithCancel(context.Background())
 	serving.Go(func() { d.admission.run(background) })
@@ -212,7 +225,11 @@ func (d *daemon) run(ctx context.Context) error {
 		{"operators", d.listeners.operators, d.operators.Serve},
 		{"backends", d.listeners.backends, d.backends.Serve},
 		{"browsers", d.listeners.browsers, d.serveBrowsers},
+		{"forwarded", d.listeners.forwarded, func(l net.Listener) error { return d.serveHTTP(d.forwarded, l) }},
 	} {
+		if x.at == nil {
+			continue
+		}
 		d.log.Info("serving", "who", x.who, "address", display(x.at))
 		serving.Go(func() {
 			if err := x.serve(x.at); err != nil && !errors.Is(err, http.ErrServerClosed) {

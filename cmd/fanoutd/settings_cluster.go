@@ -24,8 +24,9 @@ type clusterConfig struct {
 	listen    settings.Address // of the embedded NATS; zero: there is none
 	peers     []nats.Peer
 	advertise string
-	forward   string   // where other nodes hand over browsers' requests; empty: where they are expected to reach listen
-	external  []string // URLs of a NATS that somebody else runs; none: there is none
+	forward   string           // where other nodes hand over browsers' requests; empty: where they are expected to reach listen
+	forwardAt settings.Address // where they are taken; zero: where browsers connect
+	external  []string         // URLs of a NATS that somebody else runs; none: there is none
 	insecure  bool
 
 	secretFile      string
@@ -58,7 +59,12 @@ func (c *clusterConfig) declare(s *settings.Set) {
 			Value: settings.Scalar(&c.advertise, "", "HOST or HOST:PORT", parseAdvertise),
 		},
 		settings.Setting{
-			Name: "cluster-forward-address", Help: "where other nodes hand over requests of this node's browsers, HOST:PORT, if not at the port of listen and the host of cluster-advertise or cluster-listen",
+			Name:  "cluster-forward-listen",
+			Help:  "take requests of this node's browsers that other nodes hand over at HOST:PORT or :PORT, in plain HTTP, instead of at listen; needed where that is a unix socket or has tls-cert-file",
+			Value: settings.HostPort(&c.forwardAt, ""),
+		},
+		settings.Setting{
+			Name: "cluster-forward-address", Help: "where other nodes hand over requests of this node's browsers, HOST:PORT, if not at the port of cluster-forward-listen or listen and the host of cluster-advertise or cluster-listen",
 			Value: settings.Scalar(&c.forward, "", "HOST:PORT", parseForward),
 		},
 		settings.Setting{
@@ -165,8 +171,9 @@ func parseNATS(items []string) ([]string, error) {
 // on reports whether there is a cluster.
 func (c *clusterConfig) on() bool { return !c.listen.IsZero() || len(c.external) > 0 }
 
-// check reads the files, and refuses what makes no sense together.
-func (c *clusterConfig) check(s *settings.Set) error {
+// check reads the files, and refuses what makes no sense together. Why other nodes cannot
+// hand over requests where browsers connect is closed, if they cannot.
+func (c *clusterConfig) check(s *settings.Set, closed string) error {
 	if c.node == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -175,6 +182,8 @@ func (c *clusterConfig) check(s *settings.Set) error {
 		c.node = host
 	}
 	switch {
+	case c.on() && c.forwardAt.IsZero() && closed != "":
+		return s.Get("listen").Errorf("other nodes cannot hand over requests there, as %s: set cluster-forward-listen", closed)
 	case !c.listen.IsZero() && len(c.external) > 0:
 		return s.Get("cluster-nats").Errorf("cluster-listen is set too: only one can be meant")
 	case !c.listen.IsZero():
@@ -184,7 +193,7 @@ func (c *clusterConfig) check(s *settings.Set) error {
 	}
 	return noneSet(s, "neither cluster-listen nor cluster-nats is set: there is no cluster that it could be for",
 		"cluster-name", "cluster-peers", "cluster-advertise", "cluster-secret-file", "cluster-tls-cert-file", "cluster-tls-key-file",
-		"cluster-tls-ca-file", "insecure-cluster", "cluster-nats-credentials-file")
+		"cluster-tls-ca-file", "insecure-cluster", "cluster-nats-credentials-file", "cluster-forward-listen", "cluster-forward-address")
 }
 
 // noneSet returns an error if one of the settings is set.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
-
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
@@ -21,26 +19,25 @@ type listenerConfig struct {
 	controlTLS      keyPairFiles
 	controlClientCA string // a file; empty: none
 
-	webTransport            settings.Address // zero: nowhere
-	webTransportCertFile    string
-	webTransportKeyFile     string
-	webTransportCertificate tls.Certificate // what is in the files
+	webTransport    settings.Address // zero: nowhere
+	browserTLS      keyPairFiles
+	webTransportTLS keyPairFiles // none: those of browserTLS
 }
 
 // declare adds the settings, each with its default in c.
 func (c *listenerConfig) declare(s *settings.Set) {
 	s.Declare("Listeners",
 		settings.Setting{
-			Name: "listen", Help: "where browsers connect: HOST:PORT, or :PORT for every interface",
-			Value: settings.HostPort(&c.browsers, ":8080"),
+			Name: "listen", Help: "where browsers connect: HOST:PORT, :PORT for every interface, or unix:/PATH for a proxy on this machine, which its owner and its group may use",
+			Value: settings.HostPortOrUnix(&c.browsers, ":8080"),
 		},
 		settings.Setting{
 			Name: "control-listen", Help: "where backends call gRPC: HOST:PORT or unix:/PATH; beyond loopback and unix it needs control-key, control-keys-file or control-client-ca-file",
 			Value: settings.HostPortOrUnix(&c.control, "127.0.0.1:8081"),
 		},
 		settings.Setting{
-			Name: "ops-listen", Help: "where operators find health, metrics and profiles: HOST:PORT; nobody is asked who they are",
-			Value: settings.HostPort(&c.operators, "127.0.0.1:8082"),
+			Name: "ops-listen", Help: "where operators find health, metrics and profiles: HOST:PORT or unix:/PATH; nobody is asked who they are",
+			Value: settings.HostPortOrUnix(&c.operators, "127.0.0.1:8082"),
 		},
 		settings.Setting{
 			Name: "control-key", Secret: true, Reloadable: true,
@@ -66,15 +63,6 @@ func (c *listenerConfig) declare(s *settings.Set) {
 			Help:  "serve WebTransport too, at this UDP address: HOST:PORT or :PORT; clients look for it at the port they know, so mostly the one their https has",
 			Value: settings.HostPort(&c.webTransport, ""),
 		},
-		settings.Setting{
-			Name:  "webtransport-cert-file",
-			Help:  "a PEM file with its certificate, and those between it and the authority's; browsers take no other",
-			Value: settings.File(&c.webTransportCertFile),
-		},
-		settings.Setting{
-			Name: "webtransport-key-file", Help: "a PEM file with the certificate's key",
-			Value: settings.File(&c.webTransportKeyFile),
-		},
 	)
 	c.declareTLS(s)
 }
@@ -94,28 +82,17 @@ func (c *listenerConfig) check(s *settings.Set) error {
 	if weak := c.weakKey(); weak > 0 && !c.control.Private() {
 		return s.Get(c.keySetting(s)).Errorf("%s", weakKeyError(weak, c.control))
 	}
-	if err := c.checkTLS(s); err != nil {
-		return err
-	}
-	return c.readCertificate(s)
+	return c.checkTLS(s)
 }
 
-// readCertificate reads the certificate for WebTransport, if it is served.
-func (c *listenerConfig) readCertificate(s *settings.Set) error {
-	cert, key := s.Get("webtransport-cert-file"), s.Get("webtransport-key-file")
+// closedToNodes says why other nodes cannot hand over requests where browsers connect,
+// empty if they can.
+func (c *listenerConfig) closedToNodes() string {
 	switch {
-	case c.webTransport.IsZero() && cert.IsSet():
-		return cert.Errorf("webtransport-listen is not set: nothing needs it")
-	case c.webTransport.IsZero() && key.IsSet():
-		return key.Errorf("webtransport-listen is not set: nothing needs it")
-	case c.webTransport.IsZero():
-		return nil
-	case c.webTransportCertFile == "" || c.webTransportKeyFile == "":
-		return s.Get("webtransport-listen").Errorf("WebTransport needs a certificate: set webtransport-cert-file and webtransport-key-file")
+	case c.browsers.Network == "unix":
+		return "it is a unix socket"
+	case c.browserTLS.on():
+		return "tls-cert-file is set"
 	}
-	var err error
-	if c.webTransportCertificate, err = tls.LoadX509KeyPair(c.webTransportCertFile, c.webTransportKeyFile); err != nil {
-		return cert.Errorf("%v", err)
-	}
-	return nil
+	return ""
 }

@@ -94,7 +94,7 @@ func TestWebTransportRefusals(t *testing.T) {
 		want string
 	}{
 		{"no certificate", []string{"--webtransport-listen=:4433"}, "needs a certificate"},
-		{"no key", []string{"--webtransport-listen=:4433", "--webtransport-cert-file=" + cert}, "needs a certificate"},
+		{"no key", []string{"--webtransport-listen=:4433", "--webtransport-cert-file=" + cert}, "set webtransport-key-file too"},
 		{"certificate for nothing", []string{"--webtransport-cert-file=" + cert}, "webtransport-listen is not set"},
 		{"key for nothing", []string{"--webtransport-key-file=" + key}, "webtransport-listen is not set"},
 		{"no such file", []string{"--webtransport-listen=:4433", "--webtransport-cert-file=/nonexistent", "--webtransport-key-file=" + key}, "/nonexistent"},

@@ -15,6 +15,24 @@ func (f keyPairFiles) on() bool { return f.cert != "" && f.key != "" }
 func (c *listenerConfig) declareTLS(s *settings.Set) {
 	s.Declare("Listeners",
 		settings.Setting{
+			Name: "tls-cert-file", Reloadable: true,
+			Help:  "a PEM file with the certificate for listen, and those between it and the authority's: browsers connect by https then, and by nothing else; it is read again when it changes, and at SIGHUP",
+			Value: settings.File(&c.browserTLS.cert),
+		},
+		settings.Setting{
+			Name: "tls-key-file", Help: "a PEM file with the certificate's key; it is read again likewise", Reloadable: true,
+			Value: settings.File(&c.browserTLS.key),
+		},
+		settings.Setting{
+			Name: "webtransport-cert-file", Reloadable: true,
+			Help:  "a PEM file with the certificate for webtransport-listen, if it is not that of tls-cert-file; it is read again likewise",
+			Value: settings.File(&c.webTransportTLS.cert),
+		},
+		settings.Setting{
+			Name: "webtransport-key-file", Help: "a PEM file with the certificate's key; it is read again likewise", Reloadable: true,
+			Value: settings.File(&c.webTransportTLS.key),
+		},
+		settings.Setting{
 			Name: "control-tls-cert-file", Reloadable: true,
 			Help:  "a PEM file with the certificate for control-listen, and those between it and the authority's: backends connect by TLS then; it is read again when it changes, and at SIGHUP",
 			Value: settings.File(&c.controlTLS.cert),
@@ -33,7 +51,11 @@ func (c *listenerConfig) declareTLS(s *settings.Set) {
 
 // checkTLS reads the files, and refuses what makes no sense together.
 func (c *listenerConfig) checkTLS(s *settings.Set) error {
-	if err := checkPair(s, "control-tls-cert-file", "control-tls-key-file", c.controlTLS); err != nil {
+	if err := settings.Join(
+		checkPair(s, "tls-cert-file", "tls-key-file", c.browserTLS),
+		c.checkWebTransport(s),
+		checkPair(s, "control-tls-cert-file", "control-tls-key-file", c.controlTLS),
+	); err != nil {
 		return err
 	}
 	ca := s.Get("control-client-ca-file")
@@ -48,6 +70,17 @@ func (c *listenerConfig) checkTLS(s *settings.Set) error {
 		}
 	}
 	return nil
+}
+
+// checkWebTransport reads the certificate for WebTransport, if it is served.
+func (c *listenerConfig) checkWebTransport(s *settings.Set) error {
+	if c.webTransport.IsZero() {
+		return noneSet(s, "webtransport-listen is not set: nothing needs it", "webtransport-cert-file", "webtransport-key-file")
+	}
+	if !s.Get("webtransport-cert-file").IsSet() && !s.Get("webtransport-key-file").IsSet() && !c.browserTLS.on() {
+		return s.Get("webtransport-listen").Errorf("WebTransport needs a certificate: set webtransport-cert-file and webtransport-key-file, or tls-cert-file and tls-key-file")
+	}
+	return checkPair(s, "webtransport-cert-file", "webtransport-key-file", c.webTransportTLS)
 }
 
 // checkPair reads the files of a certificate and its key, if they are named.

@@ -27,6 +27,15 @@ func TestTLSRefusals(t *testing.T) {
 		{"another's key", []string{pair[0], "--control-tls-key-file=" + other}, []string{"control-tls-cert-file", other, "does not match", "its own key"}},
 		{"authorities for nothing", []string{"--control-client-ca-file=" + ca}, []string{"control-client-ca-file", "set control-tls-cert-file"}},
 		{"no authorities", append(pair, "--control-client-ca-file="+key), []string{"control-client-ca-file", key, "no certificate", "name a PEM file"}},
+		{"browsers' pair", []string{"--tls-cert-file=" + cert, "--tls-key-file=" + key}, nil},
+		{"browsers' certificate alone", []string{"--tls-cert-file=" + cert}, []string{"tls-cert-file (flag", "set tls-key-file too"}},
+		{"browsers' key is another's", []string{"--tls-cert-file=" + cert, "--tls-key-file=" + other}, []string{"tls-cert-file (flag", "does not match"}},
+		{"WebTransport by browsers' pair", []string{"--webtransport-listen=:0", "--tls-cert-file=" + cert, "--tls-key-file=" + key}, nil},
+		{"a cluster whose nodes cannot hand over", []string{"--tls-cert-file=" + cert, "--tls-key-file=" + key, "--cluster-listen=127.0.0.1:0"},
+			[]string{"listen (the default)", "tls-cert-file is set", "set cluster-forward-listen"}},
+		{"a cluster behind a unix socket", []string{"--listen=unix:/run/x", "--cluster-listen=127.0.0.1:0"}, []string{"listen (flag", "unix socket", "set cluster-forward-listen"}},
+		{"a cluster whose nodes can", []string{"--listen=unix:/run/x", "--cluster-listen=127.0.0.1:0", "--cluster-forward-listen=:0"}, nil},
+		{"two mistakes", []string{"--tls-cert-file=" + cert, "--control-tls-key-file=" + key}, []string{"set tls-key-file too", "set control-tls-cert-file too"}},
 		{"an empty name of authorities", append(pair, "--control-client-ca-file="), []string{"control-client-ca-file", "empty"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -50,6 +50,7 @@ func (d *daemon) shutdown() {
 		d.report("transports", d.sockets.Shutdown(ctx))
 		d.webTransport.close()
 		d.report("browsers", d.stop(ctx, d.browsers))
+		d.report("forwarded", d.stop(ctx, d.forwarded))
 	})
 	leaving.Go(func() {
 		d.deliver(delivering, dropped)

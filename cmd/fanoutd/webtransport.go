@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,17 +19,17 @@ type webTransport struct {
 }
 
 // listenWebTransport opens the listener. Its errors name the setting.
-func listenWebTransport(c *listenerConfig, path string, sockets *sio.Server, log *slog.Logger) (*webTransport, error) {
-	if c.webTransport.IsZero() {
+func listenWebTransport(c *config, sockets *sio.Server, certificates *certificates, log *slog.Logger) (*webTransport, error) {
+	at := c.listeners.webTransport
+	if at.IsZero() {
 		return nil, nil
 	}
-	packets, err := net.ListenPacket("udp", c.webTransport.Name)
+	packets, err := net.ListenPacket("udp", at.Name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen as the setting webtransport-listen says: %w", err)
 	}
 	log.Info("serving", "who", "webtransport", "address", packets.LocalAddr().String())
-	certificate := &tls.Config{Certificates: []tls.Certificate{c.webTransportCertificate}, MinVersion: tls.VersionTLS13}
-	return &webTransport{packets, sockets.WebTransport(path, certificate), log}, nil
+	return &webTransport{packets, sockets.WebTransport(c.browsers.path, certificates.forWebTransport()), log}, nil
 }
 
 // serve serves until close.

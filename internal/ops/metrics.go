@@ -9,6 +9,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/admission/hook"
 	"github.com/fanoutd/fanoutd/internal/admission/token"
+	"github.com/fanoutd/fanoutd/internal/certfile"
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
@@ -33,6 +34,8 @@ type Sources struct {
 	Bus       func() bus.Stats
 	Nodes     func() cluster.Stats
 	Forward   func() forward.Stats
+
+	Certificates func() []certfile.Expiry
 }
 
 // NewRegistry returns a registry of the Go runtime's and the process's metrics,
@@ -76,6 +79,9 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	}
 	if from.Forward != nil {
 		r.MustRegister(collector[forward.Stats]{from.Forward, forwardMetrics})
+	}
+	if from.Certificates != nil {
+		r.MustRegister(collector[[]certfile.Expiry]{from.Certificates, certificateMetrics})
 	}
 	return r
 }
