@@ -156,7 +156,7 @@ generate-check: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Che
 ##@ Lint
 
 .PHONY: lint
-lint: lint-proto lint-breaking generate-check lint-go ## Run every check below
+lint: lint-proto lint-breaking generate-check lint-go lint-deploy ## Run every check below
 
 .PHONY: lint-proto
 lint-proto: $(BIN)/buf ## Check the style and format of proto/
@@ -179,6 +179,12 @@ lint-go: $(BIN)/golangci-lint ## Check the Go code: gofmt, go vet, linters, the 
 	go vet ./...
 	$(call say,"lint-go: golangci-lint - style and the floors of the design")
 	$(BIN)/golangci-lint run
+
+.PHONY: lint-deploy
+lint-deploy: web ## Check the examples of deploy/ that no test can start
+	$(call say,"lint-deploy: Dockerfile and compose file")
+	go -C tools/deploy vet ./...
+	go -C tools/deploy test -count=1 ./...
 
 ##@ Tools
 
