@@ -146,6 +146,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	}
 	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.forBackends()})
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
+	sources.Refusals = d.services.Errors.Refusals
 	sources.Process = func() ops.Process {
 		return ops.Process{LogLinesLost: lines.Lost(), Panics: map[string]uint64{
 			"browsers": d.sockets.Stats().Panics, "backends": d.services.Errors.Panics(),

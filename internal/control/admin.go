@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/idempotency"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
@@ -58,6 +59,14 @@ func newAdmin(hub Hub, o *Options, errors *ErrorReporter) *Admin {
 }
 
 var _ fanoutv1.AdminServiceServer = (*Admin)(nil)
+
+// audit logs what an operator changed, and who it was.
+func (a *Admin) audit(ctx context.Context, msg string, args ...any) {
+	if caller := identity.FromContext(ctx).Name; caller != "" {
+		args = append(args, "caller", caller)
+	}
+	a.log.InfoContext(ctx, msg, args...)
+}
 
 func (a *Admin) GetServerInfo(ctx context.Context, _ *fanoutv1.GetServerInfoRequest) (*fanoutv1.GetServerInfoResponse, error) {
 	resp := &fanoutv1.GetServerInfoResponse{

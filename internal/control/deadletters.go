@@ -65,6 +65,7 @@ func (a *Admin) ReplayDeadLetters(ctx context.Context, req *fanoutv1.ReplayDeadL
 		if err != nil {
 			return nil, consumerError(err)
 		}
+		a.audit(ctx, "an operator replayed dead letters", "group", filter.Group, "affected", n)
 		resp.Affected, resp.Partial, resp.Unreachable = count(n), nodes.Partial, nodes.Unreachable
 	}
 	return resp, nil
@@ -78,6 +79,7 @@ func (a *Admin) DeleteDeadLetters(ctx context.Context, req *fanoutv1.DeleteDeadL
 	resp := &fanoutv1.DeleteDeadLettersResponse{}
 	if a.dispatcher != nil {
 		n, nodes := a.dispatcher.DeleteDeadLetters(ctx, filter)
+		a.audit(ctx, "an operator deleted dead letters", "group", filter.Group, "affected", n)
 		resp.Affected, resp.Partial, resp.Unreachable = count(n), nodes.Partial, nodes.Unreachable
 	}
 	return resp, nil

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
-	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -35,7 +34,7 @@ func (a *Admin) Drain(req *fanoutv1.DrainRequest, stream grpc.ServerStreamingSer
 		node = a.info.Node
 	}
 	ctx := stream.Context()
-	a.log.InfoContext(ctx, "a node is to drain", "node", node, "caller", identity.FromContext(ctx).Name)
+	a.audit(ctx, "an operator drains a node", "node", node)
 	err := a.drain(ctx, req.GetNode(), o, func(at drain.Progress) error { return stream.Send(fromProgress(node, at)) })
 	return nodeError(ctx, node, err)
 }

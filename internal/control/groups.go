@@ -18,6 +18,7 @@ func (a *Admin) DeleteGroup(ctx context.Context, req *fanoutv1.DeleteGroupReques
 	if err != nil {
 		return nil, consumerError(err)
 	}
+	a.audit(ctx, "an operator deleted a group", "group", req.GetGroup(), "consumers", ended)
 	return &fanoutv1.DeleteGroupResponse{Affected: count(ended), Partial: nodes.Partial, Unreachable: nodes.Unreachable}, nil
 }
 
@@ -39,5 +40,6 @@ func (a *Admin) DisconnectConsumer(ctx context.Context, req *fanoutv1.Disconnect
 	if err != nil {
 		return nil, consumerError(err)
 	}
+	a.audit(ctx, "an operator disconnected a consumer", "group", req.GetGroup(), "consumer", req.GetConsumerId())
 	return &fanoutv1.DisconnectConsumerResponse{Partial: nodes.Partial, Unreachable: nodes.Unreachable}, nil
 }

@@ -21,7 +21,8 @@ const (
 	errorInterval = time.Second
 )
 
-// ErrorReporter turns errors into what a caller may see. What is nobody's mistake
+// ErrorReporter turns errors into what a caller may see, and counts the calls that were
+// refused for who called. What is nobody's mistake
 // (an error that is no status of ours, a panic) is logged with its method, and is
 // INTERNAL without a text for the caller. All methods may be
 // called at once.
@@ -29,11 +30,12 @@ type ErrorReporter struct {
 	log    *slog.Logger
 	panics atomic.Uint64
 
-	mu      sync.Mutex
-	methods map[string]*errorLimit // bounded: the methods that are served
+	mu       sync.Mutex
+	limits   map[string]*errorLimit // by method that is served, or reason of refusals
+	refusals map[string]uint64      // by reason
 }
 
-// errorLimit bounds what is logged of one method.
+// errorLimit bounds what is logged of one method, or of refusals for one reason.
 type errorLimit struct {
 	lines      *rate.Limiter
 	suppressed int // since the last line
@@ -41,7 +43,11 @@ type errorLimit struct {
 
 // newErrorReporter returns an ErrorReporter that logs to log.
 func newErrorReporter(log *slog.Logger) *ErrorReporter {
-	return &ErrorReporter{log: log, methods: make(map[string]*errorLimit)}
+	r := &ErrorReporter{log: log, limits: make(map[string]*errorLimit), refusals: make(map[string]uint64)}
+	for _, reason := range refusalReasons {
+		r.refusals[reason] = 0 // a rate needs a first value
+	}
+	return r
 }
 
 // Code returns the gRPC status for err, which a call of method, or a part of
@@ -87,10 +93,14 @@ func (r *ErrorReporter) report(ctx context.Context, method string, err error) {
 func (r *ErrorReporter) allow(method string) (suppressed int, allowed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := r.methods[method]
+	return r.allowLocked(method)
+}
+
+func (r *ErrorReporter) allowLocked(of string) (suppressed int, allowed bool) {
+	l := r.limits[of]
 	if l == nil {
 		l = &errorLimit{lines: rate.NewLimiter(rate.Every(errorInterval), maxErrorBurst)}
-		r.methods[method] = l
+		r.limits[of] = l
 	}
 	if !l.lines.Allow() {
 		l.suppressed++

@@ -31,6 +31,7 @@ type Sources struct {
 	Admission func() admission.Stats
 	Tokens    func() token.Stats
 	Hook      func() hook.Stats
+	Refusals  func() map[string]uint64 // calls of backends that were refused for who called, by reason
 	Bus       func() bus.Stats
 	Nodes     func() cluster.Stats
 	Forward   func() forward.Stats
@@ -70,6 +71,9 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	}
 	if from.Hook != nil {
 		r.MustRegister(collector[hook.Stats]{from.Hook, hookMetrics})
+	}
+	if from.Refusals != nil {
+		r.MustRegister(collector[map[string]uint64]{from.Refusals, refusalMetrics})
 	}
 	if from.Bus != nil {
 		r.MustRegister(collector[bus.Stats]{from.Bus, busMetrics})

@@ -6,6 +6,13 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
+// refusalMetrics are about the callers of the control API.
+var refusalMetrics = []metric[map[string]uint64]{
+	reasons("fanoutd_control_auth_failures_total",
+		"Calls of the control API that were refused for who called, by the reason in their error.",
+		func(refused map[string]uint64) map[string]uint64 { return refused }),
+}
+
 // limitMetrics are about what browsers were not given.
 var limitMetrics = []metric[sio.Stats]{
 	reasons("fanoutd_refused_total",

@@ -49,6 +49,7 @@ func callOf(ctx context.Context, method string) *middleware.Call {
 	c := &middleware.Call{Method: method, Authorization: metadata.ValueFromIncomingContext(ctx, "authorization")}
 	if p, ok := peer.FromContext(ctx); ok {
 		c.Certificate = certificateNames(p)
+		c.Remote = p.Addr
 	}
 	return c
 }

@@ -6,6 +6,7 @@ package middleware
 
 import (
 	"context"
+	"net"
 	"slices"
 
 	"github.com/fanoutd/fanoutd/internal/control"
@@ -23,6 +24,9 @@ type Call struct {
 	// Certificate is the names in the certificate that the caller showed, and that has
 	// been verified: those of DNS, URIs and the common name.
 	Certificate []string
+
+	// Remote is the address that the call came from, for the log; may be nil.
+	Remote net.Addr
 
 	// Caller is who calls, once authenticate has found out: for the steps in
 	// front of it, which have another context.
@@ -71,11 +75,13 @@ func chain(steps ...Middleware) Middleware {
 }
 
 // reportErrors turns what a call ends with into a status that its caller may see, and
-// has r log the rest.
+// has r log the rest, and what is refused for who calls.
 func reportErrors(r *control.ErrorReporter) Middleware {
 	return func(ctx context.Context, c *Call, next Handler) error {
 		err := next(ctx)
-		return r.Code(identity.NewContext(ctx, c.Caller), c.Method, err)
+		ctx = identity.NewContext(ctx, c.Caller)
+		r.Refused(ctx, c.Method, c.Remote, err)
+		return r.Code(ctx, c.Method, err)
 	}
 }
 

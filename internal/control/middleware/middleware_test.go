@@ -5,9 +5,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
+	"net"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -312,4 +316,70 @@ func TestScopes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is refused for who calls is counted by its reason, and leaves a line that names
+// the caller, if it is known, and no key; nothing else does.
+func TestRefusals(t *testing.T) {
+	var log strings.Builder
+	a, err := identity.NewAuthenticator([]identity.Key{
+		{Name: "reader", Secret: "secret", Rights: identity.Rights{Scopes: []identity.Scope{identity.Read}}},
+		{Name: "full", Secret: "full"},
+	}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := control.New(&fakeHub{}, control.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	m := Standard(services.Errors, a, Access{Scope: control.ScopeOf})
+	emit := fanoutv1.EmitterService_Emit_FullMethodName
+	for _, tt := range []struct {
+		method, key string
+		certificate []string
+		err         error // what the service ends with
+		want        string
+	}{
+		{emit, "", nil, nil, "reason=KEY_MISSING method=" + emit + " remote=192.0.2.7:8\n"},
+		{emit, "wrong-secret", nil, nil, "reason=KEY_INVALID method=" + emit + " remote=192.0.2.7:8\n"},
+		{emit, "", []string{"stranger"}, nil, "reason=CERTIFICATE_UNKNOWN method=" + emit + " remote=192.0.2.7:8\n"},
+		{emit, "secret", nil, nil, "reason=SCOPE_MISSING method=" + emit + " scope=emit caller=reader remote=192.0.2.7:8\n"},
+		{emit, "full", nil, &identity.ScopeError{Scope: "authorize", Caller: "full"}, "reason=SCOPE_MISSING method=" + emit + " scope=authorize caller=full remote=192.0.2.7:8\n"},
+		{"/" + strings.Repeat("x", 1000), "", nil, nil, "reason=KEY_MISSING method=/" + strings.Repeat("x", 127) + " remote=192.0.2.7:8\n"},
+		{emit, "full", nil, identity.ErrKeyEnded, ""},
+		{emit, "full", nil, control.ErrClosing, ""},
+		{emit, "full", nil, nil, ""},
+	} {
+		log.Reset()
+		c := &Call{Method: tt.method, Certificate: tt.certificate, Remote: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 8}}
+		if tt.key != "" {
+			c.Authorization = []string{"Bearer " + tt.key}
+		}
+		_ = m(t.Context(), c, func(context.Context) error { return tt.err })
+		_, got, _ := strings.Cut(log.String(), ` msg="refused a call of the control API" `)
+		if got != tt.want || strings.Contains(log.String(), "secret") {
+			t.Errorf("%.64s with key %q: logged %q, want the end %q", tt.method, tt.key, log.String(), tt.want)
+		}
+	}
+	want := map[string]uint64{"KEY_MISSING": 2, "KEY_INVALID": 1, "CERTIFICATE_UNKNOWN": 1, "SCOPE_MISSING": 2}
+	if got := services.Errors.Refusals(); !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+}
+
+// However many calls are refused, the log has a line a second of them.
+func TestRefusalsDoNotFloodTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		d := newTransport(t, &fakeHub{}, &log)
+		for range 1000 {
+			_ = d.call(t.Context(), emitting("wrong"), emit(""), nil)
+		}
+		if n := strings.Count(log.String(), "\n"); n != 10 {
+			t.Errorf("%d lines, want 10", n)
+		}
+		time.Sleep(time.Second)
+		_ = d.call(t.Context(), emitting("wrong"), emit(""), nil)
+		if !strings.Contains(log.String(), "suppressed=990") {
+			t.Errorf("the next line does not tell how many are left out: %s", &log)
+		}
+	})
 }
