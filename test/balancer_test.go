@@ -140,12 +140,19 @@ func (b *balancer) serve(ctx context.Context, client net.Conn) {
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
-		_, _ = io.Copy(node, client) // an error is an end
+		pass(node, client)
 		_ = node.Close()
 	}()
-	_, _ = io.Copy(client, node)
+	pass(client, node)
 	_ = client.Close()
 	<-up
+}
+
+// pass copies until either ends. It has a buffer of its own: the pipe that io.Copy would
+// have the kernel use takes two descriptors more.
+func pass(to, from net.Conn) {
+	buffer := make([]byte, 1<<10)
+	_, _ = io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, buffer) // an error is an end
 }
 
 // handshakesSince returns when new sessions were asked for since then, in order.

@@ -28,7 +28,7 @@ test("stock clients come back by themselves, as who they were, and miss nothing"
     for (; emitting; await sleep(20)) await staying.api.emit({ to: { all: true }, event: "n", args_json: `[${numbers++}]` });
   })();
   await until(() => numbers > 10, "there is traffic");
-  const progress = await leaving.api.drain({ delay: { seconds: 1 }, time: { seconds: 3 } });
+  const progress = await staying.api.drain({ node: "n1", delay: { seconds: 1 }, time: { seconds: 3 } });
   const { code } = await leaving.ended;
   await until(() => sockets.every((socket, i) => socket.connected && recoveries[i].length > 0), "all are back");
   emitting = false;

@@ -17,6 +17,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
 	"github.com/fanoutd/fanoutd/internal/cluster/nats"
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/ops"
 )
 
@@ -68,7 +69,7 @@ func openEmbedded(c *clusterConfig, log *slog.Logger) (clusterBus, error) {
 }
 
 // newNode returns this node, which has met no other yet.
-func newNode(c *config, l *listeners, version string, connections func() int, log *slog.Logger) (*cluster.Node, error) {
+func newNode(c *config, l *listeners, version string, connections func() int, end *drain.Drain, log *slog.Logger) (*cluster.Node, error) {
 	address, err := c.cluster.forwardAddress(l.forNodes().Addr())
 	if err != nil {
 		return nil, err
@@ -76,6 +77,7 @@ func newNode(c *config, l *listeners, version string, connections func() int, lo
 	return cluster.New(cluster.Options{
 		Self:   link.Self{Name: c.cluster.node, Epoch: link.NewEpoch(), Address: address, Version: version},
 		Link:   link.Options{Cluster: c.cluster.name, Connections: connections, Logger: log},
+		Drain:  end,
 		Logger: log,
 	}), nil
 }

@@ -16,7 +16,10 @@ func (d *daemon) counts() drain.Counts {
 // see [control.Options.Drain].
 func (d *daemon) drainNode(ctx context.Context, node string, o drain.Overrides, yield func(drain.Progress) error) error {
 	if node != "" && node != d.config.cluster.node {
-		return sio.ErrNotFound
+		if d.node == nil {
+			return sio.ErrNotFound
+		}
+		return d.node.Drain(ctx, node, o, yield)
 	}
 	d.drain.Begin(o)
 	return d.drain.Follow(ctx, yield)

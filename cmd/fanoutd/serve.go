@@ -100,7 +100,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	}
 	d.ready.Missing = d.admission.missing
 	if nodes != nil {
-		if d.node, err = newNode(c, l, b.version, d.connections, log); err != nil {
+		if d.node, err = newNode(c, l, b.version, d.connections, d.drain, log); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/interest"
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
+	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
 
@@ -30,6 +31,8 @@ type Options struct {
 	// ConfirmTimeout is how long an operation waits until the peers know of rooms and
 	// users that are new to this node. Default 1 s.
 	ConfirmTimeout time.Duration
+	// Drain is this node's, which peers may begin and follow. Nil: they cannot.
+	Drain *drain.Drain
 	// Logger. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -132,7 +135,7 @@ type peer struct {
 	answers   chan posted   // to be sent to it
 	back      chan struct{} // holds one: it answers again
 	slots     chan struct{} // one for each question of the peer that is being answered
-	moves     chan struct{} // one for each step of a connection's move to the peer
+	awaited   chan struct{} // one for each answer that Close waits for: of moves and drains
 	gone      chan struct{} // closed by end
 	once      sync.Once
 
@@ -145,7 +148,7 @@ type peer struct {
 const (
 	maxAnswers   = 4096 // that wait to be sent
 	maxQuestions = 64
-	maxMoves     = 1024
+	maxAwaited   = 1024
 	maxServed    = 10_000 // emits whose answers are awaited; and keys that it has begun something under
 )
 
@@ -153,7 +156,7 @@ func (n *Node) newPeer(info *link.Peer) *peer {
 	return &peer{
 		node: n, name: info.Name, epoch: info.Epoch, interest: interest.NewSet(),
 		answers: make(chan posted, maxAnswers), back: make(chan struct{}, 1),
-		slots: make(chan struct{}, maxQuestions), moves: make(chan struct{}, maxMoves), gone: make(chan struct{}),
+		slots: make(chan struct{}, maxQuestions), awaited: make(chan struct{}, maxAwaited), gone: make(chan struct{}),
 		served: map[uint64]*served{}, leases: map[uint64]*lease{},
 	}
 }

@@ -47,6 +47,8 @@ func (h *handler) Receive(info link.Peer, message []byte) {
 		n.serveKey(p, m.GetRequest(), body.Key)
 	case *clusterv1.Message_OfflineSession:
 		n.serveOffline(p, m.GetRequest(), body.OfflineSession)
+	case *clusterv1.Message_Drain:
+		n.serveDrain(p, m.GetRequest(), body.Drain)
 	case *clusterv1.Message_Query:
 		n.serveQuery(p, m.GetRequest(), body.Query)
 	default:
@@ -90,13 +92,13 @@ func (p *peer) post(message []byte) {
 	}
 }
 
-// flush waits until what peers were told about connections that come back is with the
-// links, or ctx is done.
+// flush waits until what peers were told about connections that come back, and about the
+// drain, is with the links, or ctx is done.
 func (n *Node) flush(ctx context.Context) {
 	for _, p := range n.all() {
-		for range cap(p.moves) { // once they are all taken, none is being answered
+		for range cap(p.awaited) { // once they are all taken, none is being answered
 			select {
-			case p.moves <- struct{}{}:
+			case p.awaited <- struct{}{}:
 			case <-ctx.Done():
 				return
 			}

@@ -15,13 +15,13 @@ func (n *Node) serveOffline(p *peer, request uint64, m *clusterv1.OfflineSession
 		return
 	}
 	select {
-	case p.moves <- struct{}{}:
+	case p.awaited <- struct{}{}:
 	default:
 		p.answer(request, &clusterv1.Answer{Code: clusterv1.Answer_BUSY})
 		return
 	}
 	n.serving.Go(func() {
-		defer func() { <-p.moves }()
+		defer func() { <-p.awaited }()
 		ctx, cancel := context.WithTimeout(context.Background(), n.opts.AnswerTimeout)
 		defer cancel()
 		a, err := n.answerOffline(ctx, p, m)

@@ -93,7 +93,7 @@ func (x KeyAnswer_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyAnswer_State.Descriptor instead.
 func (KeyAnswer_State) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26, 0}
 }
 
 // Code is what went wrong.
@@ -182,7 +182,7 @@ func (x Answer_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Code.Descriptor instead.
 func (Answer_Code) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // Message is one message of a link.
@@ -206,6 +206,7 @@ type Message struct {
 	//	*Message_Answer
 	//	*Message_Key
 	//	*Message_OfflineSession
+	//	*Message_Drain
 	//	*Message_Consumer
 	Body          isMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -346,6 +347,15 @@ func (x *Message) GetOfflineSession() *OfflineSession {
 	return nil
 }
 
+func (x *Message) GetDrain() *NodeDrain {
+	if x != nil {
+		if x, ok := x.Body.(*Message_Drain); ok {
+			return x.Drain
+		}
+	}
+	return nil
+}
+
 func (x *Message) GetConsumer() []byte {
 	if x != nil {
 		if x, ok := x.Body.(*Message_Consumer); ok {
@@ -411,6 +421,11 @@ type Message_OfflineSession struct {
 	OfflineSession *OfflineSession `protobuf:"bytes,13,opt,name=offline_session,json=offlineSession,proto3,oneof"`
 }
 
+type Message_Drain struct {
+	// The receiver is to drain. Answered by DrainProgress.
+	Drain *NodeDrain `protobuf:"bytes,14,opt,name=drain,proto3,oneof"`
+}
+
 type Message_Consumer struct {
 	// A ConsumerMessage, encoded: the Node that carries it does not look into it.
 	Consumer []byte `protobuf:"bytes,11,opt,name=consumer,proto3,oneof"`
@@ -435,6 +450,8 @@ func (*Message_Answer) isMessage_Body() {}
 func (*Message_Key) isMessage_Body() {}
 
 func (*Message_OfflineSession) isMessage_Body() {}
+
+func (*Message_Drain) isMessage_Body() {}
 
 func (*Message_Consumer) isMessage_Body() {}
 
@@ -1089,6 +1106,72 @@ func (x *AckRequest) GetMaxAcks() uint32 {
 	return 0
 }
 
+// NodeDrain begins the drain of the receiver, unless it has begun, and asks how far it is.
+type NodeDrain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long the receiver is not ready and serves as before, in nanoseconds. Unset: as its
+	// settings say.
+	Delay *int64 `protobuf:"varint,1,opt,name=delay,proto3,oneof" json:"delay,omitempty"`
+	// Over how long it closes its sessions, in nanoseconds. Unset: as its settings say.
+	Time *int64 `protobuf:"varint,2,opt,name=time,proto3,oneof" json:"time,omitempty"`
+	// The phase that the sender knows of: it is answered when there is a later one, or a
+	// second has passed.
+	Seen          int32 `protobuf:"varint,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeDrain) Reset() {
+	*x = NodeDrain{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeDrain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeDrain) ProtoMessage() {}
+
+func (x *NodeDrain) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeDrain.ProtoReflect.Descriptor instead.
+func (*NodeDrain) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *NodeDrain) GetDelay() int64 {
+	if x != nil && x.Delay != nil {
+		return *x.Delay
+	}
+	return 0
+}
+
+func (x *NodeDrain) GetTime() int64 {
+	if x != nil && x.Time != nil {
+		return *x.Time
+	}
+	return 0
+}
+
+func (x *NodeDrain) GetSeen() int32 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
 // Cancel ends a request of the sender's.
 type Cancel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1100,7 +1183,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1195,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1208,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Cancel) GetRequest() uint64 {
@@ -1146,7 +1229,7 @@ type Continue struct {
 
 func (x *Continue) Reset() {
 	*x = Continue{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1241,7 @@ func (x *Continue) String() string {
 func (*Continue) ProtoMessage() {}
 
 func (x *Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1254,7 @@ func (x *Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Continue.ProtoReflect.Descriptor instead.
 func (*Continue) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Continue) GetRequest() uint64 {
@@ -1206,7 +1289,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1301,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1314,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Query) GetTo() *Target {
@@ -1355,7 +1438,7 @@ type ListConnections struct {
 
 func (x *ListConnections) Reset() {
 	*x = ListConnections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +1450,7 @@ func (x *ListConnections) String() string {
 func (*ListConnections) ProtoMessage() {}
 
 func (x *ListConnections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +1463,7 @@ func (x *ListConnections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnections.ProtoReflect.Descriptor instead.
 func (*ListConnections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 // GetConnection asks for one connection.
@@ -1392,7 +1475,7 @@ type GetConnection struct {
 
 func (x *GetConnection) Reset() {
 	*x = GetConnection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1487,7 @@ func (x *GetConnection) String() string {
 func (*GetConnection) ProtoMessage() {}
 
 func (x *GetConnection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1500,7 @@ func (x *GetConnection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConnection.ProtoReflect.Descriptor instead.
 func (*GetConnection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 // Count asks how many connections there are.
@@ -1431,7 +1514,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1526,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1539,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Count) GetBy() int32 {
@@ -1479,7 +1562,7 @@ type ListRooms struct {
 
 func (x *ListRooms) Reset() {
 	*x = ListRooms{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1574,7 @@ func (x *ListRooms) String() string {
 func (*ListRooms) ProtoMessage() {}
 
 func (x *ListRooms) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1587,7 @@ func (x *ListRooms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRooms.ProtoReflect.Descriptor instead.
 func (*ListRooms) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListRooms) GetPrefix() string {
@@ -1532,7 +1615,7 @@ type ListNamespaces struct {
 
 func (x *ListNamespaces) Reset() {
 	*x = ListNamespaces{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1627,7 @@ func (x *ListNamespaces) String() string {
 func (*ListNamespaces) ProtoMessage() {}
 
 func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1640,7 @@ func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespaces.ProtoReflect.Descriptor instead.
 func (*ListNamespaces) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListNamespaces) GetPrefix() string {
@@ -1610,7 +1693,7 @@ type IdempotencyKey struct {
 
 func (x *IdempotencyKey) Reset() {
 	*x = IdempotencyKey{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1705,7 @@ func (x *IdempotencyKey) String() string {
 func (*IdempotencyKey) ProtoMessage() {}
 
 func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1718,7 @@ func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *IdempotencyKey) GetCaller() string {
@@ -1747,7 +1830,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +1842,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +1855,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Origin) GetEpoch() string {
@@ -1818,7 +1901,7 @@ type OfflineSession struct {
 
 func (x *OfflineSession) Reset() {
 	*x = OfflineSession{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1913,7 @@ func (x *OfflineSession) String() string {
 func (*OfflineSession) ProtoMessage() {}
 
 func (x *OfflineSession) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1926,7 @@ func (x *OfflineSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession.ProtoReflect.Descriptor instead.
 func (*OfflineSession) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *OfflineSession) GetNamespace() string {
@@ -2002,7 +2085,7 @@ type Sessions struct {
 
 func (x *Sessions) Reset() {
 	*x = Sessions{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2097,7 @@ func (x *Sessions) String() string {
 func (*Sessions) ProtoMessage() {}
 
 func (x *Sessions) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2110,7 @@ func (x *Sessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sessions.ProtoReflect.Descriptor instead.
 func (*Sessions) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Sessions) GetSessions() []*Session {
@@ -2052,7 +2135,7 @@ type Handover struct {
 
 func (x *Handover) Reset() {
 	*x = Handover{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2064,7 +2147,7 @@ func (x *Handover) String() string {
 func (*Handover) ProtoMessage() {}
 
 func (x *Handover) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2077,7 +2160,7 @@ func (x *Handover) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover.ProtoReflect.Descriptor instead.
 func (*Handover) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Handover) GetSessions() []*Handover_HandedOver {
@@ -2128,7 +2211,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2223,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2236,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Session) GetPid() string {
@@ -2232,7 +2315,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2327,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2340,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Missed) GetEvents() []*Missed_Event {
@@ -2290,7 +2373,7 @@ type KeyAnswer struct {
 
 func (x *KeyAnswer) Reset() {
 	*x = KeyAnswer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2385,7 @@ func (x *KeyAnswer) String() string {
 func (*KeyAnswer) ProtoMessage() {}
 
 func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2398,7 @@ func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAnswer.ProtoReflect.Descriptor instead.
 func (*KeyAnswer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *KeyAnswer) GetState() KeyAnswer_State {
@@ -2356,7 +2439,7 @@ type KeyResult struct {
 
 func (x *KeyResult) Reset() {
 	*x = KeyResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2368,7 +2451,7 @@ func (x *KeyResult) String() string {
 func (*KeyResult) ProtoMessage() {}
 
 func (x *KeyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2381,7 +2464,7 @@ func (x *KeyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyResult.ProtoReflect.Descriptor instead.
 func (*KeyResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *KeyResult) GetMatched() uint32 {
@@ -2435,6 +2518,7 @@ type Answer struct {
 	//	*Answer_Missed
 	//	*Answer_Sessions
 	//	*Answer_Handover
+	//	*Answer_Drain
 	Kind          isAnswer_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2442,7 +2526,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2538,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2551,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Answer) GetCode() Answer_Code {
@@ -2588,6 +2672,15 @@ func (x *Answer) GetHandover() *Handover {
 	return nil
 }
 
+func (x *Answer) GetDrain() *DrainProgress {
+	if x != nil {
+		if x, ok := x.Kind.(*Answer_Drain); ok {
+			return x.Drain
+		}
+	}
+	return nil
+}
+
 type isAnswer_Kind interface {
 	isAnswer_Kind()
 }
@@ -2642,6 +2735,11 @@ type Answer_Handover struct {
 	Handover *Handover `protobuf:"bytes,13,opt,name=handover,proto3,oneof"`
 }
 
+type Answer_Drain struct {
+	// How far a drain is.
+	Drain *DrainProgress `protobuf:"bytes,14,opt,name=drain,proto3,oneof"`
+}
+
 func (*Answer_Result) isAnswer_Kind() {}
 
 func (*Answer_Acks) isAnswer_Kind() {}
@@ -2662,6 +2760,108 @@ func (*Answer_Sessions) isAnswer_Kind() {}
 
 func (*Answer_Handover) isAnswer_Kind() {}
 
+func (*Answer_Drain) isAnswer_Kind() {}
+
+// DrainProgress is how far the receiver's drain is; see drain.Progress.
+type DrainProgress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// drain.Phase.
+	Phase int32 `protobuf:"varint,1,opt,name=phase,proto3" json:"phase,omitempty"`
+	// How long ago it began, in nanoseconds.
+	Elapsed int64 `protobuf:"varint,2,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
+	// The delay that it keeps to, in nanoseconds.
+	Delay int64 `protobuf:"varint,3,opt,name=delay,proto3" json:"delay,omitempty"`
+	// The time that it keeps to, in nanoseconds.
+	Time int64 `protobuf:"varint,4,opt,name=time,proto3" json:"time,omitempty"`
+	// Sessions that are open.
+	Sessions uint32 `protobuf:"varint,5,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// Connections in all namespaces.
+	Connections uint32 `protobuf:"varint,6,opt,name=connections,proto3" json:"connections,omitempty"`
+	// Sessions that the drain has closed.
+	Closed        uint32 `protobuf:"varint,7,opt,name=closed,proto3" json:"closed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainProgress) Reset() {
+	*x = DrainProgress{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainProgress) ProtoMessage() {}
+
+func (x *DrainProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainProgress.ProtoReflect.Descriptor instead.
+func (*DrainProgress) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *DrainProgress) GetPhase() int32 {
+	if x != nil {
+		return x.Phase
+	}
+	return 0
+}
+
+func (x *DrainProgress) GetElapsed() int64 {
+	if x != nil {
+		return x.Elapsed
+	}
+	return 0
+}
+
+func (x *DrainProgress) GetDelay() int64 {
+	if x != nil {
+		return x.Delay
+	}
+	return 0
+}
+
+func (x *DrainProgress) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *DrainProgress) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *DrainProgress) GetConnections() uint32 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
+func (x *DrainProgress) GetClosed() uint32 {
+	if x != nil {
+		return x.Closed
+	}
+	return 0
+}
+
 // Result is what an operation did.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2673,7 +2873,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2685,7 +2885,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2698,7 +2898,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Result) GetMatched() uint32 {
@@ -2727,7 +2927,7 @@ type AckResults struct {
 
 func (x *AckResults) Reset() {
 	*x = AckResults{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +2939,7 @@ func (x *AckResults) String() string {
 func (*AckResults) ProtoMessage() {}
 
 func (x *AckResults) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +2952,7 @@ func (x *AckResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults.ProtoReflect.Descriptor instead.
 func (*AckResults) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AckResults) GetResults() []*AckResults_AckResult {
@@ -2803,7 +3003,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2815,7 +3015,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2828,7 +3028,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Connections) GetConnections() []*Connection {
@@ -2896,7 +3096,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2908,7 +3108,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2921,7 +3121,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Connection) GetCursor() string {
@@ -3084,7 +3284,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3096,7 +3296,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3309,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Names) GetNames() []*Names_Name {
@@ -3139,7 +3339,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3151,7 +3351,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3164,7 +3364,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Counts) GetTotal() uint32 {
@@ -3192,7 +3392,7 @@ type IdempotencyKey_Begin struct {
 
 func (x *IdempotencyKey_Begin) Reset() {
 	*x = IdempotencyKey_Begin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3204,7 +3404,7 @@ func (x *IdempotencyKey_Begin) String() string {
 func (*IdempotencyKey_Begin) ProtoMessage() {}
 
 func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3217,7 +3417,7 @@ func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Begin.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Begin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // Finished says what was done. The receiver remembers it.
@@ -3233,7 +3433,7 @@ type IdempotencyKey_Finished struct {
 
 func (x *IdempotencyKey_Finished) Reset() {
 	*x = IdempotencyKey_Finished{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +3445,7 @@ func (x *IdempotencyKey_Finished) String() string {
 func (*IdempotencyKey_Finished) ProtoMessage() {}
 
 func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +3458,7 @@ func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Finished.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Finished) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 1}
 }
 
 func (x *IdempotencyKey_Finished) GetBegin() uint64 {
@@ -3286,7 +3486,7 @@ type IdempotencyKey_Failed struct {
 
 func (x *IdempotencyKey_Failed) Reset() {
 	*x = IdempotencyKey_Failed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3298,7 +3498,7 @@ func (x *IdempotencyKey_Failed) String() string {
 func (*IdempotencyKey_Failed) ProtoMessage() {}
 
 func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3311,7 +3511,7 @@ func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Failed.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Failed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 2}
 }
 
 func (x *IdempotencyKey_Failed) GetBegin() uint64 {
@@ -3330,7 +3530,7 @@ type IdempotencyKey_Look struct {
 
 func (x *IdempotencyKey_Look) Reset() {
 	*x = IdempotencyKey_Look{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3342,7 +3542,7 @@ func (x *IdempotencyKey_Look) String() string {
 func (*IdempotencyKey_Look) ProtoMessage() {}
 
 func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3355,7 +3555,7 @@ func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Look.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Look) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 3}
 }
 
 // Claim asks whether the receiver keeps the connection, for the sender alone. Answered
@@ -3370,7 +3570,7 @@ type OfflineSession_Claim struct {
 
 func (x *OfflineSession_Claim) Reset() {
 	*x = OfflineSession_Claim{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3382,7 +3582,7 @@ func (x *OfflineSession_Claim) String() string {
 func (*OfflineSession_Claim) ProtoMessage() {}
 
 func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3395,7 +3595,7 @@ func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Claim.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Claim) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 0}
 }
 
 func (x *OfflineSession_Claim) GetOffset() string {
@@ -3414,7 +3614,7 @@ type OfflineSession_Release struct {
 
 func (x *OfflineSession_Release) Reset() {
 	*x = OfflineSession_Release{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3426,7 +3626,7 @@ func (x *OfflineSession_Release) String() string {
 func (*OfflineSession_Release) ProtoMessage() {}
 
 func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3439,7 +3639,7 @@ func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Release.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Release) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 1}
 }
 
 // Settle is answered when all events that the receiver was sending when it got this
@@ -3454,7 +3654,7 @@ type OfflineSession_Settle struct {
 
 func (x *OfflineSession_Settle) Reset() {
 	*x = OfflineSession_Settle{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3466,7 +3666,7 @@ func (x *OfflineSession_Settle) String() string {
 func (*OfflineSession_Settle) ProtoMessage() {}
 
 func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3479,7 +3679,7 @@ func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Settle.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Settle) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 2}
 }
 
 func (x *OfflineSession_Settle) GetHolder() string {
@@ -3503,7 +3703,7 @@ type OfflineSession_Take struct {
 
 func (x *OfflineSession_Take) Reset() {
 	*x = OfflineSession_Take{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +3715,7 @@ func (x *OfflineSession_Take) String() string {
 func (*OfflineSession_Take) ProtoMessage() {}
 
 func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3728,7 @@ func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Take.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Take) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 3}
 }
 
 func (x *OfflineSession_Take) GetOffset() string {
@@ -3554,7 +3754,7 @@ type OfflineSession_HandOver struct {
 
 func (x *OfflineSession_HandOver) Reset() {
 	*x = OfflineSession_HandOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3566,7 +3766,7 @@ func (x *OfflineSession_HandOver) String() string {
 func (*OfflineSession_HandOver) ProtoMessage() {}
 
 func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3579,7 +3779,7 @@ func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_HandOver.ProtoReflect.Descriptor instead.
 func (*OfflineSession_HandOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 4}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 4}
 }
 
 // ClaimAll claims as many connections as go at once.
@@ -3591,7 +3791,7 @@ type OfflineSession_ClaimAll struct {
 
 func (x *OfflineSession_ClaimAll) Reset() {
 	*x = OfflineSession_ClaimAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3603,7 +3803,7 @@ func (x *OfflineSession_ClaimAll) String() string {
 func (*OfflineSession_ClaimAll) ProtoMessage() {}
 
 func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3616,7 +3816,7 @@ func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_ClaimAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_ClaimAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 5}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 5}
 }
 
 // TakeAll has them handed over.
@@ -3632,7 +3832,7 @@ type OfflineSession_TakeAll struct {
 
 func (x *OfflineSession_TakeAll) Reset() {
 	*x = OfflineSession_TakeAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3644,7 +3844,7 @@ func (x *OfflineSession_TakeAll) String() string {
 func (*OfflineSession_TakeAll) ProtoMessage() {}
 
 func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3657,7 +3857,7 @@ func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_TakeAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_TakeAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 6}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 6}
 }
 
 func (x *OfflineSession_TakeAll) GetSessions() []*Session {
@@ -3695,7 +3895,7 @@ type Handover_HandedOver struct {
 
 func (x *Handover_HandedOver) Reset() {
 	*x = Handover_HandedOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3707,7 +3907,7 @@ func (x *Handover_HandedOver) String() string {
 func (*Handover_HandedOver) ProtoMessage() {}
 
 func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3720,7 +3920,7 @@ func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover_HandedOver.ProtoReflect.Descriptor instead.
 func (*Handover_HandedOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
 }
 
 func (x *Handover_HandedOver) GetSession() *Session {
@@ -3780,7 +3980,7 @@ type Missed_Event struct {
 
 func (x *Missed_Event) Reset() {
 	*x = Missed_Event{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3792,7 +3992,7 @@ func (x *Missed_Event) String() string {
 func (*Missed_Event) ProtoMessage() {}
 
 func (x *Missed_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3805,7 +4005,7 @@ func (x *Missed_Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed_Event.ProtoReflect.Descriptor instead.
 func (*Missed_Event) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 0}
 }
 
 func (x *Missed_Event) GetOffset() string {
@@ -3846,7 +4046,7 @@ type AckResults_AckResult struct {
 
 func (x *AckResults_AckResult) Reset() {
 	*x = AckResults_AckResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3858,7 +4058,7 @@ func (x *AckResults_AckResult) String() string {
 func (*AckResults_AckResult) ProtoMessage() {}
 
 func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3871,7 +4071,7 @@ func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults_AckResult.ProtoReflect.Descriptor instead.
 func (*AckResults_AckResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31, 0}
 }
 
 func (x *AckResults_AckResult) GetId() string {
@@ -3917,7 +4117,7 @@ type Names_Name struct {
 
 func (x *Names_Name) Reset() {
 	*x = Names_Name{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3929,7 +4129,7 @@ func (x *Names_Name) String() string {
 func (*Names_Name) ProtoMessage() {}
 
 func (x *Names_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3942,7 +4142,7 @@ func (x *Names_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names_Name.ProtoReflect.Descriptor instead.
 func (*Names_Name) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34, 0}
 }
 
 func (x *Names_Name) GetName() string {
@@ -3970,7 +4170,7 @@ var File_fanout_cluster_v1_node_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x05\n" +
+	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x05\n" +
 	"\aMessage\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12C\n" +
 	"\finterest_all\x18\x02 \x01(\v2\x1e.fanout.cluster.v1.InterestAllH\x00R\vinterestAll\x12L\n" +
@@ -3984,7 +4184,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x05query\x18\b \x01(\v2\x18.fanout.cluster.v1.QueryH\x00R\x05query\x123\n" +
 	"\x06answer\x18\t \x01(\v2\x19.fanout.cluster.v1.AnswerH\x00R\x06answer\x125\n" +
 	"\x03key\x18\f \x01(\v2!.fanout.cluster.v1.IdempotencyKeyH\x00R\x03key\x12L\n" +
-	"\x0foffline_session\x18\r \x01(\v2!.fanout.cluster.v1.OfflineSessionH\x00R\x0eofflineSession\x12\x1c\n" +
+	"\x0foffline_session\x18\r \x01(\v2!.fanout.cluster.v1.OfflineSessionH\x00R\x0eofflineSession\x124\n" +
+	"\x05drain\x18\x0e \x01(\v2\x1c.fanout.cluster.v1.NodeDrainH\x00R\x05drain\x12\x1c\n" +
 	"\bconsumer\x18\v \x01(\fH\x00R\bconsumerB\x06\n" +
 	"\x04body\"\x1f\n" +
 	"\vInterestAll\x12\x10\n" +
@@ -4029,7 +4230,13 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"AckRequest\x120\n" +
 	"\x04emit\x18\x01 \x01(\v2\x1c.fanout.cluster.v1.OperationR\x04emit\x12\x18\n" +
 	"\atimeout\x18\x02 \x01(\x03R\atimeout\x12\x19\n" +
-	"\bmax_acks\x18\x03 \x01(\rR\amaxAcks\"\"\n" +
+	"\bmax_acks\x18\x03 \x01(\rR\amaxAcks\"f\n" +
+	"\tNodeDrain\x12\x19\n" +
+	"\x05delay\x18\x01 \x01(\x03H\x00R\x05delay\x88\x01\x01\x12\x17\n" +
+	"\x04time\x18\x02 \x01(\x03H\x01R\x04time\x88\x01\x01\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\x05R\x04seenB\b\n" +
+	"\x06_delayB\a\n" +
+	"\x05_time\"\"\n" +
 	"\x06Cancel\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\"$\n" +
 	"\bContinue\x12\x18\n" +
@@ -4152,7 +4359,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\amatched\x18\x01 \x01(\rR\amatched\x12\x1c\n" +
 	"\tforwarded\x18\x02 \x01(\rR\tforwarded\x12\x18\n" +
 	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xe5\x06\n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\x9f\a\n" +
 	"\x06Answer\x122\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1e.fanout.cluster.v1.Answer.CodeR\x04code\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12 \n" +
@@ -4167,7 +4374,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	" \x01(\v2\x1a.fanout.cluster.v1.SessionH\x00R\asession\x123\n" +
 	"\x06missed\x18\v \x01(\v2\x19.fanout.cluster.v1.MissedH\x00R\x06missed\x129\n" +
 	"\bsessions\x18\f \x01(\v2\x1b.fanout.cluster.v1.SessionsH\x00R\bsessions\x129\n" +
-	"\bhandover\x18\r \x01(\v2\x1b.fanout.cluster.v1.HandoverH\x00R\bhandover\"\xbe\x01\n" +
+	"\bhandover\x18\r \x01(\v2\x1b.fanout.cluster.v1.HandoverH\x00R\bhandover\x128\n" +
+	"\x05drain\x18\x0e \x01(\v2 .fanout.cluster.v1.DrainProgressH\x00R\x05drain\"\xbe\x01\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x01\x12\f\n" +
@@ -4184,7 +4392,15 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"BAD_CURSOR\x10\n" +
 	"\x12\r\n" +
 	"\tFORGOTTEN\x10\vB\x06\n" +
-	"\x04kind\"\"\n" +
+	"\x04kind\"\xbf\x01\n" +
+	"\rDrainProgress\x12\x14\n" +
+	"\x05phase\x18\x01 \x01(\x05R\x05phase\x12\x18\n" +
+	"\aelapsed\x18\x02 \x01(\x03R\aelapsed\x12\x14\n" +
+	"\x05delay\x18\x03 \x01(\x03R\x05delay\x12\x12\n" +
+	"\x04time\x18\x04 \x01(\x03R\x04time\x12\x1a\n" +
+	"\bsessions\x18\x05 \x01(\rR\bsessions\x12 \n" +
+	"\vconnections\x18\x06 \x01(\rR\vconnections\x12\x16\n" +
+	"\x06closed\x18\a \x01(\rR\x06closed\"\"\n" +
 	"\x06Result\x12\x18\n" +
 	"\amatched\x18\x01 \x01(\rR\amatched\"\xb5\x02\n" +
 	"\n" +
@@ -4260,7 +4476,7 @@ func file_fanout_cluster_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(KeyAnswer_State)(0),            // 0: fanout.cluster.v1.KeyAnswer.State
 	(Answer_Code)(0),                // 1: fanout.cluster.v1.Answer.Code
@@ -4274,125 +4490,129 @@ var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(*Disconnect)(nil),              // 9: fanout.cluster.v1.Disconnect
 	(*Update)(nil),                  // 10: fanout.cluster.v1.Update
 	(*AckRequest)(nil),              // 11: fanout.cluster.v1.AckRequest
-	(*Cancel)(nil),                  // 12: fanout.cluster.v1.Cancel
-	(*Continue)(nil),                // 13: fanout.cluster.v1.Continue
-	(*Query)(nil),                   // 14: fanout.cluster.v1.Query
-	(*ListConnections)(nil),         // 15: fanout.cluster.v1.ListConnections
-	(*GetConnection)(nil),           // 16: fanout.cluster.v1.GetConnection
-	(*Count)(nil),                   // 17: fanout.cluster.v1.Count
-	(*ListRooms)(nil),               // 18: fanout.cluster.v1.ListRooms
-	(*ListNamespaces)(nil),          // 19: fanout.cluster.v1.ListNamespaces
-	(*IdempotencyKey)(nil),          // 20: fanout.cluster.v1.IdempotencyKey
-	(*Origin)(nil),                  // 21: fanout.cluster.v1.Origin
-	(*OfflineSession)(nil),          // 22: fanout.cluster.v1.OfflineSession
-	(*Sessions)(nil),                // 23: fanout.cluster.v1.Sessions
-	(*Handover)(nil),                // 24: fanout.cluster.v1.Handover
-	(*Session)(nil),                 // 25: fanout.cluster.v1.Session
-	(*Missed)(nil),                  // 26: fanout.cluster.v1.Missed
-	(*KeyAnswer)(nil),               // 27: fanout.cluster.v1.KeyAnswer
-	(*KeyResult)(nil),               // 28: fanout.cluster.v1.KeyResult
-	(*Answer)(nil),                  // 29: fanout.cluster.v1.Answer
-	(*Result)(nil),                  // 30: fanout.cluster.v1.Result
-	(*AckResults)(nil),              // 31: fanout.cluster.v1.AckResults
-	(*Connections)(nil),             // 32: fanout.cluster.v1.Connections
-	(*Connection)(nil),              // 33: fanout.cluster.v1.Connection
-	(*Names)(nil),                   // 34: fanout.cluster.v1.Names
-	(*Counts)(nil),                  // 35: fanout.cluster.v1.Counts
-	(*IdempotencyKey_Begin)(nil),    // 36: fanout.cluster.v1.IdempotencyKey.Begin
-	(*IdempotencyKey_Finished)(nil), // 37: fanout.cluster.v1.IdempotencyKey.Finished
-	(*IdempotencyKey_Failed)(nil),   // 38: fanout.cluster.v1.IdempotencyKey.Failed
-	(*IdempotencyKey_Look)(nil),     // 39: fanout.cluster.v1.IdempotencyKey.Look
-	(*OfflineSession_Claim)(nil),    // 40: fanout.cluster.v1.OfflineSession.Claim
-	(*OfflineSession_Release)(nil),  // 41: fanout.cluster.v1.OfflineSession.Release
-	(*OfflineSession_Settle)(nil),   // 42: fanout.cluster.v1.OfflineSession.Settle
-	(*OfflineSession_Take)(nil),     // 43: fanout.cluster.v1.OfflineSession.Take
-	(*OfflineSession_HandOver)(nil), // 44: fanout.cluster.v1.OfflineSession.HandOver
-	(*OfflineSession_ClaimAll)(nil), // 45: fanout.cluster.v1.OfflineSession.ClaimAll
-	(*OfflineSession_TakeAll)(nil),  // 46: fanout.cluster.v1.OfflineSession.TakeAll
-	(*Handover_HandedOver)(nil),     // 47: fanout.cluster.v1.Handover.HandedOver
-	(*Missed_Event)(nil),            // 48: fanout.cluster.v1.Missed.Event
-	(*AckResults_AckResult)(nil),    // 49: fanout.cluster.v1.AckResults.AckResult
-	nil,                             // 50: fanout.cluster.v1.Connection.HeadersEntry
-	nil,                             // 51: fanout.cluster.v1.Connection.QueryEntry
-	(*Names_Name)(nil),              // 52: fanout.cluster.v1.Names.Name
-	nil,                             // 53: fanout.cluster.v1.Counts.GroupsEntry
-	(*timestamppb.Timestamp)(nil),   // 54: google.protobuf.Timestamp
+	(*NodeDrain)(nil),               // 12: fanout.cluster.v1.NodeDrain
+	(*Cancel)(nil),                  // 13: fanout.cluster.v1.Cancel
+	(*Continue)(nil),                // 14: fanout.cluster.v1.Continue
+	(*Query)(nil),                   // 15: fanout.cluster.v1.Query
+	(*ListConnections)(nil),         // 16: fanout.cluster.v1.ListConnections
+	(*GetConnection)(nil),           // 17: fanout.cluster.v1.GetConnection
+	(*Count)(nil),                   // 18: fanout.cluster.v1.Count
+	(*ListRooms)(nil),               // 19: fanout.cluster.v1.ListRooms
+	(*ListNamespaces)(nil),          // 20: fanout.cluster.v1.ListNamespaces
+	(*IdempotencyKey)(nil),          // 21: fanout.cluster.v1.IdempotencyKey
+	(*Origin)(nil),                  // 22: fanout.cluster.v1.Origin
+	(*OfflineSession)(nil),          // 23: fanout.cluster.v1.OfflineSession
+	(*Sessions)(nil),                // 24: fanout.cluster.v1.Sessions
+	(*Handover)(nil),                // 25: fanout.cluster.v1.Handover
+	(*Session)(nil),                 // 26: fanout.cluster.v1.Session
+	(*Missed)(nil),                  // 27: fanout.cluster.v1.Missed
+	(*KeyAnswer)(nil),               // 28: fanout.cluster.v1.KeyAnswer
+	(*KeyResult)(nil),               // 29: fanout.cluster.v1.KeyResult
+	(*Answer)(nil),                  // 30: fanout.cluster.v1.Answer
+	(*DrainProgress)(nil),           // 31: fanout.cluster.v1.DrainProgress
+	(*Result)(nil),                  // 32: fanout.cluster.v1.Result
+	(*AckResults)(nil),              // 33: fanout.cluster.v1.AckResults
+	(*Connections)(nil),             // 34: fanout.cluster.v1.Connections
+	(*Connection)(nil),              // 35: fanout.cluster.v1.Connection
+	(*Names)(nil),                   // 36: fanout.cluster.v1.Names
+	(*Counts)(nil),                  // 37: fanout.cluster.v1.Counts
+	(*IdempotencyKey_Begin)(nil),    // 38: fanout.cluster.v1.IdempotencyKey.Begin
+	(*IdempotencyKey_Finished)(nil), // 39: fanout.cluster.v1.IdempotencyKey.Finished
+	(*IdempotencyKey_Failed)(nil),   // 40: fanout.cluster.v1.IdempotencyKey.Failed
+	(*IdempotencyKey_Look)(nil),     // 41: fanout.cluster.v1.IdempotencyKey.Look
+	(*OfflineSession_Claim)(nil),    // 42: fanout.cluster.v1.OfflineSession.Claim
+	(*OfflineSession_Release)(nil),  // 43: fanout.cluster.v1.OfflineSession.Release
+	(*OfflineSession_Settle)(nil),   // 44: fanout.cluster.v1.OfflineSession.Settle
+	(*OfflineSession_Take)(nil),     // 45: fanout.cluster.v1.OfflineSession.Take
+	(*OfflineSession_HandOver)(nil), // 46: fanout.cluster.v1.OfflineSession.HandOver
+	(*OfflineSession_ClaimAll)(nil), // 47: fanout.cluster.v1.OfflineSession.ClaimAll
+	(*OfflineSession_TakeAll)(nil),  // 48: fanout.cluster.v1.OfflineSession.TakeAll
+	(*Handover_HandedOver)(nil),     // 49: fanout.cluster.v1.Handover.HandedOver
+	(*Missed_Event)(nil),            // 50: fanout.cluster.v1.Missed.Event
+	(*AckResults_AckResult)(nil),    // 51: fanout.cluster.v1.AckResults.AckResult
+	nil,                             // 52: fanout.cluster.v1.Connection.HeadersEntry
+	nil,                             // 53: fanout.cluster.v1.Connection.QueryEntry
+	(*Names_Name)(nil),              // 54: fanout.cluster.v1.Names.Name
+	nil,                             // 55: fanout.cluster.v1.Counts.GroupsEntry
+	(*timestamppb.Timestamp)(nil),   // 56: google.protobuf.Timestamp
 }
 var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	3,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
 	4,  // 1: fanout.cluster.v1.Message.interest_change:type_name -> fanout.cluster.v1.InterestChange
 	6,  // 2: fanout.cluster.v1.Message.operation:type_name -> fanout.cluster.v1.Operation
 	11, // 3: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
-	12, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
-	13, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
-	14, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
-	29, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
-	20, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
-	22, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
-	5,  // 10: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
-	7,  // 11: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
-	8,  // 12: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
-	8,  // 13: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
-	9,  // 14: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
-	10, // 15: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
-	54, // 16: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
-	6,  // 17: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
-	5,  // 18: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
-	15, // 19: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
-	16, // 20: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
-	17, // 21: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
-	18, // 22: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
-	19, // 23: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
-	36, // 24: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
-	37, // 25: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
-	38, // 26: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
-	39, // 27: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
-	40, // 28: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
-	41, // 29: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
-	42, // 30: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
-	43, // 31: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
-	44, // 32: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
-	45, // 33: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
-	46, // 34: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
-	25, // 35: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
-	47, // 36: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
-	48, // 37: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
-	21, // 38: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
-	48, // 39: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
-	21, // 40: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
-	0,  // 41: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
-	28, // 42: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
-	1,  // 43: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
-	30, // 44: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
-	31, // 45: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
-	32, // 46: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
-	34, // 47: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
-	35, // 48: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
-	27, // 49: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
-	25, // 50: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
-	26, // 51: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
-	23, // 52: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
-	24, // 53: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
-	49, // 54: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
-	33, // 55: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
-	54, // 56: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	54, // 57: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
-	50, // 58: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
-	51, // 59: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
-	52, // 60: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
-	53, // 61: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
-	28, // 62: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
-	21, // 63: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
-	25, // 64: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
-	21, // 65: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
-	25, // 66: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
-	21, // 67: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
-	6,  // 68: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
-	69, // [69:69] is the sub-list for method output_type
-	69, // [69:69] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	13, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
+	14, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
+	15, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
+	30, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
+	21, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
+	23, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
+	12, // 10: fanout.cluster.v1.Message.drain:type_name -> fanout.cluster.v1.NodeDrain
+	5,  // 11: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
+	7,  // 12: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
+	8,  // 13: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
+	8,  // 14: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
+	9,  // 15: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
+	10, // 16: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
+	56, // 17: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
+	6,  // 18: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
+	5,  // 19: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
+	16, // 20: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
+	17, // 21: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
+	18, // 22: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
+	19, // 23: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
+	20, // 24: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
+	38, // 25: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
+	39, // 26: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
+	40, // 27: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
+	41, // 28: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
+	42, // 29: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
+	43, // 30: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
+	44, // 31: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
+	45, // 32: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
+	46, // 33: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
+	47, // 34: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
+	48, // 35: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
+	26, // 36: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
+	49, // 37: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
+	50, // 38: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
+	22, // 39: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
+	50, // 40: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
+	22, // 41: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
+	0,  // 42: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
+	29, // 43: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
+	1,  // 44: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
+	32, // 45: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
+	33, // 46: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
+	34, // 47: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
+	36, // 48: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
+	37, // 49: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
+	28, // 50: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
+	26, // 51: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
+	27, // 52: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
+	24, // 53: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
+	25, // 54: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
+	31, // 55: fanout.cluster.v1.Answer.drain:type_name -> fanout.cluster.v1.DrainProgress
+	51, // 56: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
+	35, // 57: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
+	56, // 58: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	56, // 59: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
+	52, // 60: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
+	53, // 61: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
+	54, // 62: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
+	55, // 63: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
+	29, // 64: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
+	22, // 65: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
+	26, // 66: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
+	22, // 67: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
+	26, // 68: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
+	22, // 69: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
+	6,  // 70: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
+	71, // [71:71] is the sub-list for method output_type
+	71, // [71:71] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_node_proto_init() }
@@ -4411,6 +4631,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Message_Answer)(nil),
 		(*Message_Key)(nil),
 		(*Message_OfflineSession)(nil),
+		(*Message_Drain)(nil),
 		(*Message_Consumer)(nil),
 	}
 	file_fanout_cluster_v1_node_proto_msgTypes[4].OneofWrappers = []any{
@@ -4420,20 +4641,21 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Operation_Disconnect)(nil),
 		(*Operation_Update)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[12].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[10].OneofWrappers = []any{}
+	file_fanout_cluster_v1_node_proto_msgTypes[13].OneofWrappers = []any{
 		(*Query_Connections)(nil),
 		(*Query_Connection)(nil),
 		(*Query_Count)(nil),
 		(*Query_Rooms)(nil),
 		(*Query_Namespaces)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[18].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[19].OneofWrappers = []any{
 		(*IdempotencyKey_Begin_)(nil),
 		(*IdempotencyKey_Finished_)(nil),
 		(*IdempotencyKey_Failed_)(nil),
 		(*IdempotencyKey_Look_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[20].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[21].OneofWrappers = []any{
 		(*OfflineSession_ClaimIt)(nil),
 		(*OfflineSession_Release_)(nil),
 		(*OfflineSession_Settle_)(nil),
@@ -4442,7 +4664,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*OfflineSession_ClaimAll_)(nil),
 		(*OfflineSession_TakeAll_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[27].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[28].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Acks)(nil),
 		(*Answer_Connections)(nil),
@@ -4453,6 +4675,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Answer_Missed)(nil),
 		(*Answer_Sessions)(nil),
 		(*Answer_Handover)(nil),
+		(*Answer_Drain)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4460,7 +4683,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_node_proto_rawDesc), len(file_fanout_cluster_v1_node_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   52,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
