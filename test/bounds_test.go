@@ -50,6 +50,9 @@ func TestBounds(t *testing.T) {
 		{"names", []string{"--namespaces=/,/t-*"}, 0, exceedNames},
 		{"groups", nil, 0, func(s *siege) { exceedGroups(s, 100) }},
 		{"recovery-bytes", []string{"--recovery-window=1m", "--recovery-bytes=1048576"}, 1 << 20, exceedRecovery},
+		{"control-max-request", []string{"--control-max-request=1048576"}, 1 << 20, func(s *siege) { exceedControlRequest(s, 1<<20) }},
+		{"control-max-request by default", nil, 2 * 16 << 20, func(s *siege) { exceedControlRequest(s, 16<<20) }},
+		{"control-max-streams", []string{"--control-max-streams=5"}, 0, func(s *siege) { exceedControlStreams(s, 5) }},
 		{"unsettled events of a connection", nil, 256 << 10, exceedUnsettled},
 	} {
 		t.Run(bound.name, func(t *testing.T) {

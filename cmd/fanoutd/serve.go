@@ -133,7 +133,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		Info: control.Info{
 			Version: b.version, Commit: b.commit, Node: c.cluster.node, Epoch: sockets.Engine.Epoch, StartedAt: time.Now(),
 			Listeners: l.list(), Connections: d.connections,
-			MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
+			MaxRequest: c.limits.controlRequest, MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
 		Dispatcher: d.dispatcher(),
 		Keys:       d.keys(),
@@ -144,7 +144,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	if d.callers, err = newCallers(&c.listeners); err != nil {
 		return nil, err
 	}
-	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.forBackends()})
+	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.forBackends(), MaxStreams: c.limits.controlStreams})
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
 	sources.Refusals = d.services.Errors.Refusals
 	sources.Process = func() ops.Process {

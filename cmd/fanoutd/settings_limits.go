@@ -5,12 +5,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/settings"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
-// limitConfig bounds what browsers may take and how many of them there are.
+// limitConfig bounds what browsers and backends may take and how many of them there are.
 type limitConfig struct {
 	connectTimeout    time.Duration
 	upgradeTimeout    time.Duration
@@ -19,6 +21,8 @@ type limitConfig struct {
 	queue             int // bytes
 	eventRate         int // packets a second; 0: any number
 	sessions          engineio.Limits
+	controlRequest    int // bytes
+	controlStreams    int
 }
 
 // Bounds of sizes in bytes. One message is held in memory as a whole, and
@@ -28,6 +32,9 @@ const (
 	maxPayload = 256 << 20
 	minQueue   = 16 << 10
 	maxQueue   = 1 << 30
+
+	minControlRequest = 64 << 10
+	maxControlRequest = 31 << 20 // with what is around it a message between nodes, of 32 MiB at most
 )
 
 // declare adds the settings, each with its default in c.
@@ -95,6 +102,18 @@ func (c *limitConfig) declare(s *settings.Set) {
 			Name: "start-ramp", Reloadable: true,
 			Help:  "how long after a start max-handshake-rate grows, evenly from a tenth of it; 0: it holds at once",
 			Value: settings.OptionalDuration(&c.sessions.StartRamp, engineio.DefaultStartRamp, time.Second),
+		},
+		settings.Setting{
+			Name: "control-max-request",
+			Help: "bytes of one request of a backend, unpacked; a larger one is answered RESOURCE_EXHAUSTED. " +
+				"GetServerInfo tells it as limits.max_request_bytes",
+			Value: settings.Bytes(&c.controlRequest, control.DefaultMaxRequest, minControlRequest, maxControlRequest),
+		},
+		settings.Setting{
+			Name: "control-max-streams",
+			Help: "calls that one connection of a backend may have under way, streams among them; further ones wait in the backend. " +
+				"Each may hold a request of control-max-request while it comes",
+			Value: settings.Number(&c.controlStreams, grpcserver.DefaultMaxStreams, 1, 1_000_000),
 		},
 	)
 }

@@ -25,6 +25,7 @@ type Info struct {
 	StartedAt    time.Time
 	Connections  func() int // of this node; may be nil
 	Listeners    []Listener
+	MaxRequest   int // bytes of one request to the services; default DefaultMaxRequest
 	MaxPayload   int // bytes of one message from a browser
 	PingInterval time.Duration
 	PingTimeout  time.Duration
@@ -79,7 +80,7 @@ func (a *Admin) GetServerInfo(ctx context.Context, _ *fanoutv1.GetServerInfoRequ
 		PingInterval:    durationpb.New(a.info.PingInterval),
 		PingTimeout:     durationpb.New(a.info.PingTimeout),
 		Limits: &fanoutv1.GetServerInfoResponse_Limits{
-			MaxRequestBytes:  MaxRequestBytes,
+			MaxRequestBytes:  count(a.info.MaxRequest),
 			MaxResponseBytes: maxResponseBytes,
 			MaxAttachments:   parser.MaxAttachments,
 			MaxBatch:         maxBatch,

@@ -37,7 +37,7 @@ func TestGetServerInfo(t *testing.T) {
 		t.Errorf("counts: %v", got)
 	}
 	l := got.GetLimits()
-	if l.GetMaxAttachments() != 10 || l.GetMaxBatch() != 1000 || l.GetMaxPageSize() != 1000 || l.GetIdempotencyTtl().AsDuration() != idempotency.TTL ||
+	if l.GetMaxRequestBytes() != 16<<20 || l.GetMaxAttachments() != 10 || l.GetMaxBatch() != 1000 || l.GetMaxPageSize() != 1000 || l.GetIdempotencyTtl().AsDuration() != idempotency.TTL ||
 		l.GetMaxEventBytes() >= 4<<20 || l.GetMaxInFlight() != 10_000 {
 		t.Errorf("limits: %v", l)
 	}

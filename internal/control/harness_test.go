@@ -53,7 +53,7 @@ func newServer(hub Hub, o Options) *server {
 	s := New(hub, o)
 	srv := &server{Services: s, caller: identity.Unlimited("")}
 	srv.grpc = grpc.NewServer(
-		grpc.MaxRecvMsgSize(MaxRequestBytes), grpc.MaxSendMsgSize(s.MaxResponseBytes()), grpc.WaitForHandlers(true),
+		grpc.MaxRecvMsgSize(s.MaxRequestBytes()), grpc.MaxSendMsgSize(s.MaxResponseBytes()), grpc.WaitForHandlers(true),
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			ctx = identity.NewContext(ctx, srv.caller)
 			resp, err := next(ctx, req)

@@ -11,10 +11,10 @@ import (
 
 // What one message may hold.
 const (
-	// MaxRequestBytes bounds a request, unpacked. A request of ten attachments,
+	// DefaultMaxRequest bounds a request, unpacked. A request of ten attachments,
 	// each as large as a browser's largest message, fits; so does a batch of a
 	// thousand events of some KiB.
-	MaxRequestBytes = 16 << 20
+	DefaultMaxRequest = 16 << 20 // bytes
 
 	// Pages end far below this (maxPageBytes); it bounds a CountConnections of
 	// maxGroups groups with long names.
@@ -58,6 +58,7 @@ type Services struct {
 	// Errors codes and logs what calls end with.
 	Errors *ErrorReporter
 
+	maxRequestBytes  int
 	maxEventBytes    int
 	stop, drain, end sync.Once
 	notServing       chan struct{} // closed by NotServing
@@ -73,7 +74,12 @@ func New(hub Hub, o Options) *Services {
 	if o.Keys == nil {
 		o.Keys = idempotency.NewTable(idempotency.Count)
 	}
+	if o.Info.MaxRequest == 0 {
+		o.Info.MaxRequest = DefaultMaxRequest
+	}
 	s := &Services{
+		maxRequestBytes: o.Info.MaxRequest,
+
 		Errors:        newErrorReporter(o.Logger),
 		maxEventBytes: maxEventBytes(o.Info.MaxPayload),
 		notServing:    make(chan struct{}),
@@ -88,6 +94,9 @@ func New(hub Hub, o Options) *Services {
 	}
 	return s
 }
+
+// MaxRequestBytes is the size of the largest request, unpacked, that transports let in.
+func (s *Services) MaxRequestBytes() int { return s.maxRequestBytes }
 
 // MaxResponseBytes is the size of the largest answer.
 func (s *Services) MaxResponseBytes() int { return max(maxResponseBytes, s.maxEventBytes) }

@@ -24,7 +24,7 @@ func TestCompressedCalls(t *testing.T) {
 		t.Errorf("got %v with %d emits applied", err, len(ops))
 	}
 	// A small message does not become a large one than is let in otherwise.
-	_, err = c.Emit(t.Context(), &fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: args(control.MaxRequestBytes)}, grpc.UseCompressor("gzip"))
+	_, err = c.Emit(t.Context(), &fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: args(control.DefaultMaxRequest)}, grpc.UseCompressor("gzip"))
 	if status.Code(err) != codes.ResourceExhausted || len(hub.applied()) != 1 {
 		t.Errorf("too large: got %v, want RESOURCE_EXHAUSTED", err)
 	}

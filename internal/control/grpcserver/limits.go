@@ -8,8 +8,9 @@ import (
 
 // What one peer may cost, beside the sizes of messages.
 const (
-	// For each HTTP/2 connection. Further calls wait in the client.
-	maxStreams = 1000
+	// DefaultMaxStreams is how many calls one HTTP/2 connection may have under way.
+	// Further calls wait in the client.
+	DefaultMaxStreams = 1000
 
 	// A bearer key and a tracing header or two need less than 2 KiB.
 	maxHeaderBytes = 16 << 10

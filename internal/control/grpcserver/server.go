@@ -35,10 +35,18 @@ type Options struct {
 	// What it says of a caller's certificate, interceptors find in the call's peer
 	// (credentials.TLSInfo).
 	TLS *tls.Config
+
+	// MaxStreams is how many calls one HTTP/2 connection may have under way, each of
+	// which may hold a request. Further ones wait in the client. Default
+	// [DefaultMaxStreams].
+	MaxStreams int
 }
 
 // New returns a Server of services for those whom a knows.
 func New(services *control.Services, a *identity.Authenticator, o Options) *Server {
+	if o.MaxStreams == 0 {
+		o.MaxStreams = DefaultMaxStreams
+	}
 	transport := insecure.NewCredentials()
 	if o.TLS != nil {
 		transport = credentials.NewTLS(o.TLS)
@@ -47,9 +55,9 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	s := &Server{services: services}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(transport),
-		grpc.MaxRecvMsgSize(control.MaxRequestBytes),
+		grpc.MaxRecvMsgSize(services.MaxRequestBytes()),
 		grpc.MaxSendMsgSize(services.MaxResponseBytes()),
-		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxConcurrentStreams(uint32(o.MaxStreams)),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ConnectionTimeout(connectTimeout),
 		grpc.WaitForHandlers(true), // after Shutdown no call is under way
