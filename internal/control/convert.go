@@ -35,7 +35,7 @@ func namespaceName(s string) string {
 	return s
 }
 
-// toTarget converts the required field `to`. The target shares its slices with
+// toTarget converts the required field `to`, and holds it to the caller's limits. The target shares its slices with
 // m, which nobody changes once it has been received.
 func toTarget(p *problems, m *fanoutv1.Target) sio.Target {
 	to := sio.Target{
@@ -55,6 +55,7 @@ func toTarget(p *problems, m *fanoutv1.Target) sio.Target {
 	case named > 0 && to.All:
 		p.add("to", "contradicts itself: all together with rooms, ids or users")
 	}
+	p.needTarget(m)
 	noneEmpty(p, "to.rooms", to.Rooms)
 	noneEmpty(p, "to.except", to.Except)
 	noneEmpty(p, "to.ids", to.IDs)
@@ -75,6 +76,7 @@ func toRooms(p *problems, rooms []string) []string {
 	if len(rooms) == 0 {
 		p.add("rooms", "must name at least one room")
 	}
+	p.needRooms("rooms", rooms)
 	names(p, "rooms", rooms, maxRooms, maxRoomName)
 	return rooms
 }

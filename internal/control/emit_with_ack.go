@@ -27,7 +27,7 @@ const (
 
 func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.ServerStreamingServer[fanoutv1.EmitWithAckResponse]) error {
 	ctx := stream.Context()
-	p := problems{at: "emit"}
+	p := problemsOf(ctx, "emit")
 	request := sio.AckRequest{Emit: toEmit(&p, req.GetEmit()), MaxAcks: int(req.GetMaxAcks())}
 	if req.GetEmit().GetIdempotencyKey() != "" {
 		p.add("idempotency_key", "must be empty: answers cannot be given again")
@@ -113,8 +113,9 @@ func (e *Emitter) sendResults(ctx context.Context, out heartbeatSender[fanoutv1.
 var ackHeartbeat = &fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Heartbeat_{Heartbeat: &fanoutv1.EmitWithAckResponse_Heartbeat{}}}
 
 func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv1.CallResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	id, namespace := req.GetId(), namespaceName(req.GetNamespace())
+	p.needConnection(namespace)
 	if id == "" {
 		p.add("id", "must not be empty")
 	}

@@ -68,7 +68,7 @@ func (e *Emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest)
 
 // emit carries out one emit. at is the path of m in its request.
 func (e *Emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) (*fanoutv1.EmitResponse, error) {
-	p := problems{at: at}
+	p := problemsOf(ctx, at)
 	op := toEmit(&p, m)
 	if p.any() {
 		checkNamespace(ctx, e.hub, &p, op.To.Namespace, "to.namespace")

@@ -30,9 +30,11 @@ const maxViolations = 16
 // problems gathers what is wrong with a request, so that one answer names all
 // of it. The zero value has none.
 type problems struct {
-	at   string // path of the message that is looked at; empty: the request
-	list []*errdetails.BadRequest_FieldViolation
-	more int // found beyond maxViolations
+	at     string               // path of the message that is looked at; empty: the request
+	caller identity.Principal   // whose limits the request has to keep to; see limits.go
+	denied *identity.LimitError // the first that it does not keep to
+	list   []*errdetails.BadRequest_FieldViolation
+	more   int // found beyond maxViolations
 }
 
 // path is where field lies in the request.
@@ -54,11 +56,15 @@ func (p *problems) add(field, format string, args ...any) {
 	})
 }
 
-func (p *problems) any() bool { return len(p.list) > 0 }
+func (p *problems) any() bool { return p.denied != nil || len(p.list) > 0 }
 
-// err is INVALID_ARGUMENT with everything gathered, nil if that is nothing.
+// err is INVALID_ARGUMENT with everything gathered, nil if that is nothing. What the
+// caller must not do comes before it, so that nobody learns from the rest what there is.
 func (p *problems) err() error {
-	if !p.any() {
+	switch {
+	case p.denied != nil:
+		return p.denied
+	case len(p.list) == 0:
 		return nil
 	}
 	var msg strings.Builder
@@ -140,6 +146,9 @@ func (e *unexpectedError) GRPCStatus() *status.Status { return status.Convert(er
 func codeError(err error) (coded error, expected bool) {
 	if missing := (*identity.ScopeError)(nil); errors.As(err, &missing) {
 		return errScopeMissing(missing), true
+	}
+	if denied := (*identity.LimitError)(nil); errors.As(err, &denied) {
+		return errOutsideLimits(denied), true
 	}
 	switch {
 	case err == nil, err == errInternal: //nolint:errorlint // as it is, it has been logged

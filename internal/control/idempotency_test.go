@@ -53,7 +53,7 @@ func TestKeysBelongToTheirCaller(t *testing.T) {
 	hub.connect("/", "a", "")
 	e := New(hub, Options{}).Emitter
 	emit := func(caller, args string) (*fanoutv1.EmitResponse, error) {
-		ctx := identity.NewContext(t.Context(), identity.Principal{Name: caller})
+		ctx := identity.NewContext(t.Context(), identity.Unlimited(caller))
 		return e.Emit(ctx, &fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: args, IdempotencyKey: "k"})
 	}
 	for _, tt := range []struct {

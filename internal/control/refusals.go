@@ -18,7 +18,7 @@ const maxLoggedMethod = 128
 
 // refusalReasons are the reasons of the ErrorInfo of calls that are refused for who calls.
 // KEY_ENDED is none of them: what ends so was let in.
-var refusalReasons = []string{"KEY_MISSING", "KEY_INVALID", "CERTIFICATE_UNKNOWN", "SCOPE_MISSING"}
+var refusalReasons = []string{"KEY_MISSING", "KEY_INVALID", "CERTIFICATE_UNKNOWN", "SCOPE_MISSING", "KEY_LIMITED"}
 
 // Refused counts and logs that a call from this address was refused for who calls it.
 // Any other err is none of its business.
@@ -79,6 +79,6 @@ func refusalReason(err error) string {
 }
 
 func isRefusal(err error) bool {
-	return errors.As(err, new(*identity.ScopeError)) || errors.Is(err, identity.ErrKeyMissing) ||
+	return errors.As(err, new(*identity.ScopeError)) || errors.As(err, new(*identity.LimitError)) || errors.Is(err, identity.ErrKeyMissing) ||
 		errors.Is(err, identity.ErrKeyInvalid) || errors.Is(err, identity.ErrCertificateUnknown)
 }

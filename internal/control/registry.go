@@ -31,8 +31,9 @@ func newRegistry(hub Hub, log *slog.Logger) *Registry {
 var _ fanoutv1.RegistryServiceServer = (*Registry)(nil)
 
 func (r *Registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnectionsRequest) (*fanoutv1.ListConnectionsResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	to := toTarget(&p, req.GetTo())
+	p.needEveryRoom("") // each connection is shown with all its rooms
 	size := toPageSize(&p, req.GetPageSize())
 	list := newTargetListing(to)
 	cursor := list.toCursor(&p, req.GetPageToken())
@@ -65,10 +66,13 @@ func (r *Registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnec
 }
 
 func (r *Registry) GetConnection(ctx context.Context, req *fanoutv1.GetConnectionRequest) (*fanoutv1.GetConnectionResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	namespace := namespaceName(req.GetNamespace())
+	p.needConnection(namespace)
 	if req.GetId() == "" {
 		p.add("id", "must not be empty")
+	}
+	if p.any() {
 		checkNamespace(ctx, r.hub, &p, namespace, "namespace")
 		return nil, p.err()
 	}
@@ -96,7 +100,7 @@ func (r *Registry) connection(ctx context.Context, p *problems, namespace, id st
 }
 
 func (r *Registry) CountConnections(ctx context.Context, req *fanoutv1.CountConnectionsRequest) (*fanoutv1.CountConnectionsResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	to := toTarget(&p, req.GetTo())
 	by := sio.GroupNone
 	switch req.GetGroupBy() {
@@ -105,6 +109,7 @@ func (r *Registry) CountConnections(ctx context.Context, req *fanoutv1.CountConn
 		by = sio.GroupNode
 	case fanoutv1.CountConnectionsRequest_ROOM:
 		by = sio.GroupRoom
+		p.needEveryRoom("group_by") // their other rooms would be named too
 	case fanoutv1.CountConnectionsRequest_TRANSPORT:
 		by = sio.GroupTransport
 	case fanoutv1.CountConnectionsRequest_USER:
@@ -113,6 +118,9 @@ func (r *Registry) CountConnections(ctx context.Context, req *fanoutv1.CountConn
 		by = sio.GroupNamespace
 		if req.GetTo().GetNamespace() == "" {
 			to.Namespace = "" // every namespace
+			if _, some := p.caller.Namespaces(); some {
+				p.deny("to.namespace")
+			}
 		}
 	default:
 		p.add("group_by", "%d is no value of this field", req.GetGroupBy())
@@ -150,8 +158,10 @@ func counts(groups map[string]int) map[string]uint32 {
 }
 
 func (r *Registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest) (*fanoutv1.ListRoomsResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	namespace := namespaceName(req.GetNamespace())
+	p.needNamespace("namespace", namespace)
+	p.needEveryRoom("")
 	size := toPageSize(&p, req.GetPageSize())
 	filter := sio.RoomFilter{Prefix: req.GetPrefix(), IDs: req.GetIncludeIds()}
 	list := newListing("rooms", namespace, filter.Prefix, strconv.FormatBool(filter.IDs))
@@ -174,7 +184,7 @@ func (r *Registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest
 }
 
 func (r *Registry) ListNamespaces(ctx context.Context, req *fanoutv1.ListNamespacesRequest) (*fanoutv1.ListNamespacesResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	size := toPageSize(&p, req.GetPageSize())
 	list := newListing("namespaces", req.GetPrefix())
 	cursor := list.toCursor(&p, req.GetPageToken())

@@ -21,7 +21,7 @@ const (
 )
 
 func (r *Registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanoutv1.JoinResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	op := sio.Join{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
 	res, err := r.apply(ctx, &p, op.To, op)
 	if err != nil {
@@ -31,7 +31,7 @@ func (r *Registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanout
 }
 
 func (r *Registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fanoutv1.LeaveResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	op := sio.Leave{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
 	res, err := r.apply(ctx, &p, op.To, op)
 	if err != nil {
@@ -41,7 +41,7 @@ func (r *Registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fano
 }
 
 func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest) (*fanoutv1.DisconnectResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	op := sio.Disconnect{To: toTarget(&p, req.GetTo()), Reason: req.GetReason()}
 	switch req.GetMode() {
 	case fanoutv1.DisconnectRequest_NAMESPACE:
@@ -51,6 +51,9 @@ func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectReque
 		op.Mode = sio.DisconnectSession
 	default:
 		p.add("mode", "%d is no value of this field", req.GetMode())
+	}
+	if op.Mode != sio.DisconnectNamespace && p.caller.Limited() {
+		p.deny("mode") // it ends the clients' connections to other namespaces too
 	}
 	atMost(&p, "reason", req.GetReason(), maxReason)
 	res, err := r.apply(ctx, &p, op.To, op)
@@ -100,8 +103,9 @@ func (r *Registry) apply(ctx context.Context, p *problems, to sio.Target, op sio
 }
 
 func (r *Registry) UpdateConnection(ctx context.Context, req *fanoutv1.UpdateConnectionRequest) (*fanoutv1.UpdateConnectionResponse, error) {
-	var p problems
+	p := problemsOf(ctx, "")
 	op := sio.Update{Namespace: namespaceName(req.GetNamespace()), ID: req.GetId()}
+	p.needConnection(op.Namespace)
 	if op.ID == "" {
 		p.add("id", "must not be empty")
 	}

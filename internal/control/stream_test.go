@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
 
@@ -424,7 +425,7 @@ func TestEmitStreamPanics(t *testing.T) {
 				hub := newMemHub()
 				hub.before = tt.before
 				e := newEmitter(hub, idempotency.NewTable(1), newErrorReporter(slog.New(slog.DiscardHandler)), make(chan struct{}))
-				ctx, cancel := context.WithCancel(t.Context())
+				ctx, cancel := context.WithCancel(identity.NewContext(t.Context(), identity.Unlimited("")))
 				err := e.EmitStream(&panickyStream{ctx: ctx, send: tt.send})
 				if st := status.Convert(err); st.Code() != codes.Internal || strings.Contains(st.Message(), "secret") {
 					t.Errorf("the stream ended with %v, want INTERNAL and no more", err)

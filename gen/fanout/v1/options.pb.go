@@ -51,6 +51,9 @@ var (
 	// Every RPC has one: the daemon refuses calls of an RPC without. A call whose key
 	// lacks the scope is PERMISSION_DENIED, with an ErrorInfo whose reason is
 	// SCOPE_MISSING, and whose metadata has the `scope` and the key's name as `key`.
+	// One whose key has namespaces or rooms that it does not keep to is too, with the
+	// reason KEY_LIMITED, and in place of the scope the `field` of the request, empty if
+	// such keys may not call the RPC at all.
 	//
 	// optional string scope = 68210;
 	E_Scope = &file_fanout_v1_options_proto_extTypes[0]

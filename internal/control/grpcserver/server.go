@@ -93,7 +93,8 @@ var access = middleware.Access{
 		reflectionv1.ServerReflection_ServerReflectionInfo_FullMethodName,
 		reflectionv1alpha.ServerReflection_ServerReflectionInfo_FullMethodName,
 	},
-	Scope: control.ScopeOf,
+	Scope:         control.ScopeOf,
+	HoldsToLimits: control.HoldsToLimits,
 }
 
 // unknownMethod answers what does not exist. Without it such a call would pass

@@ -1,10 +1,25 @@
 package identity
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
 )
+
+// LimitError is why a call is refused whose caller has the scope for it, but namespaces or
+// rooms that it does not keep to.
+type LimitError struct {
+	Caller string // by name
+	Field  string // of the request, that names what the caller must not; empty: the call as such
+}
+
+func (e *LimitError) Error() string {
+	if e.Field == "" {
+		return fmt.Sprintf("the key %q has namespaces or rooms, and such a key may not call this", e.Caller)
+	}
+	return fmt.Sprintf("%s: outside the namespaces or rooms of the key %q", e.Field, e.Caller)
+}
 
 // Rights are what a caller may do. The zero Rights are everything. They are not
 // changed once they are in use.

@@ -53,6 +53,10 @@ type Access struct {
 	// Scope returns the scope that a call of any other method needs, false if there
 	// is no such method. Nobody may call one with an empty scope.
 	Scope func(method string) (scope identity.Scope, known bool)
+
+	// HoldsToLimits reports whether the method holds its callers to their namespaces
+	// and rooms. Callers that have some may call no other; nil: none does.
+	HoldsToLimits func(method string) bool
 }
 
 // Standard is what belongs around every call: errors are coded and logged, a
@@ -91,8 +95,8 @@ func recoverPanics(ctx context.Context, _ *Call, next Handler) error {
 }
 
 // authenticate puts the caller into the context, and ends calls of callers that a does
-// not know, and of those who lack the scope that the call needs, with that error of
-// package identity. It denies by default: what does not exist needs a key, too, and
+// not know, of those who lack the scope that the call needs, and of those with limits that it
+// does not hold them to, with that error of package identity. It denies by default: what does not exist needs a key, too, and
 // runs nothing.
 func authenticate(a *identity.Authenticator, access Access) Middleware {
 	open, anyKey := set(access.Open), set(access.AnyKey)
@@ -113,8 +117,8 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 			if err := caller.Require(scope); err != nil {
 				return err
 			}
-			if caller.Limited() { // until the services look at it
-				return &identity.ScopeError{Caller: caller.Name}
+			if caller.Limited() && (access.HoldsToLimits == nil || !access.HoldsToLimits(c.Method)) {
+				return &identity.LimitError{Caller: caller.Name}
 			}
 		}
 		return next(identity.NewContext(ctx, caller))

@@ -266,11 +266,14 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// A caller needs the scope of what it calls; what has none, nobody may call.
+// A caller needs the scope of what it calls; what has none, nobody may call. One with
+// namespaces or rooms may call what holds it to them only.
 func TestScopes(t *testing.T) {
 	a, err := identity.NewAuthenticator([]identity.Key{
 		{Name: "sender", Secret: "s", Rights: identity.Rights{Scopes: []identity.Scope{identity.Emit}}},
 		{Name: "full", Secret: "f"},
+		{Name: "namespaces", Secret: "n", Rights: identity.Rights{Namespaces: []string{"/n"}}},
+		{Name: "rooms", Secret: "r", Rights: identity.Rights{Rooms: []string{"r"}}},
 	}, false)
 	if err != nil {
 		t.Fatal(err)
@@ -279,7 +282,8 @@ func TestScopes(t *testing.T) {
 	scopes := map[string]identity.Scope{"/s/Emit": identity.Emit, "/s/Read": identity.Read, "/s/Forgotten": ""}
 	m := Standard(services.Errors, a, Access{
 		Open: []string{"/s/Open"}, AnyKey: []string{"/s/AnyKey"},
-		Scope: func(method string) (identity.Scope, bool) { s, ok := scopes[method]; return s, ok },
+		Scope:         func(method string) (identity.Scope, bool) { s, ok := scopes[method]; return s, ok },
+		HoldsToLimits: func(method string) bool { return method == "/s/Emit" },
 	})
 	tests := []struct {
 		method, key string
@@ -297,6 +301,11 @@ func TestScopes(t *testing.T) {
 		{"/s/Forgotten", "", codes.Unauthenticated},
 		{"/s/Forgotten", "s", codes.PermissionDenied},
 		{"/s/Forgotten", "f", codes.PermissionDenied},
+		{"/s/AnyKey", "n", codes.OK},
+		{"/s/Emit", "n", codes.OK},
+		{"/s/Emit", "r", codes.OK},
+		{"/s/Read", "n", codes.PermissionDenied},
+		{"/s/Read", "r", codes.PermissionDenied},
 		{"/s/Unknown", "", codes.Unauthenticated},
 		{"/s/Unknown", "f", codes.Unimplemented},
 	}
@@ -325,6 +334,7 @@ func TestRefusals(t *testing.T) {
 	a, err := identity.NewAuthenticator([]identity.Key{
 		{Name: "reader", Secret: "secret", Rights: identity.Rights{Scopes: []identity.Scope{identity.Read}}},
 		{Name: "full", Secret: "full"},
+		{Name: "limited", Secret: "limited", Rights: identity.Rights{Rooms: []string{"r"}}},
 	}, false)
 	if err != nil {
 		t.Fatal(err)
@@ -344,6 +354,7 @@ func TestRefusals(t *testing.T) {
 		{emit, "secret", nil, nil, "reason=SCOPE_MISSING method=" + emit + " scope=emit caller=reader remote=192.0.2.7:8\n"},
 		{emit, "full", nil, &identity.ScopeError{Scope: "authorize", Caller: "full"}, "reason=SCOPE_MISSING method=" + emit + " scope=authorize caller=full remote=192.0.2.7:8\n"},
 		{"/" + strings.Repeat("x", 1000), "", nil, nil, "reason=KEY_MISSING method=/" + strings.Repeat("x", 127) + " remote=192.0.2.7:8\n"},
+		{emit, "limited", nil, nil, "reason=KEY_LIMITED method=" + emit + " caller=limited remote=192.0.2.7:8\n"},
 		{emit, "full", nil, identity.ErrKeyEnded, ""},
 		{emit, "full", nil, control.ErrClosing, ""},
 		{emit, "full", nil, nil, ""},
@@ -359,7 +370,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%.64s with key %q: logged %q, want the end %q", tt.method, tt.key, log.String(), tt.want)
 		}
 	}
-	want := map[string]uint64{"KEY_MISSING": 2, "KEY_INVALID": 1, "CERTIFICATE_UNKNOWN": 1, "SCOPE_MISSING": 2}
+	want := map[string]uint64{"KEY_MISSING": 2, "KEY_INVALID": 1, "CERTIFICATE_UNKNOWN": 1, "SCOPE_MISSING": 2, "KEY_LIMITED": 1}
 	if got := services.Errors.Refusals(); !maps.Equal(got, want) {
 		t.Errorf("counted %v, want %v", got, want)
 	}
