@@ -145,6 +145,11 @@ generate-docs: ## Generate docs/configuration.md from the settings that are decl
 	go run ./cmd/fanoutd config docs > $(BIN)/configuration.md
 	@mv $(BIN)/configuration.md docs/configuration.md
 
+.PHONY: generate-deploy
+generate-deploy: ## Generate deploy/kubernetes/ from the Helm chart
+	$(call say,"generate: deploy/kubernetes/fanoutd.yaml from deploy/helm/fanoutd")
+	go -C tools/deploy test -count=1 -run Manifests . -update
+
 .PHONY: generate-check
 generate-check: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Check that gen/ is what proto/ generates
 	$(call say,"generate-check: gen/ against a fresh generation from proto/")
@@ -182,7 +187,7 @@ lint-go: $(BIN)/golangci-lint ## Check the Go code: gofmt, go vet, linters, the 
 
 .PHONY: lint-deploy
 lint-deploy: web ## Check the examples of deploy/ that no test can start
-	$(call say,"lint-deploy: Dockerfile and compose file")
+	$(call say,"lint-deploy: Dockerfile - compose file - Helm chart and manifests")
 	go -C tools/deploy vet ./...
 	go -C tools/deploy test -count=1 ./...
 
