@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -180,6 +181,10 @@ func (s *Server) CORS(h http.Handler) http.Handler { return s.engine.CORS(h) }
 // SetAccess has requests from now on judged by a. It may be called at any time, from any
 // goroutine.
 func (s *Server) SetAccess(a engineio.Access) { s.engine.SetAccess(a) }
+
+// TrustsPeer reports whether the other end of a connection is one of the proxies that are
+// believed now. It may be called at any time, from any goroutine.
+func (s *Server) TrustsPeer(a net.Addr) bool { return s.engine.TrustsPeer(a) }
 
 // Open implements engineio.Handler.
 func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Receiver, error) {

@@ -12,18 +12,25 @@ import (
 // Proxies are the addresses of the reverse proxies in front, which are believed
 // when they say whom a request comes from and which host it was sent to. The
 // zero value believes nobody. It is safe for concurrent use.
-type Proxies struct{ nets []netip.Prefix }
+type Proxies struct {
+	nets []netip.Prefix
+	unix bool // who connects by a unix socket
+}
 
 // ParseProxies reads a list of addresses and networks: 10.0.0.7, 10.0.0.0/8,
-// fd00::/8.
+// fd00::/8. The word unix stands for all that connect by a unix socket.
 func ParseProxies(list []string) (Proxies, error) {
 	var p Proxies
 	for _, s := range list {
+		if s == "unix" {
+			p.unix = true
+			continue
+		}
 		n, err := netip.ParsePrefix(s)
 		if err != nil {
 			a, err := netip.ParseAddr(s)
 			if err != nil || a.Zone() != "" {
-				return Proxies{}, fmt.Errorf("%q is neither an address such as 10.0.0.7 nor a network such as 10.0.0.0/8", s)
+				return Proxies{}, fmt.Errorf("%q is neither an address such as 10.0.0.7 nor a network such as 10.0.0.0/8, nor unix", s)
 			}
 			a = a.Unmap()
 			n = netip.PrefixFrom(a, a.BitLen())
@@ -42,12 +49,12 @@ func (p *Proxies) trusts(a netip.Addr) bool {
 	return false
 }
 
-// peer returns the address at the other end of the connection, invalid on a unix
-// socket, and whether that is a trusted proxy.
-func (p *Proxies) peer(r *http.Request) (a netip.Addr, trusted bool) {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+// peer returns the address at the other end of the connection, of host:port, invalid on a
+// unix socket, and whether that is a trusted proxy.
+func (p *Proxies) peer(remote string) (a netip.Addr, trusted bool) {
+	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {
-		return netip.Addr{}, false
+		return netip.Addr{}, p.unix
 	}
 	a = peer.Addr().Unmap().WithZone("")
 	return a, p.trusts(a)
@@ -69,7 +76,7 @@ func (p *Proxies) peer(r *http.Request) (a netip.Addr, trusted bool) {
 // lifts a limit that would hold without it. It is invalid where there is none: on
 // a unix socket.
 func (p *Proxies) client(r *http.Request) (account netip.Addr, text string) {
-	a, trusted := p.peer(r)
+	a, trusted := p.peer(r.RemoteAddr)
 	if !trusted {
 		return a, r.RemoteAddr
 	}
@@ -99,7 +106,7 @@ func (p *Proxies) client(r *http.Request) (account netip.Addr, text string) {
 // always comes by TLS, also from the plain http pages of a developer's own machine.
 func (p *Proxies) site(r *http.Request) site {
 	s := site{host: r.Host, https: r.TLS != nil && r.ProtoMajor < 3}
-	if _, trusted := p.peer(r); !trusted {
+	if _, trusted := p.peer(r.RemoteAddr); !trusted {
 		return s
 	}
 	host, proto := firstOf(r.Header, "X-Forwarded-Host"), firstOf(r.Header, "X-Forwarded-Proto")
