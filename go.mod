@@ -24,6 +24,7 @@ require (
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
+	github.com/pires/go-proxyproto v0.12.0
 	github.com/rs/zerolog v1.28.0
 	golang.org/x/time v0.16.0
 	pgregory.net/rapid v1.3.0

@@ -183,6 +183,9 @@ func (d *daemon) httpServer(h http.Handler) *http.Server {
 // serveBrowsers serves what browsers ask for. With TLS net/http serves all of it: a
 // first request cannot be looked at before it is decrypted.
 func (d *daemon) serveBrowsers(l net.Listener) error {
+	if d.config.browsers.proxyProtocol {
+		l = d.listenToProxies(l)
+	}
 	if d.browsers.TLSConfig != nil {
 		return d.browsers.ServeTLS(l, "", "")
 	}

@@ -49,8 +49,8 @@ func (c *config) subjects() []subject {
 		{declare: c.consumers.declare, needs: []string{"namespaces"},
 			check: func(s *settings.Set) error { return c.consumers.check(s, c.namespaces.names) }},
 		{declare: c.limits.declare},
-		{declare: c.cluster.declare, needs: []string{"listen"},
-			check: func(s *settings.Set) error { return c.cluster.check(s, c.listeners.closedToNodes()) }},
+		{declare: c.cluster.declare, needs: []string{"listen", "proxy-protocol"},
+			check: func(s *settings.Set) error { return c.cluster.check(s, c.closedToNodes()) }},
 		{declare: c.operations.declare},
 	}
 }

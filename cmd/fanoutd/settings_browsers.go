@@ -15,6 +15,7 @@ import (
 type browserConfig struct {
 	origins           engineio.Origins
 	proxies           engineio.Proxies
+	proxyProtocol     bool
 	pingInterval      time.Duration
 	pingTimeout       time.Duration
 	httpCompression   bool
@@ -39,8 +40,13 @@ func (c *browserConfig) declare(s *settings.Set) {
 		},
 		settings.Setting{
 			Name: "trusted-proxies", Reloadable: true,
-			Help:  "the reverse proxies in front, which are believed when X-Forwarded-For, -Host and -Proto or Forwarded say whom a request comes from and where it was sent",
-			Value: settings.List(&c.proxies, nil, "addresses such as 10.0.0.7 and networks such as 10.0.0.0/8", engineio.ParseProxies),
+			Help:  "the reverse proxies in front, which are believed when X-Forwarded-For, -Host and -Proto or Forwarded say whom a request comes from and where it was sent; unix stands for who connects where listen is a unix socket",
+			Value: settings.List(&c.proxies, nil, "addresses such as 10.0.0.7, networks such as 10.0.0.0/8, and unix", engineio.ParseProxies),
+		},
+		settings.Setting{
+			Name:  "proxy-protocol",
+			Help:  "take at listen only connections of trusted-proxies that say by the PROXY protocol, version 1 or 2, whom they serve, before TLS if there is any; such a proxy's X-Forwarded-For and the like are not believed then, unless the address that it says is that of a trusted proxy",
+			Value: settings.Bool(&c.proxyProtocol, false),
 		},
 		settings.Setting{
 			Name: "ping-interval", Help: "how often each client is pinged",
@@ -116,6 +122,9 @@ func (c *browserConfig) check(s *settings.Set) error {
 		return demo.Errorf("the page loads the client that serve-client switches off")
 	case c.demo && (c.path == "/" || c.path == "/demo/"):
 		return demo.Errorf("the page is served at / and below /demo/, and path is %s", c.path)
+	}
+	if c.proxyProtocol && !s.Get("trusted-proxies").IsSet() {
+		return s.Get("proxy-protocol").Errorf("nobody is trusted to speak it: set trusted-proxies to the addresses of the proxies")
 	}
 	for _, name := range []string{"cookie-same-site", "cookie-secure", "cookie-path", "cookie-max-age"} {
 		if x := s.Get(name); x.IsSet() && c.cookie.Name == "" {

@@ -45,6 +45,7 @@ func TestBrowserRefusals(t *testing.T) {
 		{"header of the protocol", "--initial-headers=content-type: text/plain", "set by the protocol"},
 		{"CORS header", "--initial-headers=Access-Control-Allow-Origin: *", "set by the protocol"},
 		{"proxy by name", "--trusted-proxies=proxy.example.com", "neither an address"},
+		{"PROXY protocol of nobody", "--proxy-protocol", "set trusted-proxies"},
 		{"negative limit", "--max-sessions=-1", "a number from 0"},
 		{"limit in words", "--max-address-rate=many", "a number from 0"},
 	}

@@ -60,7 +60,7 @@ func (c *clusterConfig) declare(s *settings.Set) {
 		},
 		settings.Setting{
 			Name:  "cluster-forward-listen",
-			Help:  "take requests of this node's browsers that other nodes hand over at HOST:PORT or :PORT, in plain HTTP, instead of at listen; needed where that is a unix socket or has tls-cert-file",
+			Help:  "take requests of this node's browsers that other nodes hand over at HOST:PORT or :PORT, in plain HTTP, instead of at listen; needed where that is a unix socket or has tls-cert-file or proxy-protocol",
 			Value: settings.HostPort(&c.forwardAt, ""),
 		},
 		settings.Setting{

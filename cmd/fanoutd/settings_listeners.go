@@ -87,12 +87,14 @@ func (c *listenerConfig) check(s *settings.Set) error {
 
 // closedToNodes says why other nodes cannot hand over requests where browsers connect,
 // empty if they can.
-func (c *listenerConfig) closedToNodes() string {
+func (c *config) closedToNodes() string {
 	switch {
-	case c.browsers.Network == "unix":
+	case c.listeners.browsers.Network == "unix":
 		return "it is a unix socket"
-	case c.browserTLS.on():
+	case c.listeners.browserTLS.on():
 		return "tls-cert-file is set"
+	case c.browsers.proxyProtocol:
+		return "proxy-protocol is set"
 	}
 	return ""
 }

@@ -34,6 +34,7 @@ func TestTLSRefusals(t *testing.T) {
 		{"a cluster whose nodes cannot hand over", []string{"--tls-cert-file=" + cert, "--tls-key-file=" + key, "--cluster-listen=127.0.0.1:0"},
 			[]string{"listen (the default)", "tls-cert-file is set", "set cluster-forward-listen"}},
 		{"a cluster behind a unix socket", []string{"--listen=unix:/run/x", "--cluster-listen=127.0.0.1:0"}, []string{"listen (flag", "unix socket", "set cluster-forward-listen"}},
+		{"a cluster behind the PROXY protocol", []string{"--proxy-protocol", "--trusted-proxies=10.0.0.1", "--cluster-listen=127.0.0.1:0"}, []string{"listen (the default)", "proxy-protocol is set", "set cluster-forward-listen"}},
 		{"a cluster whose nodes can", []string{"--listen=unix:/run/x", "--cluster-listen=127.0.0.1:0", "--cluster-forward-listen=:0"}, nil},
 		{"two mistakes", []string{"--tls-cert-file=" + cert, "--control-tls-key-file=" + key}, []string{"set tls-key-file too", "set control-tls-cert-file too"}},
 		{"an empty name of authorities", append(pair, "--control-client-ca-file="), []string{"control-client-ca-file", "empty"}},

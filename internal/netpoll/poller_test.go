@@ -274,3 +274,34 @@ func BenchmarkPark(b *testing.B) {
 	c.Release()
 	p.Close()
 }
+
+// wrapped is a connection that says which TCP connection it stands for.
+type wrapped struct {
+	net.Conn
+	tcp *net.TCPConn
+}
+
+func (w wrapped) TCP() *net.TCPConn { return w.tcp }
+
+func TestSocketOfWrapped(t *testing.T) {
+	var p Poller
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got, want := p.Socket(wrapped{c, c.(*net.TCPConn)}) != nil, p.Socket(c) != nil; got != want {
+		t.Errorf("a wrapped TCP connection has a socket: %v, a TCP connection: %v", got, want)
+	}
+	if p.Socket(wrapped{a, nil}) != nil {
+		t.Error("what is no TCP connection has a socket")
+	}
+}

@@ -32,13 +32,18 @@ type Socket interface {
 
 // Socket returns the socket of a connection, to be watched by p; nil where there
 // is none: on systems other than Linux, over pipes, and where encryption stands
-// between. A connection that is a Socket itself is returned as it is.
+// between. A connection that is a Socket itself is returned as it is; one with a method
+// TCP stands for the TCP connection that it returns.
 func (p *Poller) Socket(c net.Conn) Socket {
 	switch c := c.(type) {
 	case Socket:
 		return c
 	case *net.TCPConn:
 		return p.tcpSocket(c)
+	case interface{ TCP() *net.TCPConn }:
+		if tcp := c.TCP(); tcp != nil {
+			return p.tcpSocket(tcp)
+		}
 	}
 	return nil
 }
