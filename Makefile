@@ -161,7 +161,7 @@ generate-check: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Che
 ##@ Lint
 
 .PHONY: lint
-lint: lint-proto lint-breaking generate-check lint-go lint-deploy ## Run every check below
+lint: lint-proto lint-breaking generate-check lint-go lint-deploy lint-licences lint-vulnerabilities ## Run every check below
 
 .PHONY: lint-proto
 lint-proto: $(BIN)/buf ## Check the style and format of proto/
@@ -191,14 +191,24 @@ lint-deploy: web ## Check the examples of deploy/ that no test can start
 	go -C tools/deploy vet ./...
 	go -C tools/deploy test -count=1 ./...
 
+.PHONY: lint-licences
+lint-licences: ## Check that what the daemon is built of may be shipped with it
+	$(call say,"lint-licences: the modules of the daemon")
+	go -C tools/dependencies test -count=1 ./...
+
+.PHONY: lint-vulnerabilities
+lint-vulnerabilities: $(BIN)/govulncheck ## Look for known vulnerabilities in what the daemon calls
+	$(call say,"lint-vulnerabilities: govulncheck")
+	@tools/vulnerabilities.sh $(BIN)/govulncheck
+
 ##@ Tools
 
 .PHONY: tools
-tools: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/grpcurl $(BIN)/golangci-lint ## Build all pinned tools into bin/
+tools: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/grpcurl $(BIN)/golangci-lint $(BIN)/govulncheck ## Build all pinned tools into bin/
 
 # Each tool is built from source, at the version that its module under tools/
 # pins, so that nothing but the Go module proxy is needed. The modules are
-# three, so that no tool raises the requirements of another or of the daemon.
+# several, so that no tool raises the requirements of another or of the daemon.
 
 $(BIN)/protoc-gen-go: tools/go.mod tools/go.sum
 	$(call build-tool,tools,google.golang.org/protobuf/cmd/protoc-gen-go)
@@ -214,6 +224,9 @@ $(BIN)/buf: tools/buf/go.mod tools/buf/go.sum
 
 $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	$(call build-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+$(BIN)/govulncheck: tools/dependencies/go.mod tools/dependencies/go.sum
+	$(call build-tool,tools/dependencies,golang.org/x/vuln/cmd/govulncheck)
 
 # build-tool: module directory, package. golangci-lint and buf take two minutes
 # each on two cores with empty caches.
