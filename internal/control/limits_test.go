@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"os"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -240,30 +238,5 @@ func TestLimits(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// The page about keys says of every RPC what keys with namespaces, and with rooms, may do.
-func TestLimitsAreDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../docs/security.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(text), "| RPC | with `namespaces` | with `rooms` |")
-	rows := map[string]bool{} // whether such keys may call it
-	for _, row := range regexp.MustCompile(`(?m)^\| ([A-Z].*) \| (.*) \| (.*) \|$`).FindAllStringSubmatch(table, -1) {
-		for _, name := range regexp.MustCompile(`[A-Z]\w+`).FindAllString(row[1], -1) {
-			rows[name] = row[2] != "no" || row[3] != "no"
-		}
-	}
-	for method := range scopes() {
-		service, name, _ := strings.Cut(strings.TrimPrefix(method, "/fanout.v1."), "/")
-		may, ok := rows[name]
-		if !ok {
-			may, ok = rows[service]
-		}
-		if !ok || may != HoldsToLimits(method) {
-			t.Errorf("%s: the page says %v, that it is there %v; it may be called: %v", method, may, ok, HoldsToLimits(method))
-		}
 	}
 }
