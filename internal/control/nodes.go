@@ -26,7 +26,7 @@ type Node struct {
 
 func (a *Admin) ListNodes(_ context.Context, _ *fanoutv1.ListNodesRequest) (*fanoutv1.ListNodesResponse, error) {
 	own := &fanoutv1.ListNodesResponse_Node{
-		Name: a.info.Node, Epoch: a.info.Epoch, Version: a.info.Version, Self: true, Since: timestamppb.New(a.info.StartedAt),
+		Name: a.info.Node, Epoch: a.info.Epoch, Version: a.info.Version, Self: true, State: fanoutv1.ListNodesResponse_Node_ALIVE, Since: timestamppb.New(a.info.StartedAt),
 	}
 	if a.info.Connections != nil {
 		own.Connections = count(a.info.Connections())
@@ -45,7 +45,7 @@ func (a *Admin) ListNodes(_ context.Context, _ *fanoutv1.ListNodesRequest) (*fan
 
 func fromNode(n *Node) *fanoutv1.ListNodesResponse_Node {
 	m := &fanoutv1.ListNodesResponse_Node{
-		Name: n.Name, Epoch: n.Epoch, Version: n.Version, Since: timestamppb.New(n.Since), Connections: count(n.Connections),
+		Name: n.Name, Epoch: n.Epoch, Version: n.Version, Since: timestamppb.New(n.Since), State: fanoutv1.ListNodesResponse_Node_ALIVE, Connections: count(n.Connections),
 		Link: &fanoutv1.ListNodesResponse_Node_Link{
 			Sent: n.Sent, Received: n.Received, Repaired: n.Repaired, Refused: n.Refused, Dropped: n.Dropped,
 		},

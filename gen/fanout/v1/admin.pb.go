@@ -86,22 +86,26 @@ func (DrainResponse_Phase) EnumDescriptor() ([]byte, []int) {
 type ListNodesResponse_Node_State int32
 
 const (
+	// Never sent.
+	ListNodesResponse_Node_UNSPECIFIED ListNodesResponse_Node_State = 0
 	// It answers.
-	ListNodesResponse_Node_ALIVE ListNodesResponse_Node_State = 0
+	ListNodesResponse_Node_ALIVE ListNodesResponse_Node_State = 1
 	// It does not answer: it is slow, cut off or dead. After 60 seconds of silence
 	// it is taken for dead, and not listed any more.
-	ListNodesResponse_Node_SUSPECTED ListNodesResponse_Node_State = 1
+	ListNodesResponse_Node_SUSPECTED ListNodesResponse_Node_State = 2
 )
 
 // Enum value maps for ListNodesResponse_Node_State.
 var (
 	ListNodesResponse_Node_State_name = map[int32]string{
-		0: "ALIVE",
-		1: "SUSPECTED",
+		0: "UNSPECIFIED",
+		1: "ALIVE",
+		2: "SUSPECTED",
 	}
 	ListNodesResponse_Node_State_value = map[string]int32{
-		"ALIVE":     0,
-		"SUSPECTED": 1,
+		"UNSPECIFIED": 0,
+		"ALIVE":       1,
+		"SUSPECTED":   2,
 	}
 )
 
@@ -1615,7 +1619,7 @@ func (x *ListNodesResponse_Node) GetState() ListNodesResponse_Node_State {
 	if x != nil {
 		return x.State
 	}
-	return ListNodesResponse_Node_ALIVE
+	return ListNodesResponse_Node_UNSPECIFIED
 }
 
 func (x *ListNodesResponse_Node) GetSince() *timestamppb.Timestamp {
@@ -2345,9 +2349,9 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\aCLOSING\x10\x01\x12\r\n" +
 	"\tCONSUMERS\x10\x02\x12\b\n" +
 	"\x04DONE\x10\x03\"\x12\n" +
-	"\x10ListNodesRequest\"\xa8\x04\n" +
+	"\x10ListNodesRequest\"\xb9\x04\n" +
 	"\x11ListNodesResponse\x127\n" +
-	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xd9\x03\n" +
+	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xea\x03\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\tR\x05epoch\x12\x18\n" +
@@ -2362,10 +2366,11 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\breceived\x18\x02 \x01(\x04R\breceived\x12\x1a\n" +
 	"\brepaired\x18\x03 \x01(\x04R\brepaired\x12\x18\n" +
 	"\arefused\x18\x04 \x01(\x04R\arefused\x12\x18\n" +
-	"\adropped\x18\x05 \x01(\x04R\adropped\"!\n" +
-	"\x05State\x12\t\n" +
-	"\x05ALIVE\x10\x00\x12\r\n" +
-	"\tSUSPECTED\x10\x01\"\x16\n" +
+	"\adropped\x18\x05 \x01(\x04R\adropped\"2\n" +
+	"\x05State\x12\x0f\n" +
+	"\vUNSPECIFIED\x10\x00\x12\t\n" +
+	"\x05ALIVE\x10\x01\x12\r\n" +
+	"\tSUSPECTED\x10\x02\"\x16\n" +
 	"\x14GetServerInfoRequest\"\x87\b\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +

@@ -287,7 +287,9 @@ func (x *EmitRequest) GetWait() EmitRequest_Wait {
 type EmitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Connections that the event was handed to. 0, which JSON output leaves out,
-	// means that the target matched nobody, or that a volatile event was dropped
+	// means that the target matched nobody that is connected (a client that was cut
+	// off and may come back, with `recovery-window`, is not counted, and gets the
+	// event when it does), or that a volatile event was dropped
 	// for everybody.
 	Matched uint32 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
 	// This key was used before: nothing was sent now, and the other fields are

@@ -71,10 +71,13 @@ func (m *Mesh) heard(a *announcement) {
 		}
 		return
 	}
-	if a.Name == m.self.Name && newer(a.Started, a.Epoch, m.started, m.self.Epoch) && !a.Goodbye {
+	if a.Name == m.self.Name && !a.Goodbye {
 		m.doubled.Do(func() {
-			m.log.Error("another node has this node's name and is newer: the others take this one for gone; give each a node-name of its own",
-				"node", a.Name, "epoch", a.Epoch)
+			what := "another node has this node's name and is older: the others take that one for gone; give each a node-name of its own"
+			if newer(a.Started, a.Epoch, m.started, m.self.Epoch) {
+				what = "another node has this node's name and is newer: the others take this one for gone; give each a node-name of its own"
+			}
+			m.log.Error(what, "node", a.Name, "epoch", a.Epoch)
 		})
 	}
 	if p := m.meet(a); p != nil {

@@ -125,7 +125,9 @@ func newNode(t *testing.T, m *bus.Memory, name, epoch string, o Options) *node {
 	if o.JoinWait == 0 {
 		o.JoinWait = -1
 	}
-	o.Logger = slog.New(slog.DiscardHandler)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	var err error
 	if n.Mesh, err = New(m.Join(name), Self{Name: name, Epoch: epoch, Version: "v"}, o, n.history); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 )
 
@@ -22,10 +24,10 @@ type Mesh struct {
 	handler Handler
 	started time.Time
 
-	lives         atomic.Uint32 // numbers lives and turns
-	bad           atomic.Uint64 // packets that could not be read
-	answering     atomic.Bool   // an announcement is due
-	doubled       sync.Once     // this node's name is another's too
+	lives         atomic.Uint32  // numbers lives and turns
+	bad           atomic.Uint64  // packets that could not be read
+	answering     atomic.Bool    // an announcement is due
+	doubled       rate.Sometimes // logs that this node's name is another's too
 	many          sync.Once
 	epochTaken    chan struct{} // closed when another node has this node's epoch
 	tookEpoch     sync.Once
@@ -59,7 +61,8 @@ func New(b bus.Bus, self Self, o Options, h Handler) (*Mesh, error) {
 		return nil, fmt.Errorf("link: a node needs a name")
 	}
 	m := &Mesh{
-		bus: b, self: self, opts: o, log: o.Logger, handler: h, started: time.Now().Round(0).UTC(),
+		doubled: rate.Sometimes{First: 1, Interval: time.Minute},
+		bus:     b, self: self, opts: o, log: o.Logger, handler: h, started: time.Now().Round(0).UTC(),
 		epochTaken: make(chan struct{}), ended: make(chan struct{}), peers: map[string]*peer{}, leaving: map[string]*peer{},
 	}
 	for subject, f := range map[string]func(bus.Message){

@@ -53,7 +53,8 @@ func TestSameName(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		newer := newNode(t, memory, "b", "bbbb2", Options{})
+		var newerText lockedBuffer
+		newer := newNode(t, memory, "b", "bbbb2", Options{Logger: slog.New(slog.NewTextHandler(&newerText, nil))})
 		time.Sleep(70 * time.Second) // the older one has given up a, and met it anew
 		if peers := a.Peers(); len(peers) != 1 || peers[0].Epoch != "bbbb2" || peers[0].State != Alive {
 			t.Errorf("peers: %+v", peers)
@@ -67,8 +68,11 @@ func TestSameName(t *testing.T) {
 			t.Errorf("%d announcements in 30 s", announced)
 		}
 		mu.Unlock()
-		if n := strings.Count(text.String(), "another node has this node's name"); n != 1 {
+		if n := strings.Count(text.String(), "another node has this node's name and is newer"); n != 2 { // once a minute
 			t.Errorf("the older node says %d times that there is another:\n%s", n, text.String())
+		}
+		if n := strings.Count(newerText.String(), "another node has this node's name and is older"); n != 2 {
+			t.Errorf("the newer node says %d times that there is another:\n%s", n, newerText.String())
 		}
 		if err := older.Close(t.Context()); err != nil {
 			t.Error(err)

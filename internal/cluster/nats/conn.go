@@ -123,7 +123,11 @@ func (c *conn) failed(_ *nats.Conn, s *nats.Subscription, err error) {
 
 // connected logs where the connection leads.
 func (c *conn) connected(client *nats.Conn) {
-	c.log.Info("connected to the NATS server", "server", client.ConnectedUrlRedacted(), "version", client.ConnectedServerVersion())
+	if client.Opts.InProcessServer != nil { // it has no address for clients, and says one all the same
+		c.log.Debug("connected to this node's NATS server")
+	} else {
+		c.log.Info("connected to the NATS server", "server", client.ConnectedUrlRedacted(), "version", client.ConnectedServerVersion())
+	}
 	if most := client.MaxPayload(); most < bus.MaxPayload {
 		c.log.Error("the NATS server takes too small messages for a cluster: set its max_payload", "max_payload", most, "needed", bus.MaxPayload)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 )
@@ -198,4 +200,27 @@ func TestServerLogIsBounded(t *testing.T) {
 	if n := strings.Count(said.String(), "\n"); n < logBurst || n > 2*logBurst {
 		t.Errorf("%d lines, want %d and few more", n, logBurst)
 	}
+}
+
+// TestServerLogHints: what nodes refuse each other for names the setting, and is said now
+// and then, however often they try.
+func TestServerLogHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said log
+		l := newServerLog(slog.New(slog.NewTextHandler(&said, nil)), "")
+		for range 50 {
+			for range 20 {
+				l.Errorf("%s - rid:%d - Route Error %q", "127.0.0.1:1", 1, "Authorization Violation")
+				l.Errorf("TLS route handshake error: %s", "tls: first record does not look like a TLS handshake")
+				l.Errorf("TLS route handshake error: %s", "x509: certificate signed by unknown authority")
+				l.Errorf("Rejecting connection, cluster name %q does not match %q", "a", "b")
+			}
+			time.Sleep(time.Second)
+		}
+		for _, setting := range []string{"cluster-secret-file", "cluster-tls-key-file", "see cluster-tls-cert-file", "cluster-name"} {
+			if n := strings.Count(said.String(), setting); n != 3+4 {
+				t.Errorf("%d lines name %s, want 7", n, setting)
+			}
+		}
+	})
 }

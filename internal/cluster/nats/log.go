@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -26,11 +27,36 @@ type serverLog struct {
 	log    *slog.Logger
 	secret string // is left out
 	limit  *rate.Limiter
+	hints  []*hint
 	failed atomic.Pointer[string]
 }
 
+// hint is what the settings have to do with messages of a kind. Nodes try again many times
+// a second, so few of them are logged.
+type hint struct {
+	parts     []string // one of which such a message contains
+	text      string
+	sometimes rate.Sometimes
+}
+
+// hintEvery is how often messages of one kind are logged, after the first three.
+const hintEvery = 10 * time.Second
+
+func newHints() []*hint {
+	hints := []*hint{
+		{parts: []string{"Authorization Violation", "authentication error"}, text: "the node there has another secret, or one of the two has none: cluster-secret-file has to say the same at all nodes"},
+		{parts: []string{"first record does not look like a TLS handshake", "Unknown Protocol Operation"}, text: "one of the two nodes uses TLS and the other does not: set cluster-tls-cert-file, cluster-tls-key-file and cluster-tls-ca-file at all nodes or at none"},
+		{parts: []string{"certificate signed by unknown authority", "bad certificate", "unknown certificate authority", "certificate is valid for"}, text: "the certificate of one of the two nodes is not what the other asks for: see cluster-tls-cert-file and cluster-tls-ca-file"},
+		{parts: []string{"cluster name"}, text: "the node there is of another cluster: cluster-name has to be the same at all nodes"},
+	}
+	for _, h := range hints {
+		h.sometimes.First, h.sometimes.Interval = 3, hintEvery
+	}
+	return hints
+}
+
 func newServerLog(log *slog.Logger, secret string) *serverLog {
-	return &serverLog{log: log, secret: secret, limit: rate.NewLimiter(logRate, logBurst)}
+	return &serverLog{log: log, secret: secret, limit: rate.NewLimiter(logRate, logBurst), hints: newHints()}
 }
 
 // debugging reports whether debug messages are wanted: the server has many.
@@ -65,13 +91,29 @@ func (l *serverLog) write(level slog.Level, format string, v []any) {
 			return
 		}
 	}
-	if level > slog.LevelDebug && !l.limit.Allow() {
+	var more []any
+	if h := l.hintFor(text); h != nil && level > slog.LevelDebug {
+		level = slog.LevelDebug
+		h.sometimes.Do(func() { level = slog.LevelWarn })
+		more = append(more, "hint", h.text)
+	} else if level > slog.LevelDebug && !l.limit.Allow() {
 		level = slog.LevelDebug
 	}
 	if l.secret != "" {
 		text = strings.ReplaceAll(text, l.secret, "[secret]")
 	}
-	l.log.Log(context.Background(), level, "NATS server: "+text)
+	l.log.Log(context.Background(), level, "NATS server: "+text, more...)
+}
+
+func (l *serverLog) hintFor(text string) *hint {
+	for _, h := range l.hints {
+		for _, part := range h.parts {
+			if strings.Contains(text, part) {
+				return h
+			}
+		}
+	}
+	return nil
 }
 
 // Noticef implements server.Logger.
