@@ -170,7 +170,7 @@ func (d *daemon) hub() control.Hub {
 	if d.node != nil {
 		return d.node
 	}
-	return d.sockets
+	return d.server()
 }
 
 // keys remembers idempotency keys; nil: there is no cluster.
@@ -219,7 +219,7 @@ func (d *daemon) startNode() error {
 	if d.node == nil {
 		return nil
 	}
-	if err := d.node.Start(d.sockets, d.bus); err != nil {
+	if err := d.node.Start(d.server(), d.bus); err != nil {
 		return fmt.Errorf("cannot be a node of the cluster %q: %w; start again", d.config.cluster.name, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), factsTimeout)

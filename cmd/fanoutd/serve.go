@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
@@ -59,6 +61,7 @@ type daemon struct {
 	browsers     *http.Server
 	forwarded    *http.Server // what other nodes hand over, if that has a listener of its own
 	webTransport *webTransport
+	traces       *sdktrace.TracerProvider // nil: there are none
 	operators    *http.Server
 	manager      *serviceManager
 }
@@ -99,12 +102,15 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		return nil, err
 	}
 	d.ready.Missing = d.admission.missing
+	if d.traces, err = newTraces(c, b.version, log); err != nil {
+		return nil, err
+	}
 	if nodes != nil {
 		if d.node, err = newNode(c, l, b.version, d.connections, d.drain, log); err != nil {
 			return nil, err
 		}
 	}
-	events := dispatch.Options{Namespaces: c.namespaces.names, Logger: log}
+	events := dispatch.Options{Namespaces: c.namespaces.names, Tracer: d.tracer(), Logger: log}
 	if d.node != nil {
 		events.Epoch = d.node.Self().Epoch
 	}
@@ -144,8 +150,10 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	if d.callers, err = newCallers(&c.listeners); err != nil {
 		return nil, err
 	}
-	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.forBackends(), MaxStreams: c.limits.controlStreams})
+	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.forBackends(), MaxStreams: c.limits.controlStreams, Traces: d.callTraces()})
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
+	sources.Calls = d.calls
+	sources.Ready = func() bool { return d.ready.Why() == "" }
 	sources.Refusals = d.services.Errors.Refusals
 	sources.Process = func() ops.Process {
 		return ops.Process{LogLinesLost: lines.Lost(), Panics: map[string]uint64{

@@ -2,6 +2,8 @@ package main
 
 import (
 	"log/slog"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/drain"
@@ -17,6 +19,9 @@ type operationConfig struct {
 	maxAge    time.Duration // of a session
 	drain     drain.Plan
 	file      string
+
+	otlpEndpoint string // empty: nothing is traced
+	sampleRatio  float64
 }
 
 // Formats of the log.
@@ -58,6 +63,16 @@ func (c *operationConfig) declare(s *settings.Set) {
 			Value: settings.OptionalDuration(&c.maxAge, 0, 10*time.Second),
 		},
 		settings.Setting{
+			Name:  "otlp-endpoint",
+			Help:  "the collector that OpenTelemetry traces are sent to, by OTLP over gRPC: http://HOST:PORT in plain text, or https://HOST:PORT; empty: nothing is traced",
+			Value: settings.Scalar(&c.otlpEndpoint, "", "http://HOST:PORT or https://HOST:PORT", parseEndpoint),
+		},
+		settings.Setting{
+			Name:  "otlp-sample-ratio",
+			Help:  "the part of the traces that is sampled where browsers' events and backends' calls begin them; those that a backend began are sampled as it says",
+			Value: settings.Scalar(&c.sampleRatio, "0.01", "a number from 0 to 1", parseRatio),
+		},
+		settings.Setting{
 			Name: settings.ConfigFile, Help: "a YAML file with settings: the names above as keys",
 			Value: settings.File(&c.file),
 		},
@@ -66,3 +81,23 @@ func (c *operationConfig) declare(s *settings.Set) {
 
 // engineOptions sets what the settings say.
 func (c *operationConfig) engineOptions(o *engineio.Options) { o.MaxConnectionAge = c.maxAge }
+
+// parseEndpoint reads the URL of a collector; empty: there is none.
+func parseEndpoint(raw string) (string, error) {
+	if raw == "" {
+		return "", nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Port() == "" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" {
+		return "", settings.ErrNotAllowed
+	}
+	return raw, nil
+}
+
+func parseRatio(raw string) (float64, error) {
+	ratio, err := strconv.ParseFloat(raw, 64)
+	if err != nil || !(ratio >= 0 && ratio <= 1) { // nor is NaN
+		return 0, settings.ErrNotAllowed
+	}
+	return ratio, nil
+}

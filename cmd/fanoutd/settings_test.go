@@ -74,6 +74,12 @@ func TestRefusals(t *testing.T) {
 		{"namespace with comma", nil, "", "namespaces: ['/a,b']", []string{"namespaces", "/a,b"}},
 		{"namespace twice", []string{"--namespaces=/a,a"}, "", "", []string{"namespaces", "twice"}},
 
+		{"collector without scheme", []string{"--otlp-endpoint=collector:4317"}, "", "", []string{"otlp-endpoint", `"collector:4317"`, "http://HOST:PORT"}},
+		{"collector without port", []string{"--otlp-endpoint=https://collector"}, "", "", []string{"otlp-endpoint", "http://HOST:PORT"}},
+		{"collector with a path", []string{"--otlp-endpoint=http://collector:4318/v1/traces"}, "", "", []string{"otlp-endpoint", "http://HOST:PORT"}},
+		{"sample ratio too high", []string{"--otlp-sample-ratio=1.01"}, "", "", []string{"otlp-sample-ratio", `"1.01"`, "from 0 to 1"}},
+		{"sample ratio no number", []string{"--otlp-sample-ratio=NaN"}, "", "", []string{"otlp-sample-ratio", "from 0 to 1"}},
+
 		{"demo without client", []string{"--demo", "--serve-client=false"}, "", "", []string{"demo", "serve-client"}},
 	}
 	for _, tt := range tests {

@@ -61,6 +61,7 @@ func (d *daemon) shutdown() {
 	})
 	leaving.Wait()
 	d.leaveCluster(ctx)
+	d.flushTraces(ctx)
 	d.report("operators", d.stop(ctx, d.operators))
 	d.log.Info("ended")
 }

@@ -7,6 +7,7 @@ import (
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/tracing"
 )
 
 // EmitWithAck sends one event to connections here and at the peers, and calls yield, on
@@ -115,7 +116,7 @@ func (g *gathering) run(o sio.AckRequest, peers []*peer) {
 	asking.Add(1) // until all are asked
 	o.Sent = func(expected int) {
 		g.expect(expected)
-		m := &clusterv1.Message{Body: &clusterv1.Message_AckRequest{AckRequest: &clusterv1.AckRequest{
+		m := &clusterv1.Message{Traceparent: tracing.Parent(g.ctx), Body: &clusterv1.Message_AckRequest{AckRequest: &clusterv1.AckRequest{
 			Emit: fromEmit(&o.Emit), Timeout: int64(o.Timeout), MaxAcks: count(o.MaxAcks),
 		}}}
 		requests, err := g.node.ask(g.ctx, peers, m)
@@ -197,8 +198,8 @@ const (
 
 // serveAcks sends an event of a peer's and returns when it is sent: so it keeps its
 // place in the order of the link.
-func (n *Node) serveAcks(p *peer, number uint64, m *clusterv1.AckRequest) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (n *Node) serveAcks(ctx context.Context, p *peer, number uint64, m *clusterv1.AckRequest) {
+	ctx, cancel := context.WithCancel(ctx)
 	s := &served{cancel: cancel, credit: make(chan struct{}, 1)}
 	if !p.begin(number, s) {
 		cancel()

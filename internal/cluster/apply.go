@@ -7,6 +7,7 @@ import (
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/tracing"
 )
 
 // Apply carries out one operation here and at the peers that may have connections of
@@ -55,7 +56,9 @@ func (n *Node) emit(ctx context.Context, op sio.Emit) (sio.Result, error) {
 	if op.Applied {
 		return n.applyAt(ctx, peers, op, result, handed)
 	}
-	message, err := marshal(&clusterv1.Message{Body: &clusterv1.Message_Operation{Operation: fromEmit(&op)}})
+	message, err := marshal(&clusterv1.Message{
+		Traceparent: tracing.Parent(ctx), Body: &clusterv1.Message_Operation{Operation: fromEmit(&op)},
+	})
 	if err != nil {
 		return result, err
 	}
@@ -80,7 +83,7 @@ func (n *Node) applyAt(ctx context.Context, peers []*peer, op sio.Op, result sio
 		return result, err
 	}
 	var refused error
-	err = n.askAllThen(ctx, peers, &clusterv1.Message{Body: &clusterv1.Message_Operation{Operation: m}}, asked, func(p *peer, a *clusterv1.Answer) {
+	err = n.askAllThen(ctx, peers, &clusterv1.Message{Traceparent: tracing.Parent(ctx), Body: &clusterv1.Message_Operation{Operation: m}}, asked, func(p *peer, a *clusterv1.Answer) {
 		if a == nil {
 			n.unreachable(&result.Coverage, p.name)
 			return

@@ -9,6 +9,7 @@ import (
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/tracing"
 )
 
 // What the peers want of this node.
@@ -30,13 +31,13 @@ func (h *handler) Receive(info link.Peer, message []byte) {
 	case *clusterv1.Message_Answer:
 		n.requests.answer(p.epoch, m.GetRequest(), body.Answer)
 	case *clusterv1.Message_Operation:
-		n.serveOperation(p, m.GetRequest(), body.Operation)
+		n.serveOperation(tracing.WithParent(context.Background(), m.GetTraceparent()), p, m.GetRequest(), body.Operation)
 	case *clusterv1.Message_InterestChange:
 		n.readInterest(p, p.interest.Change(body.InterestChange.GetSet(), body.InterestChange.GetCleared()))
 	case *clusterv1.Message_InterestAll:
 		n.readInterest(p, p.interest.Apply(body.InterestAll.GetSet()))
 	case *clusterv1.Message_AckRequest:
-		n.serveAcks(p, m.GetRequest(), body.AckRequest)
+		n.serveAcks(tracing.WithParent(context.Background(), m.GetTraceparent()), p, m.GetRequest(), body.AckRequest)
 	case *clusterv1.Message_Continue:
 		p.more(body.Continue.GetRequest())
 	case *clusterv1.Message_Cancel:
@@ -154,7 +155,7 @@ func (p *peer) sendAnswer(message []byte) {
 }
 
 // serveOperation carries out an operation of a peer's.
-func (n *Node) serveOperation(p *peer, request uint64, m *clusterv1.Operation) {
+func (n *Node) serveOperation(ctx context.Context, p *peer, request uint64, m *clusterv1.Operation) {
 	op, err := toOp(m)
 	var result sio.Result
 	if e, ok := op.(sio.Emit); ok {
@@ -162,7 +163,7 @@ func (n *Node) serveOperation(p *peer, request uint64, m *clusterv1.Operation) {
 		op = e
 	}
 	if err == nil {
-		result, err = n.hub.Apply(context.Background(), op)
+		result, err = n.hub.Apply(ctx, op)
 	}
 	a := &clusterv1.Answer{Code: n.code(p, err), Kind: &clusterv1.Answer_Result{Result: &clusterv1.Result{Matched: count(result.Matched)}}}
 	if _, ok := op.(sio.Join); !ok || err != nil || request == 0 {

@@ -101,6 +101,7 @@ func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Ev
 	m.event.Event = ev.Name
 	m.event.Attachments = ev.Attachments
 	m.event.ReplyExpected = ev.ReplyExpected
+	m.event.Traceparent = ev.Traceparent
 	m.event.Existing, m.event.Replayed = ev.Existing, ev.Replayed()
 	// Reasons may repeat what a peer wrote.
 	m.event.Reason = strings.ToValidUTF8(ev.Reason, "\uFFFD")

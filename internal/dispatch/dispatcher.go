@@ -116,9 +116,11 @@ func (d *Dispatcher) Event(s *sio.Socket, in sio.Event) {
 	if in.WantsAck {
 		c.await(e.Sequence, in.AckID)
 	}
-	if n := d.publish(c, e); n == 0 && in.WantsAck {
-		c.answered(e.Sequence)
-	}
+	d.traced(e, func() {
+		if n := d.publish(c, e); n == 0 && in.WantsAck {
+			c.answered(e.Sequence)
+		}
+	})
 }
 
 // Disconnected implements sio.Backend.

@@ -35,6 +35,7 @@ type Event struct {
 	Reason        string // of a Disconnected
 	Detail        string // of a Disconnected: what is known beside the reason; for people
 	ReceivedAt    time.Time
+	Traceparent   string // of a Message: the trace that it belongs to, as W3C Trace Context has it; empty: none
 	// Connection is what was known of the connection, of a Connecting with what
 	// it was granted by then, of a Disconnected as it was at its end; nil of a Message.
 	Connection *sio.Connection

@@ -3,6 +3,8 @@ package dispatch
 import (
 	"log/slog"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Policy says what becomes of events while no subscription of a group is online.
@@ -54,6 +56,8 @@ type Options struct {
 	// QueueBytes bounds what may wait for one group from one connection.
 	// Default 256 KiB.
 	QueueBytes int
+	// Tracer makes spans of what browsers emit and of its deliveries. nil: there are none.
+	Tracer trace.Tracer
 	// Epoch is what the ids of deliveries begin with, as those of the server's connections
 	// do (engineio.Options.Epoch), and in front of a hyphen those of dead letters. Default:
 	// nothing for deliveries, something new for dead letters.

@@ -41,12 +41,14 @@ const (
 
 // item is an event in a queue.
 type item struct {
-	event    *Event
-	since    time.Duration // when it came; see Dispatcher.age
-	attempt  uint32        // deliveries so far
-	acked    bool          // out of order: an earlier one is still in flight
-	refusals int
-	consumer string // to which it was delivered last
+	event   *Event
+	since   time.Duration // when it came; see Dispatcher.age
+	attempt uint32        // deliveries so far
+	// delivered is when the latest delivery began, if it is traced; see Dispatcher.age.
+	delivered time.Duration
+	acked     bool // out of order: an earlier one is still in flight
+	refusals  int
+	consumer  string // to which it was delivered last
 
 	// A consumer that ends may have been brought down by any of the events in
 	// flight to it: all of them are suspects until they are settled. Since only one
@@ -226,6 +228,9 @@ func (q *queue) takeLocked() Delivery {
 	q.group.counts.Delivered++
 	it.attempt++
 	it.consumer = q.owner.options.ConsumerID
+	if it.event.Traceparent != "" {
+		it.delivered = q.group.dispatcher.age()
+	}
 	q.owner.inFlight++
 	if it.suspect {
 		q.owner.suspected = true

@@ -30,17 +30,24 @@ type Verdict struct {
 
 // Ack settles a delivery: it was handled.
 func (s *Subscription) Ack(id string) error {
+	f, err := s.ack(id)
+	s.traceDelivery(f, "acknowledged")
+	return err
+}
+
+func (s *Subscription) ack(id string) (*tracedDelivery, error) {
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	q, i, err := s.inFlightLocked(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if q.items[i].event.Kind == Connecting {
-		return ErrNoVerdict
+		return nil, ErrNoVerdict
 	}
+	f := q.deliveryLocked(&q.items[i])
 	s.settleLocked(q, i)
-	return nil
+	return f, nil
 }
 
 // Verdict settles a Connecting.
@@ -66,13 +73,20 @@ func (s *Subscription) Verdict(id string, v Verdict) error {
 // flight of all that is cancelled first.
 func (s *Subscription) Nack(id string, delay time.Duration) error {
 	defer s.group.settleDown()
+	f, err := s.nack(id, delay)
+	s.traceDelivery(f, "refused")
+	return err
+}
+
+func (s *Subscription) nack(id string, delay time.Duration) (*tracedDelivery, error) {
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	q, i, err := s.inFlightLocked(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	it := &q.items[i]
+	f := q.deliveryLocked(it)
 	it.refusals++
 	it.strike(Nacked)
 	if delay == 0 {
@@ -88,7 +102,7 @@ func (s *Subscription) Nack(id string, delay time.Duration) error {
 	}
 	q.advanceLocked()
 	s.settledLocked(q)
-	return nil
+	return f, nil
 }
 
 // BuryTooLarge makes a dead letter of a delivery that the consumer's messages cannot

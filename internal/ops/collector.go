@@ -79,13 +79,16 @@ func samples[N int | uint64](by map[string]N) []sample {
 // histogram is a distribution of durations, in seconds.
 func histogram[S any](name, help string, of func(S) metrics.Distribution) metric[S] {
 	return metric[S]{prometheus.NewDesc(name, help, nil, nil), func(s S, d *prometheus.Desc, to chan<- prometheus.Metric) {
-		all := of(s)
-		buckets := make(map[float64]uint64, len(all.Within))
-		for bound, n := range all.Within {
-			buckets[bound.Seconds()] = n
-		}
-		to <- prometheus.MustNewConstHistogram(d, all.Count, all.Sum.Seconds(), buckets)
+		to <- distribution(d, of(s))
 	}}
+}
+
+func distribution(d *prometheus.Desc, all metrics.Distribution, labels ...string) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(all.Within))
+	for bound, n := range all.Within {
+		buckets[bound.Seconds()] = n
+	}
+	return prometheus.MustNewConstHistogram(d, all.Count, all.Sum.Seconds(), buckets, labels...)
 }
 
 // Describe implements prometheus.Collector.

@@ -17,6 +17,13 @@ import (
 
 func testHandler(ready *Readiness) http.Handler {
 	return Handler(ready, NewRegistry(Build{Version: "1.2.3", Commit: "abc", GoVersion: "go1"}, Sources{
+		Calls: func() []Calls {
+			return []Calls{
+				{Method: "a.B/C", Codes: map[string]uint64{"OK": 60}, InFlight: 61, Durations: metrics.Distribution{Count: 62, Sum: time.Second}},
+				{Method: "a.B/Stream", Codes: map[string]uint64{"Canceled": 63}, Streaming: true},
+			}
+		},
+		Ready:   func() bool { return ready.Why() == "" },
 		Process: func() Process { return Process{LogLinesLost: 41, Panics: map[string]uint64{"browsers": 42}} },
 		Sockets: func() sio.Stats {
 			return sio.Stats{
@@ -133,6 +140,11 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_node_requests_unanswered_total 38\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_requests_forwarded_total 36\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_requests_forward_failed_total 37\n"},
+		{http.MethodGet, "/metrics", 200, `fanoutd_control_calls_total{code="OK",method="a.B/C"} 60`},
+		{http.MethodGet, "/metrics", 200, `fanoutd_control_calls_total{code="Canceled",method="a.B/Stream"} 63`},
+		{http.MethodGet, "/metrics", 200, `fanoutd_control_calls_in_flight{method="a.B/C"} 61`},
+		{http.MethodGet, "/metrics", 200, `fanoutd_control_call_duration_seconds_count{method="a.B/C"} 62`},
+		{http.MethodGet, "/metrics", 200, "fanoutd_ready 1\n"},
 		{http.MethodGet, "/metrics", 200, `fanoutd_build_info{commit="abc",goversion="go1",version="1.2.3"} 1`},
 		{http.MethodGet, "/metrics", 200, "\ngo_goroutines "},
 		{http.MethodGet, "/metrics", 200, "\nprocess_start_time_seconds "},

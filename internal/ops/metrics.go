@@ -35,6 +35,8 @@ type Sources struct {
 	Bus       func() bus.Stats
 	Nodes     func() cluster.Stats
 	Forward   func() forward.Stats
+	Calls     func() []Calls
+	Ready     func() bool
 
 	Certificates func() []certfile.Expiry
 }
@@ -80,6 +82,12 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	}
 	if from.Nodes != nil {
 		r.MustRegister(collector[cluster.Stats]{from.Nodes, nodeMetrics})
+	}
+	if from.Calls != nil {
+		r.MustRegister(collector[[]Calls]{from.Calls, callMetrics})
+	}
+	if from.Ready != nil {
+		r.MustRegister(collector[bool]{from.Ready, readyMetrics})
 	}
 	if from.Forward != nil {
 		r.MustRegister(collector[forward.Stats]{from.Forward, forwardMetrics})

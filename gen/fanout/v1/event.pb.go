@@ -406,6 +406,10 @@ type Event struct {
 	// was wrong with a packet, or the `reason` that a DisconnectRequest gave. At
 	// most 256 bytes, often empty.
 	Detail string `protobuf:"bytes,18,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Of a MESSAGE, if the daemon traces: the trace that it belongs to, as the header
+	// `traceparent` of W3C Trace Context has it. What the backend does for it goes on
+	// with that trace. Empty: none.
+	Traceparent string `protobuf:"bytes,19,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	// The event was a dead letter and is delivered once more by
 	// AdminService.ReplayDeadLetters. Nobody awaits a reply to it.
 	Replayed      bool `protobuf:"varint,20,opt,name=replayed,proto3" json:"replayed,omitempty"`
@@ -565,6 +569,13 @@ func (x *Event) GetCause() Event_Cause {
 func (x *Event) GetDetail() string {
 	if x != nil {
 		return x.Detail
+	}
+	return ""
+}
+
+func (x *Event) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
 	}
 	return ""
 }
@@ -2142,7 +2153,7 @@ var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\a\n" +
+	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\b\n" +
 	"\x05Event\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x18\n" +
@@ -2166,7 +2177,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"connection\x12\x1a\n" +
 	"\bexisting\x18\x10 \x01(\bR\bexisting\x12,\n" +
 	"\x05cause\x18\x11 \x01(\x0e2\x16.fanout.v1.Event.CauseR\x05cause\x12\x16\n" +
-	"\x06detail\x18\x12 \x01(\tR\x06detail\x12\x1a\n" +
+	"\x06detail\x18\x12 \x01(\tR\x06detail\x12 \n" +
+	"\vtraceparent\x18\x13 \x01(\tR\vtraceparent\x12\x1a\n" +
 	"\breplayed\x18\x14 \x01(\bR\breplayed\"U\n" +
 	"\x04Kind\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\x0e\n" +

@@ -38,6 +38,7 @@ func fromEvent(e *dispatch.Event, include bool) (*clusterv1.Event, error) {
 		Kind: int32(e.Kind), Namespace: e.Namespace, ConnectionId: e.ConnectionID, Epoch: e.Epoch, User: e.UserID, Sequence: e.Sequence, //nolint:gosec // an enum
 		Name: []byte(e.Name), Args: e.Args, Attachments: e.Attachments, ReplyExpected: e.ReplyExpected,
 		Reason: []byte(e.Reason), Detail: []byte(e.Detail), ReceivedAt: timestamppb.New(e.ReceivedAt), Existing: e.Existing, Replay: e.Replay,
+		Traceparent: e.Traceparent,
 	}
 	if e.Kind == dispatch.Message && !include {
 		return m, nil
@@ -56,6 +57,7 @@ func toEvent(m *clusterv1.Event) (*dispatch.Event, error) {
 		Kind: dispatch.Kind(m.GetKind()), Namespace: m.GetNamespace(), ConnectionID: m.GetConnectionId(), Epoch: m.GetEpoch(), UserID: m.GetUser(), Sequence: m.GetSequence(),
 		Name: string(m.GetName()), Args: m.GetArgs(), Attachments: m.GetAttachments(), ReplyExpected: m.GetReplyExpected(),
 		Reason: string(m.GetReason()), Detail: string(m.GetDetail()), ReceivedAt: m.GetReceivedAt().AsTime(), Existing: m.GetExisting(), Replay: m.GetReplay(),
+		Traceparent: m.GetTraceparent(),
 	}
 	if m.GetConnection() != nil {
 		c, err := cluster.ToConnection(m.GetConnection())

@@ -27,6 +27,7 @@ type Server struct {
 	grpc     *grpc.Server
 	services *control.Services
 	handlers sync.WaitGroup // of streams whose callers have keys that may end
+	calls    *callCounter
 }
 
 // Options of a [Server]. The zero value serves in plain text.
@@ -40,6 +41,9 @@ type Options struct {
 	// which may hold a request. Further ones wait in the client. Default
 	// [DefaultMaxStreams].
 	MaxStreams int
+
+	// Traces makes spans of calls, but for streams that last; nil: there are none.
+	Traces *Traces
 }
 
 // New returns a Server of services for those whom a knows.
@@ -52,8 +56,13 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		transport = credentials.NewTLS(o.TLS)
 	}
 	m := middleware.Standard(services.Errors, a, access)
-	s := &Server{services: services}
-	s.grpc = grpc.NewServer(
+	s := &Server{services: services, calls: newCallCounter()}
+	var more []grpc.ServerOption
+	if o.Traces != nil {
+		more = append(more, grpc.StatsHandler(o.Traces.handler()))
+	}
+	s.grpc = grpc.NewServer(append(more,
+		grpc.StatsHandler(s.calls),
 		grpc.Creds(transport),
 		grpc.MaxRecvMsgSize(services.MaxRequestBytes()),
 		grpc.MaxSendMsgSize(services.MaxResponseBytes()),
@@ -65,7 +74,7 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		grpc.KeepaliveEnforcementPolicy(keepalivePolicy),
 		grpc.StreamInterceptor(s.streamInterceptor(m)),
 		grpc.UnknownServiceHandler(unknownMethod),
-	)
+	)...)
 	to := registrar{s.grpc, m}
 	fanoutv1.RegisterEmitterServiceServer(to, services.Emitter)
 	fanoutv1.RegisterRegistryServiceServer(to, services.Registry)
@@ -79,6 +88,7 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	}
 	healthv1.RegisterHealthServer(to, &health{services: names, ended: services.ServingEnded()})
 	reflection.Register(s.grpc) // v1 and v1alpha, which are streams
+	s.calls.know(s.grpc.GetServiceInfo())
 	return s
 }
 

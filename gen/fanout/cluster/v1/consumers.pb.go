@@ -1157,7 +1157,9 @@ type Event struct {
 	// It was a dead letter: counts replays.
 	Replay uint64 `protobuf:"varint,15,opt,name=replay,proto3" json:"replay,omitempty"`
 	// The node's epoch, where the connection's id does not begin with it.
-	Epoch         string `protobuf:"bytes,16,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch string `protobuf:"bytes,16,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The trace that it belongs to, as the header `traceparent` has it. Empty: none.
+	Traceparent   string `protobuf:"bytes,17,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1300,6 +1302,13 @@ func (x *Event) GetReplay() uint64 {
 func (x *Event) GetEpoch() string {
 	if x != nil {
 		return x.Epoch
+	}
+	return ""
+}
+
+func (x *Event) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
 	}
 	return ""
 }
@@ -2410,7 +2419,7 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"Subscribed\"S\n" +
 	"\aDeliver\x12.\n" +
 	"\x05event\x18\x01 \x01(\v2\x18.fanout.cluster.v1.EventR\x05event\x12\x18\n" +
-	"\aattempt\x18\x02 \x01(\rR\aattempt\"\xf5\x03\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\"\x97\x04\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\x05R\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12#\n" +
@@ -2431,7 +2440,8 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"connection\x12\x1a\n" +
 	"\bexisting\x18\x0e \x01(\bR\bexisting\x12\x16\n" +
 	"\x06replay\x18\x0f \x01(\x04R\x06replay\x12\x14\n" +
-	"\x05epoch\x18\x10 \x01(\tR\x05epoch\"F\n" +
+	"\x05epoch\x18\x10 \x01(\tR\x05epoch\x12 \n" +
+	"\vtraceparent\x18\x11 \x01(\tR\vtraceparent\"F\n" +
 	"\tCancelled\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\x05R\x06reason\"\b\n" +

@@ -191,6 +191,8 @@ type Message struct {
 	// Counts the requests of the sender, from 1. An Answer has the number of the
 	// request that it answers. 0: no answer is wanted.
 	Request uint64 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
+	// The trace that the body belongs to, as the header `traceparent` has it. Empty: none.
+	Traceparent string `protobuf:"bytes,16,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	// What is said. A message with none of these is of a later version: a request is
 	// answered as UNSUPPORTED, all else is ignored.
 	//
@@ -248,6 +250,13 @@ func (x *Message) GetRequest() uint64 {
 		return x.Request
 	}
 	return 0
+}
+
+func (x *Message) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
 }
 
 func (x *Message) GetBody() isMessage_Body {
@@ -4170,9 +4179,10 @@ var File_fanout_cluster_v1_node_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x05\n" +
+	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x06\n" +
 	"\aMessage\x12\x18\n" +
-	"\arequest\x18\x01 \x01(\x04R\arequest\x12C\n" +
+	"\arequest\x18\x01 \x01(\x04R\arequest\x12 \n" +
+	"\vtraceparent\x18\x10 \x01(\tR\vtraceparent\x12C\n" +
 	"\finterest_all\x18\x02 \x01(\v2\x1e.fanout.cluster.v1.InterestAllH\x00R\vinterestAll\x12L\n" +
 	"\x0finterest_change\x18\x03 \x01(\v2!.fanout.cluster.v1.InterestChangeH\x00R\x0einterestChange\x12<\n" +
 	"\toperation\x18\x05 \x01(\v2\x1c.fanout.cluster.v1.OperationH\x00R\toperation\x12@\n" +

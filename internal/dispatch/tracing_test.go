@@ -1,0 +1,80 @@
+package dispatch
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/fanoutd/fanoutd/internal/tracing"
+)
+
+// A browser's event is a span, and each of its deliveries that is settled one below it.
+func TestTracesOfEvents(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	inBubble(t, Options{Tracer: provider.Tracer(tracing.Scope)}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{})
+		c, id := w.connect("")
+		c.Say(`42["n",1]`)
+		d := m.expect(t, "message / n[1]")[0]
+		ok(t, m.Nack(d.ID(), 0))
+		time.Sleep(100 * time.Millisecond)
+		again := m.expect(t, "message / n[1] attempt 2")[0]
+		if again.Event.Traceparent != d.Event.Traceparent {
+			t.Errorf("the second attempt is of %q, the first of %q", again.Event.Traceparent, d.Event.Traceparent)
+		}
+		time.Sleep(time.Second)
+		ok(t, m.Ack(d.ID()))
+		c.Close()
+
+		all := spans.GetSpans()
+		var names []string
+		for _, s := range all {
+			names = append(names, s.Name)
+		}
+		if !slices.Equal(names, []string{"event", "delivery", "delivery"}) {
+			t.Fatalf("spans: %q", names)
+		}
+		root := all[0].SpanContext
+		expect(t, "traceparent", d.Event.Traceparent, fmt.Sprintf("00-%s-%s-01", root.TraceID(), root.SpanID()))
+		expect(t, "connection", value(all[0], "fanoutd.connection"), id)
+		expect(t, "event", value(all[0], "fanoutd.event"), "n")
+		for i, outcome := range []string{"refused", "acknowledged"} {
+			s := all[i+1]
+			expect(t, "trace of the delivery", s.SpanContext.TraceID(), root.TraceID())
+			expect(t, "parent of the delivery", s.Parent.SpanID(), root.SpanID())
+			expect(t, "outcome", value(s, "fanoutd.outcome"), outcome)
+			expect(t, "attempt", value(s, "fanoutd.attempt"), fmt.Sprint(i+1))
+			expect(t, "delivery", value(s, "fanoutd.delivery"), d.ID())
+		}
+		expect(t, "how long the delivery took", all[2].EndTime.Sub(all[2].StartTime).Round(time.Millisecond), time.Second)
+	})
+}
+
+func value(s tracetest.SpanStub, key string) string {
+	for _, a := range s.Attributes {
+		if a.Key == attribute.Key(key) {
+			return a.Value.String()
+		}
+	}
+	return ""
+}
+
+// Where nobody traces, an event carries nothing of it, and it costs no memory.
+func TestNoTraces(t *testing.T) {
+	d := New(Options{})
+	e := &Event{Namespace: "/", Name: "n", ConnectionID: "a"}
+	queued := 0
+	publish := func() { queued++ }
+	if n := testing.AllocsPerRun(100, func() { d.traced(e, publish) }); n != 0 {
+		t.Errorf("%v allocations an event", n)
+	}
+	if queued != 101 || e.Traceparent != "" {
+		t.Errorf("queued %d times, traceparent %q", queued, e.Traceparent)
+	}
+}

@@ -1,0 +1,60 @@
+package ops
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fanoutd/fanoutd/internal/metrics"
+)
+
+// Calls counts the calls of one method of the control API.
+type Calls struct {
+	Method    string            // service/method
+	Codes     map[string]uint64 // calls that ended, by gRPC status code
+	InFlight  int
+	Durations metrics.Distribution
+	Streaming bool // there are no Durations
+}
+
+// callMetrics are about the control API.
+var callMetrics = []metric[[]Calls]{
+	labeled(prometheus.CounterValue, "fanoutd_control_calls_total",
+		"Calls of the control API that ended, by method and gRPC status code.", []string{"method", "code"},
+		func(all []Calls) []sample {
+			var s []sample
+			for _, c := range all {
+				for code, n := range c.Codes {
+					s = append(s, sample{float64(n), []string{c.Method, code}})
+				}
+			}
+			return s
+		}),
+	labeled(prometheus.GaugeValue, "fanoutd_control_calls_in_flight",
+		"Calls of the control API that have not ended, by method.", []string{"method"},
+		func(all []Calls) []sample {
+			var s []sample
+			for _, c := range all {
+				s = append(s, sample{float64(c.InFlight), []string{c.Method}})
+			}
+			return s
+		}),
+	{
+		prometheus.NewDesc("fanoutd_control_call_duration_seconds", "How long calls of the control API took that are no streams, by method.", []string{"method"}, nil),
+		func(all []Calls, d *prometheus.Desc, to chan<- prometheus.Metric) {
+			for _, c := range all {
+				if !c.Streaming {
+					to <- distribution(d, c.Durations, c.Method)
+				}
+			}
+		},
+	},
+}
+
+// readyMetrics are about whether the daemon takes new browsers.
+var readyMetrics = []metric[bool]{
+	gauge("fanoutd_ready", "1 while /readyz says so: 0 at the start, while it drains, and while what it needs is missing.", func(ready bool) int {
+		if ready {
+			return 1
+		}
+		return 0
+	}),
+}

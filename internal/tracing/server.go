@@ -1,0 +1,65 @@
+package tracing
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
+)
+
+// Scope names who makes spans.
+const Scope = "github.com/fanoutd/fanoutd"
+
+// Server is a sio.Server whose emits are spans "fan-out" of the trace that their
+// caller's context belongs to; those of no trace are none. A span has the number of
+// connections that the event was queued for, and none for each of them.
+type Server struct {
+	*sio.Server
+	tracer trace.Tracer
+}
+
+// NewServer returns s with spans by t.
+func NewServer(s *sio.Server, t trace.Tracer) *Server { return &Server{s, t} }
+
+// Apply is [sio.Server.Apply].
+func (s *Server) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
+	o, ok := op.(sio.Emit)
+	if !ok || !trace.SpanContextFromContext(ctx).IsValid() {
+		return s.Server.Apply(ctx, op)
+	}
+	ctx, span := s.start(ctx, &o)
+	defer span.End()
+	result, err := s.Server.Apply(ctx, op)
+	ended(span, result.Matched, err)
+	return result, err
+}
+
+// EmitWithAck is [sio.Server.EmitWithAck]. Its span lasts until the answers are there,
+// or are not awaited any more.
+func (s *Server) EmitWithAck(ctx context.Context, o sio.AckRequest, yield func(sio.AckResult) bool) (sio.AckSummary, error) {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return s.Server.EmitWithAck(ctx, o, yield)
+	}
+	ctx, span := s.start(ctx, &o.Emit)
+	defer span.End()
+	summary, err := s.Server.EmitWithAck(ctx, o, yield)
+	span.SetAttributes(attribute.Int("fanoutd.answered", summary.Answered))
+	ended(span, summary.Expected, err)
+	return summary, err
+}
+
+func (s *Server) start(ctx context.Context, o *sio.Emit) (context.Context, trace.Span) {
+	return s.tracer.Start(ctx, "fan-out", trace.WithAttributes(
+		attribute.String("fanoutd.namespace", o.To.Namespace), attribute.String("fanoutd.event", o.Event),
+	))
+}
+
+func ended(span trace.Span, matched int, err error) {
+	span.SetAttributes(attribute.Int("fanoutd.matched", matched))
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+	}
+}
