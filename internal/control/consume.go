@@ -116,7 +116,7 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 			return nil, err
 		}
 	}
-	p := problems{at: "open"}
+	p := problemsOf(stream.Context(), "open")
 	sub := e.toSubscription(stream.Context(), &p, open)
 	most := toMessageBytes(&p, open.GetMaxMessageBytes())
 	if p.any() {

@@ -19,6 +19,7 @@ var limited = map[string]bool{
 	fanoutv1.EmitterService_EmitStream_FullMethodName:        true,
 	fanoutv1.EmitterService_EmitWithAck_FullMethodName:       true,
 	fanoutv1.EmitterService_Call_FullMethodName:              true,
+	fanoutv1.EventService_Tail_FullMethodName:                true,
 	fanoutv1.RegistryService_ListConnections_FullMethodName:  true,
 	fanoutv1.RegistryService_GetConnection_FullMethodName:    true,
 	fanoutv1.RegistryService_CountConnections_FullMethodName: true,

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -239,4 +240,37 @@ func TestLimits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A key with namespaces watches these, also if it names none; one with rooms nothing.
+func TestTailKeepsToTheLimits(t *testing.T) {
+	inOneNode(t, dispatch.Options{}, func(w *world) {
+		w.control.caller = callerWith(w.t, identity.Rights{Namespaces: []string{"/ch*"}})
+		own, named := w.watch(&fanoutv1.TailRequest{}), w.watch(&fanoutv1.TailRequest{Namespaces: []string{"chat"}})
+		w.connect("")
+		_, id := w.connect("/chat")
+		for _, s := range []grpc.ServerStreamingClient[fanoutv1.TailResponse]{own, named} {
+			if e := seen(w.t, s).GetEvent(); e.GetConnectionId() != id {
+				w.t.Errorf("the first that is shown is %v, want the connection to /chat", e)
+			}
+		}
+		denied := func(req *fanoutv1.TailRequest, field string) {
+			w.t.Helper()
+			s, err := w.client.Tail(w.ctx(), req)
+			if err == nil {
+				_, err = s.Recv()
+			}
+			st := status.Convert(err)
+			if st.Code() != codes.PermissionDenied || !strings.HasPrefix(st.Message(), field) {
+				w.t.Errorf("%v: got %v, want PERMISSION_DENIED of %s", req, st, field)
+			}
+		}
+		for _, namespace := range []string{"/", "/*", "/nowhere"} {
+			denied(&fanoutv1.TailRequest{Namespaces: []string{"/chat", namespace}}, "namespaces[1]: ")
+		}
+		w.control.caller = callerWith(w.t, identity.Rights{Rooms: []string{"r"}})
+		denied(&fanoutv1.TailRequest{}, "the key")
+		w.control.caller = callerWith(w.t, identity.Rights{Namespaces: []string{"/[a-z]*"}}) // no pattern of namespaces
+		denied(&fanoutv1.TailRequest{}, "the key")
+	})
 }

@@ -3,19 +3,21 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 )
 
 // Tail sends the headers when the watch has begun.
 func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServer[fanoutv1.TailResponse]) error {
 	ctx := stream.Context()
-	var p problems
+	p := problemsOf(ctx, "")
 	filter := e.toTailFilter(ctx, &p, req)
 	if p.any() {
 		return p.err()
@@ -70,6 +72,7 @@ func (e *Events) shown(ev *dispatch.Event, decode bool) *fanoutv1.TailResponse {
 }
 
 func (e *Events) toTailFilter(ctx context.Context, p *problems, m *fanoutv1.TailRequest) dispatch.TailFilter {
+	p.needEveryRoom("") // events name no rooms
 	f := dispatch.TailFilter{
 		Namespaces:  e.toNamespaces(ctx, p, m.GetNamespaces()),
 		Events:      toEventNames(p, m.GetEvents()),
@@ -94,18 +97,34 @@ func (e *Events) toTailFilter(ctx context.Context, p *problems, m *fanoutv1.Tail
 	return f
 }
 
-// toNamespaces converts the field `namespaces` of a filter.
+// toNamespaces converts the field `namespaces` of a filter, and holds it to the caller's
+// limits: all are those that the caller may name.
 func (e *Events) toNamespaces(ctx context.Context, p *problems, list []string) []string {
 	if len(list) > maxNamespaceFilter {
 		p.add("namespaces", "%d entries, but at most %d are allowed", len(list), maxNamespaceFilter)
 		return nil
 	}
+	if len(list) == 0 {
+		return e.ownNamespaces(p)
+	}
 	full := make([]string, len(list))
 	for i, s := range list {
 		full[i] = namespaceName(s)
+		p.needNamespace(fmt.Sprintf("namespaces[%d]", i), full[i])
 		namespaceExists(ctx, e.hub, p, full[i], fmt.Sprintf("namespaces[%d]", i))
 	}
 	return full
+}
+
+// ownNamespaces are those that the caller may name, none if that is all. What is no
+// pattern of the dispatcher, which may read more into it, is left out.
+func (e *Events) ownNamespaces(p *problems) []string {
+	own, some := p.caller.Namespaces()
+	own = slices.DeleteFunc(own, func(name string) bool { return sio.CheckNamespace(name) != nil })
+	if some && len(own) == 0 {
+		p.deny("")
+	}
+	return own
 }
 
 // toEventNames converts the field `events` of a filter.
