@@ -4,13 +4,13 @@ import (
 	"errors"
 	"net"
 
-	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/proxyprotocol"
+	"github.com/fanoutd/fanoutd/internal/warning"
 )
 
 // listenToProxies takes connections of trusted proxies that say whom they serve.
 func (d *daemon) listenToProxies(l net.Listener) net.Listener {
-	var untrusted, unreadable admission.Throttle
+	var untrusted, unreadable warning.Throttle
 	return proxyprotocol.Listen(l, proxyprotocol.Options{
 		Trusted: d.sockets.TrustsPeer,
 		Timeout: headerTimeout,

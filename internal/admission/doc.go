@@ -14,6 +14,5 @@
 //
 // # Locks
 //
-// [Throttle] has one, under which nothing is called. A source is asked under none,
-// also of the session's: it may block, and holds up its namespace of that session only.
+// There is none. A source is asked under none, also of the session's: it may block, and holds up its namespace of that session only.
 package admission

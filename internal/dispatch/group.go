@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fanoutd/fanoutd/internal/admission"
+	"github.com/fanoutd/fanoutd/internal/warning"
 )
 
 // group is a set of subscriptions that share the work.
@@ -16,10 +16,10 @@ type group struct {
 	dispatcher *Dispatcher
 	name       string
 
-	verdictTimeouts   admission.Throttle // bounds the warnings about them
-	missingAuthorizer admission.Throttle // likewise
-	deadLetters       admission.Throttle // likewise
-	overflow          admission.Throttle // likewise
+	verdictTimeouts   warning.Throttle // bounds the warnings about them
+	missingAuthorizer warning.Throttle // likewise
+	deadLetters       warning.Throttle // likewise
+	overflow          warning.Throttle // likewise
 
 	// Whether anything but authorising is asked for or remembered; written under mu.
 	listens atomic.Bool

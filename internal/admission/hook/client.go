@@ -14,6 +14,7 @@ import (
 	hookv1 "github.com/fanoutd/fanoutd/gen/fanout/hook/v1"
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/warning"
 )
 
 var (
@@ -38,7 +39,7 @@ type Client struct {
 
 	allowed, refused, failed, busy, left atomic.Uint64
 
-	failures admission.Throttle // bounds the warnings about them
+	failures warning.Throttle // bounds the warnings about them
 }
 
 // Stats counts calls since the start, and now.

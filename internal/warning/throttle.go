@@ -1,4 +1,5 @@
-package admission
+// Package warning bounds how often the log is told of the same thing.
+package warning
 
 import (
 	"sync"
