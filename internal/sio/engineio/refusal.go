@@ -119,16 +119,21 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e protocolError)
 	w.Write(body)
 }
 
+// maxTold bounds, in bytes, how much of a header is told: a peer may send 16 KiB of it.
+const maxTold = 200
+
 // refuseOrigin refuses a page of a foreign origin and tells page and operator
-// what would let it in.
+// what would let it in, the latter not more often than is of use.
 func (s *Server) refuseOrigin(w http.ResponseWriter, r *http.Request, at site) {
 	from := scriptOrigin(r)
-	s.log.Warn("refused a page of another origin; to let it in, add it to the setting origins, or, if it is this site's own and a proxy changes Host, "+
-		"have the proxy tell X-Forwarded-Host and add the proxy to trusted-proxies",
-		"origin", from, "host", at.host, "remote", r.RemoteAddr)
+	if n, ok := s.foreign.Event(); ok {
+		s.log.Warn("refused a page of another origin; to let it in, add it to the setting origins, or, if it is this site's own and a proxy changes Host, "+
+			"have the proxy tell X-Forwarded-Host and add the proxy to trusted-proxies",
+			"origin", clip(from, maxTold), "host", clip(at.host, maxTold), "remote", r.RemoteAddr, "requests", n)
+	}
 	e := errForbidden
 	e.reason = refusedOrigins
-	e.message = "origin " + clip(from, 200) + " is not allowed: add it to the server's setting origins (--origins, FANOUTD_ORIGINS)"
+	e.message = "origin " + clip(from, maxTold) + " is not allowed: add it to the server's setting origins (--origins, FANOUTD_ORIGINS)"
 	if r.Header.Get("X-Forwarded-Host") != "" || r.Header.Get("Forwarded") != "" {
 		e.message += ", or, if it is this site's own, the proxy in front to trusted-proxies"
 	}

@@ -12,6 +12,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.guardRequest()
 	access := s.access.Load()
 	at := access.Proxies.site(r)
+	s.warnUntrusted(r, &access.Proxies)
 	from, remote := access.Proxies.client(r)
 	r.RemoteAddr = remote
 	ok, named := access.Origins.allows(r, at)

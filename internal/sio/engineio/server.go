@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/netpoll"
+	"github.com/fanoutd/fanoutd/internal/warning"
 	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
@@ -40,7 +41,9 @@ type Server struct {
 	counters counters
 	traffic  traffic
 	refused  refusals
-	drained  atomic.Int64 // sessions closed by Drain
+	foreign  warning.Throttle // bounds the warnings about pages of other origins
+	proxied  warning.Throttle // likewise, about proxies that are not trusted
+	drained  atomic.Int64     // sessions closed by Drain
 	panics   *panics
 	aborting chan struct{} // closed when the context of a Shutdown is done
 	abort    sync.Once     // closes it

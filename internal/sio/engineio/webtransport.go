@@ -83,6 +83,7 @@ func (w *WebTransport) serve(rw http.ResponseWriter, r *http.Request) {
 	s := w.srv
 	access := s.access.Load()
 	at := access.Proxies.site(r)
+	s.warnUntrusted(r, &access.Proxies)
 	from, remote := access.Proxies.client(r)
 	r.RemoteAddr = remote
 	if ok, _ := access.Origins.allows(r, at); !ok {
