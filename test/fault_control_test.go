@@ -1,11 +1,17 @@
 package test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -63,4 +69,78 @@ func TestFaultControlStrangers(t *testing.T) {
 		t.Error(err)
 	}
 	s.lift(smallGrowth)
+}
+
+// TestFaultControlResets: calls that are begun and reset at once ("rapid reset",
+// CVE-2023-44487), with a key and without, hold up nobody and leave nothing behind.
+func TestFaultControlResets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("resets 80,000 calls; run without -short")
+	}
+	needLinux(t)
+	s := besiege(t, binary(t.Context(), t), "--control-key="+controlKey)
+	err := swarm(8, 8, func(i int) error {
+		c, err := net.Dial("tcp", s.control)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return reset(c, 10_000, i%2 == 0)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	s.lift(smallGrowth)
+}
+
+// reset begins n calls of Emit on a connection, resets each, and waits until the daemon has
+// seen all of that.
+func reset(c net.Conn, n int, withKey bool) error {
+	seen := make(chan error, 1)
+	go func() {
+		for in := http2.NewFramer(nil, c); ; {
+			f, err := in.ReadFrame()
+			if ping, ok := f.(*http2.PingFrame); err != nil || ok && ping.IsAck() {
+				seen <- err
+				return
+			}
+		}
+	}()
+	out := bufio.NewWriter(c)
+	if _, err := io.WriteString(out, http2.ClientPreface); err != nil {
+		return err
+	}
+	framer := http2.NewFramer(out, nil)
+	if err := framer.WriteSettings(); err != nil {
+		return err
+	}
+	var block bytes.Buffer
+	headers := hpack.NewEncoder(&block)
+	for i := range n {
+		block.Reset()
+		for _, f := range []hpack.HeaderField{
+			{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "here"},
+			{Name: ":path", Value: fanoutv1.EmitterService_Emit_FullMethodName},
+			{Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+			{Name: "authorization", Value: "Bearer " + controlKey},
+		} {
+			if f.Name != "authorization" || withKey {
+				_ = headers.WriteField(f) // a buffer takes everything
+			}
+		}
+		id := uint32(2*i + 1)
+		if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
+			return err
+		}
+		if err := framer.WriteRSTStream(id, http2.ErrCodeCancel); err != nil {
+			return err
+		}
+	}
+	if err := framer.WritePing(false, [8]byte{}); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return <-seen
 }

@@ -123,6 +123,9 @@ var errNoAnswer = status.Error(codes.DeadlineExceeded, "the connection did not a
 // ErrUnknownService is what the health of a service that does not exist answers.
 var ErrUnknownService = status.Error(codes.NotFound, "no such service")
 
+// ErrRequestLate is what a call ends with that needs no key and whose request takes too long.
+var ErrRequestLate = status.Error(codes.DeadlineExceeded, "the request has not come in time")
+
 // ErrClosing is what everything ends with at shutdown.
 var ErrClosing = status.Error(codes.Unavailable, "the server is shutting down")
 

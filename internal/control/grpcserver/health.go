@@ -55,8 +55,11 @@ func (h *health) List(context.Context, *healthv1.HealthListRequest) (*healthv1.H
 }
 
 // Watch tells the status and, at the drain, the new one; then it ends with
-// UNAVAILABLE.
+// UNAVAILABLE. A name that is too long for any service is NOT_FOUND.
 func (h *health) Watch(req *healthv1.HealthCheckRequest, stream grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
+	if len(req.GetService()) > maxServiceName {
+		return control.ErrUnknownService // and is not kept, as long as the stream would
+	}
 	told := h.status(req.GetService())
 	if err := stream.Send(&healthv1.HealthCheckResponse{Status: told}); err != nil {
 		return err

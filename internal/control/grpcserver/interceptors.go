@@ -3,6 +3,7 @@ package grpcserver
 import (
 	"context"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -22,7 +23,7 @@ func (s *Server) streamInterceptor(m middleware.Middleware) grpc.StreamServerInt
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		return m(stream.Context(), callOf(stream.Context(), info.FullMethod), func(ctx context.Context) error {
 			return s.untilKeyEnds(identity.FromContext(ctx), func() error {
-				return next(srv, &contextStream{ServerStream: stream, ctx: ctx})
+				return next(srv, &contextStream{ServerStream: stream, ctx: ctx, server: s, method: info.FullMethod})
 			})
 		})
 	}
@@ -72,6 +73,26 @@ func certificateNames(p *peer.Peer) []string {
 	return names
 }
 
+// inTime runs read, which reads a request of this method. Where anybody may call the
+// method it may take [openTimeout]: otherwise strangers could have much of a request held,
+// in any number of calls, for as long as they like. A read that takes longer ends soon
+// after its call.
+func (s *Server) inTime(method string, read func() error) error {
+	if !slices.Contains(access.Open, method) {
+		return read()
+	}
+	ended := make(chan error, 1)
+	s.handlers.Go(func() { ended <- control.Recover(read) })
+	timeout := time.NewTimer(openTimeout)
+	defer timeout.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timeout.C:
+		return control.ErrRequestLate
+	}
+}
+
 // readError is err, which reading a request ended with. What gRPC calls INTERNAL, and has
 // told the caller by then, is a request that is none: no failure inside.
 func readError(err error) error {
@@ -84,9 +105,13 @@ func readError(err error) error {
 // contextStream is a stream with another context.
 type contextStream struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx    context.Context
+	server *Server
+	method string
 }
 
 func (s *contextStream) Context() context.Context { return s.ctx }
 
-func (s *contextStream) RecvMsg(req any) error { return readError(s.ServerStream.RecvMsg(req)) }
+func (s *contextStream) RecvMsg(req any) error {
+	return readError(s.server.inTime(s.method, func() error { return s.ServerStream.RecvMsg(req) }))
+}

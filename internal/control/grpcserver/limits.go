@@ -15,6 +15,13 @@ const (
 	// A bearer key and a tracing header or two need less than 2 KiB.
 	maxHeaderBytes = 16 << 10
 
+	// For the request of a call without a key, from its headers to its end. It has a
+	// few bytes.
+	openTimeout = 5 * time.Second
+
+	// Names of services that health is asked about, in bytes: longer than any there is.
+	maxServiceName = 256
+
 	// From accept to the end of the HTTP/2 handshake.
 	connectTimeout = 10 * time.Second
 )

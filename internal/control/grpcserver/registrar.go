@@ -17,6 +17,7 @@ import (
 // read by the service's handler, which the middleware calls.
 type registrar struct {
 	grpc.ServiceRegistrar
+	server     *Server
 	middleware middleware.Middleware
 }
 
@@ -35,7 +36,9 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, service any) {
 func (r registrar) around(method string, handle grpc.MethodHandler) grpc.MethodHandler {
 	return func(service any, ctx context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (resp any, err error) {
 		err = r.middleware(ctx, callOf(ctx, method), func(ctx context.Context) (err error) {
-			resp, err = handle(service, ctx, func(req any) error { return readError(read(req)) }, nil)
+			resp, err = handle(service, ctx, func(req any) error {
+				return readError(r.server.inTime(method, func() error { return read(req) }))
+			}, nil)
 			return err
 		})
 		if err != nil {

@@ -57,6 +57,30 @@ func TestRefusedBeforeTheRequest(t *testing.T) {
 	})
 }
 
+// Calls that need no key have their requests read for a while only, and keep nothing large
+// of them.
+func TestOpenRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, conn := dial(t, &fakeHub{}, control.Options{}, "key")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for _, method := range access.Open {
+			start := time.Now()
+			err := begin(ctx, t, conn, method).RecvMsg(&emptypb.Empty{})
+			if took := time.Since(start); status.Code(err) != codes.DeadlineExceeded || took != openTimeout {
+				t.Errorf("%s: got %v after %v, want DEADLINE_EXCEEDED after %v", method, err, took, openTimeout)
+			}
+		}
+		watch, err := healthv1.NewHealthClient(conn).Watch(ctx, &healthv1.HealthCheckRequest{Service: strings.Repeat("x", maxServiceName+1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := watch.Recv(); status.Code(err) != codes.NotFound {
+			t.Errorf("a long name: got %v, want NOT_FOUND", err)
+		}
+	})
+}
+
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -26,7 +26,7 @@ import (
 type Server struct {
 	grpc     *grpc.Server
 	services *control.Services
-	handlers sync.WaitGroup // of streams whose callers have keys that may end
+	handlers sync.WaitGroup // of streams whose callers have keys that may end, and reads of inTime
 	calls    *callCounter
 }
 
@@ -75,7 +75,7 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		grpc.StreamInterceptor(s.streamInterceptor(m)),
 		grpc.UnknownServiceHandler(unknownMethod),
 	)...)
-	to := registrar{s.grpc, m}
+	to := registrar{s.grpc, s, m}
 	fanoutv1.RegisterEmitterServiceServer(to, services.Emitter)
 	fanoutv1.RegisterRegistryServiceServer(to, services.Registry)
 	fanoutv1.RegisterAdminServiceServer(to, services.Admin)
