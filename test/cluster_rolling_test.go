@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -188,6 +189,7 @@ type rollingCaller struct {
 	rolling *rolling
 	name    string
 	next    int
+	pace    time.Duration // between two emits; 0: rollingPace
 
 	mu      sync.Mutex
 	sent    []span // of each number, from 1
@@ -228,7 +230,7 @@ func (c *rollingCaller) run(ctx context.Context, t *testing.T) {
 		c.sent = append(c.sent, s)
 		c.mu.Unlock()
 		select {
-		case <-time.After(rollingPace):
+		case <-time.After(cmp.Or(c.pace, rollingPace)):
 		case <-ctx.Done():
 		}
 	}

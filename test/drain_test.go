@@ -103,6 +103,10 @@ func TestDrainUnderLoad(t *testing.T) {
 	}
 }
 
+// loadPace is the least time between two emits of a caller, for each client: so that the
+// machine, on which the clients run too, is not what is tested.
+const loadPace = 500 * time.Microsecond
+
 // load is clients that come back, and callers whose numbered emits go to all of them.
 type load struct {
 	clients []*rollingClient
@@ -134,9 +138,10 @@ func startLoad(ctx context.Context, t *testing.T, front *balancer, nodes []*clus
 	t.Cleanup(l.stop)
 	eventually(ctx, t, "everybody is connected", l.everybodyIn)
 	emitting, halt := context.WithCancel(running)
+	pace := max(rollingPace, time.Duration(number)*loadPace)
 	l.halt = halt
 	for i := range l.callers {
-		l.callers[i] = &rollingCaller{rolling: &rolling{nodes: nodes}, name: fmt.Sprint("c", i), next: i}
+		l.callers[i] = &rollingCaller{rolling: &rolling{nodes: nodes}, name: fmt.Sprint("c", i), next: i, pace: pace}
 		l.calling.Go(func() { l.callers[i].run(emitting, t) })
 	}
 	return l

@@ -198,6 +198,22 @@ func (d *daemon) nodes() func() []control.Node {
 	}
 }
 
+// rebalance spreads sessions over the nodes; nil: there is no cluster.
+func (d *daemon) rebalance() func(ctx context.Context, over time.Duration, yield func(control.Balance) error) error {
+	if d.node == nil {
+		return nil
+	}
+	return func(ctx context.Context, over time.Duration, yield func(control.Balance) error) error {
+		return d.node.Rebalance(ctx, over, func(b cluster.Balance) error {
+			m := control.Balance{Unreachable: b.Unreachable, Even: b.Even}
+			for _, at := range b.Nodes {
+				m.Nodes = append(m.Nodes, control.NodeLoad{Name: at.Name, Sessions: at.Sessions, Closing: at.Closing})
+			}
+			return yield(m)
+		})
+	}
+}
+
 // dispatcher is what consumers are served by: the events of all nodes' browsers, or of
 // those here.
 func (d *daemon) dispatcher() control.Dispatcher {

@@ -145,6 +145,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		Keys:       d.keys(),
 		Nodes:      d.nodes(),
 		Drain:      d.drainNode,
+		Rebalance:  d.rebalance(),
 		Logger:     log,
 	})
 	if d.callers, err = newCallers(&c.listeners); err != nil {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -30,6 +31,8 @@ type Server interface {
 	TakeAll(namespace string, claims []sio.OfflineSession, have []sio.Origin) sio.Handover
 	TakeOver(ctx context.Context, holder, namespace string) (int, error)
 	OfflineNamespaces() []string
+	OpenSessions() int
+	CloseOldest(ctx context.Context, n int, over time.Duration) int
 }
 
 var (

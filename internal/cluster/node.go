@@ -56,6 +56,7 @@ type Node struct {
 	mu     sync.Mutex // guards peers' replacement, and the following
 	joined time.Time  // when the latest peer joined; zero: none has
 
+	moving   atomic.Bool // sessions are being closed, for a rebalance
 	requests requests
 	applying applying
 	serving  sync.WaitGroup // of peers' requests

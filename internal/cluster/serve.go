@@ -50,6 +50,8 @@ func (h *handler) Receive(info link.Peer, message []byte) {
 		n.serveOffline(p, m.GetRequest(), body.OfflineSession)
 	case *clusterv1.Message_Drain:
 		n.serveDrain(p, m.GetRequest(), body.Drain)
+	case *clusterv1.Message_CloseSessions:
+		n.serveCloseSessions(p, m.GetRequest(), body.CloseSessions)
 	case *clusterv1.Message_Query:
 		n.serveQuery(p, m.GetRequest(), body.Query)
 	default:

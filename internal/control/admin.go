@@ -45,6 +45,7 @@ type Admin struct {
 	dispatcher Dispatcher // nil: there are no consumers
 	nodes      func() []Node
 	drain      func(ctx context.Context, node string, o drain.Overrides, yield func(drain.Progress) error) error
+	rebalance  func(ctx context.Context, over time.Duration, yield func(Balance) error) error
 	info       Info
 	errors     *ErrorReporter
 	log        *slog.Logger
@@ -52,7 +53,7 @@ type Admin struct {
 
 // newAdmin returns the AdminService over hub. Without a version in the Info it is "dev".
 func newAdmin(hub Hub, o *Options, errors *ErrorReporter) *Admin {
-	a := &Admin{hub: hub, dispatcher: o.Dispatcher, nodes: o.Nodes, drain: o.Drain, info: o.Info, errors: errors, log: o.Logger}
+	a := &Admin{hub: hub, dispatcher: o.Dispatcher, nodes: o.Nodes, drain: o.Drain, rebalance: o.Rebalance, info: o.Info, errors: errors, log: o.Logger}
 	if a.info.Version == "" {
 		a.info.Version = "dev"
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/idempotency"
@@ -40,6 +41,10 @@ type Options struct {
 	// [sio.ErrNotFound], a node that does not answer a [*sio.UnreachableError]. Nil: this
 	// daemon cannot be drained.
 	Drain func(ctx context.Context, node string, o drain.Overrides, yield func(drain.Progress) error) error
+
+	// Rebalance spreads sessions over the nodes, what one has too much at first over this
+	// long, and calls yield with how much each has, until it is done; nil: there is no cluster.
+	Rebalance func(ctx context.Context, over time.Duration, yield func(Balance) error) error
 
 	// Logger hears of failures inside, and of who ends connections. Default: slog.Default().
 	Logger *slog.Logger

@@ -133,7 +133,7 @@ func (x ListNodesResponse_Node_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ListNodesResponse_Node_State.Descriptor instead.
 func (ListNodesResponse_Node_State) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 0, 0}
 }
 
 // Reason says why.
@@ -194,7 +194,7 @@ func (x DeadLetter_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeadLetter_Reason.Descriptor instead.
 func (DeadLetter_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // DrainRequest says which node is to end, and how fast.
@@ -372,6 +372,119 @@ func (x *DrainResponse) GetTime() *durationpb.Duration {
 	return nil
 }
 
+// RebalanceRequest says how fast sessions move.
+type RebalanceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Over how long what a node has too much at first is closed; 5 seconds to 24 hours.
+	// A balancer that does not look at the load sends some of it back, so that it takes
+	// longer. Unset: one minute.
+	Time          *durationpb.Duration `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebalanceRequest) Reset() {
+	*x = RebalanceRequest{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebalanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebalanceRequest) ProtoMessage() {}
+
+func (x *RebalanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebalanceRequest.ProtoReflect.Descriptor instead.
+func (*RebalanceRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RebalanceRequest) GetTime() *durationpb.Duration {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+// RebalanceResponse says how much the nodes have.
+type RebalanceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The nodes, by name.
+	Nodes []*RebalanceResponse_Node `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// The nodes that did not answer, and take no part.
+	Unreachable []string `protobuf:"bytes,2,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// No node has more than 5 % above the mean: the last message. Without it the time
+	// was not enough.
+	Even          bool `protobuf:"varint,3,opt,name=even,proto3" json:"even,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebalanceResponse) Reset() {
+	*x = RebalanceResponse{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebalanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebalanceResponse) ProtoMessage() {}
+
+func (x *RebalanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebalanceResponse.ProtoReflect.Descriptor instead.
+func (*RebalanceResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RebalanceResponse) GetNodes() []*RebalanceResponse_Node {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *RebalanceResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
+}
+
+func (x *RebalanceResponse) GetEven() bool {
+	if x != nil {
+		return x.Even
+	}
+	return false
+}
+
 // ListNodesRequest has nothing to say.
 type ListNodesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -381,7 +494,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[2]
+	mi := &file_fanout_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +506,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[2]
+	mi := &file_fanout_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +519,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 // ListNodesResponse lists nodes.
@@ -420,7 +533,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[3]
+	mi := &file_fanout_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +545,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[3]
+	mi := &file_fanout_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +558,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListNodesResponse) GetNodes() []*ListNodesResponse_Node {
@@ -464,7 +577,7 @@ type GetServerInfoRequest struct {
 
 func (x *GetServerInfoRequest) Reset() {
 	*x = GetServerInfoRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	mi := &file_fanout_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +589,7 @@ func (x *GetServerInfoRequest) String() string {
 func (*GetServerInfoRequest) ProtoMessage() {}
 
 func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[4]
+	mi := &file_fanout_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +602,7 @@ func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 // GetServerInfoResponse describes one node.
@@ -530,7 +643,7 @@ type GetServerInfoResponse struct {
 
 func (x *GetServerInfoResponse) Reset() {
 	*x = GetServerInfoResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	mi := &file_fanout_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +655,7 @@ func (x *GetServerInfoResponse) String() string {
 func (*GetServerInfoResponse) ProtoMessage() {}
 
 func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[5]
+	mi := &file_fanout_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +668,7 @@ func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetServerInfoResponse) GetVersion() string {
@@ -667,7 +780,7 @@ type ListConsumersRequest struct {
 
 func (x *ListConsumersRequest) Reset() {
 	*x = ListConsumersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	mi := &file_fanout_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +792,7 @@ func (x *ListConsumersRequest) String() string {
 func (*ListConsumersRequest) ProtoMessage() {}
 
 func (x *ListConsumersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[6]
+	mi := &file_fanout_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,7 +805,7 @@ func (x *ListConsumersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersRequest.ProtoReflect.Descriptor instead.
 func (*ListConsumersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListConsumersRequest) GetGroup() string {
@@ -734,7 +847,7 @@ type ListConsumersResponse struct {
 
 func (x *ListConsumersResponse) Reset() {
 	*x = ListConsumersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	mi := &file_fanout_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +859,7 @@ func (x *ListConsumersResponse) String() string {
 func (*ListConsumersResponse) ProtoMessage() {}
 
 func (x *ListConsumersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[7]
+	mi := &file_fanout_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +872,7 @@ func (x *ListConsumersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListConsumersResponse) GetGroups() []*ListConsumersResponse_Group {
@@ -801,7 +914,7 @@ type DeleteGroupRequest struct {
 
 func (x *DeleteGroupRequest) Reset() {
 	*x = DeleteGroupRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[8]
+	mi := &file_fanout_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +926,7 @@ func (x *DeleteGroupRequest) String() string {
 func (*DeleteGroupRequest) ProtoMessage() {}
 
 func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[8]
+	mi := &file_fanout_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +939,7 @@ func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupRequest.ProtoReflect.Descriptor instead.
 func (*DeleteGroupRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteGroupRequest) GetGroup() string {
@@ -852,7 +965,7 @@ type DeleteGroupResponse struct {
 
 func (x *DeleteGroupResponse) Reset() {
 	*x = DeleteGroupResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[9]
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +977,7 @@ func (x *DeleteGroupResponse) String() string {
 func (*DeleteGroupResponse) ProtoMessage() {}
 
 func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[9]
+	mi := &file_fanout_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +990,7 @@ func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupResponse.ProtoReflect.Descriptor instead.
 func (*DeleteGroupResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteGroupResponse) GetAffected() uint32 {
@@ -914,7 +1027,7 @@ type DisconnectConsumerRequest struct {
 
 func (x *DisconnectConsumerRequest) Reset() {
 	*x = DisconnectConsumerRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[10]
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1039,7 @@ func (x *DisconnectConsumerRequest) String() string {
 func (*DisconnectConsumerRequest) ProtoMessage() {}
 
 func (x *DisconnectConsumerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[10]
+	mi := &file_fanout_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1052,7 @@ func (x *DisconnectConsumerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectConsumerRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectConsumerRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DisconnectConsumerRequest) GetGroup() string {
@@ -971,7 +1084,7 @@ type DisconnectConsumerResponse struct {
 
 func (x *DisconnectConsumerResponse) Reset() {
 	*x = DisconnectConsumerResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	mi := &file_fanout_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1096,7 @@ func (x *DisconnectConsumerResponse) String() string {
 func (*DisconnectConsumerResponse) ProtoMessage() {}
 
 func (x *DisconnectConsumerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[11]
+	mi := &file_fanout_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1109,7 @@ func (x *DisconnectConsumerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectConsumerResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectConsumerResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DisconnectConsumerResponse) GetPartial() bool {
@@ -1043,7 +1156,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	mi := &file_fanout_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1168,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[12]
+	mi := &file_fanout_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1181,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeadLetter) GetId() string {
@@ -1156,7 +1269,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[13]
+	mi := &file_fanout_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1281,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[13]
+	mi := &file_fanout_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1294,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListDeadLettersRequest) GetGroup() string {
@@ -1234,7 +1347,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[14]
+	mi := &file_fanout_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1359,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[14]
+	mi := &file_fanout_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1372,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -1298,7 +1411,7 @@ type ReplayDeadLettersRequest struct {
 
 func (x *ReplayDeadLettersRequest) Reset() {
 	*x = ReplayDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[15]
+	mi := &file_fanout_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1423,7 @@ func (x *ReplayDeadLettersRequest) String() string {
 func (*ReplayDeadLettersRequest) ProtoMessage() {}
 
 func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[15]
+	mi := &file_fanout_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1436,7 @@ func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ReplayDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReplayDeadLettersRequest) GetGroup() string {
@@ -1363,7 +1476,7 @@ type ReplayDeadLettersResponse struct {
 
 func (x *ReplayDeadLettersResponse) Reset() {
 	*x = ReplayDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[16]
+	mi := &file_fanout_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1488,7 @@ func (x *ReplayDeadLettersResponse) String() string {
 func (*ReplayDeadLettersResponse) ProtoMessage() {}
 
 func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[16]
+	mi := &file_fanout_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1501,7 @@ func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ReplayDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReplayDeadLettersResponse) GetAffected() uint32 {
@@ -1427,7 +1540,7 @@ type DeleteDeadLettersRequest struct {
 
 func (x *DeleteDeadLettersRequest) Reset() {
 	*x = DeleteDeadLettersRequest{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	mi := &file_fanout_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1552,7 @@ func (x *DeleteDeadLettersRequest) String() string {
 func (*DeleteDeadLettersRequest) ProtoMessage() {}
 
 func (x *DeleteDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[17]
+	mi := &file_fanout_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1565,7 @@ func (x *DeleteDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeleteDeadLettersRequest) GetGroup() string {
@@ -1492,7 +1605,7 @@ type DeleteDeadLettersResponse struct {
 
 func (x *DeleteDeadLettersResponse) Reset() {
 	*x = DeleteDeadLettersResponse{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[18]
+	mi := &file_fanout_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1504,7 +1617,7 @@ func (x *DeleteDeadLettersResponse) String() string {
 func (*DeleteDeadLettersResponse) ProtoMessage() {}
 
 func (x *DeleteDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[18]
+	mi := &file_fanout_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1517,7 +1630,7 @@ func (x *DeleteDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteDeadLettersResponse) GetAffected() uint32 {
@@ -1539,6 +1652,70 @@ func (x *DeleteDeadLettersResponse) GetUnreachable() []string {
 		return x.Unreachable
 	}
 	return nil
+}
+
+// Node is one that takes part.
+type RebalanceResponse_Node struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its sessions that are open.
+	Sessions uint32 `protobuf:"varint,2,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// How many of them it is about to close in the next 5 seconds.
+	Closing       uint32 `protobuf:"varint,3,opt,name=closing,proto3" json:"closing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RebalanceResponse_Node) Reset() {
+	*x = RebalanceResponse_Node{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RebalanceResponse_Node) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RebalanceResponse_Node) ProtoMessage() {}
+
+func (x *RebalanceResponse_Node) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RebalanceResponse_Node.ProtoReflect.Descriptor instead.
+func (*RebalanceResponse_Node) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0}
+}
+
+func (x *RebalanceResponse_Node) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RebalanceResponse_Node) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *RebalanceResponse_Node) GetClosing() uint32 {
+	if x != nil {
+		return x.Closing
+	}
+	return 0
 }
 
 // Node is one daemon.
@@ -1566,7 +1743,7 @@ type ListNodesResponse_Node struct {
 
 func (x *ListNodesResponse_Node) Reset() {
 	*x = ListNodesResponse_Node{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[19]
+	mi := &file_fanout_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +1755,7 @@ func (x *ListNodesResponse_Node) String() string {
 func (*ListNodesResponse_Node) ProtoMessage() {}
 
 func (x *ListNodesResponse_Node) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[19]
+	mi := &file_fanout_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +1768,7 @@ func (x *ListNodesResponse_Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse_Node.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse_Node) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 0}
 }
 
 func (x *ListNodesResponse_Node) GetName() string {
@@ -1673,7 +1850,7 @@ type ListNodesResponse_Node_Link struct {
 
 func (x *ListNodesResponse_Node_Link) Reset() {
 	*x = ListNodesResponse_Node_Link{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[20]
+	mi := &file_fanout_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1862,7 @@ func (x *ListNodesResponse_Node_Link) String() string {
 func (*ListNodesResponse_Node_Link) ProtoMessage() {}
 
 func (x *ListNodesResponse_Node_Link) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[20]
+	mi := &file_fanout_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1875,7 @@ func (x *ListNodesResponse_Node_Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse_Node_Link.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse_Node_Link) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{3, 0, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 0, 0}
 }
 
 func (x *ListNodesResponse_Node_Link) GetSent() uint64 {
@@ -1749,7 +1926,7 @@ type GetServerInfoResponse_Listener struct {
 
 func (x *GetServerInfoResponse_Listener) Reset() {
 	*x = GetServerInfoResponse_Listener{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[21]
+	mi := &file_fanout_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1938,7 @@ func (x *GetServerInfoResponse_Listener) String() string {
 func (*GetServerInfoResponse_Listener) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[21]
+	mi := &file_fanout_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1951,7 @@ func (x *GetServerInfoResponse_Listener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse_Listener.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse_Listener) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7, 0}
 }
 
 func (x *GetServerInfoResponse_Listener) GetName() string {
@@ -1822,7 +1999,7 @@ type GetServerInfoResponse_Limits struct {
 
 func (x *GetServerInfoResponse_Limits) Reset() {
 	*x = GetServerInfoResponse_Limits{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[22]
+	mi := &file_fanout_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +2011,7 @@ func (x *GetServerInfoResponse_Limits) String() string {
 func (*GetServerInfoResponse_Limits) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[22]
+	mi := &file_fanout_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +2024,7 @@ func (x *GetServerInfoResponse_Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse_Limits.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse_Limits) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 1}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7, 1}
 }
 
 func (x *GetServerInfoResponse_Limits) GetMaxRequestBytes() uint32 {
@@ -1947,7 +2124,7 @@ type ListConsumersResponse_Consumer struct {
 
 func (x *ListConsumersResponse_Consumer) Reset() {
 	*x = ListConsumersResponse_Consumer{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[23]
+	mi := &file_fanout_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1959,7 +2136,7 @@ func (x *ListConsumersResponse_Consumer) String() string {
 func (*ListConsumersResponse_Consumer) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Consumer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[23]
+	mi := &file_fanout_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1972,7 +2149,7 @@ func (x *ListConsumersResponse_Consumer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse_Consumer.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse_Consumer) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7, 0}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9, 0}
 }
 
 func (x *ListConsumersResponse_Consumer) GetConsumerId() string {
@@ -2105,7 +2282,7 @@ type ListConsumersResponse_Group struct {
 
 func (x *ListConsumersResponse_Group) Reset() {
 	*x = ListConsumersResponse_Group{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[24]
+	mi := &file_fanout_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +2294,7 @@ func (x *ListConsumersResponse_Group) String() string {
 func (*ListConsumersResponse_Group) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[24]
+	mi := &file_fanout_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +2307,7 @@ func (x *ListConsumersResponse_Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse_Group.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse_Group) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7, 1}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9, 1}
 }
 
 func (x *ListConsumersResponse_Group) GetName() string {
@@ -2256,7 +2433,7 @@ type ListConsumersResponse_Counts struct {
 
 func (x *ListConsumersResponse_Counts) Reset() {
 	*x = ListConsumersResponse_Counts{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[25]
+	mi := &file_fanout_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2445,7 @@ func (x *ListConsumersResponse_Counts) String() string {
 func (*ListConsumersResponse_Counts) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[25]
+	mi := &file_fanout_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2458,7 @@ func (x *ListConsumersResponse_Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsumersResponse_Counts.ProtoReflect.Descriptor instead.
 func (*ListConsumersResponse_Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{7, 2}
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{9, 2}
 }
 
 func (x *ListConsumersResponse_Counts) GetEvents() uint64 {
@@ -2348,7 +2525,17 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\tNOT_READY\x10\x00\x12\v\n" +
 	"\aCLOSING\x10\x01\x12\r\n" +
 	"\tCONSUMERS\x10\x02\x12\b\n" +
-	"\x04DONE\x10\x03\"\x12\n" +
+	"\x04DONE\x10\x03\"A\n" +
+	"\x10RebalanceRequest\x12-\n" +
+	"\x04time\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04time\"\xd4\x01\n" +
+	"\x11RebalanceResponse\x127\n" +
+	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.RebalanceResponse.NodeR\x05nodes\x12 \n" +
+	"\vunreachable\x18\x02 \x03(\tR\vunreachable\x12\x12\n" +
+	"\x04even\x18\x03 \x01(\bR\x04even\x1aP\n" +
+	"\x04Node\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\bsessions\x18\x02 \x01(\rR\bsessions\x12\x18\n" +
+	"\aclosing\x18\x03 \x01(\rR\aclosing\"\x12\n" +
 	"\x10ListNodesRequest\"\xb9\x04\n" +
 	"\x11ListNodesResponse\x127\n" +
 	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xea\x03\n" +
@@ -2515,11 +2702,12 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x19DeleteDeadLettersResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\xea\x06\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable2\xbf\a\n" +
 	"\fAdminService\x12]\n" +
 	"\rGetServerInfo\x12\x1f.fanout.v1.GetServerInfoRequest\x1a .fanout.v1.GetServerInfoResponse\"\t\x92\xa7!\x05admin\x12Q\n" +
 	"\tListNodes\x12\x1b.fanout.v1.ListNodesRequest\x1a\x1c.fanout.v1.ListNodesResponse\"\t\x92\xa7!\x05admin\x12G\n" +
-	"\x05Drain\x12\x17.fanout.v1.DrainRequest\x1a\x18.fanout.v1.DrainResponse\"\t\x92\xa7!\x05admin0\x01\x12]\n" +
+	"\x05Drain\x12\x17.fanout.v1.DrainRequest\x1a\x18.fanout.v1.DrainResponse\"\t\x92\xa7!\x05admin0\x01\x12S\n" +
+	"\tRebalance\x12\x1b.fanout.v1.RebalanceRequest\x1a\x1c.fanout.v1.RebalanceResponse\"\t\x92\xa7!\x05admin0\x01\x12]\n" +
 	"\rListConsumers\x12\x1f.fanout.v1.ListConsumersRequest\x1a .fanout.v1.ListConsumersResponse\"\t\x92\xa7!\x05admin\x12W\n" +
 	"\vDeleteGroup\x12\x1d.fanout.v1.DeleteGroupRequest\x1a\x1e.fanout.v1.DeleteGroupResponse\"\t\x92\xa7!\x05admin\x12l\n" +
 	"\x12DisconnectConsumer\x12$.fanout.v1.DisconnectConsumerRequest\x1a%.fanout.v1.DisconnectConsumerResponse\"\t\x92\xa7!\x05admin\x12c\n" +
@@ -2540,90 +2728,97 @@ func file_fanout_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_fanout_v1_admin_proto_goTypes = []any{
 	(DrainResponse_Phase)(0),               // 0: fanout.v1.DrainResponse.Phase
 	(ListNodesResponse_Node_State)(0),      // 1: fanout.v1.ListNodesResponse.Node.State
 	(DeadLetter_Reason)(0),                 // 2: fanout.v1.DeadLetter.Reason
 	(*DrainRequest)(nil),                   // 3: fanout.v1.DrainRequest
 	(*DrainResponse)(nil),                  // 4: fanout.v1.DrainResponse
-	(*ListNodesRequest)(nil),               // 5: fanout.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),              // 6: fanout.v1.ListNodesResponse
-	(*GetServerInfoRequest)(nil),           // 7: fanout.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),          // 8: fanout.v1.GetServerInfoResponse
-	(*ListConsumersRequest)(nil),           // 9: fanout.v1.ListConsumersRequest
-	(*ListConsumersResponse)(nil),          // 10: fanout.v1.ListConsumersResponse
-	(*DeleteGroupRequest)(nil),             // 11: fanout.v1.DeleteGroupRequest
-	(*DeleteGroupResponse)(nil),            // 12: fanout.v1.DeleteGroupResponse
-	(*DisconnectConsumerRequest)(nil),      // 13: fanout.v1.DisconnectConsumerRequest
-	(*DisconnectConsumerResponse)(nil),     // 14: fanout.v1.DisconnectConsumerResponse
-	(*DeadLetter)(nil),                     // 15: fanout.v1.DeadLetter
-	(*ListDeadLettersRequest)(nil),         // 16: fanout.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),        // 17: fanout.v1.ListDeadLettersResponse
-	(*ReplayDeadLettersRequest)(nil),       // 18: fanout.v1.ReplayDeadLettersRequest
-	(*ReplayDeadLettersResponse)(nil),      // 19: fanout.v1.ReplayDeadLettersResponse
-	(*DeleteDeadLettersRequest)(nil),       // 20: fanout.v1.DeleteDeadLettersRequest
-	(*DeleteDeadLettersResponse)(nil),      // 21: fanout.v1.DeleteDeadLettersResponse
-	(*ListNodesResponse_Node)(nil),         // 22: fanout.v1.ListNodesResponse.Node
-	(*ListNodesResponse_Node_Link)(nil),    // 23: fanout.v1.ListNodesResponse.Node.Link
-	(*GetServerInfoResponse_Listener)(nil), // 24: fanout.v1.GetServerInfoResponse.Listener
-	(*GetServerInfoResponse_Limits)(nil),   // 25: fanout.v1.GetServerInfoResponse.Limits
-	(*ListConsumersResponse_Consumer)(nil), // 26: fanout.v1.ListConsumersResponse.Consumer
-	(*ListConsumersResponse_Group)(nil),    // 27: fanout.v1.ListConsumersResponse.Group
-	(*ListConsumersResponse_Counts)(nil),   // 28: fanout.v1.ListConsumersResponse.Counts
-	(*durationpb.Duration)(nil),            // 29: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),          // 30: google.protobuf.Timestamp
-	(*Event)(nil),                          // 31: fanout.v1.Event
+	(*RebalanceRequest)(nil),               // 5: fanout.v1.RebalanceRequest
+	(*RebalanceResponse)(nil),              // 6: fanout.v1.RebalanceResponse
+	(*ListNodesRequest)(nil),               // 7: fanout.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),              // 8: fanout.v1.ListNodesResponse
+	(*GetServerInfoRequest)(nil),           // 9: fanout.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),          // 10: fanout.v1.GetServerInfoResponse
+	(*ListConsumersRequest)(nil),           // 11: fanout.v1.ListConsumersRequest
+	(*ListConsumersResponse)(nil),          // 12: fanout.v1.ListConsumersResponse
+	(*DeleteGroupRequest)(nil),             // 13: fanout.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),            // 14: fanout.v1.DeleteGroupResponse
+	(*DisconnectConsumerRequest)(nil),      // 15: fanout.v1.DisconnectConsumerRequest
+	(*DisconnectConsumerResponse)(nil),     // 16: fanout.v1.DisconnectConsumerResponse
+	(*DeadLetter)(nil),                     // 17: fanout.v1.DeadLetter
+	(*ListDeadLettersRequest)(nil),         // 18: fanout.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),        // 19: fanout.v1.ListDeadLettersResponse
+	(*ReplayDeadLettersRequest)(nil),       // 20: fanout.v1.ReplayDeadLettersRequest
+	(*ReplayDeadLettersResponse)(nil),      // 21: fanout.v1.ReplayDeadLettersResponse
+	(*DeleteDeadLettersRequest)(nil),       // 22: fanout.v1.DeleteDeadLettersRequest
+	(*DeleteDeadLettersResponse)(nil),      // 23: fanout.v1.DeleteDeadLettersResponse
+	(*RebalanceResponse_Node)(nil),         // 24: fanout.v1.RebalanceResponse.Node
+	(*ListNodesResponse_Node)(nil),         // 25: fanout.v1.ListNodesResponse.Node
+	(*ListNodesResponse_Node_Link)(nil),    // 26: fanout.v1.ListNodesResponse.Node.Link
+	(*GetServerInfoResponse_Listener)(nil), // 27: fanout.v1.GetServerInfoResponse.Listener
+	(*GetServerInfoResponse_Limits)(nil),   // 28: fanout.v1.GetServerInfoResponse.Limits
+	(*ListConsumersResponse_Consumer)(nil), // 29: fanout.v1.ListConsumersResponse.Consumer
+	(*ListConsumersResponse_Group)(nil),    // 30: fanout.v1.ListConsumersResponse.Group
+	(*ListConsumersResponse_Counts)(nil),   // 31: fanout.v1.ListConsumersResponse.Counts
+	(*durationpb.Duration)(nil),            // 32: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),          // 33: google.protobuf.Timestamp
+	(*Event)(nil),                          // 34: fanout.v1.Event
 }
 var file_fanout_v1_admin_proto_depIdxs = []int32{
-	29, // 0: fanout.v1.DrainRequest.delay:type_name -> google.protobuf.Duration
-	29, // 1: fanout.v1.DrainRequest.time:type_name -> google.protobuf.Duration
+	32, // 0: fanout.v1.DrainRequest.delay:type_name -> google.protobuf.Duration
+	32, // 1: fanout.v1.DrainRequest.time:type_name -> google.protobuf.Duration
 	0,  // 2: fanout.v1.DrainResponse.phase:type_name -> fanout.v1.DrainResponse.Phase
-	29, // 3: fanout.v1.DrainResponse.elapsed:type_name -> google.protobuf.Duration
-	29, // 4: fanout.v1.DrainResponse.delay:type_name -> google.protobuf.Duration
-	29, // 5: fanout.v1.DrainResponse.time:type_name -> google.protobuf.Duration
-	22, // 6: fanout.v1.ListNodesResponse.nodes:type_name -> fanout.v1.ListNodesResponse.Node
-	30, // 7: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	24, // 8: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
-	29, // 9: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
-	29, // 10: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
-	25, // 11: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
-	27, // 12: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
-	28, // 13: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
-	31, // 14: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
-	2,  // 15: fanout.v1.DeadLetter.reason:type_name -> fanout.v1.DeadLetter.Reason
-	30, // 16: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
-	15, // 17: fanout.v1.ListDeadLettersResponse.dead_letters:type_name -> fanout.v1.DeadLetter
-	1,  // 18: fanout.v1.ListNodesResponse.Node.state:type_name -> fanout.v1.ListNodesResponse.Node.State
-	30, // 19: fanout.v1.ListNodesResponse.Node.since:type_name -> google.protobuf.Timestamp
-	23, // 20: fanout.v1.ListNodesResponse.Node.link:type_name -> fanout.v1.ListNodesResponse.Node.Link
-	29, // 21: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
-	30, // 22: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
-	26, // 23: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
-	29, // 24: fanout.v1.ListConsumersResponse.Group.oldest_pending_age:type_name -> google.protobuf.Duration
-	7,  // 25: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
-	5,  // 26: fanout.v1.AdminService.ListNodes:input_type -> fanout.v1.ListNodesRequest
-	3,  // 27: fanout.v1.AdminService.Drain:input_type -> fanout.v1.DrainRequest
-	9,  // 28: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
-	11, // 29: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
-	13, // 30: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
-	16, // 31: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
-	18, // 32: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
-	20, // 33: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
-	8,  // 34: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
-	6,  // 35: fanout.v1.AdminService.ListNodes:output_type -> fanout.v1.ListNodesResponse
-	4,  // 36: fanout.v1.AdminService.Drain:output_type -> fanout.v1.DrainResponse
-	10, // 37: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
-	12, // 38: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
-	14, // 39: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
-	17, // 40: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
-	19, // 41: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
-	21, // 42: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
-	34, // [34:43] is the sub-list for method output_type
-	25, // [25:34] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	32, // 3: fanout.v1.DrainResponse.elapsed:type_name -> google.protobuf.Duration
+	32, // 4: fanout.v1.DrainResponse.delay:type_name -> google.protobuf.Duration
+	32, // 5: fanout.v1.DrainResponse.time:type_name -> google.protobuf.Duration
+	32, // 6: fanout.v1.RebalanceRequest.time:type_name -> google.protobuf.Duration
+	24, // 7: fanout.v1.RebalanceResponse.nodes:type_name -> fanout.v1.RebalanceResponse.Node
+	25, // 8: fanout.v1.ListNodesResponse.nodes:type_name -> fanout.v1.ListNodesResponse.Node
+	33, // 9: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	27, // 10: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
+	32, // 11: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
+	32, // 12: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
+	28, // 13: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
+	30, // 14: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
+	31, // 15: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
+	34, // 16: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
+	2,  // 17: fanout.v1.DeadLetter.reason:type_name -> fanout.v1.DeadLetter.Reason
+	33, // 18: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
+	17, // 19: fanout.v1.ListDeadLettersResponse.dead_letters:type_name -> fanout.v1.DeadLetter
+	1,  // 20: fanout.v1.ListNodesResponse.Node.state:type_name -> fanout.v1.ListNodesResponse.Node.State
+	33, // 21: fanout.v1.ListNodesResponse.Node.since:type_name -> google.protobuf.Timestamp
+	26, // 22: fanout.v1.ListNodesResponse.Node.link:type_name -> fanout.v1.ListNodesResponse.Node.Link
+	32, // 23: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
+	33, // 24: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
+	29, // 25: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
+	32, // 26: fanout.v1.ListConsumersResponse.Group.oldest_pending_age:type_name -> google.protobuf.Duration
+	9,  // 27: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
+	7,  // 28: fanout.v1.AdminService.ListNodes:input_type -> fanout.v1.ListNodesRequest
+	3,  // 29: fanout.v1.AdminService.Drain:input_type -> fanout.v1.DrainRequest
+	5,  // 30: fanout.v1.AdminService.Rebalance:input_type -> fanout.v1.RebalanceRequest
+	11, // 31: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
+	13, // 32: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
+	15, // 33: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
+	18, // 34: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
+	20, // 35: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
+	22, // 36: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
+	10, // 37: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
+	8,  // 38: fanout.v1.AdminService.ListNodes:output_type -> fanout.v1.ListNodesResponse
+	4,  // 39: fanout.v1.AdminService.Drain:output_type -> fanout.v1.DrainResponse
+	6,  // 40: fanout.v1.AdminService.Rebalance:output_type -> fanout.v1.RebalanceResponse
+	12, // 41: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
+	14, // 42: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
+	16, // 43: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
+	19, // 44: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
+	21, // 45: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
+	23, // 46: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
+	37, // [37:47] is the sub-list for method output_type
+	27, // [27:37] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_admin_proto_init() }
@@ -2639,7 +2834,7 @@ func file_fanout_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_admin_proto_rawDesc), len(file_fanout_v1_admin_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	AdminService_GetServerInfo_FullMethodName      = "/fanout.v1.AdminService/GetServerInfo"
 	AdminService_ListNodes_FullMethodName          = "/fanout.v1.AdminService/ListNodes"
 	AdminService_Drain_FullMethodName              = "/fanout.v1.AdminService/Drain"
+	AdminService_Rebalance_FullMethodName          = "/fanout.v1.AdminService/Rebalance"
 	AdminService_ListConsumers_FullMethodName      = "/fanout.v1.AdminService/ListConsumers"
 	AdminService_DeleteGroup_FullMethodName        = "/fanout.v1.AdminService/DeleteGroup"
 	AdminService_DisconnectConsumer_FullMethodName = "/fanout.v1.AdminService/DisconnectConsumer"
@@ -61,6 +62,14 @@ type AdminServiceClient interface {
 	// INVALID_ARGUMENT for a bad duration. NOT_FOUND if the cluster has no such node;
 	// UNAVAILABLE, NODE_UNREACHABLE, if it does not answer: it may drain all the same.
 	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainResponse], error)
+	// Rebalance spreads sessions evenly over the nodes of a cluster: those with more than the
+	// mean close what they have too much, oldest first and without a DISCONNECT packet, so that
+	// stock clients come back by themselves, to whichever node the balancer in front chooses;
+	// with recovery they miss nothing. Nodes that drain take no part. It goes on, and tells
+	// how much each node has, every 5 seconds until no node has more than 5 % above the mean,
+	// or for three times `time`, or until the caller leaves, which stops it.
+	// INVALID_ARGUMENT for a bad `time`. FAILED_PRECONDITION without a cluster.
+	Rebalance(ctx context.Context, in *RebalanceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RebalanceResponse], error)
 	// ListConsumers lists the groups of EventService.Consume by name, each with
 	// its consumers by id, page by page. INVALID_ARGUMENT for a bad page size or
 	// token.
@@ -143,6 +152,25 @@ func (c *adminServiceClient) Drain(ctx context.Context, in *DrainRequest, opts .
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_DrainClient = grpc.ServerStreamingClient[DrainResponse]
+
+func (c *adminServiceClient) Rebalance(ctx context.Context, in *RebalanceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RebalanceResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[1], AdminService_Rebalance_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RebalanceRequest, RebalanceResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_RebalanceClient = grpc.ServerStreamingClient[RebalanceResponse]
 
 func (c *adminServiceClient) ListConsumers(ctx context.Context, in *ListConsumersRequest, opts ...grpc.CallOption) (*ListConsumersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -235,6 +263,14 @@ type AdminServiceServer interface {
 	// INVALID_ARGUMENT for a bad duration. NOT_FOUND if the cluster has no such node;
 	// UNAVAILABLE, NODE_UNREACHABLE, if it does not answer: it may drain all the same.
 	Drain(*DrainRequest, grpc.ServerStreamingServer[DrainResponse]) error
+	// Rebalance spreads sessions evenly over the nodes of a cluster: those with more than the
+	// mean close what they have too much, oldest first and without a DISCONNECT packet, so that
+	// stock clients come back by themselves, to whichever node the balancer in front chooses;
+	// with recovery they miss nothing. Nodes that drain take no part. It goes on, and tells
+	// how much each node has, every 5 seconds until no node has more than 5 % above the mean,
+	// or for three times `time`, or until the caller leaves, which stops it.
+	// INVALID_ARGUMENT for a bad `time`. FAILED_PRECONDITION without a cluster.
+	Rebalance(*RebalanceRequest, grpc.ServerStreamingServer[RebalanceResponse]) error
 	// ListConsumers lists the groups of EventService.Consume by name, each with
 	// its consumers by id, page by page. INVALID_ARGUMENT for a bad page size or
 	// token.
@@ -287,6 +323,9 @@ func (UnimplementedAdminServiceServer) ListNodes(context.Context, *ListNodesRequ
 }
 func (UnimplementedAdminServiceServer) Drain(*DrainRequest, grpc.ServerStreamingServer[DrainResponse]) error {
 	return status.Error(codes.Unimplemented, "method Drain not implemented")
+}
+func (UnimplementedAdminServiceServer) Rebalance(*RebalanceRequest, grpc.ServerStreamingServer[RebalanceResponse]) error {
+	return status.Error(codes.Unimplemented, "method Rebalance not implemented")
 }
 func (UnimplementedAdminServiceServer) ListConsumers(context.Context, *ListConsumersRequest) (*ListConsumersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListConsumers not implemented")
@@ -373,6 +412,17 @@ func _AdminService_Drain_Handler(srv interface{}, stream grpc.ServerStream) erro
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_DrainServer = grpc.ServerStreamingServer[DrainResponse]
+
+func _AdminService_Rebalance_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(RebalanceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).Rebalance(m, &grpc.GenericServerStream[RebalanceRequest, RebalanceResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_RebalanceServer = grpc.ServerStreamingServer[RebalanceResponse]
 
 func _AdminService_ListConsumers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListConsumersRequest)
@@ -526,6 +576,11 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Drain",
 			Handler:       _AdminService_Drain_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Rebalance",
+			Handler:       _AdminService_Rebalance_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -93,7 +93,7 @@ func (x KeyAnswer_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyAnswer_State.Descriptor instead.
 func (KeyAnswer_State) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // Code is what went wrong.
@@ -182,7 +182,7 @@ func (x Answer_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Code.Descriptor instead.
 func (Answer_Code) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // Message is one message of a link.
@@ -209,6 +209,7 @@ type Message struct {
 	//	*Message_Key
 	//	*Message_OfflineSession
 	//	*Message_Drain
+	//	*Message_CloseSessions
 	//	*Message_Consumer
 	Body          isMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -365,6 +366,15 @@ func (x *Message) GetDrain() *NodeDrain {
 	return nil
 }
 
+func (x *Message) GetCloseSessions() *CloseSessions {
+	if x != nil {
+		if x, ok := x.Body.(*Message_CloseSessions); ok {
+			return x.CloseSessions
+		}
+	}
+	return nil
+}
+
 func (x *Message) GetConsumer() []byte {
 	if x != nil {
 		if x, ok := x.Body.(*Message_Consumer); ok {
@@ -435,6 +445,11 @@ type Message_Drain struct {
 	Drain *NodeDrain `protobuf:"bytes,14,opt,name=drain,proto3,oneof"`
 }
 
+type Message_CloseSessions struct {
+	// The receiver is to close sessions. Answered by Load.
+	CloseSessions *CloseSessions `protobuf:"bytes,15,opt,name=close_sessions,json=closeSessions,proto3,oneof"`
+}
+
 type Message_Consumer struct {
 	// A ConsumerMessage, encoded: the Node that carries it does not look into it.
 	Consumer []byte `protobuf:"bytes,11,opt,name=consumer,proto3,oneof"`
@@ -461,6 +476,8 @@ func (*Message_Key) isMessage_Body() {}
 func (*Message_OfflineSession) isMessage_Body() {}
 
 func (*Message_Drain) isMessage_Body() {}
+
+func (*Message_CloseSessions) isMessage_Body() {}
 
 func (*Message_Consumer) isMessage_Body() {}
 
@@ -1181,6 +1198,63 @@ func (x *NodeDrain) GetSeen() int32 {
 	return 0
 }
 
+// CloseSessions has the receiver close sessions without a DISCONNECT packet, those that are
+// open for longest first, evenly over a time. It is answered before they are. BUSY: it
+// closes some already.
+type CloseSessions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many. 0: it is only asked how much it has.
+	Count uint32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// Over how long, in nanoseconds.
+	Over          int64 `protobuf:"varint,2,opt,name=over,proto3" json:"over,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseSessions) Reset() {
+	*x = CloseSessions{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseSessions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseSessions) ProtoMessage() {}
+
+func (x *CloseSessions) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseSessions.ProtoReflect.Descriptor instead.
+func (*CloseSessions) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CloseSessions) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *CloseSessions) GetOver() int64 {
+	if x != nil {
+		return x.Over
+	}
+	return 0
+}
+
 // Cancel ends a request of the sender's.
 type Cancel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1192,7 +1266,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1278,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1291,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Cancel) GetRequest() uint64 {
@@ -1238,7 +1312,7 @@ type Continue struct {
 
 func (x *Continue) Reset() {
 	*x = Continue{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1324,7 @@ func (x *Continue) String() string {
 func (*Continue) ProtoMessage() {}
 
 func (x *Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1337,7 @@ func (x *Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Continue.ProtoReflect.Descriptor instead.
 func (*Continue) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Continue) GetRequest() uint64 {
@@ -1298,7 +1372,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1384,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1397,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Query) GetTo() *Target {
@@ -1447,7 +1521,7 @@ type ListConnections struct {
 
 func (x *ListConnections) Reset() {
 	*x = ListConnections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1533,7 @@ func (x *ListConnections) String() string {
 func (*ListConnections) ProtoMessage() {}
 
 func (x *ListConnections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1546,7 @@ func (x *ListConnections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnections.ProtoReflect.Descriptor instead.
 func (*ListConnections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 // GetConnection asks for one connection.
@@ -1484,7 +1558,7 @@ type GetConnection struct {
 
 func (x *GetConnection) Reset() {
 	*x = GetConnection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1570,7 @@ func (x *GetConnection) String() string {
 func (*GetConnection) ProtoMessage() {}
 
 func (x *GetConnection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1583,7 @@ func (x *GetConnection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConnection.ProtoReflect.Descriptor instead.
 func (*GetConnection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 // Count asks how many connections there are.
@@ -1523,7 +1597,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1609,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1622,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Count) GetBy() int32 {
@@ -1571,7 +1645,7 @@ type ListRooms struct {
 
 func (x *ListRooms) Reset() {
 	*x = ListRooms{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1657,7 @@ func (x *ListRooms) String() string {
 func (*ListRooms) ProtoMessage() {}
 
 func (x *ListRooms) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1670,7 @@ func (x *ListRooms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRooms.ProtoReflect.Descriptor instead.
 func (*ListRooms) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListRooms) GetPrefix() string {
@@ -1624,7 +1698,7 @@ type ListNamespaces struct {
 
 func (x *ListNamespaces) Reset() {
 	*x = ListNamespaces{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1710,7 @@ func (x *ListNamespaces) String() string {
 func (*ListNamespaces) ProtoMessage() {}
 
 func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1723,7 @@ func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespaces.ProtoReflect.Descriptor instead.
 func (*ListNamespaces) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListNamespaces) GetPrefix() string {
@@ -1702,7 +1776,7 @@ type IdempotencyKey struct {
 
 func (x *IdempotencyKey) Reset() {
 	*x = IdempotencyKey{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1788,7 @@ func (x *IdempotencyKey) String() string {
 func (*IdempotencyKey) ProtoMessage() {}
 
 func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1801,7 @@ func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *IdempotencyKey) GetCaller() string {
@@ -1839,7 +1913,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +1925,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +1938,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Origin) GetEpoch() string {
@@ -1910,7 +1984,7 @@ type OfflineSession struct {
 
 func (x *OfflineSession) Reset() {
 	*x = OfflineSession{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +1996,7 @@ func (x *OfflineSession) String() string {
 func (*OfflineSession) ProtoMessage() {}
 
 func (x *OfflineSession) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2009,7 @@ func (x *OfflineSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession.ProtoReflect.Descriptor instead.
 func (*OfflineSession) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OfflineSession) GetNamespace() string {
@@ -2094,7 +2168,7 @@ type Sessions struct {
 
 func (x *Sessions) Reset() {
 	*x = Sessions{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2180,7 @@ func (x *Sessions) String() string {
 func (*Sessions) ProtoMessage() {}
 
 func (x *Sessions) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2193,7 @@ func (x *Sessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sessions.ProtoReflect.Descriptor instead.
 func (*Sessions) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Sessions) GetSessions() []*Session {
@@ -2144,7 +2218,7 @@ type Handover struct {
 
 func (x *Handover) Reset() {
 	*x = Handover{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2230,7 @@ func (x *Handover) String() string {
 func (*Handover) ProtoMessage() {}
 
 func (x *Handover) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2243,7 @@ func (x *Handover) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover.ProtoReflect.Descriptor instead.
 func (*Handover) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Handover) GetSessions() []*Handover_HandedOver {
@@ -2220,7 +2294,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2306,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2319,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Session) GetPid() string {
@@ -2324,7 +2398,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +2410,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +2423,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Missed) GetEvents() []*Missed_Event {
@@ -2382,7 +2456,7 @@ type KeyAnswer struct {
 
 func (x *KeyAnswer) Reset() {
 	*x = KeyAnswer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2394,7 +2468,7 @@ func (x *KeyAnswer) String() string {
 func (*KeyAnswer) ProtoMessage() {}
 
 func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2407,7 +2481,7 @@ func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAnswer.ProtoReflect.Descriptor instead.
 func (*KeyAnswer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *KeyAnswer) GetState() KeyAnswer_State {
@@ -2448,7 +2522,7 @@ type KeyResult struct {
 
 func (x *KeyResult) Reset() {
 	*x = KeyResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +2534,7 @@ func (x *KeyResult) String() string {
 func (*KeyResult) ProtoMessage() {}
 
 func (x *KeyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +2547,7 @@ func (x *KeyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyResult.ProtoReflect.Descriptor instead.
 func (*KeyResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *KeyResult) GetMatched() uint32 {
@@ -2528,6 +2602,7 @@ type Answer struct {
 	//	*Answer_Sessions
 	//	*Answer_Handover
 	//	*Answer_Drain
+	//	*Answer_Load
 	Kind          isAnswer_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2535,7 +2610,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2547,7 +2622,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2560,7 +2635,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Answer) GetCode() Answer_Code {
@@ -2690,6 +2765,15 @@ func (x *Answer) GetDrain() *DrainProgress {
 	return nil
 }
 
+func (x *Answer) GetLoad() *Load {
+	if x != nil {
+		if x, ok := x.Kind.(*Answer_Load); ok {
+			return x.Load
+		}
+	}
+	return nil
+}
+
 type isAnswer_Kind interface {
 	isAnswer_Kind()
 }
@@ -2749,6 +2833,11 @@ type Answer_Drain struct {
 	Drain *DrainProgress `protobuf:"bytes,14,opt,name=drain,proto3,oneof"`
 }
 
+type Answer_Load struct {
+	// How much a node has.
+	Load *Load `protobuf:"bytes,15,opt,name=load,proto3,oneof"`
+}
+
 func (*Answer_Result) isAnswer_Kind() {}
 
 func (*Answer_Acks) isAnswer_Kind() {}
@@ -2770,6 +2859,63 @@ func (*Answer_Sessions) isAnswer_Kind() {}
 func (*Answer_Handover) isAnswer_Kind() {}
 
 func (*Answer_Drain) isAnswer_Kind() {}
+
+func (*Answer_Load) isAnswer_Kind() {}
+
+// Load is how much a node has.
+type Load struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sessions that are open.
+	Sessions uint32 `protobuf:"varint,1,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// It drains.
+	Draining      bool `protobuf:"varint,2,opt,name=draining,proto3" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Load) Reset() {
+	*x = Load{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Load) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Load) ProtoMessage() {}
+
+func (x *Load) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Load.ProtoReflect.Descriptor instead.
+func (*Load) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Load) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *Load) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
 
 // DrainProgress is how far the receiver's drain is; see drain.Progress.
 type DrainProgress struct {
@@ -2794,7 +2940,7 @@ type DrainProgress struct {
 
 func (x *DrainProgress) Reset() {
 	*x = DrainProgress{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2806,7 +2952,7 @@ func (x *DrainProgress) String() string {
 func (*DrainProgress) ProtoMessage() {}
 
 func (x *DrainProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2819,7 +2965,7 @@ func (x *DrainProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainProgress.ProtoReflect.Descriptor instead.
 func (*DrainProgress) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DrainProgress) GetPhase() int32 {
@@ -2882,7 +3028,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3040,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3053,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Result) GetMatched() uint32 {
@@ -2936,7 +3082,7 @@ type AckResults struct {
 
 func (x *AckResults) Reset() {
 	*x = AckResults{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2948,7 +3094,7 @@ func (x *AckResults) String() string {
 func (*AckResults) ProtoMessage() {}
 
 func (x *AckResults) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2961,7 +3107,7 @@ func (x *AckResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults.ProtoReflect.Descriptor instead.
 func (*AckResults) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AckResults) GetResults() []*AckResults_AckResult {
@@ -3012,7 +3158,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3024,7 +3170,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3037,7 +3183,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Connections) GetConnections() []*Connection {
@@ -3105,7 +3251,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3117,7 +3263,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3130,7 +3276,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Connection) GetCursor() string {
@@ -3293,7 +3439,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3305,7 +3451,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3318,7 +3464,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Names) GetNames() []*Names_Name {
@@ -3348,7 +3494,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3360,7 +3506,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3373,7 +3519,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Counts) GetTotal() uint32 {
@@ -3401,7 +3547,7 @@ type IdempotencyKey_Begin struct {
 
 func (x *IdempotencyKey_Begin) Reset() {
 	*x = IdempotencyKey_Begin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3413,7 +3559,7 @@ func (x *IdempotencyKey_Begin) String() string {
 func (*IdempotencyKey_Begin) ProtoMessage() {}
 
 func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3426,7 +3572,7 @@ func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Begin.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Begin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Finished says what was done. The receiver remembers it.
@@ -3442,7 +3588,7 @@ type IdempotencyKey_Finished struct {
 
 func (x *IdempotencyKey_Finished) Reset() {
 	*x = IdempotencyKey_Finished{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3454,7 +3600,7 @@ func (x *IdempotencyKey_Finished) String() string {
 func (*IdempotencyKey_Finished) ProtoMessage() {}
 
 func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3467,7 +3613,7 @@ func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Finished.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Finished) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 1}
 }
 
 func (x *IdempotencyKey_Finished) GetBegin() uint64 {
@@ -3495,7 +3641,7 @@ type IdempotencyKey_Failed struct {
 
 func (x *IdempotencyKey_Failed) Reset() {
 	*x = IdempotencyKey_Failed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3507,7 +3653,7 @@ func (x *IdempotencyKey_Failed) String() string {
 func (*IdempotencyKey_Failed) ProtoMessage() {}
 
 func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3520,7 +3666,7 @@ func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Failed.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Failed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 2}
 }
 
 func (x *IdempotencyKey_Failed) GetBegin() uint64 {
@@ -3539,7 +3685,7 @@ type IdempotencyKey_Look struct {
 
 func (x *IdempotencyKey_Look) Reset() {
 	*x = IdempotencyKey_Look{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3551,7 +3697,7 @@ func (x *IdempotencyKey_Look) String() string {
 func (*IdempotencyKey_Look) ProtoMessage() {}
 
 func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3564,7 +3710,7 @@ func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Look.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Look) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 3}
 }
 
 // Claim asks whether the receiver keeps the connection, for the sender alone. Answered
@@ -3579,7 +3725,7 @@ type OfflineSession_Claim struct {
 
 func (x *OfflineSession_Claim) Reset() {
 	*x = OfflineSession_Claim{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3591,7 +3737,7 @@ func (x *OfflineSession_Claim) String() string {
 func (*OfflineSession_Claim) ProtoMessage() {}
 
 func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3604,7 +3750,7 @@ func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Claim.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Claim) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 0}
 }
 
 func (x *OfflineSession_Claim) GetOffset() string {
@@ -3623,7 +3769,7 @@ type OfflineSession_Release struct {
 
 func (x *OfflineSession_Release) Reset() {
 	*x = OfflineSession_Release{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3635,7 +3781,7 @@ func (x *OfflineSession_Release) String() string {
 func (*OfflineSession_Release) ProtoMessage() {}
 
 func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3648,7 +3794,7 @@ func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Release.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Release) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 1}
 }
 
 // Settle is answered when all events that the receiver was sending when it got this
@@ -3663,7 +3809,7 @@ type OfflineSession_Settle struct {
 
 func (x *OfflineSession_Settle) Reset() {
 	*x = OfflineSession_Settle{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3675,7 +3821,7 @@ func (x *OfflineSession_Settle) String() string {
 func (*OfflineSession_Settle) ProtoMessage() {}
 
 func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3688,7 +3834,7 @@ func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Settle.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Settle) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 2}
 }
 
 func (x *OfflineSession_Settle) GetHolder() string {
@@ -3712,7 +3858,7 @@ type OfflineSession_Take struct {
 
 func (x *OfflineSession_Take) Reset() {
 	*x = OfflineSession_Take{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3724,7 +3870,7 @@ func (x *OfflineSession_Take) String() string {
 func (*OfflineSession_Take) ProtoMessage() {}
 
 func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3737,7 +3883,7 @@ func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Take.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Take) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 3}
 }
 
 func (x *OfflineSession_Take) GetOffset() string {
@@ -3763,7 +3909,7 @@ type OfflineSession_HandOver struct {
 
 func (x *OfflineSession_HandOver) Reset() {
 	*x = OfflineSession_HandOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3775,7 +3921,7 @@ func (x *OfflineSession_HandOver) String() string {
 func (*OfflineSession_HandOver) ProtoMessage() {}
 
 func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3788,7 +3934,7 @@ func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_HandOver.ProtoReflect.Descriptor instead.
 func (*OfflineSession_HandOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 4}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 4}
 }
 
 // ClaimAll claims as many connections as go at once.
@@ -3800,7 +3946,7 @@ type OfflineSession_ClaimAll struct {
 
 func (x *OfflineSession_ClaimAll) Reset() {
 	*x = OfflineSession_ClaimAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3812,7 +3958,7 @@ func (x *OfflineSession_ClaimAll) String() string {
 func (*OfflineSession_ClaimAll) ProtoMessage() {}
 
 func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3825,7 +3971,7 @@ func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_ClaimAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_ClaimAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 5}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 5}
 }
 
 // TakeAll has them handed over.
@@ -3841,7 +3987,7 @@ type OfflineSession_TakeAll struct {
 
 func (x *OfflineSession_TakeAll) Reset() {
 	*x = OfflineSession_TakeAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3853,7 +3999,7 @@ func (x *OfflineSession_TakeAll) String() string {
 func (*OfflineSession_TakeAll) ProtoMessage() {}
 
 func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3866,7 +4012,7 @@ func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_TakeAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_TakeAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 6}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 6}
 }
 
 func (x *OfflineSession_TakeAll) GetSessions() []*Session {
@@ -3904,7 +4050,7 @@ type Handover_HandedOver struct {
 
 func (x *Handover_HandedOver) Reset() {
 	*x = Handover_HandedOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3916,7 +4062,7 @@ func (x *Handover_HandedOver) String() string {
 func (*Handover_HandedOver) ProtoMessage() {}
 
 func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3929,7 +4075,7 @@ func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover_HandedOver.ProtoReflect.Descriptor instead.
 func (*Handover_HandedOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 0}
 }
 
 func (x *Handover_HandedOver) GetSession() *Session {
@@ -3989,7 +4135,7 @@ type Missed_Event struct {
 
 func (x *Missed_Event) Reset() {
 	*x = Missed_Event{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4001,7 +4147,7 @@ func (x *Missed_Event) String() string {
 func (*Missed_Event) ProtoMessage() {}
 
 func (x *Missed_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4014,7 +4160,7 @@ func (x *Missed_Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed_Event.ProtoReflect.Descriptor instead.
 func (*Missed_Event) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26, 0}
 }
 
 func (x *Missed_Event) GetOffset() string {
@@ -4055,7 +4201,7 @@ type AckResults_AckResult struct {
 
 func (x *AckResults_AckResult) Reset() {
 	*x = AckResults_AckResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4067,7 +4213,7 @@ func (x *AckResults_AckResult) String() string {
 func (*AckResults_AckResult) ProtoMessage() {}
 
 func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4080,7 +4226,7 @@ func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults_AckResult.ProtoReflect.Descriptor instead.
 func (*AckResults_AckResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33, 0}
 }
 
 func (x *AckResults_AckResult) GetId() string {
@@ -4126,7 +4272,7 @@ type Names_Name struct {
 
 func (x *Names_Name) Reset() {
 	*x = Names_Name{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4138,7 +4284,7 @@ func (x *Names_Name) String() string {
 func (*Names_Name) ProtoMessage() {}
 
 func (x *Names_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4151,7 +4297,7 @@ func (x *Names_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names_Name.ProtoReflect.Descriptor instead.
 func (*Names_Name) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{36, 0}
 }
 
 func (x *Names_Name) GetName() string {
@@ -4179,7 +4325,7 @@ var File_fanout_cluster_v1_node_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x06\n" +
+	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x06\n" +
 	"\aMessage\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12 \n" +
 	"\vtraceparent\x18\x10 \x01(\tR\vtraceparent\x12C\n" +
@@ -4195,7 +4341,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x06answer\x18\t \x01(\v2\x19.fanout.cluster.v1.AnswerH\x00R\x06answer\x125\n" +
 	"\x03key\x18\f \x01(\v2!.fanout.cluster.v1.IdempotencyKeyH\x00R\x03key\x12L\n" +
 	"\x0foffline_session\x18\r \x01(\v2!.fanout.cluster.v1.OfflineSessionH\x00R\x0eofflineSession\x124\n" +
-	"\x05drain\x18\x0e \x01(\v2\x1c.fanout.cluster.v1.NodeDrainH\x00R\x05drain\x12\x1c\n" +
+	"\x05drain\x18\x0e \x01(\v2\x1c.fanout.cluster.v1.NodeDrainH\x00R\x05drain\x12I\n" +
+	"\x0eclose_sessions\x18\x0f \x01(\v2 .fanout.cluster.v1.CloseSessionsH\x00R\rcloseSessions\x12\x1c\n" +
 	"\bconsumer\x18\v \x01(\fH\x00R\bconsumerB\x06\n" +
 	"\x04body\"\x1f\n" +
 	"\vInterestAll\x12\x10\n" +
@@ -4246,7 +4393,10 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x04time\x18\x02 \x01(\x03H\x01R\x04time\x88\x01\x01\x12\x12\n" +
 	"\x04seen\x18\x03 \x01(\x05R\x04seenB\b\n" +
 	"\x06_delayB\a\n" +
-	"\x05_time\"\"\n" +
+	"\x05_time\"9\n" +
+	"\rCloseSessions\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\rR\x05count\x12\x12\n" +
+	"\x04over\x18\x02 \x01(\x03R\x04over\"\"\n" +
 	"\x06Cancel\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\"$\n" +
 	"\bContinue\x12\x18\n" +
@@ -4369,7 +4519,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\amatched\x18\x01 \x01(\rR\amatched\x12\x1c\n" +
 	"\tforwarded\x18\x02 \x01(\rR\tforwarded\x12\x18\n" +
 	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\x9f\a\n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xce\a\n" +
 	"\x06Answer\x122\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1e.fanout.cluster.v1.Answer.CodeR\x04code\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12 \n" +
@@ -4385,7 +4535,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x06missed\x18\v \x01(\v2\x19.fanout.cluster.v1.MissedH\x00R\x06missed\x129\n" +
 	"\bsessions\x18\f \x01(\v2\x1b.fanout.cluster.v1.SessionsH\x00R\bsessions\x129\n" +
 	"\bhandover\x18\r \x01(\v2\x1b.fanout.cluster.v1.HandoverH\x00R\bhandover\x128\n" +
-	"\x05drain\x18\x0e \x01(\v2 .fanout.cluster.v1.DrainProgressH\x00R\x05drain\"\xbe\x01\n" +
+	"\x05drain\x18\x0e \x01(\v2 .fanout.cluster.v1.DrainProgressH\x00R\x05drain\x12-\n" +
+	"\x04load\x18\x0f \x01(\v2\x17.fanout.cluster.v1.LoadH\x00R\x04load\"\xbe\x01\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x01\x12\f\n" +
@@ -4402,7 +4553,10 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"BAD_CURSOR\x10\n" +
 	"\x12\r\n" +
 	"\tFORGOTTEN\x10\vB\x06\n" +
-	"\x04kind\"\xbf\x01\n" +
+	"\x04kind\">\n" +
+	"\x04Load\x12\x1a\n" +
+	"\bsessions\x18\x01 \x01(\rR\bsessions\x12\x1a\n" +
+	"\bdraining\x18\x02 \x01(\bR\bdraining\"\xbf\x01\n" +
 	"\rDrainProgress\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\x05R\x05phase\x12\x18\n" +
 	"\aelapsed\x18\x02 \x01(\x03R\aelapsed\x12\x14\n" +
@@ -4486,7 +4640,7 @@ func file_fanout_cluster_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(KeyAnswer_State)(0),            // 0: fanout.cluster.v1.KeyAnswer.State
 	(Answer_Code)(0),                // 1: fanout.cluster.v1.Answer.Code
@@ -4501,128 +4655,132 @@ var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(*Update)(nil),                  // 10: fanout.cluster.v1.Update
 	(*AckRequest)(nil),              // 11: fanout.cluster.v1.AckRequest
 	(*NodeDrain)(nil),               // 12: fanout.cluster.v1.NodeDrain
-	(*Cancel)(nil),                  // 13: fanout.cluster.v1.Cancel
-	(*Continue)(nil),                // 14: fanout.cluster.v1.Continue
-	(*Query)(nil),                   // 15: fanout.cluster.v1.Query
-	(*ListConnections)(nil),         // 16: fanout.cluster.v1.ListConnections
-	(*GetConnection)(nil),           // 17: fanout.cluster.v1.GetConnection
-	(*Count)(nil),                   // 18: fanout.cluster.v1.Count
-	(*ListRooms)(nil),               // 19: fanout.cluster.v1.ListRooms
-	(*ListNamespaces)(nil),          // 20: fanout.cluster.v1.ListNamespaces
-	(*IdempotencyKey)(nil),          // 21: fanout.cluster.v1.IdempotencyKey
-	(*Origin)(nil),                  // 22: fanout.cluster.v1.Origin
-	(*OfflineSession)(nil),          // 23: fanout.cluster.v1.OfflineSession
-	(*Sessions)(nil),                // 24: fanout.cluster.v1.Sessions
-	(*Handover)(nil),                // 25: fanout.cluster.v1.Handover
-	(*Session)(nil),                 // 26: fanout.cluster.v1.Session
-	(*Missed)(nil),                  // 27: fanout.cluster.v1.Missed
-	(*KeyAnswer)(nil),               // 28: fanout.cluster.v1.KeyAnswer
-	(*KeyResult)(nil),               // 29: fanout.cluster.v1.KeyResult
-	(*Answer)(nil),                  // 30: fanout.cluster.v1.Answer
-	(*DrainProgress)(nil),           // 31: fanout.cluster.v1.DrainProgress
-	(*Result)(nil),                  // 32: fanout.cluster.v1.Result
-	(*AckResults)(nil),              // 33: fanout.cluster.v1.AckResults
-	(*Connections)(nil),             // 34: fanout.cluster.v1.Connections
-	(*Connection)(nil),              // 35: fanout.cluster.v1.Connection
-	(*Names)(nil),                   // 36: fanout.cluster.v1.Names
-	(*Counts)(nil),                  // 37: fanout.cluster.v1.Counts
-	(*IdempotencyKey_Begin)(nil),    // 38: fanout.cluster.v1.IdempotencyKey.Begin
-	(*IdempotencyKey_Finished)(nil), // 39: fanout.cluster.v1.IdempotencyKey.Finished
-	(*IdempotencyKey_Failed)(nil),   // 40: fanout.cluster.v1.IdempotencyKey.Failed
-	(*IdempotencyKey_Look)(nil),     // 41: fanout.cluster.v1.IdempotencyKey.Look
-	(*OfflineSession_Claim)(nil),    // 42: fanout.cluster.v1.OfflineSession.Claim
-	(*OfflineSession_Release)(nil),  // 43: fanout.cluster.v1.OfflineSession.Release
-	(*OfflineSession_Settle)(nil),   // 44: fanout.cluster.v1.OfflineSession.Settle
-	(*OfflineSession_Take)(nil),     // 45: fanout.cluster.v1.OfflineSession.Take
-	(*OfflineSession_HandOver)(nil), // 46: fanout.cluster.v1.OfflineSession.HandOver
-	(*OfflineSession_ClaimAll)(nil), // 47: fanout.cluster.v1.OfflineSession.ClaimAll
-	(*OfflineSession_TakeAll)(nil),  // 48: fanout.cluster.v1.OfflineSession.TakeAll
-	(*Handover_HandedOver)(nil),     // 49: fanout.cluster.v1.Handover.HandedOver
-	(*Missed_Event)(nil),            // 50: fanout.cluster.v1.Missed.Event
-	(*AckResults_AckResult)(nil),    // 51: fanout.cluster.v1.AckResults.AckResult
-	nil,                             // 52: fanout.cluster.v1.Connection.HeadersEntry
-	nil,                             // 53: fanout.cluster.v1.Connection.QueryEntry
-	(*Names_Name)(nil),              // 54: fanout.cluster.v1.Names.Name
-	nil,                             // 55: fanout.cluster.v1.Counts.GroupsEntry
-	(*timestamppb.Timestamp)(nil),   // 56: google.protobuf.Timestamp
+	(*CloseSessions)(nil),           // 13: fanout.cluster.v1.CloseSessions
+	(*Cancel)(nil),                  // 14: fanout.cluster.v1.Cancel
+	(*Continue)(nil),                // 15: fanout.cluster.v1.Continue
+	(*Query)(nil),                   // 16: fanout.cluster.v1.Query
+	(*ListConnections)(nil),         // 17: fanout.cluster.v1.ListConnections
+	(*GetConnection)(nil),           // 18: fanout.cluster.v1.GetConnection
+	(*Count)(nil),                   // 19: fanout.cluster.v1.Count
+	(*ListRooms)(nil),               // 20: fanout.cluster.v1.ListRooms
+	(*ListNamespaces)(nil),          // 21: fanout.cluster.v1.ListNamespaces
+	(*IdempotencyKey)(nil),          // 22: fanout.cluster.v1.IdempotencyKey
+	(*Origin)(nil),                  // 23: fanout.cluster.v1.Origin
+	(*OfflineSession)(nil),          // 24: fanout.cluster.v1.OfflineSession
+	(*Sessions)(nil),                // 25: fanout.cluster.v1.Sessions
+	(*Handover)(nil),                // 26: fanout.cluster.v1.Handover
+	(*Session)(nil),                 // 27: fanout.cluster.v1.Session
+	(*Missed)(nil),                  // 28: fanout.cluster.v1.Missed
+	(*KeyAnswer)(nil),               // 29: fanout.cluster.v1.KeyAnswer
+	(*KeyResult)(nil),               // 30: fanout.cluster.v1.KeyResult
+	(*Answer)(nil),                  // 31: fanout.cluster.v1.Answer
+	(*Load)(nil),                    // 32: fanout.cluster.v1.Load
+	(*DrainProgress)(nil),           // 33: fanout.cluster.v1.DrainProgress
+	(*Result)(nil),                  // 34: fanout.cluster.v1.Result
+	(*AckResults)(nil),              // 35: fanout.cluster.v1.AckResults
+	(*Connections)(nil),             // 36: fanout.cluster.v1.Connections
+	(*Connection)(nil),              // 37: fanout.cluster.v1.Connection
+	(*Names)(nil),                   // 38: fanout.cluster.v1.Names
+	(*Counts)(nil),                  // 39: fanout.cluster.v1.Counts
+	(*IdempotencyKey_Begin)(nil),    // 40: fanout.cluster.v1.IdempotencyKey.Begin
+	(*IdempotencyKey_Finished)(nil), // 41: fanout.cluster.v1.IdempotencyKey.Finished
+	(*IdempotencyKey_Failed)(nil),   // 42: fanout.cluster.v1.IdempotencyKey.Failed
+	(*IdempotencyKey_Look)(nil),     // 43: fanout.cluster.v1.IdempotencyKey.Look
+	(*OfflineSession_Claim)(nil),    // 44: fanout.cluster.v1.OfflineSession.Claim
+	(*OfflineSession_Release)(nil),  // 45: fanout.cluster.v1.OfflineSession.Release
+	(*OfflineSession_Settle)(nil),   // 46: fanout.cluster.v1.OfflineSession.Settle
+	(*OfflineSession_Take)(nil),     // 47: fanout.cluster.v1.OfflineSession.Take
+	(*OfflineSession_HandOver)(nil), // 48: fanout.cluster.v1.OfflineSession.HandOver
+	(*OfflineSession_ClaimAll)(nil), // 49: fanout.cluster.v1.OfflineSession.ClaimAll
+	(*OfflineSession_TakeAll)(nil),  // 50: fanout.cluster.v1.OfflineSession.TakeAll
+	(*Handover_HandedOver)(nil),     // 51: fanout.cluster.v1.Handover.HandedOver
+	(*Missed_Event)(nil),            // 52: fanout.cluster.v1.Missed.Event
+	(*AckResults_AckResult)(nil),    // 53: fanout.cluster.v1.AckResults.AckResult
+	nil,                             // 54: fanout.cluster.v1.Connection.HeadersEntry
+	nil,                             // 55: fanout.cluster.v1.Connection.QueryEntry
+	(*Names_Name)(nil),              // 56: fanout.cluster.v1.Names.Name
+	nil,                             // 57: fanout.cluster.v1.Counts.GroupsEntry
+	(*timestamppb.Timestamp)(nil),   // 58: google.protobuf.Timestamp
 }
 var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	3,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
 	4,  // 1: fanout.cluster.v1.Message.interest_change:type_name -> fanout.cluster.v1.InterestChange
 	6,  // 2: fanout.cluster.v1.Message.operation:type_name -> fanout.cluster.v1.Operation
 	11, // 3: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
-	13, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
-	14, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
-	15, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
-	30, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
-	21, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
-	23, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
+	14, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
+	15, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
+	16, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
+	31, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
+	22, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
+	24, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
 	12, // 10: fanout.cluster.v1.Message.drain:type_name -> fanout.cluster.v1.NodeDrain
-	5,  // 11: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
-	7,  // 12: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
-	8,  // 13: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
-	8,  // 14: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
-	9,  // 15: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
-	10, // 16: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
-	56, // 17: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
-	6,  // 18: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
-	5,  // 19: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
-	16, // 20: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
-	17, // 21: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
-	18, // 22: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
-	19, // 23: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
-	20, // 24: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
-	38, // 25: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
-	39, // 26: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
-	40, // 27: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
-	41, // 28: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
-	42, // 29: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
-	43, // 30: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
-	44, // 31: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
-	45, // 32: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
-	46, // 33: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
-	47, // 34: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
-	48, // 35: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
-	26, // 36: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
-	49, // 37: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
-	50, // 38: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
-	22, // 39: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
-	50, // 40: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
-	22, // 41: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
-	0,  // 42: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
-	29, // 43: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
-	1,  // 44: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
-	32, // 45: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
-	33, // 46: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
-	34, // 47: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
-	36, // 48: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
-	37, // 49: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
-	28, // 50: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
-	26, // 51: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
-	27, // 52: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
-	24, // 53: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
-	25, // 54: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
-	31, // 55: fanout.cluster.v1.Answer.drain:type_name -> fanout.cluster.v1.DrainProgress
-	51, // 56: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
-	35, // 57: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
-	56, // 58: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	56, // 59: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
-	52, // 60: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
-	53, // 61: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
-	54, // 62: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
-	55, // 63: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
-	29, // 64: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
-	22, // 65: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
-	26, // 66: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
-	22, // 67: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
-	26, // 68: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
-	22, // 69: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
-	6,  // 70: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
-	71, // [71:71] is the sub-list for method output_type
-	71, // [71:71] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	13, // 11: fanout.cluster.v1.Message.close_sessions:type_name -> fanout.cluster.v1.CloseSessions
+	5,  // 12: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
+	7,  // 13: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
+	8,  // 14: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
+	8,  // 15: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
+	9,  // 16: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
+	10, // 17: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
+	58, // 18: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
+	6,  // 19: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
+	5,  // 20: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
+	17, // 21: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
+	18, // 22: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
+	19, // 23: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
+	20, // 24: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
+	21, // 25: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
+	40, // 26: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
+	41, // 27: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
+	42, // 28: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
+	43, // 29: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
+	44, // 30: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
+	45, // 31: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
+	46, // 32: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
+	47, // 33: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
+	48, // 34: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
+	49, // 35: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
+	50, // 36: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
+	27, // 37: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
+	51, // 38: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
+	52, // 39: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
+	23, // 40: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
+	52, // 41: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
+	23, // 42: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
+	0,  // 43: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
+	30, // 44: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
+	1,  // 45: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
+	34, // 46: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
+	35, // 47: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
+	36, // 48: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
+	38, // 49: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
+	39, // 50: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
+	29, // 51: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
+	27, // 52: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
+	28, // 53: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
+	25, // 54: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
+	26, // 55: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
+	33, // 56: fanout.cluster.v1.Answer.drain:type_name -> fanout.cluster.v1.DrainProgress
+	32, // 57: fanout.cluster.v1.Answer.load:type_name -> fanout.cluster.v1.Load
+	53, // 58: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
+	37, // 59: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
+	58, // 60: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	58, // 61: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
+	54, // 62: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
+	55, // 63: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
+	56, // 64: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
+	57, // 65: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
+	30, // 66: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
+	23, // 67: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
+	27, // 68: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
+	23, // 69: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
+	27, // 70: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
+	23, // 71: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
+	6,  // 72: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
+	73, // [73:73] is the sub-list for method output_type
+	73, // [73:73] is the sub-list for method input_type
+	73, // [73:73] is the sub-list for extension type_name
+	73, // [73:73] is the sub-list for extension extendee
+	0,  // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_node_proto_init() }
@@ -4642,6 +4800,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Message_Key)(nil),
 		(*Message_OfflineSession)(nil),
 		(*Message_Drain)(nil),
+		(*Message_CloseSessions)(nil),
 		(*Message_Consumer)(nil),
 	}
 	file_fanout_cluster_v1_node_proto_msgTypes[4].OneofWrappers = []any{
@@ -4652,20 +4811,20 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Operation_Update)(nil),
 	}
 	file_fanout_cluster_v1_node_proto_msgTypes[10].OneofWrappers = []any{}
-	file_fanout_cluster_v1_node_proto_msgTypes[13].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[14].OneofWrappers = []any{
 		(*Query_Connections)(nil),
 		(*Query_Connection)(nil),
 		(*Query_Count)(nil),
 		(*Query_Rooms)(nil),
 		(*Query_Namespaces)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[19].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[20].OneofWrappers = []any{
 		(*IdempotencyKey_Begin_)(nil),
 		(*IdempotencyKey_Finished_)(nil),
 		(*IdempotencyKey_Failed_)(nil),
 		(*IdempotencyKey_Look_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[21].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[22].OneofWrappers = []any{
 		(*OfflineSession_ClaimIt)(nil),
 		(*OfflineSession_Release_)(nil),
 		(*OfflineSession_Settle_)(nil),
@@ -4674,7 +4833,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*OfflineSession_ClaimAll_)(nil),
 		(*OfflineSession_TakeAll_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[28].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[29].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Acks)(nil),
 		(*Answer_Connections)(nil),
@@ -4686,6 +4845,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Answer_Sessions)(nil),
 		(*Answer_Handover)(nil),
 		(*Answer_Drain)(nil),
+		(*Answer_Load)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4693,7 +4853,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_node_proto_rawDesc), len(file_fanout_cluster_v1_node_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   54,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
