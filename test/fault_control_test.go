@@ -60,7 +60,7 @@ func TestFaultControlStrangers(t *testing.T) {
 		for range 4 {
 			err := begin(s.ctx, conns[i%len(conns)], fanoutv1.EmitterService_Emit_FullMethodName, large)
 			if status.Code(err) != codes.Unauthenticated {
-				return fmt.Errorf("a call without a key was answered %v, want UNAUTHENTICATED", err)
+				return fmt.Errorf("a call without a key was answered %w, want UNAUTHENTICATED", err)
 			}
 		}
 		return nil

@@ -33,25 +33,25 @@ func (s *Set) parseFlags(args []string) error {
 			args = args[1:]
 		default:
 			var problem error
-			problem, args = s.flagProblem(err, args)
+			args, problem = s.flagProblem(err, args)
 			problems = append(problems, problem)
 		}
 	}
 }
 
-// flagProblem says in our words what is wrong with a flag, and returns what is left
-// of args, those that were not parsed yet.
-func (s *Set) flagProblem(err error, args []string) (error, []string) {
+// flagProblem returns what is left of args, those that were not parsed yet, and says in our
+// words what is wrong with a flag.
+func (s *Set) flagProblem(err error, args []string) (left []string, problem error) {
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 		if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 			args = args[1:] // what it was to be set to, it seems
 		}
-		return fmt.Errorf("unknown flag --%s: no setting has this name; the nearest is --%s", name, s.nearest(name).Name), args
+		return args, fmt.Errorf("unknown flag --%s: no setting has this name; the nearest is --%s", name, s.nearest(name).Name)
 	}
 	if arg, ok := strings.CutPrefix(err.Error(), "bad flag syntax: "); ok {
-		return fmt.Errorf("%q is no flag: write --name=value", withoutValue(arg)), args[1:]
+		return args[1:], fmt.Errorf("%q is no flag: write --name=value", withoutValue(arg))
 	}
-	return err, args
+	return args, err
 }
 
 // withoutValue is an argument that sets nothing, to be shown: what it was to set

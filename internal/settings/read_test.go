@@ -350,7 +350,7 @@ func TestJoin(t *testing.T) {
 	if len(Each(err)) != 2 || err.Error() != "one\ntwo" || !errors.Is(err, two) {
 		t.Errorf("got %q", err)
 	}
-	if got := Each(one); len(got) != 1 || got[0] != one {
+	if got := Each(one); len(got) != 1 || !errors.Is(got[0], one) {
 		t.Errorf("an error alone is %v", got)
 	}
 }

@@ -71,7 +71,7 @@ var errInternal = errors.New("internal error")
 // guardRequest is to be deferred by what serves a request: a panic ends its connection.
 func (s *Server) guardRequest() {
 	if value := recover(); value != nil {
-		if value != http.ErrAbortHandler { // which is a panic that is meant
+		if value != any(http.ErrAbortHandler) { // which is a panic that is meant
 			s.panics.note(value)
 		}
 		panic(http.ErrAbortHandler) // which net/http does not log once more
