@@ -41,10 +41,11 @@ test("the README's one-liners", async (t) => {
 });
 
 // Each line of docs/backends.md, in its order, on a group whose consumer chat-1 gives
-// back whatever it gets.
+// back whatever it gets. A consumer by hand sends the first of the messages that
+// are shown, then its input ends.
 test("the lines for those who write backends", async (t) => {
   const text = await readFile(path.join(root, "docs/backends.md"), "utf8");
-  const lines = [...text.matchAll(/^ +(grpcurl .*)$/gm)].map(([, it]) => it);
+  const lines = [...text.matchAll(/^ +(grpcurl .*)\n(?: +(\{.*\})$)?/gm)].map(([, it, input]) => [it, input]);
   const daemon = await Daemon.start(t, { "max-attempts": 1 });
   const socket = await connected(client(t, daemon));
   const chat = backend(t, daemon).consume();
@@ -53,16 +54,17 @@ test("the lines for those who write backends", async (t) => {
     if (events) chat.write({ nack: { delivery_ids: events.events.map((e) => e.delivery_id) } });
   });
   chat.write({ open: { group: "chat", consumer_id: "chat-1" } });
-  const group = async () => (await call(daemon, "AdminService/ListConsumers", {})).groups?.[0];
+  const group = async () => (await call(daemon, "AdminService/ListConsumers", {})).groups?.find(({ name }) => name === "chat");
   await until(async () => (await group())?.consumers?.length === 1, "the consumer is there");
   socket.emit("some event");
   await until(async () => Number((await group()).deadLetters ?? 0) === 1, "the event is a dead letter");
 
   const told = {
+    Consume: ({ ready }) => assert.equal(ready.maxInFlight, 1000),
     ListDeadLetters: (answer) => assert.equal(answer.deadLetters[0].event.event, "some event"),
     ReplayDeadLetters: (answer) => assert.deepEqual(answer, { affected: 1 }),
     DeleteDeadLetters: (answer) => assert.deepEqual(answer, { affected: 1 }),
-    ListConsumers: (answer) => assert.equal(answer.groups[0].consumers[0].consumerId, "chat-1"),
+    ListConsumers: (answer) => assert.equal(answer.groups.find(({ name }) => name === "chat").consumers[0].consumerId, "chat-1"),
     DisconnectConsumer: async (answer) => {
       assert.deepEqual(answer, {});
       assert.equal((await ended).code, status.ABORTED);
@@ -73,11 +75,11 @@ test("the lines for those who write backends", async (t) => {
     },
   };
   const run = [];
-  for (const it of lines) {
+  for (const [it, input] of lines) {
     const method = it.slice(it.lastIndexOf("/") + 1);
     if (method === "Tail") continue; // it goes on until it is interrupted
     assert.ok(told[method], `nothing is known of what this line does: ${it}`);
-    await told[method](await line(daemon, it));
+    await told[method](await line(daemon, it, input));
     run.push(method);
   }
   assert.deepEqual(run, Object.keys(told));

@@ -14,13 +14,15 @@ const run = promisify(execFile);
 const exitBase = 64;
 
 // Runs a line as the README has it, word for word but for the daemon's
-// address. Resolves with what it prints, as JSON if it is JSON.
-export async function line(daemon, text) {
+// address, with input on its standard input. Resolves with what it prints, as
+// JSON if it is JSON.
+export async function line(daemon, text, input = "") {
   if (!existsSync(program)) throw new Error(`${program} is not there: run "make bin/grpcurl" first`);
   if (!text.startsWith("grpcurl ")) throw new Error(`not a grpcurl line: ${text}`);
   const command = `"$0" ${text.slice("grpcurl ".length).replace("localhost:8081", '"$1"')}`;
-  const { stdout } = await run("sh", ["-c", command, program, daemon.control], { timeout: 20_000 });
-  return parse(stdout);
+  const running = run("sh", ["-c", command, program, daemon.control], { timeout: 20_000 });
+  running.child.stdin.end(input);
+  return parse((await running).stdout);
 }
 
 export function call(daemon, method, request) {
