@@ -132,18 +132,20 @@ fuzz: ## Fuzz every decoder, each for FUZZTIME (default 1m)
 ##@ Contract
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/ from proto/, and docs/configuration.md
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/ from proto/, docs/configuration.md and docs/metrics.md
 	$(call say,"generate: gen/ from proto/")
 	$(BIN)/buf format --write proto
 	$(BIN)/buf generate
 	@$(MAKE) --no-print-directory generate-docs # which compiles what was generated
 
 .PHONY: generate-docs
-generate-docs: ## Generate docs/configuration.md from the settings that are declared
-	$(call say,"generate: docs/configuration.md from cmd/fanoutd/settings_*.go")
+generate-docs: ## Generate docs/configuration.md and docs/metrics.md from the settings and metrics that are declared
+	$(call say,"generate: docs/configuration.md and docs/metrics.md")
 	@mkdir -p $(BIN)
 	go run ./cmd/fanoutd config docs > $(BIN)/configuration.md
 	@mv $(BIN)/configuration.md docs/configuration.md
+	go run ./cmd/fanoutd metrics > $(BIN)/metrics.md
+	@mv $(BIN)/metrics.md docs/metrics.md
 
 .PHONY: generate-deploy
 generate-deploy: ## Generate deploy/kubernetes/ from the Helm chart

@@ -26,11 +26,11 @@ func runConfig(args, environ []string, stdout, stderr io.Writer) int {
 	case "print":
 		err = printConfig(args, environ, stdout, stderr)
 	case "default":
-		if err = nothingBehind(command, args); err == nil {
+		if err = nothingBehind("config "+command, args); err == nil {
 			err = printDefaults(stdout)
 		}
 	case "docs":
-		if err = nothingBehind(command, args); err == nil {
+		if err = nothingBehind("config "+command, args); err == nil {
 			printConfigDocs(stdout)
 		}
 	default:
@@ -48,7 +48,7 @@ func runConfig(args, environ []string, stdout, stderr io.Writer) int {
 
 func nothingBehind(command string, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("config %s takes nothing behind it, and there is %q", command, withoutValues(args))
+		return fmt.Errorf("%s takes nothing behind it, and there is %q", command, withoutValues(args))
 	}
 	return nil
 }

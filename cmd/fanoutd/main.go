@@ -46,6 +46,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return serveAs(ctx, args, environ, stdout, stderr)
 	case "config":
 		return runConfig(args, environ, stdout, stderr)
+	case "metrics":
+		if err := nothingBehind("metrics", args); err != nil {
+			printProblems(stderr, err)
+			return exitSettings
+		}
+		printMetricsDocs(stdout)
+		return exitOK
 	case "token":
 		return printToken(args, environ, stdout, stderr)
 	case "healthcheck":
@@ -57,7 +64,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		printHelp(stdout)
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, config, token, healthcheck, version and help\n", command)
+	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, config, metrics, token, healthcheck, version and help\n", command)
 	return exitSettings
 }
 

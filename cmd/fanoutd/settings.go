@@ -141,6 +141,7 @@ Usage:
                             print them as YAML, each with where it came from
   fanoutd config default    print a YAML file with every setting, in comments
   fanoutd config docs       print every setting as Markdown
+  fanoutd metrics           print every metric as Markdown
   fanoutd token [flags]     make a token for development, such as browsers need
                             with jwt-secret, jwt-public-key-file or jwks-url
   fanoutd healthcheck       ask the daemon of these settings, at ops-listen, whether

@@ -18,8 +18,13 @@ var _ prometheus.Collector = collector[sio.Stats]{}
 
 // metric is one metric of a package's counts.
 type metric[S any] struct {
+	Description
 	desc *prometheus.Desc
 	read func(S, *prometheus.Desc, chan<- prometheus.Metric)
+}
+
+func newMetric[S any](d Description, read func(S, *prometheus.Desc, chan<- prometheus.Metric)) metric[S] {
+	return metric[S]{d, prometheus.NewDesc(d.Name, d.Help, d.Labels, nil), read}
 }
 
 // sample is one value of a metric with labels.
@@ -29,32 +34,32 @@ type sample struct {
 }
 
 // constant is a metric without labels.
-func constant[S any](kind prometheus.ValueType, name, help string, of func(S) float64) metric[S] {
-	return metric[S]{prometheus.NewDesc(name, help, nil, nil), func(s S, d *prometheus.Desc, to chan<- prometheus.Metric) {
-		to <- prometheus.MustNewConstMetric(d, kind, of(s))
-	}}
+func constant[S any](kind Type, name, help string, of func(S) float64) metric[S] {
+	return newMetric(Description{Name: name, Type: kind, Help: help}, func(s S, d *prometheus.Desc, to chan<- prometheus.Metric) {
+		to <- prometheus.MustNewConstMetric(d, types[kind], of(s))
+	})
 }
 
 func counter[S any](name, help string, of func(S) uint64) metric[S] {
-	return constant(prometheus.CounterValue, name, help, func(s S) float64 { return float64(of(s)) })
+	return constant(Counter, name, help, func(s S) float64 { return float64(of(s)) })
 }
 
 func gauge[S any](name, help string, of func(S) int) metric[S] {
-	return constant(prometheus.GaugeValue, name, help, func(s S) float64 { return float64(of(s)) })
+	return constant(Gauge, name, help, func(s S) float64 { return float64(of(s)) })
 }
 
 // labeled is a metric with labels.
-func labeled[S any](kind prometheus.ValueType, name, help string, labels []string, of func(S) []sample) metric[S] {
-	return metric[S]{prometheus.NewDesc(name, help, labels, nil), func(s S, d *prometheus.Desc, to chan<- prometheus.Metric) {
+func labeled[S any](kind Type, name, help string, labels []string, of func(S) []sample) metric[S] {
+	return newMetric(Description{Name: name, Type: kind, Labels: labels, Help: help}, func(s S, d *prometheus.Desc, to chan<- prometheus.Metric) {
 		for _, x := range of(s) {
-			to <- prometheus.MustNewConstMetric(d, kind, x.value, x.labels...)
+			to <- prometheus.MustNewConstMetric(d, types[kind], x.value, x.labels...)
 		}
-	}}
+	})
 }
 
 // countersBy is a counter with one label.
 func countersBy[S any](label, name, help string, by func(S) map[string]uint64) metric[S] {
-	return labeled(prometheus.CounterValue, name, help, []string{label}, func(s S) []sample { return samples(by(s)) })
+	return labeled(Counter, name, help, []string{label}, func(s S) []sample { return samples(by(s)) })
 }
 
 // outcomes is a counter with the label outcome.
@@ -78,9 +83,9 @@ func samples[N int | uint64](by map[string]N) []sample {
 
 // histogram is a distribution of durations, in seconds.
 func histogram[S any](name, help string, of func(S) metrics.Distribution) metric[S] {
-	return metric[S]{prometheus.NewDesc(name, help, nil, nil), func(s S, d *prometheus.Desc, to chan<- prometheus.Metric) {
+	return newMetric(Description{Name: name, Type: Histogram, Help: help}, func(s S, d *prometheus.Desc, to chan<- prometheus.Metric) {
 		to <- distribution(d, of(s))
-	}}
+	})
 }
 
 func distribution(d *prometheus.Desc, all metrics.Distribution, labels ...string) prometheus.Metric {

@@ -46,8 +46,8 @@ type Sources struct {
 func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "fanoutd_build_info",
-		Help:        "Always 1; the labels tell which build runs.",
+		Name:        buildInfo.Name,
+		Help:        buildInfo.Help,
 		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "goversion": b.GoVersion},
 	})
 	build.Set(1)

@@ -17,7 +17,7 @@ type Calls struct {
 
 // callMetrics are about the control API.
 var callMetrics = []metric[[]Calls]{
-	labeled(prometheus.CounterValue, "fanoutd_control_calls_total",
+	labeled(Counter, "fanoutd_control_calls_total",
 		"Calls of the control API that ended, by method and gRPC status code.", []string{"method", "code"},
 		func(all []Calls) []sample {
 			var s []sample
@@ -28,7 +28,7 @@ var callMetrics = []metric[[]Calls]{
 			}
 			return s
 		}),
-	labeled(prometheus.GaugeValue, "fanoutd_control_calls_in_flight",
+	labeled(Gauge, "fanoutd_control_calls_in_flight",
 		"Calls of the control API that have not ended, by method.", []string{"method"},
 		func(all []Calls) []sample {
 			var s []sample
@@ -37,21 +37,22 @@ var callMetrics = []metric[[]Calls]{
 			}
 			return s
 		}),
-	{
-		prometheus.NewDesc("fanoutd_control_call_duration_seconds", "How long calls of the control API took that are no streams, by method.", []string{"method"}, nil),
+	newMetric(Description{
+		Name: "fanoutd_control_call_duration_seconds", Type: Histogram, Labels: []string{"method"},
+		Help: "Seconds that calls of the control API took that are no streams, by method.",
+	},
 		func(all []Calls, d *prometheus.Desc, to chan<- prometheus.Metric) {
 			for _, c := range all {
 				if !c.Streaming {
 					to <- distribution(d, c.Durations, c.Method)
 				}
 			}
-		},
-	},
+		}),
 }
 
 // readyMetrics are about whether the daemon takes new browsers.
 var readyMetrics = []metric[bool]{
-	gauge("fanoutd_ready", "1 while /readyz says so: 0 at the start, while it drains, and while what it needs is missing.", func(ready bool) int {
+	gauge("fanoutd_ready", "1 while /readyz says yes; 0 at the start, during a drain, and while something is missing that it needs.", func(ready bool) int {
 		if ready {
 			return 1
 		}

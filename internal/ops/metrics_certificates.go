@@ -1,13 +1,11 @@
 package ops
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/fanoutd/fanoutd/internal/certfile"
 )
 
 var certificateMetrics = []metric[[]certfile.Expiry]{
-	labeled(prometheus.GaugeValue, "fanoutd_tls_certificate_expiry_timestamp_seconds",
+	labeled(Gauge, "fanoutd_tls_certificate_expiry_timestamp_seconds",
 		"When the certificate that is shown to browsers, backends, WebTransport clients or nodes expires, in seconds since 1970: the one in use, or one of its file between it and the authority's that expires before it.",
 		[]string{"shown_to"}, func(all []certfile.Expiry) []sample {
 			samples := make([]sample, 0, len(all))

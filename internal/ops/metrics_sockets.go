@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/fanoutd/fanoutd/internal/metrics"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -13,16 +11,16 @@ var socketMetrics = []metric[sio.Stats]{
 		"Socket.IO connections now, in all namespaces.",
 		func(s sio.Stats) int { return s.Connections }),
 	counter("fanoutd_connections_opened_total",
-		"Socket.IO connections that there were, those that came back as what they were too.",
+		"Socket.IO connections that began; one that came back as what it was (recovery) has begun once more.",
 		func(s sio.Stats) uint64 { return s.Joined }),
 	reasons("fanoutd_connections_closed_total",
-		"Socket.IO connections that ended, by the reason that DISCONNECTED tells.",
+		"Socket.IO connections that ended, by the reason that DISCONNECTED tells; one that may come back (recovery) has ended too.",
 		func(s sio.Stats) map[string]uint64 { return s.Ended }),
 	gauge("fanoutd_namespaces",
-		"Namespaces that there are now, those of patterns too.",
+		"Namespaces now; those that match a pattern are there while somebody is in them.",
 		func(s sio.Stats) int { return s.Namespaces }),
 	gauge("fanoutd_rooms",
-		"Rooms with somebody in them, the room of each connection's own id included.",
+		"Rooms with somebody in them now, the room of each connection's own id included.",
 		func(s sio.Stats) int { return s.Rooms }),
 	counter("fanoutd_events_received_total",
 		"Events that browsers sent.",
@@ -37,13 +35,13 @@ var socketMetrics = []metric[sio.Stats]{
 		"Answers of browsers that EmitWithAck and Call await now.",
 		func(s sio.Stats) int { return s.AwaitedAcks }),
 	counter("fanoutd_emits_total",
-		"Emits that were applied.",
+		"Emits that this node applied to its connections, those that reached nobody too; other nodes' emits are among them.",
 		func(s sio.Stats) uint64 { return s.Emitted }),
 	counter("fanoutd_events_sent_total",
 		"Events queued for browsers: one for each connection an emit reached.",
 		func(s sio.Stats) uint64 { return s.Sent }),
 	histogram("fanoutd_fanout_duration_seconds",
-		"How long an emit took, from its encoding until it was queued for all connections of this node that it reached.",
+		"Seconds that an emit took, from its encoding until it was queued for all connections of this node that it reached.",
 		func(s sio.Stats) metrics.Distribution { return s.FanOut }),
 	counter("fanoutd_volatile_dropped_total",
 		"Volatile events dropped because a browser could not take them: one for each connection.",
@@ -52,20 +50,20 @@ var socketMetrics = []metric[sio.Stats]{
 
 // sessionMetrics are about the Engine.IO sessions under the connections.
 var sessionMetrics = []metric[sio.Stats]{
-	labeled(prometheus.GaugeValue, "fanoutd_sessions",
+	labeled(Gauge, "fanoutd_sessions",
 		"Engine.IO sessions open now, by transport.", []string{"transport"},
 		func(s sio.Stats) []sample { return samples(s.Engine.Sessions) }),
 	countersBy("transport", "fanoutd_sessions_opened_total",
-		"Engine.IO sessions that there were, by the transport that they began with.",
+		"Engine.IO sessions that were opened, by the transport that they began with.",
 		func(s sio.Stats) map[string]uint64 { return s.Engine.Opened }),
 	reasons("fanoutd_sessions_closed_total",
-		"Engine.IO sessions that closed, by why.",
+		"Engine.IO sessions that closed, by the reason.",
 		func(s sio.Stats) map[string]uint64 { return s.Engine.Closed }),
 	counter("fanoutd_sessions_slow_total",
-		"Sessions closed because more waited for their browser than max-queue.",
+		"Engine.IO sessions closed because more waited for their browser than max-queue allows.",
 		func(s sio.Stats) uint64 { return s.Engine.Slow }),
 	countersBy("transport", "fanoutd_upgrades_total",
-		"Sessions that changed from polling to another transport, by that.",
+		"Engine.IO sessions that changed from polling to another transport, by the other.",
 		func(s sio.Stats) map[string]uint64 { return s.Engine.Upgrades }),
 	counter("fanoutd_upgrades_failed_total",
 		"WebSockets and WebTransport streams that were to take a polling session over and did not.",
@@ -74,7 +72,7 @@ var sessionMetrics = []metric[sio.Stats]{
 		"Bytes that wait to be written to browsers.",
 		func(s sio.Stats) int { return s.Engine.Queued }),
 	gauge("fanoutd_queue_largest_bytes",
-		"Of those, the most that wait for one session.",
+		"Bytes that wait to be written to the browser of one session, at most.",
 		func(s sio.Stats) int { return s.Engine.LargestQueue }),
 	traffic("fanoutd_packets_received_total",
 		"Engine.IO packets from browsers, by transport and type.",
@@ -92,7 +90,7 @@ var sessionMetrics = []metric[sio.Stats]{
 
 // traffic is a counter with the labels transport and type.
 func traffic(name, help string, direction func(sio.SessionStats) []sio.Traffic, of func(sio.Traffic) uint64) metric[sio.Stats] {
-	return labeled(prometheus.CounterValue, name, help, []string{"transport", "type"}, func(s sio.Stats) []sample {
+	return labeled(Counter, name, help, []string{"transport", "type"}, func(s sio.Stats) []sample {
 		var all []sample
 		for _, t := range direction(s.Engine) {
 			all = append(all, sample{float64(of(t)), []string{t.Transport, t.Type}})
