@@ -1,6 +1,8 @@
 package control
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
@@ -24,6 +26,10 @@ type batch struct {
 	bytes int             // of list, in its message
 	over  *fanoutv1.Event // that did not fit into the batch before
 	again bool            // the batch before began with one that was over, too
+
+	// untold are deliveries that were left out for being too large, and that somebody
+	// else had taken back by then: the consumer will be told so, and was never told of them.
+	untold map[string]bool
 }
 
 // fill adds what waits for the subscription, as far as it fits; more says that
@@ -50,7 +56,9 @@ func (b *batch) fill(s Subscription) (more bool, err error) {
 			e.Connection = nil // better the event alone than none
 		}
 		if sizeInBatch(e)+batchOverhead > b.most {
-			_ = s.BuryTooLarge(d.ID()) // or it was taken back meanwhile
+			if s.BuryTooLarge(d.ID()) != nil { // it was taken back meanwhile
+				b.leaveOut(d.ID())
+			}
 			continue
 		}
 		if !b.add(e) {
@@ -72,7 +80,29 @@ func (b *batch) add(e *fanoutv1.Event) bool {
 		return false
 	}
 	b.list, b.bytes = append(b.list, e), b.bytes+size
+	delete(b.untold, e.GetDeliveryId())
 	return true
+}
+
+// leaveOut notes that a delivery which was taken back was never sent.
+func (b *batch) leaveOut(id string) {
+	if b.untold == nil {
+		b.untold = map[string]bool{}
+	}
+	b.untold[id] = true
+}
+
+// sent returns those of the deliveries that were taken back which the consumer has been
+// sent. Another attempt of the others may follow.
+func (b *batch) sent(taken []string) []string {
+	if len(b.untold) == 0 {
+		return taken
+	}
+	return slices.DeleteFunc(taken, func(id string) bool {
+		left := b.untold[id]
+		delete(b.untold, id)
+		return left
+	})
 }
 
 // take empties the batch; nil: nothing was in it.

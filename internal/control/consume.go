@@ -218,7 +218,7 @@ func (c *consumer) send() error {
 		if batch.over != nil {
 			continue // it counts as delivered: it goes before any word that it is taken back, or the last
 		}
-		if told, err := c.tellCancelled(out); err != nil {
+		if told, err := c.tellCancelled(out, &batch); err != nil {
 			return err
 		} else if told {
 			more = true
@@ -244,7 +244,7 @@ func (c *consumer) send() error {
 		case <-turn:
 		case m := <-c.rejected:
 			// What is rejected for having been taken back was told before.
-			if _, err := c.tellCancelled(out); err != nil {
+			if _, err := c.tellCancelled(out, &batch); err != nil {
 				return err
 			}
 			if err := out.send(m); err != nil {
@@ -271,12 +271,13 @@ func (c *consumer) send() error {
 	}
 }
 
-// tellCancelled sends what was taken back, if there is any.
-func (c *consumer) tellCancelled(out heartbeatSender[fanoutv1.ConsumeResponse]) (told bool, err error) {
+// tellCancelled sends what was taken back of what b brought, if there is any.
+func (c *consumer) tellCancelled(out heartbeatSender[fanoutv1.ConsumeResponse], b *batch) (told bool, err error) {
 	taken, ok := c.subscription.Cancelled()
 	if !ok {
 		return false, nil
 	}
+	taken.IDs = b.sent(taken.IDs)
 	for _, m := range cancelled(taken) {
 		if err := out.send(m); err != nil {
 			return false, err
