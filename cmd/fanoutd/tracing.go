@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/fanoutd/fanoutd/internal/cluster"
-	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
+	"github.com/fanoutd/fanoutd/internal/control/middleware"
 	"github.com/fanoutd/fanoutd/internal/ops"
 	"github.com/fanoutd/fanoutd/internal/tracing"
 	"github.com/fanoutd/fanoutd/internal/tracing/otlp"
@@ -42,11 +42,11 @@ func (d *daemon) server() cluster.Server {
 }
 
 // callTraces has calls of the control API traced.
-func (d *daemon) callTraces() *grpcserver.Traces {
+func (d *daemon) callTraces() *middleware.Traces {
 	if d.traces == nil {
 		return nil
 	}
-	return &grpcserver.Traces{Provider: d.traces, Propagator: propagation.TraceContext{}}
+	return &middleware.Traces{Provider: d.traces, Propagator: propagation.TraceContext{}}
 }
 
 // flushTraces sends the spans that are left.

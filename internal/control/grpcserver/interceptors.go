@@ -49,28 +49,12 @@ func (s *Server) untilKeyEnds(caller identity.Principal, handle func() error) er
 func callOf(ctx context.Context, method string) *middleware.Call {
 	c := &middleware.Call{Method: method, Authorization: metadata.ValueFromIncomingContext(ctx, "authorization")}
 	if p, ok := peer.FromContext(ctx); ok {
-		c.Certificate = certificateNames(p)
+		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
+			c.Certificate = identity.CertificateNames(&info.State)
+		}
 		c.Remote = p.Addr
 	}
 	return c
-}
-
-// certificateNames are those in the certificate that the peer has shown, if it has been
-// verified.
-func certificateNames(p *peer.Peer) []string {
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.VerifiedChains) == 0 {
-		return nil
-	}
-	certificate := info.State.VerifiedChains[0][0]
-	names := slices.Clone(certificate.DNSNames)
-	for _, uri := range certificate.URIs {
-		names = append(names, uri.String())
-	}
-	if name := certificate.Subject.CommonName; name != "" {
-		names = append(names, name)
-	}
-	return names
 }
 
 // inTime runs read, which reads a request of this method. Where anybody may call the
@@ -78,7 +62,7 @@ func certificateNames(p *peer.Peer) []string {
 // in any number of calls, for as long as they like. A read that takes longer ends soon
 // after its call.
 func (s *Server) inTime(method string, read func() error) error {
-	if !slices.Contains(access.Open, method) {
+	if !slices.Contains(middleware.DefaultAccess.Open, method) {
 		return read()
 	}
 	ended := make(chan error, 1)

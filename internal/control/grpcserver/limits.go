@@ -19,9 +19,6 @@ const (
 	// few bytes.
 	openTimeout = 5 * time.Second
 
-	// Names of services that health is asked about, in bytes: longer than any there is.
-	maxServiceName = 256
-
 	// From accept to the end of the HTTP/2 handshake.
 	connectTimeout = 10 * time.Second
 )

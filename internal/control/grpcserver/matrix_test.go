@@ -70,7 +70,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	services := control.New(&fakeHub{}, control.Options{Logger: quiet, Dispatcher: control.DispatcherOf(dispatch.New(dispatch.Options{Logger: quiet}))})
-	m := middleware.Standard(services.Errors, a, access)
+	m := middleware.Standard(services.Errors, a, middleware.DefaultAccess)
 	s := New(services, a, Options{})
 	t.Cleanup(func() {
 		if err := s.Shutdown(context.Background()); err != nil {

@@ -10,12 +10,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // many clients compress by default; the limit holds for what comes out
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
-	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 
-	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/control/middleware"
@@ -27,7 +23,7 @@ type Server struct {
 	grpc     *grpc.Server
 	services *control.Services
 	handlers sync.WaitGroup // of streams whose callers have keys that may end, and reads of inTime
-	calls    *callCounter
+	calls    *middleware.CallCounter
 }
 
 // Options of a [Server]. The zero value serves in plain text.
@@ -43,7 +39,10 @@ type Options struct {
 	MaxStreams int
 
 	// Traces makes spans of calls, but for streams that last; nil: there are none.
-	Traces *Traces
+	Traces *middleware.Traces
+
+	// Calls counts the calls; nil: one of the server's own.
+	Calls *middleware.CallCounter
 }
 
 // New returns a Server of services for those whom a knows.
@@ -55,11 +54,14 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	if o.TLS != nil {
 		transport = credentials.NewTLS(o.TLS)
 	}
-	m := middleware.Standard(services.Errors, a, access)
-	s := &Server{services: services, calls: newCallCounter()}
+	if o.Calls == nil {
+		o.Calls = middleware.NewCallCounter()
+	}
+	m := middleware.Standard(services.Errors, a, middleware.DefaultAccess)
+	s := &Server{services: services, calls: o.Calls}
 	var more []grpc.ServerOption
 	if o.Traces != nil {
-		more = append(more, grpc.StatsHandler(o.Traces.handler()))
+		more = append(more, grpc.StatsHandler(o.Traces.Handler()))
 	}
 	s.grpc = grpc.NewServer(append(more,
 		grpc.StatsHandler(s.calls),
@@ -76,36 +78,14 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		grpc.UnknownServiceHandler(unknownMethod),
 	)...)
 	to := registrar{s.grpc, s, m}
-	fanoutv1.RegisterEmitterServiceServer(to, services.Emitter)
-	fanoutv1.RegisterRegistryServiceServer(to, services.Registry)
-	fanoutv1.RegisterAdminServiceServer(to, services.Admin)
-	if services.Events != nil {
-		fanoutv1.RegisterEventServiceServer(to, services.Events)
-	}
-	names := map[string]bool{"": true}
-	for name := range s.grpc.GetServiceInfo() {
-		names[name] = true
-	}
-	healthv1.RegisterHealthServer(to, &health{services: names, ended: services.ServingEnded()})
+	services.Register(to)
 	reflection.Register(s.grpc) // v1 and v1alpha, which are streams
-	s.calls.know(s.grpc.GetServiceInfo())
+	s.calls.Know(s.grpc.GetServiceInfo())
 	return s
 }
 
-// access says what calls of the services need that are served here.
-var access = middleware.Access{
-	// Probes of orchestrators cannot send headers, and they learn only whether
-	// this daemon serves.
-	Open: []string{healthv1.Health_Check_FullMethodName, healthv1.Health_Watch_FullMethodName},
-	// What could be called is no secret to who may call some of it.
-	AnyKey: []string{
-		healthv1.Health_List_FullMethodName,
-		reflectionv1.ServerReflection_ServerReflectionInfo_FullMethodName,
-		reflectionv1alpha.ServerReflection_ServerReflectionInfo_FullMethodName,
-	},
-	Scope:         control.ScopeOf,
-	HoldsToLimits: control.HoldsToLimits,
-}
+// Calls returns what was counted of every method that was called, by name.
+func (s *Server) Calls() []middleware.MethodStats { return s.calls.Calls() }
 
 // unknownMethod answers what does not exist. Without it such a call would pass
 // the interceptors by, and tell callers without a key which methods there are.

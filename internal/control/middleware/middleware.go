@@ -67,6 +67,11 @@ func Standard(r *control.ErrorReporter, a *identity.Authenticator, access Access
 	return chain(reportErrors(r), recoverPanics, authenticate(a, access))
 }
 
+// Reported is Standard for what is left of a call that Standard has let in already, as a
+// transport needs it that answers only then: errors are coded and logged, and a panic is
+// one.
+func Reported(r *control.ErrorReporter) Middleware { return chain(reportErrors(r), recoverPanics) }
+
 // chain is all of steps, the first one outermost.
 func chain(steps ...Middleware) Middleware {
 	return func(ctx context.Context, c *Call, next Handler) error {

@@ -1,4 +1,4 @@
-package grpcserver
+package middleware
 
 import (
 	"slices"
@@ -18,11 +18,11 @@ type Traces struct {
 	Propagator propagation.TextMapPropagator // reads what callers say of their traces
 }
 
-// handler is gRPC's part in that.
-func (t *Traces) handler() stats.Handler {
+// Handler is gRPC's part in that; another transport tells it of each call's begin and end.
+func (t *Traces) Handler() stats.Handler {
 	return otelgrpc.NewServerHandler(
 		otelgrpc.WithTracerProvider(t.Provider), otelgrpc.WithPropagators(t.Propagator),
-		otelgrpc.WithMeterProvider(noop.NewMeterProvider()), // callCounter counts
+		otelgrpc.WithMeterProvider(noop.NewMeterProvider()), // CallCounter counts
 		otelgrpc.WithFilter(func(info *stats.RPCTagInfo) bool { return slices.Contains(traced, info.FullMethodName) }),
 	)
 }

@@ -1,4 +1,4 @@
-package grpcserver
+package control
 
 import (
 	"context"
@@ -6,9 +6,11 @@ import (
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
-
-	"github.com/fanoutd/fanoutd/internal/control"
 )
+
+// MaxServiceName bounds the names of services that health is asked about, in bytes:
+// longer than any there is.
+const MaxServiceName = 256
 
 // health is grpc.health.v1: every service, and the server as a whole under the
 // empty name, serves until the drain.
@@ -40,7 +42,7 @@ func (h *health) status(service string) healthv1.HealthCheckResponse_ServingStat
 func (h *health) Check(_ context.Context, req *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
 	st := h.status(req.GetService())
 	if st == healthv1.HealthCheckResponse_SERVICE_UNKNOWN {
-		return nil, control.ErrUnknownService
+		return nil, ErrUnknownService
 	}
 	return &healthv1.HealthCheckResponse{Status: st}, nil
 }
@@ -57,8 +59,8 @@ func (h *health) List(context.Context, *healthv1.HealthListRequest) (*healthv1.H
 // Watch tells the status and, at the drain, the new one; then it ends with
 // UNAVAILABLE. A name that is too long for any service is NOT_FOUND.
 func (h *health) Watch(req *healthv1.HealthCheckRequest, stream grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
-	if len(req.GetService()) > maxServiceName {
-		return control.ErrUnknownService // and is not kept, as long as the stream would
+	if len(req.GetService()) > MaxServiceName {
+		return ErrUnknownService // and is not kept, as long as the stream would
 	}
 	told := h.status(req.GetService())
 	if err := stream.Send(&healthv1.HealthCheckResponse{Status: told}); err != nil {
@@ -74,5 +76,5 @@ func (h *health) Watch(req *healthv1.HealthCheckRequest, stream grpc.ServerStrea
 			return err
 		}
 	}
-	return control.ErrClosing
+	return ErrClosing
 }

@@ -1,4 +1,4 @@
-package grpcserver
+package middleware
 
 import (
 	"context"
@@ -16,19 +16,20 @@ import (
 
 // MethodStats counts the calls of one method since the start.
 type MethodStats struct {
-	Method    string            // service/method; unknownMethods for all that there are not
+	Method    string            // service/method; UnknownMethods for all that there are not
 	Codes     map[string]uint64 // calls that ended, by their status code
 	InFlight  int               // calls that have not ended
 	Durations metrics.Distribution
 	Streaming bool // its calls last as long as their callers like, and have no Durations
 }
 
-// unknownMethods stands for the methods that callers make up.
-const unknownMethods = "unknown"
+// UnknownMethods stands for the methods that callers make up.
+const UnknownMethods = "unknown"
 
-// callCounter counts calls, those included that no interceptor sees: a message that is too
-// large, or a method that is not there. It is gRPC's stats handler.
-type callCounter struct {
+// CallCounter counts calls, of all transports that are given it, those included that no
+// Middleware sees: a message that is too large, or a method that is not there. It is
+// gRPC's stats handler; another transport tells it of each call's begin and end.
+type CallCounter struct {
 	methods map[string]*method // by full name; not changed once calls are served
 	unknown *method
 }
@@ -42,10 +43,11 @@ type method struct {
 	durations *metrics.Histogram
 }
 
-var _ stats.Handler = (*callCounter)(nil)
+var _ stats.Handler = (*CallCounter)(nil)
 
-func newCallCounter() *callCounter {
-	return &callCounter{methods: map[string]*method{}, unknown: newMethod(unknownMethods, true)}
+// NewCallCounter returns a CallCounter that knows no method yet.
+func NewCallCounter() *CallCounter {
+	return &CallCounter{methods: map[string]*method{}, unknown: newMethod(UnknownMethods, true)}
 }
 
 func newMethod(name string, streaming bool) *method {
@@ -58,11 +60,15 @@ func newMethod(name string, streaming bool) *method {
 	)}
 }
 
-// know makes known which methods there are.
-func (c *callCounter) know(services map[string]grpc.ServiceInfo) {
+// Know makes known which methods there are, before any call. Those that are known
+// already keep what was counted.
+func (c *CallCounter) Know(services map[string]grpc.ServiceInfo) {
 	for service, info := range services {
 		for _, m := range info.Methods {
 			name := service + "/" + m.Name
+			if c.methods["/"+name] != nil {
+				continue
+			}
 			c.methods["/"+name] = newMethod(name, m.IsClientStream || m.IsServerStream)
 		}
 	}
@@ -71,7 +77,7 @@ func (c *callCounter) know(services map[string]grpc.ServiceInfo) {
 type methodKey struct{}
 
 // TagRPC implements stats.Handler.
-func (c *callCounter) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+func (c *CallCounter) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
 	m := c.methods[info.FullMethodName]
 	if m == nil {
 		m = c.unknown
@@ -80,7 +86,7 @@ func (c *callCounter) TagRPC(ctx context.Context, info *stats.RPCTagInfo) contex
 }
 
 // HandleRPC implements stats.Handler.
-func (c *callCounter) HandleRPC(ctx context.Context, s stats.RPCStats) {
+func (c *CallCounter) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	switch s := s.(type) {
 	case *stats.Begin:
 		ctx.Value(methodKey{}).(*method).inFlight.Add(1)
@@ -95,13 +101,13 @@ func (c *callCounter) HandleRPC(ctx context.Context, s stats.RPCStats) {
 }
 
 // TagConn implements stats.Handler.
-func (*callCounter) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (*CallCounter) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 
 // HandleConn implements stats.Handler.
-func (*callCounter) HandleConn(context.Context, stats.ConnStats) {}
+func (*CallCounter) HandleConn(context.Context, stats.ConnStats) {}
 
 // Calls returns what was counted of every method that was called, by name.
-func (s *Server) Calls() []MethodStats {
+func (c *CallCounter) Calls() []MethodStats {
 	var all []MethodStats
 	add := func(m *method) {
 		st := MethodStats{Method: m.name, Codes: m.codes.All(), InFlight: int(m.inFlight.Load()), Streaming: m.streaming}
@@ -112,10 +118,10 @@ func (s *Server) Calls() []MethodStats {
 			all = append(all, st)
 		}
 	}
-	for _, m := range s.calls.methods {
+	for _, m := range c.methods {
 		add(m)
 	}
-	add(s.calls.unknown)
+	add(c.unknown)
 	slices.SortFunc(all, func(a, b MethodStats) int { return strings.Compare(a.Method, b.Method) })
 	return all
 }
