@@ -103,6 +103,11 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 	if e.closing() {
 		return nil, ErrClosing
 	}
+	caller := problemsOf(stream.Context(), "")
+	caller.needEveryRoom("") // events are of connections, whatever their rooms
+	if caller.any() {
+		return nil, caller.err()
+	}
 	first, err := e.first(stream)
 	if err != nil {
 		return nil, err
@@ -123,6 +128,10 @@ func (e *Events) open(stream consumeStream) (*consumer, error) {
 		return nil, p.err()
 	}
 	subscription, err := e.dispatcher.Subscribe(sub)
+	if errors.Is(err, dispatch.ErrTaken) {
+		p.deny("consumer_id")
+		return nil, p.err()
+	}
 	if err != nil {
 		return nil, consumerError(err)
 	}
@@ -161,6 +170,8 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 		Authorize:    m.GetAuthorize(),
 		MaxInFlight:  int(min(m.GetMaxInFlight(), maxInFlight)),
 		Node:         e.node,
+		Caller:       p.caller.Name,
+		OnlyOwn:      p.caller.Limited(),
 
 		IncludeConnection: m.GetIncludeConnection(),
 	}

@@ -24,9 +24,10 @@ type Dispatcher interface {
 }
 
 type replier interface {
-	// Reply answers the browser's ack callback of an event. It fails with
-	// [dispatch.ErrBadID], [dispatch.ErrNoReply] or [sio.ErrTooLarge].
-	Reply(id string, args []byte, attachments [][]byte) error
+	// Reply answers the browser's ack callback of an event, of these namespaces: names
+	// and patterns; empty: all. It fails with [dispatch.ErrBadID], [dispatch.ErrNoReply] or
+	// [sio.ErrTooLarge].
+	Reply(id string, namespaces []string, args []byte, attachments [][]byte) error
 }
 
 // administrator looks after the groups of all nodes. Its methods return before ctx's

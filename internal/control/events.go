@@ -38,15 +38,18 @@ func (e *Events) Wait() { e.streams.Wait() }
 
 var _ fanoutv1.EventServiceServer = (*Events)(nil)
 
-func (e *Events) Reply(_ context.Context, req *fanoutv1.ReplyRequest) (*fanoutv1.ReplyResponse, error) {
-	if err := e.reply(&problems{}, req); err != nil {
+func (e *Events) Reply(ctx context.Context, req *fanoutv1.ReplyRequest) (*fanoutv1.ReplyResponse, error) {
+	p := problemsOf(ctx, "")
+	if err := e.reply(&p, req); err != nil {
 		return nil, err
 	}
 	return &fanoutv1.ReplyResponse{}, nil
 }
 
-// reply hands a reply to its connection.
+// reply hands a reply to its connection, if that is in a namespace of the caller's.
 func (e *Events) reply(p *problems, m *fanoutv1.ReplyRequest) error {
+	p.needEveryRoom("") // any connection may wait
+	within := p.ownNamespaces()
 	if m.GetDeliveryId() == "" {
 		p.add("delivery_id", "must not be empty")
 	}
@@ -54,7 +57,7 @@ func (e *Events) reply(p *problems, m *fanoutv1.ReplyRequest) error {
 	if p.any() {
 		return p.err()
 	}
-	err := e.dispatcher.Reply(m.GetDeliveryId(), args, m.GetAttachments())
+	err := e.dispatcher.Reply(m.GetDeliveryId(), within, args, m.GetAttachments())
 	if errors.Is(err, sio.ErrTooLarge) {
 		return tooLarge(p, m)
 	}

@@ -3,12 +3,14 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // limited are the methods that callers with namespaces or rooms may call: those whose
@@ -19,11 +21,14 @@ var limited = map[string]bool{
 	fanoutv1.EmitterService_EmitStream_FullMethodName:        true,
 	fanoutv1.EmitterService_EmitWithAck_FullMethodName:       true,
 	fanoutv1.EmitterService_Call_FullMethodName:              true,
+	fanoutv1.EventService_Consume_FullMethodName:             true,
+	fanoutv1.EventService_Reply_FullMethodName:               true,
 	fanoutv1.EventService_Tail_FullMethodName:                true,
 	fanoutv1.RegistryService_ListConnections_FullMethodName:  true,
 	fanoutv1.RegistryService_GetConnection_FullMethodName:    true,
 	fanoutv1.RegistryService_CountConnections_FullMethodName: true,
 	fanoutv1.RegistryService_ListRooms_FullMethodName:        true,
+	fanoutv1.RegistryService_ListNamespaces_FullMethodName:   true,
 	fanoutv1.RegistryService_Join_FullMethodName:             true,
 	fanoutv1.RegistryService_Leave_FullMethodName:            true,
 	fanoutv1.RegistryService_Disconnect_FullMethodName:       true,
@@ -70,9 +75,23 @@ func (p *problems) needRooms(field string, names []string) {
 
 // needEveryRoom denies what reaches or shows connections whatever their rooms.
 func (p *problems) needEveryRoom(field string) {
-	if !p.caller.EveryRoom() {
-		p.deny(field)
+	if p.caller.EveryRoom() || p.denied != nil {
+		return
 	}
+	p.deny(field)
+	p.denied.Rooms = field == ""
+}
+
+// ownNamespaces are the names and patterns of the namespaces that the caller may name,
+// none if that is all. What is no pattern of the dispatcher, which may read more into it,
+// is left out.
+func (p *problems) ownNamespaces() []string {
+	own, some := p.caller.Namespaces()
+	own = slices.DeleteFunc(own, func(name string) bool { return sio.CheckNamespace(name) != nil })
+	if some && len(own) == 0 {
+		p.deny("")
+	}
+	return own
 }
 
 // needConnection denies the connection that the fields namespace and id name. It may be

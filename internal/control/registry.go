@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -109,7 +110,6 @@ func (r *Registry) CountConnections(ctx context.Context, req *fanoutv1.CountConn
 		by = sio.GroupNode
 	case fanoutv1.CountConnectionsRequest_ROOM:
 		by = sio.GroupRoom
-		p.needEveryRoom("group_by") // their other rooms would be named too
 	case fanoutv1.CountConnectionsRequest_TRANSPORT:
 		by = sio.GroupTransport
 	case fanoutv1.CountConnectionsRequest_USER:
@@ -134,6 +134,9 @@ func (r *Registry) CountConnections(ctx context.Context, req *fanoutv1.CountConn
 	counted, err := r.hub.Count(ctx, to, by)
 	if err != nil {
 		return nil, hubError(err, &p, "to.namespace")
+	}
+	if by == sio.GroupRoom && !p.caller.EveryRoom() {
+		maps.DeleteFunc(counted.Groups, func(room string, _ int) bool { return !p.caller.Room(room) })
 	}
 	if len(counted.Groups) > maxGroups {
 		return nil, errTooManyGroups()
@@ -161,7 +164,6 @@ func (r *Registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest
 	p := problemsOf(ctx, "")
 	namespace := namespaceName(req.GetNamespace())
 	p.needNamespace("namespace", namespace)
-	p.needEveryRoom("")
 	size := toPageSize(&p, req.GetPageSize())
 	filter := sio.RoomFilter{Prefix: req.GetPrefix(), IDs: req.GetIncludeIds()}
 	list := newListing("rooms", namespace, filter.Prefix, strconv.FormatBool(filter.IDs))
@@ -170,7 +172,13 @@ func (r *Registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest
 		checkNamespace(ctx, r.hub, &p, namespace, "namespace")
 		return nil, p.err()
 	}
-	page, err := r.hub.Rooms(ctx, namespace, filter, cursor, size)
+	rooms := func(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error) {
+		return r.hub.Rooms(ctx, namespace, sio.RoomFilter{Prefix: prefix, IDs: filter.IDs}, cursor, limit)
+	}
+	if own, some := p.caller.Rooms(); some {
+		rooms = visible(rooms, own, p.caller.Room)
+	}
+	page, err := rooms(ctx, filter.Prefix, cursor, size)
 	if err != nil {
 		return nil, hubError(err, &p, "namespace")
 	}
@@ -185,13 +193,18 @@ func (r *Registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest
 
 func (r *Registry) ListNamespaces(ctx context.Context, req *fanoutv1.ListNamespacesRequest) (*fanoutv1.ListNamespacesResponse, error) {
 	p := problemsOf(ctx, "")
+	p.needEveryRoom("") // each is shown with how many are in it
 	size := toPageSize(&p, req.GetPageSize())
 	list := newListing("namespaces", req.GetPrefix())
 	cursor := list.toCursor(&p, req.GetPageToken())
 	if p.any() {
 		return nil, p.err()
 	}
-	page, err := r.hub.Namespaces(ctx, req.GetPrefix(), cursor, size)
+	namespaces := r.hub.Namespaces
+	if own, some := p.caller.Namespaces(); some {
+		namespaces = visible(namespaces, own, p.caller.Namespace)
+	}
+	page, err := namespaces(ctx, req.GetPrefix(), cursor, size)
 	if err != nil {
 		return nil, hubError(err, &p, "prefix")
 	}

@@ -28,7 +28,7 @@ type failing struct {
 func (f failing) Subscribe(dispatch.SubscriptionOptions) (*dispatch.Subscription, error) {
 	return nil, f.err
 }
-func (f failing) Reply(string, []byte, [][]byte) error             { return f.err }
+func (f failing) Reply(string, []string, []byte, [][]byte) error   { return f.err }
 func (f failing) Tail(dispatch.TailFilter) (*dispatch.Tail, error) { return nil, f.err }
 
 // joinable fails as failing does, but lets consumers in.

@@ -100,7 +100,8 @@ func (c *consumer) nack(m *fanoutv1.ConsumeRequest_Nack) error {
 // reply answers the browser, and settles the delivery unless the reply could
 // not be understood: then a better one may follow.
 func (c *consumer) reply(m *fanoutv1.ReplyRequest) error {
-	err := c.events.reply(&problems{at: "reply"}, m)
+	p := problemsOf(c.ctx, "reply")
+	err := c.events.reply(&p, m)
 	if status.Code(err) == codes.InvalidArgument {
 		return err
 	}

@@ -324,7 +324,7 @@ func TestReply(t *testing.T) {
 // panicky is a Dispatcher whose replies have a bug.
 type panicky struct{ *dispatch.Dispatcher }
 
-func (panicky) Reply(string, []byte, [][]byte) error { panic("a secret") }
+func (panicky) Reply(string, []string, []byte, [][]byte) error { panic("a secret") }
 
 // A panic on a stream's own goroutines ends that stream, and nothing else.
 func TestConsumePanic(t *testing.T) {

@@ -3,14 +3,12 @@ package control
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
-	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 )
 
@@ -105,7 +103,7 @@ func (e *Events) toNamespaces(ctx context.Context, p *problems, list []string) [
 		return nil
 	}
 	if len(list) == 0 {
-		return e.ownNamespaces(p)
+		return p.ownNamespaces()
 	}
 	full := make([]string, len(list))
 	for i, s := range list {
@@ -114,17 +112,6 @@ func (e *Events) toNamespaces(ctx context.Context, p *problems, list []string) [
 		namespaceExists(ctx, e.hub, p, full[i], fmt.Sprintf("namespaces[%d]", i))
 	}
 	return full
-}
-
-// ownNamespaces are those that the caller may name, none if that is all. What is no
-// pattern of the dispatcher, which may read more into it, is left out.
-func (e *Events) ownNamespaces(p *problems) []string {
-	own, some := p.caller.Namespaces()
-	own = slices.DeleteFunc(own, func(name string) bool { return sio.CheckNamespace(name) != nil })
-	if some && len(own) == 0 {
-		p.deny("")
-	}
-	return own
 }
 
 // toEventNames converts the field `events` of a filter.

@@ -131,16 +131,20 @@ func (c *client) answered(sequence uint64) (ack uint64, ok bool) {
 	return ack, true
 }
 
-// Reply answers the browser's ack callback of an event. One reply wins. args is
-// the text of a JSON array, checked by the caller. Errors: [ErrBadID],
-// [ErrNoReply], and [sio.ErrTooLarge], after which the browser still waits.
-func (d *Dispatcher) Reply(id string, args []byte, attachments [][]byte) error {
+// Reply answers the browser's ack callback of an event, of these namespaces: names and
+// patterns; empty: all. One reply wins. args is the text of a JSON array, checked by the
+// caller. Errors: [ErrBadID], [ErrNoReply], of another namespace too, and
+// [sio.ErrTooLarge], after which the browser still waits.
+func (d *Dispatcher) Reply(id string, namespaces []string, args []byte, attachments [][]byte) error {
 	e, ok := parseID(id)
 	if !ok {
 		return ErrBadID
 	}
 	c := d.client(e.connection)
 	if c == nil || e.replay > 0 {
+		return ErrNoReply
+	}
+	if within := newNamespaceSet(namespaces); !within.contains(c.socket.Namespace()) {
 		return ErrNoReply
 	}
 	ack, ok := c.answered(e.sequence)

@@ -68,7 +68,7 @@ func TestReply(t *testing.T) {
 		c.Say(`42["no question"]`)
 		ds := m.expect(t, "message / question[]", "message / no question[]")
 		ok(t, m.Ack(ds[0].ID())) // a reply may follow the ack
-		ok(t, w.Reply(ds[0].ID(), []byte(`["answer"]`), nil))
+		ok(t, w.Reply(ds[0].ID(), nil, []byte(`["answer"]`), nil))
 		expect(t, "ack", c.Next(), `437["answer"]`)
 		for name, tt := range map[string]struct {
 			id   string
@@ -83,7 +83,7 @@ func TestReply(t *testing.T) {
 			"negative sequence":   {id + ".-1", ErrBadID},
 			"nothing but the dot": {".", ErrBadID},
 		} {
-			if err := w.Reply(tt.id, nil, nil); !errors.Is(err, tt.want) {
+			if err := w.Reply(tt.id, nil, nil, nil); !errors.Is(err, tt.want) {
 				t.Errorf("%s: %v, want %v", name, err, tt.want)
 			}
 		}
@@ -91,7 +91,7 @@ func TestReply(t *testing.T) {
 		d := m.get(t)
 		c.Close()
 		synctest.Wait()
-		if err := w.Reply(d.ID(), nil, nil); !errors.Is(err, ErrNoReply) {
+		if err := w.Reply(d.ID(), nil, nil, nil); !errors.Is(err, ErrNoReply) {
 			t.Errorf("after the connection's end: %v, want ErrNoReply", err)
 		}
 	})
@@ -245,6 +245,28 @@ func TestReplaced(t *testing.T) {
 		expect(t, "why the new one ended", again.Err(), nil)
 		again.expect(t, "message / x[] attempt 2")
 		c.Close()
+	})
+}
+
+// TestTaken: who may replace its own caller's consumers only is refused another's id, which
+// stays.
+func TestTaken(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		first := w.subscribe(SubscriptionOptions{Caller: "a"})
+		o := SubscriptionOptions{Group: first.group.name, ConsumerID: first.options.ConsumerID, Caller: "b", OnlyOwn: true}
+		if _, err := w.Subscribe(o); !errors.Is(err, ErrTaken) {
+			t.Errorf("another caller: %v, want ErrTaken", err)
+		}
+		expect(t, "why the first ended", first.Err(), nil)
+		o.Caller = "a"
+		second, err := w.Subscribe(o)
+		ok(t, err)
+		expect(t, "why the first ended", first.Err(), ErrReplaced)
+		o.Caller, o.OnlyOwn = "b", false
+		third, err := w.Subscribe(o)
+		ok(t, err)
+		expect(t, "why the second ended", second.Err(), ErrReplaced)
+		third.Close()
 	})
 }
 
@@ -633,11 +655,11 @@ func TestReplyTooLarge(t *testing.T) {
 		c.Say(`428["b"]`)
 		ds := m.expect(t, "message / a[]", "message / b[]")
 		huge := []byte(`["` + strings.Repeat("x", 5<<20) + `"]`)
-		if err := w.Reply(ds[0].ID(), huge, nil); !errors.Is(err, sio.ErrTooLarge) {
+		if err := w.Reply(ds[0].ID(), nil, huge, nil); !errors.Is(err, sio.ErrTooLarge) {
 			t.Errorf("Reply: %v, want ErrTooLarge", err)
 		}
 		for i, d := range ds {
-			ok(t, w.Reply(d.ID(), []byte(`["small"]`), nil))
+			ok(t, w.Reply(d.ID(), nil, []byte(`["small"]`), nil))
 			expect(t, "ack", c.Next(), fmt.Sprintf(`43%d["small"]`, 7+i))
 		}
 		c.Close()

@@ -63,7 +63,7 @@ func TestReplay(t *testing.T) {
 		if d.ID() == l.Event.ID() {
 			t.Error("the same delivery id")
 		}
-		expect(t, "a reply", w.Reply(d.ID(), []byte("[]"), nil), ErrNoReply)
+		expect(t, "a reply", w.Reply(d.ID(), nil, []byte("[]"), nil), ErrNoReply)
 		expect(t, "the first delivery", m.Ack(l.Event.ID()), ErrNotInFlight)
 		expect(t, "letters", w.letters(), "dead nacked after 1 true;")
 		ok(t, m.Ack(d.ID())) // out of order

@@ -17,6 +17,8 @@ var (
 	ErrClosed = errors.New("the consumer left")
 	// ErrDrained: the subscription drains, and all that was in flight to it is settled.
 	ErrDrained = errors.New("the consumer is drained")
+	// ErrTaken refuses a subscription with OnlyOwn whose consumer id another caller has.
+	ErrTaken = errors.New("another caller has this consumer id in the group")
 	// ErrTooMany refuses a subscription beyond the limits.
 	ErrTooMany = errors.New("too many consumers or groups")
 )
@@ -38,6 +40,10 @@ type SubscriptionOptions struct {
 	// be settled, since it was delivered or the one before it settled, or since
 	// Working; then the connection moves to another subscription. 0 means 30 s.
 	AckWait time.Duration
+	// Caller is the name of the caller that the consumer is of.
+	Caller string
+	// OnlyOwn says that the consumer may take the place of one of the same Caller only.
+	OnlyOwn bool
 	// Node is the name of the node that the consumer is connected to, for those who look.
 	Node string
 	// IncludeConnection says that the consumer wants to see the connection of each Message.
@@ -84,7 +90,7 @@ type Subscription struct {
 }
 
 // Subscribe adds a consumer to its group. It replaces the subscription with the
-// same consumer id, if there is one. Error: [ErrTooMany].
+// same consumer id, if there is one. Errors: [ErrTaken], [ErrTooMany].
 func (d *Dispatcher) Subscribe(o SubscriptionOptions) (*Subscription, error) {
 	s, err := d.subscribe(o)
 	if s != nil {
@@ -122,6 +128,9 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	old := slices.IndexFunc(g.subscriptions, func(s *Subscription) bool { return s.options.ConsumerID == o.ConsumerID })
+	if old >= 0 && o.OnlyOwn && g.subscriptions[old].options.Caller != o.Caller {
+		return nil, ErrTaken
+	}
 	if old < 0 && len(g.subscriptions) >= maxSubscriptions {
 		return nil, fmt.Errorf("%w: %d consumers in the group", ErrTooMany, maxSubscriptions)
 	}
@@ -281,6 +290,9 @@ func (s *Subscription) end(cause error) {
 			"group", g.name, "consumer", s.options.ConsumerID, "namespaces", authorized)
 	}
 }
+
+// Serves reports whether the consumer asked for anything of the namespace.
+func (s *Subscription) Serves(namespace string) bool { return s.interest.serves(namespace) }
 
 // Done is closed when the subscription has ended.
 func (s *Subscription) Done() <-chan struct{} { return s.done }

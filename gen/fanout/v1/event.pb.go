@@ -1204,14 +1204,16 @@ type ConsumeRequest_Open struct {
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// Tells this worker from the others of its group. Joining with the id of a
 	// member that is there replaces that member, so that a worker that lost its
-	// network can come back at once. At most 128 bytes, without control
-	// characters. Empty: the daemon makes one up.
+	// network can come back at once. A key with namespaces may replace members of
+	// keys with the same name only; another's id is PERMISSION_DENIED. At most 128
+	// bytes, without control characters. Empty: the daemon makes one up.
 	ConsumerId string `protobuf:"bytes,2,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
 	// The namespaces whose events it wants, or patterns of names such as
 	// "/tenant-*", where a * stands for one character or more, none of them a
-	// slash. Empty: all. A missing leading slash is added; a name that is not
-	// served, and a pattern that no served name or pattern can match, is
-	// INVALID_ARGUMENT, field `open.namespaces[i]`. At most 100.
+	// slash. Empty: all that the caller's key may name. A missing leading slash is
+	// added; a name that is not served, and a pattern that no served name or pattern
+	// can match, is INVALID_ARGUMENT, field `open.namespaces[i]`, and one beyond the
+	// key's namespaces PERMISSION_DENIED. At most 100.
 	Namespaces []string `protobuf:"bytes,3,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
 	// The names of the events it wants, at most 1000, each of 1 to 1024 bytes.
 	// Empty: all. Only MESSAGE is chosen by them. Members of one group may ask

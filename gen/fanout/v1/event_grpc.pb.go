@@ -81,7 +81,9 @@ type EventServiceClient interface {
 	//
 	// FAILED_PRECONDITION: the browser awaits no reply, or no longer. The first
 	// reply wins, whoever it comes from. A reply that is refused as
-	// INVALID_ARGUMENT leaves the browser waiting for a better one. UNAVAILABLE,
+	// INVALID_ARGUMENT leaves the browser waiting for a better one. Of a delivery
+	// beyond the namespaces of the caller's key no reply is awaited, as far as the
+	// caller can tell. UNAVAILABLE,
 	// with the reason NODE_UNREACHABLE: the browser's node does not answer, and it
 	// is not known whether the browser got the reply.
 	Reply(ctx context.Context, in *ReplyRequest, opts ...grpc.CallOption) (*ReplyResponse, error)
@@ -199,7 +201,9 @@ type EventServiceServer interface {
 	//
 	// FAILED_PRECONDITION: the browser awaits no reply, or no longer. The first
 	// reply wins, whoever it comes from. A reply that is refused as
-	// INVALID_ARGUMENT leaves the browser waiting for a better one. UNAVAILABLE,
+	// INVALID_ARGUMENT leaves the browser waiting for a better one. Of a delivery
+	// beyond the namespaces of the caller's key no reply is awaited, as far as the
+	// caller can tell. UNAVAILABLE,
 	// with the reason NODE_UNREACHABLE: the browser's node does not answer, and it
 	// is not known whether the browser got the reply.
 	Reply(context.Context, *ReplyRequest) (*ReplyResponse, error)

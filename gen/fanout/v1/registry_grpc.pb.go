@@ -54,15 +54,16 @@ type RegistryServiceClient interface {
 	GetConnection(ctx context.Context, in *GetConnectionRequest, opts ...grpc.CallOption) (*GetConnectionResponse, error)
 	// CountConnections counts the connections of a target. FAILED_PRECONDITION
 	// if there are more than 100000 groups: page through ListRooms or
-	// ListConnections instead.
+	// ListConnections instead. By ROOM a key with rooms is told these.
 	CountConnections(ctx context.Context, in *CountConnectionsRequest, opts ...grpc.CallOption) (*CountConnectionsResponse, error)
 	// ListRooms lists the rooms of one namespace that have members, by name,
 	// page by page. The id of every connection is a room too, listed only if
-	// `include_ids` asks for it.
+	// `include_ids` asks for it. A key with rooms is shown these.
 	ListRooms(ctx context.Context, in *ListRoomsRequest, opts ...grpc.CallOption) (*ListRoomsResponse, error)
 	// ListNamespaces lists the namespaces that the daemon serves, by name, page
 	// by page, those without connections included. Of those that only match a
-	// pattern it lists the ones that clients are in.
+	// pattern it lists the ones that clients are in. A key with namespaces is shown
+	// these.
 	ListNamespaces(ctx context.Context, in *ListNamespacesRequest, opts ...grpc.CallOption) (*ListNamespacesResponse, error)
 	// Join puts the connections of a target into rooms. A room they are in
 	// already stays as it is, so repeating is harmless. In force for every later
@@ -205,15 +206,16 @@ type RegistryServiceServer interface {
 	GetConnection(context.Context, *GetConnectionRequest) (*GetConnectionResponse, error)
 	// CountConnections counts the connections of a target. FAILED_PRECONDITION
 	// if there are more than 100000 groups: page through ListRooms or
-	// ListConnections instead.
+	// ListConnections instead. By ROOM a key with rooms is told these.
 	CountConnections(context.Context, *CountConnectionsRequest) (*CountConnectionsResponse, error)
 	// ListRooms lists the rooms of one namespace that have members, by name,
 	// page by page. The id of every connection is a room too, listed only if
-	// `include_ids` asks for it.
+	// `include_ids` asks for it. A key with rooms is shown these.
 	ListRooms(context.Context, *ListRoomsRequest) (*ListRoomsResponse, error)
 	// ListNamespaces lists the namespaces that the daemon serves, by name, page
 	// by page, those without connections included. Of those that only match a
-	// pattern it lists the ones that clients are in.
+	// pattern it lists the ones that clients are in. A key with namespaces is shown
+	// these.
 	ListNamespaces(context.Context, *ListNamespacesRequest) (*ListNamespacesResponse, error)
 	// Join puts the connections of a target into rooms. A room they are in
 	// already stays as it is, so repeating is harmless. In force for every later

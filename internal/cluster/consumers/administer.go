@@ -17,17 +17,17 @@ const epochLength = 5
 // Reply is as [dispatch.Dispatcher.Reply], at the node that the id names. One of a node
 // that is not there is [dispatch.ErrNoReply]: the browser that waits is gone with it. A
 // node that does not answer is an [sio.UnreachableError]: the browser may have got it.
-func (d *Dispatcher) Reply(id string, args []byte, attachments [][]byte) error {
+func (d *Dispatcher) Reply(id string, namespaces []string, args []byte, attachments [][]byte) error {
 	if len(id) < epochLength || id[:epochLength] == d.opts.Epoch {
-		return d.local.Reply(id, args, attachments)
+		return d.local.Reply(id, namespaces, args, attachments)
 	}
 	p := d.peer(id[:epochLength])
 	if p == nil {
-		return d.local.Reply(id, args, attachments) // which knows no such id
+		return d.local.Reply(id, namespaces, args, attachments) // which knows no such id
 	}
 	ctx, cancel := d.answerTime(context.Background())
 	defer cancel()
-	r := d.call(ctx, p, &clusterv1.Call{Kind: &clusterv1.Call_Reply{Reply: &clusterv1.Reply{DeliveryId: id, Args: args, Attachments: attachments}}})
+	r := d.call(ctx, p, &clusterv1.Call{Kind: &clusterv1.Call_Reply{Reply: &clusterv1.Reply{DeliveryId: id, Args: args, Attachments: attachments, Namespaces: namespaces}}})
 	if r == nil {
 		return &sio.UnreachableError{Node: p.name}
 	}

@@ -153,7 +153,7 @@ func (d *Dispatcher) serveCall(p *peer, m *clusterv1.Call) {
 func (d *Dispatcher) serveCallOnce(p *peer, m *clusterv1.Call, r *clusterv1.CallResult) (err error) {
 	switch kind := m.GetKind().(type) {
 	case *clusterv1.Call_Reply:
-		return d.local.Reply(kind.Reply.GetDeliveryId(), kind.Reply.GetArgs(), kind.Reply.GetAttachments())
+		return d.local.Reply(kind.Reply.GetDeliveryId(), kind.Reply.GetNamespaces(), kind.Reply.GetArgs(), kind.Reply.GetAttachments())
 	case *clusterv1.Call_DeleteGroup:
 		n, err := d.local.DeleteGroup(kind.DeleteGroup)
 		r.Affected = count(n)

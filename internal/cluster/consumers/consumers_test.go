@@ -67,7 +67,7 @@ func TestReplies(t *testing.T) {
 		nodes[0].consume(dispatch.SubscriptionOptions{}, func(c *consumer) {
 			c.each = func(c *consumer, d dispatch.Delivery) {
 				for _, n := range nodes {
-					results <- n.Reply(d.ID(), []byte(`["yes"]`), nil)
+					results <- n.Reply(d.ID(), nil, []byte(`["yes"]`), nil)
 				}
 				c.ack(d)
 			}
@@ -86,7 +86,7 @@ func TestReplies(t *testing.T) {
 			}
 		}
 		for _, id := range []string{"zzzzzxxxxxxxxxxxxxxx.1", "epoc3xxxxxxxxxxxxxxx.1"} {
-			if err := nodes[0].Reply(id, []byte(`[]`), nil); !errors.Is(err, dispatch.ErrNoReply) {
+			if err := nodes[0].Reply(id, nil, []byte(`[]`), nil); !errors.Is(err, dispatch.ErrNoReply) {
 				t.Errorf("to %s: %v", id, err)
 			}
 		}
@@ -108,7 +108,7 @@ func TestReplyToUnreachableNode(t *testing.T) {
 		cut(memory, "n1", "n2")
 		for _, when := range []string{"at once", "when it is suspected"} {
 			away := (*sio.UnreachableError)(nil)
-			if err := nodes[0].Reply(id, []byte(`[]`), nil); !errors.As(err, &away) || away.Node != "n2" {
+			if err := nodes[0].Reply(id, nil, []byte(`[]`), nil); !errors.As(err, &away) || away.Node != "n2" {
 				t.Errorf("%s: %v", when, err)
 			}
 			time.Sleep(10 * time.Second)
@@ -501,7 +501,8 @@ func TestNodeLost(t *testing.T) {
 	})
 }
 
-// TestNodeLostIsHandedOn: an end that a member did not settle goes to another.
+// TestNodeLostIsHandedOn: an end that a member did not settle goes to another that asked
+// for its namespace.
 func TestNodeLostIsHandedOn(t *testing.T) {
 	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
 		first := nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, ConsumerID: "first"}, func(c *consumer) {
@@ -518,11 +519,17 @@ func TestNodeLostIsHandedOn(t *testing.T) {
 		if got, want := first.heard(), []string{"connected", "disconnected node lost"}; !slices.Equal(got, want) {
 			t.Errorf("the first heard %q", got)
 		}
+		elsewhere := nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, ConsumerID: "elsewhere", Namespaces: []string{"/elsewhere"}})
 		second := nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, ConsumerID: "second"})
 		first.Close()
 		time.Sleep(time.Second)
 		if got, want := second.heard(), []string{"disconnected node lost"}; !slices.Equal(got, want) {
 			t.Errorf("the second heard %q", got)
+		}
+		second.Close()
+		time.Sleep(time.Second)
+		if got := elsewhere.heard(); len(got) > 0 {
+			t.Errorf("who asked for another namespace heard %q", got)
 		}
 		memory.Thaw("n2")
 		time.Sleep(5 * time.Second)
@@ -717,7 +724,7 @@ func TestReturnElsewhere(t *testing.T) {
 			c.hold = 200 * time.Millisecond
 			c.each = func(c *consumer, d dispatch.Delivery) {
 				if d.ReplyExpected {
-					if err := nodes[1].Reply(d.ID(), []byte(`["yes"]`), nil); err != nil {
+					if err := nodes[1].Reply(d.ID(), nil, []byte(`["yes"]`), nil); err != nil {
 						t.Errorf("%s: %v", d.ID(), err)
 					}
 				}

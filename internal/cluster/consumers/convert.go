@@ -21,6 +21,7 @@ func fromOptions(o *dispatch.SubscriptionOptions, limit int, since int64) *clust
 		Group: o.Group, ConsumerId: o.ConsumerID, Namespaces: o.Namespaces, Events: o.Events,
 		Lifecycle: o.Lifecycle, SkipExisting: o.SkipExisting, Authorize: o.Authorize, AckWait: int64(o.AckWait),
 		IncludeConnection: o.IncludeConnection, Limit: count(limit), MaxInFlight: count(o.MaxInFlight), Since: since, Node: o.Node,
+		Caller: o.Caller, OnlyOwn: o.OnlyOwn,
 	}
 }
 
@@ -29,6 +30,7 @@ func toOptions(m *clusterv1.Subscribe) dispatch.SubscriptionOptions {
 		Group: m.GetGroup(), ConsumerID: m.GetConsumerId(), Namespaces: m.GetNamespaces(), Events: m.GetEvents(),
 		Lifecycle: m.GetLifecycle(), SkipExisting: m.GetSkipExisting(), Authorize: m.GetAuthorize(), AckWait: time.Duration(m.GetAckWait()),
 		IncludeConnection: m.GetIncludeConnection(), MaxInFlight: int(m.GetMaxInFlight()), Node: m.GetNode(), Relayed: true,
+		Caller: m.GetCaller(), OnlyOwn: m.GetOnlyOwn(),
 	}
 }
 
@@ -120,6 +122,7 @@ var causes = []struct {
 	{dispatch.ErrGroupDeleted, clusterv1.Ended_GROUP_DELETED},
 	{dispatch.ErrDisconnected, clusterv1.Ended_DISCONNECTED},
 	{dispatch.ErrTooMany, clusterv1.Ended_TOO_MANY},
+	{dispatch.ErrTaken, clusterv1.Ended_TAKEN},
 	{dispatch.ErrClosed, clusterv1.Ended_CLOSED},
 	{dispatch.ErrDrained, clusterv1.Ended_CLOSED},
 }

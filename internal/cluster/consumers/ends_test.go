@@ -52,6 +52,51 @@ func TestReplacedAtTheSameMoment(t *testing.T) {
 	})
 }
 
+// TestTaken: an id that another caller has at another node is taken, for who may replace its
+// own only, and its consumer goes on, also where nodes lose sight of each other.
+func TestTaken(t *testing.T) {
+	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
+		o := dispatch.SubscriptionOptions{Group: "g", ConsumerID: "same", Caller: "a"}
+		first := nodes[0].consume(o)
+		o.Caller, o.OnlyOwn = "b", true
+		if _, err := nodes[1].Subscribe(o); !errors.Is(err, dispatch.ErrTaken) {
+			t.Errorf("at the other node: %v, want ErrTaken", err)
+		}
+		if _, err := nodes[0].Subscribe(o); !errors.Is(err, dispatch.ErrTaken) {
+			t.Errorf("at the same node: %v, want ErrTaken", err)
+		}
+		memory.Freeze("n2")
+		// Who cannot know of the other joins, and is told when it can be.
+		second, err := nodes[1].Subscribe(o)
+		if err != nil && !errors.Is(err, dispatch.ErrTaken) {
+			t.Fatal(err)
+		}
+		memory.Thaw("n2")
+		time.Sleep(2 * time.Minute)
+		if second != nil && !errors.Is(second.Err(), dispatch.ErrTaken) {
+			t.Errorf("the second: %v, want ErrTaken", second.Err())
+		}
+		if err := first.Err(); err != nil {
+			t.Errorf("the first: %v", err)
+		}
+		for _, n := range nodes {
+			if g := n.local.Groups(); len(g) != 1 || len(g[0].Subscriptions) != 1 {
+				t.Errorf("%s has %+v", n.name, g)
+			}
+		}
+		o.Caller = "a"
+		third, err := nodes[1].Subscribe(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := first.Err(); !errors.Is(err, dispatch.ErrReplaced) {
+			t.Errorf("the first: %v, want that its caller replaced it", err)
+		}
+		third.Close()
+	})
+}
+
 // TestReplacedByASlowClock: a consumer that moves to a node whose clock is behind is the
 // later one still.
 func TestReplacedByASlowClock(t *testing.T) {

@@ -38,7 +38,7 @@ type Subscription struct {
 
 // Subscribe adds a consumer to its group, here and at every other node, and returns when
 // they have it, or SubscribeTimeout is over. It replaces the one with the same consumer
-// id, wherever that is. Errors: [dispatch.ErrTooMany]; an [sio.UnreachableError] if its
+// id, wherever that is. Errors: [dispatch.ErrTaken]; [dispatch.ErrTooMany]; an [sio.UnreachableError] if its
 // group begins to authorise and a node does not answer, which would let everybody in.
 func (d *Dispatcher) Subscribe(o dispatch.SubscriptionOptions) (*Subscription, error) {
 	if o.MaxInFlight == 0 {
@@ -50,14 +50,17 @@ func (d *Dispatcher) Subscribe(o dispatch.SubscriptionOptions) (*Subscription, e
 			return nil, &sio.UnreachableError{Node: node}
 		}
 	}
+	n := name{o.Group, o.ConsumerID}
+	joins, former := d.joins(n)
 	s := &Subscription{
-		d: d, options: o, since: d.joins(name{o.Group, o.ConsumerID}), news: make(chan struct{}, 1), done: make(chan struct{}),
+		d: d, options: o, since: joins.at, news: make(chan struct{}, 1), done: make(chan struct{}),
 		remotes: map[string]*remote{}, away: map[string]map[string]connection{}, flights: map[string]*flight{}, read: time.Now(),
 	}
 	local := o
 	local.News = s.news
 	var err error
 	if s.local, err = d.local.Subscribe(local); err != nil {
+		d.joinsNot(n, joins, former)
 		return nil, err
 	}
 	d.mu.Lock()
@@ -83,7 +86,7 @@ func (d *Dispatcher) Subscribe(o dispatch.SubscriptionOptions) (*Subscription, e
 	}
 	late := s.await(joined, limit)
 	switch err := s.Err(); {
-	case errors.Is(err, dispatch.ErrTooMany):
+	case errors.Is(err, dispatch.ErrTooMany), errors.Is(err, dispatch.ErrTaken):
 		return nil, err
 	case begins && late != nil:
 		s.Close()
@@ -357,7 +360,14 @@ func (d *Dispatcher) left(s *Subscription, ends []dispatch.Delivery) {
 		return
 	}
 	for _, o := range homes {
-		if o.options.Group == s.options.Group && o.options.Lifecycle && o.takeOver(ends) {
+		if o.options.Group != s.options.Group || !o.options.Lifecycle {
+			continue
+		}
+		theirs, others := split(ends, func(e dispatch.Delivery) bool { return o.local.Serves(e.Namespace) })
+		if len(theirs) > 0 && o.takeOver(theirs) {
+			ends = others
+		}
+		if len(ends) == 0 {
 			return
 		}
 	}
@@ -365,6 +375,18 @@ func (d *Dispatcher) left(s *Subscription, ends []dispatch.Delivery) {
 	d.lostDropped += uint64(len(ends))
 	d.mu.Unlock()
 	d.log.Warn("the ends of a lost node's connections were told to nobody", "group", s.options.Group, "connections", len(ends))
+}
+
+// split returns those of all that are wanted, and the others.
+func split(all []dispatch.Delivery, wanted func(dispatch.Delivery) bool) (some, others []dispatch.Delivery) {
+	for _, e := range all {
+		if wanted(e) {
+			some = append(some, e)
+		} else {
+			others = append(others, e)
+		}
+	}
+	return some, others
 }
 
 func (s *Subscription) takeOver(ends []dispatch.Delivery) bool {

@@ -45,17 +45,20 @@ func (d *Dispatcher) serve(p *peer, number uint64, m *clusterv1.Subscribe) {
 		peer: p, number: number, name: name{m.GetGroup(), m.GetConsumerId()}, lifecycle: m.GetLifecycle(), include: m.GetIncludeConnection(),
 		wake: make(chan struct{}, 1), limit: int(m.GetLimit()), flights: map[string]relayed{},
 	}
-	if !d.newer(s.name, joining{m.GetSince(), p.epoch}) {
+	joins := joining{m.GetSince(), p.epoch}
+	former, newer := d.newer(s.name, joins)
+	if !newer {
 		p.tellOver(s.message(&clusterv1.ConsumerMessage_Ended{Ended: fromCause(dispatch.ErrReplaced)}))
 		return
 	}
-	for _, former := range p.servedBy(s.name) { // its home has given it up, and nothing that it has is at fault
-		former.subscription.Interrupt()
+	for _, old := range p.servedBy(s.name) { // its home has given it up, and nothing that it has is at fault
+		old.subscription.Interrupt()
 	}
 	o := toOptions(m)
 	o.News = s.wake
 	var err error
 	if s.subscription, err = d.local.Subscribe(o); err != nil {
+		d.joinsNot(s.name, joins, former)
 		p.tellOver(s.message(&clusterv1.ConsumerMessage_Ended{Ended: fromCause(err)}))
 		return
 	}
@@ -78,26 +81,37 @@ func (p *peer) servedBy(n name) (all []*served) {
 	return all
 }
 
-// newer notes when a consumer joined at its home; false: another with its name joined
-// later.
-func (d *Dispatcher) newer(n name, j joining) bool {
+// newer notes when a consumer joined at its home, and returns when the one before it with
+// its name did; false: another joined later.
+func (d *Dispatcher) newer(n name, j joining) (former joining, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if j.before(d.since[n]) {
-		return false
+	if former = d.since[n]; j.before(former) {
+		return former, false
 	}
 	d.since[n] = j
-	return true
+	return former, true
 }
 
-// joins notes that a consumer joins now, at this node, and returns when that is: after
-// whoever has its name.
-func (d *Dispatcher) joins(n name) (since int64) {
+// joins notes that a consumer joins now, at this node, and returns when that is, after
+// whoever has its name, and when that one joined.
+func (d *Dispatcher) joins(n name) (now, former joining) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	since = max(time.Now().UnixNano(), d.since[n].at+1)
-	d.since[n] = joining{since, d.opts.Epoch}
-	return since
+	former = d.since[n]
+	now = joining{max(time.Now().UnixNano(), former.at+1), d.opts.Epoch}
+	d.since[n] = now
+	return now, former
+}
+
+// joinsNot notes that a consumer did not join after all, whose name former keeps.
+func (d *Dispatcher) joinsNot(n name, j, former joining) {
+	d.mu.Lock()
+	if d.since[n] == j {
+		d.since[n] = former
+	}
+	d.mu.Unlock()
+	d.forget(n) // if nobody has it
 }
 
 // forget drops when a consumer joined, once nobody has its name here.

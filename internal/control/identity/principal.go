@@ -44,10 +44,22 @@ func (p Principal) Namespaces() (names []string, limited bool) {
 	if p.rights == nil {
 		return nil, true
 	}
-	if everything(p.rights.Namespaces) {
+	return limitedTo(p.rights.Namespaces)
+}
+
+// Rooms does for rooms what Namespaces does for namespaces.
+func (p Principal) Rooms() (names []string, limited bool) {
+	if p.rights == nil {
+		return nil, true
+	}
+	return limitedTo(p.rights.Rooms)
+}
+
+func limitedTo(patterns []string) (names []string, limited bool) {
+	if everything(patterns) {
 		return nil, false
 	}
-	return slices.Clone(p.rights.Namespaces), true
+	return slices.Clone(patterns), true
 }
 
 // Room reports whether the caller may name this room.

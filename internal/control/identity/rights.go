@@ -12,9 +12,13 @@ import (
 type LimitError struct {
 	Caller string // by name
 	Field  string // of the request, that names what the caller must not; empty: the call as such
+	Rooms  bool   // of a call as such: it is for keys with namespaces, but not for those with rooms
 }
 
 func (e *LimitError) Error() string {
+	if e.Field == "" && e.Rooms {
+		return fmt.Sprintf("the key %q has rooms, and what this call shows cannot be limited by rooms", e.Caller)
+	}
 	if e.Field == "" {
 		return fmt.Sprintf("the key %q has namespaces or rooms, and such a key may not call this", e.Caller)
 	}

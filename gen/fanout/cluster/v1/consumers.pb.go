@@ -103,6 +103,8 @@ const (
 	Ended_TOO_MANY Ended_Cause = 4
 	// The consumer left, or had drained.
 	Ended_CLOSED Ended_Cause = 5
+	// Another caller has its id, and it may take the place of its own caller's only.
+	Ended_TAKEN Ended_Cause = 6
 )
 
 // Enum value maps for Ended_Cause.
@@ -114,6 +116,7 @@ var (
 		3: "DISCONNECTED",
 		4: "TOO_MANY",
 		5: "CLOSED",
+		6: "TAKEN",
 	}
 	Ended_Cause_value = map[string]int32{
 		"INTERRUPTED":   0,
@@ -122,6 +125,7 @@ var (
 		"DISCONNECTED":  3,
 		"TOO_MANY":      4,
 		"CLOSED":        5,
+		"TAKEN":         6,
 	}
 )
 
@@ -518,7 +522,11 @@ type Subscribe struct {
 	// the later one stays.
 	Since int64 `protobuf:"varint,12,opt,name=since,proto3" json:"since,omitempty"`
 	// The name of its home.
-	Node          string `protobuf:"bytes,13,opt,name=node,proto3" json:"node,omitempty"`
+	Node string `protobuf:"bytes,13,opt,name=node,proto3" json:"node,omitempty"`
+	// The name of the caller that it is a consumer of.
+	Caller string `protobuf:"bytes,14,opt,name=caller,proto3" json:"caller,omitempty"`
+	// It may take the place of a consumer of the same caller only.
+	OnlyOwn       bool `protobuf:"varint,15,opt,name=only_own,json=onlyOwn,proto3" json:"only_own,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -642,6 +650,20 @@ func (x *Subscribe) GetNode() string {
 		return x.Node
 	}
 	return ""
+}
+
+func (x *Subscribe) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *Subscribe) GetOnlyOwn() bool {
+	if x != nil {
+		return x.OnlyOwn
+	}
+	return false
 }
 
 // NodeLost says which connections of the receiver a group was told are lost with it.
@@ -1887,7 +1909,10 @@ type Reply struct {
 	// The text of a JSON array.
 	Args []byte `protobuf:"bytes,2,opt,name=args,proto3" json:"args,omitempty"`
 	// Binary arguments.
-	Attachments   [][]byte `protobuf:"bytes,3,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	Attachments [][]byte `protobuf:"bytes,3,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// Names and patterns of the namespaces whose deliveries the caller may answer; empty:
+	// all.
+	Namespaces    []string `protobuf:"bytes,4,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1939,6 +1964,13 @@ func (x *Reply) GetArgs() []byte {
 func (x *Reply) GetAttachments() [][]byte {
 	if x != nil {
 		return x.Attachments
+	}
+	return nil
+}
+
+func (x *Reply) GetNamespaces() []string {
+	if x != nil {
+		return x.Namespaces
 	}
 	return nil
 }
@@ -2362,7 +2394,7 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x04call\x18\x0f \x01(\v2\x17.fanout.cluster.v1.CallH\x00R\x04call\x127\n" +
 	"\x06result\x18\x10 \x01(\v2\x1d.fanout.cluster.v1.CallResultH\x00R\x06result\x12:\n" +
 	"\tnode_lost\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.NodeLostH\x00R\bnodeLostB\x06\n" +
-	"\x04body\"\x89\x03\n" +
+	"\x04body\"\xbc\x03\n" +
 	"\tSubscribe\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2380,7 +2412,9 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	" \x01(\rR\x05limit\x12\"\n" +
 	"\rmax_in_flight\x18\v \x01(\rR\vmaxInFlight\x12\x14\n" +
 	"\x05since\x18\f \x01(\x03R\x05since\x12\x12\n" +
-	"\x04node\x18\r \x01(\tR\x04node\"G\n" +
+	"\x04node\x18\r \x01(\tR\x04node\x12\x16\n" +
+	"\x06caller\x18\x0e \x01(\tR\x06caller\x12\x19\n" +
+	"\bonly_own\x18\x0f \x01(\bR\aonlyOwn\"G\n" +
 	"\bNodeLost\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12%\n" +
 	"\x0econnection_ids\x18\x02 \x03(\tR\rconnectionIds\":\n" +
@@ -2455,10 +2489,10 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05owned\x18\x02 \x01(\bR\x05owned\x12\x1c\n" +
 	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04told\x18\x04 \x01(\bR\x04told\"\xb8\x01\n" +
+	"\x04told\x18\x04 \x01(\bR\x04told\"\xc3\x01\n" +
 	"\x05Ended\x124\n" +
 	"\x05cause\x18\x01 \x01(\x0e2\x1e.fanout.cluster.v1.Ended.CauseR\x05cause\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"e\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"p\n" +
 	"\x05Cause\x12\x0f\n" +
 	"\vINTERRUPTED\x10\x00\x12\f\n" +
 	"\bREPLACED\x10\x01\x12\x11\n" +
@@ -2466,7 +2500,8 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\fDISCONNECTED\x10\x03\x12\f\n" +
 	"\bTOO_MANY\x10\x04\x12\n" +
 	"\n" +
-	"\x06CLOSED\x10\x05\"|\n" +
+	"\x06CLOSED\x10\x05\x12\t\n" +
+	"\x05TAKEN\x10\x06\"|\n" +
 	"\x05Facts\x126\n" +
 	"\x06groups\x18\x01 \x03(\v2\x1e.fanout.cluster.v1.Facts.GroupR\x06groups\x1a;\n" +
 	"\x05Group\x12\x12\n" +
@@ -2491,12 +2526,15 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x05Watch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06filter\x18\x02 \x01(\fR\x06filter\x12\x14\n" +
-	"\x05begin\x18\x03 \x01(\bR\x05begin\"^\n" +
+	"\x05begin\x18\x03 \x01(\bR\x05begin\"~\n" +
 	"\x05Reply\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x12\n" +
 	"\x04args\x18\x02 \x01(\fR\x04args\x12 \n" +
-	"\vattachments\x18\x03 \x03(\fR\vattachments\"E\n" +
+	"\vattachments\x18\x03 \x03(\fR\vattachments\x12\x1e\n" +
+	"\n" +
+	"namespaces\x18\x04 \x03(\tR\n" +
+	"namespaces\"E\n" +
 	"\fConsumerName\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
