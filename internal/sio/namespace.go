@@ -231,13 +231,3 @@ func (n *Namespace) discardOfflineLocked(sel room.Selector) {
 		n.recovery.discardLocked(sel)
 	}
 }
-
-// expired is a socket's expiry timer. A renewal may have come first.
-func (n *Namespace) expired(s *Socket) {
-	n.mu.Lock()
-	due := !s.gone.Load() && s.expiry != nil && !time.Now().Before(s.expiry.at)
-	n.mu.Unlock()
-	if due {
-		s.Close(ReasonExpired)
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 	"github.com/fanoutd/fanoutd/internal/sio/room"
+	"github.com/fanoutd/fanoutd/internal/warning"
 )
 
 // Options of a [Server]. The zero value is valid.
@@ -125,7 +126,7 @@ type Server struct {
 
 	delays delays // by MaxEventRate
 
-	warnedParser atomic.Int64 // when a client with an unknown parser was last warned of, in Unix nanoseconds
+	parserWarnings warning.Throttle // clients with an unknown parser, which come back again and again
 
 	counters counters
 }

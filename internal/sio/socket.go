@@ -46,12 +46,6 @@ type Socket struct {
 	expiry *expiry // of its authorisation; nil: that lasts
 }
 
-// expiry closes a session when an authorisation runs out.
-type expiry struct {
-	at    time.Time
-	timer *time.Timer
-}
-
 func newSocket(n *Namespace, c *conn, e parser.Encoding, auth []byte) *Socket {
 	// Not the session's id, which is a secret.
 	return &Socket{
@@ -110,21 +104,6 @@ func (s *Socket) Left() bool { return s.gone.Load() }
 // Close closes the session under the socket, as a [Disconnect] of its transport
 // does, with a reason of the caller's.
 func (s *Socket) Close(reason string) { s.conn.session.Close(engineio.Reason(reason)) }
-
-// expireLocked sets when the socket's authorisation runs out; zero: never.
-func (s *Socket) expireLocked(at time.Time) {
-	s.stopExpiryLocked()
-	s.expiry = nil
-	if !at.IsZero() {
-		s.expiry = &expiry{at, time.AfterFunc(time.Until(at), func() { s.nsp.expired(s) })}
-	}
-}
-
-func (s *Socket) stopExpiryLocked() {
-	if s.expiry != nil {
-		s.expiry.timer.Stop()
-	}
-}
 
 // Ack answers the event that awaits this ack id. args is the text of a JSON
 // array, as in [Emit]. After the socket's end it does nothing. Errors:

@@ -3,14 +3,9 @@ package sio
 import (
 	"encoding/json"
 	"strings"
-	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
-
-// unknownParserWarning lies between two warnings about clients with a parser that
-// is not known: they come back again and again.
-const unknownParserWarning = 10 * time.Second
 
 const unknownParser = "unknown parser: this server reads JSON, as clients write it by default, and MessagePack (socket.io-msgpack-parser)"
 
@@ -28,7 +23,7 @@ func foreign(data []byte, binary bool) bool {
 // of JSON, or else a map of MessagePack.
 func (c *conn) refuseParser(data []byte, binary bool, err error) {
 	log := c.server.log.Debug
-	if now, last := time.Now().UnixNano(), c.server.warnedParser.Load(); now-last >= int64(unknownParserWarning) && c.server.warnedParser.CompareAndSwap(last, now) {
+	if _, ok := c.server.parserWarnings.Event(); ok {
 		log = c.server.log.Warn
 	}
 	log("refused a client with an unknown parser: its first message is neither a JSON nor a MessagePack packet of Socket.IO", "remote", c.handshake.remoteAddr, "binary", binary, "error", err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
 
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 )
@@ -41,7 +42,7 @@ type conn struct {
 	log        *slog.Logger
 	refused    atomic.Uint64 // messages that Publish did not take while the server was away
 	reconnects atomic.Uint64
-	warned     atomic.Int64   // when a slow handler was logged, as Unix nanoseconds
+	slow       rate.Sometimes // slow handlers are logged
 	running    sync.WaitGroup // calls of handlers
 
 	mu            sync.Mutex
@@ -115,10 +116,9 @@ func (c *conn) failed(_ *nats.Conn, s *nats.Subscription, err error) {
 		c.log.Warn("the connection to the NATS server", "error", err, "subject", subject)
 		return
 	}
-	now := time.Now().UnixNano()
-	if last := c.warned.Load(); now-last > int64(warnEvery) && c.warned.CompareAndSwap(last, now) {
+	c.slow.Do(func() {
 		c.log.Warn("messages from other nodes arrive faster than they are handled, and some are lost", "subject", subject, "dropped", c.Dropped())
-	}
+	})
 }
 
 // connected logs where the connection leads.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
 
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 )
@@ -106,7 +107,7 @@ func (e *Embedded) start() error {
 		e.server.Shutdown()
 		return err
 	}
-	e.conn = &conn{log: e.log}
+	e.conn = &conn{log: e.log, slow: rate.Sometimes{Interval: warnEvery}}
 	e.client, err = nats.Connect("", append(e.conn.options(e.options.Node), nats.InProcessServer(e.server), nats.Token(e.token))...)
 	if err != nil {
 		e.server.Shutdown()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
 )
 
 // ExternalOptions are those of a bus over somebody else's NATS.
@@ -31,7 +32,7 @@ func NewExternal(o ExternalOptions) (*External, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &conn{prefix: "fanoutd." + o.Cluster + ".", log: o.Logger.With("bus", "external")}
+	c := &conn{prefix: "fanoutd." + o.Cluster + ".", log: o.Logger.With("bus", "external"), slow: rate.Sometimes{Interval: warnEvery}}
 	options := append(c.options(o.Node), nats.RetryOnFailedConnect(true))
 	// All files are read again for each connection.
 	if o.CredentialsFile != "" {

@@ -4,7 +4,6 @@ package otlp
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -12,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"golang.org/x/time/rate"
 )
 
 // Options say where spans go, and which there are.
@@ -38,7 +38,7 @@ func New(o Options) (*sdktrace.TracerProvider, error) {
 	if err != nil {
 		return nil, err
 	}
-	otel.SetErrorHandler(&reporter{log: o.Logger})
+	otel.SetErrorHandler(newReporter(o.Logger))
 	return sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exporter),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.Ratio))),
@@ -52,15 +52,15 @@ func New(o Options) (*sdktrace.TracerProvider, error) {
 
 // reporter logs errors of OpenTelemetry, at most one a minute.
 type reporter struct {
-	log  *slog.Logger
-	last atomic.Int64 // Unix nanoseconds
+	log   *slog.Logger
+	lines rate.Sometimes
+}
+
+func newReporter(log *slog.Logger) *reporter {
+	return &reporter{log: log, lines: rate.Sometimes{Interval: time.Minute}}
 }
 
 // Handle implements otel.ErrorHandler.
 func (r *reporter) Handle(err error) {
-	now, last := time.Now().UnixNano(), r.last.Load()
-	if now-last < int64(time.Minute) || !r.last.CompareAndSwap(last, now) {
-		return
-	}
-	r.log.Warn("traces are not sent", "error", err)
+	r.lines.Do(func() { r.log.Warn("traces are not sent", "error", err) })
 }

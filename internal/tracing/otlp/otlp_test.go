@@ -99,7 +99,7 @@ func TestCollectorAway(t *testing.T) {
 func TestReporter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		r := &reporter{log: slog.New(slog.NewTextHandler(&log, nil))}
+		r := newReporter(slog.New(slog.NewTextHandler(&log, nil)))
 		for range 120 {
 			r.Handle(errors.New("away"))
 			time.Sleep(time.Second)
