@@ -415,9 +415,11 @@ func TestNobodyOnline(t *testing.T) {
 		inBubble(t, Options{Policies: map[string]Policy{"/": Drop}}, func(w *world) {
 			w.left(SubscriptionOptions{})
 			c, _ := w.connect("")
+			unheard := w.Stats().Unheard
 			c.Say(`427["x"]`)
 			synctest.Wait()
 			expect(t, "dropped", w.Stats().Dropped, 1)
+			expect(t, "unheard", w.Stats().Unheard, unheard) // it was asked for
 			w.subscribe(SubscriptionOptions{}).none(t)
 			c.Close()
 		})

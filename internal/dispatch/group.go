@@ -42,26 +42,26 @@ type group struct {
 	buried        []DeadLetter      // that are to be logged
 }
 
-// queueLocked returns the queue that e, of the connection c, goes to; nil if the group
-// did not ask for it or does not keep it.
-func (g *group) queueLocked(c *client, e *Event) *queue {
+// queueLocked returns the queue that e, of the connection c, goes to, and whether the group
+// asked for it; nil if it did not, or does not keep it.
+func (g *group) queueLocked(c *client, e *Event) (q *queue, asked bool) {
 	switch {
 	case g.removed:
-		return nil
+		return nil, false
 	case e.Kind == Disconnected && g.followsLocked(e):
 	case !g.wantsLocked(e), e.Kind == Disconnected && !g.toldLocked(c):
-		return nil
+		return nil, false
 	}
 	if g.dropsLocked(e) {
 		g.dropLocked(1)
-		return nil
+		return nil, true
 	}
-	q := g.makeQueueLocked(e)
+	q = g.makeQueueLocked(e)
 	q.ended = false // the connection may have come back
 	if c.member() {
 		q.client = c
 	}
-	return q
+	return q, true
 }
 
 // makeQueueLocked returns the queue of e's connection. If nothing is in it, its owner

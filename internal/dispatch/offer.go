@@ -9,7 +9,8 @@ import (
 type acceptance int
 
 const (
-	unwanted acceptance = iota // nobody asked for it, or the policy drops it
+	unwanted acceptance = iota // nobody asked for it
+	dropped                    // somebody did, and the policy drops it
 	accepted                   // it is in its connection's queue
 	full                       // there is no room for it now
 	lost                       // likewise, and the group does not get it
@@ -56,16 +57,19 @@ func (g *group) offerAgain(c *client, e *Event, elsewhere bool) acceptance {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.offerLocked(c, e, elsewhere)
-	if a == unwanted {
+	if a == unwanted || a == dropped {
 		g.notToldLocked(e) // who wanted it has left
 	}
 	return a
 }
 
 func (g *group) offerLocked(c *client, e *Event, elsewhere bool) acceptance {
-	q := g.queueLocked(c, e)
-	if q == nil {
+	q, asked := g.queueLocked(c, e)
+	switch {
+	case !asked:
 		return unwanted
+	case q == nil:
+		return dropped
 	}
 	ld := q.loadLocked()
 	if e.Kind == Disconnected || q.fitsLocked(e.size) && ld.waiting.Len() == 0 && g.fitsLocked(ld, e.size) {
@@ -86,7 +90,7 @@ func (g *group) offerLocked(c *client, e *Event, elsewhere bool) acceptance {
 func (g *group) hold(o *offer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	q := g.queueLocked(o.client, o.event)
+	q, _ := g.queueLocked(o.client, o.event)
 	if q == nil {
 		g.notToldLocked(o.event)
 		o.resolve(false)

@@ -9,13 +9,16 @@ import (
 // and returns how many took it.
 func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 	d.events.Add(1)
+	asked := false
 	var late []*group
 	d.mu.RLock()
 	for _, g := range d.groups {
 		if !g.listens.Load() {
 			continue
 		}
-		switch g.offer(c, e, false) {
+		a := g.offer(c, e, false)
+		asked = asked || a != unwanted
+		switch a {
 		case accepted:
 			groups++
 		case full:
@@ -32,7 +35,7 @@ func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
 	if len(late) > 0 {
 		return groups + d.hold(c, e, late)
 	}
-	if groups == 0 {
+	if !asked {
 		d.unheard.Add(1)
 	}
 	return groups

@@ -19,10 +19,10 @@ func byGroup(name string, kind Type, help string, of func(dispatch.GroupCounts) 
 // consumerMetrics are about what browsers do, on its way to consumers.
 var consumerMetrics = []metric[dispatch.Stats]{
 	counter("fanoutd_deliveries_events_total",
-		"What browsers did: each event that they sent, connection that they asked for, connection and disconnection.",
+		"What browsers did: events that they sent, and connections that began and ended.",
 		func(s dispatch.Stats) uint64 { return s.Events }),
 	counter("fanoutd_deliveries_unheard_total",
-		"What browsers did that no group of consumers asked for.",
+		"What browsers did that no group of consumers asked for: events that they sent, and connections that began and ended.",
 		func(s dispatch.Stats) uint64 { return s.Unheard }),
 	counter("fanoutd_deliveries_dropped_total",
 		"Deliveries thrown away: by policy, with a forgotten group, or for want of room when their session ended.",
