@@ -21,13 +21,16 @@ func (n *Node) EmitWithAck(ctx context.Context, o sio.AckRequest, yield func(sio
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	g := &gathering{node: n, ctx: ctx, results: make(chan sio.AckResult), sent: make(chan struct{})}
+	g := &gathering{node: n, ctx: ctx, results: make(chan sio.AckResult), placed: make(chan struct{}), sent: make(chan struct{})}
 	ended := make(chan struct{})
 	defer func() { cancel(); <-ended }()
 	go func() {
 		defer close(ended)
 		g.run(o, peers)
 	}()
+	if g.awaitSent(ended) && o.Sent != nil {
+		o.Sent(g.summary())
+	}
 	for {
 		select {
 		case r := <-g.results:
@@ -36,11 +39,6 @@ func (n *Node) EmitWithAck(ctx context.Context, o sio.AckRequest, yield func(sio
 				return g.summary(), nil
 			}
 			if s := g.summary(); o.MaxAcks > 0 && s.Answered >= o.MaxAcks {
-				select { // how many were asked may not be known yet
-				case <-g.sent:
-				case <-time.After(maxSentWait):
-				case <-ctx.Done():
-				}
 				return g.summary(), nil
 			}
 		case <-ended:
@@ -51,9 +49,38 @@ func (n *Node) EmitWithAck(ctx context.Context, o sio.AckRequest, yield func(sio
 	}
 }
 
-// maxSentWait is how long an EmitWithAck that has all the answers it wants waits for
-// the peers to say how many were asked.
+// maxSentWait is how long the outcomes of an EmitWithAck wait for the peers to say how
+// many were asked.
 const maxSentWait = time.Second
+
+// awaitSent waits until it is known how many were asked, or long enough; false: that will
+// not be known, since there was an error, or ctx has ended. ended is closed when run returns.
+func (g *gathering) awaitSent(ended <-chan struct{}) bool {
+	select {
+	case <-g.placed:
+	case <-ended:
+		return g.isPlaced()
+	case <-g.ctx.Done():
+		return false
+	}
+	timer := time.NewTimer(maxSentWait)
+	defer timer.Stop()
+	select {
+	case <-g.sent:
+	case <-timer.C:
+	case <-g.ctx.Done():
+	}
+	return true
+}
+
+func (g *gathering) isPlaced() bool {
+	select {
+	case <-g.placed:
+		return true
+	default:
+		return false
+	}
+}
 
 // gathering is one EmitWithAck over several nodes.
 type gathering struct {
@@ -62,6 +89,7 @@ type gathering struct {
 	results chan sio.AckResult
 	sent    chan struct{} // closed when every node has said how many it asked, or is lost
 	err     error         // of this node's part; set before run returns
+	placed  chan struct{} // closed when the links to the peers have it
 
 	mu    sync.Mutex
 	total sio.AckSummary
@@ -114,8 +142,10 @@ func (g *gathering) yield(r sio.AckResult) bool {
 func (g *gathering) run(o sio.AckRequest, peers []*peer) {
 	var asking, here sync.WaitGroup
 	asking.Add(1) // until all are asked
-	o.Sent = func(expected int) {
-		g.expect(expected)
+	placed := o.Placed
+	o.Placed = nil
+	o.Sent = func(s sio.AckSummary) {
+		g.expect(s.Expected)
 		m := &clusterv1.Message{Traceparent: tracing.Parent(g.ctx), Body: &clusterv1.Message_AckRequest{AckRequest: &clusterv1.AckRequest{
 			Emit: fromEmit(&o.Emit), Timeout: int64(o.Timeout), MaxAcks: count(o.MaxAcks),
 		}}}
@@ -127,16 +157,17 @@ func (g *gathering) run(o sio.AckRequest, peers []*peer) {
 			asking.Add(1)
 			here.Go(func() { g.await(q, o.Timeout, asking.Done) })
 		}
+		close(g.placed)
+		if placed != nil {
+			placed()
+		}
 		asking.Done()
 	}
 	here.Go(func() { asking.Wait(); close(g.sent) })
-	asked := false
-	sent := o.Sent
-	o.Sent = func(expected int) { asked = true; sent(expected) }
 	if _, err := g.node.hub.EmitWithAck(g.ctx, o, g.yield); err != nil && g.err == nil {
 		g.err = err
 	}
-	if !asked {
+	if !g.isPlaced() {
 		asking.Done()
 	}
 	here.Wait()
@@ -213,7 +244,7 @@ func (n *Node) serveAcks(ctx context.Context, p *peer, number uint64, m *cluster
 		defer close(ended)
 		summary, err = n.hub.EmitWithAck(ctx, sio.AckRequest{
 			Emit: toEmit(m.GetEmit()), Timeout: time.Duration(m.GetTimeout()), MaxAcks: int(m.GetMaxAcks()),
-			Sent: func(expected int) { sent <- expected },
+			Sent: func(s sio.AckSummary) { sent <- s.Expected },
 		}, func(r sio.AckResult) bool {
 			select {
 			case results <- r:

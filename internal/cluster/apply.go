@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"sync"
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -19,42 +18,73 @@ import (
 // Errors are those of [sio.Server.Apply]. What a peer refused is an error too, if
 // nothing else was done.
 func (n *Node) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
-	switch op := op.(type) {
-	case sio.Emit:
-		return n.emit(ctx, op)
-	case sio.Update:
-		return n.update(ctx, op)
+	result, wait, err := n.Submit(ctx, op)
+	if wait != nil {
+		return wait()
 	}
-	under := n.applying.begin()
-	handed := sync.OnceFunc(func() { n.applying.end(under) })
-	defer handed()
-	to := sio.TargetOf(op)
-	result, err := n.hub.Apply(ctx, op)
-	if err != nil {
-		return result, err
-	}
-	if _, ok := op.(sio.Join); ok {
-		n.unreachable(&result.Coverage, n.confirm(ctx, nil)...)
-	}
-	return n.applyAt(ctx, n.interested(&to), op, result, handed)
+	return result, err
 }
 
-// emit hands the event to the connections here first: so it has been checked.
-func (n *Node) emit(ctx context.Context, op sio.Emit) (sio.Result, error) {
-	under := n.applying.begin()
-	handed := sync.OnceFunc(func() { n.applying.end(under) })
-	defer handed()
-	result, err := n.hub.Apply(ctx, op)
-	if err != nil {
-		return result, err
+// Submit is Apply without its waiting for peers: when it returns, the operation has its
+// place in the order. wait, which is to be called once, returns what Apply would have; nil:
+// nothing is to be waited for, and that is what Submit returns. An operation that is submitted
+// before a Join's wait has returned may miss members that the Join gave a room that its
+// target names, at peers that had none.
+func (n *Node) Submit(ctx context.Context, op sio.Op) (result sio.Result, wait func() (sio.Result, error), err error) {
+	if op, ok := op.(sio.Update); ok {
+		result, err = n.update(ctx, op)
+		return result, nil, err
 	}
-	op.Origin = sio.Origin{Epoch: n.opts.Self.Epoch, Number: result.Number}
-	peers := n.interested(&op.To)
+	under := n.applying.begin()
+	defer n.applying.end(under)
+	result, err = n.hub.Apply(ctx, op)
+	if err != nil {
+		return result, nil, err
+	}
+	to := sio.TargetOf(op)
+	peers := n.interested(&to)
+	switch o := op.(type) {
+	case sio.Emit:
+		o.Origin = sio.Origin{Epoch: n.opts.Self.Epoch, Number: result.Number}
+		if !o.Applied {
+			result, err = n.forward(ctx, peers, o, result)
+			return result, nil, err
+		}
+		op = o
+	case sio.Join:
+		return n.submitJoin(ctx, peers, o, result)
+	}
+	return n.submitAt(ctx, peers, op, result)
+}
+
+// submitJoin is submitAt, and waits besides until all peers know of the rooms that this
+// node has members of now.
+func (n *Node) submitJoin(ctx context.Context, peers []*peer, op sio.Join, result sio.Result) (sio.Result, func() (sio.Result, error), error) {
+	if len(n.all()) == 0 {
+		return result, nil, nil
+	}
+	result, wait, err := n.submitAt(ctx, peers, op, result)
+	if err != nil {
+		return result, nil, err
+	}
+	return result, func() (sio.Result, error) {
+		unconfirmed := n.confirm(ctx, nil)
+		result := result
+		var err error
+		if wait != nil {
+			result, err = wait()
+		}
+		if err == nil {
+			n.unreachable(&result.Coverage, unconfirmed...)
+		}
+		return result, err
+	}, nil
+}
+
+// forward hands an event that has been checked here to the links.
+func (n *Node) forward(ctx context.Context, peers []*peer, op sio.Emit, result sio.Result) (sio.Result, error) {
 	if len(peers) == 0 {
 		return result, nil
-	}
-	if op.Applied {
-		return n.applyAt(ctx, peers, op, result, handed)
 	}
 	message, err := marshal(&clusterv1.Message{
 		Traceparent: tracing.Parent(ctx), Body: &clusterv1.Message_Operation{Operation: fromEmit(&op)},
@@ -72,18 +102,27 @@ func (n *Node) emit(ctx context.Context, op sio.Emit) (sio.Result, error) {
 	return result, nil
 }
 
-// applyAt carries out an operation at the peers too, and adds what it did to result. It
-// calls asked when the links have it.
-func (n *Node) applyAt(ctx context.Context, peers []*peer, op sio.Op, result sio.Result, asked func()) (sio.Result, error) {
+// submitAt asks the peers to carry out an operation too; its wait adds what they did to
+// result.
+func (n *Node) submitAt(ctx context.Context, peers []*peer, op sio.Op, result sio.Result) (sio.Result, func() (sio.Result, error), error) {
 	if len(peers) == 0 {
-		return result, nil
+		return result, nil, nil
 	}
 	m, err := fromOp(op)
 	if err != nil {
-		return result, err
+		return result, nil, err
 	}
+	answers, err := n.askAllLater(ctx, peers, &clusterv1.Message{Traceparent: tracing.Parent(ctx), Body: &clusterv1.Message_Operation{Operation: m}})
+	if err != nil {
+		return result, nil, err
+	}
+	return result, func() (sio.Result, error) { return n.sumUp(result, answers) }, nil
+}
+
+// sumUp adds what peers did to what was done here.
+func (n *Node) sumUp(result sio.Result, answers func(take func(p *peer, a *clusterv1.Answer))) (sio.Result, error) {
 	var refused error
-	err = n.askAllThen(ctx, peers, &clusterv1.Message{Traceparent: tracing.Parent(ctx), Body: &clusterv1.Message_Operation{Operation: m}}, asked, func(p *peer, a *clusterv1.Answer) {
+	answers(func(p *peer, a *clusterv1.Answer) {
 		if a == nil {
 			n.unreachable(&result.Coverage, p.name)
 			return
@@ -98,13 +137,14 @@ func (n *Node) applyAt(ctx context.Context, peers []*peer, op sio.Op, result sio
 			refused = err
 		}
 	})
-	if err == nil && refused != nil && result.Matched == 0 {
+	if refused == nil {
+		return result, nil
+	}
+	if result.Matched == 0 {
 		return sio.Result{}, refused
 	}
-	if refused != nil {
-		result.Partial = true
-	}
-	return result, err
+	result.Partial = true
+	return result, nil
 }
 
 // update changes one connection, at the node that holds it.

@@ -171,30 +171,37 @@ func (n *Node) askOne(ctx context.Context, p *peer, m *clusterv1.Message) (*clus
 // askAll asks the peers for one answer each and calls take with each, or with nil for
 // one that did not answer in time; one call at a time, in the order of the peers.
 func (n *Node) askAll(ctx context.Context, peers []*peer, m *clusterv1.Message, take func(p *peer, a *clusterv1.Answer)) error {
-	return n.askAllThen(ctx, peers, m, func() {}, take)
-}
-
-// askAllThen is askAll, and calls asked when the links have the requests.
-func (n *Node) askAllThen(ctx context.Context, peers []*peer, m *clusterv1.Message, asked func(), take func(p *peer, a *clusterv1.Answer)) error {
 	if len(peers) == 0 {
 		return nil
 	}
-	ctx, cancel := n.answerTime(ctx)
-	defer cancel()
-	requests, err := n.ask(ctx, peers, m)
-	asked()
+	answers, err := n.askAllLater(ctx, peers, m)
 	if err != nil {
 		return err
 	}
-	for _, q := range requests {
-		a, err := q.next(ctx)
-		if err != nil {
-			a = nil
-		}
-		take(q.peer, a)
-		q.close()
-	}
+	answers(take)
 	return nil
+}
+
+// askAllLater is askAll that returns when the links have the requests. The time for the
+// answers runs from then on; answers, which is to be called once, waits for them.
+func (n *Node) askAllLater(ctx context.Context, peers []*peer, m *clusterv1.Message) (answers func(take func(p *peer, a *clusterv1.Answer)), err error) {
+	ctx, cancel := n.answerTime(ctx)
+	requests, err := n.ask(ctx, peers, m)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return func(take func(p *peer, a *clusterv1.Answer)) {
+		defer cancel()
+		for _, q := range requests {
+			a, err := q.next(ctx)
+			if err != nil {
+				a = nil
+			}
+			take(q.peer, a)
+			q.close()
+		}
+	}, nil
 }
 
 // keptForAnswer is what is kept of a caller's deadline to tell it what there is by then.

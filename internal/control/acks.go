@@ -47,12 +47,7 @@ func (a *acks) add(ctx context.Context, through, sequence uint64, err error) err
 	}
 	a.through = through
 	if err != nil {
-		st := status.Convert(err)
-		a.errors = append(a.errors, &fanoutv1.EmitStreamResponse_Error{
-			Sequence: sequence,
-			Code:     int32(st.Code()),
-			Message:  st.Message(),
-		})
+		a.errors = append(a.errors, &fanoutv1.EmitStreamResponse_Error{Sequence: sequence, Status: fromStatus(status.Convert(err))})
 	}
 	a.mu.Unlock()
 	signal(a.wake)

@@ -17,8 +17,8 @@ import (
 
 const (
 	// maxAckTimeout bounds how long answers may be awaited; the contract states
-	// it. People need minutes to answer a dialog, and no longer.
-	maxAckTimeout = 5 * time.Minute
+	// it. A person answers a dialog within the day, if at all.
+	maxAckTimeout = 24 * time.Hour
 
 	// summaryTime is what is kept of a caller's deadline to bring the summary
 	// home.
@@ -27,16 +27,10 @@ const (
 
 func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.ServerStreamingServer[fanoutv1.EmitWithAckResponse]) error {
 	ctx := stream.Context()
-	p := problemsOf(ctx, "emit")
-	request := sio.AckRequest{Emit: toEmit(&p, req.GetEmit()), MaxAcks: int(req.GetMaxAcks())}
-	if req.GetEmit().GetIdempotencyKey() != "" {
-		p.add("idempotency_key", "must be empty: answers cannot be given again")
-	}
-	p.at = ""
-	request.Timeout = toTimeout(&p, req.GetTimeout())
-	if p.any() {
-		checkNamespace(ctx, e.hub, &p, request.Emit.To.Namespace, "emit.to.namespace")
-		return p.err()
+	p := problemsOf(ctx, "")
+	request, err := e.toAckRequest(ctx, &p, req)
+	if err != nil {
+		return err
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
@@ -45,27 +39,31 @@ func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.Serv
 	out := newHeartbeatSender(stream)
 	defer out.due.Stop()
 	end, broken := e.sendResults(ctx, out, request, req.GetDecode())
-	summary := end.summary
-	switch {
-	case broken != nil:
+	if broken != nil {
 		return broken
-	case errors.As(end.err, new(*panicError)):
-		return end.err
-	case errors.Is(end.err, sio.ErrTooLarge):
-		p.at = "emit"
-		return tooLarge(&p, req.GetEmit())
-	case end.err != nil:
-		return hubError(end.err, &p, "emit.to.namespace")
 	}
-	return out.send(&fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Summary_{
-		Summary: &fanoutv1.EmitWithAckResponse_Summary{
-			Expected:     count(summary.Expected),
-			Acked:        count(summary.Answered),
-			TimedOut:     count(summary.TimedOut),
-			Disconnected: count(summary.Disconnected),
-			Unreachable:  summary.Unreachable,
-		},
-	}})
+	summary, err := end.response(&p, req)
+	if err != nil {
+		return err
+	}
+	return out.send(summary)
+}
+
+// toAckRequest converts an EmitWithAck, the message that p is about.
+func (e *Emitter) toAckRequest(ctx context.Context, p *problems, req *fanoutv1.EmitWithAckRequest) (sio.AckRequest, error) {
+	at := p.at
+	p.at = p.path("emit")
+	request := sio.AckRequest{Emit: toEmit(p, req.GetEmit()), MaxAcks: int(req.GetMaxAcks())}
+	if req.GetEmit().GetIdempotencyKey() != "" {
+		p.add("idempotency_key", "must be empty: answers cannot be given again")
+	}
+	p.at = at
+	request.Timeout = toTimeout(p, req.GetTimeout())
+	if p.any() {
+		checkNamespace(ctx, e.hub, p, request.Emit.To.Namespace, "emit.to.namespace")
+		return request, p.err()
+	}
+	return request, nil
 }
 
 // ackEnd is what an EmitWithAck of the Hub ended with.
@@ -74,12 +72,50 @@ type ackEnd struct {
 	err     error
 }
 
-// sendResults carries out the request and sends what becomes of each connection,
-// and heartbeats meanwhile. broken is the stream's error.
+// response is the summary, or what the request that p is about has failed with.
+func (end *ackEnd) response(p *problems, req *fanoutv1.EmitWithAckRequest) (*fanoutv1.EmitWithAckResponse, error) {
+	switch {
+	case errors.As(end.err, new(*panicError)):
+		return nil, end.err
+	case errors.Is(end.err, sio.ErrTooLarge):
+		p.at = p.path("emit")
+		return nil, tooLarge(p, req.GetEmit())
+	case end.err != nil:
+		return nil, hubError(end.err, p, "emit.to.namespace")
+	}
+	return &fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Summary_{
+		Summary: &fanoutv1.EmitWithAckResponse_Summary{
+			Expected:     count(end.summary.Expected),
+			Acked:        count(end.summary.Answered),
+			TimedOut:     count(end.summary.TimedOut),
+			Disconnected: count(end.summary.Disconnected),
+			Unreachable:  end.summary.Unreachable,
+		},
+	}}, nil
+}
+
+// fromStarted says how many were asked.
+func fromStarted(s sio.AckSummary) *fanoutv1.EmitWithAckResponse {
+	return &fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAckResponse_Started_{
+		Started: &fanoutv1.EmitWithAckResponse_Started{Expected: count(s.Expected), Unreachable: s.Unreachable},
+	}}
+}
+
+// sendResults carries out the request and sends who is asked, what becomes of each
+// connection, and heartbeats meanwhile. broken is the stream's error.
 func (e *Emitter) sendResults(ctx context.Context, out heartbeatSender[fanoutv1.EmitWithAckResponse], request sio.AckRequest, decode bool) (end ackEnd, broken error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	started := make(chan sio.AckSummary, 1)
 	results, ended := make(chan sio.AckResult), make(chan ackEnd, 1)
+	request.Sent = func(s sio.AckSummary) { started <- s }
+	begin := func() {
+		select {
+		case s := <-started:
+			broken = out.send(fromStarted(s))
+		default:
+		}
+	}
 	go func() {
 		var end ackEnd
 		end.err = Recover(func() (err error) {
@@ -97,12 +133,17 @@ func (e *Emitter) sendResults(ctx context.Context, out heartbeatSender[fanoutv1.
 	}()
 	for broken == nil {
 		select {
+		case s := <-started:
+			broken = out.send(fromStarted(s))
 		case r := <-results:
-			broken = out.send(fromResult(&r, decode))
+			if begin(); broken == nil {
+				broken = out.send(fromResult(&r, decode))
+			}
 		case <-out.due.C:
 			broken = out.send(ackHeartbeat)
 		case end := <-ended:
-			return end, nil
+			begin()
+			return end, broken
 		}
 	}
 	cancel()
@@ -114,6 +155,15 @@ var ackHeartbeat = &fanoutv1.EmitWithAckResponse{Response: &fanoutv1.EmitWithAck
 
 func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv1.CallResponse, error) {
 	p := problemsOf(ctx, "")
+	request, err := e.toCall(ctx, &p, req)
+	if err != nil {
+		return nil, err
+	}
+	return e.call(ctx, &p, req, request)
+}
+
+// toCall converts a Call, the message that p is about.
+func (e *Emitter) toCall(ctx context.Context, p *problems, req *fanoutv1.CallRequest) (sio.AckRequest, error) {
 	id, namespace := req.GetId(), namespaceName(req.GetNamespace())
 	p.needConnection(namespace)
 	if id == "" {
@@ -122,17 +172,22 @@ func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv
 	request := sio.AckRequest{
 		Emit: sio.Emit{
 			To:          sio.Target{Namespace: namespace, Selector: room.Selector{IDs: []string{id}}},
-			Event:       toEvent(&p, req.GetEvent()),
-			Args:        toArgs(&p, req),
+			Event:       toEvent(p, req.GetEvent()),
+			Args:        toArgs(p, req),
 			Attachments: req.GetAttachments(),
 			Compress:    true,
 		},
-		Timeout: toTimeout(&p, req.GetTimeout()),
+		Timeout: toTimeout(p, req.GetTimeout()),
 	}
 	if p.any() {
-		checkNamespace(ctx, e.hub, &p, namespace, "namespace")
-		return nil, p.err()
+		checkNamespace(ctx, e.hub, p, namespace, "namespace")
+		return request, p.err()
 	}
+	return request, nil
+}
+
+// call carries out a Call that was converted to request.
+func (e *Emitter) call(ctx context.Context, p *problems, req *fanoutv1.CallRequest, request sio.AckRequest) (*fanoutv1.CallResponse, error) {
 	var got sio.AckResult
 	summary, err := e.hub.EmitWithAck(ctx, request, func(o sio.AckResult) bool {
 		got = o
@@ -140,13 +195,13 @@ func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv
 	})
 	switch {
 	case errors.Is(err, sio.ErrTooLarge):
-		return nil, tooLarge(&p, req)
+		return nil, tooLarge(p, req)
 	case err != nil:
-		return nil, hubError(err, &p, "namespace")
+		return nil, hubError(err, p, "namespace")
 	case len(summary.Unreachable) > 0:
 		return nil, errUnreachable(summary.Unreachable[0])
 	case summary.Expected == 0:
-		return nil, errNoConnection(namespace, id)
+		return nil, errNoConnection(request.Emit.To.Namespace, req.GetId())
 	case summary.Disconnected > 0:
 		return nil, errConnectionEnded()
 	case summary.Answered == 0:

@@ -31,6 +31,7 @@ func answers(ctx context.Context, c fanoutv1.EmitterServiceClient, req *fanoutv1
 		return nil, err
 	}
 	var lines []string
+	var asked *fanoutv1.EmitWithAckResponse_Started
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -39,6 +40,12 @@ func answers(ctx context.Context, c fanoutv1.EmitterServiceClient, req *fanoutv1
 		if err != nil {
 			return lines, err
 		}
+		if asked == nil {
+			if asked = m.GetStarted(); asked == nil {
+				return lines, fmt.Errorf("the first answer is %v, want started", m)
+			}
+			continue
+		}
 		switch m := m.GetResponse().(type) {
 		case *fanoutv1.EmitWithAckResponse_Ack_:
 			lines = append(lines, fmt.Sprintf("%s answered %s %q %d", m.Ack.GetConnectionId(), m.Ack.GetArgsJson(), m.Ack.GetAttachments(), len(m.Ack.GetArgs())))
@@ -46,6 +53,9 @@ func answers(ctx context.Context, c fanoutv1.EmitterServiceClient, req *fanoutv1
 			lines = append(lines, m.Failed.GetConnectionId()+" "+m.Failed.GetReason().String())
 		case *fanoutv1.EmitWithAckResponse_Summary_:
 			s := m.Summary
+			if s.GetExpected() != asked.GetExpected() {
+				return lines, fmt.Errorf("%d were asked in the end, %d in the beginning", s.GetExpected(), asked.GetExpected())
+			}
 			lines = append(lines, fmt.Sprintf("expected %d acked %d timed out %d disconnected %d", s.GetExpected(), s.GetAcked(), s.GetTimedOut(), s.GetDisconnected()))
 		}
 	}
@@ -167,7 +177,7 @@ func TestAskRefuses(t *testing.T) {
 		{"no timeout", &fanoutv1.EmitWithAckRequest{Emit: ok}, []string{"timeout"}},
 		{"zero timeout", &fanoutv1.EmitWithAckRequest{Emit: ok, Timeout: seconds(0)}, []string{"timeout"}},
 		{"negative timeout", &fanoutv1.EmitWithAckRequest{Emit: ok, Timeout: seconds(-1)}, []string{"timeout"}},
-		{"too long a timeout", &fanoutv1.EmitWithAckRequest{Emit: ok, Timeout: seconds(301)}, []string{"timeout"}},
+		{"too long a timeout", &fanoutv1.EmitWithAckRequest{Emit: ok, Timeout: seconds(24*3600 + 1)}, []string{"timeout"}},
 		{"invalid timeout", &fanoutv1.EmitWithAckRequest{Emit: ok, Timeout: &durationpb.Duration{Seconds: 1, Nanos: -1}}, []string{"timeout"}},
 		{"reserved event", &fanoutv1.EmitWithAckRequest{Emit: emit(func(m *fanoutv1.EmitRequest) { m.Event = "connect" }), Timeout: seconds(1)}, []string{"emit.event"}},
 		{"idempotency key", &fanoutv1.EmitWithAckRequest{Emit: emit(func(m *fanoutv1.EmitRequest) { m.IdempotencyKey = "k" }), Timeout: seconds(1)}, []string{"emit.idempotency_key"}},
@@ -249,6 +259,9 @@ func TestAskOverTheWire(t *testing.T) {
 		}
 		question := a.Next()
 		b.Next()
+		if m, err := stream.Recv(); err != nil || m.GetStarted().GetExpected() != 2 {
+			t.Errorf("at first: %v, %v", m, err)
+		}
 		a.Say(strings.Replace(strings.TrimSuffix(question, `["e"]`), "42", "43", 1) + `["at once"]`)
 		m, err := stream.Recv()
 		if err != nil || m.GetAck().GetConnectionId() != idA || m.GetAck().GetArgsJson() != `["at once"]` {

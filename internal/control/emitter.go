@@ -24,6 +24,10 @@ type Emitter struct {
 	errors   *ErrorReporter
 	keys     Keys
 	draining <-chan struct{} // closed when the daemon is about to shut down
+	// registry and events carry out what is not the emitter's own of a stream or batch of
+	// operations; events may be nil.
+	registry *Registry
+	events   *Events
 
 	streams streamGoroutines
 }
@@ -38,8 +42,7 @@ func newEmitter(hub Hub, keys Keys, errors *ErrorReporter, draining <-chan struc
 	}
 }
 
-// Wait waits for the goroutines of all EmitStreams. They end soon after their
-// calls, so it is to be called when every transport has ended.
+// Wait waits for the goroutines of all streams. They end soon after their calls, so it is to be called when every transport has ended.
 func (e *Emitter) Wait() { e.streams.Wait() }
 
 var _ fanoutv1.EmitterServiceServer = (*Emitter)(nil)
@@ -56,11 +59,9 @@ func (e *Emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest)
 	results := make([]*fanoutv1.EmitBatchResponse_Result, len(emits))
 	for i, m := range emits {
 		resp, err := e.emit(ctx, m, fmt.Sprintf("emits[%d]", i))
-		st := status.Convert(e.errors.Code(ctx, fanoutv1.EmitterService_EmitBatch_FullMethodName, err))
-		results[i] = &fanoutv1.EmitBatchResponse_Result{
-			Code:     int32(st.Code()),
-			Message:  st.Message(),
-			Response: resp,
+		results[i] = &fanoutv1.EmitBatchResponse_Result{Response: resp}
+		if err = e.errors.Code(ctx, fanoutv1.EmitterService_EmitBatch_FullMethodName, err); err != nil {
+			results[i].Status = fromStatus(status.Convert(err))
 		}
 	}
 	return &fanoutv1.EmitBatchResponse{Results: results}, nil
@@ -68,23 +69,29 @@ func (e *Emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest)
 
 // emit carries out one emit. at is the path of m in its request.
 func (e *Emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) (*fanoutv1.EmitResponse, error) {
+	return e.submit(ctx, m, at).get()
+}
+
+// submit carries out one emit. Only one without a key may have to be waited for.
+func (e *Emitter) submit(ctx context.Context, m *fanoutv1.EmitRequest, at string) pending[*fanoutv1.EmitResponse] {
 	p := problemsOf(ctx, at)
 	op := toEmit(&p, m)
 	if p.any() {
 		checkNamespace(ctx, e.hub, &p, op.To.Namespace, "to.namespace")
-		return nil, p.err()
+		return failed[*fanoutv1.EmitResponse](p.err())
 	}
-	apply := func() (sio.Result, error) { return e.hub.Apply(ctx, op) }
 	key := m.GetIdempotencyKey()
 	if key == "" {
-		res, err := apply()
-		return emitResponse(res, false, err), emitError(err, &p, m)
+		return submit(ctx, e.hub, op, func(res sio.Result, err error) (*fanoutv1.EmitResponse, error) {
+			return emitResponse(res, false, err), emitError(err, &p, m)
+		})
 	}
+	apply := func() (sio.Result, error) { return e.hub.Apply(ctx, op) }
 	res, duplicate, err := e.keys.Once(ctx, idempotency.Key{Caller: identity.FromContext(ctx).Name, Key: key}, fingerprintOf(op), apply)
 	if errors.Is(err, idempotency.ErrOtherContent) {
-		return nil, invalid(&p, "idempotency_key", "was used for an emit with other content")
+		return failed[*fanoutv1.EmitResponse](invalid(&p, "idempotency_key", "was used for an emit with other content"))
 	}
-	return emitResponse(res, duplicate, err), emitError(err, &p, m)
+	return done(emitResponse(res, duplicate, err), emitError(err, &p, m))
 }
 
 // emitResponse is nil if there was an error.

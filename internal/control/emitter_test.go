@@ -201,15 +201,15 @@ func TestEmitRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := batch.GetResults()
-			if len(r) != 3 || r[0].GetCode() != 0 || r[0].GetResponse().GetMatched() != 1 || r[2].GetCode() != 0 {
+			if len(r) != 3 || r[0].GetStatus().GetCode() != 0 || r[0].GetResponse().GetMatched() != 1 || r[2].GetStatus().GetCode() != 0 {
 				t.Fatalf("got %v, want the first and the last of three to succeed", batch)
 			}
-			if r[1].GetCode() != int32(codes.InvalidArgument) || r[1].GetResponse() != nil {
+			if r[1].GetStatus().GetCode() != int32(codes.InvalidArgument) || r[1].GetResponse() != nil {
 				t.Errorf("got %v, want INVALID_ARGUMENT", r[1])
 			}
 			for _, f := range tt.want {
-				if !strings.Contains(r[1].GetMessage(), "emits[1]."+f+": ") {
-					t.Errorf("%q does not name emits[1].%s", r[1].GetMessage(), f)
+				if !strings.Contains(r[1].GetStatus().GetMessage(), "emits[1]."+f+": ") {
+					t.Errorf("%q does not name emits[1].%s", r[1].GetStatus().GetMessage(), f)
 				}
 			}
 			for _, e := range hub.emits() {

@@ -63,6 +63,9 @@ func TestEmitWithAckHeartbeat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if m, err := s.Recv(); err != nil || m.GetStarted().GetExpected() != 1 {
+			t.Fatalf("got %v, %v, want started", m, err)
+		}
 		for range 2 {
 			if m, err := s.Recv(); err != nil || m.GetHeartbeat() == nil {
 				t.Fatalf("got %v, %v, want a heartbeat", m, err)

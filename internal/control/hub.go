@@ -48,4 +48,13 @@ type Hub interface {
 	Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error)
 }
 
+// Submitter is a Hub whose Apply waits for other nodes, and need not to keep the order.
+type Submitter interface {
+	// Submit is Apply, and returns when the operation has its place in the order. If
+	// wait is not nil it is to be called once, and returns what Apply would have; then
+	// an operation that is submitted before it returns may miss members which a Join has
+	// given a room of its target, at nodes that had none.
+	Submit(ctx context.Context, op sio.Op) (result sio.Result, wait func() (sio.Result, error), err error)
+}
+
 var _ Hub = (*sio.Server)(nil)

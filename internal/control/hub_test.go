@@ -180,6 +180,12 @@ func (h *memHub) EmitWithAck(ctx context.Context, ask sio.AckRequest, yield func
 	h.mu.Unlock()
 	slices.SortFunc(found, func(a, b *room.Entry[*sio.Connection]) int { return strings.Compare(a.Value.ID, b.Value.ID) })
 	t := sio.AckSummary{Expected: len(found)}
+	if ask.Placed != nil {
+		ask.Placed()
+	}
+	if ask.Sent != nil {
+		ask.Sent(t)
+	}
 	for _, e := range found {
 		o := h.answer(e.Value.ID)
 		o.ConnectionID = e.Value.ID

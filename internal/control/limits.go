@@ -23,6 +23,8 @@ var limited = map[string]bool{
 	fanoutv1.EmitterService_Call_FullMethodName:              true,
 	fanoutv1.EventService_Consume_FullMethodName:             true,
 	fanoutv1.EventService_Reply_FullMethodName:               true,
+	fanoutv1.EmitterService_Batch_FullMethodName:             true,
+	fanoutv1.EmitterService_Execute_FullMethodName:           true,
 	fanoutv1.EventService_Tail_FullMethodName:                true,
 	fanoutv1.RegistryService_ListConnections_FullMethodName:  true,
 	fanoutv1.RegistryService_GetConnection_FullMethodName:    true,

@@ -137,7 +137,7 @@ func TestLimits(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return status.Error(codes.Code(resp.GetResults()[0].GetCode()), resp.GetResults()[0].GetMessage())
+			return status.Error(codes.Code(resp.GetResults()[0].GetStatus().GetCode()), resp.GetResults()[0].GetStatus().GetMessage())
 		}
 	}
 	stream := func(to *fanoutv1.Target) call {
@@ -153,7 +153,7 @@ func TestLimits(t *testing.T) {
 			if err != nil || len(resp.GetErrors()) == 0 {
 				return err
 			}
-			return status.Error(codes.Code(resp.GetErrors()[0].GetCode()), resp.GetErrors()[0].GetMessage())
+			return status.Error(codes.Code(resp.GetErrors()[0].GetStatus().GetCode()), resp.GetErrors()[0].GetStatus().GetMessage())
 		}
 	}
 	const bySession = fanoutv1.DisconnectRequest_SESSION

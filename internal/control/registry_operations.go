@@ -21,27 +21,36 @@ const (
 )
 
 func (r *Registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanoutv1.JoinResponse, error) {
-	p := problemsOf(ctx, "")
+	return r.join(ctx, req, "").get()
+}
+
+// join carries out a Join. at is the path of req in its request.
+func (r *Registry) join(ctx context.Context, req *fanoutv1.JoinRequest, at string) pending[*fanoutv1.JoinResponse] {
+	p := problemsOf(ctx, at)
 	op := sio.Join{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
-	res, err := r.apply(ctx, &p, op.To, op)
-	if err != nil {
-		return nil, err
-	}
-	return &fanoutv1.JoinResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}, nil
+	return apply(ctx, r.hub, &p, op, func(res sio.Result) *fanoutv1.JoinResponse {
+		return &fanoutv1.JoinResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}
+	})
 }
 
 func (r *Registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fanoutv1.LeaveResponse, error) {
-	p := problemsOf(ctx, "")
+	return r.leave(ctx, req, "").get()
+}
+
+func (r *Registry) leave(ctx context.Context, req *fanoutv1.LeaveRequest, at string) pending[*fanoutv1.LeaveResponse] {
+	p := problemsOf(ctx, at)
 	op := sio.Leave{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
-	res, err := r.apply(ctx, &p, op.To, op)
-	if err != nil {
-		return nil, err
-	}
-	return &fanoutv1.LeaveResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}, nil
+	return apply(ctx, r.hub, &p, op, func(res sio.Result) *fanoutv1.LeaveResponse {
+		return &fanoutv1.LeaveResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}
+	})
 }
 
 func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest) (*fanoutv1.DisconnectResponse, error) {
-	p := problemsOf(ctx, "")
+	return r.disconnect(ctx, req, "").get()
+}
+
+func (r *Registry) disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest, at string) pending[*fanoutv1.DisconnectResponse] {
+	p := problemsOf(ctx, at)
 	op := sio.Disconnect{To: toTarget(&p, req.GetTo()), Reason: req.GetReason()}
 	switch req.GetMode() {
 	case fanoutv1.DisconnectRequest_NAMESPACE:
@@ -56,12 +65,10 @@ func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectReque
 		p.deny("mode") // it ends the clients' connections to other namespaces too
 	}
 	atMost(&p, "reason", req.GetReason(), maxReason)
-	res, err := r.apply(ctx, &p, op.To, op)
-	if err != nil {
-		return nil, err
-	}
-	r.logDisconnect(ctx, req, op.To, res.Matched)
-	return &fanoutv1.DisconnectResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}, nil
+	return apply(ctx, r.hub, &p, op, func(res sio.Result) *fanoutv1.DisconnectResponse {
+		r.logDisconnect(ctx, req, op.To, res.Matched)
+		return &fanoutv1.DisconnectResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}
+	})
 }
 
 // logDisconnect logs who ended how many connections: without it, nothing but the
@@ -85,25 +92,30 @@ func (r *Registry) logDisconnect(ctx context.Context, req *fanoutv1.DisconnectRe
 	r.log.InfoContext(ctx, "a backend disconnected connections", args...)
 }
 
-// apply carries out op on to unless p has problems, and returns what
-// it did.
-func (r *Registry) apply(ctx context.Context, p *problems, to sio.Target, op sio.Op) (sio.Result, error) {
+// apply carries out op unless p has problems, and answers what it did.
+func apply[T any](ctx context.Context, hub Hub, p *problems, op sio.Op, answer func(sio.Result) T) pending[T] {
+	namespace := sio.TargetOf(op).Namespace
 	if p.any() {
-		checkNamespace(ctx, r.hub, p, to.Namespace, "to.namespace")
-		return sio.Result{}, p.err()
+		checkNamespace(ctx, hub, p, namespace, "to.namespace")
+		return failed[T](p.err())
 	}
-	res, err := r.hub.Apply(ctx, op)
-	switch {
-	case errors.Is(err, sio.ErrTooManyRooms):
-		return sio.Result{}, status.Error(codes.FailedPrecondition, err.Error())
-	case err != nil:
-		return sio.Result{}, hubError(err, p, "to.namespace")
-	}
-	return res, nil
+	return submit(ctx, hub, op, func(res sio.Result, err error) (none T, _ error) {
+		switch {
+		case errors.Is(err, sio.ErrTooManyRooms):
+			return none, status.Error(codes.FailedPrecondition, err.Error())
+		case err != nil:
+			return none, hubError(err, p, "to.namespace")
+		}
+		return answer(res), nil
+	})
 }
 
 func (r *Registry) UpdateConnection(ctx context.Context, req *fanoutv1.UpdateConnectionRequest) (*fanoutv1.UpdateConnectionResponse, error) {
-	p := problemsOf(ctx, "")
+	return r.update(ctx, req, "")
+}
+
+func (r *Registry) update(ctx context.Context, req *fanoutv1.UpdateConnectionRequest, at string) (*fanoutv1.UpdateConnectionResponse, error) {
+	p := problemsOf(ctx, at)
 	op := sio.Update{Namespace: namespaceName(req.GetNamespace()), ID: req.GetId()}
 	p.needConnection(op.Namespace)
 	if op.ID == "" {

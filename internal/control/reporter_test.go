@@ -83,7 +83,7 @@ var failures = []struct {
 		if err != nil {
 			return codes.OK, err.Error()
 		}
-		return codes.Code(resp.GetResults()[0].GetCode()), resp.GetResults()[0].GetMessage()
+		return codes.Code(resp.GetResults()[0].GetStatus().GetCode()), resp.GetResults()[0].GetStatus().GetMessage()
 	}},
 	{fanoutv1.EmitterService_EmitStream_FullMethodName, func(ctx context.Context, c *grpc.ClientConn) (codes.Code, string) {
 		s, err := fanoutv1.NewEmitterServiceClient(c).EmitStream(ctx)
@@ -95,7 +95,7 @@ var failures = []struct {
 		if err != nil {
 			return codes.OK, err.Error()
 		}
-		return codes.Code(resp.GetErrors()[0].GetCode()), resp.GetErrors()[0].GetMessage()
+		return codes.Code(resp.GetErrors()[0].GetStatus().GetCode()), resp.GetErrors()[0].GetStatus().GetMessage()
 	}},
 	{fanoutv1.EmitterService_Call_FullMethodName, func(ctx context.Context, c *grpc.ClientConn) (codes.Code, string) {
 		_, err := fanoutv1.NewEmitterServiceClient(c).Call(ctx, &fanoutv1.CallRequest{Id: "a", Event: "e", Timeout: seconds(1)})

@@ -101,6 +101,7 @@ func New(hub Hub, o Options) *Services {
 	if o.Dispatcher != nil {
 		s.Events = newEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)
 	}
+	s.Emitter.registry, s.Emitter.events = s.Registry, s.Events
 	return s
 }
 

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"io"
 	"time"
@@ -20,15 +21,22 @@ const drainWait = 2 * time.Second
 // drainWait after the drain has begun. One goroutine reads and applies the items,
 // one after the other; another sends acks.
 func (e *Emitter) EmitStream(stream emitStream) error {
-	start := func(f func() error) <-chan error {
-		return e.streams.start(stream.Context(), fanoutv1.EmitterService_EmitStream_FullMethodName, f)
-	}
 	a := newAcks()
-	sent := start(func() error { return a.send(stream, e.draining) })
-	received := start(func() error {
-		defer a.finish() // after a panic too
-		return e.receive(stream, a)
-	})
+	return e.twoWay(stream.Context(), fanoutv1.EmitterService_EmitStream_FullMethodName,
+		func() error {
+			defer a.finish() // after a panic too
+			return e.receive(stream, a)
+		},
+		func() error { return a.send(stream, e.draining) })
+}
+
+// twoWay runs both directions of a stream, a call of this method, each on a goroutine of
+// its own. receive ends when the caller has closed its side and all that came is done, and
+// send then, when all is said; both end when the stream breaks. twoWay ends with them, or
+// drainWait after the drain has begun.
+func (e *Emitter) twoWay(ctx context.Context, method string, receive, send func() error) error {
+	sent := e.streams.start(ctx, method, send)
+	received := e.streams.start(ctx, method, receive)
 	draining, late := e.draining, (<-chan time.Time)(nil)
 	for {
 		select {

@@ -134,8 +134,8 @@ func TestEmitStreamLivesOnBadItems(t *testing.T) {
 		t.Fatalf("got %v, want %v", errs, want)
 	}
 	for i, e := range errs {
-		if e.GetSequence() != want[i].sequence || e.GetCode() != int32(codes.InvalidArgument) ||
-			!strings.Contains(e.GetMessage(), want[i].field+": ") {
+		if e.GetSequence() != want[i].sequence || e.GetStatus().GetCode() != int32(codes.InvalidArgument) ||
+			!strings.Contains(e.GetStatus().GetMessage(), want[i].field+": ") {
 			t.Errorf("got %v, want %v", e, want[i])
 		}
 	}

@@ -15,10 +15,15 @@ type AckRequest struct {
 	Timeout time.Duration
 	// MaxAcks ends the waiting after so many answers; 0 awaits them all.
 	MaxAcks int
+	// Placed is called, unless it is nil, when the event has its place in the order: what
+	// the caller asks for next comes after it, at other servers too. Not if there is an
+	// error.
+	Placed func()
 	// Sent is called, unless it is nil, when the event has been queued for all whom it
-	// is for, and so many are expected to answer: before anything is yielded, and not
-	// if there is an error.
-	Sent func(expected int)
+	// is for, as far as that is known soon, with how many are expected to answer and
+	// what is missing in that: after Placed, before anything is yielded, and not if there
+	// is an error.
+	Sent func(AckSummary)
 }
 
 // Outcome is what became of a connection that was asked.
@@ -71,8 +76,11 @@ func (s *Server) EmitWithAck(ctx context.Context, o AckRequest, yield func(AckRe
 	timer := time.NewTimer(o.Timeout)
 	defer timer.Stop()
 	n, a, t, err := s.requestAcks(o)
+	if err == nil && o.Placed != nil {
+		o.Placed()
+	}
 	if err == nil && o.Sent != nil {
-		o.Sent(t.Expected)
+		o.Sent(t)
 	}
 	if err != nil || t.Expected == 0 {
 		return t, err

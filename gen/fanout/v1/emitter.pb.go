@@ -126,7 +126,57 @@ func (x EmitWithAckResponse_Failed_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EmitWithAckResponse_Failed_Reason.Descriptor instead.
 func (EmitWithAckResponse_Failed_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 1, 0}
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 2, 0}
+}
+
+// Results says which results are sent.
+type ExecuteRequest_Open_Results int32
+
+const (
+	// Of every command. The default.
+	ExecuteRequest_Open_ALL ExecuteRequest_Open_Results = 0
+	// Of commands that were refused, and what was awaited: outcomes of
+	// emit_with_ack, answers to call. Others are in `acked_through` alone.
+	ExecuteRequest_Open_ERRORS ExecuteRequest_Open_Results = 1
+)
+
+// Enum value maps for ExecuteRequest_Open_Results.
+var (
+	ExecuteRequest_Open_Results_name = map[int32]string{
+		0: "ALL",
+		1: "ERRORS",
+	}
+	ExecuteRequest_Open_Results_value = map[string]int32{
+		"ALL":    0,
+		"ERRORS": 1,
+	}
+)
+
+func (x ExecuteRequest_Open_Results) Enum() *ExecuteRequest_Open_Results {
+	p := new(ExecuteRequest_Open_Results)
+	*p = x
+	return p
+}
+
+func (x ExecuteRequest_Open_Results) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExecuteRequest_Open_Results) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_emitter_proto_enumTypes[2].Descriptor()
+}
+
+func (ExecuteRequest_Open_Results) Type() protoreflect.EnumType {
+	return &file_fanout_v1_emitter_proto_enumTypes[2]
+}
+
+func (x ExecuteRequest_Open_Results) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExecuteRequest_Open_Results.Descriptor instead.
+func (ExecuteRequest_Open_Results) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{12, 0, 0}
 }
 
 // EmitRequest is one event for the connections of one target.
@@ -599,7 +649,7 @@ type EmitWithAckRequest struct {
 	// means nothing here.
 	Emit *EmitRequest `protobuf:"bytes,1,opt,name=emit,proto3" json:"emit,omitempty"`
 	// How long to wait for answers, from the sending on. Required: more than 0
-	// and at most 5 minutes.
+	// and at most 24 hours.
 	Timeout *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Ends the waiting after so many answers. 0 means to await them all.
 	MaxAcks uint32 `protobuf:"varint,3,opt,name=max_acks,json=maxAcks,proto3" json:"max_acks,omitempty"`
@@ -667,7 +717,7 @@ func (x *EmitWithAckRequest) GetDecode() bool {
 	return false
 }
 
-// EmitWithAckResponse is one outcome, or the summary that comes last.
+// EmitWithAckResponse is one outcome, or what comes before and after all of them.
 type EmitWithAckResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What there is to say.
@@ -678,6 +728,7 @@ type EmitWithAckResponse struct {
 	//	*EmitWithAckResponse_Failed_
 	//	*EmitWithAckResponse_Summary_
 	//	*EmitWithAckResponse_Heartbeat_
+	//	*EmitWithAckResponse_Started_
 	Response      isEmitWithAckResponse_Response `protobuf_oneof:"response"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -756,6 +807,15 @@ func (x *EmitWithAckResponse) GetHeartbeat() *EmitWithAckResponse_Heartbeat {
 	return nil
 }
 
+func (x *EmitWithAckResponse) GetStarted() *EmitWithAckResponse_Started {
+	if x != nil {
+		if x, ok := x.Response.(*EmitWithAckResponse_Started_); ok {
+			return x.Started
+		}
+	}
+	return nil
+}
+
 type isEmitWithAckResponse_Response interface {
 	isEmitWithAckResponse_Response()
 }
@@ -780,6 +840,11 @@ type EmitWithAckResponse_Heartbeat_ struct {
 	Heartbeat *EmitWithAckResponse_Heartbeat `protobuf:"bytes,4,opt,name=heartbeat,proto3,oneof"`
 }
 
+type EmitWithAckResponse_Started_ struct {
+	// The first.
+	Started *EmitWithAckResponse_Started `protobuf:"bytes,5,opt,name=started,proto3,oneof"`
+}
+
 func (*EmitWithAckResponse_Ack_) isEmitWithAckResponse_Response() {}
 
 func (*EmitWithAckResponse_Failed_) isEmitWithAckResponse_Response() {}
@@ -787,6 +852,8 @@ func (*EmitWithAckResponse_Failed_) isEmitWithAckResponse_Response() {}
 func (*EmitWithAckResponse_Summary_) isEmitWithAckResponse_Response() {}
 
 func (*EmitWithAckResponse_Heartbeat_) isEmitWithAckResponse_Response() {}
+
+func (*EmitWithAckResponse_Started_) isEmitWithAckResponse_Response() {}
 
 // CallRequest is one event for one connection.
 type CallRequest struct {
@@ -804,8 +871,8 @@ type CallRequest struct {
 	ArgsJson string `protobuf:"bytes,5,opt,name=args_json,json=argsJson,proto3" json:"args_json,omitempty"`
 	// Binary arguments; see EmitRequest.attachments.
 	Attachments [][]byte `protobuf:"bytes,6,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// How long to wait for the answer. Required: more than 0 and at most 5
-	// minutes. A deadline of the call that comes earlier counts.
+	// How long to wait for the answer. Required: more than 0 and at most 24
+	// hours. A deadline of the call that comes earlier counts.
 	Timeout *durationpb.Duration `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// True asks for `args` besides `args_json`.
 	Decode        bool `protobuf:"varint,8,opt,name=decode,proto3" json:"decode,omitempty"`
@@ -963,23 +1030,675 @@ func (x *CallResponse) GetAttachments() [][]byte {
 	return nil
 }
 
-// Result is the outcome of one item, in the manner of google.rpc.Status.
+// Operation is one thing to do, as the RPC of its kind would do it. Exactly one is
+// required.
+type Operation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What to do.
+	//
+	// Types that are valid to be assigned to Operation:
+	//
+	//	*Operation_Emit
+	//	*Operation_EmitWithAck
+	//	*Operation_Call
+	//	*Operation_Join
+	//	*Operation_Leave
+	//	*Operation_Update
+	//	*Operation_Disconnect
+	//	*Operation_Reply
+	Operation     isOperation_Operation `protobuf_oneof:"operation"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Operation) Reset() {
+	*x = Operation{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Operation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Operation) ProtoMessage() {}
+
+func (x *Operation) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Operation.ProtoReflect.Descriptor instead.
+func (*Operation) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Operation) GetOperation() isOperation_Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+func (x *Operation) GetEmit() *EmitRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_Emit); ok {
+			return x.Emit
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetEmitWithAck() *EmitWithAckRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_EmitWithAck); ok {
+			return x.EmitWithAck
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetCall() *CallRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_Call); ok {
+			return x.Call
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetJoin() *JoinRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_Join); ok {
+			return x.Join
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetLeave() *LeaveRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_Leave); ok {
+			return x.Leave
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetUpdate() *UpdateConnectionRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_Update); ok {
+			return x.Update
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetDisconnect() *DisconnectRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_Disconnect); ok {
+			return x.Disconnect
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetReply() *ReplyRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_Reply); ok {
+			return x.Reply
+		}
+	}
+	return nil
+}
+
+type isOperation_Operation interface {
+	isOperation_Operation()
+}
+
+type Operation_Emit struct {
+	// As Emit.
+	Emit *EmitRequest `protobuf:"bytes,1,opt,name=emit,proto3,oneof"`
+}
+
+type Operation_EmitWithAck struct {
+	// As EmitWithAck.
+	EmitWithAck *EmitWithAckRequest `protobuf:"bytes,2,opt,name=emit_with_ack,json=emitWithAck,proto3,oneof"`
+}
+
+type Operation_Call struct {
+	// As Call.
+	Call *CallRequest `protobuf:"bytes,3,opt,name=call,proto3,oneof"`
+}
+
+type Operation_Join struct {
+	// As RegistryService.Join.
+	Join *JoinRequest `protobuf:"bytes,4,opt,name=join,proto3,oneof"`
+}
+
+type Operation_Leave struct {
+	// As RegistryService.Leave.
+	Leave *LeaveRequest `protobuf:"bytes,5,opt,name=leave,proto3,oneof"`
+}
+
+type Operation_Update struct {
+	// As RegistryService.UpdateConnection.
+	Update *UpdateConnectionRequest `protobuf:"bytes,6,opt,name=update,proto3,oneof"`
+}
+
+type Operation_Disconnect struct {
+	// As RegistryService.Disconnect.
+	Disconnect *DisconnectRequest `protobuf:"bytes,7,opt,name=disconnect,proto3,oneof"`
+}
+
+type Operation_Reply struct {
+	// As EventService.Reply: it keeps its place between the events that are sent to
+	// the same connection before and after it.
+	Reply *ReplyRequest `protobuf:"bytes,8,opt,name=reply,proto3,oneof"`
+}
+
+func (*Operation_Emit) isOperation_Operation() {}
+
+func (*Operation_EmitWithAck) isOperation_Operation() {}
+
+func (*Operation_Call) isOperation_Operation() {}
+
+func (*Operation_Join) isOperation_Operation() {}
+
+func (*Operation_Leave) isOperation_Operation() {}
+
+func (*Operation_Update) isOperation_Operation() {}
+
+func (*Operation_Disconnect) isOperation_Operation() {}
+
+func (*Operation_Reply) isOperation_Operation() {}
+
+// OperationResult is what an operation was answered.
+type OperationResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the RPC would have failed with. Unset: OK.
+	Status *Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// What the RPC would have answered. Unset unless OK.
+	//
+	// Types that are valid to be assigned to Answer:
+	//
+	//	*OperationResult_Emit
+	//	*OperationResult_EmitWithAck
+	//	*OperationResult_Call
+	//	*OperationResult_Join
+	//	*OperationResult_Leave
+	//	*OperationResult_Update
+	//	*OperationResult_Disconnect
+	//	*OperationResult_Reply
+	Answer        isOperationResult_Answer `protobuf_oneof:"answer"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperationResult) Reset() {
+	*x = OperationResult{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperationResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperationResult) ProtoMessage() {}
+
+func (x *OperationResult) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperationResult.ProtoReflect.Descriptor instead.
+func (*OperationResult) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *OperationResult) GetStatus() *Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *OperationResult) GetAnswer() isOperationResult_Answer {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *OperationResult) GetEmit() *EmitResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_Emit); ok {
+			return x.Emit
+		}
+	}
+	return nil
+}
+
+func (x *OperationResult) GetEmitWithAck() *EmitWithAckResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_EmitWithAck); ok {
+			return x.EmitWithAck
+		}
+	}
+	return nil
+}
+
+func (x *OperationResult) GetCall() *CallResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_Call); ok {
+			return x.Call
+		}
+	}
+	return nil
+}
+
+func (x *OperationResult) GetJoin() *JoinResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_Join); ok {
+			return x.Join
+		}
+	}
+	return nil
+}
+
+func (x *OperationResult) GetLeave() *LeaveResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_Leave); ok {
+			return x.Leave
+		}
+	}
+	return nil
+}
+
+func (x *OperationResult) GetUpdate() *UpdateConnectionResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_Update); ok {
+			return x.Update
+		}
+	}
+	return nil
+}
+
+func (x *OperationResult) GetDisconnect() *DisconnectResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_Disconnect); ok {
+			return x.Disconnect
+		}
+	}
+	return nil
+}
+
+func (x *OperationResult) GetReply() *ReplyResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_Reply); ok {
+			return x.Reply
+		}
+	}
+	return nil
+}
+
+type isOperationResult_Answer interface {
+	isOperationResult_Answer()
+}
+
+type OperationResult_Emit struct {
+	// To an emit.
+	Emit *EmitResponse `protobuf:"bytes,2,opt,name=emit,proto3,oneof"`
+}
+
+type OperationResult_EmitWithAck struct {
+	// To an emit_with_ack: one of several. Heartbeats are left out.
+	EmitWithAck *EmitWithAckResponse `protobuf:"bytes,3,opt,name=emit_with_ack,json=emitWithAck,proto3,oneof"`
+}
+
+type OperationResult_Call struct {
+	// To a call.
+	Call *CallResponse `protobuf:"bytes,4,opt,name=call,proto3,oneof"`
+}
+
+type OperationResult_Join struct {
+	// To a join.
+	Join *JoinResponse `protobuf:"bytes,5,opt,name=join,proto3,oneof"`
+}
+
+type OperationResult_Leave struct {
+	// To a leave.
+	Leave *LeaveResponse `protobuf:"bytes,6,opt,name=leave,proto3,oneof"`
+}
+
+type OperationResult_Update struct {
+	// To an update.
+	Update *UpdateConnectionResponse `protobuf:"bytes,7,opt,name=update,proto3,oneof"`
+}
+
+type OperationResult_Disconnect struct {
+	// To a disconnect.
+	Disconnect *DisconnectResponse `protobuf:"bytes,8,opt,name=disconnect,proto3,oneof"`
+}
+
+type OperationResult_Reply struct {
+	// To a reply.
+	Reply *ReplyResponse `protobuf:"bytes,9,opt,name=reply,proto3,oneof"`
+}
+
+func (*OperationResult_Emit) isOperationResult_Answer() {}
+
+func (*OperationResult_EmitWithAck) isOperationResult_Answer() {}
+
+func (*OperationResult_Call) isOperationResult_Answer() {}
+
+func (*OperationResult_Join) isOperationResult_Answer() {}
+
+func (*OperationResult_Leave) isOperationResult_Answer() {}
+
+func (*OperationResult_Update) isOperationResult_Answer() {}
+
+func (*OperationResult_Disconnect) isOperationResult_Answer() {}
+
+func (*OperationResult_Reply) isOperationResult_Answer() {}
+
+// ExecuteRequest is one message of the caller of Execute.
+type ExecuteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What there is to say.
+	//
+	// Types that are valid to be assigned to Request:
+	//
+	//	*ExecuteRequest_Open_
+	//	*ExecuteRequest_Command_
+	//	*ExecuteRequest_Cancel_
+	Request       isExecuteRequest_Request `protobuf_oneof:"request"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRequest) Reset() {
+	*x = ExecuteRequest{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRequest) ProtoMessage() {}
+
+func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRequest.ProtoReflect.Descriptor instead.
+func (*ExecuteRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ExecuteRequest) GetRequest() isExecuteRequest_Request {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *ExecuteRequest) GetOpen() *ExecuteRequest_Open {
+	if x != nil {
+		if x, ok := x.Request.(*ExecuteRequest_Open_); ok {
+			return x.Open
+		}
+	}
+	return nil
+}
+
+func (x *ExecuteRequest) GetCommand() *ExecuteRequest_Command {
+	if x != nil {
+		if x, ok := x.Request.(*ExecuteRequest_Command_); ok {
+			return x.Command
+		}
+	}
+	return nil
+}
+
+func (x *ExecuteRequest) GetCancel() *ExecuteRequest_Cancel {
+	if x != nil {
+		if x, ok := x.Request.(*ExecuteRequest_Cancel_); ok {
+			return x.Cancel
+		}
+	}
+	return nil
+}
+
+type isExecuteRequest_Request interface {
+	isExecuteRequest_Request()
+}
+
+type ExecuteRequest_Open_ struct {
+	// The first, if at all.
+	Open *ExecuteRequest_Open `protobuf:"bytes,1,opt,name=open,proto3,oneof"`
+}
+
+type ExecuteRequest_Command_ struct {
+	// To be carried out.
+	Command *ExecuteRequest_Command `protobuf:"bytes,2,opt,name=command,proto3,oneof"`
+}
+
+type ExecuteRequest_Cancel_ struct {
+	// To be waited for no longer.
+	Cancel *ExecuteRequest_Cancel `protobuf:"bytes,3,opt,name=cancel,proto3,oneof"`
+}
+
+func (*ExecuteRequest_Open_) isExecuteRequest_Request() {}
+
+func (*ExecuteRequest_Command_) isExecuteRequest_Request() {}
+
+func (*ExecuteRequest_Cancel_) isExecuteRequest_Request() {}
+
+// ExecuteResponse reports progress. Each one replaces the previous as to
+// `acked_through`, and adds to it as to `results`.
+type ExecuteResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Every command up to and including this number has been carried out or refused, and,
+	// but for awaited answers, its result is sent no later than in this message. 0 means
+	// none yet.
+	AckedThrough uint64 `protobuf:"varint,1,opt,name=acked_through,json=ackedThrough,proto3" json:"acked_through,omitempty"`
+	// What there is since the previous message.
+	Results []*ExecuteResponse_Result `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
+	// The daemon is about to shut down: open a stream elsewhere, close this one, and read
+	// it to its end. Commands that still arrive are carried out for 2 s; then it ends with
+	// UNAVAILABLE. Once set it stays set.
+	Draining      bool `protobuf:"varint,3,opt,name=draining,proto3" json:"draining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteResponse) Reset() {
+	*x = ExecuteResponse{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteResponse) ProtoMessage() {}
+
+func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteResponse.ProtoReflect.Descriptor instead.
+func (*ExecuteResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExecuteResponse) GetAckedThrough() uint64 {
+	if x != nil {
+		return x.AckedThrough
+	}
+	return 0
+}
+
+func (x *ExecuteResponse) GetResults() []*ExecuteResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *ExecuteResponse) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
+// BatchRequest is a list of operations.
+type BatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The operations, in the order to carry them out. At most 1000. None is allowed, and
+	// does nothing.
+	Operations    []*Operation `protobuf:"bytes,1,rep,name=operations,proto3" json:"operations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchRequest) Reset() {
+	*x = BatchRequest{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchRequest) ProtoMessage() {}
+
+func (x *BatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
+func (*BatchRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *BatchRequest) GetOperations() []*Operation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
+// BatchResponse answers a BatchRequest.
+type BatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One result for each operation, in the order of the request.
+	Results       []*OperationResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchResponse) Reset() {
+	*x = BatchResponse{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchResponse) ProtoMessage() {}
+
+func (x *BatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchResponse.ProtoReflect.Descriptor instead.
+func (*BatchResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *BatchResponse) GetResults() []*OperationResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// Result is the outcome of one item.
 type EmitBatchResponse_Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A google.rpc.Code: 0 is OK, otherwise what Emit would have failed with.
-	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
-	// What was wrong, with the path of each field at fault, such as
-	// "emits[2].event: must not be empty". Empty if OK.
-	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// What Emit would have failed with. Unset: OK.
+	Status *Status `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
 	// What Emit would have answered. Unset unless OK.
-	Response      *EmitResponse `protobuf:"bytes,3,opt,name=response,proto3" json:"response,omitempty"`
+	Response      *EmitResponse `protobuf:"bytes,2,opt,name=response,proto3" json:"response,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EmitBatchResponse_Result) Reset() {
 	*x = EmitBatchResponse_Result{}
-	mi := &file_fanout_v1_emitter_proto_msgTypes[10]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1710,7 @@ func (x *EmitBatchResponse_Result) String() string {
 func (*EmitBatchResponse_Result) ProtoMessage() {}
 
 func (x *EmitBatchResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_emitter_proto_msgTypes[10]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,18 +1726,11 @@ func (*EmitBatchResponse_Result) Descriptor() ([]byte, []int) {
 	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{3, 0}
 }
 
-func (x *EmitBatchResponse_Result) GetCode() int32 {
+func (x *EmitBatchResponse_Result) GetStatus() *Status {
 	if x != nil {
-		return x.Code
+		return x.Status
 	}
-	return 0
-}
-
-func (x *EmitBatchResponse_Result) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
+	return nil
 }
 
 func (x *EmitBatchResponse_Result) GetResponse() *EmitResponse {
@@ -1033,18 +1745,15 @@ type EmitStreamResponse_Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The item's number, as the caller gave it.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// A google.rpc.Code, never 0: what Emit would have failed with.
-	Code int32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
-	// What was wrong, with the path of each field at fault, such as
-	// "emit.event: must not be empty".
-	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// What Emit would have failed with; never OK.
+	Status        *Status `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EmitStreamResponse_Error) Reset() {
 	*x = EmitStreamResponse_Error{}
-	mi := &file_fanout_v1_emitter_proto_msgTypes[11]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1765,7 @@ func (x *EmitStreamResponse_Error) String() string {
 func (*EmitStreamResponse_Error) ProtoMessage() {}
 
 func (x *EmitStreamResponse_Error) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_emitter_proto_msgTypes[11]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,18 +1788,69 @@ func (x *EmitStreamResponse_Error) GetSequence() uint64 {
 	return 0
 }
 
-func (x *EmitStreamResponse_Error) GetCode() int32 {
+func (x *EmitStreamResponse_Error) GetStatus() *Status {
 	if x != nil {
-		return x.Code
+		return x.Status
+	}
+	return nil
+}
+
+// Started says who was asked. In a cluster outcomes wait for it until every node has
+// said how many it asked, for 1 s at most.
+type EmitWithAckResponse_Started struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connections that were asked, as far as it is known by then: the summary's
+	// `expected` counts those of late nodes too.
+	Expected uint32 `protobuf:"varint,1,opt,name=expected,proto3" json:"expected,omitempty"`
+	// Names of the nodes whose connections may not have been asked. Always empty on
+	// a single node.
+	Unreachable   []string `protobuf:"bytes,2,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmitWithAckResponse_Started) Reset() {
+	*x = EmitWithAckResponse_Started{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmitWithAckResponse_Started) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmitWithAckResponse_Started) ProtoMessage() {}
+
+func (x *EmitWithAckResponse_Started) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmitWithAckResponse_Started.ProtoReflect.Descriptor instead.
+func (*EmitWithAckResponse_Started) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 0}
+}
+
+func (x *EmitWithAckResponse_Started) GetExpected() uint32 {
+	if x != nil {
+		return x.Expected
 	}
 	return 0
 }
 
-func (x *EmitStreamResponse_Error) GetMessage() string {
+func (x *EmitWithAckResponse_Started) GetUnreachable() []string {
 	if x != nil {
-		return x.Message
+		return x.Unreachable
 	}
-	return ""
+	return nil
 }
 
 // Ack is the answer of one connection.
@@ -1113,7 +1873,7 @@ type EmitWithAckResponse_Ack struct {
 
 func (x *EmitWithAckResponse_Ack) Reset() {
 	*x = EmitWithAckResponse_Ack{}
-	mi := &file_fanout_v1_emitter_proto_msgTypes[12]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1885,7 @@ func (x *EmitWithAckResponse_Ack) String() string {
 func (*EmitWithAckResponse_Ack) ProtoMessage() {}
 
 func (x *EmitWithAckResponse_Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_emitter_proto_msgTypes[12]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1898,7 @@ func (x *EmitWithAckResponse_Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmitWithAckResponse_Ack.ProtoReflect.Descriptor instead.
 func (*EmitWithAckResponse_Ack) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 0}
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 1}
 }
 
 func (x *EmitWithAckResponse_Ack) GetConnectionId() string {
@@ -1182,7 +1942,7 @@ type EmitWithAckResponse_Failed struct {
 
 func (x *EmitWithAckResponse_Failed) Reset() {
 	*x = EmitWithAckResponse_Failed{}
-	mi := &file_fanout_v1_emitter_proto_msgTypes[13]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1954,7 @@ func (x *EmitWithAckResponse_Failed) String() string {
 func (*EmitWithAckResponse_Failed) ProtoMessage() {}
 
 func (x *EmitWithAckResponse_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_emitter_proto_msgTypes[13]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1967,7 @@ func (x *EmitWithAckResponse_Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmitWithAckResponse_Failed.ProtoReflect.Descriptor instead.
 func (*EmitWithAckResponse_Failed) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 1}
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 2}
 }
 
 func (x *EmitWithAckResponse_Failed) GetConnectionId() string {
@@ -1245,7 +2005,7 @@ type EmitWithAckResponse_Summary struct {
 
 func (x *EmitWithAckResponse_Summary) Reset() {
 	*x = EmitWithAckResponse_Summary{}
-	mi := &file_fanout_v1_emitter_proto_msgTypes[14]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1257,7 +2017,7 @@ func (x *EmitWithAckResponse_Summary) String() string {
 func (*EmitWithAckResponse_Summary) ProtoMessage() {}
 
 func (x *EmitWithAckResponse_Summary) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_emitter_proto_msgTypes[14]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1270,7 +2030,7 @@ func (x *EmitWithAckResponse_Summary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmitWithAckResponse_Summary.ProtoReflect.Descriptor instead.
 func (*EmitWithAckResponse_Summary) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 2}
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 3}
 }
 
 func (x *EmitWithAckResponse_Summary) GetExpected() uint32 {
@@ -1318,7 +2078,7 @@ type EmitWithAckResponse_Heartbeat struct {
 
 func (x *EmitWithAckResponse_Heartbeat) Reset() {
 	*x = EmitWithAckResponse_Heartbeat{}
-	mi := &file_fanout_v1_emitter_proto_msgTypes[15]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +2090,7 @@ func (x *EmitWithAckResponse_Heartbeat) String() string {
 func (*EmitWithAckResponse_Heartbeat) ProtoMessage() {}
 
 func (x *EmitWithAckResponse_Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_emitter_proto_msgTypes[15]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,14 +2103,230 @@ func (x *EmitWithAckResponse_Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmitWithAckResponse_Heartbeat.ProtoReflect.Descriptor instead.
 func (*EmitWithAckResponse_Heartbeat) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 3}
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{7, 4}
+}
+
+// Open says what the caller wants to hear. It may be left out, and comes first if
+// it is not.
+type ExecuteRequest_Open struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which results are sent.
+	Results       ExecuteRequest_Open_Results `protobuf:"varint,1,opt,name=results,proto3,enum=fanout.v1.ExecuteRequest_Open_Results" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRequest_Open) Reset() {
+	*x = ExecuteRequest_Open{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRequest_Open) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRequest_Open) ProtoMessage() {}
+
+func (x *ExecuteRequest_Open) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRequest_Open.ProtoReflect.Descriptor instead.
+func (*ExecuteRequest_Open) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{12, 0}
+}
+
+func (x *ExecuteRequest_Open) GetResults() ExecuteRequest_Open_Results {
+	if x != nil {
+		return x.Results
+	}
+	return ExecuteRequest_Open_ALL
+}
+
+// Command is one operation.
+type ExecuteRequest_Command struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's number for it. Numbers start at 1 or above and must increase within
+	// the stream, not necessarily by one; a command that breaks this is refused with
+	// INVALID_ARGUMENT.
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// What to do. Required.
+	Operation     *Operation `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRequest_Command) Reset() {
+	*x = ExecuteRequest_Command{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRequest_Command) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRequest_Command) ProtoMessage() {}
+
+func (x *ExecuteRequest_Command) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRequest_Command.ProtoReflect.Descriptor instead.
+func (*ExecuteRequest_Command) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{12, 1}
+}
+
+func (x *ExecuteRequest_Command) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ExecuteRequest_Command) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+// Cancel ends the waiting for answers to an emit_with_ack or a call: its last result
+// is CANCELLED. For any other command, and one that has ended, it does nothing.
+type ExecuteRequest_Cancel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The command's number.
+	Sequence      uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRequest_Cancel) Reset() {
+	*x = ExecuteRequest_Cancel{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRequest_Cancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRequest_Cancel) ProtoMessage() {}
+
+func (x *ExecuteRequest_Cancel) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRequest_Cancel.ProtoReflect.Descriptor instead.
+func (*ExecuteRequest_Cancel) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{12, 2}
+}
+
+func (x *ExecuteRequest_Cancel) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+// Result is one result of a command. Those of one command are in order, those of
+// several in the order in which they came about.
+type ExecuteResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The command's number.
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// What became of it.
+	Result *OperationResult `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// No further result of this command comes. Only an emit_with_ack has several.
+	Last          bool `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteResponse_Result) Reset() {
+	*x = ExecuteResponse_Result{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteResponse_Result) ProtoMessage() {}
+
+func (x *ExecuteResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteResponse_Result.ProtoReflect.Descriptor instead.
+func (*ExecuteResponse_Result) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{13, 0}
+}
+
+func (x *ExecuteResponse_Result) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ExecuteResponse_Result) GetResult() *OperationResult {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *ExecuteResponse_Result) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
 }
 
 var File_fanout_v1_emitter_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\n" +
-	"\x17fanout/v1/emitter.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x16fanout/v1/target.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf8\x02\n" +
+	"\x17fanout/v1/emitter.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x16fanout/v1/target.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf8\x02\n" +
 	"\vEmitRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x12\x14\n" +
 	"\x05event\x18\x02 \x01(\tR\x05event\x12*\n" +
@@ -1372,34 +2348,36 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\vunreachable\x18\x04 \x03(\tR\vunreachable\x12\x1c\n" +
 	"\tforwarded\x18\x05 \x01(\rR\tforwarded\"@\n" +
 	"\x10EmitBatchRequest\x12,\n" +
-	"\x05emits\x18\x01 \x03(\v2\x16.fanout.v1.EmitRequestR\x05emits\"\xbf\x01\n" +
+	"\x05emits\x18\x01 \x03(\v2\x16.fanout.v1.EmitRequestR\x05emits\"\xbc\x01\n" +
 	"\x11EmitBatchResponse\x12=\n" +
-	"\aresults\x18\x01 \x03(\v2#.fanout.v1.EmitBatchResponse.ResultR\aresults\x1ak\n" +
-	"\x06Result\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\x123\n" +
-	"\bresponse\x18\x03 \x01(\v2\x17.fanout.v1.EmitResponseR\bresponse\"[\n" +
+	"\aresults\x18\x01 \x03(\v2#.fanout.v1.EmitBatchResponse.ResultR\aresults\x1ah\n" +
+	"\x06Result\x12)\n" +
+	"\x06status\x18\x01 \x01(\v2\x11.fanout.v1.StatusR\x06status\x123\n" +
+	"\bresponse\x18\x02 \x01(\v2\x17.fanout.v1.EmitResponseR\bresponse\"[\n" +
 	"\x11EmitStreamRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12*\n" +
-	"\x04emit\x18\x02 \x01(\v2\x16.fanout.v1.EmitRequestR\x04emit\"\xe5\x01\n" +
+	"\x04emit\x18\x02 \x01(\v2\x16.fanout.v1.EmitRequestR\x04emit\"\xe2\x01\n" +
 	"\x12EmitStreamResponse\x12#\n" +
 	"\racked_through\x18\x01 \x01(\x04R\fackedThrough\x12;\n" +
 	"\x06errors\x18\x02 \x03(\v2#.fanout.v1.EmitStreamResponse.ErrorR\x06errors\x12\x1a\n" +
-	"\bdraining\x18\x03 \x01(\bR\bdraining\x1aQ\n" +
+	"\bdraining\x18\x03 \x01(\bR\bdraining\x1aN\n" +
 	"\x05Error\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x12\n" +
-	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\xa8\x01\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12)\n" +
+	"\x06status\x18\x02 \x01(\v2\x11.fanout.v1.StatusR\x06status\"\xa8\x01\n" +
 	"\x12EmitWithAckRequest\x12*\n" +
 	"\x04emit\x18\x01 \x01(\v2\x16.fanout.v1.EmitRequestR\x04emit\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x19\n" +
 	"\bmax_acks\x18\x03 \x01(\rR\amaxAcks\x12\x16\n" +
-	"\x06decode\x18\x04 \x01(\bR\x06decode\"\x9e\x06\n" +
+	"\x06decode\x18\x04 \x01(\bR\x06decode\"\xab\a\n" +
 	"\x13EmitWithAckResponse\x126\n" +
 	"\x03ack\x18\x01 \x01(\v2\".fanout.v1.EmitWithAckResponse.AckH\x00R\x03ack\x12?\n" +
 	"\x06failed\x18\x02 \x01(\v2%.fanout.v1.EmitWithAckResponse.FailedH\x00R\x06failed\x12B\n" +
 	"\asummary\x18\x03 \x01(\v2&.fanout.v1.EmitWithAckResponse.SummaryH\x00R\asummary\x12H\n" +
-	"\theartbeat\x18\x04 \x01(\v2(.fanout.v1.EmitWithAckResponse.HeartbeatH\x00R\theartbeat\x1a\x95\x01\n" +
+	"\theartbeat\x18\x04 \x01(\v2(.fanout.v1.EmitWithAckResponse.HeartbeatH\x00R\theartbeat\x12B\n" +
+	"\astarted\x18\x05 \x01(\v2&.fanout.v1.EmitWithAckResponse.StartedH\x00R\astarted\x1aG\n" +
+	"\aStarted\x12\x1a\n" +
+	"\bexpected\x18\x01 \x01(\rR\bexpected\x12 \n" +
+	"\vunreachable\x18\x02 \x03(\tR\vunreachable\x1a\x95\x01\n" +
 	"\x03Ack\x12#\n" +
 	"\rconnection_id\x18\x01 \x01(\tR\fconnectionId\x12*\n" +
 	"\x04args\x18\x02 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
@@ -1433,14 +2411,71 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\fCallResponse\x12*\n" +
 	"\x04args\x18\x01 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
 	"\targs_json\x18\x02 \x01(\tR\bargsJson\x12 \n" +
-	"\vattachments\x18\x03 \x03(\fR\vattachments2\x9b\x03\n" +
+	"\vattachments\x18\x03 \x03(\fR\vattachments\"\xc7\x03\n" +
+	"\tOperation\x12,\n" +
+	"\x04emit\x18\x01 \x01(\v2\x16.fanout.v1.EmitRequestH\x00R\x04emit\x12C\n" +
+	"\remit_with_ack\x18\x02 \x01(\v2\x1d.fanout.v1.EmitWithAckRequestH\x00R\vemitWithAck\x12,\n" +
+	"\x04call\x18\x03 \x01(\v2\x16.fanout.v1.CallRequestH\x00R\x04call\x12,\n" +
+	"\x04join\x18\x04 \x01(\v2\x16.fanout.v1.JoinRequestH\x00R\x04join\x12/\n" +
+	"\x05leave\x18\x05 \x01(\v2\x17.fanout.v1.LeaveRequestH\x00R\x05leave\x12<\n" +
+	"\x06update\x18\x06 \x01(\v2\".fanout.v1.UpdateConnectionRequestH\x00R\x06update\x12>\n" +
+	"\n" +
+	"disconnect\x18\a \x01(\v2\x1c.fanout.v1.DisconnectRequestH\x00R\n" +
+	"disconnect\x12/\n" +
+	"\x05reply\x18\b \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05replyB\v\n" +
+	"\toperation\"\xfd\x03\n" +
+	"\x0fOperationResult\x12)\n" +
+	"\x06status\x18\x01 \x01(\v2\x11.fanout.v1.StatusR\x06status\x12-\n" +
+	"\x04emit\x18\x02 \x01(\v2\x17.fanout.v1.EmitResponseH\x00R\x04emit\x12D\n" +
+	"\remit_with_ack\x18\x03 \x01(\v2\x1e.fanout.v1.EmitWithAckResponseH\x00R\vemitWithAck\x12-\n" +
+	"\x04call\x18\x04 \x01(\v2\x17.fanout.v1.CallResponseH\x00R\x04call\x12-\n" +
+	"\x04join\x18\x05 \x01(\v2\x17.fanout.v1.JoinResponseH\x00R\x04join\x120\n" +
+	"\x05leave\x18\x06 \x01(\v2\x18.fanout.v1.LeaveResponseH\x00R\x05leave\x12=\n" +
+	"\x06update\x18\a \x01(\v2#.fanout.v1.UpdateConnectionResponseH\x00R\x06update\x12?\n" +
+	"\n" +
+	"disconnect\x18\b \x01(\v2\x1d.fanout.v1.DisconnectResponseH\x00R\n" +
+	"disconnect\x120\n" +
+	"\x05reply\x18\t \x01(\v2\x18.fanout.v1.ReplyResponseH\x00R\x05replyB\b\n" +
+	"\x06answer\"\xb7\x03\n" +
+	"\x0eExecuteRequest\x124\n" +
+	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ExecuteRequest.OpenH\x00R\x04open\x12=\n" +
+	"\acommand\x18\x02 \x01(\v2!.fanout.v1.ExecuteRequest.CommandH\x00R\acommand\x12:\n" +
+	"\x06cancel\x18\x03 \x01(\v2 .fanout.v1.ExecuteRequest.CancelH\x00R\x06cancel\x1ah\n" +
+	"\x04Open\x12@\n" +
+	"\aresults\x18\x01 \x01(\x0e2&.fanout.v1.ExecuteRequest.Open.ResultsR\aresults\"\x1e\n" +
+	"\aResults\x12\a\n" +
+	"\x03ALL\x10\x00\x12\n" +
+	"\n" +
+	"\x06ERRORS\x10\x01\x1aY\n" +
+	"\aCommand\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x122\n" +
+	"\toperation\x18\x02 \x01(\v2\x14.fanout.v1.OperationR\toperation\x1a$\n" +
+	"\x06Cancel\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequenceB\t\n" +
+	"\arequest\"\xfd\x01\n" +
+	"\x0fExecuteResponse\x12#\n" +
+	"\racked_through\x18\x01 \x01(\x04R\fackedThrough\x12;\n" +
+	"\aresults\x18\x02 \x03(\v2!.fanout.v1.ExecuteResponse.ResultR\aresults\x12\x1a\n" +
+	"\bdraining\x18\x03 \x01(\bR\bdraining\x1al\n" +
+	"\x06Result\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x122\n" +
+	"\x06result\x18\x02 \x01(\v2\x1a.fanout.v1.OperationResultR\x06result\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\"D\n" +
+	"\fBatchRequest\x124\n" +
+	"\n" +
+	"operations\x18\x01 \x03(\v2\x14.fanout.v1.OperationR\n" +
+	"operations\"E\n" +
+	"\rBatchResponse\x124\n" +
+	"\aresults\x18\x01 \x03(\v2\x1a.fanout.v1.OperationResultR\aresults2\xaf\x04\n" +
 	"\x0eEmitterService\x12A\n" +
 	"\x04Emit\x12\x16.fanout.v1.EmitRequest\x1a\x17.fanout.v1.EmitResponse\"\b\x92\xa7!\x04emit\x12P\n" +
 	"\tEmitBatch\x12\x1b.fanout.v1.EmitBatchRequest\x1a\x1c.fanout.v1.EmitBatchResponse\"\b\x92\xa7!\x04emit\x12W\n" +
 	"\n" +
 	"EmitStream\x12\x1c.fanout.v1.EmitStreamRequest\x1a\x1d.fanout.v1.EmitStreamResponse\"\b\x92\xa7!\x04emit(\x010\x01\x12X\n" +
 	"\vEmitWithAck\x12\x1d.fanout.v1.EmitWithAckRequest\x1a\x1e.fanout.v1.EmitWithAckResponse\"\b\x92\xa7!\x04emit0\x01\x12A\n" +
-	"\x04Call\x12\x16.fanout.v1.CallRequest\x1a\x17.fanout.v1.CallResponse\"\b\x92\xa7!\x04emitB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"\x04Call\x12\x16.fanout.v1.CallRequest\x1a\x17.fanout.v1.CallResponse\"\b\x92\xa7!\x04emit\x12M\n" +
+	"\aExecute\x12\x19.fanout.v1.ExecuteRequest\x1a\x1a.fanout.v1.ExecuteResponse\"\a\x92\xa7!\x03any(\x010\x01\x12C\n" +
+	"\x05Batch\x12\x17.fanout.v1.BatchRequest\x1a\x18.fanout.v1.BatchResponse\"\a\x92\xa7!\x03anyB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_emitter_proto_rawDescOnce sync.Once
@@ -1454,66 +2489,122 @@ func file_fanout_v1_emitter_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_emitter_proto_rawDescData
 }
 
-var file_fanout_v1_emitter_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_v1_emitter_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_fanout_v1_emitter_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_fanout_v1_emitter_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_fanout_v1_emitter_proto_goTypes = []any{
 	(EmitRequest_Wait)(0),                  // 0: fanout.v1.EmitRequest.Wait
 	(EmitWithAckResponse_Failed_Reason)(0), // 1: fanout.v1.EmitWithAckResponse.Failed.Reason
-	(*EmitRequest)(nil),                    // 2: fanout.v1.EmitRequest
-	(*EmitResponse)(nil),                   // 3: fanout.v1.EmitResponse
-	(*EmitBatchRequest)(nil),               // 4: fanout.v1.EmitBatchRequest
-	(*EmitBatchResponse)(nil),              // 5: fanout.v1.EmitBatchResponse
-	(*EmitStreamRequest)(nil),              // 6: fanout.v1.EmitStreamRequest
-	(*EmitStreamResponse)(nil),             // 7: fanout.v1.EmitStreamResponse
-	(*EmitWithAckRequest)(nil),             // 8: fanout.v1.EmitWithAckRequest
-	(*EmitWithAckResponse)(nil),            // 9: fanout.v1.EmitWithAckResponse
-	(*CallRequest)(nil),                    // 10: fanout.v1.CallRequest
-	(*CallResponse)(nil),                   // 11: fanout.v1.CallResponse
-	(*EmitBatchResponse_Result)(nil),       // 12: fanout.v1.EmitBatchResponse.Result
-	(*EmitStreamResponse_Error)(nil),       // 13: fanout.v1.EmitStreamResponse.Error
-	(*EmitWithAckResponse_Ack)(nil),        // 14: fanout.v1.EmitWithAckResponse.Ack
-	(*EmitWithAckResponse_Failed)(nil),     // 15: fanout.v1.EmitWithAckResponse.Failed
-	(*EmitWithAckResponse_Summary)(nil),    // 16: fanout.v1.EmitWithAckResponse.Summary
-	(*EmitWithAckResponse_Heartbeat)(nil),  // 17: fanout.v1.EmitWithAckResponse.Heartbeat
-	(*Target)(nil),                         // 18: fanout.v1.Target
-	(*structpb.Value)(nil),                 // 19: google.protobuf.Value
-	(*durationpb.Duration)(nil),            // 20: google.protobuf.Duration
+	(ExecuteRequest_Open_Results)(0),       // 2: fanout.v1.ExecuteRequest.Open.Results
+	(*EmitRequest)(nil),                    // 3: fanout.v1.EmitRequest
+	(*EmitResponse)(nil),                   // 4: fanout.v1.EmitResponse
+	(*EmitBatchRequest)(nil),               // 5: fanout.v1.EmitBatchRequest
+	(*EmitBatchResponse)(nil),              // 6: fanout.v1.EmitBatchResponse
+	(*EmitStreamRequest)(nil),              // 7: fanout.v1.EmitStreamRequest
+	(*EmitStreamResponse)(nil),             // 8: fanout.v1.EmitStreamResponse
+	(*EmitWithAckRequest)(nil),             // 9: fanout.v1.EmitWithAckRequest
+	(*EmitWithAckResponse)(nil),            // 10: fanout.v1.EmitWithAckResponse
+	(*CallRequest)(nil),                    // 11: fanout.v1.CallRequest
+	(*CallResponse)(nil),                   // 12: fanout.v1.CallResponse
+	(*Operation)(nil),                      // 13: fanout.v1.Operation
+	(*OperationResult)(nil),                // 14: fanout.v1.OperationResult
+	(*ExecuteRequest)(nil),                 // 15: fanout.v1.ExecuteRequest
+	(*ExecuteResponse)(nil),                // 16: fanout.v1.ExecuteResponse
+	(*BatchRequest)(nil),                   // 17: fanout.v1.BatchRequest
+	(*BatchResponse)(nil),                  // 18: fanout.v1.BatchResponse
+	(*EmitBatchResponse_Result)(nil),       // 19: fanout.v1.EmitBatchResponse.Result
+	(*EmitStreamResponse_Error)(nil),       // 20: fanout.v1.EmitStreamResponse.Error
+	(*EmitWithAckResponse_Started)(nil),    // 21: fanout.v1.EmitWithAckResponse.Started
+	(*EmitWithAckResponse_Ack)(nil),        // 22: fanout.v1.EmitWithAckResponse.Ack
+	(*EmitWithAckResponse_Failed)(nil),     // 23: fanout.v1.EmitWithAckResponse.Failed
+	(*EmitWithAckResponse_Summary)(nil),    // 24: fanout.v1.EmitWithAckResponse.Summary
+	(*EmitWithAckResponse_Heartbeat)(nil),  // 25: fanout.v1.EmitWithAckResponse.Heartbeat
+	(*ExecuteRequest_Open)(nil),            // 26: fanout.v1.ExecuteRequest.Open
+	(*ExecuteRequest_Command)(nil),         // 27: fanout.v1.ExecuteRequest.Command
+	(*ExecuteRequest_Cancel)(nil),          // 28: fanout.v1.ExecuteRequest.Cancel
+	(*ExecuteResponse_Result)(nil),         // 29: fanout.v1.ExecuteResponse.Result
+	(*Target)(nil),                         // 30: fanout.v1.Target
+	(*structpb.Value)(nil),                 // 31: google.protobuf.Value
+	(*durationpb.Duration)(nil),            // 32: google.protobuf.Duration
+	(*JoinRequest)(nil),                    // 33: fanout.v1.JoinRequest
+	(*LeaveRequest)(nil),                   // 34: fanout.v1.LeaveRequest
+	(*UpdateConnectionRequest)(nil),        // 35: fanout.v1.UpdateConnectionRequest
+	(*DisconnectRequest)(nil),              // 36: fanout.v1.DisconnectRequest
+	(*ReplyRequest)(nil),                   // 37: fanout.v1.ReplyRequest
+	(*Status)(nil),                         // 38: fanout.v1.Status
+	(*JoinResponse)(nil),                   // 39: fanout.v1.JoinResponse
+	(*LeaveResponse)(nil),                  // 40: fanout.v1.LeaveResponse
+	(*UpdateConnectionResponse)(nil),       // 41: fanout.v1.UpdateConnectionResponse
+	(*DisconnectResponse)(nil),             // 42: fanout.v1.DisconnectResponse
+	(*ReplyResponse)(nil),                  // 43: fanout.v1.ReplyResponse
 }
 var file_fanout_v1_emitter_proto_depIdxs = []int32{
-	18, // 0: fanout.v1.EmitRequest.to:type_name -> fanout.v1.Target
-	19, // 1: fanout.v1.EmitRequest.args:type_name -> google.protobuf.Value
+	30, // 0: fanout.v1.EmitRequest.to:type_name -> fanout.v1.Target
+	31, // 1: fanout.v1.EmitRequest.args:type_name -> google.protobuf.Value
 	0,  // 2: fanout.v1.EmitRequest.wait:type_name -> fanout.v1.EmitRequest.Wait
-	2,  // 3: fanout.v1.EmitBatchRequest.emits:type_name -> fanout.v1.EmitRequest
-	12, // 4: fanout.v1.EmitBatchResponse.results:type_name -> fanout.v1.EmitBatchResponse.Result
-	2,  // 5: fanout.v1.EmitStreamRequest.emit:type_name -> fanout.v1.EmitRequest
-	13, // 6: fanout.v1.EmitStreamResponse.errors:type_name -> fanout.v1.EmitStreamResponse.Error
-	2,  // 7: fanout.v1.EmitWithAckRequest.emit:type_name -> fanout.v1.EmitRequest
-	20, // 8: fanout.v1.EmitWithAckRequest.timeout:type_name -> google.protobuf.Duration
-	14, // 9: fanout.v1.EmitWithAckResponse.ack:type_name -> fanout.v1.EmitWithAckResponse.Ack
-	15, // 10: fanout.v1.EmitWithAckResponse.failed:type_name -> fanout.v1.EmitWithAckResponse.Failed
-	16, // 11: fanout.v1.EmitWithAckResponse.summary:type_name -> fanout.v1.EmitWithAckResponse.Summary
-	17, // 12: fanout.v1.EmitWithAckResponse.heartbeat:type_name -> fanout.v1.EmitWithAckResponse.Heartbeat
-	19, // 13: fanout.v1.CallRequest.args:type_name -> google.protobuf.Value
-	20, // 14: fanout.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	19, // 15: fanout.v1.CallResponse.args:type_name -> google.protobuf.Value
-	3,  // 16: fanout.v1.EmitBatchResponse.Result.response:type_name -> fanout.v1.EmitResponse
-	19, // 17: fanout.v1.EmitWithAckResponse.Ack.args:type_name -> google.protobuf.Value
-	1,  // 18: fanout.v1.EmitWithAckResponse.Failed.reason:type_name -> fanout.v1.EmitWithAckResponse.Failed.Reason
-	2,  // 19: fanout.v1.EmitterService.Emit:input_type -> fanout.v1.EmitRequest
-	4,  // 20: fanout.v1.EmitterService.EmitBatch:input_type -> fanout.v1.EmitBatchRequest
-	6,  // 21: fanout.v1.EmitterService.EmitStream:input_type -> fanout.v1.EmitStreamRequest
-	8,  // 22: fanout.v1.EmitterService.EmitWithAck:input_type -> fanout.v1.EmitWithAckRequest
-	10, // 23: fanout.v1.EmitterService.Call:input_type -> fanout.v1.CallRequest
-	3,  // 24: fanout.v1.EmitterService.Emit:output_type -> fanout.v1.EmitResponse
-	5,  // 25: fanout.v1.EmitterService.EmitBatch:output_type -> fanout.v1.EmitBatchResponse
-	7,  // 26: fanout.v1.EmitterService.EmitStream:output_type -> fanout.v1.EmitStreamResponse
-	9,  // 27: fanout.v1.EmitterService.EmitWithAck:output_type -> fanout.v1.EmitWithAckResponse
-	11, // 28: fanout.v1.EmitterService.Call:output_type -> fanout.v1.CallResponse
-	24, // [24:29] is the sub-list for method output_type
-	19, // [19:24] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	3,  // 3: fanout.v1.EmitBatchRequest.emits:type_name -> fanout.v1.EmitRequest
+	19, // 4: fanout.v1.EmitBatchResponse.results:type_name -> fanout.v1.EmitBatchResponse.Result
+	3,  // 5: fanout.v1.EmitStreamRequest.emit:type_name -> fanout.v1.EmitRequest
+	20, // 6: fanout.v1.EmitStreamResponse.errors:type_name -> fanout.v1.EmitStreamResponse.Error
+	3,  // 7: fanout.v1.EmitWithAckRequest.emit:type_name -> fanout.v1.EmitRequest
+	32, // 8: fanout.v1.EmitWithAckRequest.timeout:type_name -> google.protobuf.Duration
+	22, // 9: fanout.v1.EmitWithAckResponse.ack:type_name -> fanout.v1.EmitWithAckResponse.Ack
+	23, // 10: fanout.v1.EmitWithAckResponse.failed:type_name -> fanout.v1.EmitWithAckResponse.Failed
+	24, // 11: fanout.v1.EmitWithAckResponse.summary:type_name -> fanout.v1.EmitWithAckResponse.Summary
+	25, // 12: fanout.v1.EmitWithAckResponse.heartbeat:type_name -> fanout.v1.EmitWithAckResponse.Heartbeat
+	21, // 13: fanout.v1.EmitWithAckResponse.started:type_name -> fanout.v1.EmitWithAckResponse.Started
+	31, // 14: fanout.v1.CallRequest.args:type_name -> google.protobuf.Value
+	32, // 15: fanout.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	31, // 16: fanout.v1.CallResponse.args:type_name -> google.protobuf.Value
+	3,  // 17: fanout.v1.Operation.emit:type_name -> fanout.v1.EmitRequest
+	9,  // 18: fanout.v1.Operation.emit_with_ack:type_name -> fanout.v1.EmitWithAckRequest
+	11, // 19: fanout.v1.Operation.call:type_name -> fanout.v1.CallRequest
+	33, // 20: fanout.v1.Operation.join:type_name -> fanout.v1.JoinRequest
+	34, // 21: fanout.v1.Operation.leave:type_name -> fanout.v1.LeaveRequest
+	35, // 22: fanout.v1.Operation.update:type_name -> fanout.v1.UpdateConnectionRequest
+	36, // 23: fanout.v1.Operation.disconnect:type_name -> fanout.v1.DisconnectRequest
+	37, // 24: fanout.v1.Operation.reply:type_name -> fanout.v1.ReplyRequest
+	38, // 25: fanout.v1.OperationResult.status:type_name -> fanout.v1.Status
+	4,  // 26: fanout.v1.OperationResult.emit:type_name -> fanout.v1.EmitResponse
+	10, // 27: fanout.v1.OperationResult.emit_with_ack:type_name -> fanout.v1.EmitWithAckResponse
+	12, // 28: fanout.v1.OperationResult.call:type_name -> fanout.v1.CallResponse
+	39, // 29: fanout.v1.OperationResult.join:type_name -> fanout.v1.JoinResponse
+	40, // 30: fanout.v1.OperationResult.leave:type_name -> fanout.v1.LeaveResponse
+	41, // 31: fanout.v1.OperationResult.update:type_name -> fanout.v1.UpdateConnectionResponse
+	42, // 32: fanout.v1.OperationResult.disconnect:type_name -> fanout.v1.DisconnectResponse
+	43, // 33: fanout.v1.OperationResult.reply:type_name -> fanout.v1.ReplyResponse
+	26, // 34: fanout.v1.ExecuteRequest.open:type_name -> fanout.v1.ExecuteRequest.Open
+	27, // 35: fanout.v1.ExecuteRequest.command:type_name -> fanout.v1.ExecuteRequest.Command
+	28, // 36: fanout.v1.ExecuteRequest.cancel:type_name -> fanout.v1.ExecuteRequest.Cancel
+	29, // 37: fanout.v1.ExecuteResponse.results:type_name -> fanout.v1.ExecuteResponse.Result
+	13, // 38: fanout.v1.BatchRequest.operations:type_name -> fanout.v1.Operation
+	14, // 39: fanout.v1.BatchResponse.results:type_name -> fanout.v1.OperationResult
+	38, // 40: fanout.v1.EmitBatchResponse.Result.status:type_name -> fanout.v1.Status
+	4,  // 41: fanout.v1.EmitBatchResponse.Result.response:type_name -> fanout.v1.EmitResponse
+	38, // 42: fanout.v1.EmitStreamResponse.Error.status:type_name -> fanout.v1.Status
+	31, // 43: fanout.v1.EmitWithAckResponse.Ack.args:type_name -> google.protobuf.Value
+	1,  // 44: fanout.v1.EmitWithAckResponse.Failed.reason:type_name -> fanout.v1.EmitWithAckResponse.Failed.Reason
+	2,  // 45: fanout.v1.ExecuteRequest.Open.results:type_name -> fanout.v1.ExecuteRequest.Open.Results
+	13, // 46: fanout.v1.ExecuteRequest.Command.operation:type_name -> fanout.v1.Operation
+	14, // 47: fanout.v1.ExecuteResponse.Result.result:type_name -> fanout.v1.OperationResult
+	3,  // 48: fanout.v1.EmitterService.Emit:input_type -> fanout.v1.EmitRequest
+	5,  // 49: fanout.v1.EmitterService.EmitBatch:input_type -> fanout.v1.EmitBatchRequest
+	7,  // 50: fanout.v1.EmitterService.EmitStream:input_type -> fanout.v1.EmitStreamRequest
+	9,  // 51: fanout.v1.EmitterService.EmitWithAck:input_type -> fanout.v1.EmitWithAckRequest
+	11, // 52: fanout.v1.EmitterService.Call:input_type -> fanout.v1.CallRequest
+	15, // 53: fanout.v1.EmitterService.Execute:input_type -> fanout.v1.ExecuteRequest
+	17, // 54: fanout.v1.EmitterService.Batch:input_type -> fanout.v1.BatchRequest
+	4,  // 55: fanout.v1.EmitterService.Emit:output_type -> fanout.v1.EmitResponse
+	6,  // 56: fanout.v1.EmitterService.EmitBatch:output_type -> fanout.v1.EmitBatchResponse
+	8,  // 57: fanout.v1.EmitterService.EmitStream:output_type -> fanout.v1.EmitStreamResponse
+	10, // 58: fanout.v1.EmitterService.EmitWithAck:output_type -> fanout.v1.EmitWithAckResponse
+	12, // 59: fanout.v1.EmitterService.Call:output_type -> fanout.v1.CallResponse
+	16, // 60: fanout.v1.EmitterService.Execute:output_type -> fanout.v1.ExecuteResponse
+	18, // 61: fanout.v1.EmitterService.Batch:output_type -> fanout.v1.BatchResponse
+	55, // [55:62] is the sub-list for method output_type
+	48, // [48:55] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_emitter_proto_init() }
@@ -1521,7 +2612,10 @@ func file_fanout_v1_emitter_proto_init() {
 	if File_fanout_v1_emitter_proto != nil {
 		return
 	}
+	file_fanout_v1_event_proto_init()
 	file_fanout_v1_options_proto_init()
+	file_fanout_v1_registry_proto_init()
+	file_fanout_v1_status_proto_init()
 	file_fanout_v1_target_proto_init()
 	file_fanout_v1_emitter_proto_msgTypes[0].OneofWrappers = []any{}
 	file_fanout_v1_emitter_proto_msgTypes[7].OneofWrappers = []any{
@@ -1529,14 +2623,40 @@ func file_fanout_v1_emitter_proto_init() {
 		(*EmitWithAckResponse_Failed_)(nil),
 		(*EmitWithAckResponse_Summary_)(nil),
 		(*EmitWithAckResponse_Heartbeat_)(nil),
+		(*EmitWithAckResponse_Started_)(nil),
+	}
+	file_fanout_v1_emitter_proto_msgTypes[10].OneofWrappers = []any{
+		(*Operation_Emit)(nil),
+		(*Operation_EmitWithAck)(nil),
+		(*Operation_Call)(nil),
+		(*Operation_Join)(nil),
+		(*Operation_Leave)(nil),
+		(*Operation_Update)(nil),
+		(*Operation_Disconnect)(nil),
+		(*Operation_Reply)(nil),
+	}
+	file_fanout_v1_emitter_proto_msgTypes[11].OneofWrappers = []any{
+		(*OperationResult_Emit)(nil),
+		(*OperationResult_EmitWithAck)(nil),
+		(*OperationResult_Call)(nil),
+		(*OperationResult_Join)(nil),
+		(*OperationResult_Leave)(nil),
+		(*OperationResult_Update)(nil),
+		(*OperationResult_Disconnect)(nil),
+		(*OperationResult_Reply)(nil),
+	}
+	file_fanout_v1_emitter_proto_msgTypes[12].OneofWrappers = []any{
+		(*ExecuteRequest_Open_)(nil),
+		(*ExecuteRequest_Command_)(nil),
+		(*ExecuteRequest_Cancel_)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_emitter_proto_rawDesc), len(file_fanout_v1_emitter_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   16,
+			NumEnums:      3,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,14 +24,17 @@ const (
 	EmitterService_EmitStream_FullMethodName  = "/fanout.v1.EmitterService/EmitStream"
 	EmitterService_EmitWithAck_FullMethodName = "/fanout.v1.EmitterService/EmitWithAck"
 	EmitterService_Call_FullMethodName        = "/fanout.v1.EmitterService/Call"
+	EmitterService_Execute_FullMethodName     = "/fanout.v1.EmitterService/Execute"
+	EmitterService_Batch_FullMethodName       = "/fanout.v1.EmitterService/Batch"
 )
 
 // EmitterServiceClient is the client API for EmitterService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// EmitterService sends events to browsers. An OK never means that a browser
-// saw the event, only how far the daemon took it: see EmitRequest.Wait.
+// EmitterService sends events to browsers, and carries out operations of all kinds
+// in one order. An OK never means that a browser saw the event, only how far the
+// daemon took it: see EmitRequest.Wait.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
 // PERMISSION_DENIED (the key is not for this call; see scope), UNAVAILABLE (the
@@ -64,11 +67,10 @@ type EmitterServiceClient interface {
 	EmitStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EmitStreamRequest, EmitStreamResponse], error)
 	// EmitWithAck sends one event to every connection of a target and awaits
 	// their answers: what each client hands to the callback of its event handler.
-	// Each connection that was asked has exactly one outcome, an `ack` or a
-	// `failed`, as it happens; then one `summary` ends the stream. A target that
-	// matches nobody is answered by the summary alone. A client that never calls
-	// the callback costs the whole timeout; one that disconnects is reported at
-	// once.
+	// `started` comes first and says how many were asked. Each of them has exactly
+	// one outcome, an `ack` or a `failed`, as it happens; then one `summary` ends the
+	// stream. A client that never calls the callback costs the whole timeout; one that
+	// disconnects is reported at once.
 	//
 	// Canceling the call frees everything, and later answers are ignored. A
 	// caller must read the answers: while it does not, those browsers that answer
@@ -88,6 +90,37 @@ type EmitterServiceClient interface {
 	// DISCONNECTED, if the connection ends before it has answered: what the client
 	// did with the event is then not known. RESOURCE_EXHAUSTED as EmitWithAck.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*CallResponse, error)
+	// Execute carries out operations of all kinds in the order of one stream: of the
+	// commands for one namespace each takes effect, for a connection and for a room, after
+	// those before it. They are pipelined: a caller need not wait for a result to send the
+	// next, and other nodes are asked without waiting for the answers to what they were
+	// asked before. A command that is refused stops nothing.
+	//
+	// `emit_with_ack` and `call` have their place in the order when their event is sent,
+	// and hold up nothing while answers are awaited; their outcomes come among the other
+	// results. At most 4096 of them may be under way in a stream: more are
+	// RESOURCE_EXHAUSTED.
+	//
+	// A key needs, for each command, the scope of the operation's own RPC; a command
+	// without is answered PERMISSION_DENIED, and any key may open the stream.
+	//
+	// A caller must read the results. When 1024 wait to be read, or 4 MiB of them, the
+	// daemon stops reading commands. Outcomes of connections are not held up for that,
+	// since browsers would be: from 16 MiB of them on, an answer that comes counts as
+	// TIMEOUT, and is in the summary alone.
+	//
+	// When the caller closes its side, everything received is carried out and answered
+	// before the stream ends; awaited answers too. A caller that wants to end before that
+	// cancels the call. After a stream broke, commands without a result may have been
+	// carried out or not: for an emit, an idempotency key makes a retry harmless.
+	Execute(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecuteRequest, ExecuteResponse], error)
+	// Batch carries out up to 1000 operations in the order given, and answers a
+	// result for each, in the same order. It is not atomic: one that is refused does not
+	// stop the others. `emit_with_ack` and `call` are INVALID_ARGUMENT, since their
+	// answers would hold up the rest: use Execute, or their own RPCs. For each operation the
+	// key needs the scope of its own RPC. INVALID_ARGUMENT, field `operations`,
+	// for more than 1000: then none was carried out.
+	Batch(ctx context.Context, in *BatchRequest, opts ...grpc.CallOption) (*BatchResponse, error)
 }
 
 type emitterServiceClient struct {
@@ -160,12 +193,36 @@ func (c *emitterServiceClient) Call(ctx context.Context, in *CallRequest, opts .
 	return out, nil
 }
 
+func (c *emitterServiceClient) Execute(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecuteRequest, ExecuteResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &EmitterService_ServiceDesc.Streams[2], EmitterService_Execute_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExecuteRequest, ExecuteResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type EmitterService_ExecuteClient = grpc.BidiStreamingClient[ExecuteRequest, ExecuteResponse]
+
+func (c *emitterServiceClient) Batch(ctx context.Context, in *BatchRequest, opts ...grpc.CallOption) (*BatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchResponse)
+	err := c.cc.Invoke(ctx, EmitterService_Batch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EmitterServiceServer is the server API for EmitterService service.
 // All implementations must embed UnimplementedEmitterServiceServer
 // for forward compatibility.
 //
-// EmitterService sends events to browsers. An OK never means that a browser
-// saw the event, only how far the daemon took it: see EmitRequest.Wait.
+// EmitterService sends events to browsers, and carries out operations of all kinds
+// in one order. An OK never means that a browser saw the event, only how far the
+// daemon took it: see EmitRequest.Wait.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
 // PERMISSION_DENIED (the key is not for this call; see scope), UNAVAILABLE (the
@@ -198,11 +255,10 @@ type EmitterServiceServer interface {
 	EmitStream(grpc.BidiStreamingServer[EmitStreamRequest, EmitStreamResponse]) error
 	// EmitWithAck sends one event to every connection of a target and awaits
 	// their answers: what each client hands to the callback of its event handler.
-	// Each connection that was asked has exactly one outcome, an `ack` or a
-	// `failed`, as it happens; then one `summary` ends the stream. A target that
-	// matches nobody is answered by the summary alone. A client that never calls
-	// the callback costs the whole timeout; one that disconnects is reported at
-	// once.
+	// `started` comes first and says how many were asked. Each of them has exactly
+	// one outcome, an `ack` or a `failed`, as it happens; then one `summary` ends the
+	// stream. A client that never calls the callback costs the whole timeout; one that
+	// disconnects is reported at once.
 	//
 	// Canceling the call frees everything, and later answers are ignored. A
 	// caller must read the answers: while it does not, those browsers that answer
@@ -222,6 +278,37 @@ type EmitterServiceServer interface {
 	// DISCONNECTED, if the connection ends before it has answered: what the client
 	// did with the event is then not known. RESOURCE_EXHAUSTED as EmitWithAck.
 	Call(context.Context, *CallRequest) (*CallResponse, error)
+	// Execute carries out operations of all kinds in the order of one stream: of the
+	// commands for one namespace each takes effect, for a connection and for a room, after
+	// those before it. They are pipelined: a caller need not wait for a result to send the
+	// next, and other nodes are asked without waiting for the answers to what they were
+	// asked before. A command that is refused stops nothing.
+	//
+	// `emit_with_ack` and `call` have their place in the order when their event is sent,
+	// and hold up nothing while answers are awaited; their outcomes come among the other
+	// results. At most 4096 of them may be under way in a stream: more are
+	// RESOURCE_EXHAUSTED.
+	//
+	// A key needs, for each command, the scope of the operation's own RPC; a command
+	// without is answered PERMISSION_DENIED, and any key may open the stream.
+	//
+	// A caller must read the results. When 1024 wait to be read, or 4 MiB of them, the
+	// daemon stops reading commands. Outcomes of connections are not held up for that,
+	// since browsers would be: from 16 MiB of them on, an answer that comes counts as
+	// TIMEOUT, and is in the summary alone.
+	//
+	// When the caller closes its side, everything received is carried out and answered
+	// before the stream ends; awaited answers too. A caller that wants to end before that
+	// cancels the call. After a stream broke, commands without a result may have been
+	// carried out or not: for an emit, an idempotency key makes a retry harmless.
+	Execute(grpc.BidiStreamingServer[ExecuteRequest, ExecuteResponse]) error
+	// Batch carries out up to 1000 operations in the order given, and answers a
+	// result for each, in the same order. It is not atomic: one that is refused does not
+	// stop the others. `emit_with_ack` and `call` are INVALID_ARGUMENT, since their
+	// answers would hold up the rest: use Execute, or their own RPCs. For each operation the
+	// key needs the scope of its own RPC. INVALID_ARGUMENT, field `operations`,
+	// for more than 1000: then none was carried out.
+	Batch(context.Context, *BatchRequest) (*BatchResponse, error)
 	mustEmbedUnimplementedEmitterServiceServer()
 }
 
@@ -246,6 +333,12 @@ func (UnimplementedEmitterServiceServer) EmitWithAck(*EmitWithAckRequest, grpc.S
 }
 func (UnimplementedEmitterServiceServer) Call(context.Context, *CallRequest) (*CallResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Call not implemented")
+}
+func (UnimplementedEmitterServiceServer) Execute(grpc.BidiStreamingServer[ExecuteRequest, ExecuteResponse]) error {
+	return status.Error(codes.Unimplemented, "method Execute not implemented")
+}
+func (UnimplementedEmitterServiceServer) Batch(context.Context, *BatchRequest) (*BatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Batch not implemented")
 }
 func (UnimplementedEmitterServiceServer) mustEmbedUnimplementedEmitterServiceServer() {}
 func (UnimplementedEmitterServiceServer) testEmbeddedByValue()                        {}
@@ -340,6 +433,31 @@ func _EmitterService_Call_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EmitterService_Execute_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(EmitterServiceServer).Execute(&grpc.GenericServerStream[ExecuteRequest, ExecuteResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type EmitterService_ExecuteServer = grpc.BidiStreamingServer[ExecuteRequest, ExecuteResponse]
+
+func _EmitterService_Batch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EmitterServiceServer).Batch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EmitterService_Batch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EmitterServiceServer).Batch(ctx, req.(*BatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // EmitterService_ServiceDesc is the grpc.ServiceDesc for EmitterService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -359,6 +477,10 @@ var EmitterService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Call",
 			Handler:    _EmitterService_Call_Handler,
 		},
+		{
+			MethodName: "Batch",
+			Handler:    _EmitterService_Batch_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -371,6 +493,12 @@ var EmitterService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "EmitWithAck",
 			Handler:       _EmitterService_EmitWithAck_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Execute",
+			Handler:       _EmitterService_Execute_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "fanout/v1/emitter.proto",

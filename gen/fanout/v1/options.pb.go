@@ -47,6 +47,8 @@ var (
 	//     consume
 	//   - tail: watch what browsers do
 	//   - admin: everything of AdminService
+	//   - any: no scope of its own; each operation in the request needs that of the
+	//     RPC it is named after
 	//
 	// Every RPC has one: the daemon refuses calls of an RPC without. A call whose key
 	// lacks the scope is PERMISSION_DENIED, with an ErrorInfo whose reason is

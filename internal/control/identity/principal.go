@@ -26,7 +26,7 @@ func (p Principal) Ended() <-chan struct{} { return p.ended }
 
 // Has reports whether the caller may do what needs this scope.
 func (p Principal) Has(s Scope) bool {
-	return p.rights != nil && (len(p.rights.Scopes) == 0 || slices.Contains(p.rights.Scopes, s))
+	return p.rights != nil && (s == Any || len(p.rights.Scopes) == 0 || slices.Contains(p.rights.Scopes, s))
 }
 
 // Limited reports whether there are namespaces or rooms that the caller must not name.

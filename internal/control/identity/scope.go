@@ -21,6 +21,10 @@ const (
 	Admin      Scope = "admin"      // the daemon itself, its consumers and dead letters
 )
 
+// Any is the scope of what any caller may call, since each part of such a request is held
+// to a scope of its own. No key has it.
+const Any Scope = "any"
+
 var scopes = []Scope{Emit, Read, Write, Disconnect, Consume, Authorize, Tail, Admin}
 
 // Scopes returns all scopes there are.
