@@ -81,6 +81,7 @@ test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.jso
 soak: build ## Long runs: 200,000 connections that come and go, a storm of 5,000, 10 minutes of chaos
 	$(call say,"soak: the long form of the tests that have one")
 	SOAK=1 go test -count=1 -timeout=1h -v -run 'Honest|ReturnsUnderFire|Random' ./internal/cluster
+	SOAK=1 go test -count=1 -timeout=1h -v -run ExecuteKeepsOrder ./internal/control
 	SOAK=1 DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=2h -v -run 'ComeAndGo|Storm|Chaos|Cluster|Drain|Rebalance' ./test
 
 PEERS ?= node

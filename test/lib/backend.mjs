@@ -1,6 +1,7 @@
 // A backend in another language than the daemon's: the gRPC client that
 // grpc-js makes of proto/ at run time.
 
+import assert from "node:assert/strict";
 import path from "node:path";
 
 import grpc from "@grpc/grpc-js";
@@ -39,12 +40,17 @@ export function backend(t, daemon) {
     emit: (request) => unary(emitter, "Emit")(apart ? { wait: "APPLIED", ...request } : request),
     emitBatch: unary(emitter, "EmitBatch"),
     emitStream: () => emitter.EmitStream({ deadline: Date.now() + 6 * deadlineMs }),
-    // Resolves with all messages of the answer.
+    // Resolves with all messages of the answer behind the first, which says how many are asked.
     emitWithAck: async (request) => {
       const messages = [];
       for await (const message of emitter.EmitWithAck(request, { deadline: Date.now() + deadlineMs })) messages.push(message);
+      const { started } = messages.shift();
+      const { summary } = messages.at(-1);
+      assert.equal(started.expected, summary.expected);
       return messages;
     },
+    execute: () => emitter.Execute({ deadline: Date.now() + 6 * deadlineMs }),
+    batch: unary(emitter, "Batch"),
     call: unary(emitter, "Call"),
     listConnections: unary(registry, "ListConnections"),
     getConnection: unary(registry, "GetConnection"),

@@ -147,7 +147,9 @@ func TestWhoMayCallWhatOverTLS(t *testing.T) {
 		keys = append(keys,
 			identity.Key{Name: string(own), Secret: "key-" + string(own), Rights: rights},
 			identity.Key{Name: string(own), Certificate: string(own) + ".internal", Rights: rights})
-		may := func(scope identity.Scope, _ columns) string { return unless(scope == own, "SCOPE_MISSING") }
+		may := func(scope identity.Scope, _ columns) string {
+			return unless(scope == own || scope == identity.Any, "SCOPE_MISSING")
+		}
 		callers = append(callers,
 			caller{name: "with a key to " + string(own), key: "key-" + string(own), may: may},
 			caller{name: "with a certificate to " + string(own), certificate: string(own) + ".internal", may: may})
