@@ -80,7 +80,7 @@ func (m *metricsTest) emitBatch() (matched int) {
 		m.Fatal(err)
 	}
 	for i, r := range res.GetResults() {
-		if code := codes.Code(r.GetCode()); code != codes.OK {
+		if code := codes.Code(r.GetStatus().GetCode()); code != codes.OK {
 			if i != 3 {
 				m.Errorf("item %d: %v", i, r)
 			}
