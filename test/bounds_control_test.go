@@ -49,6 +49,33 @@ func exceedControlRequest(s *siege, most uint32) {
 	}
 }
 
+// exceedControlConnections has more backends connect than there are places: the one too many
+// is closed, and comes in when another has left.
+func exceedControlConnections(s *siege, most int) {
+	call := func(conn *grpc.ClientConn, o ...grpc.CallOption) error {
+		_, err := fanoutv1.NewAdminServiceClient(conn).GetServerInfo(s.ctx, &fanoutv1.GetServerInfoRequest{}, o...)
+		return err
+	}
+	conns := s.strangers(most + 1)
+	for _, conn := range conns[:most] {
+		if err := call(conn); err != nil {
+			s.Fatal(err)
+		}
+	}
+	if err := call(conns[most]); status.Code(err) != codes.Unavailable {
+		s.Errorf("a call by one connection too many: %v, want UNAVAILABLE", err)
+	}
+	if n := s.metrics()[`fanoutd_control_connections_closed_total{reason="control-max-connections"}`]; n == 0 {
+		s.Error("no metric counts the connection that was closed")
+	}
+	if err := conns[0].Close(); err != nil {
+		s.Error(err)
+	}
+	if err := call(conns[most], grpc.WaitForReady(true)); err != nil {
+		s.Errorf("once there is room again: %v", err)
+	}
+}
+
 // exceedControlStreams has one connection begin more calls than it may: the next one waits
 // until one has ended.
 func exceedControlStreams(s *siege, most int) {

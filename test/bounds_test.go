@@ -52,6 +52,7 @@ func TestBounds(t *testing.T) {
 		{"recovery-bytes", []string{"--recovery-window=1m", "--recovery-bytes=1048576"}, 1 << 20, exceedRecovery},
 		{"control-max-request", []string{"--control-max-request=1048576"}, 1 << 20, func(s *siege) { exceedControlRequest(s, 1<<20) }},
 		{"control-max-request by default", nil, 2 * 16 << 20, func(s *siege) { exceedControlRequest(s, 16<<20) }},
+		{"control-max-connections", []string{"--control-max-connections=5"}, 0, func(s *siege) { exceedControlConnections(s, 5) }},
 		{"control-max-streams", []string{"--control-max-streams=5"}, 0, func(s *siege) { exceedControlStreams(s, 5) }},
 		{"unsettled events of a connection", nil, 256 << 10, exceedUnsettled},
 	} {

@@ -18,6 +18,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
@@ -56,6 +57,7 @@ type daemon struct {
 	sockets      *sio.Server
 	services     *control.Services
 	callers      *identity.Authenticator
+	calledBy     *connections.Limiter     // the connections of callers
 	controlKeys  atomic.Pointer[[]string] // those of control-key that a reload has brought
 	backends     *grpcserver.Server
 	browsers     *http.Server
@@ -151,11 +153,13 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	if d.callers, err = newCallers(&c.listeners); err != nil {
 		return nil, err
 	}
+	d.calledBy = connections.New(connections.Options{Max: c.limits.controlConns, Logger: log})
 	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.forBackends(), MaxStreams: c.limits.controlStreams, Traces: d.callTraces()})
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
 	sources.Calls = d.calls
 	sources.Ready = func() bool { return d.ready.Why() == "" }
 	sources.Refusals = d.services.Errors.Refusals
+	sources.Connections = func() ops.Connections { return ops.Connections(d.calledBy.Stats()) }
 	sources.Process = func() ops.Process {
 		return ops.Process{LogLinesLost: lines.Lost(), Panics: map[string]uint64{
 			"browsers": d.sockets.Stats().Panics, "backends": d.services.Errors.Panics(),
@@ -236,7 +240,7 @@ func (d *daemon) run(ctx context.Context) error {
 		serve func(net.Listener) error
 	}{
 		{"operators", d.listeners.operators, d.operators.Serve},
-		{"backends", d.listeners.backends, d.backends.Serve},
+		{"backends", d.listeners.backends, func(l net.Listener) error { return d.backends.Serve(d.calledBy.Listen(l)) }},
 		{"browsers", d.listeners.browsers, d.serveBrowsers},
 		{"forwarded", d.listeners.forwarded, func(l net.Listener) error { return d.serveHTTP(d.forwarded, l) }},
 	} {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/settings"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -23,6 +24,7 @@ type limitConfig struct {
 	sessions          engineio.Limits
 	controlRequest    int // bytes
 	controlStreams    int
+	controlConns      int // negative: any number
 }
 
 // Bounds of sizes in bytes. One message is held in memory as a whole, and
@@ -114,6 +116,12 @@ func (c *limitConfig) declare(s *settings.Set) {
 			Help: "calls that one connection of a backend may have under way, streams among them; further ones wait in the backend. " +
 				"Each may hold a request of control-max-request while it comes",
 			Value: settings.Number(&c.controlStreams, grpcserver.DefaultMaxStreams, 1, 1_000_000),
+		},
+		settings.Setting{
+			Name: "control-max-connections",
+			Help: "connections to control-listen; beyond it new ones are closed at once. A quarter of them at most, and 64 at least, may be such that nobody with a key calls by: " +
+				"these are closed after 10 s, and the oldest where there is no room for a new one. 0: no limit but those 10 s",
+			Value: limit(&c.controlConns, connections.DefaultMax),
 		},
 	)
 }

@@ -126,6 +126,10 @@ var ErrUnknownService = status.Error(codes.NotFound, "no such service")
 // ErrRequestLate is what a call ends with that needs no key and whose request takes too long.
 var ErrRequestLate = status.Error(codes.DeadlineExceeded, "the request has not come in time")
 
+// ErrTooManyOpen is what a call ends with that needs no key, of somebody who is not known,
+// beside too many such on its connection.
+var ErrTooManyOpen = status.Error(codes.ResourceExhausted, "too many calls without a key on one connection")
+
 // ErrClosing is what everything ends with at shutdown.
 var ErrClosing = status.Error(codes.Unavailable, "the server is shutting down")
 

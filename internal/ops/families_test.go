@@ -28,6 +28,7 @@ func TestFamilies(t *testing.T) {
 		Tokens:       func() (s token.Stats) { return s },
 		Hook:         func() (s hook.Stats) { return s },
 		Refusals:     func() map[string]uint64 { return nil },
+		Connections:  func() (c Connections) { return c },
 		Bus:          func() (s bus.Stats) { return s },
 		Nodes:        func() (s cluster.Stats) { return s },
 		Forward:      func() (s forward.Stats) { return s },

@@ -43,7 +43,10 @@ func testHandler(ready *Readiness) http.Handler {
 			}
 		},
 		Refusals: func() map[string]uint64 { return map[string]uint64{"KEY_INVALID": 55} },
-		Bus:      func() bus.Stats { return bus.Stats{Connected: true, Dropped: 25, Reconnects: 26, Routes: 27} },
+		Connections: func() Connections {
+			return Connections{Open: 75, Strangers: 76, Closed: map[string]uint64{"no-call": 77}}
+		},
+		Bus: func() bus.Stats { return bus.Stats{Connected: true, Dropped: 25, Reconnects: 26, Routes: 27} },
 		Nodes: func() cluster.Stats {
 			return cluster.Stats{Alive: 28, Suspected: 29, Sent: 30, Received: 31, Repaired: 32, Refused: 33, Lost: 34, BadPackets: 35, Unanswered: 38}
 		},
@@ -125,6 +128,9 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_fanout_duration_seconds_sum 1\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_fanout_duration_seconds_count 3\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_control_auth_failures_total{reason=\"KEY_INVALID\"} 55\n"},
+		{http.MethodGet, "/metrics", 200, "\nfanoutd_control_connections 75\n"},
+		{http.MethodGet, "/metrics", 200, "\nfanoutd_control_connections_strangers 76\n"},
+		{http.MethodGet, "/metrics", 200, "\nfanoutd_control_connections_closed_total{reason=\"no-call\"} 77\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_bus_connected 1\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_bus_dropped_total 25\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_bus_reconnects_total 26\n"},

@@ -33,10 +33,14 @@ type Sources struct {
 	Hook      func() hook.Stats
 	Refusals  func() map[string]uint64 // calls of backends that were refused for who called, by reason
 	Bus       func() bus.Stats
-	Nodes     func() cluster.Stats
-	Forward   func() forward.Stats
-	Calls     func() []Calls
-	Ready     func() bool
+
+	// Connections are those to the control API.
+	Connections func() Connections
+
+	Nodes   func() cluster.Stats
+	Forward func() forward.Stats
+	Calls   func() []Calls
+	Ready   func() bool
 
 	Certificates func() []certfile.Expiry
 }
@@ -76,6 +80,9 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	}
 	if from.Refusals != nil {
 		r.MustRegister(collector[map[string]uint64]{from.Refusals, refusalMetrics})
+	}
+	if from.Connections != nil {
+		r.MustRegister(collector[Connections]{from.Connections, connectionMetrics})
 	}
 	if from.Bus != nil {
 		r.MustRegister(collector[bus.Stats]{from.Bus, busMetrics})

@@ -11,6 +11,26 @@ var refusalMetrics = []metric[map[string]uint64]{
 		func(refused map[string]uint64) map[string]uint64 { return refused }),
 }
 
+// Connections counts connections to the control API.
+type Connections struct {
+	Open      int
+	Strangers int               // of these, by which nobody known calls
+	Closed    map[string]uint64 // since the start, because of limits, by reason
+}
+
+// connectionMetrics are about the connections to the control API.
+var connectionMetrics = []metric[Connections]{
+	gauge("fanoutd_control_connections", "Connections to the control API.",
+		func(c Connections) int { return c.Open }),
+	gauge("fanoutd_control_connections_strangers",
+		"Connections to the control API by which nobody has called yet with a key that is valid now.",
+		func(c Connections) int { return c.Strangers }),
+	reasons("fanoutd_control_connections_closed_total",
+		"Connections to the control API that were closed because of their bounds, by reason: control-max-connections: there was no place for a new one; "+
+			"crowded-out: the oldest without a valid key, to make room for a new one; no-call: no call with a valid key came in time; key-ended: the key of its caller is valid no longer.",
+		func(c Connections) map[string]uint64 { return c.Closed }),
+}
+
 // limitMetrics are about what browsers were not given.
 var limitMetrics = []metric[sio.Stats]{
 	reasons("fanoutd_refused_total",

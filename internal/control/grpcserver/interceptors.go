@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/control/middleware"
 )
@@ -48,8 +49,13 @@ func (s *Server) untilKeyEnds(caller identity.Principal, handle func() error) er
 
 func callOf(ctx context.Context, method string) *middleware.Call {
 	c := &middleware.Call{Method: method, Authorization: metadata.ValueFromIncomingContext(ctx, "authorization")}
+	c.Connection = connections.FromContext(ctx)
 	if p, ok := peer.FromContext(ctx); ok {
-		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
+		shown := p.AuthInfo
+		if on, ok := shown.(authInfo); ok {
+			shown, c.Connection = on.AuthInfo, on.connection
+		}
+		if info, ok := shown.(credentials.TLSInfo); ok {
 			c.Certificate = identity.CertificateNames(&info.State)
 		}
 		c.Remote = p.Addr

@@ -29,8 +29,6 @@ type Server struct {
 // Options of a [Server]. The zero value serves in plain text.
 type Options struct {
 	// TLS is how callers connect, with h2 among its NextProtos; nil: in plain text.
-	// What it says of a caller's certificate, interceptors find in the call's peer
-	// (credentials.TLSInfo).
 	TLS *tls.Config
 
 	// MaxStreams is how many calls one HTTP/2 connection may have under way, each of
@@ -65,7 +63,7 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	}
 	s.grpc = grpc.NewServer(append(more,
 		grpc.StatsHandler(s.calls),
-		grpc.Creds(transport),
+		grpc.Creds(transportCredentials{transport}),
 		grpc.MaxRecvMsgSize(services.MaxRequestBytes()),
 		grpc.MaxSendMsgSize(services.MaxResponseBytes()),
 		grpc.MaxConcurrentStreams(uint32(o.MaxStreams)),
@@ -92,7 +90,7 @@ func (s *Server) Calls() []middleware.MethodStats { return s.calls.Calls() }
 func unknownMethod(any, grpc.ServerStream) error { return control.ErrUnknownMethod }
 
 // Serve answers calls on l, which it closes, until Shutdown. It may be called
-// for several listeners. After Shutdown it returns nil.
+// for several listeners. One of a [connections.Limiter] is told who calls. After Shutdown it returns nil.
 func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
 
 // Shutdown ends the services' streams, takes no new calls, and waits until those

@@ -89,9 +89,10 @@ func TestTLS(t *testing.T) {
 			if err != nil {
 				return
 			}
-			info, ok := hub.peer.AuthInfo.(credentials.TLSInfo)
+			shown, _ := hub.peer.AuthInfo.(authInfo)
+			info, ok := shown.AuthInfo.(credentials.TLSInfo)
 			if !ok {
-				t.Fatalf("the call's peer has %T", hub.peer.AuthInfo)
+				t.Fatalf("the call's peer has %T", shown.AuthInfo)
 			}
 			got := ""
 			if chains := info.State.VerifiedChains; len(chains) > 0 {

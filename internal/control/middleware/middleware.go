@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 )
 
@@ -24,6 +25,9 @@ type Call struct {
 	// Certificate is the names in the certificate that the caller showed, and that has
 	// been verified: those of DNS, URIs and the common name.
 	Certificate []string
+
+	// Connection is what the call came by; nil: it is not bounded.
+	Connection *connections.Conn
 
 	// Remote is the address that the call came from, for the log; may be nil.
 	Remote net.Addr
@@ -106,10 +110,14 @@ func recoverPanics(ctx context.Context, _ *Call, next Handler) error {
 func authenticate(a *identity.Authenticator, access Access) Middleware {
 	open, anyKey := set(access.Open), set(access.AnyKey)
 	return func(ctx context.Context, c *Call, next Handler) error {
-		if open[c.Method] {
-			return next(ctx)
-		}
 		caller, err := a.Authenticate(c.Authorization, c.Certificate)
+		if err == nil {
+			c.Connection.Begin(caller.Ended())
+			defer c.Connection.End()
+		}
+		if open[c.Method] {
+			return anybody(ctx, c, err == nil, next)
+		}
 		if err != nil {
 			return err
 		}
@@ -128,6 +136,19 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 		}
 		return next(identity.NewContext(ctx, caller))
 	}
+}
+
+// anybody runs a call that needs no key. Of somebody who is not known a connection may have
+// a few of them.
+func anybody(ctx context.Context, c *Call, known bool, next Handler) error {
+	if known {
+		return next(ctx)
+	}
+	if !c.Connection.BeginOpen() {
+		return control.ErrTooManyOpen
+	}
+	defer c.Connection.EndOpen()
+	return next(ctx)
 }
 
 func set(names []string) map[string]bool {

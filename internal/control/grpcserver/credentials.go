@@ -1,0 +1,34 @@
+package grpcserver
+
+import (
+	"net"
+
+	"google.golang.org/grpc/credentials"
+
+	"github.com/fanoutd/fanoutd/internal/control/connections"
+)
+
+// transportCredentials have a call's peer tell which connection the call came by.
+type transportCredentials struct {
+	credentials.TransportCredentials
+}
+
+// authInfo is what the credentials say of a peer, and its connection.
+type authInfo struct {
+	credentials.AuthInfo
+	connection *connections.Conn // nil: it is not bounded
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (t transportCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	c, info, err := t.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, authInfo{info, connections.Of(raw)}, nil
+}
+
+// Clone implements credentials.TransportCredentials.
+func (t transportCredentials) Clone() credentials.TransportCredentials {
+	return transportCredentials{t.TransportCredentials.Clone()}
+}
