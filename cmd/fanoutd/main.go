@@ -87,6 +87,7 @@ func serveAs(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	lines := newLogWriter(stderr, c.operations.logFormat)
 	defer lines.close()
 	log := newLogger(lines, c.operations.logFormat, from.level)
+	grpcLog.use(log)
 	for _, v := range c.unknown {
 		log.Warn("an environment variable is no setting and is ignored", "variable", v.Name, "nearest", v.Nearest)
 	}
