@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"slices"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/tracing"
 )
 
 // phase says what a queue waits for before its next delivery.
@@ -228,7 +230,7 @@ func (q *queue) takeLocked() Delivery {
 	q.group.counts.Delivered++
 	it.attempt++
 	it.consumer = q.owner.options.ConsumerID
-	if it.event.Traceparent != "" {
+	if tracing.Sampled(it.event.Traceparent) {
 		it.delivered = q.group.dispatcher.age()
 	}
 	q.owner.inFlight++

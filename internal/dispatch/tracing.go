@@ -10,6 +10,9 @@ import (
 	"github.com/fanoutd/fanoutd/internal/tracing"
 )
 
+// eventSpan is what the spans of events have in common: not made anew for each.
+var eventSpan = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
+
 // traced runs publish, which queues e, as a span "event" of a trace of its own, and
 // leaves with e what its deliveries belong to.
 func (d *Dispatcher) traced(e *Event, publish func()) {
@@ -17,13 +20,16 @@ func (d *Dispatcher) traced(e *Event, publish func()) {
 		publish()
 		return
 	}
-	ctx, span := d.opts.Tracer.Start(context.Background(), "event", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
-		attribute.String("fanoutd.namespace", e.Namespace),
-		attribute.String("fanoutd.event", e.Name),
-		attribute.String("fanoutd.connection", e.ConnectionID),
-		attribute.Int64("fanoutd.sequence", int64(e.Sequence)), //nolint:gosec // it counts one connection's events
-	))
+	ctx, span := d.opts.Tracer.Start(context.Background(), "event", eventSpan...)
 	defer span.End()
+	if span.IsRecording() {
+		span.SetAttributes(
+			attribute.String("fanoutd.namespace", e.Namespace),
+			attribute.String("fanoutd.event", e.Name),
+			attribute.String("fanoutd.connection", e.ConnectionID),
+			attribute.Int64("fanoutd.sequence", int64(e.Sequence)), //nolint:gosec // it counts one connection's events
+		)
+	}
 	e.Traceparent = tracing.Parent(ctx)
 	publish()
 }
@@ -36,9 +42,10 @@ type tracedDelivery struct {
 	began    time.Time
 }
 
-// deliveryLocked describes the delivery of an item that is in flight; nil: it is not traced.
+// deliveryLocked describes the delivery of an item that is in flight; nil: it is not traced, or
+// not sampled.
 func (q *queue) deliveryLocked(it *item) *tracedDelivery {
-	if it.event.Traceparent == "" {
+	if !tracing.Sampled(it.event.Traceparent) {
 		return nil
 	}
 	return &tracedDelivery{event: it.event, attempt: it.attempt, consumer: it.consumer, began: q.group.dispatcher.began.Add(it.delivered)}

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/fanoutd/fanoutd/internal/tracing"
 )
@@ -76,5 +77,41 @@ func TestNoTraces(t *testing.T) {
 	}
 	if queued != 101 || e.Traceparent != "" {
 		t.Errorf("queued %d times, traceparent %q", queued, e.Traceparent)
+	}
+}
+
+// unsampled makes spans of which none is sampled.
+func unsampled() trace.Tracer {
+	return sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample()))).Tracer(tracing.Scope)
+}
+
+// An event that is not sampled says so to backends, and costs little of what a span does.
+func TestUnsampledEvents(t *testing.T) {
+	inBubble(t, Options{Tracer: unsampled()}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{})
+		c, _ := w.connect("")
+		c.Say(`42["n",1]`)
+		d := m.expect(t, "message / n[1]")[0]
+		if p := d.Event.Traceparent; len(p) != 55 || p[53:] != "00" {
+			t.Errorf("traceparent %q", p)
+		}
+		q := m.group.queues[d.Event.ConnectionID]
+		if f := q.deliveryLocked(&q.items[0]); f != nil {
+			t.Errorf("its delivery is traced: %+v", f)
+		}
+		ok(t, m.Ack(d.ID()))
+		c.Close()
+	})
+}
+
+// What an event costs that is traced and not sampled.
+func BenchmarkUnsampledEvent(b *testing.B) {
+	d := New(Options{Tracer: unsampled()})
+	g := &group{dispatcher: d}
+	s, q := &Subscription{group: g}, &queue{group: g}
+	it := item{event: &Event{Namespace: "/", Name: "n", ConnectionID: "a"}, attempt: 1, consumer: "c"}
+	for b.Loop() {
+		d.traced(it.event, func() {})
+		s.traceDelivery(q.deliveryLocked(&it), "acknowledged")
 	}
 }

@@ -14,8 +14,9 @@ import (
 const Scope = "github.com/fanoutd/fanoutd"
 
 // Server is a sio.Server whose emits are spans "fan-out" of the trace that their
-// caller's context belongs to; those of no trace are none. A span has the number of
-// connections that the event was queued for, and none for each of them.
+// caller's context belongs to; those of no trace, or of one that is not sampled, are none.
+// A span has the number of connections that the event was queued for, and there is none for
+// each of them.
 type Server struct {
 	*sio.Server
 	tracer trace.Tracer
@@ -27,7 +28,7 @@ func NewServer(s *sio.Server, t trace.Tracer) *Server { return &Server{s, t} }
 // Apply is [sio.Server.Apply].
 func (s *Server) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 	o, ok := op.(sio.Emit)
-	if !ok || !trace.SpanContextFromContext(ctx).IsValid() {
+	if !ok || !trace.SpanContextFromContext(ctx).IsSampled() {
 		return s.Server.Apply(ctx, op)
 	}
 	ctx, span := s.start(ctx, &o)
@@ -40,7 +41,7 @@ func (s *Server) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 // EmitWithAck is [sio.Server.EmitWithAck]. Its span lasts until the answers are there,
 // or are not awaited any more.
 func (s *Server) EmitWithAck(ctx context.Context, o sio.AckRequest, yield func(sio.AckResult) bool) (sio.AckSummary, error) {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return s.Server.EmitWithAck(ctx, o, yield)
 	}
 	ctx, span := s.start(ctx, &o.Emit)

@@ -54,6 +54,7 @@ func TestFanOutSpans(t *testing.T) {
 		{"an emit of a trace", parent, emit("/"), 1, codes.Unset},
 		{"an emit that fails", parent, emit("/unknown"), 1, codes.Error},
 		{"an emit of no trace", "", emit("/"), 0, 0},
+		{"an emit of a trace that is not sampled", parent[:53] + "00", emit("/"), 0, 0},
 		{"an emit with acks", parent, func(ctx context.Context, s *Server) error {
 			_, err := s.EmitWithAck(ctx, sio.AckRequest{Emit: sio.Emit{To: toAll("/"), Event: "tick"}, Timeout: time.Second}, func(sio.AckResult) bool { return true })
 			return err
@@ -99,16 +100,22 @@ func has(s tracetest.SpanStub, want attribute.KeyValue) bool {
 }
 
 func TestTraceparent(t *testing.T) {
-	for _, tt := range []struct{ name, in, out string }{
-		{"sampled", parent, parent},
-		{"not sampled", parent[:53] + "00", parent[:53] + "00"},
-		{"none", "", ""},
-		{"nonsense", "00-xyz", ""},
-		{"zeros", "00-00000000000000000000000000000000-0123456789abcdef-01", ""},
+	for _, tt := range []struct {
+		name, in, out string
+		sampled       bool
+	}{
+		{"sampled", parent, parent, true},
+		{"not sampled", parent[:53] + "00", parent[:53] + "00", false},
+		{"none", "", "", false},
+		{"nonsense", "00-xyz", "", false},
+		{"zeros", "00-00000000000000000000000000000000-0123456789abcdef-01", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Parent(WithParent(t.Context(), tt.in)); got != tt.out {
 				t.Errorf("got %q, want %q", got, tt.out)
+			}
+			if got := Sampled(tt.out); got != tt.sampled {
+				t.Errorf("sampled: %v", got)
 			}
 		})
 	}
