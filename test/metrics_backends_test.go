@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
 	hookv1 "github.com/fanoutd/fanoutd/gen/fanout/hook/v1"
@@ -93,6 +94,7 @@ func (m *metricsTest) backend(key string) *grpc.ClientConn {
 	}
 	conn, err := grpc.NewClient(m.control,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithStatsHandler(connectionCounter{tally: m.tally, stranger: key == "" || key == strangersKey}),
 		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			err := invoke(keyed(ctx), method, req, reply, cc, opts...)
 			m.called(method, err)
@@ -113,6 +115,41 @@ func (m *metricsTest) backend(key string) *grpc.ClientConn {
 	m.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
+
+// connectionCounter counts the connections of a backend. The daemon closes those of strangers,
+// who have no valid key, after a while; nobody else closes any before the test ends.
+type connectionCounter struct {
+	*tally
+	stranger bool
+}
+
+var _ stats.Handler = connectionCounter{}
+
+// HandleConn implements stats.Handler.
+func (c connectionCounter) HandleConn(_ context.Context, s stats.ConnStats) {
+	change := 1.0
+	if _, ended := s.(*stats.ConnEnd); ended {
+		change = -1
+		if c.stranger {
+			c.count("fanoutd_control_connections_closed_total", "reason", "no-call")
+		}
+	}
+	c.add(change, "fanoutd_control_connections")
+	if c.stranger {
+		c.add(change, "fanoutd_control_connections_strangers")
+	}
+}
+
+// TagConn implements stats.Handler.
+func (connectionCounter) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
+	return ctx
+}
+
+// TagRPC implements stats.Handler.
+func (connectionCounter) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+// HandleRPC implements stats.Handler.
+func (connectionCounter) HandleRPC(context.Context, stats.RPCStats) {}
 
 // called counts the end of a call, and who was refused.
 func (m *metricsTest) called(method string, err error) {

@@ -73,7 +73,7 @@ func (m *metricsTest) refusedHandshakes() {
 
 // refusedCalls has callers refused for who they are.
 func (m *metricsTest) refusedCalls() {
-	for key, want := range map[string]codes.Code{"": codes.Unauthenticated, "the-key-of-nobody": codes.Unauthenticated, readKey: codes.PermissionDenied, roomKey: codes.PermissionDenied} {
+	for key, want := range map[string]codes.Code{"": codes.Unauthenticated, strangersKey: codes.Unauthenticated, readKey: codes.PermissionDenied, roomKey: codes.PermissionDenied} {
 		_, err := fanoutv1.NewEmitterServiceClient(m.backend(key)).Emit(m.ctx, &fanoutv1.EmitRequest{To: everybody("/"), Event: "e"})
 		if status.Code(err) != want {
 			m.Errorf("a call with the key %q was answered %v, want %v", key, err, want)

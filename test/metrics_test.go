@@ -69,9 +69,10 @@ func (m *metricsTest) happened(namespace string) {
 }
 
 const (
-	fullKey = "the-key-that-may-do-everything"
-	readKey = "the-key-that-may-only-read"
-	roomKey = "the-key-of-one-room-alone"
+	fullKey      = "the-key-that-may-do-everything"
+	readKey      = "the-key-that-may-only-read"
+	roomKey      = "the-key-of-one-room-alone"
+	strangersKey = "the-key-of-nobody"
 )
 
 // TestMetrics has clients of every kind come, talk and go, who count all of it themselves:
@@ -94,6 +95,7 @@ func TestMetrics(t *testing.T) {
 	m.set(1, "fanoutd_token_keys_ready")
 
 	m.set(0, "fanoutd_panics_total", "of", "browsers")
+	m.set(0, "fanoutd_control_connections_closed_total", "reason", "no-call")
 
 	m.consume(conn, &fanoutv1.ConsumeRequest_Open{Group: "all", Namespaces: heardNamespaces, Lifecycle: true}, poisoned)
 	gate := m.consume(conn, &fanoutv1.ConsumeRequest_Open{Group: "gate", Namespaces: []string{"/gate"}, Events: []string{"none"}, Authorize: true}, decide)
