@@ -111,6 +111,7 @@ type Consumer struct {
 	connecting func(context.Context, *Event) (Grant, error)
 	connect    func(context.Context, *Event) error
 	disconnect func(context.Context, *Event) error
+	expired    func(context.Context, *Event) error
 
 	running atomic.Bool
 }
@@ -166,9 +167,14 @@ func (c *Consumer) OnConnecting(h func(ctx context.Context, e *Event) (Grant, er
 func (c *Consumer) OnConnect(h func(ctx context.Context, e *Event) error) { c.connect = h }
 
 // OnDisconnect registers the handler for connections that have ended, the last
-// event of each. A connection that ended while it was being let in has no
+// event of each but for OnRecoveryExpired. A connection that ended while it was being let in has no
 // OnConnect before it.
 func (c *Consumer) OnDisconnect(h func(ctx context.Context, e *Event) error) { c.disconnect = h }
+
+// OnRecoveryExpired registers the handler for connections whose OnDisconnect was
+// [Event.Recoverable] and whose clients cannot come back as them any more: what is kept
+// for them may go. A node of the daemon that dies takes its connections along unheard.
+func (c *Consumer) OnRecoveryExpired(h func(ctx context.Context, e *Event) error) { c.expired = h }
 
 // open is how the consumer joins its group.
 func (c *Consumer) open() *fanoutv1.ConsumeRequest {
@@ -176,7 +182,8 @@ func (c *Consumer) open() *fanoutv1.ConsumeRequest {
 		Group:             c.opts.Group,
 		ConsumerId:        c.opts.ID,
 		Namespaces:        c.opts.Namespaces,
-		Lifecycle:         c.connect != nil || c.disconnect != nil,
+		Lifecycle:         c.connect != nil || c.disconnect != nil || c.expired != nil,
+		RecoveryExpired:   c.expired != nil,
 		Authorize:         c.connecting != nil,
 		IncludeConnection: c.opts.IncludeConnection,
 		SkipExisting:      c.opts.SkipExisting,

@@ -47,7 +47,7 @@ type Event struct {
 	Conn
 
 	// Name of what the client emitted. Empty for the events of OnConnecting,
-	// OnConnect and OnDisconnect.
+	// OnConnect, OnDisconnect and OnRecoveryExpired.
 	Name string
 
 	// Args are the event's arguments; of OnConnecting one, what the client gave
@@ -61,6 +61,14 @@ type Event struct {
 	// such as the reason that a backend gave for a Disconnect; often empty.
 	Cause  fanoutv1.Event_Cause
 	Detail string
+
+	// Recoverable says to OnDisconnect that the client may still come back as this
+	// connection: then OnConnect hears of that, or OnRecoveryExpired that it cannot.
+	Recoverable bool
+
+	// Recovery says to OnRecoveryExpired why. What OnConnect may want to know of it is in
+	// Connection.
+	Recovery fanoutv1.Connection_Recovery
 
 	// Existing says to OnConnect that the connection was there before any member of
 	// the group asked for it: before the first one ran, or the daemon had it back.
@@ -100,6 +108,8 @@ func (c *Client) event(e *fanoutv1.Event) *Event {
 		Reason:        e.GetReason(),
 		Cause:         e.GetCause(),
 		Detail:        e.GetDetail(),
+		Recoverable:   e.GetRecoverable(),
+		Recovery:      e.GetRecovery(),
 		Existing:      e.GetExisting(),
 		Sequence:      e.GetSequence(),
 		Attempt:       int(e.GetAttempt()),

@@ -52,6 +52,8 @@ func (c *Consumer) handle(ctx context.Context, d *delivery) outcome {
 		err = c.observe(ctx, d.event, c.connect)
 	case fanoutv1.Event_DISCONNECTED:
 		err = c.observe(ctx, d.event, c.disconnect)
+	case fanoutv1.Event_RECOVERY_EXPIRED:
+		err = c.observe(ctx, d.event, c.expired)
 	case fanoutv1.Event_MESSAGE:
 		o.request, err = c.answer(ctx, d.event)
 	}

@@ -48,15 +48,21 @@ func inBubble(t *testing.T, f func(*world)) { t.Helper(); inBubbleWithKey(t, "",
 
 func inBubbleWithKey(t *testing.T, key string, f func(*world)) {
 	t.Helper()
+	inBubbleWith(t, key, sio.Options{}, f)
+}
+
+func inBubbleWith(t *testing.T, key string, o sio.Options, f func(*world)) {
+	t.Helper()
+	o.Namespaces = []string{"/", "/chat"}
 	for name, start := range map[string]func(*world, sio.Options) (control.Hub, control.Options, func(context.Context)){
 		"one node": (*world).startNode, "from another node": (*world).startNodes,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &world{t: t, control: bufconn.Listen(1 << 20), key: key}
-				hub, o, stop := start(w, sio.Options{Namespaces: []string{"/", "/chat"}})
-				defer time.Sleep(2 * time.Minute) // until groups without consumers are forgotten
-				defer w.serve(hub, o, stop)()     // also after a Fatal
+				hub, services, stop := start(w, o)
+				defer time.Sleep(2 * time.Minute)    // until groups without consumers are forgotten
+				defer w.serve(hub, services, stop)() // also after a Fatal
 				f(w)
 			})
 		})

@@ -69,6 +69,23 @@ for (const { name, options } of modes) {
 test("after the window a client starts afresh", async (t) => {
   const daemon = await Daemon.start(t, { "recovery-window": "1s" });
   const api = backend(t, daemon);
+  const told = [];
+  let joined = false;
+  const stream = api.consume();
+  const ended = new Promise((resolve) => stream.on("error", resolve).on("end", resolve));
+  t.after(() => {
+    stream.end();
+    return ended;
+  });
+  stream.on("data", ({ ready, events }) => {
+    joined ||= ready !== null;
+    for (const event of events?.events ?? []) {
+      told.push(event);
+      stream.write({ ack: { delivery_ids: [event.delivery_id] } });
+    }
+  });
+  stream.write({ open: { group: "g", lifecycle: true, recovery_expired: true } });
+  await until(() => joined, "the consumer has joined");
   const socket = await connected(client(t, daemon, { reconnectionDelay: 2500, reconnectionDelayMax: 2500, randomizationFactor: 0 }));
   const { id } = socket;
   await api.emit({ to: { all: true }, event: "before" });
@@ -81,6 +98,16 @@ test("after the window a client starts afresh", async (t) => {
   await api.emit({ to: { all: true }, event: "after" });
   await heard(socket, 2);
   assert.deepEqual(socket.heard.map(([event]) => event), ["before", "after"]);
+  await until(() => told.length === 4, "the consumer is told");
+  assert.deepEqual(
+    told.map((event) => [event.kind, event.connection_id, event.recoverable, event.recovery, event.connection?.recovery ?? null]),
+    [
+      ["CONNECTED", id, false, "NONE", "NONE"],
+      ["DISCONNECTED", id, true, "NONE", "NONE"],
+      ["RECOVERY_EXPIRED", id, false, "EXPIRED", null],
+      ["CONNECTED", socket.id, false, "NONE", "EXPIRED"],
+    ],
+  );
 });
 
 test("a stolen pid is no use", async (t) => {

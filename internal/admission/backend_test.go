@@ -52,7 +52,8 @@ func (e *events) Connected(s *sio.Socket) {
 
 func (e *events) Event(_ *sio.Socket, in sio.Event) { e.heard = append(e.heard, "event "+in.Name) }
 
-func (e *events) Disconnected(*sio.Socket, sio.End) { e.heard = append(e.heard, "disconnected") }
+func (e *events) RecoveryExpired(sio.LostConnection) {}
+func (e *events) Disconnected(*sio.Socket, sio.End)  { e.heard = append(e.heard, "disconnected") }
 
 // inBubble runs f in fake time, with a server that asks the sources.
 func inBubble(t *testing.T, f func(*testing.T, *wiretest.Listener, *Backend, *events, *strings.Builder), sources ...Source) {

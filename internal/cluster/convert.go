@@ -141,7 +141,7 @@ func FromConnection(c *sio.Connection) (*clusterv1.Connection, error) {
 	return &clusterv1.Connection{
 		Cursor: c.Cursor, Node: c.Node, Id: c.ID, Namespace: c.Namespace, User: c.UserID, Rooms: c.Rooms,
 		Transport: c.Transport, Protocol: int32(c.Protocol), RemoteAddress: c.RemoteAddr, //nolint:gosec // 3 or 4
-		ConnectedAt: fromTime(c.ConnectedAt), Recovered: c.Recovered, Data: data, Expire: fromTime(c.Expire),
+		ConnectedAt: fromTime(c.ConnectedAt), Recovered: c.Recovered(), Recovery: string(c.Recovery), Data: data, Expire: fromTime(c.Expire),
 		Headers: c.Headers, Query: c.Query, Auth: c.Auth, Url: c.URL, Secure: c.Secure, Session: c.Session,
 		QueuedBytes: int64(c.QueuedBytes), VolatileDropped: int64(c.VolatileDropped),
 	}, nil
@@ -156,10 +156,18 @@ func ToConnection(m *clusterv1.Connection) (sio.Connection, error) {
 	return sio.Connection{
 		Cursor: m.GetCursor(), Node: m.GetNode(), ID: m.GetId(), Namespace: m.GetNamespace(), UserID: m.GetUser(), Rooms: m.GetRooms(),
 		Transport: m.GetTransport(), Protocol: int(m.GetProtocol()), RemoteAddr: m.GetRemoteAddress(),
-		ConnectedAt: toTime(m.GetConnectedAt()), Recovered: m.GetRecovered(), Data: data, Expire: toTime(m.GetExpire()),
+		ConnectedAt: toTime(m.GetConnectedAt()), Recovery: toRecovery(m), Data: data, Expire: toTime(m.GetExpire()),
 		Headers: m.GetHeaders(), Query: m.GetQuery(), Auth: m.GetAuth(), URL: m.GetUrl(), Secure: m.GetSecure(), Session: m.GetSession(),
 		QueuedBytes: int(m.GetQueuedBytes()), VolatileDropped: int(m.GetVolatileDropped()),
 	}, nil
+}
+
+// toRecovery reads what older nodes say too.
+func toRecovery(m *clusterv1.Connection) sio.Recovery {
+	if m.GetRecovered() {
+		return sio.Recovered
+	}
+	return sio.Recovery(m.GetRecovery())
 }
 
 func fromNames(page *sio.NamePage) *clusterv1.Names {

@@ -47,8 +47,9 @@ func (a *admit) Connected(s *sio.Socket) {
 	}
 	a.there <- struct{}{}
 }
-func (*admit) Event(s *sio.Socket, e sio.Event)  {}
-func (*admit) Disconnected(*sio.Socket, sio.End) {}
+func (*admit) Event(s *sio.Socket, e sio.Event)   {}
+func (*admit) Disconnected(*sio.Socket, sio.End)  {}
+func (*admit) RecoveryExpired(sio.LostConnection) {}
 
 // startNodes starts so many nodes on a bus of their own, which end with the test.
 func startNodes(t *testing.T, memory *bus.Memory, number int, change ...func(*sio.Options)) []*testNode {

@@ -7,6 +7,7 @@ import (
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
 // A client that was cut off from one node and comes back to another. Package sio says in
@@ -28,9 +29,6 @@ func (e *notSettledError) Error() string { return "node " + e.node + " " + e.why
 // Claim implements sio.Others: it asks all peers.
 func (o *others) Claim(ctx context.Context, namespace, pid, offset string) (found sio.OfflineSession, err error) {
 	n := (*Node)(o)
-	if len(n.all()) == 0 {
-		return found, sio.ErrNotFound
-	}
 	err = sio.ErrNotFound
 	asking := n.askAll(ctx, n.all(), aboutOffline(&clusterv1.OfflineSession{
 		Namespace: namespace, Pid: pid, Kind: &clusterv1.OfflineSession_ClaimIt{ClaimIt: &clusterv1.OfflineSession_Claim{Offset: offset}},
@@ -44,15 +42,23 @@ func (o *others) Claim(ctx context.Context, namespace, pid, offset string) (foun
 				found.Namespace, found.PID, found.Holder = namespace, pid, p.epoch
 			}
 		case errors.Is(err, sio.ErrNotFound): // no better reason is known
-			if said := toError(a.GetCode()); said != nil && !errors.Is(said, errUnsupported) {
+			if said := whyLost(a); said != nil && !errors.Is(said, errUnsupported) {
 				err = said
 			}
 		}
 	})
-	if asking != nil {
+	switch {
+	case asking != nil:
 		return sio.OfflineSession{}, asking
+	case errors.Is(err, sio.ErrNotFound) && !n.lives(engineio.EpochOf(pid)):
+		return sio.OfflineSession{}, &sio.LostError{Why: sio.RecoveryNodeGone}
 	}
 	return found, err
+}
+
+// lives reports whether the epoch is this node's, or that of a peer.
+func (n *Node) lives(epoch string) bool {
+	return epoch == n.opts.Self.Epoch || n.peer(epoch) != nil
 }
 
 // Settle implements sio.Others: what every node was sending when it was asked has arrived.

@@ -138,7 +138,7 @@ func TestReturnElsewhere(t *testing.T) {
 			}
 			want := []string{r.id, "granted", "joined"}
 			slices.Sort(want)
-			if !slices.Equal(v.Rooms, want) || v.Node != "n2" || !v.Recovered || v.UserID != "u" || fmt.Sprint(v.Data) != "map[a:1 b:2]" {
+			if !slices.Equal(v.Rooms, want) || v.Node != "n2" || !v.Recovered() || v.UserID != "u" || fmt.Sprint(v.Data) != "map[a:1 b:2]" {
 				t.Errorf("%s: %+v", n.Self().Name, v)
 			}
 			counts, err := n.Count(t.Context(), everybody, sio.GroupNone)
@@ -210,18 +210,32 @@ func TestReturnAfterShutdown(t *testing.T) {
 
 // TestNoReturn: where nobody can say what a client has missed, it is connected anew.
 func TestNoReturn(t *testing.T) {
-	for name, do := range map[string]func(memory *bus.Memory, nodes []*testNode, r *returner){
-		"its node is dead": func(memory *bus.Memory, nodes []*testNode, _ *returner) {
+	for name, tt := range map[string]struct {
+		why sio.Recovery
+		do  func(memory *bus.Memory, nodes []*testNode, r *returner)
+	}{
+		"its node is dead": {sio.RecoveryNodeGone, func(memory *bus.Memory, nodes []*testNode, _ *returner) {
 			memory.Cut("n1", "n2")
 			memory.Cut("n1", "n3")
-		},
-		"a node does not say that what it sent has arrived": func(memory *bus.Memory, _ []*testNode, _ *returner) {
+		}},
+		"its node is long dead": {sio.RecoveryNodeGone, func(memory *bus.Memory, nodes []*testNode, _ *returner) {
+			memory.Cut("n1", "n2")
+			memory.Cut("n1", "n3")
+			time.Sleep(10 * time.Minute)
+		}},
+		"a node does not say that what it sent has arrived": {sio.RecoveryNodeGone, func(memory *bus.Memory, _ []*testNode, _ *returner) {
 			memory.Cut("n3", "n2")
 			time.Sleep(10 * time.Second)
-		},
-		"an offset that never was": func(_ *bus.Memory, _ []*testNode, r *returner) { r.offset = "epoc1zzz" },
-		"another secret":           func(_ *bus.Memory, _ []*testNode, r *returner) { r.pid = "x" + r.pid[1:] },
-		"after the window":         func(*bus.Memory, []*testNode, *returner) { time.Sleep(time.Minute) },
+		}},
+		"an offset that never was": {sio.RecoveryUnknownOffset, func(_ *bus.Memory, _ []*testNode, r *returner) { r.offset = "epoc1zzz" }},
+		"another secret":           {sio.RecoveryUnknown, func(_ *bus.Memory, _ []*testNode, r *returner) { r.pid = r.pid[:len(r.pid)-1] + "-" }},
+		"after the window":         {sio.RecoveryExpired, func(*bus.Memory, []*testNode, *returner) { time.Sleep(time.Minute) }},
+		"after a Join": {sio.RecoveryChanged, func(_ *bus.Memory, nodes []*testNode, r *returner) {
+			nodes[2].apply(sio.Join{To: to(ids(r.id)), Rooms: []string{"x"}})
+		}},
+		"as another user": {sio.RecoveryOtherUser, func(_ *bus.Memory, nodes []*testNode, _ *returner) {
+			nodes[1].admit.admission = sio.Admission{User: "v"}
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -232,7 +246,7 @@ func TestNoReturn(t *testing.T) {
 				nodes[0].emit(everybody.Selector, "first")
 				r.next()
 				r.cut()
-				do(memory, nodes, r)
+				tt.do(memory, nodes, r)
 				id := r.id
 				began := time.Now()
 				r.heard = nil
@@ -242,6 +256,9 @@ func TestNoReturn(t *testing.T) {
 				}
 				if took := time.Since(began); took > 10*time.Second {
 					t.Errorf("it took %v", took)
+				}
+				if v, err := nodes[1].server.Connection(t.Context(), "/", r.id); err != nil || v.Recovery != tt.why {
+					t.Errorf("the new connection says %q, %v, want %q", v.Recovery, err, tt.why)
 				}
 				r.ws.Close()
 			})

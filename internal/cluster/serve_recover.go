@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
@@ -26,7 +27,7 @@ func (n *Node) serveOffline(p *peer, request uint64, m *clusterv1.OfflineSession
 		defer cancel()
 		a, err := n.answerOffline(ctx, p, m)
 		if err != nil {
-			a = &clusterv1.Answer{Code: n.code(p, err)}
+			a = n.notRecovered(p, err)
 		}
 		p.answer(request, a)
 	})
@@ -82,6 +83,23 @@ func (n *Node) answerOffline(ctx context.Context, p *peer, m *clusterv1.OfflineS
 		return &clusterv1.Answer{Kind: &clusterv1.Answer_Handover{Handover: handover}}, nil
 	}
 	return nil, errUnsupported
+}
+
+// notRecovered is the answer that something failed.
+func (n *Node) notRecovered(p *peer, err error) *clusterv1.Answer {
+	a := &clusterv1.Answer{Code: n.code(p, err)}
+	if lost := (*sio.LostError)(nil); errors.As(err, &lost) {
+		a.Lost = string(lost.Why)
+	}
+	return a
+}
+
+// whyLost is the error of an answer about a connection that was cut off.
+func whyLost(a *clusterv1.Answer) error {
+	if a.GetCode() == clusterv1.Answer_FORGOTTEN && a.GetLost() != "" {
+		return &sio.LostError{Why: sio.Recovery(a.GetLost())}
+	}
+	return toError(a.GetCode())
 }
 
 // consumedTime is how long a client that has come back to another node waits for consumers

@@ -174,6 +174,10 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 		OnlyOwn:      p.caller.Limited(),
 
 		IncludeConnection: m.GetIncludeConnection(),
+		RecoveryExpired:   m.GetRecoveryExpired(),
+	}
+	if sub.RecoveryExpired && !sub.Lifecycle {
+		p.add("recovery_expired", "needs lifecycle")
 	}
 	if sub.Group == "" {
 		p.add("group", "must not be empty")

@@ -173,7 +173,7 @@ func fromConnection(c *sio.Connection, data dataForm) (*fanoutv1.Connection, err
 			return nil, fmt.Errorf("data of connection %s: %w", c.ID, err)
 		}
 	}
-	m.Recovered = c.Recovered
+	m.Recovered, m.Recovery = c.Recovered(), toRecovery(c.Recovery)
 	m.AuthJson = c.Auth
 	m.Session, m.Url, m.Secure = c.Session, c.URL, c.Secure
 	if !c.Expire.IsZero() {

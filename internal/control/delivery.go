@@ -35,10 +35,11 @@ func maxEventBytes(maxPayload int) int { return 2*maxPayload + 2<<20 }
 
 // kinds are dispatch's kinds in the contract's words.
 var kinds = map[dispatch.Kind]fanoutv1.Event_Kind{
-	dispatch.Connecting:   fanoutv1.Event_CONNECTING,
-	dispatch.Connected:    fanoutv1.Event_CONNECTED,
-	dispatch.Message:      fanoutv1.Event_MESSAGE,
-	dispatch.Disconnected: fanoutv1.Event_DISCONNECTED,
+	dispatch.Connecting:      fanoutv1.Event_CONNECTING,
+	dispatch.Connected:       fanoutv1.Event_CONNECTED,
+	dispatch.Message:         fanoutv1.Event_MESSAGE,
+	dispatch.Disconnected:    fanoutv1.Event_DISCONNECTED,
+	dispatch.RecoveryExpired: fanoutv1.Event_RECOVERY_EXPIRED,
 }
 
 // delivery is one delivery to a consumer. decode asks for its arguments as values
@@ -103,9 +104,13 @@ func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Ev
 	m.event.ReplyExpected = ev.ReplyExpected
 	m.event.Traceparent = ev.Traceparent
 	m.event.Existing, m.event.Replayed = ev.Existing, ev.Replayed()
-	// Reasons may repeat what a peer wrote.
-	m.event.Reason = strings.ToValidUTF8(ev.Reason, "\uFFFD")
-	m.event.Cause, m.event.Detail = toCause(ev.Reason), ev.Detail
+	if ev.Kind == dispatch.RecoveryExpired {
+		m.event.Recovery = toRecovery(sio.Recovery(ev.Reason))
+	} else {
+		// Reasons may repeat what a peer wrote.
+		m.event.Reason = strings.ToValidUTF8(ev.Reason, "\uFFFD")
+		m.event.Cause, m.event.Detail, m.event.Recoverable = toCause(ev.Reason), ev.Detail, ev.Recoverable
+	}
 	m.event.ReceivedAt = &m.at
 	if connection != nil {
 		c, err := fromConnection(connection, dataAsText)

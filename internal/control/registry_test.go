@@ -135,7 +135,7 @@ func TestGetConnection(t *testing.T) {
 		c.Headers = map[string]string{"user-agent": "x"}
 		c.Query = map[string]string{"EIO": "4", "q": "1"}
 		c.QueuedBytes = 7
-		c.Recovered = true
+		c.Recovery = sio.Recovered
 		c.Auth = `{"a":1}`
 		c.Session, c.URL, c.Secure = "s", "/socket.io/?EIO=4", true
 	}
@@ -147,7 +147,7 @@ func TestGetConnection(t *testing.T) {
 		Id: "a", Namespace: "/chat", UserId: "42", Rooms: []string{"a", "r"}, Transport: "websocket", Protocol: 4,
 		Node: "n1", RemoteAddress: "192.0.2.1:1", ConnectedAt: timestamppb.New(time.Unix(1700000001, 0)), Data: data,
 		Headers: map[string]string{"user-agent": "x"}, Query: map[string]string{"EIO": "4", "q": "1"}, QueuedBytes: 7, Recovered: true,
-		AuthJson: `{"a":1}`, Session: "s", Url: "/socket.io/?EIO=4", Secure: true,
+		AuthJson: `{"a":1}`, Session: "s", Url: "/socket.io/?EIO=4", Secure: true, Recovery: fanoutv1.Connection_RECOVERED,
 	}
 	got, err := dialRegistry(t, hub).GetConnection(t.Context(), &fanoutv1.GetConnectionRequest{Namespace: "chat", Id: "a"})
 	if err != nil || !proto.Equal(got.GetConnection(), want) {

@@ -86,6 +86,8 @@ func (e *Events) toTailFilter(ctx context.Context, p *problems, m *fanoutv1.Tail
 			f.Kinds = append(f.Kinds, dispatch.Message)
 		case fanoutv1.Event_DISCONNECTED:
 			f.Kinds = append(f.Kinds, dispatch.Disconnected)
+		case fanoutv1.Event_RECOVERY_EXPIRED:
+			f.Kinds = append(f.Kinds, dispatch.RecoveryExpired)
 		case fanoutv1.Event_CONNECTING:
 			p.add(field, "CONNECTING is shown to consumers that authorize, and to nobody else: it carries secrets")
 		default:

@@ -31,6 +31,15 @@ func (d *Dispatcher) Connecting(ctx context.Context, s *sio.Socket, auth []byte)
 	return admission.Decide(ctx, s, auth, d)
 }
 
+// epochFor returns what [Event.Epoch] is of a connection: where that has come back from
+// another node, this node's.
+func (d *Dispatcher) epochFor(connection string) string {
+	if strings.HasPrefix(connection, d.opts.Epoch) {
+		return ""
+	}
+	return d.opts.Epoch
+}
+
 // Decide implements admission.Source: it asks every group that authorises. It
 // remembers a connection that it allows until it hears of its end, so it has to be
 // the last source.
@@ -39,10 +48,7 @@ func (d *Dispatcher) Decide(ctx context.Context, r *admission.Request, sofar sio
 	if err := d.unready(s.Namespace()); err != nil {
 		return sio.Admission{}, err
 	}
-	c := &client{socket: s, view: newView(s), user: sofar.User}
-	if !strings.HasPrefix(s.ID(), d.opts.Epoch) { // it has come back from another node
-		c.epoch = d.opts.Epoch
-	}
+	c := &client{socket: s, view: newView(s), epoch: d.epochFor(s.ID()), user: sofar.User}
 	d.mu.Lock()
 	d.clients[s.ID()] = c
 	d.mu.Unlock()

@@ -739,7 +739,7 @@ func TestComesBack(t *testing.T) {
 		c.Say(`42["b"]`)
 		second := m.expect(t, "connected /", `message / b[]`)
 		expect(t, "number", second[1].Sequence, 8)
-		expect(t, "recovered", second[0].Connection.Recovered, true)
+		expect(t, "recovered", second[0].Connection.Recovered(), true)
 		for _, d := range second {
 			ok(t, m.Ack(d.ID()))
 		}

@@ -132,7 +132,7 @@ func (d *Dispatcher) Disconnected(s *sio.Socket, end sio.End) {
 	d.roster.remove(c) // before it is known who was told of it
 	if d.heard() {
 		e := c.event(Disconnected)
-		e.Reason, e.Detail = end.Reason, end.Detail
+		e.Reason, e.Detail, e.Recoverable = end.Reason, end.Detail, s.Recoverable()
 		c.view.freeze(e.Connection)
 		e.measure()
 		d.publish(c, e)
@@ -142,6 +142,22 @@ func (d *Dispatcher) Disconnected(s *sio.Socket, end sio.End) {
 	d.mu.Unlock()
 	for _, g := range d.all() {
 		g.end(s.ID())
+	}
+}
+
+// RecoveryExpired implements sio.Backend.
+func (d *Dispatcher) RecoveryExpired(c sio.LostConnection) {
+	if !d.heard() {
+		return
+	}
+	e := &Event{
+		Kind: RecoveryExpired, Namespace: c.Namespace, ConnectionID: c.ID, Epoch: d.epochFor(c.ID), UserID: c.User,
+		Sequence: c.Number, Reason: string(c.Why), ReceivedAt: time.Now(),
+	}
+	e.measure()
+	d.publish(nil, e)
+	for _, g := range d.all() {
+		g.end(c.ID)
 	}
 }
 

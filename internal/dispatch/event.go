@@ -13,10 +13,11 @@ type Kind int
 
 // The kinds, in the order in which a connection can cause them.
 const (
-	Connecting   Kind = iota // asks for a verdict; Args is [auth]
-	Connected                // the connection is a member of its namespace
-	Message                  // the browser emitted an event
-	Disconnected             // the connection ended, for Reason
+	Connecting      Kind = iota // asks for a verdict; Args is [auth]
+	Connected                   // the connection is a member of its namespace
+	Message                     // the browser emitted an event
+	Disconnected                // the connection ended, for Reason
+	RecoveryExpired             // its client can come back as it no more, for Reason, a sio.Recovery
 )
 
 // Event is one thing that a connection did. It is immutable and shared by all
@@ -32,8 +33,9 @@ type Event struct {
 	Args          []byte // JSON array text, verbatim
 	Attachments   [][]byte
 	ReplyExpected bool
-	Reason        string // of a Disconnected
+	Reason        string // of a Disconnected and a RecoveryExpired
 	Detail        string // of a Disconnected: what is known beside the reason; for people
+	Recoverable   bool   // of a Disconnected: its client may still come back as it
 	ReceivedAt    time.Time
 	Traceparent   string // of a Message: the trace that it belongs to, as W3C Trace Context has it; empty: none
 	// Connection is what was known of the connection, of a Connecting with what
@@ -67,6 +69,9 @@ func (e *Event) measure() {
 		e.size += e.Connection.Size()
 	}
 }
+
+// ends reports whether the event comes when the connection is gone.
+func (e *Event) ends() bool { return e.Kind == Disconnected || e.Kind == RecoveryExpired }
 
 // ID names the event in every group and at every attempt; each replay has one of
 // its own. It begins with the epoch of the node where the event waits, if that has one.

@@ -136,7 +136,7 @@ func (s *Subscription) none(t *testing.T) {
 }
 
 func show(d Delivery) string {
-	kind := [...]string{"connecting", "connected", "message", "disconnected"}[d.Kind]
+	kind := [...]string{"connecting", "connected", "message", "disconnected", "recovery"}[d.Kind]
 	s := strings.TrimSpace(fmt.Sprintf("%s %s %s%s%s", kind, d.Namespace, d.Name, d.Args, d.Reason))
 	if d.Existing {
 		s += " existing"

@@ -90,10 +90,11 @@ type interest struct {
 	events               map[string]bool // names of messages; nil: all
 	lifecycle, authorize bool
 	skipExisting         bool // of lifecycle, those that are Existing
+	recoveryExpired      bool
 }
 
 func newInterest(o *SubscriptionOptions) interest {
-	i := interest{namespaces: newNamespaceSet(o.Namespaces), lifecycle: o.Lifecycle, authorize: o.Authorize, skipExisting: o.SkipExisting}
+	i := interest{namespaces: newNamespaceSet(o.Namespaces), lifecycle: o.Lifecycle, authorize: o.Authorize, skipExisting: o.SkipExisting, recoveryExpired: o.RecoveryExpired}
 	if len(o.Events) > 0 {
 		i.events = map[string]bool{}
 		for _, name := range o.Events {
@@ -116,6 +117,8 @@ func (i *interest) wants(e *Event) bool {
 		return i.authorize
 	case Message:
 		return i.events == nil || i.events[e.Name]
+	case RecoveryExpired:
+		return i.recoveryExpired
 	}
 	return i.lifecycle && !(e.Existing && i.skipExisting)
 }
@@ -133,7 +136,7 @@ func (i *interest) covers(o *interest) bool {
 // coversKinds is coversIn for any namespace that both have. Who authorises does not
 // matter to a connection that is let in.
 func (i *interest) coversKinds(o *interest) bool {
-	if o.lifecycle && (!i.lifecycle || i.skipExisting && !o.skipExisting) || i.events != nil && o.events == nil {
+	if o.lifecycle && (!i.lifecycle || i.skipExisting && !o.skipExisting) || o.recoveryExpired && !i.recoveryExpired || i.events != nil && o.events == nil {
 		return false
 	}
 	for name := range o.events {
@@ -146,6 +149,6 @@ func (i *interest) coversKinds(o *interest) bool {
 
 // equal reports whether both are the same but for what they authorise.
 func (i *interest) equal(o *interest) bool {
-	return i.lifecycle == o.lifecycle && i.skipExisting == o.skipExisting && (i.events == nil) == (o.events == nil) && maps.Equal(i.events, o.events) &&
+	return i.lifecycle == o.lifecycle && i.skipExisting == o.skipExisting && i.recoveryExpired == o.recoveryExpired && (i.events == nil) == (o.events == nil) && maps.Equal(i.events, o.events) &&
 		slices.Equal(i.namespaces.list(), o.namespaces.list())
 }

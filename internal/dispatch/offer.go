@@ -43,7 +43,7 @@ func (o *offer) resolve(accepted bool) {
 }
 
 // offer puts e into the queue of its connection, c, if the group asked for it and there is
-// room. A Disconnected is let in always: nothing follows it, and nobody could
+// room. An end is let in always: nothing is held up by it, and nobody could
 // wait with it. Nothing of the connection may be held. elsewhere says that another
 // group serves the connection: then one that does not loses what it has no room for.
 func (g *group) offer(c *client, e *Event, elsewhere bool) acceptance {
@@ -72,7 +72,7 @@ func (g *group) offerLocked(c *client, e *Event, elsewhere bool) acceptance {
 		return dropped
 	}
 	ld := q.loadLocked()
-	if e.Kind == Disconnected || q.fitsLocked(e.size) && ld.waiting.Len() == 0 && g.fitsLocked(ld, e.size) {
+	if e.ends() || q.fitsLocked(e.size) && ld.waiting.Len() == 0 && g.fitsLocked(ld, e.size) {
 		q.pushLocked(e)
 		return accepted
 	}

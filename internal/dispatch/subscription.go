@@ -32,7 +32,9 @@ type SubscriptionOptions struct {
 	Lifecycle  bool     // Connected and Disconnected too
 	// SkipExisting declines the Connected of connections that were there before.
 	SkipExisting bool
-	Authorize    bool // Connecting too
+	// RecoveryExpired asks for the events of that kind too.
+	RecoveryExpired bool
+	Authorize       bool // Connecting too
 	// MaxInFlight bounds the events that were delivered and not settled.
 	// 0 means 1000.
 	MaxInFlight int

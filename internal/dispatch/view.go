@@ -45,7 +45,7 @@ func (e *Event) Current() *sio.Connection {
 	c := e.view.now()
 	if e.returned && c != nil {
 		back := *c
-		back.Recovered = true
+		back.Recovery = sio.Recovered
 		return &back
 	}
 	return c

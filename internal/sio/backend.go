@@ -74,6 +74,18 @@ type Backend interface {
 	// Disconnected is the last call for a socket that Connecting admitted.
 	// [Socket.Connection] tells then what the socket was at its end.
 	Disconnected(s *Socket, end End)
+	// RecoveryExpired follows Disconnected, once, for a connection that its client could
+	// have come back as and cannot any more: its time is up, or another [Recovery] says
+	// why. A server that closes leaves it out. It may be called while another socket of
+	// that client is being decided on.
+	RecoveryExpired(LostConnection)
+}
+
+// LostConnection is a connection that was cut off and cannot be come back to any more.
+type LostConnection struct {
+	Namespace, ID, User string
+	Number              uint64 // as of [Socket.Number]
+	Why                 Recovery
 }
 
 // End is why a socket ended.
@@ -123,6 +135,7 @@ type noBackend struct{}
 func (noBackend) Connecting(context.Context, *Socket, []byte) (Admission, error) {
 	return Admission{}, nil
 }
-func (noBackend) Connected(*Socket)         {}
-func (noBackend) Event(*Socket, Event)      {}
-func (noBackend) Disconnected(*Socket, End) {}
+func (noBackend) Connected(*Socket)              {}
+func (noBackend) Event(*Socket, Event)           {}
+func (noBackend) Disconnected(*Socket, End)      {}
+func (noBackend) RecoveryExpired(LostConnection) {}

@@ -81,6 +81,13 @@ func (r *recorder) Disconnected(s *Socket, end End) {
 	}
 	r.of(s, "disconnected %s %s", s.Namespace(), end.Reason)
 }
+func (r *recorder) RecoveryExpired(c LostConnection) {
+	if r.numbers {
+		r.note("%d expired %s %s", c.Number, c.Namespace, c.Why)
+		return
+	}
+	r.note("expired %s %s", c.Namespace, c.Why)
+}
 
 // world is a server and its network.
 type world struct {

@@ -52,7 +52,8 @@ func (b *summary) Event(s *Socket, e Event) {
 		b.t.Errorf("Ack: %v", err)
 	}
 }
-func (b *summary) Disconnected(*Socket, End) { b.disconnected.Add(1) }
+func (b *summary) RecoveryExpired(LostConnection) {}
+func (b *summary) Disconnected(*Socket, End)      { b.disconnected.Add(1) }
 
 // TestLoad does everything at once over real connections: clients come by
 // polling and by WebSocket, upgrade, join, ask, answer and go in all ways, while

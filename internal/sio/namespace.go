@@ -62,7 +62,7 @@ func (n *Namespace) connected(s *Socket) []*engineio.Message {
 // add makes s a member and queues the reply to its CONNECT.
 func (n *Namespace) add(s *Socket, a *Admission) {
 	if n.recovery != nil && !s.conn.old() {
-		s.pid = engineio.NewID("")
+		s.pid = engineio.NewID(n.server.mark)
 	}
 	reply := n.connected(s)
 	n.mu.Lock()

@@ -35,6 +35,10 @@ type offlineSession struct {
 	place   *list.Element                // in recovery.order
 	claimed bool                         // its client is being decided on, here or at another server
 	claim   uint64                       // names the latest claim
+	away    bool                         // it is claimed for another server
+	moving  bool                         // it is another server's still, which tells of its end
+	taken   bool                         // of one that moves: it is no more
+	lost    Recovery                     // why it was removed; see recovery.removeLocked
 }
 
 // eventHistory is what is known of the events that a socket was sent. Namespace.mu
@@ -99,6 +103,10 @@ func weigh(v any) int64 {
 	return n
 }
 
+// claimedHere reports whether a client of this server is being decided on as what it may
+// come back as: then the backend hears of that end first. See [recovery.unclaim].
+func (o *offlineSession) claimedHere() bool { return o.claimed && !o.away }
+
 // past is what a connection that was cut off from another server may have missed
 // there. It is immutable.
 type past struct {
@@ -112,25 +120,31 @@ type past struct {
 
 // missedFrom returns what o may have missed at another server, and the position from
 // which on it may have missed events here, given the offset of the last one that its
-// client has, empty if none. It is false if that cannot be known: the event is too old,
+// client has, empty if none. If that cannot be known it returns why: the event is too old,
 // or rooms changed after it, so that it is not known which of those that were on
-// their way were meant for o.
-func (o *offlineSession) missedFrom(g *eventLog, offset string) (before []*logged, position uint64, ok bool) {
-	if o.past != nil {
-		before, ok = o.missedBefore(offset)
-		return before, o.endPosition, ok && o.endPosition >= g.first
-	}
-	position = o.history.joined
+// their way were meant for o; or some of what it missed was removed.
+func (o *offlineSession) missedFrom(g *eventLog, offset string) (before []*logged, position uint64, why Recovery) {
+	known := true
 	switch {
+	case o.past != nil:
+		position = o.endPosition
+		before, known = o.missedBefore(offset)
 	case offset == o.history.lastOffset:
 		position = o.endPosition // nothing was on its way
-	case offset != o.history.before:
-		if position, ok = g.after(offset); !ok {
-			return nil, 0, false
-		}
+	case offset == o.history.before:
+		position = o.history.joined
+		known = position >= o.history.roomsChanged
+	default:
+		position, known = g.after(offset)
+		known = known && position >= o.history.roomsChanged
 	}
-	known := offset == o.history.lastOffset || position >= o.history.roomsChanged
-	return nil, position, known && position >= g.first
+	switch {
+	case !known:
+		return nil, 0, RecoveryUnknownOffset
+	case position < g.first:
+		return nil, 0, RecoveryEvicted
+	}
+	return before, position, Recovered
 }
 
 // missedBefore is missedFrom for what another server sent.

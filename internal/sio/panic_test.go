@@ -29,6 +29,7 @@ func (p panicking) Event(s *Socket, e Event) {
 	p.panicAt(s, "Event")
 }
 
+func (panicking) RecoveryExpired(LostConnection) {}
 func (p panicking) Disconnected(s *Socket, end End) {
 	p.recorder.Disconnected(s, end)
 	p.panicAt(s, "Disconnected")

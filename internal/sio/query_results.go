@@ -20,7 +20,7 @@ type Connection struct {
 	Protocol    int      // Engine.IO revision: 3 or 4
 	RemoteAddr  string   // host:port of the peer
 	ConnectedAt time.Time
-	Recovered   bool              // it was cut off and came back; ConnectedAt is when
+	Recovery    Recovery          // what came of its wish to come back; Recovered: it was cut off, and ConnectedAt is when it came back
 	Data        map[string]any    // read-only for the receiver; JSON-like values
 	Expire      time.Time         // when the authorisation runs out; zero: never
 	Headers     map[string]string // valid UTF-8, as Query: anything else became U+FFFD
@@ -33,6 +33,9 @@ type Connection struct {
 	QueuedBytes     int    // waiting in the outbox
 	VolatileDropped int    // volatile events dropped so far
 }
+
+// Recovered reports whether it was cut off and came back; ConnectedAt is when.
+func (c *Connection) Recovered() bool { return c.Recovery == Recovered }
 
 // Size is about how many bytes c keeps in memory that nobody else does.
 func (c *Connection) Size() int {

@@ -28,6 +28,7 @@ type recovery struct {
 	index   *room.Registry[*offlineSession]
 	order   list.List   // of *offlineSession, by the end of their time
 	pruning *time.Timer // runs while something is kept
+	prune   time.Time   // when it fires
 
 	// Guarded by retention.mu.
 	oldest time.Time // since when the oldest item has been kept
@@ -88,6 +89,7 @@ func (r *recovery) keepEntryLocked(o *offlineSession) {
 		r.index.Join(o.entry, name)
 	}
 	o.place = r.insertLocked(o)
+	r.pruneByLocked(o.until)
 	r.nsp.server.namespaces.retain(r.nsp)
 	r.keptLocked(o.size)
 }
@@ -99,8 +101,22 @@ func (r *recovery) keptLocked(size int64) {
 	r.accountLocked(size)
 	r.pruneLocked(time.Now())
 	if r.pruning == nil {
-		r.pruning = time.AfterFunc(r.window, r.pruneAll)
+		r.pruneByLocked(time.Now().Add(r.window))
 	}
+}
+
+// pruneByLocked has the timer fire at that time, unless it does so before.
+func (r *recovery) pruneByLocked(at time.Time) {
+	left := max(time.Until(at), time.Millisecond)
+	switch {
+	case r.pruning == nil:
+		r.pruning = time.AfterFunc(left, r.pruneAll)
+	case at.Before(r.prune):
+		r.pruning.Reset(left)
+	default:
+		return
+	}
+	r.prune = at
 }
 
 // accountLocked accounts for n bytes more, or fewer, and for what is the oldest
@@ -150,7 +166,7 @@ func (r *recovery) evictOldestLocked() {
 	l, o := r.log.oldest(), r.oldestLocked()
 	switch {
 	case o != nil && (l == nil || o.until.Add(-r.window).Before(l.at)):
-		r.removeLocked(o)
+		r.removeLocked(o, RecoveryEvicted)
 	case l != nil:
 		r.accountLocked(-r.log.removeOldest())
 	}
@@ -177,7 +193,7 @@ func (r *recovery) pruneLocked(now time.Time) (due time.Duration) {
 		if due > 0 {
 			return due
 		}
-		r.removeLocked(o)
+		r.removeLocked(o, RecoveryExpired)
 	}
 	return 0
 }
@@ -197,7 +213,8 @@ func (r *recovery) pruneSome() (done bool) {
 	case due == 0:
 		return false
 	case due > 0:
-		r.pruning.Reset(due)
+		r.pruning = nil
+		r.pruneByLocked(time.Now().Add(due))
 	default:
 		r.pruning = nil
 		r.log.entries = nil // gives the memory back
@@ -205,10 +222,15 @@ func (r *recovery) pruneSome() (done bool) {
 	return true
 }
 
-// removeLocked removes o: its client cannot come back as it any more.
-func (r *recovery) removeLocked(o *offlineSession) {
+// removeLocked removes o: its client cannot come back as it any more, for a reason that
+// the backend hears; [moved]: it is a connection again, or another server keeps it.
+func (r *recovery) removeLocked(o *offlineSession, why Recovery) {
 	if o.entry == nil {
 		return
+	}
+	o.lost = why
+	if why != moved && !o.moving && !o.claimedHere() {
+		r.loseLocked(o)
 	}
 	r.index.Remove(o.entry)
 	r.order.Remove(o.place)
@@ -224,6 +246,6 @@ func (r *recovery) discardLocked(sel room.Selector) {
 	var all []*offlineSession
 	r.index.Select(sel, func(e *room.Entry[*offlineSession]) { all = append(all, e.Value) })
 	for _, o := range all {
-		r.removeLocked(o)
+		r.removeLocked(o, RecoveryChanged)
 	}
 }

@@ -137,7 +137,7 @@ func (h *handover) begin(claims []OfflineSession) []*logged {
 			continue
 		}
 		if o.past != nil && o.endPosition < r.log.first {
-			r.removeLocked(o) // what it missed here is not known any more
+			r.removeLocked(o, RecoveryEvicted) // what it missed here is not known any more
 			continue
 		}
 		p := &handoverPart{o: o, session: r.exportLocked(o)}
@@ -221,7 +221,7 @@ func (h *handover) end() bool {
 	tail, known := r.log.from(h.position)
 	if !known { // it was evicted before it could be looked at
 		for _, p := range h.parts {
-			r.removeLocked(p.o)
+			r.removeLocked(p.o, RecoveryEvicted)
 		}
 		h.parts = nil
 		return true
@@ -237,7 +237,7 @@ func (h *handover) end() bool {
 			return true
 		}
 		p.read(tail, position)
-		r.removeLocked(p.o)
+		r.removeLocked(p.o, moved)
 		return false
 	})
 	return true

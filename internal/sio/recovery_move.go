@@ -98,6 +98,7 @@ func (s *Server) ClaimOffline(ctx context.Context, namespace, pid, offset string
 
 // exportLocked is o, which is claimed, for another server, whose claim ends by itself.
 func (r *recovery) exportLocked(o *offlineSession) OfflineSession {
+	o.away = true
 	pid, claim := o.pid, o.claim
 	time.AfterFunc(claimTime, func() { r.release(pid, claim) })
 	return OfflineSession{
@@ -137,7 +138,7 @@ func (r *recovery) release(pid string, claim uint64) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	if o := r.pids[pid]; o != nil && o.claim == claim {
-		o.claimed = false
+		o.claimed, o.away = false, false
 	}
 }
 
@@ -162,9 +163,13 @@ func (s *Server) TakeOffline(namespace, pid, offset string, claim uint64, have [
 		m.look(o, o.rooms)
 		switch r.tryTake(o, m) {
 		case resumed:
-			return r.missed(m, known)
+			all, err := r.missed(m, known)
+			if err != nil {
+				r.lose(o, resultOf(err))
+			}
+			return all, err
 		case refused:
-			return Missed{}, ErrForgotten
+			return Missed{}, &LostError{m.refused}
 		case behind:
 		}
 	}
@@ -177,10 +182,10 @@ func (r *recovery) beginTake(pid, offset string, claim uint64) (*offlineSession,
 	if o == nil || !o.claimed || o.claim != claim {
 		return nil, nil, ErrNotFound
 	}
-	before, position, ok := o.missedFrom(&r.log, offset)
-	if !ok {
-		r.removeLocked(o)
-		return nil, nil, ErrForgotten
+	before, position, why := o.missedFrom(&r.log, offset)
+	if why != Recovered {
+		r.removeLocked(o, why)
+		return nil, nil, &LostError{why}
 	}
 	return o, &missed{before: before, position: position}, nil
 }
@@ -190,8 +195,12 @@ func (r *recovery) tryTake(o *offlineSession, m *missed) resumption {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	at := m.readLocked(&r.log, o, o.rooms)
-	if at != behind {
-		r.removeLocked(o)
+	switch at {
+	case resumed:
+		r.removeLocked(o, moved)
+	case refused:
+		r.removeLocked(o, m.refused)
+	case behind:
 	}
 	return at
 }

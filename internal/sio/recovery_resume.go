@@ -1,7 +1,9 @@
 package sio
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -10,20 +12,26 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 )
 
-// claim returns the connection that the CONNECT packet's data ask to be, and the
-// offset of the last event that its client has; nil if there is none, or what it
-// missed is not known. Nobody else can claim it until unclaim. It waits a little
-// for the backend to hear of the connection's end, but not past done.
-func (r *recovery) claim(auth []byte, done <-chan struct{}) (*offlineSession, string) {
-	pid, offset := wanted(auth)
-	if pid == "" {
-		return nil, ""
-	}
+// claim returns the connection with this pid, whose client has the events up to the
+// offset; it may have to be moved here. Nobody else can claim it until unclaim. It waits
+// a little for the backend to hear of the connection's end, but not past the end of ctx.
+// The error is why there is none; see [resultOf].
+func (r *recovery) claim(ctx context.Context, pid, offset string) (*offlineSession, error) {
 	o, err := r.find(pid, offset)
-	if err != nil || !r.awaitReport(o, done) {
-		return nil, ""
+	if err == nil && !r.awaitReport(o, ctx.Done()) {
+		err = ErrBusy
 	}
-	return o, offset
+	switch lost := (*LostError)(nil); {
+	case err == nil:
+		return o, nil
+	case errors.As(err, &lost):
+		return nil, err
+	case r.nsp.server.opts.Others != nil:
+		return r.claimElsewhere(ctx, pid, offset)
+	case errors.Is(err, ErrNotFound) && engineio.EpochOf(pid) != r.nsp.server.mark:
+		return nil, &LostError{RecoveryNodeGone}
+	}
+	return nil, err
 }
 
 // maxWanted bounds a pid and an offset, in bytes. Both are far shorter; what clients make up
@@ -54,12 +62,12 @@ func (r *recovery) awaitReport(o *offlineSession, done <-chan struct{}) bool {
 	}
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	o.claimed = false
+	r.unclaimLocked(o)
 	return false
 }
 
 // find claims the connection with this pid. Errors: [ErrNotFound], [ErrBusy] if somebody
-// has claimed it, and [ErrForgotten].
+// has claimed it, and a [*LostError].
 func (r *recovery) find(pid, offset string) (*offlineSession, error) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
@@ -67,18 +75,18 @@ func (r *recovery) find(pid, offset string) (*offlineSession, error) {
 	o := r.pids[pid]
 	switch {
 	case o == nil:
-		return nil, ErrNotFound
+		return nil, r.nsp.server.losses.of(pid)
 	case o.claimed:
 		return nil, ErrBusy
 	case !time.Now().Before(o.until): // and not pruned yet
-		r.removeLocked(o)
-		return nil, ErrNotFound
+		r.removeLocked(o, RecoveryExpired)
+		return nil, &LostError{RecoveryExpired}
 	}
-	if _, _, ok := o.missedFrom(&r.log, offset); !ok {
-		r.removeLocked(o) // its client will not say anything better
-		return nil, ErrForgotten
+	if _, _, why := o.missedFrom(&r.log, offset); why != Recovered {
+		r.removeLocked(o, why) // its client will not say anything better
+		return nil, &LostError{why}
 	}
-	o.claimed = true
+	o.claimed, o.away = true, false
 	o.claim = r.nsp.server.claims.Add(1)
 	return o, nil
 }
@@ -88,7 +96,15 @@ func (r *recovery) find(pid, offset string) (*offlineSession, error) {
 func (r *recovery) unclaim(o *offlineSession, number uint64) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	o.claimed, o.number = false, number
+	o.number = number
+	r.unclaimLocked(o)
+}
+
+func (r *recovery) unclaimLocked(o *offlineSession) {
+	o.claimed = false
+	if o.entry == nil {
+		r.loseLocked(o) // meanwhile
+	}
 }
 
 // fewEvents may be looked at under the lock; more than that are copied first.
@@ -103,6 +119,8 @@ type missed struct {
 	before  []*logged // of another server, and not looked at
 	unread  []*logged // read, and not looked at
 	lacking []*logged // of the events: not encoded as the client reads
+
+	refused Recovery // why; see resumption
 }
 
 // resumption is how an attempt to resume ended.
@@ -116,9 +134,9 @@ const (
 
 // resume makes s, which was admitted, a member in o's place: with its rooms and
 // data, and what it missed sent before the reply to its CONNECT
-// (socket.io/lib/socket.ts, constructor). It is false, and nothing has been done,
-// if o is gone or what it missed is gone, or too much to send at once.
-func (r *recovery) resume(s *Socket, o *offlineSession, offset string, a *Admission) bool {
+// (socket.io/lib/socket.ts, constructor). Unless it returns Recovered nothing has been
+// done: it returns why, if o is gone or what it missed is gone, or too much to send at once.
+func (r *recovery) resume(s *Socket, o *offlineSession, offset string, a *Admission) Recovery {
 	defer r.nsp.server.retention.evict()
 	// So that events which come meanwhile are encoded as it reads.
 	r.nsp.readers[s.encoding].Add(1)
@@ -131,29 +149,29 @@ func (r *recovery) resume(s *Socket, o *offlineSession, offset string, a *Admiss
 	}
 	reply := r.nsp.connected(s)
 	s.granted = a.Rooms // before anybody can find it
-	m, ok := r.begin(o, offset)
-	for ok {
+	m, why := r.begin(o, offset)
+	for why == Recovered {
 		m.look(o, old)
 		if !r.encode(m.lacking, s.encoding) {
-			return false
+			return RecoveryTooMuch
 		}
 		switch r.tryResume(s, o, m, old, &admission, reply) {
 		case resumed:
-			return true
+			return Recovered
 		case refused:
-			return false
+			return m.refused
 		case behind:
 		}
 	}
-	return false
+	return why
 }
 
-// begin returns the beginning of what o missed, false if it is not known.
-func (r *recovery) begin(o *offlineSession, offset string) (*missed, bool) {
+// begin returns the beginning of what o missed, or why it is not known.
+func (r *recovery) begin(o *offlineSession, offset string) (*missed, Recovery) {
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
-	before, position, ok := o.missedFrom(&r.log, offset)
-	return &missed{before: before, position: position}, ok
+	before, position, why := o.missedFrom(&r.log, offset)
+	return &missed{before: before, position: position}, why
 }
 
 // look looks at what has been read, for o, which was in these rooms.
@@ -175,7 +193,12 @@ func (m *missed) look(o *offlineSession, rooms []string) {
 // little; else it is to be looked at outside the lock.
 func (m *missed) readLocked(g *eventLog, o *offlineSession, rooms []string) resumption {
 	events, ok := g.from(m.position)
-	if !ok || o.entry == nil {
+	switch {
+	case o.entry == nil:
+		m.refused = o.lost
+		return refused
+	case !ok:
+		m.refused = RecoveryEvicted
 		return refused
 	}
 	m.position += uint64(len(events))
@@ -210,9 +233,10 @@ func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []stri
 	first = append(first, reply...)
 	// Half of it: other namespaces want to send too.
 	if !engineio.Fits(n.server.engine.Options().MaxQueue/2, first...) {
+		m.refused = RecoveryTooMuch
 		return refused
 	}
-	r.removeLocked(o)
+	r.removeLocked(o, moved)
 	n.addLocked(s, a, first)
 	if !slices.Contains(o.rooms, s.id) { // a member may leave its own room
 		n.members.Leave(s.entry, s.id)

@@ -18,34 +18,26 @@ const takeAtOnce = 512
 
 // claimElsewhere is claim for a client that was cut off from another server: its
 // connection is kept here then.
-func (r *recovery) claimElsewhere(ctx context.Context, auth []byte) (*offlineSession, string) {
-	pid, offset := wanted(auth)
+func (r *recovery) claimElsewhere(ctx context.Context, pid, offset string) (*offlineSession, error) {
 	s := r.nsp.server
-	if s.opts.Others == nil || pid == "" {
-		return nil, ""
-	}
 	ctx, cancel := context.WithTimeout(ctx, takeTime)
 	defer cancel()
 	select {
 	case s.taking <- struct{}{}:
 		defer func() { <-s.taking }()
 	case <-ctx.Done():
-		return nil, ""
+		return nil, ErrBusy
 	}
 	for {
 		o, err := r.claimAnywhere(ctx, pid, offset)
-		if err == nil {
-			return o, offset
+		if !errors.Is(err, ErrBusy) {
+			return o, err
 		}
-		if errors.Is(err, ErrBusy) {
-			select {
-			case <-time.After(claimAgain):
-				continue
-			case <-ctx.Done():
-			}
+		select {
+		case <-time.After(claimAgain):
+		case <-ctx.Done():
+			return nil, err
 		}
-		s.log.Debug("a client does not come back as what it was", "namespace", r.nsp.name, "error", err)
-		return nil, ""
 	}
 }
 
@@ -87,7 +79,9 @@ func (r *recovery) take(ctx context.Context, away *OfflineSession, offset string
 	err := r.nsp.server.opts.Others.Settle(ctx, away)
 	var m Missed
 	if err == nil {
-		m, err = r.nsp.server.opts.Others.Take(ctx, away, offset, r.have(o))
+		if m, err = r.nsp.server.opts.Others.Take(ctx, away, offset, r.have(o)); err == nil {
+			r.took(o)
+		}
 	}
 	if err == nil {
 		err = r.nsp.server.opts.Others.Arrived(ctx)
@@ -98,7 +92,7 @@ func (r *recovery) take(ctx context.Context, away *OfflineSession, offset string
 	if err != nil {
 		r.nsp.mu.Lock()
 		defer r.nsp.mu.Unlock()
-		r.removeLocked(o)
+		r.abandonLocked(o, resultOf(err))
 		return nil, err
 	}
 	return o, nil
@@ -109,7 +103,7 @@ func (r *recovery) take(ctx context.Context, away *OfflineSession, offset string
 func (r *recovery) arrive(away *OfflineSession, offset string) *offlineSession {
 	o := &offlineSession{
 		pid: away.PID, id: away.ID, user: away.User, rooms: away.Rooms, granted: away.Granted, data: away.Data,
-		until: time.Now().Add(min(away.Left, r.window)), reported: make(chan struct{}), number: away.Number, claimed: true,
+		until: time.Now().Add(min(away.Left, r.window)), reported: make(chan struct{}), number: away.Number, claimed: true, moving: true,
 	}
 	close(o.reported)
 	o.weigh()
@@ -135,6 +129,21 @@ func (r *recovery) insertLocked(o *offlineSession) *list.Element {
 		}
 	}
 	return r.order.PushFront(o)
+}
+
+// took notes that the other server keeps o no more.
+func (r *recovery) took(o *offlineSession) {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	o.taken = true
+}
+
+// abandonLocked gives up o, which arrived and cannot be kept.
+func (r *recovery) abandonLocked(o *offlineSession, why Recovery) {
+	r.removeLocked(o, why) // unless it was before, for a reason of its own
+	if o.taken {
+		r.loseLocked(o)
+	}
 }
 
 // have returns the events that this server was sent for o since it arrived.
@@ -169,7 +178,7 @@ func (r *recovery) complete(o *offlineSession, m Missed) error {
 	if o.entry == nil {
 		return ErrForgotten
 	}
-	o.past = p
+	o.past, o.moving = p, false
 	o.size += size
 	r.accountLocked(size)
 	return nil

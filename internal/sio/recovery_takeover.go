@@ -46,7 +46,7 @@ func (s *Server) TakeOver(ctx context.Context, holder, namespace string) (int, e
 			continue // it was handed over
 		}
 		r.nsp.mu.Lock()
-		r.removeLocked(o)
+		r.abandonLocked(o, resultOf(err))
 		r.nsp.mu.Unlock()
 		s.opts.Others.Release(&all[i])
 	}
@@ -67,6 +67,7 @@ func (r *recovery) takeAll(ctx context.Context, holder string, claims []OfflineS
 	if err != nil {
 		return 0, err
 	}
+	r.tookOver(h.Sessions, arrived)
 	if err := others.Arrived(ctx); err != nil {
 		return 0, err
 	}
@@ -107,6 +108,17 @@ func (r *recovery) takeAll(ctx context.Context, holder string, claims []OfflineS
 	return taken, nil
 }
 
+// tookOver notes that the other server keeps these no more.
+func (r *recovery) tookOver(handed []HandedOver, arrived map[string]*offlineSession) {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	for i := range handed {
+		if o := arrived[handed[i].PID]; o != nil {
+			o.taken = true
+		}
+	}
+}
+
 // settleDown makes o, which has arrived, one that its client may come back as. It is false
 // if o was removed meanwhile.
 func (r *recovery) settleDown(o *offlineSession, p *past, lastOffset string, size int64) bool {
@@ -115,7 +127,7 @@ func (r *recovery) settleDown(o *offlineSession, p *past, lastOffset string, siz
 	if o.entry == nil {
 		return false
 	}
-	o.past, o.history.lastOffset, o.claimed = p, lastOffset, false
+	o.past, o.history.lastOffset, o.claimed, o.moving = p, lastOffset, false, false
 	o.size += size
 	r.accountLocked(size)
 	return true

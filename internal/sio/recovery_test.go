@@ -121,6 +121,16 @@ func (w *world) view(id string) Connection {
 	return v
 }
 
+// viewIn is view in a namespace that clients call "" or "/chat,".
+func (w *world) viewIn(namespace, id string) Connection {
+	w.t.Helper()
+	v, err := w.Connection(context.Background(), "/"+strings.Trim(namespace, "/,"), id)
+	if err != nil {
+		w.t.Fatalf("Connection %s: %v", id, err)
+	}
+	return v
+}
+
 var all = room.Selector{All: true}
 
 func TestRecovery(t *testing.T) {
@@ -164,7 +174,7 @@ func TestRecovery(t *testing.T) {
 		slices.Sort(want)
 		expect(t, "rooms", strings.Join(v.Rooms, " "), strings.Join(want, " "))
 		expect(t, "data", fmt.Sprint(v.Data), "map[a:5 b:2 c:3 d:4]")
-		expect(t, "recovered", v.Recovered, true)
+		expect(t, "recovered", v.Recovered(), true)
 
 		// And once more, with nothing missed.
 		r.cut()
@@ -203,27 +213,43 @@ func TestRecoveryOfTheQuiet(t *testing.T) {
 func TestRecoveryIsNot(t *testing.T) {
 	tests := []struct {
 		name string
+		why  Recovery
+		kept bool                    // for its own user
 		do   func(*world, *returner) // while the client is offline
 	}{
-		{"after the window", func(*world, *returner) { time.Sleep(time.Minute) }},
-		{"with an offset that never was", func(_ *world, r *returner) { r.offset = "zzz" }},
-		{"with an offset that is none", func(_ *world, r *returner) { r.offset = "-1" }},
-		{"with another pid", func(_ *world, r *returner) { r.pid = r.pid[1:] + "x" }},
-		{"in another namespace", func(_ *world, r *returner) { r.namespace = "/n-1," }},
-		{"as another user", func(w *world, _ *returner) { w.backend.admit.User = "v" }},
-		{"after it was to leave a room", func(w *world, _ *returner) { w.apply(Leave{To: everybody, Rooms: []string{"r"}}) }},
-		{"after it was to join a room", func(w *world, _ *returner) {
+		{"after the window", RecoveryExpired, false, func(*world, *returner) { time.Sleep(time.Minute) }},
+		{"with an offset that never was", RecoveryUnknownOffset, false, func(_ *world, r *returner) { r.offset = "zzz" }},
+		{"with an offset that is none", RecoveryUnknownOffset, false, func(_ *world, r *returner) { r.offset = "-1" }},
+		{"with another pid", RecoveryUnknown, true, func(_ *world, r *returner) { r.pid = r.pid[:len(r.pid)-1] + "-" }},
+		{"with a pid of another run", RecoveryNodeGone, true, func(_ *world, r *returner) { r.pid = "other" + r.pid[5:] }},
+		{"in another namespace", RecoveryUnknown, true, func(_ *world, r *returner) { r.namespace = "/n-1," }},
+		{"as another user", RecoveryOtherUser, true, func(w *world, _ *returner) { w.backend.admit.User = "v" }},
+		{"while somebody else does", RecoveryBusy, true, func(w *world, r *returner) {
+			if _, err := w.namespaces.find("/").recovery.find(r.pid, r.offset); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"after it was evicted", RecoveryEvicted, false, func(w *world, _ *returner) {
+			recovery := w.namespaces.find("/").recovery
+			recovery.nsp.mu.Lock()
+			defer recovery.nsp.mu.Unlock()
+			for len(recovery.pids) > 0 {
+				recovery.evictOldestLocked()
+			}
+		}},
+		{"after it was to leave a room", RecoveryChanged, false, func(w *world, _ *returner) { w.apply(Leave{To: everybody, Rooms: []string{"r"}}) }},
+		{"after it was to join a room", RecoveryChanged, false, func(w *world, _ *returner) {
 			w.apply(Join{To: to(room.Selector{Users: []string{"u"}}), Rooms: []string{"x"}})
 		}},
-		{"after its user was disconnected", func(w *world, _ *returner) {
+		{"after its user was disconnected", RecoveryChanged, false, func(w *world, _ *returner) {
 			w.apply(Disconnect{To: to(room.Selector{Rooms: []string{"r"}})})
 		}},
-		{"after more than fits its queue", func(w *world, _ *returner) {
+		{"after more than fits its queue", RecoveryTooMuch, true, func(w *world, _ *returner) {
 			for range 3 {
 				w.apply(event("x", `["`+strings.Repeat("x", 1<<20)+`"]`))
 			}
 		}},
-		{"after more than is kept", func(w *world, _ *returner) {
+		{"after more than is kept", RecoveryEvicted, false, func(w *world, _ *returner) {
 			for i := range 100 {
 				w.apply(Emit{To: to(room.Selector{Rooms: []string{"other"}}), Event: "x", Args: []byte(fmt.Sprintf(`["%s",%d]`, strings.Repeat("x", 1<<17), i))})
 			}
@@ -242,9 +268,18 @@ func TestRecoveryIsNot(t *testing.T) {
 				w.emit(all, "first")
 				r.next()
 				r.cut()
+				w.backend.take()
 				tt.do(w, r)
 				was := r.id
 				r.back(false)
+				synctest.Wait()
+				expect(t, "counted", fmt.Sprint(w.Stats().Recoveries), fmt.Sprintf("map[%s:1]", tt.why))
+				if heard := w.backend.take(); slices.Contains(heard, "expired / "+string(tt.why)) == tt.kept {
+					t.Errorf("heard %q", heard)
+				}
+				if v := w.viewIn(r.namespace, r.id); v.Recovery != tt.why || v.Recovered() {
+					t.Errorf("the new connection says %q", v.Recovery)
+				}
 				if _, err := w.Connection(context.Background(), "/", was); !errors.Is(err, ErrNotFound) {
 					t.Errorf("the old connection: %v, want ErrNotFound", err)
 				}
@@ -388,29 +423,42 @@ func lone(t testing.TB) (*recovery, *offlineSession) {
 	return r, o
 }
 
+// claimed is what the data of a CONNECT packet ask for, nil if they do not get it.
+func claimed(r *recovery, ctx context.Context, auth []byte) (*offlineSession, string) {
+	pid, offset := wanted(auth)
+	if pid == "" {
+		return nil, ""
+	}
+	o, err := r.claim(ctx, pid, offset)
+	if err != nil {
+		return nil, ""
+	}
+	return o, offset
+}
+
 // A backend hears of the end before it hears of the return, within bounds.
 func TestClaimWaitsForTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, o := lone(t)
 		auth := []byte(`{"pid":"secret","offset":"1"}`)
 		start := time.Now()
-		if got, _ := r.claim(auth, nil); got != nil || time.Since(start) != maxHold {
+		if got, _ := claimed(r, t.Context(), auth); got != nil || time.Since(start) != maxHold {
 			t.Errorf("claimed %v after %v", got, time.Since(start))
 		}
-		done := make(chan struct{})
-		time.AfterFunc(time.Second, func() { close(done) })
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
 		start = time.Now()
-		if got, _ := r.claim(auth, done); got != nil || time.Since(start) != time.Second {
+		if got, _ := claimed(r, ctx, auth); got != nil || time.Since(start) != time.Second {
 			t.Errorf("claimed %v after %v by a session that has ended", got, time.Since(start))
 		}
 		time.AfterFunc(time.Second, func() {
-			if got, _ := r.claim(auth, nil); got != nil {
+			if got, _ := claimed(r, t.Context(), auth); got != nil {
 				t.Error("claimed twice")
 			}
 			close(o.reported)
 		})
 		start = time.Now()
-		got, offset := r.claim(auth, nil)
+		got, offset := claimed(r, t.Context(), auth)
 		if got != o || offset != "1" || time.Since(start) != time.Second {
 			t.Errorf("claimed %v, offset %q, after %v", got, offset, time.Since(start))
 		}
@@ -433,7 +481,7 @@ func TestRecoveryPrunesInPieces(t *testing.T) {
 		}
 		r.nsp.mu.Unlock()
 		time.Sleep(r.memory)
-		if got, _ := r.claim([]byte(`{"pid":"secret","offset":"1"}`), nil); got != nil {
+		if got, _ := claimed(r, t.Context(), []byte(`{"pid":"secret","offset":"1"}`)); got != nil {
 			t.Error("claimed an offline session that is too old")
 		}
 		r.nsp.mu.Lock()
@@ -691,7 +739,7 @@ func FuzzClaim(f *testing.F) {
 	f.Fuzz(func(t *testing.T, auth string) {
 		r, o := lone(t)
 		close(o.reported)
-		got, offset := r.claim([]byte(auth), nil)
+		got, offset := claimed(r, t.Context(), []byte(auth))
 		if got == nil {
 			return
 		}

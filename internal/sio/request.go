@@ -98,34 +98,45 @@ func (r *request) answer() (done bool) {
 			return r.endIf(func() bool { return r.withdrawn != nil || r.failLocked(err) })
 		}
 	}
-	if r.nsp.recovery != nil {
-		o, offset := r.nsp.recovery.claim(r.auth, r.ctx.Done())
-		if o == nil {
-			o, offset = r.nsp.recovery.claimElsewhere(r.ctx, r.auth)
-		}
-		if o != nil {
-			s := newSocket(r.nsp, r.conn, r.encoding, r.auth)
-			s.id, s.pid, s.recovering, s.recovered = o.id, o.pid, o, true
-			s.number.Store(o.number)
-			joined := true
-			done = r.decide(s, func(a *Admission) bool {
-				joined = a.User == o.user && r.nsp.recovery.resume(s, o, offset, a)
-				if !joined {
-					r.conn.disconnected(s, End{Reason: ReasonNotRecovered})
-					r.nsp.recovery.unclaim(o, s.number.Load())
-				}
-				return joined
-			})
-			if joined {
+	var result Recovery
+	if pid, offset := wanted(r.auth); pid != "" && r.nsp.recovery != nil {
+		o, err := r.nsp.recovery.claim(r.ctx, pid, offset)
+		switch {
+		case err != nil:
+			r.conn.server.log.Debug("a client does not come back as what it was", "namespace", r.name, "error", err)
+			result = resultOf(err)
+		default:
+			if done, result = r.comeBack(o, offset); result == Recovered {
 				return done
-			} // else it is connected anew
+			}
 		}
 	}
 	s := newSocket(r.nsp, r.conn, r.encoding, r.auth)
+	s.recovery = result
 	return r.decide(s, func(a *Admission) bool {
 		r.nsp.add(s, a)
 		return true
 	})
+}
+
+// comeBack asks the backend whether the client may join as what it was, which is claimed,
+// and answers it. Unless the result is Recovered it is to be connected anew.
+func (r *request) comeBack(o *offlineSession, offset string) (done bool, result Recovery) {
+	s := newSocket(r.nsp, r.conn, r.encoding, r.auth)
+	s.id, s.pid, s.recovering, s.recovery = o.id, o.pid, o, Recovered
+	s.number.Store(o.number)
+	result = Recovered
+	done = r.decide(s, func(a *Admission) bool {
+		if result = RecoveryOtherUser; a.User == o.user {
+			result = r.nsp.recovery.resume(s, o, offset, a)
+		}
+		if result != Recovered {
+			r.conn.disconnected(s, End{Reason: ReasonNotRecovered})
+			r.nsp.recovery.unclaim(o, s.number.Load())
+		}
+		return result == Recovered
+	})
+	return done, result
 }
 
 // decide asks whether s may join, and lets join make it a member, or answers that
@@ -239,6 +250,7 @@ func (r *request) joinedLocked(s *Socket) {
 	c.session.MarkJoined()
 	r.removeLocked()
 	c.sockets[r.name] = s
+	s.countRecovery(&c.server.counters.recoveries)
 	c.server.backend.Connected(s)
 	for _, p := range r.waiting {
 		select {

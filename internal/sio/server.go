@@ -111,17 +111,19 @@ type Server struct {
 	namespaces *namespaces
 	retention  retention
 	run        string        // tells this run from others, to whom its cursors mean nothing
+	mark       string        // what the pids that it gives begin with: its epoch, or what stands for it
 	hold       time.Duration // how long a browser may be held up over an answer
 
 	numbers atomic.Uint64 // given to the events that clients may be sent again; the latest
 	claims  atomic.Uint64 // of connections that were cut off; the latest
+	losses  losses
 	taking  chan struct{} // one for each connection that is being moved here
 	awaited atomic.Int64  // answers, by all requests together
 
 	applying sync.RWMutex // read: an operation is being applied
 	closing  bool         // guarded by applying
 	// callbacks counts the goroutines that call the backend by themselves: one for
-	// each Disconnect, to tell of the ends that it caused.
+	// each Disconnect, to tell of the ends that it caused, and one for losses.
 	callbacks sync.WaitGroup
 
 	delays delays // by MaxEventRate
@@ -168,6 +170,9 @@ func NewServer(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s.log = s.engine.Options().Logger
+	if s.mark = opts.Engine.Epoch; s.mark == "" {
+		s.mark = engineio.EpochOf(s.run)
+	}
 	s.hold = min(maxHold, s.engine.Options().PingTimeout/2)
 	return s, nil
 }

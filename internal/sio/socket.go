@@ -22,9 +22,9 @@ type Socket struct {
 	// may not.
 	pid string
 	// auth is what is shown of what the client passed as auth; empty: nothing.
-	auth      string
-	encoding  parser.Encoding // of what it reads
-	recovered bool            // it has come back so, or wants to
+	auth     string
+	encoding parser.Encoding // of what it reads
+	recovery Recovery        // what came of its wish to come back; Recovered: it has come back so, or wants to
 
 	// gone is set, under Namespace.mu, when the socket leaves its namespace.
 	gone atomic.Bool
@@ -74,7 +74,15 @@ func (s *Socket) Connection() Connection {
 
 // Recovered reports whether the socket is a connection that was cut off and has
 // come back as what it was, or, while it is being decided on, wants to.
-func (s *Socket) Recovered() bool { return s.recovered }
+func (s *Socket) Recovered() bool { return s.recovery == Recovered }
+
+// Recoverable reports whether the client may come back as the socket, which has ended:
+// then the Backend hears of that, or of [Backend.RecoveryExpired].
+func (s *Socket) Recoverable() bool {
+	s.nsp.mu.Lock()
+	defer s.nsp.mu.Unlock()
+	return s.offline != nil
+}
 
 // Number returns 1, 2, 3 and so on, for the Backend to number what it hears of a
 // connection: one that comes back goes on where it was cut.
@@ -155,7 +163,7 @@ func (s *Socket) completeView(c *Connection) {
 	c.ID, c.Namespace = s.id, s.nsp.name
 	c.Transport, c.Protocol, c.RemoteAddr = session.Transport(), session.Protocol(), h.remoteAddr
 	c.Session, c.Secure, c.URL = session.Name(), session.Secure(), h.url()
-	c.ConnectedAt, c.Recovered = s.born, s.recovered
+	c.ConnectedAt, c.Recovery = s.born, s.recovery
 	c.Headers, c.Query, c.Auth = asMap(h.headers), h.query(), s.auth
 	c.VolatileDropped = session.Dropped()
 	if !s.gone.Load() { // what waits is not its any more

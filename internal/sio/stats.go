@@ -23,6 +23,7 @@ type Stats struct {
 	Rooms       int               // in them, those of the connections' own ids included
 	Joined      uint64            // connections that there were, those that came back too
 	Ended       map[string]uint64 // connections, by why
+	Recoveries  map[string]uint64 // connections whose clients wished to come back as what they were, by what came of it
 	Refused     map[string]uint64 // requests, by the setting that says so or what else was wrong
 	Panics      uint64            // caught in what single browsers did
 	Delayed     uint64            // packets after which their client was not read for a while, by MaxEventRate
@@ -44,6 +45,7 @@ type Stats struct {
 type counters struct {
 	joined       atomic.Uint64
 	ended        metrics.Labeled
+	recoveries   metrics.Labeled
 	received     atomic.Uint64
 	acksReceived atomic.Uint64
 	acksSent     atomic.Uint64
@@ -73,7 +75,7 @@ func (s *Server) Stats() Stats {
 	c := &s.counters
 	st := Stats{
 		Engine: s.engine.Stats(),
-		Joined: c.joined.Load(), Ended: c.ended.All(), Refused: s.engine.Refused(), Panics: s.engine.Panics(),
+		Joined: c.joined.Load(), Ended: c.ended.All(), Recoveries: c.recoveries.All(), Refused: s.engine.Refused(), Panics: s.engine.Panics(),
 		Delayed: s.delays.packets.Load(), Delays: time.Duration(s.delays.time.Load()),
 		Received: c.received.Load(), AcksReceived: c.acksReceived.Load(), AcksSent: c.acksSent.Load(),
 		Emitted: c.emitted.Load(), Sent: c.sent.Load(), AwaitedAcks: int(s.awaited.Load()),

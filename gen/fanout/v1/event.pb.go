@@ -50,6 +50,12 @@ const (
 	// was no one to come back: then it is connected anew. Members that said
 	// `skip_existing` get it of all connections.
 	Event_DISCONNECTED Event_Kind = 4
+	// The connection, whose DISCONNECTED was `recoverable`, cannot come back any more,
+	// for the reason that `recovery` says: the last event of it, told once. For members
+	// that said `recovery_expired`. A node that ends or dies takes it along: then neither
+	// it nor a `recovered` CONNECTED follows. Members that joined after the DISCONNECTED
+	// get it too.
+	Event_RECOVERY_EXPIRED Event_Kind = 5
 )
 
 // Enum value maps for Event_Kind.
@@ -60,13 +66,15 @@ var (
 		2: "CONNECTED",
 		3: "MESSAGE",
 		4: "DISCONNECTED",
+		5: "RECOVERY_EXPIRED",
 	}
 	Event_Kind_value = map[string]int32{
-		"UNSPECIFIED":  0,
-		"CONNECTING":   1,
-		"CONNECTED":    2,
-		"MESSAGE":      3,
-		"DISCONNECTED": 4,
+		"UNSPECIFIED":      0,
+		"CONNECTING":       1,
+		"CONNECTED":        2,
+		"MESSAGE":          3,
+		"DISCONNECTED":     4,
+		"RECOVERY_EXPIRED": 5,
 	}
 )
 
@@ -412,7 +420,13 @@ type Event struct {
 	Traceparent string `protobuf:"bytes,19,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	// The event was a dead letter and is delivered once more by
 	// AdminService.ReplayDeadLetters. Nobody awaits a reply to it.
-	Replayed      bool `protobuf:"varint,20,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	Replayed bool `protobuf:"varint,20,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// Of a DISCONNECTED: the client may still come back as this connection, within the
+	// setting `recovery-window`. Then CONNECTED, `recovered`, or RECOVERY_EXPIRED follows.
+	Recoverable bool `protobuf:"varint,21,opt,name=recoverable,proto3" json:"recoverable,omitempty"`
+	// Of a RECOVERY_EXPIRED: why the connection cannot come back any more: EXPIRED, EVICTED,
+	// CHANGED, or what came of an attempt to come back as it.
+	Recovery      Connection_Recovery `protobuf:"varint,22,opt,name=recovery,proto3,enum=fanout.v1.Connection_Recovery" json:"recovery,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -585,6 +599,20 @@ func (x *Event) GetReplayed() bool {
 		return x.Replayed
 	}
 	return false
+}
+
+func (x *Event) GetRecoverable() bool {
+	if x != nil {
+		return x.Recoverable
+	}
+	return false
+}
+
+func (x *Event) GetRecovery() Connection_Recovery {
+	if x != nil {
+		return x.Recovery
+	}
+	return Connection_NONE
 }
 
 // ConsumeRequest is one message of a worker.
@@ -1252,9 +1280,11 @@ type ConsumeRequest_Open struct {
 	IncludeConnection bool `protobuf:"varint,11,opt,name=include_connection,json=includeConnection,proto3" json:"include_connection,omitempty"`
 	// True declines the CONNECTED events, marked `existing`, of connections that
 	// were there before. What these do is delivered all the same.
-	SkipExisting  bool `protobuf:"varint,12,opt,name=skip_existing,json=skipExisting,proto3" json:"skip_existing,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SkipExisting bool `protobuf:"varint,12,opt,name=skip_existing,json=skipExisting,proto3" json:"skip_existing,omitempty"`
+	// True asks for RECOVERY_EXPIRED too. INVALID_ARGUMENT without `lifecycle`.
+	RecoveryExpired bool `protobuf:"varint,13,opt,name=recovery_expired,json=recoveryExpired,proto3" json:"recovery_expired,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ConsumeRequest_Open) Reset() {
@@ -1367,6 +1397,13 @@ func (x *ConsumeRequest_Open) GetIncludeConnection() bool {
 func (x *ConsumeRequest_Open) GetSkipExisting() bool {
 	if x != nil {
 		return x.SkipExisting
+	}
+	return false
+}
+
+func (x *ConsumeRequest_Open) GetRecoveryExpired() bool {
+	if x != nil {
+		return x.RecoveryExpired
 	}
 	return false
 }
@@ -2155,7 +2192,7 @@ var File_fanout_v1_event_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\b\n" +
+	"\x15fanout/v1/event.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\t\n" +
 	"\x05Event\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x18\n" +
@@ -2181,14 +2218,17 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05cause\x18\x11 \x01(\x0e2\x16.fanout.v1.Event.CauseR\x05cause\x12\x16\n" +
 	"\x06detail\x18\x12 \x01(\tR\x06detail\x12 \n" +
 	"\vtraceparent\x18\x13 \x01(\tR\vtraceparent\x12\x1a\n" +
-	"\breplayed\x18\x14 \x01(\bR\breplayed\"U\n" +
+	"\breplayed\x18\x14 \x01(\bR\breplayed\x12 \n" +
+	"\vrecoverable\x18\x15 \x01(\bR\vrecoverable\x12:\n" +
+	"\brecovery\x18\x16 \x01(\x0e2\x1e.fanout.v1.Connection.RecoveryR\brecovery\"k\n" +
 	"\x04Kind\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"CONNECTING\x10\x01\x12\r\n" +
 	"\tCONNECTED\x10\x02\x12\v\n" +
 	"\aMESSAGE\x10\x03\x12\x10\n" +
-	"\fDISCONNECTED\x10\x04\"\x8a\x02\n" +
+	"\fDISCONNECTED\x10\x04\x12\x14\n" +
+	"\x10RECOVERY_EXPIRED\x10\x05\"\x8a\x02\n" +
 	"\x05Cause\x12\b\n" +
 	"\x04NONE\x10\x00\x12\x0f\n" +
 	"\vCLIENT_LEFT\x10\x01\x12\x13\n" +
@@ -2207,7 +2247,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\rNOT_RECOVERED\x10\r\x12\t\n" +
 	"\x05OTHER\x10\x0e\x12\v\n" +
 	"\aMAX_AGE\x10\x0f\x12\r\n" +
-	"\tREBALANCE\x10\x10\"\x83\f\n" +
+	"\tREBALANCE\x10\x10\"\xae\f\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -2215,7 +2255,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05reply\x18\x04 \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05reply\x12=\n" +
 	"\averdict\x18\x05 \x01(\v2!.fanout.v1.ConsumeRequest.VerdictH\x00R\averdict\x127\n" +
 	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x12=\n" +
-	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xa3\x03\n" +
+	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xce\x03\n" +
 	"\x04Open\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2232,7 +2272,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x11max_message_bytes\x18\n" +
 	" \x01(\rR\x0fmaxMessageBytes\x12-\n" +
 	"\x12include_connection\x18\v \x01(\bR\x11includeConnection\x12#\n" +
-	"\rskip_existing\x18\f \x01(\bR\fskipExisting\x1a(\n" +
+	"\rskip_existing\x18\f \x01(\bR\fskipExisting\x12)\n" +
+	"\x10recovery_expired\x18\r \x01(\bR\x0frecoveryExpired\x1a(\n" +
 	"\x03Ack\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1aZ\n" +
 	"\x04Nack\x12!\n" +
@@ -2371,9 +2412,10 @@ var file_fanout_v1_event_proto_goTypes = []any{
 	(*structpb.Value)(nil),                // 25: google.protobuf.Value
 	(*timestamppb.Timestamp)(nil),         // 26: google.protobuf.Timestamp
 	(*Connection)(nil),                    // 27: fanout.v1.Connection
-	(*durationpb.Duration)(nil),           // 28: google.protobuf.Duration
-	(*structpb.Struct)(nil),               // 29: google.protobuf.Struct
-	(*Status)(nil),                        // 30: fanout.v1.Status
+	(Connection_Recovery)(0),              // 28: fanout.v1.Connection.Recovery
+	(*durationpb.Duration)(nil),           // 29: google.protobuf.Duration
+	(*structpb.Struct)(nil),               // 30: google.protobuf.Struct
+	(*Status)(nil),                        // 31: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
@@ -2381,44 +2423,45 @@ var file_fanout_v1_event_proto_depIdxs = []int32{
 	26, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
 	27, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
 	1,  // 4: fanout.v1.Event.cause:type_name -> fanout.v1.Event.Cause
-	11, // 5: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
-	12, // 6: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
-	13, // 7: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
-	7,  // 8: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
-	15, // 9: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
-	16, // 10: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
-	14, // 11: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
-	19, // 12: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
-	22, // 13: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
-	20, // 14: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
-	21, // 15: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
-	23, // 16: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
-	24, // 17: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
-	25, // 18: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
-	0,  // 19: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
-	4,  // 20: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
-	28, // 21: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
-	28, // 22: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
-	17, // 23: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
-	18, // 24: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	29, // 25: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	26, // 26: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	25, // 27: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
-	30, // 28: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
-	2,  // 29: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
-	4,  // 30: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
-	3,  // 31: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
-	5,  // 32: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	7,  // 33: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	9,  // 34: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	6,  // 35: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	8,  // 36: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	10, // 37: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	35, // [35:38] is the sub-list for method output_type
-	32, // [32:35] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	28, // 5: fanout.v1.Event.recovery:type_name -> fanout.v1.Connection.Recovery
+	11, // 6: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
+	12, // 7: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
+	13, // 8: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
+	7,  // 9: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
+	15, // 10: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
+	16, // 11: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
+	14, // 12: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
+	19, // 13: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
+	22, // 14: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
+	20, // 15: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
+	21, // 16: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
+	23, // 17: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
+	24, // 18: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
+	25, // 19: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	0,  // 20: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
+	4,  // 21: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
+	29, // 22: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
+	29, // 23: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
+	17, // 24: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
+	18, // 25: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
+	30, // 26: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	26, // 27: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	25, // 28: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
+	31, // 29: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	2,  // 30: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
+	4,  // 31: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	3,  // 32: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
+	5,  // 33: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	7,  // 34: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	9,  // 35: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	6,  // 36: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	8,  // 37: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	10, // 38: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	36, // [36:39] is the sub-list for method output_type
+	33, // [33:36] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }

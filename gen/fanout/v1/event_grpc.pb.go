@@ -38,7 +38,8 @@ type EventServiceClient interface {
 	// Consume is the stream of one worker, a member of a group. Every group gets
 	// every event that it asks for; inside a group one member gets it. All
 	// events of one connection go to one member, in the order in which they
-	// happened: CONNECTING, CONNECTED, any number of MESSAGE, DISCONNECTED. It moves
+	// happened: CONNECTING, CONNECTED, any number of MESSAGE, DISCONNECTED and, to who
+	// asks, RECOVERY_EXPIRED. It moves
 	// to another when all of it is settled: to one that asked for its next event,
 	// if its member did not or leaves; and, while it is quiet, to members that have
 	// more than a quarter fewer connections and asked for all that its own did.
@@ -158,7 +159,8 @@ type EventServiceServer interface {
 	// Consume is the stream of one worker, a member of a group. Every group gets
 	// every event that it asks for; inside a group one member gets it. All
 	// events of one connection go to one member, in the order in which they
-	// happened: CONNECTING, CONNECTED, any number of MESSAGE, DISCONNECTED. It moves
+	// happened: CONNECTING, CONNECTED, any number of MESSAGE, DISCONNECTED and, to who
+	// asks, RECOVERY_EXPIRED. It moves
 	// to another when all of it is settled: to one that asked for its next event,
 	// if its member did not or leaves; and, while it is quiet, to members that have
 	// more than a quarter fewer connections and asked for all that its own did.

@@ -23,6 +23,98 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Recovery is what came of a client's wish to come back as the connection that it was
+// before it was cut off, and why not. But for RECOVERED it is connected as somebody new,
+// with a new id.
+type Connection_Recovery int32
+
+const (
+	// The client did not ask for it, or the daemon has no recovery window.
+	Connection_NONE Connection_Recovery = 0
+	// It is `recovered`.
+	Connection_RECOVERED Connection_Recovery = 1
+	// It came back after the setting `recovery-window`.
+	Connection_EXPIRED Connection_Recovery = 2
+	// The connection, or events that it missed, had to make room for later ones: the
+	// setting `recovery-bytes`.
+	Connection_EVICTED Connection_Recovery = 3
+	// What it missed is not known: no event has the offset that it named, or its rooms
+	// changed since, while others were on their way.
+	Connection_UNKNOWN_OFFSET Connection_Recovery = 4
+	// It was let in as another user than before. The connection is kept on for its own.
+	Connection_OTHER_USER Connection_Recovery = 5
+	// The node that kept the connection has ended or died, or a node that would have to
+	// be asked does not answer.
+	Connection_NODE_GONE Connection_Recovery = 6
+	// A Join, Leave or Disconnect was meant for the connection while it was away, and is
+	// not to be undone by a return.
+	Connection_CHANGED Connection_Recovery = 7
+	// It missed more than is sent at once: half of the setting `max-queue`.
+	Connection_TOO_MUCH Connection_Recovery = 8
+	// The end of the connection was not handled in time, or another client was coming
+	// back as it.
+	Connection_BUSY Connection_Recovery = 9
+	// Nothing is known of the connection: it ended for good, or it is too long ago.
+	Connection_UNKNOWN Connection_Recovery = 10
+)
+
+// Enum value maps for Connection_Recovery.
+var (
+	Connection_Recovery_name = map[int32]string{
+		0:  "NONE",
+		1:  "RECOVERED",
+		2:  "EXPIRED",
+		3:  "EVICTED",
+		4:  "UNKNOWN_OFFSET",
+		5:  "OTHER_USER",
+		6:  "NODE_GONE",
+		7:  "CHANGED",
+		8:  "TOO_MUCH",
+		9:  "BUSY",
+		10: "UNKNOWN",
+	}
+	Connection_Recovery_value = map[string]int32{
+		"NONE":           0,
+		"RECOVERED":      1,
+		"EXPIRED":        2,
+		"EVICTED":        3,
+		"UNKNOWN_OFFSET": 4,
+		"OTHER_USER":     5,
+		"NODE_GONE":      6,
+		"CHANGED":        7,
+		"TOO_MUCH":       8,
+		"BUSY":           9,
+		"UNKNOWN":        10,
+	}
+)
+
+func (x Connection_Recovery) Enum() *Connection_Recovery {
+	p := new(Connection_Recovery)
+	*p = x
+	return p
+}
+
+func (x Connection_Recovery) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Connection_Recovery) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_registry_proto_enumTypes[0].Descriptor()
+}
+
+func (Connection_Recovery) Type() protoreflect.EnumType {
+	return &file_fanout_v1_registry_proto_enumTypes[0]
+}
+
+func (x Connection_Recovery) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Connection_Recovery.Descriptor instead.
+func (Connection_Recovery) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{0, 0}
+}
+
 // GroupBy says how to split the count.
 type CountConnectionsRequest_GroupBy int32
 
@@ -73,11 +165,11 @@ func (x CountConnectionsRequest_GroupBy) String() string {
 }
 
 func (CountConnectionsRequest_GroupBy) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_registry_proto_enumTypes[0].Descriptor()
+	return file_fanout_v1_registry_proto_enumTypes[1].Descriptor()
 }
 
 func (CountConnectionsRequest_GroupBy) Type() protoreflect.EnumType {
-	return &file_fanout_v1_registry_proto_enumTypes[0]
+	return &file_fanout_v1_registry_proto_enumTypes[1]
 }
 
 func (x CountConnectionsRequest_GroupBy) Number() protoreflect.EnumNumber {
@@ -132,11 +224,11 @@ func (x DisconnectRequest_Mode) String() string {
 }
 
 func (DisconnectRequest_Mode) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_registry_proto_enumTypes[1].Descriptor()
+	return file_fanout_v1_registry_proto_enumTypes[2].Descriptor()
 }
 
 func (DisconnectRequest_Mode) Type() protoreflect.EnumType {
-	return &file_fanout_v1_registry_proto_enumTypes[1]
+	return &file_fanout_v1_registry_proto_enumTypes[2]
 }
 
 func (x DisconnectRequest_Mode) Number() protoreflect.EnumNumber {
@@ -215,7 +307,11 @@ type Connection struct {
 	// What the client passed as `auth`, as the text of a JSON object, as far as the
 	// setting `expose-auth` has it kept and shown. Empty: nothing. Of a CONNECTING all
 	// of it stands in `args_json` in any case.
-	AuthJson      string `protobuf:"bytes,21,opt,name=auth_json,json=authJson,proto3" json:"auth_json,omitempty"`
+	AuthJson string `protobuf:"bytes,21,opt,name=auth_json,json=authJson,proto3" json:"auth_json,omitempty"`
+	// What came of the client's wish to come back as what it was, for as long as the
+	// connection lasts: RECOVERED if it is `recovered`, or why it is not. Of a CONNECTING:
+	// RECOVERED if it wants to and may, so far.
+	Recovery      Connection_Recovery `protobuf:"varint,22,opt,name=recovery,proto3,enum=fanout.v1.Connection_Recovery" json:"recovery,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,6 +491,13 @@ func (x *Connection) GetAuthJson() string {
 		return x.AuthJson
 	}
 	return ""
+}
+
+func (x *Connection) GetRecovery() Connection_Recovery {
+	if x != nil {
+		return x.Recovery
+	}
+	return Connection_NONE
 }
 
 // ListConnectionsRequest asks for one page.
@@ -1669,7 +1772,7 @@ var File_fanout_v1_registry_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x06\n" +
+	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\b\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -1694,14 +1797,29 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\x03url\x18\x12 \x01(\tR\x03url\x12\x16\n" +
 	"\x06secure\x18\x13 \x01(\bR\x06secure\x12\x1b\n" +
 	"\tdata_json\x18\x14 \x01(\tR\bdataJson\x12\x1b\n" +
-	"\tauth_json\x18\x15 \x01(\tR\bauthJson\x1a:\n" +
+	"\tauth_json\x18\x15 \x01(\tR\bauthJson\x12:\n" +
+	"\brecovery\x18\x16 \x01(\x0e2\x1e.fanout.v1.Connection.RecoveryR\brecovery\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
 	"\n" +
 	"QueryEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"w\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa2\x01\n" +
+	"\bRecovery\x12\b\n" +
+	"\x04NONE\x10\x00\x12\r\n" +
+	"\tRECOVERED\x10\x01\x12\v\n" +
+	"\aEXPIRED\x10\x02\x12\v\n" +
+	"\aEVICTED\x10\x03\x12\x12\n" +
+	"\x0eUNKNOWN_OFFSET\x10\x04\x12\x0e\n" +
+	"\n" +
+	"OTHER_USER\x10\x05\x12\r\n" +
+	"\tNODE_GONE\x10\x06\x12\v\n" +
+	"\aCHANGED\x10\a\x12\f\n" +
+	"\bTOO_MUCH\x10\b\x12\b\n" +
+	"\x04BUSY\x10\t\x12\v\n" +
+	"\aUNKNOWN\x10\n" +
+	"\"w\n" +
 	"\x16ListConnectionsRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -1826,83 +1944,85 @@ func file_fanout_v1_registry_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_registry_proto_rawDescData
 }
 
-var file_fanout_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_fanout_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_fanout_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_fanout_v1_registry_proto_goTypes = []any{
-	(CountConnectionsRequest_GroupBy)(0),     // 0: fanout.v1.CountConnectionsRequest.GroupBy
-	(DisconnectRequest_Mode)(0),              // 1: fanout.v1.DisconnectRequest.Mode
-	(*Connection)(nil),                       // 2: fanout.v1.Connection
-	(*ListConnectionsRequest)(nil),           // 3: fanout.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil),          // 4: fanout.v1.ListConnectionsResponse
-	(*GetConnectionRequest)(nil),             // 5: fanout.v1.GetConnectionRequest
-	(*GetConnectionResponse)(nil),            // 6: fanout.v1.GetConnectionResponse
-	(*CountConnectionsRequest)(nil),          // 7: fanout.v1.CountConnectionsRequest
-	(*CountConnectionsResponse)(nil),         // 8: fanout.v1.CountConnectionsResponse
-	(*ListRoomsRequest)(nil),                 // 9: fanout.v1.ListRoomsRequest
-	(*ListRoomsResponse)(nil),                // 10: fanout.v1.ListRoomsResponse
-	(*ListNamespacesRequest)(nil),            // 11: fanout.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),           // 12: fanout.v1.ListNamespacesResponse
-	(*JoinRequest)(nil),                      // 13: fanout.v1.JoinRequest
-	(*JoinResponse)(nil),                     // 14: fanout.v1.JoinResponse
-	(*LeaveRequest)(nil),                     // 15: fanout.v1.LeaveRequest
-	(*LeaveResponse)(nil),                    // 16: fanout.v1.LeaveResponse
-	(*DisconnectRequest)(nil),                // 17: fanout.v1.DisconnectRequest
-	(*DisconnectResponse)(nil),               // 18: fanout.v1.DisconnectResponse
-	(*UpdateConnectionRequest)(nil),          // 19: fanout.v1.UpdateConnectionRequest
-	(*UpdateConnectionResponse)(nil),         // 20: fanout.v1.UpdateConnectionResponse
-	nil,                                      // 21: fanout.v1.Connection.HeadersEntry
-	nil,                                      // 22: fanout.v1.Connection.QueryEntry
-	nil,                                      // 23: fanout.v1.CountConnectionsResponse.CountsEntry
-	(*ListRoomsResponse_Room)(nil),           // 24: fanout.v1.ListRoomsResponse.Room
-	(*ListNamespacesResponse_Namespace)(nil), // 25: fanout.v1.ListNamespacesResponse.Namespace
-	(*timestamppb.Timestamp)(nil),            // 26: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),                  // 27: google.protobuf.Struct
-	(*Target)(nil),                           // 28: fanout.v1.Target
+	(Connection_Recovery)(0),                 // 0: fanout.v1.Connection.Recovery
+	(CountConnectionsRequest_GroupBy)(0),     // 1: fanout.v1.CountConnectionsRequest.GroupBy
+	(DisconnectRequest_Mode)(0),              // 2: fanout.v1.DisconnectRequest.Mode
+	(*Connection)(nil),                       // 3: fanout.v1.Connection
+	(*ListConnectionsRequest)(nil),           // 4: fanout.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil),          // 5: fanout.v1.ListConnectionsResponse
+	(*GetConnectionRequest)(nil),             // 6: fanout.v1.GetConnectionRequest
+	(*GetConnectionResponse)(nil),            // 7: fanout.v1.GetConnectionResponse
+	(*CountConnectionsRequest)(nil),          // 8: fanout.v1.CountConnectionsRequest
+	(*CountConnectionsResponse)(nil),         // 9: fanout.v1.CountConnectionsResponse
+	(*ListRoomsRequest)(nil),                 // 10: fanout.v1.ListRoomsRequest
+	(*ListRoomsResponse)(nil),                // 11: fanout.v1.ListRoomsResponse
+	(*ListNamespacesRequest)(nil),            // 12: fanout.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),           // 13: fanout.v1.ListNamespacesResponse
+	(*JoinRequest)(nil),                      // 14: fanout.v1.JoinRequest
+	(*JoinResponse)(nil),                     // 15: fanout.v1.JoinResponse
+	(*LeaveRequest)(nil),                     // 16: fanout.v1.LeaveRequest
+	(*LeaveResponse)(nil),                    // 17: fanout.v1.LeaveResponse
+	(*DisconnectRequest)(nil),                // 18: fanout.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),               // 19: fanout.v1.DisconnectResponse
+	(*UpdateConnectionRequest)(nil),          // 20: fanout.v1.UpdateConnectionRequest
+	(*UpdateConnectionResponse)(nil),         // 21: fanout.v1.UpdateConnectionResponse
+	nil,                                      // 22: fanout.v1.Connection.HeadersEntry
+	nil,                                      // 23: fanout.v1.Connection.QueryEntry
+	nil,                                      // 24: fanout.v1.CountConnectionsResponse.CountsEntry
+	(*ListRoomsResponse_Room)(nil),           // 25: fanout.v1.ListRoomsResponse.Room
+	(*ListNamespacesResponse_Namespace)(nil), // 26: fanout.v1.ListNamespacesResponse.Namespace
+	(*timestamppb.Timestamp)(nil),            // 27: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),                  // 28: google.protobuf.Struct
+	(*Target)(nil),                           // 29: fanout.v1.Target
 }
 var file_fanout_v1_registry_proto_depIdxs = []int32{
-	26, // 0: fanout.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	27, // 1: fanout.v1.Connection.data:type_name -> google.protobuf.Struct
-	21, // 2: fanout.v1.Connection.headers:type_name -> fanout.v1.Connection.HeadersEntry
-	22, // 3: fanout.v1.Connection.query:type_name -> fanout.v1.Connection.QueryEntry
-	26, // 4: fanout.v1.Connection.expires_at:type_name -> google.protobuf.Timestamp
-	28, // 5: fanout.v1.ListConnectionsRequest.to:type_name -> fanout.v1.Target
-	2,  // 6: fanout.v1.ListConnectionsResponse.connections:type_name -> fanout.v1.Connection
-	2,  // 7: fanout.v1.GetConnectionResponse.connection:type_name -> fanout.v1.Connection
-	28, // 8: fanout.v1.CountConnectionsRequest.to:type_name -> fanout.v1.Target
-	0,  // 9: fanout.v1.CountConnectionsRequest.group_by:type_name -> fanout.v1.CountConnectionsRequest.GroupBy
-	23, // 10: fanout.v1.CountConnectionsResponse.counts:type_name -> fanout.v1.CountConnectionsResponse.CountsEntry
-	24, // 11: fanout.v1.ListRoomsResponse.rooms:type_name -> fanout.v1.ListRoomsResponse.Room
-	25, // 12: fanout.v1.ListNamespacesResponse.namespaces:type_name -> fanout.v1.ListNamespacesResponse.Namespace
-	28, // 13: fanout.v1.JoinRequest.to:type_name -> fanout.v1.Target
-	28, // 14: fanout.v1.LeaveRequest.to:type_name -> fanout.v1.Target
-	28, // 15: fanout.v1.DisconnectRequest.to:type_name -> fanout.v1.Target
-	1,  // 16: fanout.v1.DisconnectRequest.mode:type_name -> fanout.v1.DisconnectRequest.Mode
-	27, // 17: fanout.v1.UpdateConnectionRequest.data:type_name -> google.protobuf.Struct
-	26, // 18: fanout.v1.UpdateConnectionRequest.expire_at:type_name -> google.protobuf.Timestamp
-	2,  // 19: fanout.v1.UpdateConnectionResponse.connection:type_name -> fanout.v1.Connection
-	3,  // 20: fanout.v1.RegistryService.ListConnections:input_type -> fanout.v1.ListConnectionsRequest
-	5,  // 21: fanout.v1.RegistryService.GetConnection:input_type -> fanout.v1.GetConnectionRequest
-	7,  // 22: fanout.v1.RegistryService.CountConnections:input_type -> fanout.v1.CountConnectionsRequest
-	9,  // 23: fanout.v1.RegistryService.ListRooms:input_type -> fanout.v1.ListRoomsRequest
-	11, // 24: fanout.v1.RegistryService.ListNamespaces:input_type -> fanout.v1.ListNamespacesRequest
-	13, // 25: fanout.v1.RegistryService.Join:input_type -> fanout.v1.JoinRequest
-	15, // 26: fanout.v1.RegistryService.Leave:input_type -> fanout.v1.LeaveRequest
-	17, // 27: fanout.v1.RegistryService.Disconnect:input_type -> fanout.v1.DisconnectRequest
-	19, // 28: fanout.v1.RegistryService.UpdateConnection:input_type -> fanout.v1.UpdateConnectionRequest
-	4,  // 29: fanout.v1.RegistryService.ListConnections:output_type -> fanout.v1.ListConnectionsResponse
-	6,  // 30: fanout.v1.RegistryService.GetConnection:output_type -> fanout.v1.GetConnectionResponse
-	8,  // 31: fanout.v1.RegistryService.CountConnections:output_type -> fanout.v1.CountConnectionsResponse
-	10, // 32: fanout.v1.RegistryService.ListRooms:output_type -> fanout.v1.ListRoomsResponse
-	12, // 33: fanout.v1.RegistryService.ListNamespaces:output_type -> fanout.v1.ListNamespacesResponse
-	14, // 34: fanout.v1.RegistryService.Join:output_type -> fanout.v1.JoinResponse
-	16, // 35: fanout.v1.RegistryService.Leave:output_type -> fanout.v1.LeaveResponse
-	18, // 36: fanout.v1.RegistryService.Disconnect:output_type -> fanout.v1.DisconnectResponse
-	20, // 37: fanout.v1.RegistryService.UpdateConnection:output_type -> fanout.v1.UpdateConnectionResponse
-	29, // [29:38] is the sub-list for method output_type
-	20, // [20:29] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	27, // 0: fanout.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	28, // 1: fanout.v1.Connection.data:type_name -> google.protobuf.Struct
+	22, // 2: fanout.v1.Connection.headers:type_name -> fanout.v1.Connection.HeadersEntry
+	23, // 3: fanout.v1.Connection.query:type_name -> fanout.v1.Connection.QueryEntry
+	27, // 4: fanout.v1.Connection.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 5: fanout.v1.Connection.recovery:type_name -> fanout.v1.Connection.Recovery
+	29, // 6: fanout.v1.ListConnectionsRequest.to:type_name -> fanout.v1.Target
+	3,  // 7: fanout.v1.ListConnectionsResponse.connections:type_name -> fanout.v1.Connection
+	3,  // 8: fanout.v1.GetConnectionResponse.connection:type_name -> fanout.v1.Connection
+	29, // 9: fanout.v1.CountConnectionsRequest.to:type_name -> fanout.v1.Target
+	1,  // 10: fanout.v1.CountConnectionsRequest.group_by:type_name -> fanout.v1.CountConnectionsRequest.GroupBy
+	24, // 11: fanout.v1.CountConnectionsResponse.counts:type_name -> fanout.v1.CountConnectionsResponse.CountsEntry
+	25, // 12: fanout.v1.ListRoomsResponse.rooms:type_name -> fanout.v1.ListRoomsResponse.Room
+	26, // 13: fanout.v1.ListNamespacesResponse.namespaces:type_name -> fanout.v1.ListNamespacesResponse.Namespace
+	29, // 14: fanout.v1.JoinRequest.to:type_name -> fanout.v1.Target
+	29, // 15: fanout.v1.LeaveRequest.to:type_name -> fanout.v1.Target
+	29, // 16: fanout.v1.DisconnectRequest.to:type_name -> fanout.v1.Target
+	2,  // 17: fanout.v1.DisconnectRequest.mode:type_name -> fanout.v1.DisconnectRequest.Mode
+	28, // 18: fanout.v1.UpdateConnectionRequest.data:type_name -> google.protobuf.Struct
+	27, // 19: fanout.v1.UpdateConnectionRequest.expire_at:type_name -> google.protobuf.Timestamp
+	3,  // 20: fanout.v1.UpdateConnectionResponse.connection:type_name -> fanout.v1.Connection
+	4,  // 21: fanout.v1.RegistryService.ListConnections:input_type -> fanout.v1.ListConnectionsRequest
+	6,  // 22: fanout.v1.RegistryService.GetConnection:input_type -> fanout.v1.GetConnectionRequest
+	8,  // 23: fanout.v1.RegistryService.CountConnections:input_type -> fanout.v1.CountConnectionsRequest
+	10, // 24: fanout.v1.RegistryService.ListRooms:input_type -> fanout.v1.ListRoomsRequest
+	12, // 25: fanout.v1.RegistryService.ListNamespaces:input_type -> fanout.v1.ListNamespacesRequest
+	14, // 26: fanout.v1.RegistryService.Join:input_type -> fanout.v1.JoinRequest
+	16, // 27: fanout.v1.RegistryService.Leave:input_type -> fanout.v1.LeaveRequest
+	18, // 28: fanout.v1.RegistryService.Disconnect:input_type -> fanout.v1.DisconnectRequest
+	20, // 29: fanout.v1.RegistryService.UpdateConnection:input_type -> fanout.v1.UpdateConnectionRequest
+	5,  // 30: fanout.v1.RegistryService.ListConnections:output_type -> fanout.v1.ListConnectionsResponse
+	7,  // 31: fanout.v1.RegistryService.GetConnection:output_type -> fanout.v1.GetConnectionResponse
+	9,  // 32: fanout.v1.RegistryService.CountConnections:output_type -> fanout.v1.CountConnectionsResponse
+	11, // 33: fanout.v1.RegistryService.ListRooms:output_type -> fanout.v1.ListRoomsResponse
+	13, // 34: fanout.v1.RegistryService.ListNamespaces:output_type -> fanout.v1.ListNamespacesResponse
+	15, // 35: fanout.v1.RegistryService.Join:output_type -> fanout.v1.JoinResponse
+	17, // 36: fanout.v1.RegistryService.Leave:output_type -> fanout.v1.LeaveResponse
+	19, // 37: fanout.v1.RegistryService.Disconnect:output_type -> fanout.v1.DisconnectResponse
+	21, // 38: fanout.v1.RegistryService.UpdateConnection:output_type -> fanout.v1.UpdateConnectionResponse
+	30, // [30:39] is the sub-list for method output_type
+	21, // [21:30] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_registry_proto_init() }
@@ -1917,7 +2037,7 @@ func file_fanout_v1_registry_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_registry_proto_rawDesc), len(file_fanout_v1_registry_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,

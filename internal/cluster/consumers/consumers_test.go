@@ -772,7 +772,7 @@ func TestReturnElsewhere(t *testing.T) {
 		defer c.mu.Unlock()
 		for i, d := range c.got {
 			recovered := i == 3 || i == 6
-			if d.Sequence != uint64(i+1) && !recovered || d.Kind == dispatch.Connected && d.Connection.Recovered != recovered {
+			if d.Sequence != uint64(i+1) && !recovered || d.Kind == dispatch.Connected && d.Connection.Recovered() != recovered {
 				t.Errorf("delivery %d: %s, sequence %d, %+v", i, show(d), d.Sequence, d.Connection)
 			}
 		}

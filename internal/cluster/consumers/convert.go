@@ -19,7 +19,7 @@ import (
 func fromOptions(o *dispatch.SubscriptionOptions, limit int, since int64) *clusterv1.Subscribe {
 	return &clusterv1.Subscribe{
 		Group: o.Group, ConsumerId: o.ConsumerID, Namespaces: o.Namespaces, Events: o.Events,
-		Lifecycle: o.Lifecycle, SkipExisting: o.SkipExisting, Authorize: o.Authorize, AckWait: int64(o.AckWait),
+		Lifecycle: o.Lifecycle, SkipExisting: o.SkipExisting, RecoveryExpired: o.RecoveryExpired, Authorize: o.Authorize, AckWait: int64(o.AckWait),
 		IncludeConnection: o.IncludeConnection, Limit: count(limit), MaxInFlight: count(o.MaxInFlight), Since: since, Node: o.Node,
 		Caller: o.Caller, OnlyOwn: o.OnlyOwn,
 	}
@@ -28,7 +28,7 @@ func fromOptions(o *dispatch.SubscriptionOptions, limit int, since int64) *clust
 func toOptions(m *clusterv1.Subscribe) dispatch.SubscriptionOptions {
 	return dispatch.SubscriptionOptions{
 		Group: m.GetGroup(), ConsumerID: m.GetConsumerId(), Namespaces: m.GetNamespaces(), Events: m.GetEvents(),
-		Lifecycle: m.GetLifecycle(), SkipExisting: m.GetSkipExisting(), Authorize: m.GetAuthorize(), AckWait: time.Duration(m.GetAckWait()),
+		Lifecycle: m.GetLifecycle(), SkipExisting: m.GetSkipExisting(), RecoveryExpired: m.GetRecoveryExpired(), Authorize: m.GetAuthorize(), AckWait: time.Duration(m.GetAckWait()),
 		IncludeConnection: m.GetIncludeConnection(), MaxInFlight: int(m.GetMaxInFlight()), Node: m.GetNode(), Relayed: true,
 		Caller: m.GetCaller(), OnlyOwn: m.GetOnlyOwn(),
 	}
@@ -40,7 +40,7 @@ func fromEvent(e *dispatch.Event, include bool) (*clusterv1.Event, error) {
 		Kind: int32(e.Kind), Namespace: e.Namespace, ConnectionId: e.ConnectionID, Epoch: e.Epoch, User: e.UserID, Sequence: e.Sequence, //nolint:gosec // an enum
 		Name: []byte(e.Name), Args: e.Args, Attachments: e.Attachments, ReplyExpected: e.ReplyExpected,
 		Reason: []byte(e.Reason), Detail: []byte(e.Detail), ReceivedAt: timestamppb.New(e.ReceivedAt), Existing: e.Existing, Replay: e.Replay,
-		Traceparent: e.Traceparent,
+		Traceparent: e.Traceparent, Recoverable: e.Recoverable,
 	}
 	if e.Kind == dispatch.Message && !include {
 		return m, nil
@@ -59,7 +59,7 @@ func toEvent(m *clusterv1.Event) (*dispatch.Event, error) {
 		Kind: dispatch.Kind(m.GetKind()), Namespace: m.GetNamespace(), ConnectionID: m.GetConnectionId(), Epoch: m.GetEpoch(), UserID: m.GetUser(), Sequence: m.GetSequence(),
 		Name: string(m.GetName()), Args: m.GetArgs(), Attachments: m.GetAttachments(), ReplyExpected: m.GetReplyExpected(),
 		Reason: string(m.GetReason()), Detail: string(m.GetDetail()), ReceivedAt: m.GetReceivedAt().AsTime(), Existing: m.GetExisting(), Replay: m.GetReplay(),
-		Traceparent: m.GetTraceparent(),
+		Traceparent: m.GetTraceparent(), Recoverable: m.GetRecoverable(),
 	}
 	if m.GetConnection() != nil {
 		c, err := cluster.ToConnection(m.GetConnection())

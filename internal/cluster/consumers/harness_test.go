@@ -229,6 +229,8 @@ func show(d dispatch.Delivery) string {
 		return "connected"
 	case dispatch.Disconnected:
 		return "disconnected " + d.Reason
+	case dispatch.RecoveryExpired:
+		return "recovery " + d.Reason
 	}
 	return d.Name + string(d.Args)
 }

@@ -218,7 +218,7 @@ func (s *Subscription) cancelledLocked(r *remote, m *clusterv1.Cancelled) {
 // read notes what the consumer knows of a connection from now on.
 func (r *remote) read(e *dispatch.Event) {
 	switch c, owned := r.owned[e.ConnectionID]; {
-	case e.Kind == dispatch.Disconnected:
+	case e.Kind == dispatch.Disconnected, e.Kind == dispatch.RecoveryExpired:
 		delete(r.owned, e.ConnectionID)
 	case e.Kind == dispatch.Connected, owned:
 		c.namespace, c.user, c.told = e.Namespace, e.UserID, c.told || e.Kind == dispatch.Connected

@@ -17,9 +17,10 @@ type admit struct{ sio.Admission }
 func (a *admit) Connecting(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
 	return a.Admission, nil
 }
-func (*admit) Connected(*sio.Socket)             {}
-func (*admit) Event(*sio.Socket, sio.Event)      {}
-func (*admit) Disconnected(*sio.Socket, sio.End) {}
+func (*admit) Connected(*sio.Socket)              {}
+func (*admit) Event(*sio.Socket, sio.Event)       {}
+func (*admit) Disconnected(*sio.Socket, sio.End)  {}
+func (*admit) RecoveryExpired(sio.LostConnection) {}
 
 func TestServer(t *testing.T) {
 	Test(t, func(t *testing.T) Fixture {

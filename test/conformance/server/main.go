@@ -158,6 +158,8 @@ func (r *reactions) Event(s *sio.Socket, e sio.Event) {
 	}
 }
 
+func (*reactions) RecoveryExpired(sio.LostConnection) {}
+
 func (r *reactions) Disconnected(s *sio.Socket, _ sio.End) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

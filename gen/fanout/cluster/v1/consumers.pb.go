@@ -526,9 +526,11 @@ type Subscribe struct {
 	// The name of the caller that it is a consumer of.
 	Caller string `protobuf:"bytes,14,opt,name=caller,proto3" json:"caller,omitempty"`
 	// It may take the place of a consumer of the same caller only.
-	OnlyOwn       bool `protobuf:"varint,15,opt,name=only_own,json=onlyOwn,proto3" json:"only_own,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	OnlyOwn bool `protobuf:"varint,15,opt,name=only_own,json=onlyOwn,proto3" json:"only_own,omitempty"`
+	// RecoveryExpired too.
+	RecoveryExpired bool `protobuf:"varint,16,opt,name=recovery_expired,json=recoveryExpired,proto3" json:"recovery_expired,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Subscribe) Reset() {
@@ -662,6 +664,13 @@ func (x *Subscribe) GetCaller() string {
 func (x *Subscribe) GetOnlyOwn() bool {
 	if x != nil {
 		return x.OnlyOwn
+	}
+	return false
+}
+
+func (x *Subscribe) GetRecoveryExpired() bool {
+	if x != nil {
+		return x.RecoveryExpired
 	}
 	return false
 }
@@ -1181,7 +1190,9 @@ type Event struct {
 	// The node's epoch, where the connection's id does not begin with it.
 	Epoch string `protobuf:"bytes,16,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// The trace that it belongs to, as the header `traceparent` has it. Empty: none.
-	Traceparent   string `protobuf:"bytes,17,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Traceparent string `protobuf:"bytes,17,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// Of an end: its client may still come back as it.
+	Recoverable   bool `protobuf:"varint,18,opt,name=recoverable,proto3" json:"recoverable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1333,6 +1344,13 @@ func (x *Event) GetTraceparent() string {
 		return x.Traceparent
 	}
 	return ""
+}
+
+func (x *Event) GetRecoverable() bool {
+	if x != nil {
+		return x.Recoverable
+	}
+	return false
 }
 
 // Cancelled says that deliveries were taken back.
@@ -2394,7 +2412,7 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x04call\x18\x0f \x01(\v2\x17.fanout.cluster.v1.CallH\x00R\x04call\x127\n" +
 	"\x06result\x18\x10 \x01(\v2\x1d.fanout.cluster.v1.CallResultH\x00R\x06result\x12:\n" +
 	"\tnode_lost\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.NodeLostH\x00R\bnodeLostB\x06\n" +
-	"\x04body\"\xbc\x03\n" +
+	"\x04body\"\xe7\x03\n" +
 	"\tSubscribe\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2414,7 +2432,8 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x05since\x18\f \x01(\x03R\x05since\x12\x12\n" +
 	"\x04node\x18\r \x01(\tR\x04node\x12\x16\n" +
 	"\x06caller\x18\x0e \x01(\tR\x06caller\x12\x19\n" +
-	"\bonly_own\x18\x0f \x01(\bR\aonlyOwn\"G\n" +
+	"\bonly_own\x18\x0f \x01(\bR\aonlyOwn\x12)\n" +
+	"\x10recovery_expired\x18\x10 \x01(\bR\x0frecoveryExpired\"G\n" +
 	"\bNodeLost\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12%\n" +
 	"\x0econnection_ids\x18\x02 \x03(\tR\rconnectionIds\":\n" +
@@ -2453,7 +2472,7 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"Subscribed\"S\n" +
 	"\aDeliver\x12.\n" +
 	"\x05event\x18\x01 \x01(\v2\x18.fanout.cluster.v1.EventR\x05event\x12\x18\n" +
-	"\aattempt\x18\x02 \x01(\rR\aattempt\"\x97\x04\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\"\xb9\x04\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\x05R\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12#\n" +
@@ -2475,7 +2494,8 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\bexisting\x18\x0e \x01(\bR\bexisting\x12\x16\n" +
 	"\x06replay\x18\x0f \x01(\x04R\x06replay\x12\x14\n" +
 	"\x05epoch\x18\x10 \x01(\tR\x05epoch\x12 \n" +
-	"\vtraceparent\x18\x11 \x01(\tR\vtraceparent\"F\n" +
+	"\vtraceparent\x18\x11 \x01(\tR\vtraceparent\x12 \n" +
+	"\vrecoverable\x18\x12 \x01(\bR\vrecoverable\"F\n" +
 	"\tCancelled\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\x05R\x06reason\"\b\n" +

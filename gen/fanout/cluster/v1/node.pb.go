@@ -2587,6 +2587,8 @@ type Answer struct {
 	More bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
 	// Names of the nodes that have not confirmed what the receiver did.
 	Unconfirmed []string `protobuf:"bytes,3,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
+	// Of FORGOTTEN: why, as a sio.Recovery. Empty: an older node, which does not say.
+	Lost string `protobuf:"bytes,16,opt,name=lost,proto3" json:"lost,omitempty"`
 	// What is answered.
 	//
 	// Types that are valid to be assigned to Kind:
@@ -2657,6 +2659,13 @@ func (x *Answer) GetUnconfirmed() []string {
 		return x.Unconfirmed
 	}
 	return nil
+}
+
+func (x *Answer) GetLost() string {
+	if x != nil {
+		return x.Lost
+	}
+	return ""
 }
 
 func (x *Answer) GetKind() isAnswer_Kind {
@@ -3245,8 +3254,10 @@ type Connection struct {
 	QueuedBytes int64 `protobuf:"varint,20,opt,name=queued_bytes,json=queuedBytes,proto3" json:"queued_bytes,omitempty"`
 	// Volatile events that were dropped.
 	VolatileDropped int64 `protobuf:"varint,21,opt,name=volatile_dropped,json=volatileDropped,proto3" json:"volatile_dropped,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// sio.Recovery. Empty: a node that knows `recovered` alone, or nothing was asked for.
+	Recovery      string `protobuf:"bytes,22,opt,name=recovery,proto3" json:"recovery,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Connection) Reset() {
@@ -3424,6 +3435,13 @@ func (x *Connection) GetVolatileDropped() int64 {
 		return x.VolatileDropped
 	}
 	return 0
+}
+
+func (x *Connection) GetRecovery() string {
+	if x != nil {
+		return x.Recovery
+	}
+	return ""
 }
 
 // Names is a page of rooms or namespaces, ordered by name.
@@ -4519,11 +4537,12 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\amatched\x18\x01 \x01(\rR\amatched\x12\x1c\n" +
 	"\tforwarded\x18\x02 \x01(\rR\tforwarded\x12\x18\n" +
 	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xce\a\n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xe2\a\n" +
 	"\x06Answer\x122\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1e.fanout.cluster.v1.Answer.CodeR\x04code\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12 \n" +
-	"\vunconfirmed\x18\x03 \x03(\tR\vunconfirmed\x123\n" +
+	"\vunconfirmed\x18\x03 \x03(\tR\vunconfirmed\x12\x12\n" +
+	"\x04lost\x18\x10 \x01(\tR\x04lost\x123\n" +
 	"\x06result\x18\x04 \x01(\v2\x19.fanout.cluster.v1.ResultH\x00R\x06result\x123\n" +
 	"\x04acks\x18\x05 \x01(\v2\x1d.fanout.cluster.v1.AckResultsH\x00R\x04acks\x12B\n" +
 	"\vconnections\x18\x06 \x01(\v2\x1e.fanout.cluster.v1.ConnectionsH\x00R\vconnections\x120\n" +
@@ -4581,7 +4600,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\vattachments\x18\x04 \x03(\fR\vattachments\"b\n" +
 	"\vConnections\x12?\n" +
 	"\vconnections\x18\x01 \x03(\v2\x1d.fanout.cluster.v1.ConnectionR\vconnections\x12\x12\n" +
-	"\x04next\x18\x02 \x01(\tR\x04next\"\xb8\x06\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\"\xd4\x06\n" +
 	"\n" +
 	"Connection\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x12\n" +
@@ -4605,7 +4624,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x06secure\x18\x12 \x01(\bR\x06secure\x12\x18\n" +
 	"\asession\x18\x13 \x01(\tR\asession\x12!\n" +
 	"\fqueued_bytes\x18\x14 \x01(\x03R\vqueuedBytes\x12)\n" +
-	"\x10volatile_dropped\x18\x15 \x01(\x03R\x0fvolatileDropped\x1a:\n" +
+	"\x10volatile_dropped\x18\x15 \x01(\x03R\x0fvolatileDropped\x12\x1a\n" +
+	"\brecovery\x18\x16 \x01(\tR\brecovery\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
