@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/cluster"
@@ -79,7 +81,18 @@ func newNode(c *config, l *listeners, version string, connections func() int, en
 		Link:   link.Options{Cluster: c.cluster.name, Connections: connections, Logger: log},
 		Drain:  end,
 		Logger: log,
+
+		Settings: c.alike(),
 	}), nil
+}
+
+// alike are the settings that all nodes have to have alike; nodes that meet compare them.
+func (c *config) alike() map[string]string {
+	return map[string]string{
+		"namespaces":      strings.Join(slices.Sorted(slices.Values(c.namespaces.names)), ","),
+		"path":            c.browsers.path,
+		"recovery-window": c.namespaces.recoveryWindow.String(),
+	}
 }
 
 // forwardAddress is where other nodes hand over browsers' requests that are this node's:

@@ -33,6 +33,9 @@ type Options struct {
 	ConfirmTimeout time.Duration
 	// Drain is this node's, which peers may begin and follow. Nil: they cannot.
 	Drain *drain.Drain
+	// Settings are those that all nodes have to have alike, by name: their values, as text that
+	// is the same where the values mean the same. A peer that has others is logged.
+	Settings map[string]string
 	// Logger. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -212,6 +215,7 @@ func (h *handler) Joined(info link.Peer) {
 	n.joined = time.Now()
 	n.mu.Unlock()
 	n.serving.Go(p.sendAnswers)
+	p.sendSettings()
 	n.interest.add(p)
 	if n.consumers != nil {
 		n.consumers.Joined(p.epoch, p.name)

@@ -52,6 +52,8 @@ func (h *handler) Receive(info link.Peer, message []byte) {
 		n.serveDrain(p, m.GetRequest(), body.Drain)
 	case *clusterv1.Message_CloseSessions:
 		n.serveCloseSessions(p, m.GetRequest(), body.CloseSessions)
+	case *clusterv1.Message_Settings:
+		n.compareSettings(p, body.Settings.GetValues())
 	case *clusterv1.Message_Query:
 		n.serveQuery(p, m.GetRequest(), body.Query)
 	default:

@@ -93,7 +93,7 @@ func (x KeyAnswer_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyAnswer_State.Descriptor instead.
 func (KeyAnswer_State) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // Code is what went wrong.
@@ -182,7 +182,7 @@ func (x Answer_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Code.Descriptor instead.
 func (Answer_Code) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30, 0}
 }
 
 // Message is one message of a link.
@@ -210,6 +210,7 @@ type Message struct {
 	//	*Message_OfflineSession
 	//	*Message_Drain
 	//	*Message_CloseSessions
+	//	*Message_Settings
 	//	*Message_Consumer
 	Body          isMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -375,6 +376,15 @@ func (x *Message) GetCloseSessions() *CloseSessions {
 	return nil
 }
 
+func (x *Message) GetSettings() *Settings {
+	if x != nil {
+		if x, ok := x.Body.(*Message_Settings); ok {
+			return x.Settings
+		}
+	}
+	return nil
+}
+
 func (x *Message) GetConsumer() []byte {
 	if x != nil {
 		if x, ok := x.Body.(*Message_Consumer); ok {
@@ -450,6 +460,11 @@ type Message_CloseSessions struct {
 	CloseSessions *CloseSessions `protobuf:"bytes,15,opt,name=close_sessions,json=closeSessions,proto3,oneof"`
 }
 
+type Message_Settings struct {
+	// What all nodes are to be set to alike: said once to each peer.
+	Settings *Settings `protobuf:"bytes,17,opt,name=settings,proto3,oneof"`
+}
+
 type Message_Consumer struct {
 	// A ConsumerMessage, encoded: the Node that carries it does not look into it.
 	Consumer []byte `protobuf:"bytes,11,opt,name=consumer,proto3,oneof"`
@@ -479,7 +494,56 @@ func (*Message_Drain) isMessage_Body() {}
 
 func (*Message_CloseSessions) isMessage_Body() {}
 
+func (*Message_Settings) isMessage_Body() {}
+
 func (*Message_Consumer) isMessage_Body() {}
+
+// Settings are some of the sender's.
+type Settings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By the names of the settings: their values, as text that is the same where the values
+	// mean the same. The receiver looks at those that it has too.
+	Values        map[string]string `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Settings) Reset() {
+	*x = Settings{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settings) ProtoMessage() {}
+
+func (x *Settings) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settings.ProtoReflect.Descriptor instead.
+func (*Settings) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Settings) GetValues() map[string]string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
 
 // InterestAll replaces what the receiver knows of the sender's interest.
 type InterestAll struct {
@@ -492,7 +556,7 @@ type InterestAll struct {
 
 func (x *InterestAll) Reset() {
 	*x = InterestAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[1]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +568,7 @@ func (x *InterestAll) String() string {
 func (*InterestAll) ProtoMessage() {}
 
 func (x *InterestAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[1]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +581,7 @@ func (x *InterestAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterestAll.ProtoReflect.Descriptor instead.
 func (*InterestAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *InterestAll) GetSet() []byte {
@@ -540,7 +604,7 @@ type InterestChange struct {
 
 func (x *InterestChange) Reset() {
 	*x = InterestChange{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[2]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -552,7 +616,7 @@ func (x *InterestChange) String() string {
 func (*InterestChange) ProtoMessage() {}
 
 func (x *InterestChange) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[2]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -565,7 +629,7 @@ func (x *InterestChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterestChange.ProtoReflect.Descriptor instead.
 func (*InterestChange) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *InterestChange) GetSet() []uint32 {
@@ -603,7 +667,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[3]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +679,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[3]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +692,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Target) GetNamespace() string {
@@ -694,7 +758,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[4]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +770,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[4]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +783,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Operation) GetTo() *Target {
@@ -841,7 +905,7 @@ type Emit struct {
 
 func (x *Emit) Reset() {
 	*x = Emit{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[5]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +917,7 @@ func (x *Emit) String() string {
 func (*Emit) ProtoMessage() {}
 
 func (x *Emit) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[5]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +930,7 @@ func (x *Emit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emit.ProtoReflect.Descriptor instead.
 func (*Emit) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{5}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Emit) GetEvent() string {
@@ -922,7 +986,7 @@ type Rooms struct {
 
 func (x *Rooms) Reset() {
 	*x = Rooms{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[6]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +998,7 @@ func (x *Rooms) String() string {
 func (*Rooms) ProtoMessage() {}
 
 func (x *Rooms) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[6]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1011,7 @@ func (x *Rooms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rooms.ProtoReflect.Descriptor instead.
 func (*Rooms) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{6}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Rooms) GetNames() []string {
@@ -970,7 +1034,7 @@ type Disconnect struct {
 
 func (x *Disconnect) Reset() {
 	*x = Disconnect{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[7]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1046,7 @@ func (x *Disconnect) String() string {
 func (*Disconnect) ProtoMessage() {}
 
 func (x *Disconnect) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[7]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1059,7 @@ func (x *Disconnect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disconnect.ProtoReflect.Descriptor instead.
 func (*Disconnect) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{7}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Disconnect) GetMode() int32 {
@@ -1026,7 +1090,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[8]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1102,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[8]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1115,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Update) GetData() []byte {
@@ -1083,7 +1147,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[9]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1159,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[9]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1172,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AckRequest) GetEmit() *Operation {
@@ -1149,7 +1213,7 @@ type NodeDrain struct {
 
 func (x *NodeDrain) Reset() {
 	*x = NodeDrain{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1225,7 @@ func (x *NodeDrain) String() string {
 func (*NodeDrain) ProtoMessage() {}
 
 func (x *NodeDrain) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1238,7 @@ func (x *NodeDrain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeDrain.ProtoReflect.Descriptor instead.
 func (*NodeDrain) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NodeDrain) GetDelay() int64 {
@@ -1213,7 +1277,7 @@ type CloseSessions struct {
 
 func (x *CloseSessions) Reset() {
 	*x = CloseSessions{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1289,7 @@ func (x *CloseSessions) String() string {
 func (*CloseSessions) ProtoMessage() {}
 
 func (x *CloseSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1302,7 @@ func (x *CloseSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSessions.ProtoReflect.Descriptor instead.
 func (*CloseSessions) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CloseSessions) GetCount() uint32 {
@@ -1266,7 +1330,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1342,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1355,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Cancel) GetRequest() uint64 {
@@ -1312,7 +1376,7 @@ type Continue struct {
 
 func (x *Continue) Reset() {
 	*x = Continue{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1388,7 @@ func (x *Continue) String() string {
 func (*Continue) ProtoMessage() {}
 
 func (x *Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1401,7 @@ func (x *Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Continue.ProtoReflect.Descriptor instead.
 func (*Continue) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Continue) GetRequest() uint64 {
@@ -1372,7 +1436,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1448,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1461,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Query) GetTo() *Target {
@@ -1521,7 +1585,7 @@ type ListConnections struct {
 
 func (x *ListConnections) Reset() {
 	*x = ListConnections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +1597,7 @@ func (x *ListConnections) String() string {
 func (*ListConnections) ProtoMessage() {}
 
 func (x *ListConnections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +1610,7 @@ func (x *ListConnections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnections.ProtoReflect.Descriptor instead.
 func (*ListConnections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 // GetConnection asks for one connection.
@@ -1558,7 +1622,7 @@ type GetConnection struct {
 
 func (x *GetConnection) Reset() {
 	*x = GetConnection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1634,7 @@ func (x *GetConnection) String() string {
 func (*GetConnection) ProtoMessage() {}
 
 func (x *GetConnection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1647,7 @@ func (x *GetConnection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConnection.ProtoReflect.Descriptor instead.
 func (*GetConnection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 // Count asks how many connections there are.
@@ -1597,7 +1661,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1673,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1686,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Count) GetBy() int32 {
@@ -1645,7 +1709,7 @@ type ListRooms struct {
 
 func (x *ListRooms) Reset() {
 	*x = ListRooms{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1721,7 @@ func (x *ListRooms) String() string {
 func (*ListRooms) ProtoMessage() {}
 
 func (x *ListRooms) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1734,7 @@ func (x *ListRooms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRooms.ProtoReflect.Descriptor instead.
 func (*ListRooms) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListRooms) GetPrefix() string {
@@ -1698,7 +1762,7 @@ type ListNamespaces struct {
 
 func (x *ListNamespaces) Reset() {
 	*x = ListNamespaces{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1774,7 @@ func (x *ListNamespaces) String() string {
 func (*ListNamespaces) ProtoMessage() {}
 
 func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1787,7 @@ func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespaces.ProtoReflect.Descriptor instead.
 func (*ListNamespaces) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListNamespaces) GetPrefix() string {
@@ -1776,7 +1840,7 @@ type IdempotencyKey struct {
 
 func (x *IdempotencyKey) Reset() {
 	*x = IdempotencyKey{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1788,7 +1852,7 @@ func (x *IdempotencyKey) String() string {
 func (*IdempotencyKey) ProtoMessage() {}
 
 func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1801,7 +1865,7 @@ func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *IdempotencyKey) GetCaller() string {
@@ -1913,7 +1977,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +1989,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +2002,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Origin) GetEpoch() string {
@@ -1984,7 +2048,7 @@ type OfflineSession struct {
 
 func (x *OfflineSession) Reset() {
 	*x = OfflineSession{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2060,7 @@ func (x *OfflineSession) String() string {
 func (*OfflineSession) ProtoMessage() {}
 
 func (x *OfflineSession) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2073,7 @@ func (x *OfflineSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession.ProtoReflect.Descriptor instead.
 func (*OfflineSession) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OfflineSession) GetNamespace() string {
@@ -2168,7 +2232,7 @@ type Sessions struct {
 
 func (x *Sessions) Reset() {
 	*x = Sessions{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2180,7 +2244,7 @@ func (x *Sessions) String() string {
 func (*Sessions) ProtoMessage() {}
 
 func (x *Sessions) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2193,7 +2257,7 @@ func (x *Sessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sessions.ProtoReflect.Descriptor instead.
 func (*Sessions) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Sessions) GetSessions() []*Session {
@@ -2218,7 +2282,7 @@ type Handover struct {
 
 func (x *Handover) Reset() {
 	*x = Handover{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2230,7 +2294,7 @@ func (x *Handover) String() string {
 func (*Handover) ProtoMessage() {}
 
 func (x *Handover) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2243,7 +2307,7 @@ func (x *Handover) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover.ProtoReflect.Descriptor instead.
 func (*Handover) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Handover) GetSessions() []*Handover_HandedOver {
@@ -2294,7 +2358,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2370,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2383,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Session) GetPid() string {
@@ -2398,7 +2462,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2410,7 +2474,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2423,7 +2487,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Missed) GetEvents() []*Missed_Event {
@@ -2456,7 +2520,7 @@ type KeyAnswer struct {
 
 func (x *KeyAnswer) Reset() {
 	*x = KeyAnswer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2468,7 +2532,7 @@ func (x *KeyAnswer) String() string {
 func (*KeyAnswer) ProtoMessage() {}
 
 func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2481,7 +2545,7 @@ func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAnswer.ProtoReflect.Descriptor instead.
 func (*KeyAnswer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *KeyAnswer) GetState() KeyAnswer_State {
@@ -2522,7 +2586,7 @@ type KeyResult struct {
 
 func (x *KeyResult) Reset() {
 	*x = KeyResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2598,7 @@ func (x *KeyResult) String() string {
 func (*KeyResult) ProtoMessage() {}
 
 func (x *KeyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2611,7 @@ func (x *KeyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyResult.ProtoReflect.Descriptor instead.
 func (*KeyResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *KeyResult) GetMatched() uint32 {
@@ -2612,7 +2676,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2624,7 +2688,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2701,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Answer) GetCode() Answer_Code {
@@ -2884,7 +2948,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2896,7 +2960,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2909,7 +2973,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Load) GetSessions() uint32 {
@@ -2949,7 +3013,7 @@ type DrainProgress struct {
 
 func (x *DrainProgress) Reset() {
 	*x = DrainProgress{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2961,7 +3025,7 @@ func (x *DrainProgress) String() string {
 func (*DrainProgress) ProtoMessage() {}
 
 func (x *DrainProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2974,7 +3038,7 @@ func (x *DrainProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainProgress.ProtoReflect.Descriptor instead.
 func (*DrainProgress) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DrainProgress) GetPhase() int32 {
@@ -3037,7 +3101,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3049,7 +3113,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3062,7 +3126,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Result) GetMatched() uint32 {
@@ -3091,7 +3155,7 @@ type AckResults struct {
 
 func (x *AckResults) Reset() {
 	*x = AckResults{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3103,7 +3167,7 @@ func (x *AckResults) String() string {
 func (*AckResults) ProtoMessage() {}
 
 func (x *AckResults) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3116,7 +3180,7 @@ func (x *AckResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults.ProtoReflect.Descriptor instead.
 func (*AckResults) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AckResults) GetResults() []*AckResults_AckResult {
@@ -3167,7 +3231,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3179,7 +3243,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3192,7 +3256,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Connections) GetConnections() []*Connection {
@@ -3262,7 +3326,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3274,7 +3338,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3287,7 +3351,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Connection) GetCursor() string {
@@ -3457,7 +3521,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3469,7 +3533,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3482,7 +3546,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Names) GetNames() []*Names_Name {
@@ -3512,7 +3576,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3524,7 +3588,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3537,7 +3601,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Counts) GetTotal() uint32 {
@@ -3565,7 +3629,7 @@ type IdempotencyKey_Begin struct {
 
 func (x *IdempotencyKey_Begin) Reset() {
 	*x = IdempotencyKey_Begin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3577,7 +3641,7 @@ func (x *IdempotencyKey_Begin) String() string {
 func (*IdempotencyKey_Begin) ProtoMessage() {}
 
 func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3590,7 +3654,7 @@ func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Begin.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Begin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Finished says what was done. The receiver remembers it.
@@ -3606,7 +3670,7 @@ type IdempotencyKey_Finished struct {
 
 func (x *IdempotencyKey_Finished) Reset() {
 	*x = IdempotencyKey_Finished{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3618,7 +3682,7 @@ func (x *IdempotencyKey_Finished) String() string {
 func (*IdempotencyKey_Finished) ProtoMessage() {}
 
 func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3631,7 +3695,7 @@ func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Finished.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Finished) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 1}
 }
 
 func (x *IdempotencyKey_Finished) GetBegin() uint64 {
@@ -3659,7 +3723,7 @@ type IdempotencyKey_Failed struct {
 
 func (x *IdempotencyKey_Failed) Reset() {
 	*x = IdempotencyKey_Failed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3671,7 +3735,7 @@ func (x *IdempotencyKey_Failed) String() string {
 func (*IdempotencyKey_Failed) ProtoMessage() {}
 
 func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3684,7 +3748,7 @@ func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Failed.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Failed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 2}
 }
 
 func (x *IdempotencyKey_Failed) GetBegin() uint64 {
@@ -3703,7 +3767,7 @@ type IdempotencyKey_Look struct {
 
 func (x *IdempotencyKey_Look) Reset() {
 	*x = IdempotencyKey_Look{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3715,7 +3779,7 @@ func (x *IdempotencyKey_Look) String() string {
 func (*IdempotencyKey_Look) ProtoMessage() {}
 
 func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3728,7 +3792,7 @@ func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Look.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Look) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 3}
 }
 
 // Claim asks whether the receiver keeps the connection, for the sender alone. Answered
@@ -3743,7 +3807,7 @@ type OfflineSession_Claim struct {
 
 func (x *OfflineSession_Claim) Reset() {
 	*x = OfflineSession_Claim{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3755,7 +3819,7 @@ func (x *OfflineSession_Claim) String() string {
 func (*OfflineSession_Claim) ProtoMessage() {}
 
 func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3768,7 +3832,7 @@ func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Claim.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Claim) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
 }
 
 func (x *OfflineSession_Claim) GetOffset() string {
@@ -3787,7 +3851,7 @@ type OfflineSession_Release struct {
 
 func (x *OfflineSession_Release) Reset() {
 	*x = OfflineSession_Release{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3799,7 +3863,7 @@ func (x *OfflineSession_Release) String() string {
 func (*OfflineSession_Release) ProtoMessage() {}
 
 func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3812,7 +3876,7 @@ func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Release.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Release) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 1}
 }
 
 // Settle is answered when all events that the receiver was sending when it got this
@@ -3827,7 +3891,7 @@ type OfflineSession_Settle struct {
 
 func (x *OfflineSession_Settle) Reset() {
 	*x = OfflineSession_Settle{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3839,7 +3903,7 @@ func (x *OfflineSession_Settle) String() string {
 func (*OfflineSession_Settle) ProtoMessage() {}
 
 func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3852,7 +3916,7 @@ func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Settle.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Settle) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 2}
 }
 
 func (x *OfflineSession_Settle) GetHolder() string {
@@ -3876,7 +3940,7 @@ type OfflineSession_Take struct {
 
 func (x *OfflineSession_Take) Reset() {
 	*x = OfflineSession_Take{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3888,7 +3952,7 @@ func (x *OfflineSession_Take) String() string {
 func (*OfflineSession_Take) ProtoMessage() {}
 
 func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3901,7 +3965,7 @@ func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Take.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Take) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 3}
 }
 
 func (x *OfflineSession_Take) GetOffset() string {
@@ -3927,7 +3991,7 @@ type OfflineSession_HandOver struct {
 
 func (x *OfflineSession_HandOver) Reset() {
 	*x = OfflineSession_HandOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3939,7 +4003,7 @@ func (x *OfflineSession_HandOver) String() string {
 func (*OfflineSession_HandOver) ProtoMessage() {}
 
 func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3952,7 +4016,7 @@ func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_HandOver.ProtoReflect.Descriptor instead.
 func (*OfflineSession_HandOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 4}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 4}
 }
 
 // ClaimAll claims as many connections as go at once.
@@ -3964,7 +4028,7 @@ type OfflineSession_ClaimAll struct {
 
 func (x *OfflineSession_ClaimAll) Reset() {
 	*x = OfflineSession_ClaimAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3976,7 +4040,7 @@ func (x *OfflineSession_ClaimAll) String() string {
 func (*OfflineSession_ClaimAll) ProtoMessage() {}
 
 func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3989,7 +4053,7 @@ func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_ClaimAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_ClaimAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 5}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 5}
 }
 
 // TakeAll has them handed over.
@@ -4005,7 +4069,7 @@ type OfflineSession_TakeAll struct {
 
 func (x *OfflineSession_TakeAll) Reset() {
 	*x = OfflineSession_TakeAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4017,7 +4081,7 @@ func (x *OfflineSession_TakeAll) String() string {
 func (*OfflineSession_TakeAll) ProtoMessage() {}
 
 func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4030,7 +4094,7 @@ func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_TakeAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_TakeAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 6}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 6}
 }
 
 func (x *OfflineSession_TakeAll) GetSessions() []*Session {
@@ -4068,7 +4132,7 @@ type Handover_HandedOver struct {
 
 func (x *Handover_HandedOver) Reset() {
 	*x = Handover_HandedOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4080,7 +4144,7 @@ func (x *Handover_HandedOver) String() string {
 func (*Handover_HandedOver) ProtoMessage() {}
 
 func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4093,7 +4157,7 @@ func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover_HandedOver.ProtoReflect.Descriptor instead.
 func (*Handover_HandedOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 0}
 }
 
 func (x *Handover_HandedOver) GetSession() *Session {
@@ -4153,7 +4217,7 @@ type Missed_Event struct {
 
 func (x *Missed_Event) Reset() {
 	*x = Missed_Event{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4165,7 +4229,7 @@ func (x *Missed_Event) String() string {
 func (*Missed_Event) ProtoMessage() {}
 
 func (x *Missed_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4178,7 +4242,7 @@ func (x *Missed_Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed_Event.ProtoReflect.Descriptor instead.
 func (*Missed_Event) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27, 0}
 }
 
 func (x *Missed_Event) GetOffset() string {
@@ -4219,7 +4283,7 @@ type AckResults_AckResult struct {
 
 func (x *AckResults_AckResult) Reset() {
 	*x = AckResults_AckResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4231,7 +4295,7 @@ func (x *AckResults_AckResult) String() string {
 func (*AckResults_AckResult) ProtoMessage() {}
 
 func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4244,7 +4308,7 @@ func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults_AckResult.ProtoReflect.Descriptor instead.
 func (*AckResults_AckResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34, 0}
 }
 
 func (x *AckResults_AckResult) GetId() string {
@@ -4290,7 +4354,7 @@ type Names_Name struct {
 
 func (x *Names_Name) Reset() {
 	*x = Names_Name{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4302,7 +4366,7 @@ func (x *Names_Name) String() string {
 func (*Names_Name) ProtoMessage() {}
 
 func (x *Names_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4315,7 +4379,7 @@ func (x *Names_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names_Name.ProtoReflect.Descriptor instead.
 func (*Names_Name) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{36, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{37, 0}
 }
 
 func (x *Names_Name) GetName() string {
@@ -4343,7 +4407,7 @@ var File_fanout_cluster_v1_node_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x06\n" +
+	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\a\n" +
 	"\aMessage\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12 \n" +
 	"\vtraceparent\x18\x10 \x01(\tR\vtraceparent\x12C\n" +
@@ -4360,9 +4424,15 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x03key\x18\f \x01(\v2!.fanout.cluster.v1.IdempotencyKeyH\x00R\x03key\x12L\n" +
 	"\x0foffline_session\x18\r \x01(\v2!.fanout.cluster.v1.OfflineSessionH\x00R\x0eofflineSession\x124\n" +
 	"\x05drain\x18\x0e \x01(\v2\x1c.fanout.cluster.v1.NodeDrainH\x00R\x05drain\x12I\n" +
-	"\x0eclose_sessions\x18\x0f \x01(\v2 .fanout.cluster.v1.CloseSessionsH\x00R\rcloseSessions\x12\x1c\n" +
+	"\x0eclose_sessions\x18\x0f \x01(\v2 .fanout.cluster.v1.CloseSessionsH\x00R\rcloseSessions\x129\n" +
+	"\bsettings\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.SettingsH\x00R\bsettings\x12\x1c\n" +
 	"\bconsumer\x18\v \x01(\fH\x00R\bconsumerB\x06\n" +
-	"\x04body\"\x1f\n" +
+	"\x04body\"\x86\x01\n" +
+	"\bSettings\x12?\n" +
+	"\x06values\x18\x01 \x03(\v2'.fanout.cluster.v1.Settings.ValuesEntryR\x06values\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x1f\n" +
 	"\vInterestAll\x12\x10\n" +
 	"\x03set\x18\x01 \x01(\fR\x03set\"<\n" +
 	"\x0eInterestChange\x12\x10\n" +
@@ -4660,147 +4730,151 @@ func file_fanout_cluster_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(KeyAnswer_State)(0),            // 0: fanout.cluster.v1.KeyAnswer.State
 	(Answer_Code)(0),                // 1: fanout.cluster.v1.Answer.Code
 	(*Message)(nil),                 // 2: fanout.cluster.v1.Message
-	(*InterestAll)(nil),             // 3: fanout.cluster.v1.InterestAll
-	(*InterestChange)(nil),          // 4: fanout.cluster.v1.InterestChange
-	(*Target)(nil),                  // 5: fanout.cluster.v1.Target
-	(*Operation)(nil),               // 6: fanout.cluster.v1.Operation
-	(*Emit)(nil),                    // 7: fanout.cluster.v1.Emit
-	(*Rooms)(nil),                   // 8: fanout.cluster.v1.Rooms
-	(*Disconnect)(nil),              // 9: fanout.cluster.v1.Disconnect
-	(*Update)(nil),                  // 10: fanout.cluster.v1.Update
-	(*AckRequest)(nil),              // 11: fanout.cluster.v1.AckRequest
-	(*NodeDrain)(nil),               // 12: fanout.cluster.v1.NodeDrain
-	(*CloseSessions)(nil),           // 13: fanout.cluster.v1.CloseSessions
-	(*Cancel)(nil),                  // 14: fanout.cluster.v1.Cancel
-	(*Continue)(nil),                // 15: fanout.cluster.v1.Continue
-	(*Query)(nil),                   // 16: fanout.cluster.v1.Query
-	(*ListConnections)(nil),         // 17: fanout.cluster.v1.ListConnections
-	(*GetConnection)(nil),           // 18: fanout.cluster.v1.GetConnection
-	(*Count)(nil),                   // 19: fanout.cluster.v1.Count
-	(*ListRooms)(nil),               // 20: fanout.cluster.v1.ListRooms
-	(*ListNamespaces)(nil),          // 21: fanout.cluster.v1.ListNamespaces
-	(*IdempotencyKey)(nil),          // 22: fanout.cluster.v1.IdempotencyKey
-	(*Origin)(nil),                  // 23: fanout.cluster.v1.Origin
-	(*OfflineSession)(nil),          // 24: fanout.cluster.v1.OfflineSession
-	(*Sessions)(nil),                // 25: fanout.cluster.v1.Sessions
-	(*Handover)(nil),                // 26: fanout.cluster.v1.Handover
-	(*Session)(nil),                 // 27: fanout.cluster.v1.Session
-	(*Missed)(nil),                  // 28: fanout.cluster.v1.Missed
-	(*KeyAnswer)(nil),               // 29: fanout.cluster.v1.KeyAnswer
-	(*KeyResult)(nil),               // 30: fanout.cluster.v1.KeyResult
-	(*Answer)(nil),                  // 31: fanout.cluster.v1.Answer
-	(*Load)(nil),                    // 32: fanout.cluster.v1.Load
-	(*DrainProgress)(nil),           // 33: fanout.cluster.v1.DrainProgress
-	(*Result)(nil),                  // 34: fanout.cluster.v1.Result
-	(*AckResults)(nil),              // 35: fanout.cluster.v1.AckResults
-	(*Connections)(nil),             // 36: fanout.cluster.v1.Connections
-	(*Connection)(nil),              // 37: fanout.cluster.v1.Connection
-	(*Names)(nil),                   // 38: fanout.cluster.v1.Names
-	(*Counts)(nil),                  // 39: fanout.cluster.v1.Counts
-	(*IdempotencyKey_Begin)(nil),    // 40: fanout.cluster.v1.IdempotencyKey.Begin
-	(*IdempotencyKey_Finished)(nil), // 41: fanout.cluster.v1.IdempotencyKey.Finished
-	(*IdempotencyKey_Failed)(nil),   // 42: fanout.cluster.v1.IdempotencyKey.Failed
-	(*IdempotencyKey_Look)(nil),     // 43: fanout.cluster.v1.IdempotencyKey.Look
-	(*OfflineSession_Claim)(nil),    // 44: fanout.cluster.v1.OfflineSession.Claim
-	(*OfflineSession_Release)(nil),  // 45: fanout.cluster.v1.OfflineSession.Release
-	(*OfflineSession_Settle)(nil),   // 46: fanout.cluster.v1.OfflineSession.Settle
-	(*OfflineSession_Take)(nil),     // 47: fanout.cluster.v1.OfflineSession.Take
-	(*OfflineSession_HandOver)(nil), // 48: fanout.cluster.v1.OfflineSession.HandOver
-	(*OfflineSession_ClaimAll)(nil), // 49: fanout.cluster.v1.OfflineSession.ClaimAll
-	(*OfflineSession_TakeAll)(nil),  // 50: fanout.cluster.v1.OfflineSession.TakeAll
-	(*Handover_HandedOver)(nil),     // 51: fanout.cluster.v1.Handover.HandedOver
-	(*Missed_Event)(nil),            // 52: fanout.cluster.v1.Missed.Event
-	(*AckResults_AckResult)(nil),    // 53: fanout.cluster.v1.AckResults.AckResult
-	nil,                             // 54: fanout.cluster.v1.Connection.HeadersEntry
-	nil,                             // 55: fanout.cluster.v1.Connection.QueryEntry
-	(*Names_Name)(nil),              // 56: fanout.cluster.v1.Names.Name
-	nil,                             // 57: fanout.cluster.v1.Counts.GroupsEntry
-	(*timestamppb.Timestamp)(nil),   // 58: google.protobuf.Timestamp
+	(*Settings)(nil),                // 3: fanout.cluster.v1.Settings
+	(*InterestAll)(nil),             // 4: fanout.cluster.v1.InterestAll
+	(*InterestChange)(nil),          // 5: fanout.cluster.v1.InterestChange
+	(*Target)(nil),                  // 6: fanout.cluster.v1.Target
+	(*Operation)(nil),               // 7: fanout.cluster.v1.Operation
+	(*Emit)(nil),                    // 8: fanout.cluster.v1.Emit
+	(*Rooms)(nil),                   // 9: fanout.cluster.v1.Rooms
+	(*Disconnect)(nil),              // 10: fanout.cluster.v1.Disconnect
+	(*Update)(nil),                  // 11: fanout.cluster.v1.Update
+	(*AckRequest)(nil),              // 12: fanout.cluster.v1.AckRequest
+	(*NodeDrain)(nil),               // 13: fanout.cluster.v1.NodeDrain
+	(*CloseSessions)(nil),           // 14: fanout.cluster.v1.CloseSessions
+	(*Cancel)(nil),                  // 15: fanout.cluster.v1.Cancel
+	(*Continue)(nil),                // 16: fanout.cluster.v1.Continue
+	(*Query)(nil),                   // 17: fanout.cluster.v1.Query
+	(*ListConnections)(nil),         // 18: fanout.cluster.v1.ListConnections
+	(*GetConnection)(nil),           // 19: fanout.cluster.v1.GetConnection
+	(*Count)(nil),                   // 20: fanout.cluster.v1.Count
+	(*ListRooms)(nil),               // 21: fanout.cluster.v1.ListRooms
+	(*ListNamespaces)(nil),          // 22: fanout.cluster.v1.ListNamespaces
+	(*IdempotencyKey)(nil),          // 23: fanout.cluster.v1.IdempotencyKey
+	(*Origin)(nil),                  // 24: fanout.cluster.v1.Origin
+	(*OfflineSession)(nil),          // 25: fanout.cluster.v1.OfflineSession
+	(*Sessions)(nil),                // 26: fanout.cluster.v1.Sessions
+	(*Handover)(nil),                // 27: fanout.cluster.v1.Handover
+	(*Session)(nil),                 // 28: fanout.cluster.v1.Session
+	(*Missed)(nil),                  // 29: fanout.cluster.v1.Missed
+	(*KeyAnswer)(nil),               // 30: fanout.cluster.v1.KeyAnswer
+	(*KeyResult)(nil),               // 31: fanout.cluster.v1.KeyResult
+	(*Answer)(nil),                  // 32: fanout.cluster.v1.Answer
+	(*Load)(nil),                    // 33: fanout.cluster.v1.Load
+	(*DrainProgress)(nil),           // 34: fanout.cluster.v1.DrainProgress
+	(*Result)(nil),                  // 35: fanout.cluster.v1.Result
+	(*AckResults)(nil),              // 36: fanout.cluster.v1.AckResults
+	(*Connections)(nil),             // 37: fanout.cluster.v1.Connections
+	(*Connection)(nil),              // 38: fanout.cluster.v1.Connection
+	(*Names)(nil),                   // 39: fanout.cluster.v1.Names
+	(*Counts)(nil),                  // 40: fanout.cluster.v1.Counts
+	nil,                             // 41: fanout.cluster.v1.Settings.ValuesEntry
+	(*IdempotencyKey_Begin)(nil),    // 42: fanout.cluster.v1.IdempotencyKey.Begin
+	(*IdempotencyKey_Finished)(nil), // 43: fanout.cluster.v1.IdempotencyKey.Finished
+	(*IdempotencyKey_Failed)(nil),   // 44: fanout.cluster.v1.IdempotencyKey.Failed
+	(*IdempotencyKey_Look)(nil),     // 45: fanout.cluster.v1.IdempotencyKey.Look
+	(*OfflineSession_Claim)(nil),    // 46: fanout.cluster.v1.OfflineSession.Claim
+	(*OfflineSession_Release)(nil),  // 47: fanout.cluster.v1.OfflineSession.Release
+	(*OfflineSession_Settle)(nil),   // 48: fanout.cluster.v1.OfflineSession.Settle
+	(*OfflineSession_Take)(nil),     // 49: fanout.cluster.v1.OfflineSession.Take
+	(*OfflineSession_HandOver)(nil), // 50: fanout.cluster.v1.OfflineSession.HandOver
+	(*OfflineSession_ClaimAll)(nil), // 51: fanout.cluster.v1.OfflineSession.ClaimAll
+	(*OfflineSession_TakeAll)(nil),  // 52: fanout.cluster.v1.OfflineSession.TakeAll
+	(*Handover_HandedOver)(nil),     // 53: fanout.cluster.v1.Handover.HandedOver
+	(*Missed_Event)(nil),            // 54: fanout.cluster.v1.Missed.Event
+	(*AckResults_AckResult)(nil),    // 55: fanout.cluster.v1.AckResults.AckResult
+	nil,                             // 56: fanout.cluster.v1.Connection.HeadersEntry
+	nil,                             // 57: fanout.cluster.v1.Connection.QueryEntry
+	(*Names_Name)(nil),              // 58: fanout.cluster.v1.Names.Name
+	nil,                             // 59: fanout.cluster.v1.Counts.GroupsEntry
+	(*timestamppb.Timestamp)(nil),   // 60: google.protobuf.Timestamp
 }
 var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
-	3,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
-	4,  // 1: fanout.cluster.v1.Message.interest_change:type_name -> fanout.cluster.v1.InterestChange
-	6,  // 2: fanout.cluster.v1.Message.operation:type_name -> fanout.cluster.v1.Operation
-	11, // 3: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
-	14, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
-	15, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
-	16, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
-	31, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
-	22, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
-	24, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
-	12, // 10: fanout.cluster.v1.Message.drain:type_name -> fanout.cluster.v1.NodeDrain
-	13, // 11: fanout.cluster.v1.Message.close_sessions:type_name -> fanout.cluster.v1.CloseSessions
-	5,  // 12: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
-	7,  // 13: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
-	8,  // 14: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
-	8,  // 15: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
-	9,  // 16: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
-	10, // 17: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
-	58, // 18: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
-	6,  // 19: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
-	5,  // 20: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
-	17, // 21: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
-	18, // 22: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
-	19, // 23: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
-	20, // 24: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
-	21, // 25: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
-	40, // 26: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
-	41, // 27: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
-	42, // 28: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
-	43, // 29: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
-	44, // 30: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
-	45, // 31: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
-	46, // 32: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
-	47, // 33: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
-	48, // 34: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
-	49, // 35: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
-	50, // 36: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
-	27, // 37: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
-	51, // 38: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
-	52, // 39: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
-	23, // 40: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
-	52, // 41: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
-	23, // 42: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
-	0,  // 43: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
-	30, // 44: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
-	1,  // 45: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
-	34, // 46: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
-	35, // 47: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
-	36, // 48: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
-	38, // 49: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
-	39, // 50: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
-	29, // 51: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
-	27, // 52: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
-	28, // 53: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
-	25, // 54: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
-	26, // 55: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
-	33, // 56: fanout.cluster.v1.Answer.drain:type_name -> fanout.cluster.v1.DrainProgress
-	32, // 57: fanout.cluster.v1.Answer.load:type_name -> fanout.cluster.v1.Load
-	53, // 58: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
-	37, // 59: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
-	58, // 60: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	58, // 61: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
-	54, // 62: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
-	55, // 63: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
-	56, // 64: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
-	57, // 65: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
-	30, // 66: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
-	23, // 67: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
-	27, // 68: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
-	23, // 69: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
-	27, // 70: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
-	23, // 71: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
-	6,  // 72: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
-	73, // [73:73] is the sub-list for method output_type
-	73, // [73:73] is the sub-list for method input_type
-	73, // [73:73] is the sub-list for extension type_name
-	73, // [73:73] is the sub-list for extension extendee
-	0,  // [0:73] is the sub-list for field type_name
+	4,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
+	5,  // 1: fanout.cluster.v1.Message.interest_change:type_name -> fanout.cluster.v1.InterestChange
+	7,  // 2: fanout.cluster.v1.Message.operation:type_name -> fanout.cluster.v1.Operation
+	12, // 3: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
+	15, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
+	16, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
+	17, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
+	32, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
+	23, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
+	25, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
+	13, // 10: fanout.cluster.v1.Message.drain:type_name -> fanout.cluster.v1.NodeDrain
+	14, // 11: fanout.cluster.v1.Message.close_sessions:type_name -> fanout.cluster.v1.CloseSessions
+	3,  // 12: fanout.cluster.v1.Message.settings:type_name -> fanout.cluster.v1.Settings
+	41, // 13: fanout.cluster.v1.Settings.values:type_name -> fanout.cluster.v1.Settings.ValuesEntry
+	6,  // 14: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
+	8,  // 15: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
+	9,  // 16: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
+	9,  // 17: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
+	10, // 18: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
+	11, // 19: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
+	60, // 20: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
+	7,  // 21: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
+	6,  // 22: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
+	18, // 23: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
+	19, // 24: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
+	20, // 25: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
+	21, // 26: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
+	22, // 27: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
+	42, // 28: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
+	43, // 29: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
+	44, // 30: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
+	45, // 31: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
+	46, // 32: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
+	47, // 33: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
+	48, // 34: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
+	49, // 35: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
+	50, // 36: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
+	51, // 37: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
+	52, // 38: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
+	28, // 39: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
+	53, // 40: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
+	54, // 41: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
+	24, // 42: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
+	54, // 43: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
+	24, // 44: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
+	0,  // 45: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
+	31, // 46: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
+	1,  // 47: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
+	35, // 48: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
+	36, // 49: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
+	37, // 50: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
+	39, // 51: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
+	40, // 52: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
+	30, // 53: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
+	28, // 54: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
+	29, // 55: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
+	26, // 56: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
+	27, // 57: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
+	34, // 58: fanout.cluster.v1.Answer.drain:type_name -> fanout.cluster.v1.DrainProgress
+	33, // 59: fanout.cluster.v1.Answer.load:type_name -> fanout.cluster.v1.Load
+	55, // 60: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
+	38, // 61: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
+	60, // 62: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	60, // 63: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
+	56, // 64: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
+	57, // 65: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
+	58, // 66: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
+	59, // 67: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
+	31, // 68: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
+	24, // 69: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
+	28, // 70: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
+	24, // 71: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
+	28, // 72: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
+	24, // 73: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
+	7,  // 74: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
+	75, // [75:75] is the sub-list for method output_type
+	75, // [75:75] is the sub-list for method input_type
+	75, // [75:75] is the sub-list for extension type_name
+	75, // [75:75] is the sub-list for extension extendee
+	0,  // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_node_proto_init() }
@@ -4821,30 +4895,31 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Message_OfflineSession)(nil),
 		(*Message_Drain)(nil),
 		(*Message_CloseSessions)(nil),
+		(*Message_Settings)(nil),
 		(*Message_Consumer)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[4].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[5].OneofWrappers = []any{
 		(*Operation_Emit)(nil),
 		(*Operation_Join)(nil),
 		(*Operation_Leave)(nil),
 		(*Operation_Disconnect)(nil),
 		(*Operation_Update)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[10].OneofWrappers = []any{}
-	file_fanout_cluster_v1_node_proto_msgTypes[14].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[11].OneofWrappers = []any{}
+	file_fanout_cluster_v1_node_proto_msgTypes[15].OneofWrappers = []any{
 		(*Query_Connections)(nil),
 		(*Query_Connection)(nil),
 		(*Query_Count)(nil),
 		(*Query_Rooms)(nil),
 		(*Query_Namespaces)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[20].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[21].OneofWrappers = []any{
 		(*IdempotencyKey_Begin_)(nil),
 		(*IdempotencyKey_Finished_)(nil),
 		(*IdempotencyKey_Failed_)(nil),
 		(*IdempotencyKey_Look_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[22].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[23].OneofWrappers = []any{
 		(*OfflineSession_ClaimIt)(nil),
 		(*OfflineSession_Release_)(nil),
 		(*OfflineSession_Settle_)(nil),
@@ -4853,7 +4928,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*OfflineSession_ClaimAll_)(nil),
 		(*OfflineSession_TakeAll_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[29].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[30].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Acks)(nil),
 		(*Answer_Connections)(nil),
@@ -4873,7 +4948,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_node_proto_rawDesc), len(file_fanout_cluster_v1_node_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   56,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
