@@ -21,7 +21,8 @@ const browsersAddress = "127.0.0.2";
 for (const name of Object.keys(proxies)) {
   describe(name, { timeout: 120_000 }, () => {
     test("polling, upgrade, addresses, origins, a reload under load, and gRPC", { skip: !program(name) && `${name} is not installed here` }, async (t) => {
-      const nodes = await startCluster(t, 2, { "trusted-proxies": "127.0.0.1", "recovery-window": "30s", "ping-interval": "5s" });
+      const flags = { "trusted-proxies": "127.0.0.1", "recovery-window": "30s", "ping-interval": "5s" };
+      const nodes = await startCluster(t, 2, flags, proxies[name].flags);
       const proxy = await Proxy.start(t, name, nodes);
       // Kept connections would be a race that browsers win and this client loses: it never ends
       // the request that it repeats when a proxy closes one that it just took for a poll
@@ -48,7 +49,7 @@ for (const name of Object.keys(proxies)) {
         await connected(connect({ transports: ["websocket"] })).then((s) => s.disconnect());
       });
 
-      await t.test("polling by HTTP/2", async () => {
+      await t.test("polling by HTTP/2", { skip: proxy.withoutHTTP2 }, async () => {
         const session = http2.connect(proxy.url, { ca: proxy.ca });
         const request = session.request({ ":path": "/socket.io/?EIO=4&transport=polling" });
         let body = "";

@@ -14,10 +14,11 @@ import (
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
-// listeners are all of those for streams, open before any is served.
+// listeners are all of them, open before any is served.
 type listeners struct {
 	browsers, backends, operators net.Listener
-	forwarded                     net.Listener // for what other nodes hand over; nil: that comes where browsers connect
+	forwarded                     net.Listener   // for what other nodes hand over; nil: that comes where browsers connect
+	webTransport                  net.PacketConn // nil: it is not served
 }
 
 // forNodes is where other nodes hand over requests.
@@ -54,6 +55,13 @@ func bind(ctx context.Context, c *config) (*listeners, error) {
 			return nil, fmt.Errorf("cannot listen as the setting %s says: %w", x.setting, err)
 		}
 	}
+	if at := c.listeners.webTransport; !at.IsZero() {
+		var err error
+		if l.webTransport, err = (&net.ListenConfig{}).ListenPacket(ctx, "udp", at.Name); err != nil {
+			l.close()
+			return nil, fmt.Errorf("cannot listen as the setting webtransport-listen says: %w", err)
+		}
+	}
 	return l, nil
 }
 
@@ -64,15 +72,25 @@ func (l *listeners) close() {
 			x.Close()
 		}
 	}
+	if l.webTransport != nil {
+		l.webTransport.Close()
+	}
 }
 
 // list is the listeners with their actual addresses, ports chosen.
 func (l *listeners) list() []control.Listener {
-	return []control.Listener{
+	list := []control.Listener{
 		{Name: "browsers", Address: display(l.browsers)},
 		{Name: "backends", Address: display(l.backends)},
 		{Name: "operators", Address: display(l.operators)},
 	}
+	if l.webTransport != nil {
+		list = append(list, control.Listener{Name: "webtransport", Address: l.webTransport.LocalAddr().String()})
+	}
+	if l.forwarded != nil {
+		list = append(list, control.Listener{Name: "forwarded", Address: display(l.forwarded)})
+	}
+	return list
 }
 
 func display(l net.Listener) string {

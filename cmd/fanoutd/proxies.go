@@ -1,12 +1,36 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 
 	"github.com/fanoutd/fanoutd/internal/proxyprotocol"
 	"github.com/fanoutd/fanoutd/internal/warning"
 )
+
+type secureKey struct{}
+
+// connContext notes in the context of a connection's requests that its proxy says that the
+// client came to it by TLS.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	if proxied, ok := c.(*proxyprotocol.Conn); ok && proxied.Secure() {
+		return context.WithValue(ctx, secureKey{}, true)
+	}
+	return ctx
+}
+
+// bySecure has requests with such a context look as if they had come by TLS to this daemon.
+func bySecure(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil && r.Context().Value(secureKey{}) != nil {
+			r.TLS = &tls.ConnectionState{} // that there was one is all that is known
+		}
+		h.ServeHTTP(w, r)
+	})
+}
 
 // listenToProxies takes connections of trusted proxies that say whom they serve.
 func (d *daemon) listenToProxies(l net.Listener) net.Listener {

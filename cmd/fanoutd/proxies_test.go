@@ -25,6 +25,11 @@ func proxyDialer(network, address string) func(context.Context, string, string) 
 	}
 }
 
+// secureHeader says by version 2 of the PROXY protocol what proxyDialer does, and that the
+// client came by TLS 1.3.
+const secureHeader = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x1e" + "\xcb\x00\x71\x07\x0a\x00\x00\x01\x12\x67\x01\xbb" +
+	"\x20\x00\x0f\x01\x00\x00\x00\x01" + "\x21\x00\x07TLSv1.3"
+
 // remote returns the address of the one connection there is.
 func (d *running) remote(t *testing.T) string {
 	t.Helper()
@@ -88,6 +93,31 @@ func TestProxyProtocol(t *testing.T) {
 		joinBy(t, websocket.Dialer{NetDialContext: proxyDialer("unix", at)}, "ws://app.example.com", nil)
 		if got := d.remote(t); got != client {
 			t.Errorf("the connection is from %s, want %s", got, client)
+		}
+	})
+	t.Run("TLS ends at the proxy", func(t *testing.T) {
+		d := start(t, "--proxy-protocol", "--trusted-proxies=127.0.0.1")
+		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, "tcp", d.at["browsers"])
+			if err == nil {
+				_, err = io.WriteString(c, secureHeader)
+			}
+			return c, err
+		}
+		// Its own pages are those of https, by every transport.
+		joinBy(t, websocket.Dialer{NetDialContext: dial}, "ws://app.example.com", http.Header{"Origin": {"https://app.example.com"}})
+		c := &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+		const poll = "http://app.example.com/socket.io/?EIO=4&transport=polling"
+		if status, text, _ := exchange(t, c, "GET", poll, "", "Origin", "https://app.example.com"); status != 200 {
+			t.Errorf("a poll of its page is answered %d %q", status, text)
+		}
+		if status, text, _ := exchange(t, c, "GET", poll, "", "Origin", "http://app.example.com"); status != 403 {
+			t.Errorf("a poll of its plain page is answered %d %q", status, text)
+		}
+		list, err := fanoutv1.NewRegistryServiceClient(dialControl(t, d.at["backends"])).ListConnections(t.Context(),
+			&fanoutv1.ListConnectionsRequest{To: &fanoutv1.Target{All: true}})
+		if err != nil || len(list.Connections) != 1 || !list.Connections[0].Secure || list.Connections[0].RemoteAddress != client {
+			t.Errorf("got %v, %v, want one connection, secure and from %s", list, err, client)
 		}
 	})
 	t.Run("not trusted", func(t *testing.T) {

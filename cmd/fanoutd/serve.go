@@ -168,14 +168,14 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	d.browsers = d.httpServer(bounded(pages(c, d.engine(&sources), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
 	d.forwarded = d.httpServer(forward.MarkedOnly(d.browsers.Handler))
 	d.browsers.TLSConfig = d.certificates.forBrowsers()
+	if c.browsers.proxyProtocol {
+		d.browsers.ConnContext, d.browsers.Handler = connContext, bySecure(d.browsers.Handler)
+	}
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		d.admission.metrics(sources))
 	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
 	d.operators.WriteTimeout = opsTimeout
-	d.webTransport, err = listenWebTransport(c, d.sockets, d.certificates, log)
-	if err != nil {
-		return nil, err
-	}
+	d.webTransport = newWebTransport(c, l.webTransport, d.sockets, d.certificates, log)
 	return d, d.startNode()
 }
 

@@ -18,18 +18,13 @@ type webTransport struct {
 	log     *slog.Logger
 }
 
-// listenWebTransport opens the listener. Its errors name the setting.
-func listenWebTransport(c *config, sockets *sio.Server, certificates *certificates, log *slog.Logger) (*webTransport, error) {
-	at := c.listeners.webTransport
-	if at.IsZero() {
-		return nil, nil
-	}
-	packets, err := net.ListenPacket("udp", at.Name)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen as the setting webtransport-listen says: %w", err)
+// newWebTransport returns the listener of these packets; nil: there are none.
+func newWebTransport(c *config, packets net.PacketConn, sockets *sio.Server, certificates *certificates, log *slog.Logger) *webTransport {
+	if packets == nil {
+		return nil
 	}
 	log.Info("serving", "who", "webtransport", "address", packets.LocalAddr().String())
-	return &webTransport{packets, sockets.WebTransport(c.browsers.path, certificates.forWebTransport()), log}, nil
+	return &webTransport{packets, sockets.WebTransport(c.browsers.path, certificates.forWebTransport()), log}
 }
 
 // serve serves until close.

@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"github.com/pires/go-proxyproto"
+	"github.com/pires/go-proxyproto/tlvparse"
 )
 
 // Sizes of headers, in bytes.
@@ -32,20 +33,27 @@ var (
 )
 
 // readHeader reads a header and nothing beyond it. It returns the client's address; nil
-// where the proxy speaks for itself, as in its health checks, or does not say.
-func readHeader(r io.Reader) (net.Addr, error) {
+// where the proxy speaks for itself, as in its health checks, or does not say; and whether
+// the client came to the proxy by TLS.
+func readHeader(r io.Reader) (client net.Addr, secure bool, err error) {
 	b, err := readExactly(r)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	h, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(b)))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if source, _, ok := h.TCPAddrs(); ok && !h.Command.IsLocal() {
-		return source, nil
+	source, _, ok := h.TCPAddrs()
+	if !ok || h.Command.IsLocal() {
+		return nil, false, nil
 	}
-	return nil, nil
+	fields, err := h.TLVs()
+	if err != nil {
+		return source, false, nil // whom it serves it has said
+	}
+	tls, ok := tlvparse.FindSSL(fields)
+	return source, ok && tls.ClientSSL(), nil
 }
 
 // readExactly returns the bytes of a header.

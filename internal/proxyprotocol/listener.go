@@ -129,7 +129,7 @@ func (l *Listener) receive(s socket) {
 	l.waiting[s] = struct{}{}
 	l.mu.Unlock()
 	s.SetReadDeadline(time.Now().Add(l.opts.Timeout))
-	client, err := readHeader(s)
+	client, secure, err := readHeader(s)
 	s.SetReadDeadline(time.Time{})
 	l.mu.Lock()
 	delete(l.waiting, s)
@@ -144,7 +144,7 @@ func (l *Listener) receive(s socket) {
 	case client == nil:
 		l.pass(accepted{conn: s})
 	default:
-		l.pass(accepted{conn: &Conn{s, client}})
+		l.pass(accepted{conn: &Conn{s, client, secure}})
 	}
 }
 
@@ -159,10 +159,15 @@ type socket interface {
 type Conn struct {
 	socket
 	client net.Addr
+	secure bool
 }
 
 // RemoteAddr returns the client's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.client }
+
+// Secure reports whether the proxy said that the client came by TLS (PP2_TYPE_SSL of
+// version 2).
+func (c *Conn) Secure() bool { return c.secure }
 
 // TCP returns the connection to the proxy, with the proxy's address; nil if it is one of
 // a unix socket.

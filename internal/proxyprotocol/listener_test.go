@@ -92,12 +92,12 @@ func expectEnd(t *testing.T, c net.Conn) {
 	}
 }
 
-// v2 is a header of version 2 with a TLV.
-func v2(t *testing.T, command proxyproto.ProtocolVersionAndCommand, source, destination net.Addr) string {
+// v2 is a header of version 2 with a TLV, and others.
+func v2(t *testing.T, command proxyproto.ProtocolVersionAndCommand, source, destination net.Addr, others ...proxyproto.TLV) string {
 	t.Helper()
 	h := proxyproto.HeaderProxyFromAddrs(2, source, destination)
 	h.Command = command
-	if err := h.SetTLVs([]proxyproto.TLV{{Type: proxyproto.PP2_TYPE_AUTHORITY, Value: []byte("app.example.com")}}); err != nil {
+	if err := h.SetTLVs(append([]proxyproto.TLV{{Type: proxyproto.PP2_TYPE_AUTHORITY, Value: []byte("app.example.com")}}, others...)); err != nil {
 		t.Fatal(err)
 	}
 	b, err := h.Format()
@@ -149,6 +149,41 @@ func TestClientAddress(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A proxy that ends TLS says so by a field of version 2.
+func TestSecure(t *testing.T) {
+	v4, to := &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 4711}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 443}
+	tls := func(client byte, version string) proxyproto.TLV {
+		value := []byte{client, 0, 0, 0, 1}
+		value = append(value, byte(proxyproto.PP2_SUBTYPE_SSL_VERSION), 0, byte(len(version)))
+		return proxyproto.TLV{Type: proxyproto.PP2_TYPE_SSL, Value: append(value, version...)}
+	}
+	h := listen(t, "tcp", "127.0.0.1:0", true, patience)
+	for _, tt := range []struct {
+		name, header string
+		want         bool
+	}{
+		{"TLS", v2(t, proxyproto.PROXY, v4, to, tls(1, "TLSv1.3")), true},
+		{"TLS, with a certificate", v2(t, proxyproto.PROXY, v4, to, tls(7, "TLSv1.3")), true},
+		{"no TLS", v2(t, proxyproto.PROXY, v4, to, tls(0, "")), false},
+		{"not said", v2(t, proxyproto.PROXY, v4, to), false},
+		{"half of a field", v2(t, proxyproto.PROXY, v4, to, proxyproto.TLV{Type: proxyproto.PP2_TYPE_SSL, Value: []byte{1}}), false},
+		{"version 1", "PROXY TCP4 203.0.113.7 10.0.0.1 4711 443\r\n", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h.dial(t, tt.header+"x")
+			c, _ := h.accept(t, 1)
+			conn, ok := c.(*Conn)
+			if !ok || conn.Secure() != tt.want || conn.RemoteAddr().String() != v4.String() {
+				t.Errorf("got %T from %v, secure %v, want %v", c, c.RemoteAddr(), ok && conn.Secure(), tt.want)
+			}
+		})
+	}
+	h.dial(t, v2(t, proxyproto.LOCAL, v4, to, tls(1, "TLSv1.3"))+"x")
+	if c, _ := h.accept(t, 1); c.RemoteAddr().String() == v4.String() {
+		t.Error("the proxy's own connection is its client's")
 	}
 }
 

@@ -2,6 +2,7 @@ package wsaccept
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -12,7 +13,8 @@ import (
 
 // take reads the WebSocket handshake that the buffer begins with from c, and
 // nothing beyond it: bytes that follow, such as a first frame, stay in c. If the
-// buffer begins with anything else, take returns nil and has read nothing.
+// buffer begins with anything else, take returns nil and has read nothing. A connection
+// that says so itself (Secure) came by TLS, up to a proxy.
 func (b *buffer) take(c net.Conn) *http.Request {
 	r, n := b.parse()
 	if r == nil {
@@ -22,6 +24,9 @@ func (b *buffer) take(c net.Conn) *http.Request {
 		return nil // net/http gets the error, too
 	}
 	r.RemoteAddr = c.RemoteAddr().String()
+	if proxied, ok := c.(interface{ Secure() bool }); ok && proxied.Secure() {
+		r.TLS = &tls.ConnectionState{} // that there was one is all that is known
+	}
 	return r
 }
 

@@ -8,13 +8,14 @@ import { backend } from "./backend.mjs";
 import { Daemon, freePorts } from "./daemon.mjs";
 import { until } from "./until.mjs";
 
-// startCluster starts so many nodes, which have met when it returns.
-export async function startCluster(t, number, flags = {}) {
+// startCluster starts so many nodes, which have met when it returns. each returns what one
+// has of its own.
+export async function startCluster(t, number, flags = {}, each = () => ({})) {
   const routes = await freePorts(number);
   const peers = routes.map((port) => `127.0.0.1:${port}`).join(",");
   const nodes = await Promise.all(
-    routes.map((port, i) =>
-      Daemon.startAlone(t, { "node-name": `n${i + 1}`, "cluster-listen": `127.0.0.1:${port}`, "cluster-peers": peers, ...flags }),
+    routes.map(async (port, i) =>
+      Daemon.startAlone(t, { "node-name": `n${i + 1}`, "cluster-listen": `127.0.0.1:${port}`, "cluster-peers": peers, ...flags, ...(await each(i)) }),
     ),
   );
   for (const node of nodes) {

@@ -1916,9 +1916,11 @@ func (x *ListNodesResponse_Node_Link) GetDropped() uint64 {
 // Listener is one address that the node serves.
 type GetServerInfoResponse_Listener struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who it is for: "browsers", "backends" or "operators".
+	// Who it is for: "browsers", "backends" or "operators"; "webtransport",
+	// browsers by WebTransport; or "forwarded", requests of browsers that other
+	// nodes of a cluster hand over, where these have a listener of their own.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Where it listens: host:port, or unix:PATH.
+	// Where it listens: host:port, of UDP for WebTransport, or unix:PATH.
 	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
