@@ -19,7 +19,6 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/connections"
-	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/drain"
@@ -59,7 +58,7 @@ type daemon struct {
 	callers      *identity.Authenticator
 	calledBy     *connections.Limiter     // the connections of callers
 	controlKeys  atomic.Pointer[[]string] // those of control-key that a reload has brought
-	backends     *grpcserver.Server
+	backends     *controlServers
 	browsers     *http.Server
 	forwarded    *http.Server // what other nodes hand over, if that has a listener of its own
 	webTransport *webTransport
@@ -154,7 +153,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		return nil, err
 	}
 	d.calledBy = connections.New(connections.Options{Max: c.limits.controlConns, Logger: log})
-	d.backends = grpcserver.New(d.services, d.callers, grpcserver.Options{TLS: d.certificates.forBackends(), MaxStreams: c.limits.controlStreams, Traces: d.callTraces()})
+	d.backends = newControlServers(c, d.services, d.callers, d.certificates.forBackends(), d.callTraces(), log)
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
 	sources.Calls = d.calls
 	sources.Ready = func() bool { return d.ready.Why() == "" }
@@ -240,7 +239,7 @@ func (d *daemon) run(ctx context.Context) error {
 		serve func(net.Listener) error
 	}{
 		{"operators", d.listeners.operators, d.operators.Serve},
-		{"backends", d.listeners.backends, func(l net.Listener) error { return d.backends.Serve(d.calledBy.Listen(l)) }},
+		{"backends", d.listeners.backends, func(l net.Listener) error { return d.backends.serve(d.calledBy.Listen(l)) }},
 		{"browsers", d.listeners.browsers, d.serveBrowsers},
 		{"forwarded", d.listeners.forwarded, func(l net.Listener) error { return d.serveHTTP(d.forwarded, l) }},
 	} {

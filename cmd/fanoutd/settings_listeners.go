@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/fanoutd/fanoutd/internal/control/httpserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
@@ -16,6 +17,8 @@ type listenerConfig struct {
 	namedKeys       []identity.Key // of control-keys-file
 	controlKeysFile string
 	insecureControl bool
+	controlHosts    []string // in lower case
+	controlOrigins  []string // as browsers send them
 	controlTLS      keyPairFiles
 	controlClientCA string // a file; empty: none
 
@@ -32,7 +35,7 @@ func (c *listenerConfig) declare(s *settings.Set) {
 			Value: settings.HostPortOrUnix(&c.browsers, ":8080"),
 		},
 		settings.Setting{
-			Name: "control-listen", Help: "where backends call gRPC: HOST:PORT or unix:/PATH; beyond loopback and unix it needs control-key, control-keys-file or control-client-ca-file",
+			Name: "control-listen", Help: "where backends call, by gRPC or by HTTP with JSON: HOST:PORT or unix:/PATH; beyond loopback and unix it needs control-key, control-keys-file or control-client-ca-file",
 			Value: settings.HostPortOrUnix(&c.control, "127.0.0.1:8081"),
 		},
 		settings.Setting{
@@ -57,6 +60,16 @@ func (c *listenerConfig) declare(s *settings.Set) {
 		settings.Setting{
 			Name: "insecure-control", Help: "let everybody who reaches control-listen call without a key",
 			Value: settings.Bool(&c.insecureControl, false),
+		},
+		settings.Setting{
+			Name:  "control-hosts",
+			Help:  "the names by which backends call control-listen over HTTP without TLS, besides IP addresses and localhost; if there are none, any name will do where a key is asked for, and no other where none is, so that no web page reaches the daemon by a name of its own",
+			Value: settings.List(&c.controlHosts, nil, "names of hosts without a port, such as fanoutd.internal", httpserver.ParseHosts),
+		},
+		settings.Setting{
+			Name:  "control-origins",
+			Help:  "web pages that may call control-listen from browsers; whoever uses one of them has its key, or needs none",
+			Value: settings.List(&c.controlOrigins, nil, "origins such as https://admin.example.com, without patterns", httpserver.ParseOrigins),
 		},
 		settings.Setting{
 			Name:  "webtransport-listen",

@@ -56,7 +56,7 @@ func (d *daemon) shutdown() {
 		d.deliver(delivering, dropped)
 		d.moveAway(delivering)
 		d.drain.Enter(drain.Done) // who follows the drain over a stream hears of it before that ends
-		d.report("backends", d.backends.Shutdown(ctx))
+		d.report("backends", d.backends.shutdown(ctx))
 		d.services.Wait()
 	})
 	leaving.Wait()

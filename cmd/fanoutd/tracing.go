@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/fanoutd/fanoutd/internal/cluster"
-	"github.com/fanoutd/fanoutd/internal/control/middleware"
+	"github.com/fanoutd/fanoutd/internal/control/api"
 	"github.com/fanoutd/fanoutd/internal/ops"
 	"github.com/fanoutd/fanoutd/internal/tracing"
 	"github.com/fanoutd/fanoutd/internal/tracing/otlp"
@@ -42,11 +42,11 @@ func (d *daemon) server() cluster.Server {
 }
 
 // callTraces has calls of the control API traced.
-func (d *daemon) callTraces() *middleware.Traces {
+func (d *daemon) callTraces() *api.Traces {
 	if d.traces == nil {
 		return nil
 	}
-	return &middleware.Traces{Provider: d.traces, Propagator: propagation.TraceContext{}}
+	return &api.Traces{Provider: d.traces, Propagator: propagation.TraceContext{}}
 }
 
 // flushTraces sends the spans that are left.
@@ -62,7 +62,7 @@ func (d *daemon) flushTraces(ctx context.Context) {
 // calls counts the calls of the control API.
 func (d *daemon) calls() []ops.Calls {
 	var all []ops.Calls
-	for _, c := range d.backends.Calls() {
+	for _, c := range d.backends.calls.Calls() {
 		all = append(all, ops.Calls(c))
 	}
 	return all

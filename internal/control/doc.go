@@ -9,7 +9,8 @@
 //
 // The services hold no transport ([Services]). The caller is in the context of a
 // call (package identity); what stands around every call is in package
-// middleware; package grpcserver serves it all over gRPC. An error that a service
+// middleware; package api is what is served, packages grpcserver and httpserver serve it
+// over gRPC and HTTP. An error that a service
 // returns is a status of its own or goes to the [ErrorReporter].
 //
 // One file converts (convert.go, with args.go for arguments, delivery.go for

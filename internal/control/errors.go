@@ -157,6 +157,9 @@ func codeError(err error) (coded error, expected bool) {
 	if denied := (*identity.LimitError)(nil); errors.As(err, &denied) {
 		return errOutsideLimits(denied), true
 	}
+	if page := (*identity.PageError)(nil); errors.As(err, &page) {
+		return errPage(page), true
+	}
 	switch {
 	case err == nil, err == errInternal: //nolint:errorlint // as it is, it has been logged
 		return err, true

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -18,7 +19,7 @@ const maxLoggedMethod = 128
 
 // refusalReasons are the reasons of the ErrorInfo of calls that are refused for who calls.
 // KEY_ENDED is none of them: what ends so was let in.
-var refusalReasons = []string{"KEY_MISSING", "KEY_INVALID", "CERTIFICATE_UNKNOWN", "SCOPE_MISSING", "KEY_LIMITED"}
+var refusalReasons = []string{"KEY_MISSING", "KEY_INVALID", "CERTIFICATE_UNKNOWN", "SCOPE_MISSING", "KEY_LIMITED", "ORIGIN_REFUSED", "HOST_REFUSED"}
 
 // Refused counts and logs that a call from this address was refused for who calls it.
 // Any other err is none of its business.
@@ -79,6 +80,15 @@ func refusalReason(err error) string {
 }
 
 func isRefusal(err error) bool {
-	return errors.As(err, new(*identity.ScopeError)) || errors.As(err, new(*identity.LimitError)) || errors.Is(err, identity.ErrKeyMissing) ||
+	return errors.As(err, new(*identity.ScopeError)) || errors.As(err, new(*identity.LimitError)) || errors.As(err, new(*identity.PageError)) || errors.Is(err, identity.ErrKeyMissing) ||
 		errors.Is(err, identity.ErrKeyInvalid) || errors.Is(err, identity.ErrCertificateUnknown)
+}
+
+// errPage is PERMISSION_DENIED for what a web page has its browser send.
+func errPage(e *identity.PageError) error {
+	reason := "ORIGIN_REFUSED"
+	if e.Host != "" {
+		reason = "HOST_REFUSED"
+	}
+	return newError(codes.PermissionDenied, e.Error(), &errdetails.ErrorInfo{Reason: reason, Domain: errorDomain})
 }

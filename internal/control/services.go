@@ -6,10 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
-
-	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
@@ -103,22 +99,6 @@ func New(hub Hub, o Options) *Services {
 	}
 	s.Emitter.registry, s.Emitter.events = s.Registry, s.Events
 	return s
-}
-
-// Register registers all services that there are, and health, which tells of them.
-func (s *Services) Register(to grpc.ServiceRegistrar) {
-	names := map[string]bool{
-		"": true, fanoutv1.EmitterService_ServiceDesc.ServiceName: true,
-		fanoutv1.RegistryService_ServiceDesc.ServiceName: true, fanoutv1.AdminService_ServiceDesc.ServiceName: true,
-	}
-	fanoutv1.RegisterEmitterServiceServer(to, s.Emitter)
-	fanoutv1.RegisterRegistryServiceServer(to, s.Registry)
-	fanoutv1.RegisterAdminServiceServer(to, s.Admin)
-	if s.Events != nil {
-		fanoutv1.RegisterEventServiceServer(to, s.Events)
-		names[fanoutv1.EventService_ServiceDesc.ServiceName] = true
-	}
-	healthv1.RegisterHealthServer(to, &health{services: names, ended: s.ServingEnded()})
 }
 
 // MaxRequestBytes is the size of the largest request, unpacked, that transports let in.

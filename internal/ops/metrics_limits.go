@@ -7,7 +7,7 @@ import (
 // refusalMetrics are about the callers of the control API.
 var refusalMetrics = []metric[map[string]uint64]{
 	reasons("fanoutd_control_auth_failures_total",
-		"Calls of the control API that were refused for who called, by the reason in their error: KEY_MISSING, KEY_INVALID, CERTIFICATE_UNKNOWN, SCOPE_MISSING or KEY_LIMITED.",
+		"Calls of the control API that were refused for who called, by the reason in their error: KEY_MISSING, KEY_INVALID, CERTIFICATE_UNKNOWN, SCOPE_MISSING, KEY_LIMITED, ORIGIN_REFUSED or HOST_REFUSED.",
 		func(refused map[string]uint64) map[string]uint64 { return refused }),
 }
 

@@ -23,12 +23,12 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control"
-	"github.com/fanoutd/fanoutd/internal/control/middleware"
+	"github.com/fanoutd/fanoutd/internal/control/api"
 )
 
 // byMethod returns the counts of all methods that were called.
-func byMethod(s *Server) map[string]middleware.MethodStats {
-	all := map[string]middleware.MethodStats{}
+func byMethod(s *Server) map[string]api.MethodStats {
+	all := map[string]api.MethodStats{}
 	for _, m := range s.Calls() {
 		all[m.Method] = m
 	}
@@ -56,9 +56,9 @@ func TestCallsAreCounted(t *testing.T) {
 
 	want := map[string]map[string]uint64{
 		"fanout.v1.EmitterService/Emit": {"OK": 2, "Unauthenticated": 1, "Internal": 1, "ResourceExhausted": 1},
-		middleware.UnknownMethods:       {"Unimplemented": 2},
+		api.UnknownMethods:              {"Unimplemented": 2},
 	}
-	ended := func(all map[string]middleware.MethodStats) (n uint64) {
+	ended := func(all map[string]api.MethodStats) (n uint64) {
 		for _, m := range all {
 			for _, c := range m.Codes {
 				n += c
@@ -114,7 +114,7 @@ func TestTracedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spans := tracetest.NewInMemoryExporter()
 		services := control.New(&fakeHub{}, control.Options{Logger: slog.New(slog.DiscardHandler)})
-		s := New(services, authenticator(t), Options{Traces: &middleware.Traces{
+		s := New(services, authenticator(t), Options{Traces: &api.Traces{
 			Provider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)), Propagator: propagation.TraceContext{},
 		}})
 		l := bufconn.Listen(1 << 20)

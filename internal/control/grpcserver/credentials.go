@@ -1,6 +1,7 @@
 package grpcserver
 
 import (
+	"crypto/tls"
 	"net"
 
 	"google.golang.org/grpc/credentials"
@@ -8,7 +9,8 @@ import (
 	"github.com/fanoutd/fanoutd/internal/control/connections"
 )
 
-// transportCredentials have a call's peer tell which connection the call came by.
+// transportCredentials have a call's peer tell which connection the call came by. A
+// connection over TLS they take as it is if who accepted it has done its handshake.
 type transportCredentials struct {
 	credentials.TransportCredentials
 }
@@ -21,6 +23,12 @@ type authInfo struct {
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (t transportCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if c, ok := raw.(*tls.Conn); ok && c.ConnectionState().HandshakeComplete {
+		return c, authInfo{credentials.TLSInfo{
+			State:          c.ConnectionState(),
+			CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
+		}, connections.Of(raw)}, nil
+	}
 	c, info, err := t.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
 		return nil, nil, err

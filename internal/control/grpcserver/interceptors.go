@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/api"
 	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/control/middleware"
@@ -68,7 +69,7 @@ func callOf(ctx context.Context, method string) *middleware.Call {
 // in any number of calls, for as long as they like. A read that takes longer ends soon
 // after its call.
 func (s *Server) inTime(method string, read func() error) error {
-	if !slices.Contains(middleware.DefaultAccess.Open, method) {
+	if !slices.Contains(api.Access.Open, method) {
 		return read()
 	}
 	ended := make(chan error, 1)

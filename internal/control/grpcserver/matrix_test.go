@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/api"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/control/middleware"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
@@ -73,7 +74,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	services := control.New(&fakeHub{}, control.Options{Logger: quiet, Dispatcher: control.DispatcherOf(dispatch.New(dispatch.Options{Logger: quiet}))})
-	m := middleware.Standard(services.Errors, a, middleware.DefaultAccess)
+	m := middleware.Standard(services.Errors, a, api.Access)
 	s := New(services, a, Options{})
 	t.Cleanup(func() {
 		if err := s.Shutdown(context.Background()); err != nil {

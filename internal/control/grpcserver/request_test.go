@@ -17,7 +17,7 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control"
-	"github.com/fanoutd/fanoutd/internal/control/middleware"
+	"github.com/fanoutd/fanoutd/internal/control/api"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 )
 
@@ -65,14 +65,14 @@ func TestOpenRequests(t *testing.T) {
 		_, conn := dial(t, &fakeHub{}, control.Options{}, "key")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		for _, method := range middleware.DefaultAccess.Open {
+		for _, method := range api.Access.Open {
 			start := time.Now()
 			err := begin(ctx, t, conn, method).RecvMsg(&emptypb.Empty{})
 			if took := time.Since(start); status.Code(err) != codes.DeadlineExceeded || took != openTimeout {
 				t.Errorf("%s: got %v after %v, want DEADLINE_EXCEEDED after %v", method, err, took, openTimeout)
 			}
 		}
-		watch, err := healthv1.NewHealthClient(conn).Watch(ctx, &healthv1.HealthCheckRequest{Service: strings.Repeat("x", control.MaxServiceName+1)})
+		watch, err := healthv1.NewHealthClient(conn).Watch(ctx, &healthv1.HealthCheckRequest{Service: strings.Repeat("x", api.MaxServiceName+1)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/api"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/control/middleware"
 )
@@ -23,12 +24,13 @@ type Server struct {
 	grpc     *grpc.Server
 	services *control.Services
 	handlers sync.WaitGroup // of streams whose callers have keys that may end, and reads of inTime
-	calls    *middleware.CallCounter
+	calls    *api.CallCounter
 }
 
 // Options of a [Server]. The zero value serves in plain text.
 type Options struct {
-	// TLS is how callers connect, with h2 among its NextProtos; nil: in plain text.
+	// TLS is how callers connect, with h2 among its NextProtos; nil: in plain text. A
+	// connection whose handshake is done already, a [*tls.Conn], is taken as it is.
 	TLS *tls.Config
 
 	// MaxStreams is how many calls one HTTP/2 connection may have under way, each of
@@ -37,10 +39,10 @@ type Options struct {
 	MaxStreams int
 
 	// Traces makes spans of calls, but for streams that last; nil: there are none.
-	Traces *middleware.Traces
+	Traces *api.Traces
 
 	// Calls counts the calls; nil: one of the server's own.
-	Calls *middleware.CallCounter
+	Calls *api.CallCounter
 }
 
 // New returns a Server of services for those whom a knows.
@@ -53,9 +55,9 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		transport = credentials.NewTLS(o.TLS)
 	}
 	if o.Calls == nil {
-		o.Calls = middleware.NewCallCounter()
+		o.Calls = api.NewCallCounter()
 	}
-	m := middleware.Standard(services.Errors, a, middleware.DefaultAccess)
+	m := middleware.Standard(services.Errors, a, api.Access)
 	s := &Server{services: services, calls: o.Calls}
 	var more []grpc.ServerOption
 	if o.Traces != nil {
@@ -76,14 +78,14 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		grpc.UnknownServiceHandler(unknownMethod),
 	)...)
 	to := registrar{s.grpc, s, m}
-	services.Register(to)
+	api.Register(to, services)
 	reflection.Register(s.grpc) // v1 and v1alpha, which are streams
 	s.calls.Know(s.grpc.GetServiceInfo())
 	return s
 }
 
 // Calls returns what was counted of every method that was called, by name.
-func (s *Server) Calls() []middleware.MethodStats { return s.calls.Calls() }
+func (s *Server) Calls() []api.MethodStats { return s.calls.Calls() }
 
 // unknownMethod answers what does not exist. Without it such a call would pass
 // the interceptors by, and tell callers without a key which methods there are.

@@ -370,7 +370,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%.64s with key %q: logged %q, want the end %q", tt.method, tt.key, log.String(), tt.want)
 		}
 	}
-	want := map[string]uint64{"KEY_MISSING": 2, "KEY_INVALID": 1, "CERTIFICATE_UNKNOWN": 1, "SCOPE_MISSING": 2, "KEY_LIMITED": 1}
+	want := map[string]uint64{"KEY_MISSING": 2, "KEY_INVALID": 1, "CERTIFICATE_UNKNOWN": 1, "SCOPE_MISSING": 2, "KEY_LIMITED": 1, "ORIGIN_REFUSED": 0, "HOST_REFUSED": 0}
 	if got := services.Errors.Refusals(); !maps.Equal(got, want) {
 		t.Errorf("counted %v, want %v", got, want)
 	}

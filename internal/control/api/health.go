@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/fanoutd/fanoutd/internal/control"
 )
 
 // MaxServiceName bounds the names of services that health is asked about, in bytes:
@@ -42,7 +44,7 @@ func (h *health) status(service string) healthv1.HealthCheckResponse_ServingStat
 func (h *health) Check(_ context.Context, req *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
 	st := h.status(req.GetService())
 	if st == healthv1.HealthCheckResponse_SERVICE_UNKNOWN {
-		return nil, ErrUnknownService
+		return nil, control.ErrUnknownService
 	}
 	return &healthv1.HealthCheckResponse{Status: st}, nil
 }
@@ -60,7 +62,7 @@ func (h *health) List(context.Context, *healthv1.HealthListRequest) (*healthv1.H
 // UNAVAILABLE. A name that is too long for any service is NOT_FOUND.
 func (h *health) Watch(req *healthv1.HealthCheckRequest, stream grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
 	if len(req.GetService()) > MaxServiceName {
-		return ErrUnknownService // and is not kept, as long as the stream would
+		return control.ErrUnknownService // and is not kept, as long as the stream would
 	}
 	told := h.status(req.GetService())
 	if err := stream.Send(&healthv1.HealthCheckResponse{Status: told}); err != nil {
@@ -76,5 +78,5 @@ func (h *health) Watch(req *healthv1.HealthCheckRequest, stream grpc.ServerStrea
 			return err
 		}
 	}
-	return ErrClosing
+	return control.ErrClosing
 }

@@ -1,4 +1,4 @@
-package middleware
+package api
 
 import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -6,11 +6,12 @@ import (
 	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/middleware"
 )
 
-// DefaultAccess says what calls of the services need that every transport serves: those of
+// Access says what calls need of the services that every transport serves: those of
 // package control, health and reflection.
-var DefaultAccess = Access{
+var Access = middleware.Access{
 	// Probes of orchestrators cannot send headers, and they learn only whether
 	// this daemon serves.
 	Open: []string{healthv1.Health_Check_FullMethodName, healthv1.Health_Watch_FullMethodName},
