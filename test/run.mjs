@@ -26,6 +26,7 @@ const ofOneNode = {
   "page.test.mjs": "it is about what a page shows, in a browser",
   "proxies.test.mjs": "it starts nodes of its own",
   "serve.test.mjs": "no backend takes part",
+  "tls.test.mjs": "it is about how browsers reach one daemon",
   "webtransport.test.mjs": "it is about one session's transport",
 };
 
