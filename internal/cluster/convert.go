@@ -40,16 +40,27 @@ func fromOp(op sio.Op) (*clusterv1.Operation, error) {
 			Disconnect: &clusterv1.Disconnect{Mode: int32(op.Mode), Reason: op.Reason},
 		}}, nil
 	case sio.Update:
-		data, err := fromData(op.Data)
-		if err != nil {
-			return nil, err
-		}
+		update, err := fromChanges(op.Changes)
 		return &clusterv1.Operation{
-			To:   &clusterv1.Target{Namespace: op.Namespace, Ids: []string{op.ID}},
-			Kind: &clusterv1.Operation_Update{Update: &clusterv1.Update{Data: data, Expire: fromTime(op.Expire)}},
-		}, nil
+			To: &clusterv1.Target{Namespace: op.Namespace, Ids: []string{op.ID}}, Kind: &clusterv1.Operation_Update{Update: update},
+		}, err
+	case sio.UpdateAll:
+		update, err := fromChanges(op.Changes)
+		update.All = true
+		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Update{Update: update}}, err
 	}
 	panic(fmt.Sprintf("cluster: unknown operation %T", op)) // the set is sealed
+}
+
+// fromChanges returns an Update in any case.
+func fromChanges(c sio.Changes) (*clusterv1.Update, error) {
+	data, err := fromData(c.Data)
+	return &clusterv1.Update{Data: data, Replace: c.Replace, Expire: fromTime(c.Expire), Lasting: c.Lasting}, err
+}
+
+func toChanges(m *clusterv1.Update) (sio.Changes, error) {
+	data, err := toData(m.GetData())
+	return sio.Changes{Data: data, Replace: m.GetReplace(), Expire: toTime(m.GetExpire()), Lasting: m.GetLasting()}, err
 }
 
 func fromEmit(op *sio.Emit) *clusterv1.Operation {
@@ -73,14 +84,16 @@ func toOp(m *clusterv1.Operation) (sio.Op, error) {
 	case *clusterv1.Operation_Disconnect:
 		return sio.Disconnect{To: to, Mode: sio.DisconnectMode(kind.Disconnect.GetMode()), Reason: kind.Disconnect.GetReason()}, nil
 	case *clusterv1.Operation_Update:
-		data, err := toData(kind.Update.GetData())
-		if err != nil {
+		changes, err := toChanges(kind.Update)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if len(to.IDs) != 1 {
+		case kind.Update.GetAll():
+			return sio.UpdateAll{To: to, Changes: changes}, nil
+		case len(to.IDs) != 1:
 			return nil, errUnsupported
 		}
-		return sio.Update{Namespace: to.Namespace, ID: to.IDs[0], Data: data, Expire: toTime(kind.Update.GetExpire())}, nil
+		return sio.Update{Namespace: to.Namespace, ID: to.IDs[0], Changes: changes}, nil
 	}
 	return nil, errUnsupported
 }

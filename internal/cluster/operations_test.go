@@ -67,7 +67,7 @@ func TestIDsRoute(t *testing.T) {
 	nodes := startNodes(t, bus.NewMemory(), 2)
 	_, id := nodes[1].connect("/", "")
 	ctx := t.Context()
-	if _, err := nodes[0].Apply(ctx, sio.Update{Namespace: "/", ID: id, Data: map[string]any{"k": "v"}}); err != nil {
+	if _, err := nodes[0].Apply(ctx, sio.Update{Namespace: "/", ID: id, Changes: sio.Changes{Data: map[string]any{"k": "v"}}}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := nodes[0].Connection(ctx, "/", id)

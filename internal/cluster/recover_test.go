@@ -118,7 +118,7 @@ func TestReturnElsewhere(t *testing.T) {
 		r := &returner{t: t}
 		r.connect(a)
 		b.apply(sio.Join{To: to(ids(r.id)), Rooms: []string{"joined"}})
-		c.apply(sio.Update{Namespace: "/", ID: r.id, Data: map[string]any{"b": 2.0}})
+		c.apply(sio.Update{Namespace: "/", ID: r.id, Changes: sio.Changes{Data: map[string]any{"b": 2.0}}})
 		b.emit(rooms("joined"), "first")
 		r.next()
 		r.cut()
@@ -149,7 +149,7 @@ func TestReturnElsewhere(t *testing.T) {
 				t.Errorf("%s: an emit to its id: %+v", n.Self().Name, m)
 			}
 			r.next()
-			if m := n.apply(sio.Update{Namespace: "/", ID: r.id, Data: map[string]any{"b": 2.0}}); m.Matched != 1 {
+			if m := n.apply(sio.Update{Namespace: "/", ID: r.id, Changes: sio.Changes{Data: map[string]any{"b": 2.0}}}); m.Matched != 1 {
 				t.Errorf("%s: an update: %+v", n.Self().Name, m)
 			}
 		}

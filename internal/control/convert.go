@@ -140,7 +140,7 @@ func toEmit(p *problems, m *fanoutv1.EmitRequest) sio.Emit {
 		op.Compress = m.GetCompress()
 	}
 	op.Args = toArgs(p, m)
-	atMost(p, "idempotency_key", m.GetIdempotencyKey(), maxKey)
+	toKey(p, m)
 	op.Applied = m.GetWait() == fanoutv1.EmitRequest_APPLIED
 	if _, known := fanoutv1.EmitRequest_Wait_name[int32(m.GetWait())]; !known {
 		p.add("wait", "%d is no value of this field", m.GetWait())

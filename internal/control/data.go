@@ -31,6 +31,7 @@ type dataMessage interface {
 
 var (
 	_ dataMessage = (*fanoutv1.UpdateConnectionRequest)(nil)
+	_ dataMessage = (*fanoutv1.UpdateConnectionsRequest)(nil)
 	_ dataMessage = (*fanoutv1.ConsumeRequest_Verdict_Allow)(nil)
 )
 

@@ -8,8 +8,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
-	"github.com/fanoutd/fanoutd/internal/control/identity"
-	"github.com/fanoutd/fanoutd/internal/idempotency"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -72,7 +70,7 @@ func (e *Emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) 
 	return e.submit(ctx, m, at).get()
 }
 
-// submit carries out one emit. Only one without a key may have to be waited for.
+// submit carries out one emit.
 func (e *Emitter) submit(ctx context.Context, m *fanoutv1.EmitRequest, at string) pending[*fanoutv1.EmitResponse] {
 	p := problemsOf(ctx, at)
 	op := toEmit(&p, m)
@@ -80,18 +78,9 @@ func (e *Emitter) submit(ctx context.Context, m *fanoutv1.EmitRequest, at string
 		checkNamespace(ctx, e.hub, &p, op.To.Namespace, "to.namespace")
 		return failed[*fanoutv1.EmitResponse](p.err())
 	}
-	key := m.GetIdempotencyKey()
-	if key == "" {
-		return submit(ctx, e.hub, op, func(res sio.Result, err error) (*fanoutv1.EmitResponse, error) {
-			return emitResponse(res, false, err), emitError(err, &p, m)
-		})
-	}
-	apply := func() (sio.Result, error) { return e.hub.Apply(ctx, op) }
-	res, duplicate, err := e.keys.Once(ctx, idempotency.Key{Caller: identity.FromContext(ctx).Name, Key: key}, fingerprintOf(op), apply)
-	if errors.Is(err, idempotency.ErrOtherContent) {
-		return failed[*fanoutv1.EmitResponse](invalid(&p, "idempotency_key", "was used for an emit with other content"))
-	}
-	return done(emitResponse(res, duplicate, err), emitError(err, &p, m))
+	return submit(ctx, e.hub, e.keys, &p, change{op, m.GetIdempotencyKey()}, func(res sio.Result, duplicate bool, err error) (*fanoutv1.EmitResponse, error) {
+		return emitResponse(res, duplicate, err), emitError(err, &p, m)
+	})
 }
 
 // emitResponse is nil if there was an error.

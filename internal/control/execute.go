@@ -244,6 +244,8 @@ func targetOf(m *fanoutv1.Operation) *fanoutv1.Target {
 		return op.Join.GetTo()
 	case *fanoutv1.Operation_Leave:
 		return op.Leave.GetTo()
+	case *fanoutv1.Operation_UpdateAll:
+		return op.UpdateAll.GetTo()
 	case *fanoutv1.Operation_Disconnect:
 		return op.Disconnect.GetTo()
 	}

@@ -99,6 +99,24 @@ func (h *memHub) selectLocked(to sio.Target) ([]*room.Entry[*sio.Connection], er
 	return found, nil
 }
 
+// updateLocked changes the data of those that were found.
+func updateLocked(found []*room.Entry[*sio.Connection], c *sio.Changes) {
+	for _, e := range found {
+		data := maps.Clone(e.Value.Data)
+		if c.Replace {
+			data = map[string]any{}
+		}
+		for k, v := range c.Data {
+			if v == nil {
+				delete(data, k)
+			} else {
+				data[k] = v
+			}
+		}
+		e.Value.Data = data
+	}
+}
+
 func (h *memHub) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 	if h.before != nil {
 		h.before(ctx)
@@ -118,8 +136,8 @@ func (h *memHub) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 		to = op.To
 	case sio.Disconnect:
 		to = op.To
-	case sio.Update:
-		to = sio.Target{Namespace: op.Namespace, Selector: room.Selector{IDs: []string{op.ID}}}
+	default:
+		to = sio.TargetOf(op)
 	}
 	found, err := h.selectLocked(to)
 	if err != nil {
@@ -155,15 +173,9 @@ func (h *memHub) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 		if len(found) == 0 {
 			return sio.Result{}, sio.ErrNotFound
 		}
-		data := maps.Clone(found[0].Value.Data)
-		for k, v := range op.Data {
-			if v == nil {
-				delete(data, k)
-			} else {
-				data[k] = v
-			}
-		}
-		found[0].Value.Data = data
+		updateLocked(found, &op.Changes)
+	case sio.UpdateAll:
+		updateLocked(found, &op.Changes)
 	}
 	h.ops = append(h.ops, op)
 	return sio.Result{Matched: len(found)}, nil

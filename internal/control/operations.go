@@ -61,6 +61,10 @@ func (e *Emitter) operation(ctx context.Context, m *fanoutv1.Operation, at strin
 		return then(done(e.registry.update(ctx, op.Update, at+".update")), func(a *fanoutv1.UpdateConnectionResponse) *fanoutv1.OperationResult {
 			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Update{Update: a}}
 		})
+	case *fanoutv1.Operation_UpdateAll:
+		return then(e.registry.updateAll(ctx, op.UpdateAll, at+".update_all"), func(a *fanoutv1.UpdateConnectionsResponse) *fanoutv1.OperationResult {
+			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_UpdateAll{UpdateAll: a}}
+		})
 	case *fanoutv1.Operation_Disconnect:
 		return then(e.registry.disconnect(ctx, op.Disconnect, at+".disconnect"), func(a *fanoutv1.DisconnectResponse) *fanoutv1.OperationResult {
 			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Disconnect{Disconnect: a}}
@@ -120,6 +124,8 @@ func scopeOf(m *fanoutv1.Operation) identity.Scope {
 		method = fanoutv1.RegistryService_Leave_FullMethodName
 	case *fanoutv1.Operation_Update:
 		method = fanoutv1.RegistryService_UpdateConnection_FullMethodName
+	case *fanoutv1.Operation_UpdateAll:
+		method = fanoutv1.RegistryService_UpdateConnections_FullMethodName
 	case *fanoutv1.Operation_Disconnect:
 		method = fanoutv1.RegistryService_Disconnect_FullMethodName
 	case *fanoutv1.Operation_Reply:

@@ -20,13 +20,14 @@ const maxGroups = 100_000
 type Registry struct {
 	fanoutv1.UnimplementedRegistryServiceServer
 
-	hub Hub
-	log *slog.Logger
+	hub  Hub
+	keys Keys
+	log  *slog.Logger
 }
 
 // newRegistry returns the RegistryService over hub. Each Disconnect is told to log.
-func newRegistry(hub Hub, log *slog.Logger) *Registry {
-	return &Registry{hub: hub, log: log}
+func newRegistry(hub Hub, keys Keys, log *slog.Logger) *Registry {
+	return &Registry{hub: hub, keys: keys, log: log}
 }
 
 var _ fanoutv1.RegistryServiceServer = (*Registry)(nil)

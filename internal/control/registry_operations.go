@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -28,8 +29,8 @@ func (r *Registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanout
 func (r *Registry) join(ctx context.Context, req *fanoutv1.JoinRequest, at string) pending[*fanoutv1.JoinResponse] {
 	p := problemsOf(ctx, at)
 	op := sio.Join{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
-	return apply(ctx, r.hub, &p, op, func(res sio.Result) *fanoutv1.JoinResponse {
-		return &fanoutv1.JoinResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}
+	return apply(ctx, r, &p, change{op, toKey(&p, req)}, func(res sio.Result, duplicate bool) *fanoutv1.JoinResponse {
+		return &fanoutv1.JoinResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Duplicate: duplicate}
 	})
 }
 
@@ -40,8 +41,8 @@ func (r *Registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fano
 func (r *Registry) leave(ctx context.Context, req *fanoutv1.LeaveRequest, at string) pending[*fanoutv1.LeaveResponse] {
 	p := problemsOf(ctx, at)
 	op := sio.Leave{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
-	return apply(ctx, r.hub, &p, op, func(res sio.Result) *fanoutv1.LeaveResponse {
-		return &fanoutv1.LeaveResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}
+	return apply(ctx, r, &p, change{op, toKey(&p, req)}, func(res sio.Result, duplicate bool) *fanoutv1.LeaveResponse {
+		return &fanoutv1.LeaveResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Duplicate: duplicate}
 	})
 }
 
@@ -65,9 +66,11 @@ func (r *Registry) disconnect(ctx context.Context, req *fanoutv1.DisconnectReque
 		p.deny("mode") // it ends the clients' connections to other namespaces too
 	}
 	atMost(&p, "reason", req.GetReason(), maxReason)
-	return apply(ctx, r.hub, &p, op, func(res sio.Result) *fanoutv1.DisconnectResponse {
-		r.logDisconnect(ctx, req, op.To, res.Matched)
-		return &fanoutv1.DisconnectResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable}
+	return apply(ctx, r, &p, change{op, toKey(&p, req)}, func(res sio.Result, duplicate bool) *fanoutv1.DisconnectResponse {
+		if !duplicate {
+			r.logDisconnect(ctx, req, op.To, res.Matched)
+		}
+		return &fanoutv1.DisconnectResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Duplicate: duplicate}
 	})
 }
 
@@ -92,21 +95,59 @@ func (r *Registry) logDisconnect(ctx context.Context, req *fanoutv1.DisconnectRe
 	r.log.InfoContext(ctx, "a backend disconnected connections", args...)
 }
 
-// apply carries out op unless p has problems, and answers what it did.
-func apply[T any](ctx context.Context, hub Hub, p *problems, op sio.Op, answer func(sio.Result) T) pending[T] {
-	namespace := sio.TargetOf(op).Namespace
+// apply carries out a change of a target's connections unless p has problems, and answers
+// what it did.
+func apply[T any](ctx context.Context, r *Registry, p *problems, c change, answer func(res sio.Result, duplicate bool) T) pending[T] {
 	if p.any() {
-		checkNamespace(ctx, hub, p, namespace, "to.namespace")
+		checkNamespace(ctx, r.hub, p, sio.TargetOf(c.op).Namespace, "to.namespace")
 		return failed[T](p.err())
 	}
-	return submit(ctx, hub, op, func(res sio.Result, err error) (none T, _ error) {
+	return submit(ctx, r.hub, r.keys, p, c, func(res sio.Result, duplicate bool, err error) (none T, _ error) {
 		switch {
-		case errors.Is(err, sio.ErrTooManyRooms):
+		case errors.Is(err, sio.ErrTooManyRooms), errors.Is(err, sio.ErrTooMuchData):
 			return none, status.Error(codes.FailedPrecondition, err.Error())
 		case err != nil:
 			return none, hubError(err, p, "to.namespace")
 		}
-		return answer(res), nil
+		return answer(res, duplicate), nil
+	})
+}
+
+// toKey checks an idempotency key.
+func toKey(p *problems, m interface{ GetIdempotencyKey() string }) string {
+	atMost(p, "idempotency_key", m.GetIdempotencyKey(), maxKey)
+	return m.GetIdempotencyKey()
+}
+
+// updateMessage asks for changes of connections.
+type updateMessage interface {
+	dataMessage
+	GetReplace() bool
+	GetExpireAt() *timestamppb.Timestamp
+	GetClearExpireAt() bool
+	GetIdempotencyKey() string
+}
+
+func toChanges(p *problems, m updateMessage) sio.Changes {
+	c := sio.Changes{
+		Data: toData(p, "", m, 0), Replace: m.GetReplace(),
+		Expire: toExpiry(p, "expire_at", m.GetExpireAt()), Lasting: m.GetClearExpireAt(),
+	}
+	if c.Lasting && m.GetExpireAt() != nil {
+		p.add("clear_expire_at", "give expire_at or clear_expire_at, not both")
+	}
+	return c
+}
+
+func (r *Registry) UpdateConnections(ctx context.Context, req *fanoutv1.UpdateConnectionsRequest) (*fanoutv1.UpdateConnectionsResponse, error) {
+	return r.updateAll(ctx, req, "").get()
+}
+
+func (r *Registry) updateAll(ctx context.Context, req *fanoutv1.UpdateConnectionsRequest, at string) pending[*fanoutv1.UpdateConnectionsResponse] {
+	p := problemsOf(ctx, at)
+	op := sio.UpdateAll{To: toTarget(&p, req.GetTo()), Changes: toChanges(&p, req)}
+	return apply(ctx, r, &p, change{op, toKey(&p, req)}, func(res sio.Result, duplicate bool) *fanoutv1.UpdateConnectionsResponse {
+		return &fanoutv1.UpdateConnectionsResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Duplicate: duplicate}
 	})
 }
 
@@ -121,24 +162,29 @@ func (r *Registry) update(ctx context.Context, req *fanoutv1.UpdateConnectionReq
 	if op.ID == "" {
 		p.add("id", "must not be empty")
 	}
-	op.Data = toData(&p, "", req, 0)
-	op.Expire = toExpiry(&p, "expire_at", req.GetExpireAt())
+	op.Changes = toChanges(&p, req)
+	key := toKey(&p, req)
 	if p.any() {
 		checkNamespace(ctx, r.hub, &p, op.Namespace, "namespace")
 		return nil, p.err()
 	}
-	res, err := r.hub.Apply(ctx, op)
-	switch {
-	case errors.Is(err, sio.ErrNotFound), err == nil && res.Matched == 0:
-		return nil, errNoConnection(op.Namespace, op.ID)
-	case errors.Is(err, sio.ErrTooMuchData):
-		return nil, status.Error(codes.FailedPrecondition, err.Error())
-	case err != nil:
-		return nil, hubError(err, &p, "namespace")
+	duplicate, err := submit(ctx, r.hub, r.keys, &p, change{op, key}, func(_ sio.Result, duplicate bool, err error) (bool, error) {
+		switch {
+		case errors.Is(err, sio.ErrNotFound):
+			return false, errNoConnection(op.Namespace, op.ID)
+		case errors.Is(err, sio.ErrTooMuchData):
+			return false, status.Error(codes.FailedPrecondition, err.Error())
+		case err != nil:
+			return false, hubError(err, &p, "namespace")
+		}
+		return duplicate, nil
+	}).get()
+	if err != nil {
+		return nil, err
 	}
 	c, err := r.connection(ctx, &p, op.Namespace, op.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &fanoutv1.UpdateConnectionResponse{Connection: c}, nil
+	return &fanoutv1.UpdateConnectionResponse{Connection: c, Duplicate: duplicate}, nil
 }

@@ -92,7 +92,7 @@ func New(hub Hub, o Options) *Services {
 		ending:        make(chan struct{}),
 	}
 	s.Emitter = newEmitter(hub, o.Keys, s.Errors, s.draining)
-	s.Registry = newRegistry(hub, o.Logger)
+	s.Registry = newRegistry(hub, o.Keys, o.Logger)
 	s.Admin = newAdmin(hub, &o, s.Errors)
 	if o.Dispatcher != nil {
 		s.Events = newEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)

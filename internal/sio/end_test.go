@@ -51,7 +51,7 @@ func TestConnectionAtItsEnd(t *testing.T) {
 				c, id := w.connect("")
 				w.apply(Join{To: everybody, Rooms: []string{"joined", "left"}})
 				w.apply(Leave{To: everybody, Rooms: []string{"left"}})
-				w.apply(Update{Namespace: "/", ID: id, Data: map[string]any{"b": 2.0}})
+				w.apply(Update{Namespace: "/", ID: id, Changes: Changes{Data: map[string]any{"b": 2.0}}})
 				w.clearHeard()
 				tt.end(w, c.Say)
 				synctest.Wait()

@@ -53,7 +53,7 @@ func TestExpiryRenewed(t *testing.T) {
 		w.backend.admit = Admission{Expire: start.Add(time.Hour)}
 		renewed, id := w.connect("")
 		gone, _ := w.connect("")
-		w.apply(Update{Namespace: "/", ID: id, Expire: start.Add(3 * time.Hour)})
+		w.apply(Update{Namespace: "/", ID: id, Changes: Changes{Expire: start.Add(3 * time.Hour)}})
 		gone.Close()
 		renewed.MustClose(1000, ReasonExpired)
 		expect(t, "closed after", time.Since(start), 3*time.Hour)

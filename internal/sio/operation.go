@@ -15,7 +15,7 @@ type Target struct {
 }
 
 // Op is one operation on the connections of one namespace: [Emit], [Join],
-// [Leave], [Disconnect] or [Update]. The set is sealed, so that whatever
+// [Leave], [Disconnect], [Update] or [UpdateAll]. The set is sealed, so that whatever
 // carries operations (this process, later a bus) can handle every one of them.
 // An Op and everything it points to is immutable once it has been handed over.
 type Op interface {
@@ -95,15 +95,31 @@ const (
 	DisconnectSession
 )
 
-// Update merges Data into what is stored with the one connection ID: keys with
-// a nil value are removed, others are set.
+// Update changes the one connection ID.
 type Update struct {
 	Namespace string
 	ID        string
-	Data      map[string]any
+	Changes
+}
+
+// UpdateAll changes every connection of the target, or none if it may not change one.
+type UpdateAll struct {
+	To Target
+	Changes
+}
+
+// Changes are what an [Update] changes of a connection.
+type Changes struct {
+	// Data is merged into what is stored with the connection: keys with a nil value are
+	// removed, others are set.
+	Data map[string]any
+	// Replace has Data stored in place of what was.
+	Replace bool
 	// Expire moves the time at which the connection's authorisation runs out;
 	// zero leaves it as it is.
 	Expire time.Time
+	// Lasting has the authorisation not run out any more.
+	Lasting bool
 }
 
 // TargetOf returns whom an operation means.
@@ -113,6 +129,7 @@ func (o Emit) target() Target       { return o.To }
 func (o Join) target() Target       { return o.To }
 func (o Leave) target() Target      { return o.To }
 func (o Disconnect) target() Target { return o.To }
+func (o UpdateAll) target() Target  { return o.To }
 func (o Update) target() Target {
 	return Target{Namespace: o.Namespace, Selector: room.Selector{IDs: []string{o.ID}}}
 }

@@ -93,9 +93,9 @@ func TestUnknownNamespace(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		c, id := w.connect("")
-		w.apply(Update{Namespace: "/", ID: id, Data: map[string]any{"a": 1.0, "b": "x"}})
+		w.apply(Update{Namespace: "/", ID: id, Changes: Changes{Data: map[string]any{"a": 1.0, "b": "x"}}})
 		before, _ := w.Connection(context.Background(), "/", id)
-		w.apply(Update{Namespace: "/", ID: id, Data: map[string]any{"a": nil, "c": true}})
+		w.apply(Update{Namespace: "/", ID: id, Changes: Changes{Data: map[string]any{"a": nil, "c": true}}})
 		after, _ := w.Connection(context.Background(), "/", id)
 		expect(t, "before", fmt.Sprint(before.Data), "map[a:1 b:x]") // an older view stays as it was
 		expect(t, "after", fmt.Sprint(after.Data), "map[b:x c:true]")
@@ -122,7 +122,7 @@ func TestMaxData(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		c, id := w.connect("")
 		give := func(key string, value any) error {
-			_, err := w.Apply(context.Background(), Update{Namespace: "/", ID: id, Data: map[string]any{key: value}, Expire: time.Now().Add(time.Hour)})
+			_, err := w.Apply(context.Background(), Update{Namespace: "/", ID: id, Changes: Changes{Data: map[string]any{key: value}, Expire: time.Now().Add(time.Hour)}})
 			return err
 		}
 		half := strings.Repeat("x", MaxData/2-6) // with its name, quotes and a colon: half
@@ -153,7 +153,7 @@ func TestMaxDataCountsMarkup(t *testing.T) {
 			want error
 		}{{MaxData, nil}, {MaxData + 1, ErrTooMuchData}} {
 			text := strings.Repeat("<", tt.size-len(`{"a":""}`))
-			_, err := w.Apply(t.Context(), Update{Namespace: "/", ID: id, Data: map[string]any{"a": text}})
+			_, err := w.Apply(t.Context(), Update{Namespace: "/", ID: id, Changes: Changes{Data: map[string]any{"a": text}}})
 			if !errors.Is(err, tt.want) {
 				t.Errorf("%d bytes: %v, want %v", tt.size, err, tt.want)
 			}
@@ -168,7 +168,9 @@ func TestUpdatesAtOnce(t *testing.T) {
 		c, id := w.connect("")
 		var updating sync.WaitGroup
 		for i := range 100 {
-			updating.Go(func() { w.apply(Update{Namespace: "/", ID: id, Data: map[string]any{fmt.Sprint(i): i}}) })
+			updating.Go(func() {
+				w.apply(Update{Namespace: "/", ID: id, Changes: Changes{Data: map[string]any{fmt.Sprint(i): i}}})
+			})
 		}
 		updating.Wait()
 		got, _ := w.Connection(context.Background(), "/", id)
@@ -315,7 +317,7 @@ func TestAdmission(t *testing.T) {
 		expect(t, "data", fmt.Sprint(v.Data), "map[a:1]")
 		expect(t, "expires", v.Expire.Equal(start.Add(10*time.Second)), true)
 
-		w.apply(Update{Namespace: "/", ID: idRenewed, Expire: start.Add(20 * time.Second)})
+		w.apply(Update{Namespace: "/", ID: idRenewed, Changes: Changes{Expire: start.Add(20 * time.Second)}})
 		c.MustClose(1000, ReasonExpired)
 		expect(t, "closed after", time.Since(start), 10*time.Second)
 		expect(t, "left", w.apply(event("still here", "")), 1)
@@ -368,7 +370,7 @@ func TestTooMuchDataShrinks(t *testing.T) {
 		}
 		c, id := w.connect("")
 		give := func(data map[string]any) error {
-			_, err := w.Apply(context.Background(), Update{Namespace: "/", ID: id, Data: data})
+			_, err := w.Apply(context.Background(), Update{Namespace: "/", ID: id, Changes: Changes{Data: data}})
 			return err
 		}
 		if err := give(map[string]any{"a": large + "x"}); !errors.Is(err, ErrTooMuchData) {

@@ -5,64 +5,100 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+
+	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
 
 // MaxData bounds the data of one connection, in bytes as JSON.
 const MaxData = 64 << 10
 
-// update merges without the lock, since it measures what it has merged, and anew if
-// somebody else was faster.
-func (n *Namespace) update(o Update) (Result, error) {
-	for {
-		before, err := n.dataOf(o.ID)
-		if err != nil {
-			return Result{}, err
+// update changes the connections that are selected, and returns how many.
+//
+// It merges without the lock, since it measures what it has merged, and anew what somebody
+// else was faster with.
+func (n *Namespace) update(sel room.Selector, c Changes) (matched int, err error) {
+	for left := n.dataOf(sel); len(left) > 0; {
+		if err := c.merge(left); err != nil {
+			return matched, err
 		}
-		after, err := mergeData(before, o.Data)
-		if err != nil {
-			return Result{}, err
-		}
-		if done, err := n.replaceData(o, before, after); done || err != nil {
-			return Result{Matched: 1}, err
-		}
+		var changed int
+		left, changed = n.replaceData(left, c)
+		matched += changed
 	}
+	return matched, nil
 }
 
-// dataOf returns the data of a member. It is replaced and never changed.
-func (n *Namespace) dataOf(id string) (map[string]any, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	e := n.members.Lookup(id)
-	if e == nil {
-		return nil, ErrNotFound
-	}
-	return e.Value.data, nil
+// changing is a socket whose data is about to be replaced.
+type changing struct {
+	socket        *Socket
+	before, after map[string]any // replaced, never changed
 }
 
-// replaceData is the rest of an update. It is false if the data is not what it was before
-// any more.
-func (n *Namespace) replaceData(o Update, before, after map[string]any) (done bool, err error) {
+// dataOf returns the members that are selected, with their data.
+func (n *Namespace) dataOf(sel room.Selector) []changing {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	e := n.members.Lookup(o.ID)
-	if e == nil {
-		return false, ErrNotFound
+	sockets := n.selectLocked(sel)
+	all := make([]changing, len(sockets))
+	for i, s := range sockets {
+		all[i] = changing{socket: s, before: s.data}
 	}
-	s := e.Value
-	if reflect.ValueOf(s.data).Pointer() != reflect.ValueOf(before).Pointer() {
-		return false, nil
+	return all
+}
+
+// merge sets what the data of all is to be.
+func (c *Changes) merge(all []changing) error {
+	var base map[string]any
+	for i := range all {
+		a := &all[i]
+		if i > 0 && sameMap(a.before, base) { // as all have that have none
+			a.after = all[i-1].after
+			continue
+		}
+		before := a.before
+		if c.Replace {
+			before = nil
+		}
+		var err error
+		if a.after, err = mergeData(before, c.Data, a.before); err != nil {
+			return err
+		}
+		base = a.before
 	}
-	s.data = after
-	if !o.Expire.IsZero() {
-		s.expireLocked(o.Expire)
+	return nil
+}
+
+func sameMap(a, b map[string]any) bool {
+	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
+}
+
+// replaceData is the rest of an update. It returns those that have other data by now, as it
+// is, and how many it has changed; those that are gone are neither.
+func (n *Namespace) replaceData(all []changing, c Changes) (left []changing, changed int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range all {
+		s := a.socket
+		switch {
+		case s.gone.Load():
+			continue
+		case !sameMap(s.data, a.before):
+			left = append(left, changing{socket: s, before: s.data})
+			continue
+		}
+		changed++
+		s.data = a.after
+		if !c.Expire.IsZero() || c.Lasting {
+			s.expireLocked(c.Expire)
+		}
 	}
-	return true, nil
+	return left, changed
 }
 
 // mergeData returns data with what changes, key by key; nil removes a key. Data beyond
-// [MaxData] is [ErrTooMuchData], unless it is no more than before: a connection may have
-// been admitted with as much.
-func mergeData(data, changes map[string]any) (map[string]any, error) {
+// [MaxData] is [ErrTooMuchData], unless it is no more than what the connection had before: it
+// may have been admitted with as much.
+func mergeData(data, changes, had map[string]any) (map[string]any, error) {
 	if len(changes) == 0 {
 		return data, nil
 	}
@@ -81,7 +117,7 @@ func mergeData(data, changes map[string]any) (map[string]any, error) {
 	if err != nil || size <= MaxData {
 		return merged, err
 	}
-	if before, err := sizeOfData(data); err != nil || size > before {
+	if before, err := sizeOfData(had); err != nil || size > before {
 		return nil, ErrTooMuchData
 	}
 	return merged, nil

@@ -140,7 +140,7 @@ func TestRecovery(t *testing.T) {
 		witness, _ := w.connect("")
 		witness.Idle()
 		w.apply(Join{To: to(room.Selector{IDs: []string{r.id}}), Rooms: []string{"r", "s"}})
-		w.apply(Update{Namespace: "/", ID: r.id, Data: map[string]any{"b": 2.0, "c": 3.0}})
+		w.apply(Update{Namespace: "/", ID: r.id, Changes: Changes{Data: map[string]any{"b": 2.0, "c": 3.0}}})
 		w.emit(all, "first")
 		expect(t, "event", r.next(), "first")
 		w.clearHeard()
@@ -310,7 +310,7 @@ func TestRecoveryReasons(t *testing.T) {
 			r.MustClose(1001, ReasonMaxAge)
 		}, true},
 		{"expiry", func(w *world, r *returner) {
-			w.apply(Update{Namespace: "/", ID: r.id, Expire: time.Now().Add(time.Second)})
+			w.apply(Update{Namespace: "/", ID: r.id, Changes: Changes{Expire: time.Now().Add(time.Second)}})
 			r.Closed()
 		}, true},
 	} {

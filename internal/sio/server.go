@@ -213,7 +213,8 @@ func decoderLimit(maxPayload int64) int { return int(2 * maxPayload) }
 // Apply carries one operation out on this server's sockets. It is in force when
 // Apply returns: the next operation sees its effect. It never waits for a
 // browser. Errors: [ErrUnknownNamespace], [ErrTooLarge], [ErrClosed], for a Join
-// [ErrTooManyRooms], and for an Update [ErrNotFound] and [ErrTooMuchData].
+// [ErrTooManyRooms], for an Update [ErrNotFound], and for it and an UpdateAll
+// [ErrTooMuchData].
 func (s *Server) Apply(_ context.Context, op Op) (Result, error) {
 	result, queued, err := s.apply(op)
 	s.engine.Pace(queued)
@@ -243,7 +244,11 @@ func (s *Server) apply(op Op) (_ Result, queued []*engineio.Message, err error) 
 	case Disconnect:
 		result.Matched = n.disconnect(op)
 	case Update:
-		result, err = n.update(op)
+		if result.Matched, err = n.update(op.target().Selector, op.Changes); err == nil && result.Matched == 0 {
+			err = ErrNotFound
+		}
+	case UpdateAll:
+		result.Matched, err = n.update(op.To.Selector, op.Changes)
 	default:
 		panic(fmt.Sprintf("sio: unknown operation %T", op)) // the set is sealed
 	}

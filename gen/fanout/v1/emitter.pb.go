@@ -219,8 +219,8 @@ type EmitRequest struct {
 	// applied once. A request that was refused or failed leaves no trace, so its
 	// retry is a first attempt.
 	//
-	// A key belongs to one event: reused with other content (target, event,
-	// arguments, attachments, flags) it is INVALID_ARGUMENT, field
+	// A key belongs to one request, whatever its RPC: reused with other content (target,
+	// event, arguments, attachments, flags, and so on) it is INVALID_ARGUMENT, field
 	// `idempotency_key`. Each caller, by the name of its bearer key, has keys of its own; choose
 	// long random ones, such as a UUID. A node remembers its latest 65536 keys,
 	// each for 10 minutes, in memory only.
@@ -1045,6 +1045,7 @@ type Operation struct {
 	//	*Operation_Leave
 	//	*Operation_Update
 	//	*Operation_Disconnect
+	//	*Operation_UpdateAll
 	//	*Operation_Reply
 	Operation     isOperation_Operation `protobuf_oneof:"operation"`
 	unknownFields protoimpl.UnknownFields
@@ -1151,6 +1152,15 @@ func (x *Operation) GetDisconnect() *DisconnectRequest {
 	return nil
 }
 
+func (x *Operation) GetUpdateAll() *UpdateConnectionsRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_UpdateAll); ok {
+			return x.UpdateAll
+		}
+	}
+	return nil
+}
+
 func (x *Operation) GetReply() *ReplyRequest {
 	if x != nil {
 		if x, ok := x.Operation.(*Operation_Reply); ok {
@@ -1199,6 +1209,11 @@ type Operation_Disconnect struct {
 	Disconnect *DisconnectRequest `protobuf:"bytes,7,opt,name=disconnect,proto3,oneof"`
 }
 
+type Operation_UpdateAll struct {
+	// As RegistryService.UpdateConnections.
+	UpdateAll *UpdateConnectionsRequest `protobuf:"bytes,9,opt,name=update_all,json=updateAll,proto3,oneof"`
+}
+
 type Operation_Reply struct {
 	// As EventService.Reply: it keeps its place between the events that are sent to
 	// the same connection before and after it.
@@ -1219,6 +1234,8 @@ func (*Operation_Update) isOperation_Operation() {}
 
 func (*Operation_Disconnect) isOperation_Operation() {}
 
+func (*Operation_UpdateAll) isOperation_Operation() {}
+
 func (*Operation_Reply) isOperation_Operation() {}
 
 // OperationResult is what an operation was answered.
@@ -1238,6 +1255,7 @@ type OperationResult struct {
 	//	*OperationResult_Update
 	//	*OperationResult_Disconnect
 	//	*OperationResult_Reply
+	//	*OperationResult_UpdateAll
 	Answer        isOperationResult_Answer `protobuf_oneof:"answer"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1359,6 +1377,15 @@ func (x *OperationResult) GetReply() *ReplyResponse {
 	return nil
 }
 
+func (x *OperationResult) GetUpdateAll() *UpdateConnectionsResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_UpdateAll); ok {
+			return x.UpdateAll
+		}
+	}
+	return nil
+}
+
 type isOperationResult_Answer interface {
 	isOperationResult_Answer()
 }
@@ -1403,6 +1430,11 @@ type OperationResult_Reply struct {
 	Reply *ReplyResponse `protobuf:"bytes,9,opt,name=reply,proto3,oneof"`
 }
 
+type OperationResult_UpdateAll struct {
+	// To an update_all.
+	UpdateAll *UpdateConnectionsResponse `protobuf:"bytes,10,opt,name=update_all,json=updateAll,proto3,oneof"`
+}
+
 func (*OperationResult_Emit) isOperationResult_Answer() {}
 
 func (*OperationResult_EmitWithAck) isOperationResult_Answer() {}
@@ -1418,6 +1450,8 @@ func (*OperationResult_Update) isOperationResult_Answer() {}
 func (*OperationResult_Disconnect) isOperationResult_Answer() {}
 
 func (*OperationResult_Reply) isOperationResult_Answer() {}
+
+func (*OperationResult_UpdateAll) isOperationResult_Answer() {}
 
 // ExecuteRequest is one message of the caller of Execute.
 type ExecuteRequest struct {
@@ -2411,7 +2445,7 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\fCallResponse\x12*\n" +
 	"\x04args\x18\x01 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
 	"\targs_json\x18\x02 \x01(\tR\bargsJson\x12 \n" +
-	"\vattachments\x18\x03 \x03(\fR\vattachments\"\xc7\x03\n" +
+	"\vattachments\x18\x03 \x03(\fR\vattachments\"\x8d\x04\n" +
 	"\tOperation\x12,\n" +
 	"\x04emit\x18\x01 \x01(\v2\x16.fanout.v1.EmitRequestH\x00R\x04emit\x12C\n" +
 	"\remit_with_ack\x18\x02 \x01(\v2\x1d.fanout.v1.EmitWithAckRequestH\x00R\vemitWithAck\x12,\n" +
@@ -2421,9 +2455,11 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\x06update\x18\x06 \x01(\v2\".fanout.v1.UpdateConnectionRequestH\x00R\x06update\x12>\n" +
 	"\n" +
 	"disconnect\x18\a \x01(\v2\x1c.fanout.v1.DisconnectRequestH\x00R\n" +
-	"disconnect\x12/\n" +
+	"disconnect\x12D\n" +
+	"\n" +
+	"update_all\x18\t \x01(\v2#.fanout.v1.UpdateConnectionsRequestH\x00R\tupdateAll\x12/\n" +
 	"\x05reply\x18\b \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05replyB\v\n" +
-	"\toperation\"\xfd\x03\n" +
+	"\toperation\"\xc4\x04\n" +
 	"\x0fOperationResult\x12)\n" +
 	"\x06status\x18\x01 \x01(\v2\x11.fanout.v1.StatusR\x06status\x12-\n" +
 	"\x04emit\x18\x02 \x01(\v2\x17.fanout.v1.EmitResponseH\x00R\x04emit\x12D\n" +
@@ -2435,7 +2471,10 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\n" +
 	"disconnect\x18\b \x01(\v2\x1d.fanout.v1.DisconnectResponseH\x00R\n" +
 	"disconnect\x120\n" +
-	"\x05reply\x18\t \x01(\v2\x18.fanout.v1.ReplyResponseH\x00R\x05replyB\b\n" +
+	"\x05reply\x18\t \x01(\v2\x18.fanout.v1.ReplyResponseH\x00R\x05reply\x12E\n" +
+	"\n" +
+	"update_all\x18\n" +
+	" \x01(\v2$.fanout.v1.UpdateConnectionsResponseH\x00R\tupdateAllB\b\n" +
 	"\x06answer\"\xb7\x03\n" +
 	"\x0eExecuteRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ExecuteRequest.OpenH\x00R\x04open\x12=\n" +
@@ -2529,13 +2568,15 @@ var file_fanout_v1_emitter_proto_goTypes = []any{
 	(*LeaveRequest)(nil),                   // 34: fanout.v1.LeaveRequest
 	(*UpdateConnectionRequest)(nil),        // 35: fanout.v1.UpdateConnectionRequest
 	(*DisconnectRequest)(nil),              // 36: fanout.v1.DisconnectRequest
-	(*ReplyRequest)(nil),                   // 37: fanout.v1.ReplyRequest
-	(*Status)(nil),                         // 38: fanout.v1.Status
-	(*JoinResponse)(nil),                   // 39: fanout.v1.JoinResponse
-	(*LeaveResponse)(nil),                  // 40: fanout.v1.LeaveResponse
-	(*UpdateConnectionResponse)(nil),       // 41: fanout.v1.UpdateConnectionResponse
-	(*DisconnectResponse)(nil),             // 42: fanout.v1.DisconnectResponse
-	(*ReplyResponse)(nil),                  // 43: fanout.v1.ReplyResponse
+	(*UpdateConnectionsRequest)(nil),       // 37: fanout.v1.UpdateConnectionsRequest
+	(*ReplyRequest)(nil),                   // 38: fanout.v1.ReplyRequest
+	(*Status)(nil),                         // 39: fanout.v1.Status
+	(*JoinResponse)(nil),                   // 40: fanout.v1.JoinResponse
+	(*LeaveResponse)(nil),                  // 41: fanout.v1.LeaveResponse
+	(*UpdateConnectionResponse)(nil),       // 42: fanout.v1.UpdateConnectionResponse
+	(*DisconnectResponse)(nil),             // 43: fanout.v1.DisconnectResponse
+	(*ReplyResponse)(nil),                  // 44: fanout.v1.ReplyResponse
+	(*UpdateConnectionsResponse)(nil),      // 45: fanout.v1.UpdateConnectionsResponse
 }
 var file_fanout_v1_emitter_proto_depIdxs = []int32{
 	30, // 0: fanout.v1.EmitRequest.to:type_name -> fanout.v1.Target
@@ -2562,49 +2603,51 @@ var file_fanout_v1_emitter_proto_depIdxs = []int32{
 	34, // 21: fanout.v1.Operation.leave:type_name -> fanout.v1.LeaveRequest
 	35, // 22: fanout.v1.Operation.update:type_name -> fanout.v1.UpdateConnectionRequest
 	36, // 23: fanout.v1.Operation.disconnect:type_name -> fanout.v1.DisconnectRequest
-	37, // 24: fanout.v1.Operation.reply:type_name -> fanout.v1.ReplyRequest
-	38, // 25: fanout.v1.OperationResult.status:type_name -> fanout.v1.Status
-	4,  // 26: fanout.v1.OperationResult.emit:type_name -> fanout.v1.EmitResponse
-	10, // 27: fanout.v1.OperationResult.emit_with_ack:type_name -> fanout.v1.EmitWithAckResponse
-	12, // 28: fanout.v1.OperationResult.call:type_name -> fanout.v1.CallResponse
-	39, // 29: fanout.v1.OperationResult.join:type_name -> fanout.v1.JoinResponse
-	40, // 30: fanout.v1.OperationResult.leave:type_name -> fanout.v1.LeaveResponse
-	41, // 31: fanout.v1.OperationResult.update:type_name -> fanout.v1.UpdateConnectionResponse
-	42, // 32: fanout.v1.OperationResult.disconnect:type_name -> fanout.v1.DisconnectResponse
-	43, // 33: fanout.v1.OperationResult.reply:type_name -> fanout.v1.ReplyResponse
-	26, // 34: fanout.v1.ExecuteRequest.open:type_name -> fanout.v1.ExecuteRequest.Open
-	27, // 35: fanout.v1.ExecuteRequest.command:type_name -> fanout.v1.ExecuteRequest.Command
-	28, // 36: fanout.v1.ExecuteRequest.cancel:type_name -> fanout.v1.ExecuteRequest.Cancel
-	29, // 37: fanout.v1.ExecuteResponse.results:type_name -> fanout.v1.ExecuteResponse.Result
-	13, // 38: fanout.v1.BatchRequest.operations:type_name -> fanout.v1.Operation
-	14, // 39: fanout.v1.BatchResponse.results:type_name -> fanout.v1.OperationResult
-	38, // 40: fanout.v1.EmitBatchResponse.Result.status:type_name -> fanout.v1.Status
-	4,  // 41: fanout.v1.EmitBatchResponse.Result.response:type_name -> fanout.v1.EmitResponse
-	38, // 42: fanout.v1.EmitStreamResponse.Error.status:type_name -> fanout.v1.Status
-	31, // 43: fanout.v1.EmitWithAckResponse.Ack.args:type_name -> google.protobuf.Value
-	1,  // 44: fanout.v1.EmitWithAckResponse.Failed.reason:type_name -> fanout.v1.EmitWithAckResponse.Failed.Reason
-	2,  // 45: fanout.v1.ExecuteRequest.Open.results:type_name -> fanout.v1.ExecuteRequest.Open.Results
-	13, // 46: fanout.v1.ExecuteRequest.Command.operation:type_name -> fanout.v1.Operation
-	14, // 47: fanout.v1.ExecuteResponse.Result.result:type_name -> fanout.v1.OperationResult
-	3,  // 48: fanout.v1.EmitterService.Emit:input_type -> fanout.v1.EmitRequest
-	5,  // 49: fanout.v1.EmitterService.EmitBatch:input_type -> fanout.v1.EmitBatchRequest
-	7,  // 50: fanout.v1.EmitterService.EmitStream:input_type -> fanout.v1.EmitStreamRequest
-	9,  // 51: fanout.v1.EmitterService.EmitWithAck:input_type -> fanout.v1.EmitWithAckRequest
-	11, // 52: fanout.v1.EmitterService.Call:input_type -> fanout.v1.CallRequest
-	15, // 53: fanout.v1.EmitterService.Execute:input_type -> fanout.v1.ExecuteRequest
-	17, // 54: fanout.v1.EmitterService.Batch:input_type -> fanout.v1.BatchRequest
-	4,  // 55: fanout.v1.EmitterService.Emit:output_type -> fanout.v1.EmitResponse
-	6,  // 56: fanout.v1.EmitterService.EmitBatch:output_type -> fanout.v1.EmitBatchResponse
-	8,  // 57: fanout.v1.EmitterService.EmitStream:output_type -> fanout.v1.EmitStreamResponse
-	10, // 58: fanout.v1.EmitterService.EmitWithAck:output_type -> fanout.v1.EmitWithAckResponse
-	12, // 59: fanout.v1.EmitterService.Call:output_type -> fanout.v1.CallResponse
-	16, // 60: fanout.v1.EmitterService.Execute:output_type -> fanout.v1.ExecuteResponse
-	18, // 61: fanout.v1.EmitterService.Batch:output_type -> fanout.v1.BatchResponse
-	55, // [55:62] is the sub-list for method output_type
-	48, // [48:55] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	37, // 24: fanout.v1.Operation.update_all:type_name -> fanout.v1.UpdateConnectionsRequest
+	38, // 25: fanout.v1.Operation.reply:type_name -> fanout.v1.ReplyRequest
+	39, // 26: fanout.v1.OperationResult.status:type_name -> fanout.v1.Status
+	4,  // 27: fanout.v1.OperationResult.emit:type_name -> fanout.v1.EmitResponse
+	10, // 28: fanout.v1.OperationResult.emit_with_ack:type_name -> fanout.v1.EmitWithAckResponse
+	12, // 29: fanout.v1.OperationResult.call:type_name -> fanout.v1.CallResponse
+	40, // 30: fanout.v1.OperationResult.join:type_name -> fanout.v1.JoinResponse
+	41, // 31: fanout.v1.OperationResult.leave:type_name -> fanout.v1.LeaveResponse
+	42, // 32: fanout.v1.OperationResult.update:type_name -> fanout.v1.UpdateConnectionResponse
+	43, // 33: fanout.v1.OperationResult.disconnect:type_name -> fanout.v1.DisconnectResponse
+	44, // 34: fanout.v1.OperationResult.reply:type_name -> fanout.v1.ReplyResponse
+	45, // 35: fanout.v1.OperationResult.update_all:type_name -> fanout.v1.UpdateConnectionsResponse
+	26, // 36: fanout.v1.ExecuteRequest.open:type_name -> fanout.v1.ExecuteRequest.Open
+	27, // 37: fanout.v1.ExecuteRequest.command:type_name -> fanout.v1.ExecuteRequest.Command
+	28, // 38: fanout.v1.ExecuteRequest.cancel:type_name -> fanout.v1.ExecuteRequest.Cancel
+	29, // 39: fanout.v1.ExecuteResponse.results:type_name -> fanout.v1.ExecuteResponse.Result
+	13, // 40: fanout.v1.BatchRequest.operations:type_name -> fanout.v1.Operation
+	14, // 41: fanout.v1.BatchResponse.results:type_name -> fanout.v1.OperationResult
+	39, // 42: fanout.v1.EmitBatchResponse.Result.status:type_name -> fanout.v1.Status
+	4,  // 43: fanout.v1.EmitBatchResponse.Result.response:type_name -> fanout.v1.EmitResponse
+	39, // 44: fanout.v1.EmitStreamResponse.Error.status:type_name -> fanout.v1.Status
+	31, // 45: fanout.v1.EmitWithAckResponse.Ack.args:type_name -> google.protobuf.Value
+	1,  // 46: fanout.v1.EmitWithAckResponse.Failed.reason:type_name -> fanout.v1.EmitWithAckResponse.Failed.Reason
+	2,  // 47: fanout.v1.ExecuteRequest.Open.results:type_name -> fanout.v1.ExecuteRequest.Open.Results
+	13, // 48: fanout.v1.ExecuteRequest.Command.operation:type_name -> fanout.v1.Operation
+	14, // 49: fanout.v1.ExecuteResponse.Result.result:type_name -> fanout.v1.OperationResult
+	3,  // 50: fanout.v1.EmitterService.Emit:input_type -> fanout.v1.EmitRequest
+	5,  // 51: fanout.v1.EmitterService.EmitBatch:input_type -> fanout.v1.EmitBatchRequest
+	7,  // 52: fanout.v1.EmitterService.EmitStream:input_type -> fanout.v1.EmitStreamRequest
+	9,  // 53: fanout.v1.EmitterService.EmitWithAck:input_type -> fanout.v1.EmitWithAckRequest
+	11, // 54: fanout.v1.EmitterService.Call:input_type -> fanout.v1.CallRequest
+	15, // 55: fanout.v1.EmitterService.Execute:input_type -> fanout.v1.ExecuteRequest
+	17, // 56: fanout.v1.EmitterService.Batch:input_type -> fanout.v1.BatchRequest
+	4,  // 57: fanout.v1.EmitterService.Emit:output_type -> fanout.v1.EmitResponse
+	6,  // 58: fanout.v1.EmitterService.EmitBatch:output_type -> fanout.v1.EmitBatchResponse
+	8,  // 59: fanout.v1.EmitterService.EmitStream:output_type -> fanout.v1.EmitStreamResponse
+	10, // 60: fanout.v1.EmitterService.EmitWithAck:output_type -> fanout.v1.EmitWithAckResponse
+	12, // 61: fanout.v1.EmitterService.Call:output_type -> fanout.v1.CallResponse
+	16, // 62: fanout.v1.EmitterService.Execute:output_type -> fanout.v1.ExecuteResponse
+	18, // 63: fanout.v1.EmitterService.Batch:output_type -> fanout.v1.BatchResponse
+	57, // [57:64] is the sub-list for method output_type
+	50, // [50:57] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_emitter_proto_init() }
@@ -2633,6 +2676,7 @@ func file_fanout_v1_emitter_proto_init() {
 		(*Operation_Leave)(nil),
 		(*Operation_Update)(nil),
 		(*Operation_Disconnect)(nil),
+		(*Operation_UpdateAll)(nil),
 		(*Operation_Reply)(nil),
 	}
 	file_fanout_v1_emitter_proto_msgTypes[11].OneofWrappers = []any{
@@ -2644,6 +2688,7 @@ func file_fanout_v1_emitter_proto_init() {
 		(*OperationResult_Update)(nil),
 		(*OperationResult_Disconnect)(nil),
 		(*OperationResult_Reply)(nil),
+		(*OperationResult_UpdateAll)(nil),
 	}
 	file_fanout_v1_emitter_proto_msgTypes[12].OneofWrappers = []any{
 		(*ExecuteRequest_Open_)(nil),

@@ -112,7 +112,7 @@ type EmitterServiceClient interface {
 	// When the caller closes its side, everything received is carried out and answered
 	// before the stream ends; awaited answers too. A caller that wants to end before that
 	// cancels the call. After a stream broke, commands without a result may have been
-	// carried out or not: for an emit, an idempotency key makes a retry harmless.
+	// carried out or not: an idempotency key makes a retry of a change harmless.
 	Execute(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecuteRequest, ExecuteResponse], error)
 	// Batch carries out up to 1000 operations in the order given, and answers a
 	// result for each, in the same order. It is not atomic: one that is refused does not
@@ -300,7 +300,7 @@ type EmitterServiceServer interface {
 	// When the caller closes its side, everything received is carried out and answered
 	// before the stream ends; awaited answers too. A caller that wants to end before that
 	// cancels the call. After a stream broke, commands without a result may have been
-	// carried out or not: for an emit, an idempotency key makes a retry harmless.
+	// carried out or not: an idempotency key makes a retry of a change harmless.
 	Execute(grpc.BidiStreamingServer[ExecuteRequest, ExecuteResponse]) error
 	// Batch carries out up to 1000 operations in the order given, and answers a
 	// result for each, in the same order. It is not atomic: one that is refused does not

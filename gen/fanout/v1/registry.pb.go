@@ -1143,9 +1143,11 @@ type JoinRequest struct {
 	To *Target `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
 	// The rooms to join: at least 1, at most 1000, each of 1 to 1024 bytes.
 	// Faults are INVALID_ARGUMENT, field `rooms` or `rooms[i]`.
-	Rooms         []string `protobuf:"bytes,2,rep,name=rooms,proto3" json:"rooms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Rooms []string `protobuf:"bytes,2,rep,name=rooms,proto3" json:"rooms,omitempty"`
+	// Makes a repeated request harmless; see EmitRequest.idempotency_key.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *JoinRequest) Reset() {
@@ -1192,6 +1194,13 @@ func (x *JoinRequest) GetRooms() []string {
 	return nil
 }
 
+func (x *JoinRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
 // JoinResponse says who was meant.
 type JoinResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1202,7 +1211,10 @@ type JoinResponse struct {
 	// lower bound. Never set on a single node.
 	Partial bool `protobuf:"varint,2,opt,name=partial,proto3" json:"partial,omitempty"`
 	// Names of the nodes that did not answer, as far as they are known.
-	Unreachable   []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	Unreachable []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// The request's key was used before: nothing was done now, and the other fields are
+	// the first request's answer.
+	Duplicate     bool `protobuf:"varint,4,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1258,6 +1270,13 @@ func (x *JoinResponse) GetUnreachable() []string {
 	return nil
 }
 
+func (x *JoinResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
 // LeaveRequest says who leaves what.
 type LeaveRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1266,9 +1285,11 @@ type LeaveRequest struct {
 	// The rooms to leave: at least 1, at most 1000, each of 1 to 1024 bytes.
 	// Faults are INVALID_ARGUMENT, field `rooms` or `rooms[i]`. A connection may
 	// leave the room of its own id, and is then no longer reached by it.
-	Rooms         []string `protobuf:"bytes,2,rep,name=rooms,proto3" json:"rooms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Rooms []string `protobuf:"bytes,2,rep,name=rooms,proto3" json:"rooms,omitempty"`
+	// Makes a repeated request harmless; see EmitRequest.idempotency_key.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *LeaveRequest) Reset() {
@@ -1315,6 +1336,13 @@ func (x *LeaveRequest) GetRooms() []string {
 	return nil
 }
 
+func (x *LeaveRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
 // LeaveResponse says who was meant.
 type LeaveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1325,7 +1353,10 @@ type LeaveResponse struct {
 	// lower bound. Never set on a single node.
 	Partial bool `protobuf:"varint,2,opt,name=partial,proto3" json:"partial,omitempty"`
 	// Names of the nodes that did not answer, as far as they are known.
-	Unreachable   []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	Unreachable []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// The request's key was used before: nothing was done now, and the other fields are
+	// the first request's answer.
+	Duplicate     bool `protobuf:"varint,4,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1381,6 +1412,13 @@ func (x *LeaveResponse) GetUnreachable() []string {
 	return nil
 }
 
+func (x *LeaveResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
 // DisconnectRequest says who is disconnected, and how.
 type DisconnectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1390,9 +1428,11 @@ type DisconnectRequest struct {
 	Mode DisconnectRequest_Mode `protobuf:"varint,2,opt,name=mode,proto3,enum=fanout.v1.DisconnectRequest_Mode" json:"mode,omitempty"`
 	// Why, for the daemon's log and for the `detail` of the DISCONNECTED events.
 	// Clients do not hear it. At most 256 bytes.
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Makes a repeated request harmless; see EmitRequest.idempotency_key.
+	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DisconnectRequest) Reset() {
@@ -1446,6 +1486,13 @@ func (x *DisconnectRequest) GetReason() string {
 	return ""
 }
 
+func (x *DisconnectRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
 // DisconnectResponse says who was meant.
 type DisconnectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1456,7 +1503,10 @@ type DisconnectResponse struct {
 	// lower bound. Never set on a single node.
 	Partial bool `protobuf:"varint,2,opt,name=partial,proto3" json:"partial,omitempty"`
 	// Names of the nodes that did not answer, as far as they are known.
-	Unreachable   []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	Unreachable []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// The request's key was used before: nothing was done now, and the other fields are
+	// the first request's answer.
+	Duplicate     bool `protobuf:"varint,4,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1512,6 +1562,13 @@ func (x *DisconnectResponse) GetUnreachable() []string {
 	return nil
 }
 
+func (x *DisconnectResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
 // UpdateConnectionRequest changes one connection.
 type UpdateConnectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1520,8 +1577,8 @@ type UpdateConnectionRequest struct {
 	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Its id. Required.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// Merged into the connection's data, key by key at the top level only: a
-	// null removes its key, any other value replaces what was there, keys not
+	// Merged into the connection's data, key by key at the top level only, unless
+	// `replace` says otherwise: a null removes its key, any other value replaces what was there, keys not
 	// named stay. Unset or empty changes nothing. NaN and infinities are
 	// INVALID_ARGUMENT, field `data.KEY`. Of `data` and `data_json` at most one.
 	Data *structpb.Struct `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
@@ -1533,9 +1590,17 @@ type UpdateConnectionRequest struct {
 	ExpireAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"`
 	// `data` as the text of a JSON object, under the same rules. Numbers keep
 	// their digits here.
-	DataJson      string `protobuf:"bytes,5,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DataJson string `protobuf:"bytes,5,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
+	// True has the data of the request take the place of all that was stored, which no data
+	// removes; false merges it.
+	Replace bool `protobuf:"varint,6,opt,name=replace,proto3" json:"replace,omitempty"`
+	// True has the authorisation not run out any more. With `expire_at` it is
+	// INVALID_ARGUMENT.
+	ClearExpireAt bool `protobuf:"varint,7,opt,name=clear_expire_at,json=clearExpireAt,proto3" json:"clear_expire_at,omitempty"`
+	// Makes a repeated request harmless; see EmitRequest.idempotency_key.
+	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *UpdateConnectionRequest) Reset() {
@@ -1603,11 +1668,34 @@ func (x *UpdateConnectionRequest) GetDataJson() string {
 	return ""
 }
 
+func (x *UpdateConnectionRequest) GetReplace() bool {
+	if x != nil {
+		return x.Replace
+	}
+	return false
+}
+
+func (x *UpdateConnectionRequest) GetClearExpireAt() bool {
+	if x != nil {
+		return x.ClearExpireAt
+	}
+	return false
+}
+
+func (x *UpdateConnectionRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
 // UpdateConnectionResponse is the outcome.
 type UpdateConnectionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The connection after the change.
-	Connection    *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	Connection *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The request's key was used before: nothing was done now.
+	Duplicate     bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1649,6 +1737,189 @@ func (x *UpdateConnectionResponse) GetConnection() *Connection {
 	return nil
 }
 
+func (x *UpdateConnectionResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
+// UpdateConnectionsRequest changes all connections of a target.
+type UpdateConnectionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which connections. Required.
+	To *Target `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	// As UpdateConnectionRequest.data.
+	Data *structpb.Struct `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// As UpdateConnectionRequest.data_json.
+	DataJson string `protobuf:"bytes,3,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
+	// As UpdateConnectionRequest.replace.
+	Replace bool `protobuf:"varint,4,opt,name=replace,proto3" json:"replace,omitempty"`
+	// As UpdateConnectionRequest.expire_at.
+	ExpireAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_at,json=expireAt,proto3" json:"expire_at,omitempty"`
+	// As UpdateConnectionRequest.clear_expire_at.
+	ClearExpireAt bool `protobuf:"varint,6,opt,name=clear_expire_at,json=clearExpireAt,proto3" json:"clear_expire_at,omitempty"`
+	// Makes a repeated request harmless; see EmitRequest.idempotency_key.
+	IdempotencyKey string `protobuf:"bytes,7,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UpdateConnectionsRequest) Reset() {
+	*x = UpdateConnectionsRequest{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateConnectionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateConnectionsRequest) ProtoMessage() {}
+
+func (x *UpdateConnectionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateConnectionsRequest.ProtoReflect.Descriptor instead.
+func (*UpdateConnectionsRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *UpdateConnectionsRequest) GetTo() *Target {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *UpdateConnectionsRequest) GetData() *structpb.Struct {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *UpdateConnectionsRequest) GetDataJson() string {
+	if x != nil {
+		return x.DataJson
+	}
+	return ""
+}
+
+func (x *UpdateConnectionsRequest) GetReplace() bool {
+	if x != nil {
+		return x.Replace
+	}
+	return false
+}
+
+func (x *UpdateConnectionsRequest) GetExpireAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireAt
+	}
+	return nil
+}
+
+func (x *UpdateConnectionsRequest) GetClearExpireAt() bool {
+	if x != nil {
+		return x.ClearExpireAt
+	}
+	return false
+}
+
+func (x *UpdateConnectionsRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// UpdateConnectionsResponse says who was meant.
+type UpdateConnectionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connections that were changed. 0, which JSON output leaves out: the target
+	// matched nobody.
+	Affected uint32 `protobuf:"varint,1,opt,name=affected,proto3" json:"affected,omitempty"`
+	// Not every node of the cluster is known to have done it: `affected` is a
+	// lower bound. Never set on a single node.
+	Partial bool `protobuf:"varint,2,opt,name=partial,proto3" json:"partial,omitempty"`
+	// Names of the nodes that did not answer, as far as they are known.
+	Unreachable []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// The request's key was used before: nothing was done now, and the other fields are
+	// the first request's answer.
+	Duplicate     bool `protobuf:"varint,4,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateConnectionsResponse) Reset() {
+	*x = UpdateConnectionsResponse{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateConnectionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateConnectionsResponse) ProtoMessage() {}
+
+func (x *UpdateConnectionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateConnectionsResponse.ProtoReflect.Descriptor instead.
+func (*UpdateConnectionsResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UpdateConnectionsResponse) GetAffected() uint32 {
+	if x != nil {
+		return x.Affected
+	}
+	return 0
+}
+
+func (x *UpdateConnectionsResponse) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *UpdateConnectionsResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
+}
+
+func (x *UpdateConnectionsResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
 // Room is one room.
 type ListRoomsResponse_Room struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1662,7 +1933,7 @@ type ListRoomsResponse_Room struct {
 
 func (x *ListRoomsResponse_Room) Reset() {
 	*x = ListRoomsResponse_Room{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[22]
+	mi := &file_fanout_v1_registry_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1945,7 @@ func (x *ListRoomsResponse_Room) String() string {
 func (*ListRoomsResponse_Room) ProtoMessage() {}
 
 func (x *ListRoomsResponse_Room) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[22]
+	mi := &file_fanout_v1_registry_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1990,7 @@ type ListNamespacesResponse_Namespace struct {
 
 func (x *ListNamespacesResponse_Namespace) Reset() {
 	*x = ListNamespacesResponse_Namespace{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[23]
+	mi := &file_fanout_v1_registry_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +2002,7 @@ func (x *ListNamespacesResponse_Namespace) String() string {
 func (*ListNamespacesResponse_Namespace) ProtoMessage() {}
 
 func (x *ListNamespacesResponse_Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[23]
+	mi := &file_fanout_v1_registry_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1882,43 +2153,66 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\tNamespace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vconnections\x18\x02 \x01(\rR\vconnections\x12\x14\n" +
-	"\x05rooms\x18\x03 \x01(\rR\x05rooms\"F\n" +
+	"\x05rooms\x18\x03 \x01(\rR\x05rooms\"o\n" +
 	"\vJoinRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x12\x14\n" +
-	"\x05rooms\x18\x02 \x03(\tR\x05rooms\"f\n" +
+	"\x05rooms\x18\x02 \x03(\tR\x05rooms\x12'\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\"\x84\x01\n" +
 	"\fJoinResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"G\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x12\x1c\n" +
+	"\tduplicate\x18\x04 \x01(\bR\tduplicate\"p\n" +
 	"\fLeaveRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x12\x14\n" +
-	"\x05rooms\x18\x02 \x03(\tR\x05rooms\"g\n" +
+	"\x05rooms\x18\x02 \x03(\tR\x05rooms\x12'\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\"\x85\x01\n" +
 	"\rLeaveResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"\xb8\x01\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x12\x1c\n" +
+	"\tduplicate\x18\x04 \x01(\bR\tduplicate\"\xe1\x01\n" +
 	"\x11DisconnectRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x125\n" +
 	"\x04mode\x18\x02 \x01(\x0e2!.fanout.v1.DisconnectRequest.ModeR\x04mode\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"1\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12'\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\"1\n" +
 	"\x04Mode\x12\r\n" +
 	"\tNAMESPACE\x10\x00\x12\r\n" +
 	"\tTRANSPORT\x10\x01\x12\v\n" +
-	"\aSESSION\x10\x02\"l\n" +
+	"\aSESSION\x10\x02\"\x8a\x01\n" +
 	"\x12DisconnectResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"\xca\x01\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x12\x1c\n" +
+	"\tduplicate\x18\x04 \x01(\bR\tduplicate\"\xb5\x02\n" +
 	"\x17UpdateConnectionRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12+\n" +
 	"\x04data\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x04data\x127\n" +
 	"\texpire_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x12\x1b\n" +
-	"\tdata_json\x18\x05 \x01(\tR\bdataJson\"Q\n" +
+	"\tdata_json\x18\x05 \x01(\tR\bdataJson\x12\x18\n" +
+	"\areplace\x18\x06 \x01(\bR\areplace\x12&\n" +
+	"\x0fclear_expire_at\x18\a \x01(\bR\rclearExpireAt\x12'\n" +
+	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\"o\n" +
 	"\x18UpdateConnectionResponse\x125\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2\x15.fanout.v1.ConnectionR\n" +
-	"connection2\xbb\x06\n" +
+	"connection\x12\x1c\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"\xab\x02\n" +
+	"\x18UpdateConnectionsRequest\x12!\n" +
+	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x12+\n" +
+	"\x04data\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x04data\x12\x1b\n" +
+	"\tdata_json\x18\x03 \x01(\tR\bdataJson\x12\x18\n" +
+	"\areplace\x18\x04 \x01(\bR\areplace\x127\n" +
+	"\texpire_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x12&\n" +
+	"\x0fclear_expire_at\x18\x06 \x01(\bR\rclearExpireAt\x12'\n" +
+	"\x0fidempotency_key\x18\a \x01(\tR\x0eidempotencyKey\"\x91\x01\n" +
+	"\x19UpdateConnectionsResponse\x12\x1a\n" +
+	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
+	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x12\x1c\n" +
+	"\tduplicate\x18\x04 \x01(\bR\tduplicate2\xa6\a\n" +
 	"\x0fRegistryService\x12b\n" +
 	"\x0fListConnections\x12!.fanout.v1.ListConnectionsRequest\x1a\".fanout.v1.ListConnectionsResponse\"\b\x92\xa7!\x04read\x12\\\n" +
 	"\rGetConnection\x12\x1f.fanout.v1.GetConnectionRequest\x1a .fanout.v1.GetConnectionResponse\"\b\x92\xa7!\x04read\x12e\n" +
@@ -1930,7 +2224,8 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
 	"Disconnect\x12\x1c.fanout.v1.DisconnectRequest\x1a\x1d.fanout.v1.DisconnectResponse\"\x0e\x92\xa7!\n" +
 	"disconnect\x12f\n" +
-	"\x10UpdateConnection\x12\".fanout.v1.UpdateConnectionRequest\x1a#.fanout.v1.UpdateConnectionResponse\"\t\x92\xa7!\x05writeB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"\x10UpdateConnection\x12\".fanout.v1.UpdateConnectionRequest\x1a#.fanout.v1.UpdateConnectionResponse\"\t\x92\xa7!\x05write\x12i\n" +
+	"\x11UpdateConnections\x12#.fanout.v1.UpdateConnectionsRequest\x1a$.fanout.v1.UpdateConnectionsResponse\"\t\x92\xa7!\x05writeB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_registry_proto_rawDescOnce sync.Once
@@ -1945,7 +2240,7 @@ func file_fanout_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fanout_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_fanout_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_fanout_v1_registry_proto_goTypes = []any{
 	(Connection_Recovery)(0),                 // 0: fanout.v1.Connection.Recovery
 	(CountConnectionsRequest_GroupBy)(0),     // 1: fanout.v1.CountConnectionsRequest.GroupBy
@@ -1969,60 +2264,67 @@ var file_fanout_v1_registry_proto_goTypes = []any{
 	(*DisconnectResponse)(nil),               // 19: fanout.v1.DisconnectResponse
 	(*UpdateConnectionRequest)(nil),          // 20: fanout.v1.UpdateConnectionRequest
 	(*UpdateConnectionResponse)(nil),         // 21: fanout.v1.UpdateConnectionResponse
-	nil,                                      // 22: fanout.v1.Connection.HeadersEntry
-	nil,                                      // 23: fanout.v1.Connection.QueryEntry
-	nil,                                      // 24: fanout.v1.CountConnectionsResponse.CountsEntry
-	(*ListRoomsResponse_Room)(nil),           // 25: fanout.v1.ListRoomsResponse.Room
-	(*ListNamespacesResponse_Namespace)(nil), // 26: fanout.v1.ListNamespacesResponse.Namespace
-	(*timestamppb.Timestamp)(nil),            // 27: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),                  // 28: google.protobuf.Struct
-	(*Target)(nil),                           // 29: fanout.v1.Target
+	(*UpdateConnectionsRequest)(nil),         // 22: fanout.v1.UpdateConnectionsRequest
+	(*UpdateConnectionsResponse)(nil),        // 23: fanout.v1.UpdateConnectionsResponse
+	nil,                                      // 24: fanout.v1.Connection.HeadersEntry
+	nil,                                      // 25: fanout.v1.Connection.QueryEntry
+	nil,                                      // 26: fanout.v1.CountConnectionsResponse.CountsEntry
+	(*ListRoomsResponse_Room)(nil),           // 27: fanout.v1.ListRoomsResponse.Room
+	(*ListNamespacesResponse_Namespace)(nil), // 28: fanout.v1.ListNamespacesResponse.Namespace
+	(*timestamppb.Timestamp)(nil),            // 29: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),                  // 30: google.protobuf.Struct
+	(*Target)(nil),                           // 31: fanout.v1.Target
 }
 var file_fanout_v1_registry_proto_depIdxs = []int32{
-	27, // 0: fanout.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	28, // 1: fanout.v1.Connection.data:type_name -> google.protobuf.Struct
-	22, // 2: fanout.v1.Connection.headers:type_name -> fanout.v1.Connection.HeadersEntry
-	23, // 3: fanout.v1.Connection.query:type_name -> fanout.v1.Connection.QueryEntry
-	27, // 4: fanout.v1.Connection.expires_at:type_name -> google.protobuf.Timestamp
+	29, // 0: fanout.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	30, // 1: fanout.v1.Connection.data:type_name -> google.protobuf.Struct
+	24, // 2: fanout.v1.Connection.headers:type_name -> fanout.v1.Connection.HeadersEntry
+	25, // 3: fanout.v1.Connection.query:type_name -> fanout.v1.Connection.QueryEntry
+	29, // 4: fanout.v1.Connection.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: fanout.v1.Connection.recovery:type_name -> fanout.v1.Connection.Recovery
-	29, // 6: fanout.v1.ListConnectionsRequest.to:type_name -> fanout.v1.Target
+	31, // 6: fanout.v1.ListConnectionsRequest.to:type_name -> fanout.v1.Target
 	3,  // 7: fanout.v1.ListConnectionsResponse.connections:type_name -> fanout.v1.Connection
 	3,  // 8: fanout.v1.GetConnectionResponse.connection:type_name -> fanout.v1.Connection
-	29, // 9: fanout.v1.CountConnectionsRequest.to:type_name -> fanout.v1.Target
+	31, // 9: fanout.v1.CountConnectionsRequest.to:type_name -> fanout.v1.Target
 	1,  // 10: fanout.v1.CountConnectionsRequest.group_by:type_name -> fanout.v1.CountConnectionsRequest.GroupBy
-	24, // 11: fanout.v1.CountConnectionsResponse.counts:type_name -> fanout.v1.CountConnectionsResponse.CountsEntry
-	25, // 12: fanout.v1.ListRoomsResponse.rooms:type_name -> fanout.v1.ListRoomsResponse.Room
-	26, // 13: fanout.v1.ListNamespacesResponse.namespaces:type_name -> fanout.v1.ListNamespacesResponse.Namespace
-	29, // 14: fanout.v1.JoinRequest.to:type_name -> fanout.v1.Target
-	29, // 15: fanout.v1.LeaveRequest.to:type_name -> fanout.v1.Target
-	29, // 16: fanout.v1.DisconnectRequest.to:type_name -> fanout.v1.Target
+	26, // 11: fanout.v1.CountConnectionsResponse.counts:type_name -> fanout.v1.CountConnectionsResponse.CountsEntry
+	27, // 12: fanout.v1.ListRoomsResponse.rooms:type_name -> fanout.v1.ListRoomsResponse.Room
+	28, // 13: fanout.v1.ListNamespacesResponse.namespaces:type_name -> fanout.v1.ListNamespacesResponse.Namespace
+	31, // 14: fanout.v1.JoinRequest.to:type_name -> fanout.v1.Target
+	31, // 15: fanout.v1.LeaveRequest.to:type_name -> fanout.v1.Target
+	31, // 16: fanout.v1.DisconnectRequest.to:type_name -> fanout.v1.Target
 	2,  // 17: fanout.v1.DisconnectRequest.mode:type_name -> fanout.v1.DisconnectRequest.Mode
-	28, // 18: fanout.v1.UpdateConnectionRequest.data:type_name -> google.protobuf.Struct
-	27, // 19: fanout.v1.UpdateConnectionRequest.expire_at:type_name -> google.protobuf.Timestamp
+	30, // 18: fanout.v1.UpdateConnectionRequest.data:type_name -> google.protobuf.Struct
+	29, // 19: fanout.v1.UpdateConnectionRequest.expire_at:type_name -> google.protobuf.Timestamp
 	3,  // 20: fanout.v1.UpdateConnectionResponse.connection:type_name -> fanout.v1.Connection
-	4,  // 21: fanout.v1.RegistryService.ListConnections:input_type -> fanout.v1.ListConnectionsRequest
-	6,  // 22: fanout.v1.RegistryService.GetConnection:input_type -> fanout.v1.GetConnectionRequest
-	8,  // 23: fanout.v1.RegistryService.CountConnections:input_type -> fanout.v1.CountConnectionsRequest
-	10, // 24: fanout.v1.RegistryService.ListRooms:input_type -> fanout.v1.ListRoomsRequest
-	12, // 25: fanout.v1.RegistryService.ListNamespaces:input_type -> fanout.v1.ListNamespacesRequest
-	14, // 26: fanout.v1.RegistryService.Join:input_type -> fanout.v1.JoinRequest
-	16, // 27: fanout.v1.RegistryService.Leave:input_type -> fanout.v1.LeaveRequest
-	18, // 28: fanout.v1.RegistryService.Disconnect:input_type -> fanout.v1.DisconnectRequest
-	20, // 29: fanout.v1.RegistryService.UpdateConnection:input_type -> fanout.v1.UpdateConnectionRequest
-	5,  // 30: fanout.v1.RegistryService.ListConnections:output_type -> fanout.v1.ListConnectionsResponse
-	7,  // 31: fanout.v1.RegistryService.GetConnection:output_type -> fanout.v1.GetConnectionResponse
-	9,  // 32: fanout.v1.RegistryService.CountConnections:output_type -> fanout.v1.CountConnectionsResponse
-	11, // 33: fanout.v1.RegistryService.ListRooms:output_type -> fanout.v1.ListRoomsResponse
-	13, // 34: fanout.v1.RegistryService.ListNamespaces:output_type -> fanout.v1.ListNamespacesResponse
-	15, // 35: fanout.v1.RegistryService.Join:output_type -> fanout.v1.JoinResponse
-	17, // 36: fanout.v1.RegistryService.Leave:output_type -> fanout.v1.LeaveResponse
-	19, // 37: fanout.v1.RegistryService.Disconnect:output_type -> fanout.v1.DisconnectResponse
-	21, // 38: fanout.v1.RegistryService.UpdateConnection:output_type -> fanout.v1.UpdateConnectionResponse
-	30, // [30:39] is the sub-list for method output_type
-	21, // [21:30] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	31, // 21: fanout.v1.UpdateConnectionsRequest.to:type_name -> fanout.v1.Target
+	30, // 22: fanout.v1.UpdateConnectionsRequest.data:type_name -> google.protobuf.Struct
+	29, // 23: fanout.v1.UpdateConnectionsRequest.expire_at:type_name -> google.protobuf.Timestamp
+	4,  // 24: fanout.v1.RegistryService.ListConnections:input_type -> fanout.v1.ListConnectionsRequest
+	6,  // 25: fanout.v1.RegistryService.GetConnection:input_type -> fanout.v1.GetConnectionRequest
+	8,  // 26: fanout.v1.RegistryService.CountConnections:input_type -> fanout.v1.CountConnectionsRequest
+	10, // 27: fanout.v1.RegistryService.ListRooms:input_type -> fanout.v1.ListRoomsRequest
+	12, // 28: fanout.v1.RegistryService.ListNamespaces:input_type -> fanout.v1.ListNamespacesRequest
+	14, // 29: fanout.v1.RegistryService.Join:input_type -> fanout.v1.JoinRequest
+	16, // 30: fanout.v1.RegistryService.Leave:input_type -> fanout.v1.LeaveRequest
+	18, // 31: fanout.v1.RegistryService.Disconnect:input_type -> fanout.v1.DisconnectRequest
+	20, // 32: fanout.v1.RegistryService.UpdateConnection:input_type -> fanout.v1.UpdateConnectionRequest
+	22, // 33: fanout.v1.RegistryService.UpdateConnections:input_type -> fanout.v1.UpdateConnectionsRequest
+	5,  // 34: fanout.v1.RegistryService.ListConnections:output_type -> fanout.v1.ListConnectionsResponse
+	7,  // 35: fanout.v1.RegistryService.GetConnection:output_type -> fanout.v1.GetConnectionResponse
+	9,  // 36: fanout.v1.RegistryService.CountConnections:output_type -> fanout.v1.CountConnectionsResponse
+	11, // 37: fanout.v1.RegistryService.ListRooms:output_type -> fanout.v1.ListRoomsResponse
+	13, // 38: fanout.v1.RegistryService.ListNamespaces:output_type -> fanout.v1.ListNamespacesResponse
+	15, // 39: fanout.v1.RegistryService.Join:output_type -> fanout.v1.JoinResponse
+	17, // 40: fanout.v1.RegistryService.Leave:output_type -> fanout.v1.LeaveResponse
+	19, // 41: fanout.v1.RegistryService.Disconnect:output_type -> fanout.v1.DisconnectResponse
+	21, // 42: fanout.v1.RegistryService.UpdateConnection:output_type -> fanout.v1.UpdateConnectionResponse
+	23, // 43: fanout.v1.RegistryService.UpdateConnections:output_type -> fanout.v1.UpdateConnectionsResponse
+	34, // [34:44] is the sub-list for method output_type
+	24, // [24:34] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_registry_proto_init() }
@@ -2038,7 +2340,7 @@ func file_fanout_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_registry_proto_rawDesc), len(file_fanout_v1_registry_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,15 +19,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RegistryService_ListConnections_FullMethodName  = "/fanout.v1.RegistryService/ListConnections"
-	RegistryService_GetConnection_FullMethodName    = "/fanout.v1.RegistryService/GetConnection"
-	RegistryService_CountConnections_FullMethodName = "/fanout.v1.RegistryService/CountConnections"
-	RegistryService_ListRooms_FullMethodName        = "/fanout.v1.RegistryService/ListRooms"
-	RegistryService_ListNamespaces_FullMethodName   = "/fanout.v1.RegistryService/ListNamespaces"
-	RegistryService_Join_FullMethodName             = "/fanout.v1.RegistryService/Join"
-	RegistryService_Leave_FullMethodName            = "/fanout.v1.RegistryService/Leave"
-	RegistryService_Disconnect_FullMethodName       = "/fanout.v1.RegistryService/Disconnect"
-	RegistryService_UpdateConnection_FullMethodName = "/fanout.v1.RegistryService/UpdateConnection"
+	RegistryService_ListConnections_FullMethodName   = "/fanout.v1.RegistryService/ListConnections"
+	RegistryService_GetConnection_FullMethodName     = "/fanout.v1.RegistryService/GetConnection"
+	RegistryService_CountConnections_FullMethodName  = "/fanout.v1.RegistryService/CountConnections"
+	RegistryService_ListRooms_FullMethodName         = "/fanout.v1.RegistryService/ListRooms"
+	RegistryService_ListNamespaces_FullMethodName    = "/fanout.v1.RegistryService/ListNamespaces"
+	RegistryService_Join_FullMethodName              = "/fanout.v1.RegistryService/Join"
+	RegistryService_Leave_FullMethodName             = "/fanout.v1.RegistryService/Leave"
+	RegistryService_Disconnect_FullMethodName        = "/fanout.v1.RegistryService/Disconnect"
+	RegistryService_UpdateConnection_FullMethodName  = "/fanout.v1.RegistryService/UpdateConnection"
+	RegistryService_UpdateConnections_FullMethodName = "/fanout.v1.RegistryService/UpdateConnections"
 )
 
 // RegistryServiceClient is the client API for RegistryService service.
@@ -82,6 +83,11 @@ type RegistryServiceClient interface {
 	// authorisation runs out. NOT_FOUND if no such connection is there now;
 	// FAILED_PRECONDITION, and nothing changes, if its data would exceed 64 KiB as JSON.
 	UpdateConnection(ctx context.Context, in *UpdateConnectionRequest, opts ...grpc.CallOption) (*UpdateConnectionResponse, error)
+	// UpdateConnections changes what UpdateConnection does, of every connection of a
+	// target. A target that matches nobody is no error. FAILED_PRECONDITION if the data of
+	// one of them would exceed 64 KiB as JSON: then none has changed, of those on the same
+	// node.
+	UpdateConnections(ctx context.Context, in *UpdateConnectionsRequest, opts ...grpc.CallOption) (*UpdateConnectionsResponse, error)
 }
 
 type registryServiceClient struct {
@@ -182,6 +188,16 @@ func (c *registryServiceClient) UpdateConnection(ctx context.Context, in *Update
 	return out, nil
 }
 
+func (c *registryServiceClient) UpdateConnections(ctx context.Context, in *UpdateConnectionsRequest, opts ...grpc.CallOption) (*UpdateConnectionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateConnectionsResponse)
+	err := c.cc.Invoke(ctx, RegistryService_UpdateConnections_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RegistryServiceServer is the server API for RegistryService service.
 // All implementations must embed UnimplementedRegistryServiceServer
 // for forward compatibility.
@@ -234,6 +250,11 @@ type RegistryServiceServer interface {
 	// authorisation runs out. NOT_FOUND if no such connection is there now;
 	// FAILED_PRECONDITION, and nothing changes, if its data would exceed 64 KiB as JSON.
 	UpdateConnection(context.Context, *UpdateConnectionRequest) (*UpdateConnectionResponse, error)
+	// UpdateConnections changes what UpdateConnection does, of every connection of a
+	// target. A target that matches nobody is no error. FAILED_PRECONDITION if the data of
+	// one of them would exceed 64 KiB as JSON: then none has changed, of those on the same
+	// node.
+	UpdateConnections(context.Context, *UpdateConnectionsRequest) (*UpdateConnectionsResponse, error)
 	mustEmbedUnimplementedRegistryServiceServer()
 }
 
@@ -270,6 +291,9 @@ func (UnimplementedRegistryServiceServer) Disconnect(context.Context, *Disconnec
 }
 func (UnimplementedRegistryServiceServer) UpdateConnection(context.Context, *UpdateConnectionRequest) (*UpdateConnectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateConnection not implemented")
+}
+func (UnimplementedRegistryServiceServer) UpdateConnections(context.Context, *UpdateConnectionsRequest) (*UpdateConnectionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateConnections not implemented")
 }
 func (UnimplementedRegistryServiceServer) mustEmbedUnimplementedRegistryServiceServer() {}
 func (UnimplementedRegistryServiceServer) testEmbeddedByValue()                         {}
@@ -454,6 +478,24 @@ func _RegistryService_UpdateConnection_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegistryService_UpdateConnections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateConnectionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).UpdateConnections(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_UpdateConnections_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).UpdateConnections(ctx, req.(*UpdateConnectionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RegistryService_ServiceDesc is the grpc.ServiceDesc for RegistryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -496,6 +538,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateConnection",
 			Handler:    _RegistryService_UpdateConnection_Handler,
+		},
+		{
+			MethodName: "UpdateConnections",
+			Handler:    _RegistryService_UpdateConnections_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -34,21 +34,22 @@ import (
 // within are requests that keep to the namespace /n and the room r. They do nothing to
 // the daemon, whoever sends them. An RPC that is not here is called with an empty one.
 var within = map[string]string{
-	"Emit":             `{"to":{"namespace":"n","rooms":["r"]},"event":"e"}`,
-	"EmitBatch":        `{"emits":[{"to":{"namespace":"n","rooms":["r"]},"event":"e"}]}`,
-	"EmitStream":       `{"sequence":1,"emit":{"to":{"namespace":"n","rooms":["r"]},"event":"e"}}`,
-	"EmitWithAck":      `{"emit":{"to":{"namespace":"n","rooms":["r"]},"event":"e"},"timeout":"1s"}`,
-	"Call":             `{"namespace":"n","id":"x","event":"e","timeout":"1s"}`,
-	"Consume":          `{"open":{"group":"g"}}`,
-	"Reply":            `{"delivery_id":"x"}`,
-	"ListConnections":  `{"to":{"namespace":"n","rooms":["r"]}}`,
-	"GetConnection":    `{"namespace":"n","id":"x"}`,
-	"CountConnections": `{"to":{"namespace":"n","rooms":["r"]},"group_by":"ROOM"}`,
-	"ListRooms":        `{"namespace":"n"}`,
-	"Join":             `{"to":{"namespace":"n","rooms":["r"]},"rooms":["r"]}`,
-	"Leave":            `{"to":{"namespace":"n","rooms":["r"]},"rooms":["r"]}`,
-	"Disconnect":       `{"to":{"namespace":"n","rooms":["r"]},"mode":"NAMESPACE"}`,
-	"UpdateConnection": `{"namespace":"n","id":"x"}`,
+	"Emit":              `{"to":{"namespace":"n","rooms":["r"]},"event":"e"}`,
+	"EmitBatch":         `{"emits":[{"to":{"namespace":"n","rooms":["r"]},"event":"e"}]}`,
+	"EmitStream":        `{"sequence":1,"emit":{"to":{"namespace":"n","rooms":["r"]},"event":"e"}}`,
+	"EmitWithAck":       `{"emit":{"to":{"namespace":"n","rooms":["r"]},"event":"e"},"timeout":"1s"}`,
+	"Call":              `{"namespace":"n","id":"x","event":"e","timeout":"1s"}`,
+	"Consume":           `{"open":{"group":"g"}}`,
+	"Reply":             `{"delivery_id":"x"}`,
+	"ListConnections":   `{"to":{"namespace":"n","rooms":["r"]}}`,
+	"GetConnection":     `{"namespace":"n","id":"x"}`,
+	"CountConnections":  `{"to":{"namespace":"n","rooms":["r"]},"group_by":"ROOM"}`,
+	"ListRooms":         `{"namespace":"n"}`,
+	"Join":              `{"to":{"namespace":"n","rooms":["r"]},"rooms":["r"]}`,
+	"Leave":             `{"to":{"namespace":"n","rooms":["r"]},"rooms":["r"]}`,
+	"Disconnect":        `{"to":{"namespace":"n","rooms":["r"]},"mode":"NAMESPACE"}`,
+	"UpdateConnection":  `{"namespace":"n","id":"x"}`,
+	"UpdateConnections": `{"to":{"namespace":"n","rooms":["r"]}}`,
 }
 
 // request is what an RPC of any service is called with.

@@ -98,7 +98,7 @@ func operations(t *testing.T, f Fixture) {
 		{sio.Emit{To: in("/", room.Selector{All: true, Except: []string{"r"}}), Event: "e"}, 1},
 		{sio.Leave{To: everybody("/"), Rooms: []string{"r"}}, 2},
 		{sio.Emit{To: r, Event: "e"}, 0},
-		{sio.Update{Namespace: "/", ID: b, Data: map[string]any{"k": "v"}}, 1},
+		{sio.Update{Namespace: "/", ID: b, Changes: sio.Changes{Data: map[string]any{"k": "v"}}}, 1},
 		{sio.Disconnect{To: only(a)}, 1},
 		{sio.Disconnect{To: only(a), Mode: sio.DisconnectTransport}, 0},
 		{sio.Emit{To: everybody("/"), Event: "e"}, 1},

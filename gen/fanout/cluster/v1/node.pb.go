@@ -1076,14 +1076,21 @@ func (x *Disconnect) GetReason() string {
 	return ""
 }
 
-// Update changes one connection.
+// Update changes one connection, or all of a target.
 type Update struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A JSON object that is merged into the data; a key that is null is removed. Empty:
 	// nothing changes.
 	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	// When its authorisation runs out. Unset: as before.
-	Expire        *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire,proto3" json:"expire,omitempty"`
+	Expire *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire,proto3" json:"expire,omitempty"`
+	// Data takes the place of what there was.
+	Replace bool `protobuf:"varint,3,opt,name=replace,proto3" json:"replace,omitempty"`
+	// Its authorisation does not run out any more.
+	Lasting bool `protobuf:"varint,4,opt,name=lasting,proto3" json:"lasting,omitempty"`
+	// All of the target are meant, of which there may be none; otherwise the one whose id
+	// it names.
+	All           bool `protobuf:"varint,5,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1130,6 +1137,27 @@ func (x *Update) GetExpire() *timestamppb.Timestamp {
 		return x.Expire
 	}
 	return nil
+}
+
+func (x *Update) GetReplace() bool {
+	if x != nil {
+		return x.Replace
+	}
+	return false
+}
+
+func (x *Update) GetLasting() bool {
+	if x != nil {
+		return x.Lasting
+	}
+	return false
+}
+
+func (x *Update) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
 }
 
 // AckRequest is an emit whose answers are awaited.
@@ -4467,10 +4495,13 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"Disconnect\x12\x12\n" +
 	"\x04mode\x18\x01 \x01(\x05R\x04mode\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"P\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x96\x01\n" +
 	"\x06Update\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x122\n" +
-	"\x06expire\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06expire\"s\n" +
+	"\x06expire\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06expire\x12\x18\n" +
+	"\areplace\x18\x03 \x01(\bR\areplace\x12\x18\n" +
+	"\alasting\x18\x04 \x01(\bR\alasting\x12\x10\n" +
+	"\x03all\x18\x05 \x01(\bR\x03all\"s\n" +
 	"\n" +
 	"AckRequest\x120\n" +
 	"\x04emit\x18\x01 \x01(\v2\x1c.fanout.cluster.v1.OperationR\x04emit\x12\x18\n" +
