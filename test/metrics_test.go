@@ -25,6 +25,8 @@ var unseen = map[string]string{
 	"fanoutd_log_lines_lost_total":                     "what is missing in a log cannot be seen there: TestFaultLogStalls",
 	"fanoutd_events_delayed_total":                     "a client sees that it is read late, not how often: TestBounds",
 	"fanoutd_events_delay_seconds_total":               "nor for how long: TestPages",
+	"fanoutd_load_ratio":                               "it changes all the time: TestMeter",
+	"fanoutd_load_resource_ratio":                      "it changes all the time: TestMeter",
 	"fanoutd_recoveries_total":                         "recovery is off: TestRecoveryIsNot",
 	"fanoutd_hook_calls":                               "it is 0 whenever nothing is under way: TestConcurrency",
 	"fanoutd_group_oldest_pending_seconds":             "it changes all the time: TestGroupCounts",

@@ -71,14 +71,14 @@ func openEmbedded(c *clusterConfig, log *slog.Logger) (clusterBus, error) {
 }
 
 // newNode returns this node, which has met no other yet.
-func newNode(c *config, l *listeners, version string, connections func() int, end *drain.Drain, log *slog.Logger) (*cluster.Node, error) {
+func newNode(c *config, l *listeners, version string, connections func() int, busy func() float64, end *drain.Drain, log *slog.Logger) (*cluster.Node, error) {
 	address, err := c.cluster.forwardAddress(l.forNodes().Addr())
 	if err != nil {
 		return nil, err
 	}
 	return cluster.New(cluster.Options{
 		Self:   link.Self{Name: c.cluster.node, Epoch: link.NewEpoch(), Address: address, Version: version},
-		Link:   link.Options{Cluster: c.cluster.name, Connections: connections, Logger: log},
+		Link:   link.Options{Cluster: c.cluster.name, Connections: connections, Load: busy, Logger: log},
 		Drain:  end,
 		Logger: log,
 
@@ -203,7 +203,7 @@ func (d *daemon) nodes() func() []control.Node {
 		var nodes []control.Node
 		for _, p := range d.node.Peers() {
 			nodes = append(nodes, control.Node{
-				Name: p.Name, Epoch: p.Epoch, Version: p.Version, Suspected: p.State == link.Suspected, Since: p.Since, Connections: p.Connections,
+				Name: p.Name, Epoch: p.Epoch, Version: p.Version, Suspected: p.State == link.Suspected, Since: p.Since, Connections: p.Connections, Load: p.Load,
 				Sent: p.Sent, Received: p.Received, Repaired: p.Repaired, Refused: p.Refused, Dropped: p.Dropped,
 			})
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/drain"
+	"github.com/fanoutd/fanoutd/internal/loadmeter"
 	"github.com/fanoutd/fanoutd/internal/ops"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
@@ -50,6 +51,7 @@ type daemon struct {
 	relay        *consumers.Dispatcher // between them; nil likewise
 	ready        ops.Readiness
 	drain        *drain.Drain
+	load         *loadmeter.Meter
 	admission    *admissionSources
 	admitted     *admission.Backend
 	consumers    *dispatch.Dispatcher
@@ -94,6 +96,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, lines logWriter, fr
 func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes clusterBus) (*daemon, error) {
 	d := &daemon{config: c, log: log, listeners: l, bus: nodes, manager: &serviceManager{log: log}}
 	d.drain = drain.New(c.operations.drain, d.counts)
+	d.load = loadmeter.New(func() (open, most int) { return d.sockets.OpenSessions(), d.sockets.MaxSessions() })
 	b := readBuild()
 	var err error
 	if d.certificates, err = openCertificates(c, log); err != nil {
@@ -107,7 +110,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		return nil, err
 	}
 	if nodes != nil {
-		if d.node, err = newNode(c, l, b.version, d.connections, d.drain, log); err != nil {
+		if d.node, err = newNode(c, l, b.version, d.connections, d.busy, d.drain, log); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +142,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	d.services = control.New(d.hub(), control.Options{
 		Info: control.Info{
 			Version: b.version, Commit: b.commit, Node: c.cluster.node, Epoch: sockets.Engine.Epoch, StartedAt: time.Now(),
-			Listeners: l.list(), Connections: d.connections,
+			Listeners: l.list(), Connections: d.connections, Load: d.busy,
 			MaxRequest: c.limits.controlRequest, MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
 		Dispatcher: d.dispatcher(),
@@ -156,6 +159,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	d.backends = newControlServers(c, d.services, d.callers, d.certificates.forBackends(), d.callTraces(), log)
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
 	sources.Calls = d.calls
+	sources.Load = d.load.Load
 	sources.Ready = func() bool { return d.ready.Why() == "" }
 	sources.Refusals = d.services.Errors.Refusals
 	sources.Connections = func() ops.Connections { return ops.Connections(d.calledBy.Stats()) }
@@ -180,6 +184,9 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 
 // connections is how many connections this node has.
 func (d *daemon) connections() int { return d.sockets.ConnectionCount() }
+
+// busy is how busy this node is.
+func (d *daemon) busy() float64 { return d.load.Load().Ratio() }
 
 func (d *daemon) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
@@ -231,6 +238,7 @@ func (d *daemon) run(ctx context.Context) error {
 	background, end := context.WithCancel(context.Background())
 	serving.Go(func() { d.admission.run(background) })
 	serving.Go(func() { d.keepKeys(background) })
+	serving.Go(func() { d.load.Run(background) })
 	serving.Go(func() { d.certificates.watch(background) })
 	serving.Go(func() { newFollower(d.config, d.source, d.reloaders(), d.log).run(background) })
 	for _, x := range []struct {

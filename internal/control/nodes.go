@@ -19,6 +19,7 @@ type Node struct {
 	Suspected   bool      // it does not answer
 	Since       time.Time // when that began, or when it answered first
 	Connections int       // as it said last
+	Load        float64   // likewise; see loadmeter.Load
 
 	// What the links between it and this node have carried; see ListNodesResponse.Node.Link.
 	Sent, Received, Repaired, Refused, Dropped uint64
@@ -30,6 +31,9 @@ func (a *Admin) ListNodes(_ context.Context, _ *fanoutv1.ListNodesRequest) (*fan
 	}
 	if a.info.Connections != nil {
 		own.Connections = count(a.info.Connections())
+	}
+	if a.info.Load != nil {
+		own.Load = a.info.Load()
 	}
 	resp := &fanoutv1.ListNodesResponse{Nodes: []*fanoutv1.ListNodesResponse_Node{own}}
 	if a.nodes != nil {
@@ -45,7 +49,7 @@ func (a *Admin) ListNodes(_ context.Context, _ *fanoutv1.ListNodesRequest) (*fan
 
 func fromNode(n *Node) *fanoutv1.ListNodesResponse_Node {
 	m := &fanoutv1.ListNodesResponse_Node{
-		Name: n.Name, Epoch: n.Epoch, Version: n.Version, Since: timestamppb.New(n.Since), State: fanoutv1.ListNodesResponse_Node_ALIVE, Connections: count(n.Connections),
+		Name: n.Name, Epoch: n.Epoch, Version: n.Version, Since: timestamppb.New(n.Since), State: fanoutv1.ListNodesResponse_Node_ALIVE, Connections: count(n.Connections), Load: n.Load,
 		Link: &fanoutv1.ListNodesResponse_Node_Link{
 			Sent: n.Sent, Received: n.Received, Repaired: n.Repaired, Refused: n.Refused, Dropped: n.Dropped,
 		},

@@ -18,7 +18,7 @@ func TestListNodes(t *testing.T) {
 	since := time.Unix(1_700_000_000, 0)
 	list := func(nodes func() []Node) []*fanoutv1.ListNodesResponse_Node {
 		_, conn := dial(t, newMemHub(), Options{
-			Info:  Info{Node: "b", Epoch: "bbbbb", StartedAt: since, Connections: func() int { return 7 }},
+			Info:  Info{Node: "b", Epoch: "bbbbb", StartedAt: since, Connections: func() int { return 7 }, Load: func() float64 { return 0.5 }},
 			Nodes: nodes,
 		})
 		resp, err := fanoutv1.NewAdminServiceClient(conn).ListNodes(t.Context(), &fanoutv1.ListNodesRequest{})
@@ -27,12 +27,12 @@ func TestListNodes(t *testing.T) {
 		}
 		return resp.GetNodes()
 	}
-	if alone := list(nil); len(alone) != 1 || !alone[0].GetSelf() || alone[0].GetName() != "b" || alone[0].GetConnections() != 7 || alone[0].GetLink() != nil {
+	if alone := list(nil); len(alone) != 1 || !alone[0].GetSelf() || alone[0].GetName() != "b" || alone[0].GetConnections() != 7 || alone[0].GetLoad() != 0.5 || alone[0].GetLink() != nil {
 		t.Errorf("without a cluster: %v", alone)
 	}
 	got := list(func() []Node {
 		return []Node{
-			{Name: "c", Epoch: "ccccc", Version: "v2", Since: since, Connections: 3, Sent: 1, Received: 2, Repaired: 3, Refused: 4, Dropped: 5},
+			{Name: "c", Epoch: "ccccc", Version: "v2", Since: since, Connections: 3, Load: 0.25, Sent: 1, Received: 2, Repaired: 3, Refused: 4, Dropped: 5},
 			{Name: "a", Epoch: "aaaaa", Suspected: true, Since: since},
 		}
 	})
@@ -43,7 +43,7 @@ func TestListNodes(t *testing.T) {
 		t.Errorf("states: %v", got)
 	}
 	if l := got[2].GetLink(); l.GetSent() != 1 || l.GetReceived() != 2 || l.GetRepaired() != 3 || l.GetRefused() != 4 || l.GetDropped() != 5 ||
-		got[2].GetConnections() != 3 || got[2].GetVersion() != "v2" || !got[2].GetSince().AsTime().Equal(since) {
+		got[2].GetConnections() != 3 || got[2].GetLoad() != 0.25 || got[2].GetVersion() != "v2" || !got[2].GetSince().AsTime().Equal(since) {
 		t.Errorf("c: %v", got[2])
 	}
 }

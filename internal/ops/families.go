@@ -43,7 +43,7 @@ var buildInfo = Description{
 // runtime and of the process, in the order of docs/metrics.md.
 func Families() []Family {
 	return []Family{
-		{"The process", "", slices.Concat([]Description{buildInfo}, descriptions(readyMetrics), descriptions(processMetrics), descriptions(certificateMetrics))},
+		{"The process", "", slices.Concat([]Description{buildInfo}, descriptions(readyMetrics), descriptions(processMetrics), descriptions(loadMetrics), descriptions(certificateMetrics))},
 		{"Connections", "", descriptions(socketMetrics)},
 		{"Sessions", "", descriptions(sessionMetrics)},
 		{"Limits", "", descriptions(limitMetrics)},
@@ -78,6 +78,7 @@ func Labels() []Label {
 		{"of", "whose doing it was: `browsers`, `backends`"},
 		{"outcome", "what became of it; the metric says which there are"},
 		{"reason", "why, as events (`Event.reason`), errors (`ErrorInfo.reason`) or the names of settings have it"},
+		{"resource", "`cpu`, `sessions`"},
 		{"result", "what came of it: `recovered`, or why not, as `Connection.Recovery` has it: `expired`, `evicted`, `unknown_offset`, `other_user`, `node_gone`, `changed`, `too_much`, `busy`, `unknown`"},
 		{"shown_to", "who is shown the certificate: `browsers`, `backends`, `webtransport`, `nodes`"},
 		{"transport", "`polling`, `websocket`, `webtransport`"},

@@ -15,6 +15,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/loadmeter"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -22,6 +23,7 @@ import (
 func TestFamilies(t *testing.T) {
 	registry := NewRegistry(Build{}, Sources{
 		Process:      func() (p Process) { return p },
+		Load:         func() (l loadmeter.Load) { return l },
 		Sockets:      func() (s sio.Stats) { return s },
 		Consumers:    func() (s dispatch.Stats) { return s },
 		Admission:    func() (s admission.Stats) { return s },

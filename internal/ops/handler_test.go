@@ -11,6 +11,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/loadmeter"
 	"github.com/fanoutd/fanoutd/internal/metrics"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -24,6 +25,7 @@ func testHandler(ready *Readiness) http.Handler {
 			}
 		},
 		Ready:   func() bool { return ready.Why() == "" },
+		Load:    func() loadmeter.Load { return loadmeter.Load{CPU: 0.75, Sessions: 0.5} },
 		Process: func() Process { return Process{LogLinesLost: 41, Panics: map[string]uint64{"browsers": 42}} },
 		Sockets: func() sio.Stats {
 			return sio.Stats{
@@ -87,6 +89,9 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_slow_total 9\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_panics_total{of=\"browsers\"} 42\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_log_lines_lost_total 41\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_load_ratio 0.75\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_load_resource_ratio{resource=\"cpu\"} 0.75\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_load_resource_ratio{resource=\"sessions\"} 0.5\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_delayed_total 40\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_delay_seconds_total 1.5\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_refused_total{reason=\"max-sessions\"} 39\n"},

@@ -14,6 +14,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/loadmeter"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -26,6 +27,7 @@ type Build struct {
 // several goroutines at once; nil: there is none.
 type Sources struct {
 	Process   func() Process
+	Load      func() loadmeter.Load
 	Sockets   func() sio.Stats
 	Consumers func() dispatch.Stats
 	Admission func() admission.Stats
@@ -62,6 +64,9 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	)
 	if from.Process != nil {
 		r.MustRegister(collector[Process]{from.Process, processMetrics})
+	}
+	if from.Load != nil {
+		r.MustRegister(collector[loadmeter.Load]{from.Load, loadMetrics})
 	}
 	if from.Sockets != nil {
 		r.MustRegister(collector[sio.Stats]{from.Sockets, slices.Concat(socketMetrics, sessionMetrics, limitMetrics)})

@@ -1736,7 +1736,11 @@ type ListNodesResponse_Node struct {
 	// Its connections, as it said a moment ago.
 	Connections uint32 `protobuf:"varint,7,opt,name=connections,proto3" json:"connections,omitempty"`
 	// The link to it.
-	Link          *ListNodesResponse_Node_Link `protobuf:"bytes,8,opt,name=link,proto3" json:"link,omitempty"`
+	Link *ListNodesResponse_Node_Link `protobuf:"bytes,8,opt,name=link,proto3" json:"link,omitempty"`
+	// How busy it is, as it said a moment ago, from 0 to 1, or more: the greatest of the
+	// processor time of its last 15 seconds, of what it may use, and its open sessions, of
+	// the setting `max-sessions`. It is the node's metric fanoutd_load_ratio.
+	Load          float64 `protobuf:"fixed64,9,opt,name=load,proto3" json:"load,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1825,6 +1829,13 @@ func (x *ListNodesResponse_Node) GetLink() *ListNodesResponse_Node_Link {
 		return x.Link
 	}
 	return nil
+}
+
+func (x *ListNodesResponse_Node) GetLoad() float64 {
+	if x != nil {
+		return x.Load
+	}
+	return 0
 }
 
 // Link counts the messages between the answering node and this one, since they
@@ -2538,9 +2549,9 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bsessions\x18\x02 \x01(\rR\bsessions\x12\x18\n" +
 	"\aclosing\x18\x03 \x01(\rR\aclosing\"\x12\n" +
-	"\x10ListNodesRequest\"\xb9\x04\n" +
+	"\x10ListNodesRequest\"\xcd\x04\n" +
 	"\x11ListNodesResponse\x127\n" +
-	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xea\x03\n" +
+	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xfe\x03\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\tR\x05epoch\x12\x18\n" +
@@ -2549,7 +2560,8 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x12\n" +
 	"\x04self\x18\x06 \x01(\bR\x04self\x12 \n" +
 	"\vconnections\x18\a \x01(\rR\vconnections\x12:\n" +
-	"\x04link\x18\b \x01(\v2&.fanout.v1.ListNodesResponse.Node.LinkR\x04link\x1a\x86\x01\n" +
+	"\x04link\x18\b \x01(\v2&.fanout.v1.ListNodesResponse.Node.LinkR\x04link\x12\x12\n" +
+	"\x04load\x18\t \x01(\x01R\x04load\x1a\x86\x01\n" +
 	"\x04Link\x12\x12\n" +
 	"\x04sent\x18\x01 \x01(\x04R\x04sent\x12\x1a\n" +
 	"\breceived\x18\x02 \x01(\x04R\breceived\x12\x1a\n" +

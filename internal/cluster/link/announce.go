@@ -13,6 +13,7 @@ type announcement struct {
 	Version     string    `json:"version,omitempty"`
 	Features    uint64    `json:"features,omitempty"`
 	Connections int       `json:"connections"`
+	Load        float64   `json:"load,omitempty"`
 	Started     time.Time `json:"started"`
 	Ask         bool      `json:"ask,omitempty"`     // everybody is to announce itself
 	Goodbye     bool      `json:"goodbye,omitempty"` // the last one
@@ -22,7 +23,7 @@ type announcement struct {
 const maxAnnouncement = 4096
 
 func parseAnnouncement(b []byte) (a announcement, ok bool) {
-	if len(b) > maxAnnouncement || json.Unmarshal(b, &a) != nil || a.Name == "" || !validEpoch(a.Epoch) || a.Connections < 0 {
+	if len(b) > maxAnnouncement || json.Unmarshal(b, &a) != nil || a.Name == "" || !validEpoch(a.Epoch) || a.Connections < 0 || a.Load < 0 {
 		return announcement{}, false
 	}
 	return a, true
@@ -51,6 +52,9 @@ func (m *Mesh) announce(ask, goodbye bool) {
 	}
 	if m.opts.Connections != nil {
 		a.Connections = m.opts.Connections()
+	}
+	if m.opts.Load != nil {
+		a.Load = m.opts.Load()
 	}
 	text, err := json.Marshal(&a)
 	if err != nil {

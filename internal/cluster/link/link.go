@@ -41,6 +41,7 @@ type Peer struct {
 	Self
 	Started     time.Time // as it says
 	Connections int       // as it said last
+	Load        float64   // likewise
 	State       State
 	Since       time.Time // when State began
 
@@ -108,6 +109,8 @@ type Options struct {
 	// Connections tells how many connections the node has, for its announcements.
 	// May be nil.
 	Connections func() int
+	// Load tells how busy the node is, for the same; see loadmeter.Load. May be nil.
+	Load func() float64
 	// Logger. Default: slog.Default().
 	Logger *slog.Logger
 }

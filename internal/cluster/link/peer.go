@@ -26,6 +26,7 @@ type peer struct {
 	mu          sync.Mutex
 	self        Self
 	connections int
+	load        float64
 	ended       bool
 	state       State
 	since       time.Time // of state
@@ -48,8 +49,8 @@ func newPeer(m *Mesh, a *announcement, before *peer) *peer {
 		wake: make(chan struct{}, 1), arrived: make(chan struct{}, 1), done: make(chan struct{}), quiet: make(chan struct{}),
 		started: a.Started, since: now, answered: now, askDue: true,
 		self:        Self{Name: a.Name, Epoch: a.Epoch, Address: a.Address, Version: a.Version, Features: a.Features},
-		connections: a.Connections,
-		out:         newStream(),
+		connections: a.Connections, load: a.Load,
+		out: newStream(),
 	}
 	if !p.leads {
 		p.turn = m.lives.Add(1)
@@ -72,7 +73,7 @@ func poke(c chan struct{}) {
 func (p *peer) announced(a *announcement) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.self.Address, p.self.Version, p.self.Features, p.connections = a.Address, a.Version, a.Features, a.Connections
+	p.self.Address, p.self.Version, p.self.Features, p.connections, p.load = a.Address, a.Version, a.Features, a.Connections, a.Load
 }
 
 func (p *peer) snapshot() Peer {
@@ -83,7 +84,7 @@ func (p *peer) snapshot() Peer {
 
 func (p *peer) snapshotLocked() Peer {
 	return Peer{
-		Self: p.self, Started: p.started, Connections: p.connections, State: p.state, Since: p.since,
+		Self: p.self, Started: p.started, Connections: p.connections, Load: p.load, State: p.state, Since: p.since,
 		Traffic: p.traffic,
 	}
 }
