@@ -26,8 +26,10 @@ import (
 
 	"github.com/fanoutd/fanoutd/internal/certfile/certtest"
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/h2split"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -219,7 +221,7 @@ func TestWhoMayCallWhatOverTLS(t *testing.T) {
 	t.Logf("%d callers called %d RPCs each", len(callers), len(rpcs))
 }
 
-// serveTLS serves what no browser is connected to, with the namespaces / and /n, until the
+// serveTLS serves as the daemon does, with the namespaces / and /n and no browser, until the
 // test ends.
 func serveTLS(t *testing.T, keys []identity.Key, o *tls.Config) (s *Server, address string) {
 	t.Helper()
@@ -241,8 +243,9 @@ func serveTLS(t *testing.T, keys []identity.Key, o *tls.Config) (s *Server, addr
 	if err != nil {
 		t.Fatal(err)
 	}
+	both := h2split.Listen(connections.New(connections.Options{Logger: quiet}).Listen(l), h2split.Options{TLS: o, Timeout: time.Minute})
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
+	go func() { served <- s.Serve(both.HTTP2()) }()
 	t.Cleanup(func() {
 		if err := errors.Join(s.Shutdown(context.Background()), <-served, sockets.Shutdown(context.Background())); err != nil {
 			t.Error(err)
