@@ -48,10 +48,7 @@ func readHeader(r io.Reader) (client net.Addr, secure bool, err error) {
 	if !ok || h.Command.IsLocal() {
 		return nil, false, nil
 	}
-	fields, err := h.TLVs()
-	if err != nil {
-		return source, false, nil // whom it serves it has said
-	}
+	fields, _ := h.TLVs() // nil if they cannot be read: whom it serves it has said anyhow
 	tls, ok := tlvparse.FindSSL(fields)
 	return source, ok && tls.ClientSSL(), nil
 }
