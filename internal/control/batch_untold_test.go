@@ -33,6 +33,8 @@ func (s *racedSubscription) Poll() (d dispatch.Delivery, ok bool, err error) {
 	return d, true, nil
 }
 
+func (*racedSubscription) Handover() (h dispatch.Handover, told bool) { return h, false }
+
 func (s *racedSubscription) BuryTooLarge(id string) error {
 	if s.told {
 		return nil

@@ -168,6 +168,7 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 		Lifecycle:    m.GetLifecycle(),
 		SkipExisting: m.GetSkipExisting(),
 		Authorize:    m.GetAuthorize(),
+		Assignments:  m.GetAssignments(),
 		MaxInFlight:  int(min(m.GetMaxInFlight(), maxInFlight)),
 		Node:         e.node,
 		Caller:       p.caller.Name,
@@ -234,6 +235,11 @@ func (c *consumer) send() error {
 			continue // it counts as delivered: it goes before any word that it is taken back, or the last
 		}
 		if told, err := c.tellCancelled(out, &batch); err != nil {
+			return err
+		} else if told {
+			more = true
+		}
+		if told, err := c.tellHandover(out); err != nil {
 			return err
 		} else if told {
 			more = true

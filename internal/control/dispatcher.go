@@ -57,7 +57,7 @@ type administrator interface {
 }
 
 // Subscription is one consumer's place in its group; see [dispatch.Subscription]. Poll,
-// News and Cancelled are for one goroutine; all else may be called at once.
+// News, Cancelled and Handover are for one goroutine; all else may be called at once.
 type Subscription interface {
 	// Poll returns the next delivery, false if there is none now. Its error is why there
 	// will be none any more.
@@ -67,6 +67,9 @@ type Subscription interface {
 	// Cancelled returns the next deliveries that were taken back, false if there are none.
 	// As long as there are, Poll has nothing.
 	Cancelled() (dispatch.Cancelled, bool)
+	// Handover returns the next piece of what a consumer with Assignments is to be told of
+	// the connections that it owns, false if there is none now.
+	Handover() (dispatch.Handover, bool)
 
 	// What settles a delivery fails with [dispatch.ErrNotInFlight] or
 	// [dispatch.ErrNoVerdict].

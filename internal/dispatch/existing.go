@@ -140,6 +140,9 @@ func (s *Subscription) tellOfLocked(c *client) {
 	}
 	e := &Event{Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Existing: true}
 	if !s.interest.wants(e) {
+		if s.options.Assignments && s.interest.serves(e.Namespace) {
+			g.adoptLocked(c)
+		}
 		return
 	}
 	q = g.makeQueueLocked(e)
@@ -148,6 +151,7 @@ func (s *Subscription) tellOfLocked(c *client) {
 		g.evenOutLocked()
 	}
 	q.ended, q.client = false, c
+	q.knowLocked(c.view)
 	q.introduceLocked()
 	q.advanceLocked()
 	q.moveLocked()

@@ -50,6 +50,9 @@ func (g *group) queueLocked(c *client, e *Event) (q *queue, asked bool) {
 		return nil, false
 	case e.Kind == Disconnected && g.followsLocked(e):
 	case !g.wantsLocked(e), e.Kind == Disconnected && !g.toldLocked(c):
+		if e.Kind == Connected && c.member() && g.assignsLocked(e.Namespace) {
+			g.adoptLocked(c)
+		}
 		return nil, false
 	}
 	if g.dropsLocked(e) {
@@ -60,6 +63,7 @@ func (g *group) queueLocked(c *client, e *Event) (q *queue, asked bool) {
 	q.ended = false // the connection may have come back
 	if c.member() {
 		q.client = c
+		q.knowLocked(c.view)
 	}
 	return q, true
 }

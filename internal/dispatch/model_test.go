@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // TestModel does random things to a group and compares it with a model that
@@ -40,6 +42,7 @@ type model struct {
 	subscriptions []*Subscription // that were not closed
 	born          int             // consumer ids so far
 	settled       map[*Subscription]bool
+	told          map[*Subscription]map[string]bool // connections that it owns, as far as it knows
 	// What those asked for that have left: "/" for everything, "/chat" for that.
 	// Nothing is forgotten in the time that the model runs.
 	remembered, queuedOnly map[string]bool
@@ -47,6 +50,7 @@ type model struct {
 
 type modelConnection struct {
 	id, namespace string
+	client        *client
 	sequence      uint64
 	held          *offer
 	events        []modelEvent // accepted and not settled, in order
@@ -66,7 +70,7 @@ type modelEvent struct {
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		t: t, rand: rand.New(rand.NewPCG(seed, 0)),
-		settled: map[*Subscription]bool{}, remembered: map[string]bool{}, queuedOnly: map[string]bool{},
+		settled: map[*Subscription]bool{}, told: map[*Subscription]map[string]bool{}, remembered: map[string]bool{}, queuedOnly: map[string]bool{},
 	}
 	m.dispatcher = New(Options{
 		QueueBytes: modelQueueBytes, SubscriptionBytes: modelSubscriptionBytes,
@@ -108,9 +112,10 @@ func (m *model) finish() {
 		m.ended(s)
 	}
 	m.subscriptions = nil
-	last, err := m.dispatcher.Subscribe(SubscriptionOptions{Group: "g", ConsumerID: "last", Authorize: true, AckWait: time.Hour})
+	last, err := m.dispatcher.Subscribe(SubscriptionOptions{Group: "g", ConsumerID: "last", Authorize: true, Assignments: true, AckWait: time.Hour})
 	ok(m.t, err)
 	m.subscriptions = append(m.subscriptions, last)
+	m.told[last] = map[string]bool{}
 	for range 100 {
 		time.Sleep(13 * time.Second) // no pause is longer
 		m.letIn()
@@ -129,6 +134,8 @@ func (m *model) finish() {
 		expect(m.t, "what is left of "+c.id, len(c.events), 0)
 		m.group.end(c.id)
 	}
+	m.tell(last)
+	expect(m.t, "connections that the last one was told of, and not of their end", len(m.told[last]), 0)
 	last.Close()
 	m.group.mu.Lock()
 	defer m.group.mu.Unlock()
@@ -139,7 +146,9 @@ func (m *model) finish() {
 func (m *model) anyConnection() *modelConnection {
 	if len(m.connections) == 0 || len(m.connections) < 12 && m.rand.IntN(4) == 0 {
 		n := m.rand.IntN(1e9)
-		m.connections = append(m.connections, &modelConnection{id: fmt.Sprint("c", n), namespace: [...]string{"/", "/chat"}[n%2]})
+		c := &modelConnection{id: fmt.Sprint("c", n), namespace: [...]string{"/", "/chat"}[n%2], client: &client{view: &view{}, connected: 1}}
+		c.client.view.freeze(&sio.Connection{ID: c.id})
+		m.connections = append(m.connections, c)
 		return m.connections[len(m.connections)-1]
 	}
 	return m.connections[m.rand.IntN(len(m.connections))]
@@ -156,11 +165,11 @@ func (m *model) push() {
 		size = modelQueueBytes + m.rand.IntN(modelSubscriptionBytes)
 	}
 	e := &Event{Kind: Message, Namespace: c.namespace, ConnectionID: c.id, Sequence: c.sequence, ReceivedAt: time.Now(), size: size}
-	switch m.group.offer(nil, e, false) {
+	switch m.group.offer(c.client, e, false) {
 	case accepted:
 		c.events = append(c.events, modelEvent{event: e})
 	case full:
-		c.held = newOffer(nil, e, 1)
+		c.held = newOffer(c.client, e, 1)
 		m.group.hold(c.held)
 	}
 }
@@ -197,7 +206,13 @@ func (m *model) poll() {
 
 // take polls once; false: there was nothing.
 func (m *model) take(s *Subscription) bool {
+	if m.rand.IntN(2) == 0 {
+		m.tell(s)
+	}
 	d, more, err := s.Poll()
+	if !more && err == nil && m.tell(s) {
+		d, more, err = s.Poll()
+	}
 	if err != nil && (!errors.Is(err, ErrDrained) || m.inFlight(s) > 0) {
 		m.t.Errorf("Poll: %v", err)
 	}
@@ -210,6 +225,9 @@ func (m *model) take(s *Subscription) bool {
 		return false
 	}
 	c := m.connections[i]
+	if s.options.Assignments && !m.told[s][c.id] {
+		m.t.Errorf("%s is delivered to a consumer that was not told that it owns the connection", d.ID())
+	}
 	j := slices.IndexFunc(c.events, func(e modelEvent) bool { return e.to == nil && !e.acked })
 	if j < 0 || c.events[j].event != d.Event {
 		m.t.Errorf("%s is not the next of its connection", d.ID())
@@ -232,6 +250,22 @@ func (m *model) take(s *Subscription) bool {
 		}
 	}
 	return true
+}
+
+// tell takes all that s is to be told of what it owns; false: there was nothing.
+func (m *model) tell(s *Subscription) (told bool) {
+	for h, ok := s.Handover(); ok; h, ok = s.Handover() {
+		for _, id := range h.Released {
+			expect(m.t, "was told of what is released", m.told[s][id], true)
+			delete(m.told[s], id)
+		}
+		for _, c := range h.Assigned {
+			expect(m.t, "was told of what is assigned", m.told[s][c.ID], false)
+			m.told[s][c.ID] = true
+		}
+		told = true
+	}
+	return told
 }
 
 // suspects returns how many are in flight to s.
@@ -356,9 +390,11 @@ func (m *model) subscribe() {
 	} else {
 		replaced = nil
 	}
+	o.Assignments = m.rand.IntN(3) > 0
 	s, err := m.dispatcher.Subscribe(o)
 	ok(m.t, err)
 	m.subscriptions = append(m.subscriptions, s)
+	m.told[s] = map[string]bool{}
 	if replaced != nil {
 		expect(m.t, "why the old one ended", replaced.Err(), ErrReplaced)
 		m.ended(replaced)
@@ -533,7 +569,34 @@ func (m *model) check(after string) {
 		expect(m.t, after+": subscription", counted{s.queues, s.bytes, s.inFlight, ready, s.quiet.len()}, want[s])
 		expect(m.t, after+": in flight", s.inFlight, m.inFlight(s))
 		m.checkWaiting(after, &s.load)
+		m.checkToldLocked(after, s)
 	}
+}
+
+// checkToldLocked compares what s was told, and is about to be, with what it owns.
+func (m *model) checkToldLocked(after string, s *Subscription) {
+	m.t.Helper()
+	if !s.options.Assignments {
+		expect(m.t, after+": to be told to who did not ask", s.coming.Len()+len(s.released), 0)
+		return
+	}
+	will := maps.Clone(m.told[s])
+	for _, id := range s.released {
+		delete(will, id)
+	}
+	for e := s.coming.Front(); e != nil; e = e.Next() {
+		q := e.Value.(*queue)
+		expect(m.t, after+": will be told once", will[q.id], false)
+		will[q.id] = true
+	}
+	owned := 0
+	for _, q := range m.group.queues {
+		if q.owner == s {
+			owned++
+			expect(m.t, after+": will know that it owns "+q.id, will[q.id], true)
+		}
+	}
+	expect(m.t, after+": connections that it will know of", len(will), owned)
 }
 
 func (t *turns) len() (n int) {

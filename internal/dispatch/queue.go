@@ -70,6 +70,9 @@ type queue struct {
 	owner       *Subscription // nil: nobody serves it
 	ended       bool          // the connection is gone: nothing is added any more
 	client      *client       // the connection; nil: it is gone, or not known
+	view        *view         // of the connection, once it has been a member; nil: it was none
+	assigned    bool          // the owner has been told that it owns the connection, and not of its end
+	coming      *list.Element // in owner.coming; nil: the owner need not be told
 	told        bool          // its Connected is in the queue, has been or is held
 	missed      bool          // its Connected was dropped
 	pausedUntil time.Time
@@ -227,6 +230,9 @@ func (q *queue) takeLocked() Delivery {
 	it := &q.items[q.sent]
 	q.sent++
 	q.toldOfLocked(it)
+	if it.event.Kind == Disconnected && !it.event.Replayed() {
+		q.assigned = false // it says so itself
+	}
 	q.group.counts.Delivered++
 	it.attempt++
 	it.consumer = q.owner.options.ConsumerID
@@ -328,6 +334,7 @@ func (q *queue) assignLocked(s *Subscription) {
 		}
 	}
 	q.noteAssignedLocked(q.owner, s)
+	q.passLocked(s)
 	q.owner = s
 	if s != nil {
 		s.queues++
@@ -344,6 +351,7 @@ func (q *queue) closeLocked() {
 	}
 	q.enterLocked(closed)
 	q.noteAssignedLocked(q.owner, nil)
+	q.passLocked(nil)
 	if q.pause != nil {
 		q.pause.Stop()
 	}

@@ -32,7 +32,8 @@ func (s *Subscription) Waiting() bool {
 		return false
 	}
 	s.tellLocked()
-	return s.nextTurnLocked() != nil
+	q := s.nextTurnLocked()
+	return q != nil && !q.untoldLocked()
 }
 
 // Unread gives a delivery back that the consumer has not seen, with what follows it from

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,10 @@ type SubscriptionOptions struct {
 	// IncludeConnection says that the consumer wants to see the connection of each Message.
 	// It changes nothing: see [Event.Current].
 	IncludeConnection bool
+	// Assignments says that the consumer wants to know which connections it owns: see
+	// [Subscription.Handover]. All that are members of its namespaces then belong to a
+	// subscription of the group, those too that nothing else is asked for of.
+	Assignments bool
 
 	// Relayed says that deliveries go to another process first, which judges whether the
 	// consumer reads: StallTimeout does not hold for the subscription.
@@ -89,6 +94,8 @@ type Subscription struct {
 	lastProgress time.Time
 	watchdog     *time.Timer           // nil: it is Relayed
 	assignments  map[string]Assignment // to be told; nil: nobody wants to know
+	coming       list.List             // of *queue: those that it owns and has not been told of, if it is to be
+	released     []string              // connections that it was told of and owns no more, to be told
 }
 
 // Subscribe adds a consumer to its group. It replaces the subscription with the
@@ -152,7 +159,7 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 		g.subscriptions[old].endLocked(ErrReplaced)
 	}
 	g.reassignLocked(&g.unowned, g.queuesLocked(nil)...)
-	if o.Lifecycle && !o.SkipExisting {
+	if o.Lifecycle && !o.SkipExisting || o.Assignments {
 		s.walkLocked()
 	}
 	g.scheduleLocked()
@@ -188,11 +195,14 @@ func (d *Dispatcher) admitsLocked(g *group, i *interest) error {
 // Next returns the next delivery. It blocks until there is one and fewer than
 // MaxInFlight are in flight, ctx ends, or the subscription has ended. On one that
 // drains it returns [ErrDrained] once nothing is in flight any more. It passes over
-// what was taken back.
+// what was taken back, and over handovers.
 func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
 	for {
 		for told := true; told; {
 			_, told = s.Cancelled()
+		}
+		for told := true; told; {
+			_, told = s.Handover()
 		}
 		if d, ok, err := s.Poll(); ok || err != nil {
 			return d, err
@@ -207,7 +217,8 @@ func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
 }
 
 // Poll is Next for who waits for other things too: it returns at once, false if
-// there is no delivery now, and [Subscription.News] tells when to ask again.
+// there is no delivery now, and [Subscription.News] tells when to ask again. Cancelled and
+// Handover are to be asked before.
 func (s *Subscription) Poll() (Delivery, bool, error) {
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
@@ -221,7 +232,7 @@ func (s *Subscription) Poll() (Delivery, bool, error) {
 	}
 	s.tellLocked()
 	q := s.nextTurnLocked()
-	if q == nil {
+	if q == nil || q.untoldLocked() {
 		return Delivery{}, false, nil
 	}
 	s.progressedLocked()

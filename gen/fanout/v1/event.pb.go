@@ -803,6 +803,8 @@ type ConsumeResponse struct {
 	//	*ConsumeResponse_Rejected_
 	//	*ConsumeResponse_Cancelled_
 	//	*ConsumeResponse_Heartbeat_
+	//	*ConsumeResponse_Assigned_
+	//	*ConsumeResponse_Released_
 	Response      isConsumeResponse_Response `protobuf_oneof:"response"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -899,6 +901,24 @@ func (x *ConsumeResponse) GetHeartbeat() *ConsumeResponse_Heartbeat {
 	return nil
 }
 
+func (x *ConsumeResponse) GetAssigned() *ConsumeResponse_Assigned {
+	if x != nil {
+		if x, ok := x.Response.(*ConsumeResponse_Assigned_); ok {
+			return x.Assigned
+		}
+	}
+	return nil
+}
+
+func (x *ConsumeResponse) GetReleased() *ConsumeResponse_Released {
+	if x != nil {
+		if x, ok := x.Response.(*ConsumeResponse_Released_); ok {
+			return x.Released
+		}
+	}
+	return nil
+}
+
 type isConsumeResponse_Response interface {
 	isConsumeResponse_Response()
 }
@@ -934,6 +954,16 @@ type ConsumeResponse_Heartbeat_ struct {
 	Heartbeat *ConsumeResponse_Heartbeat `protobuf:"bytes,6,opt,name=heartbeat,proto3,oneof"`
 }
 
+type ConsumeResponse_Assigned_ struct {
+	// Connections that the worker owns.
+	Assigned *ConsumeResponse_Assigned `protobuf:"bytes,7,opt,name=assigned,proto3,oneof"`
+}
+
+type ConsumeResponse_Released_ struct {
+	// Connections that it owns no more.
+	Released *ConsumeResponse_Released `protobuf:"bytes,8,opt,name=released,proto3,oneof"`
+}
+
 func (*ConsumeResponse_Ready_) isConsumeResponse_Response() {}
 
 func (*ConsumeResponse_Events_) isConsumeResponse_Response() {}
@@ -945,6 +975,10 @@ func (*ConsumeResponse_Rejected_) isConsumeResponse_Response() {}
 func (*ConsumeResponse_Cancelled_) isConsumeResponse_Response() {}
 
 func (*ConsumeResponse_Heartbeat_) isConsumeResponse_Response() {}
+
+func (*ConsumeResponse_Assigned_) isConsumeResponse_Response() {}
+
+func (*ConsumeResponse_Released_) isConsumeResponse_Response() {}
 
 // ReplyRequest answers the ack callback of one event.
 type ReplyRequest struct {
@@ -1283,8 +1317,13 @@ type ConsumeRequest_Open struct {
 	SkipExisting bool `protobuf:"varint,12,opt,name=skip_existing,json=skipExisting,proto3" json:"skip_existing,omitempty"`
 	// True asks for RECOVERY_EXPIRED too. INVALID_ARGUMENT without `lifecycle`.
 	RecoveryExpired bool `protobuf:"varint,13,opt,name=recovery_expired,json=recoveryExpired,proto3" json:"recovery_expired,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// True asks for `assigned` and `released`: which connections this member owns, that
+	// is, which it gets the events of. Every connection of its namespaces then has an
+	// owner in the group, also those of which the group hears nothing else, so a worker
+	// that restarts, or takes over from another, has all of its connections again.
+	Assignments   bool `protobuf:"varint,14,opt,name=assignments,proto3" json:"assignments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConsumeRequest_Open) Reset() {
@@ -1404,6 +1443,13 @@ func (x *ConsumeRequest_Open) GetSkipExisting() bool {
 func (x *ConsumeRequest_Open) GetRecoveryExpired() bool {
 	if x != nil {
 		return x.RecoveryExpired
+	}
+	return false
+}
+
+func (x *ConsumeRequest_Open) GetAssignments() bool {
+	if x != nil {
+		return x.Assignments
 	}
 	return false
 }
@@ -2150,6 +2196,118 @@ func (x *ConsumeResponse_Cancelled) GetReason() ConsumeResponse_Cancelled_Reason
 	return ConsumeResponse_Cancelled_UNSPECIFIED
 }
 
+// Assigned tells a worker that said `assignments` of connections that it owns from now
+// on: at the start, and when they come or move to it. No event of a connection comes
+// before it, but for a CONNECTING, a RECOVERY_EXPIRED and a `replayed` one whose
+// connection is gone.
+// Many come in several messages, between which events of others may come. It is not to
+// be settled.
+type ConsumeResponse_Assigned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connections as they are now, with rooms, data, user and handshake. One that
+	// has ended, and of which something is left to be delivered, as it was at its end.
+	Connections []*Connection `protobuf:"bytes,1,rep,name=connections,proto3" json:"connections,omitempty"`
+	// Ids of those that are owned too, and larger than `open.max_message_bytes` allows.
+	// GetConnection has them.
+	TooLarge      []string `protobuf:"bytes,2,rep,name=too_large,json=tooLarge,proto3" json:"too_large,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeResponse_Assigned) Reset() {
+	*x = ConsumeResponse_Assigned{}
+	mi := &file_fanout_v1_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeResponse_Assigned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeResponse_Assigned) ProtoMessage() {}
+
+func (x *ConsumeResponse_Assigned) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeResponse_Assigned.ProtoReflect.Descriptor instead.
+func (*ConsumeResponse_Assigned) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 5}
+}
+
+func (x *ConsumeResponse_Assigned) GetConnections() []*Connection {
+	if x != nil {
+		return x.Connections
+	}
+	return nil
+}
+
+func (x *ConsumeResponse_Assigned) GetTooLarge() []string {
+	if x != nil {
+		return x.TooLarge
+	}
+	return nil
+}
+
+// Released tells a worker that said `assignments` of connections that it owns no more:
+// they moved to another member, which may have been told so before, or ended without
+// a DISCONNECTED to it. A DISCONNECTED that is not `replayed` stands for it, and so does
+// the end of the stream. If the connection comes back, or its DISCONNECTED is delivered
+// again, it is `assigned` anew.
+type ConsumeResponse_Released struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Their ids.
+	ConnectionIds []string `protobuf:"bytes,1,rep,name=connection_ids,json=connectionIds,proto3" json:"connection_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeResponse_Released) Reset() {
+	*x = ConsumeResponse_Released{}
+	mi := &file_fanout_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeResponse_Released) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeResponse_Released) ProtoMessage() {}
+
+func (x *ConsumeResponse_Released) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeResponse_Released.ProtoReflect.Descriptor instead.
+func (*ConsumeResponse_Released) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 6}
+}
+
+func (x *ConsumeResponse_Released) GetConnectionIds() []string {
+	if x != nil {
+		return x.ConnectionIds
+	}
+	return nil
+}
+
 // Heartbeat says nothing, so that proxies do not take a silent stream for a
 // dead one.
 type ConsumeResponse_Heartbeat struct {
@@ -2160,7 +2318,7 @@ type ConsumeResponse_Heartbeat struct {
 
 func (x *ConsumeResponse_Heartbeat) Reset() {
 	*x = ConsumeResponse_Heartbeat{}
-	mi := &file_fanout_v1_event_proto_msgTypes[20]
+	mi := &file_fanout_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2330,7 @@ func (x *ConsumeResponse_Heartbeat) String() string {
 func (*ConsumeResponse_Heartbeat) ProtoMessage() {}
 
 func (x *ConsumeResponse_Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[20]
+	mi := &file_fanout_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2343,7 @@ func (x *ConsumeResponse_Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeResponse_Heartbeat.ProtoReflect.Descriptor instead.
 func (*ConsumeResponse_Heartbeat) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 5}
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 7}
 }
 
 var File_fanout_v1_event_proto protoreflect.FileDescriptor
@@ -2247,7 +2405,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\rNOT_RECOVERED\x10\r\x12\t\n" +
 	"\x05OTHER\x10\x0e\x12\v\n" +
 	"\aMAX_AGE\x10\x0f\x12\r\n" +
-	"\tREBALANCE\x10\x10\"\xae\f\n" +
+	"\tREBALANCE\x10\x10\"\xd0\f\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -2255,7 +2413,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05reply\x18\x04 \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05reply\x12=\n" +
 	"\averdict\x18\x05 \x01(\v2!.fanout.v1.ConsumeRequest.VerdictH\x00R\averdict\x127\n" +
 	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x12=\n" +
-	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xce\x03\n" +
+	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xf0\x03\n" +
 	"\x04Open\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2273,7 +2431,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	" \x01(\rR\x0fmaxMessageBytes\x12-\n" +
 	"\x12include_connection\x18\v \x01(\bR\x11includeConnection\x12#\n" +
 	"\rskip_existing\x18\f \x01(\bR\fskipExisting\x12)\n" +
-	"\x10recovery_expired\x18\r \x01(\bR\x0frecoveryExpired\x1a(\n" +
+	"\x10recovery_expired\x18\r \x01(\bR\x0frecoveryExpired\x12 \n" +
+	"\vassignments\x18\x0e \x01(\bR\vassignments\x1a(\n" +
 	"\x03Ack\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1aZ\n" +
 	"\x04Nack\x12!\n" +
@@ -2300,14 +2459,17 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
 	"\x05LeaveB\t\n" +
-	"\arequest\"\xaa\b\n" +
+	"\arequest\"\xc5\n" +
+	"\n" +
 	"\x0fConsumeResponse\x128\n" +
 	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12;\n" +
 	"\x06events\x18\x02 \x01(\v2!.fanout.v1.ConsumeResponse.EventsH\x00R\x06events\x12A\n" +
 	"\bdraining\x18\x03 \x01(\v2#.fanout.v1.ConsumeResponse.DrainingH\x00R\bdraining\x12A\n" +
 	"\brejected\x18\x04 \x01(\v2#.fanout.v1.ConsumeResponse.RejectedH\x00R\brejected\x12D\n" +
 	"\tcancelled\x18\x05 \x01(\v2$.fanout.v1.ConsumeResponse.CancelledH\x00R\tcancelled\x12D\n" +
-	"\theartbeat\x18\x06 \x01(\v2$.fanout.v1.ConsumeResponse.HeartbeatH\x00R\theartbeat\x1av\n" +
+	"\theartbeat\x18\x06 \x01(\v2$.fanout.v1.ConsumeResponse.HeartbeatH\x00R\theartbeat\x12A\n" +
+	"\bassigned\x18\a \x01(\v2#.fanout.v1.ConsumeResponse.AssignedH\x00R\bassigned\x12A\n" +
+	"\breleased\x18\b \x01(\v2#.fanout.v1.ConsumeResponse.ReleasedH\x00R\breleased\x1av\n" +
 	"\x05Ready\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2339,7 +2501,12 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\bACK_WAIT\x10\x02\x12\n" +
 	"\n" +
 	"\x06NACKED\x10\x03\x12\r\n" +
-	"\tNODE_AWAY\x10\x04\x1a\v\n" +
+	"\tNODE_AWAY\x10\x04\x1a`\n" +
+	"\bAssigned\x127\n" +
+	"\vconnections\x18\x01 \x03(\v2\x15.fanout.v1.ConnectionR\vconnections\x12\x1b\n" +
+	"\ttoo_large\x18\x02 \x03(\tR\btooLarge\x1a1\n" +
+	"\bReleased\x12%\n" +
+	"\x0econnection_ids\x18\x01 \x03(\tR\rconnectionIds\x1a\v\n" +
 	"\tHeartbeatB\n" +
 	"\n" +
 	"\bresponse\"\x9a\x01\n" +
@@ -2382,7 +2549,7 @@ func file_fanout_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_fanout_v1_event_proto_goTypes = []any{
 	(Event_Kind)(0),                       // 0: fanout.v1.Event.Kind
 	(Event_Cause)(0),                      // 1: fanout.v1.Event.Cause
@@ -2408,22 +2575,24 @@ var file_fanout_v1_event_proto_goTypes = []any{
 	(*ConsumeResponse_Rejected)(nil),      // 21: fanout.v1.ConsumeResponse.Rejected
 	(*ConsumeResponse_Events)(nil),        // 22: fanout.v1.ConsumeResponse.Events
 	(*ConsumeResponse_Cancelled)(nil),     // 23: fanout.v1.ConsumeResponse.Cancelled
-	(*ConsumeResponse_Heartbeat)(nil),     // 24: fanout.v1.ConsumeResponse.Heartbeat
-	(*structpb.Value)(nil),                // 25: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil),         // 26: google.protobuf.Timestamp
-	(*Connection)(nil),                    // 27: fanout.v1.Connection
-	(Connection_Recovery)(0),              // 28: fanout.v1.Connection.Recovery
-	(*durationpb.Duration)(nil),           // 29: google.protobuf.Duration
-	(*structpb.Struct)(nil),               // 30: google.protobuf.Struct
-	(*Status)(nil),                        // 31: fanout.v1.Status
+	(*ConsumeResponse_Assigned)(nil),      // 24: fanout.v1.ConsumeResponse.Assigned
+	(*ConsumeResponse_Released)(nil),      // 25: fanout.v1.ConsumeResponse.Released
+	(*ConsumeResponse_Heartbeat)(nil),     // 26: fanout.v1.ConsumeResponse.Heartbeat
+	(*structpb.Value)(nil),                // 27: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),         // 28: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 29: fanout.v1.Connection
+	(Connection_Recovery)(0),              // 30: fanout.v1.Connection.Recovery
+	(*durationpb.Duration)(nil),           // 31: google.protobuf.Duration
+	(*structpb.Struct)(nil),               // 32: google.protobuf.Struct
+	(*Status)(nil),                        // 33: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
-	25, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
-	26, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	27, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
+	27, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
+	28, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	29, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
 	1,  // 4: fanout.v1.Event.cause:type_name -> fanout.v1.Event.Cause
-	28, // 5: fanout.v1.Event.recovery:type_name -> fanout.v1.Connection.Recovery
+	30, // 5: fanout.v1.Event.recovery:type_name -> fanout.v1.Connection.Recovery
 	11, // 6: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
 	12, // 7: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
 	13, // 8: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
@@ -2436,32 +2605,35 @@ var file_fanout_v1_event_proto_depIdxs = []int32{
 	20, // 15: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
 	21, // 16: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
 	23, // 17: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
-	24, // 18: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
-	25, // 19: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
-	0,  // 20: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
-	4,  // 21: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
-	29, // 22: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
-	29, // 23: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
-	17, // 24: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
-	18, // 25: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	30, // 26: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	26, // 27: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	25, // 28: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
-	31, // 29: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
-	2,  // 30: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
-	4,  // 31: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
-	3,  // 32: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
-	5,  // 33: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	7,  // 34: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	9,  // 35: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	6,  // 36: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	8,  // 37: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	10, // 38: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	36, // [36:39] is the sub-list for method output_type
-	33, // [33:36] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	26, // 18: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
+	24, // 19: fanout.v1.ConsumeResponse.assigned:type_name -> fanout.v1.ConsumeResponse.Assigned
+	25, // 20: fanout.v1.ConsumeResponse.released:type_name -> fanout.v1.ConsumeResponse.Released
+	27, // 21: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	0,  // 22: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
+	4,  // 23: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
+	31, // 24: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
+	31, // 25: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
+	17, // 26: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
+	18, // 27: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
+	32, // 28: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	28, // 29: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	27, // 30: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
+	33, // 31: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	2,  // 32: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
+	4,  // 33: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	3,  // 34: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
+	29, // 35: fanout.v1.ConsumeResponse.Assigned.connections:type_name -> fanout.v1.Connection
+	5,  // 36: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	7,  // 37: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	9,  // 38: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	6,  // 39: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	8,  // 40: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	10, // 41: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	39, // [39:42] is the sub-list for method output_type
+	36, // [36:39] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }
@@ -2488,6 +2660,8 @@ func file_fanout_v1_event_proto_init() {
 		(*ConsumeResponse_Rejected_)(nil),
 		(*ConsumeResponse_Cancelled_)(nil),
 		(*ConsumeResponse_Heartbeat_)(nil),
+		(*ConsumeResponse_Assigned_)(nil),
+		(*ConsumeResponse_Released_)(nil),
 	}
 	file_fanout_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
 	file_fanout_v1_event_proto_msgTypes[11].OneofWrappers = []any{
@@ -2500,7 +2674,7 @@ func file_fanout_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_event_proto_rawDesc), len(file_fanout_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

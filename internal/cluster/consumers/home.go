@@ -232,6 +232,9 @@ func (s *Subscription) nextLocked() (dispatch.Delivery, bool) {
 	return d.Delivery, true
 }
 
+// Handover is as [dispatch.Subscription.Handover].
+func (s *Subscription) Handover() (dispatch.Handover, bool) { return s.local.Handover() }
+
 // News is as [dispatch.Subscription.News].
 func (s *Subscription) News() <-chan struct{} { return s.news }
 
