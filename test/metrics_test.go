@@ -34,6 +34,8 @@ var unseen = map[string]string{
 	"fanoutd_sessions_stalled_total":                   "it takes consumers that hang for hold-timeout: TestNobodyElse",
 	"fanoutd_consumers_stalled_total":                  "it takes a consumer that hangs: TestStalledSubscription",
 	"fanoutd_dead_letters_dropped_total":               "it takes 1 MiB of dead letters: TestDeadLettersAreBounded",
+	"fanoutd_offline_sessions":                         "recovery is off: TestOfflineIsCounted",
+	"fanoutd_recovery_bytes":                           "recovery is off: TestOfflineIsCounted",
 	"fanoutd_bus_connected":                            "there is one node: TestNodesMeet",
 	"fanoutd_bus_routes":                               "there is one node: TestNodesMeet",
 	"fanoutd_bus_dropped_total":                        "there is one node: TestNodesMeet",
@@ -95,6 +97,7 @@ func TestMetrics(t *testing.T) {
 	conn := m.backend(fullKey)
 	m.emitter, m.registry, m.admin = fanoutv1.NewEmitterServiceClient(conn), fanoutv1.NewRegistryServiceClient(conn), fanoutv1.NewAdminServiceClient(conn)
 	m.set(1, "fanoutd_ready")
+	m.set(0, "fanoutd_draining")
 	m.set(1, "fanoutd_token_keys_ready")
 
 	m.set(0, "fanoutd_panics_total", "of", "browsers")

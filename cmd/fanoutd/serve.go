@@ -160,7 +160,9 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
 	sources.Calls = d.calls
 	sources.Load = d.load.Load
-	sources.Ready = func() bool { return d.ready.Why() == "" }
+	sources.State = func() ops.State {
+		return ops.State{Ready: d.ready.Why() == "", Draining: d.drain.Phase() != drain.Serving}
+	}
 	sources.Refusals = d.services.Errors.Refusals
 	sources.Connections = func() ops.Connections { return ops.Connections(d.calledBy.Stats()) }
 	sources.Process = func() ops.Process {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // TestEveryReasonHasACause reads the source for the constants Reason…: a change that adds
@@ -38,6 +39,26 @@ func TestEveryReasonHasACause(t *testing.T) {
 	} {
 		if got := toCause(reason); got != want {
 			t.Errorf("%q: %v, want %v", reason, got, want)
+		}
+	}
+}
+
+// Each reason is counted from 0, before anything has ended for it.
+func TestEveryReasonIsCountedFrom0(t *testing.T) {
+	server, err := sio.NewServer(sio.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Shutdown(t.Context())
+	stats := server.Stats()
+	for _, dir := range []string{"../sio", "../sio/engineio"} {
+		for name, reason := range reasonsIn(t, dir) {
+			if _, counted := stats.Ended[reason]; !counted {
+				t.Errorf("no ends of connections are counted for %s, %q", name, reason)
+			}
+			if _, counted := stats.Engine.Closed[reason]; !counted && dir == "../sio/engineio" {
+				t.Errorf("no ends of sessions are counted for %s, %q", name, reason)
+			}
 		}
 	}
 }

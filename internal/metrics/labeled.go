@@ -20,9 +20,13 @@ func (c *Labeled) Add(label string, n uint64) {
 	count.(*atomic.Uint64).Add(n)
 }
 
-// All returns the counts by label.
-func (c *Labeled) All() map[string]uint64 {
+// All returns the counts by label; these labels are among them with 0 before anything is
+// counted, since a rate needs a first value.
+func (c *Labeled) All(labels ...string) map[string]uint64 {
 	all := map[string]uint64{}
+	for _, label := range labels {
+		all[label] = 0
+	}
 	c.counts.Range(func(label, count any) bool {
 		all[label.(string)] = count.(*atomic.Uint64).Load()
 		return true

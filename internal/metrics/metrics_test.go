@@ -34,6 +34,9 @@ func TestLabeled(t *testing.T) {
 	if got, want := c.All(), map[string]uint64{"a": 1000, "b": 2000}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+	if got, want := c.All("b", "c"), map[string]uint64{"a": 1000, "b": 2000, "c": 0}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
 
 func TestCountingAllocatesNothing(t *testing.T) {

@@ -43,8 +43,9 @@ var buildInfo = Description{
 // runtime and of the process, in the order of docs/metrics.md.
 func Families() []Family {
 	return []Family{
-		{"The process", "", slices.Concat([]Description{buildInfo}, descriptions(readyMetrics), descriptions(processMetrics), descriptions(loadMetrics), descriptions(certificateMetrics))},
+		{"The process", "", slices.Concat([]Description{buildInfo}, descriptions(stateMetrics), descriptions(processMetrics), descriptions(loadMetrics), descriptions(certificateMetrics))},
 		{"Connections", "", descriptions(socketMetrics)},
+		{"Recovery", "", descriptions(recoveryMetrics)},
 		{"Sessions", "", descriptions(sessionMetrics)},
 		{"Limits", "", descriptions(limitMetrics)},
 		{"Consumers", "", descriptions(consumerMetrics)},

@@ -35,7 +35,7 @@ func TestFamilies(t *testing.T) {
 		Nodes:        func() (s cluster.Stats) { return s },
 		Forward:      func() (s forward.Stats) { return s },
 		Calls:        func() []Calls { return nil },
-		Ready:        func() bool { return false },
+		State:        func() (s State) { return s },
 		Certificates: func() []certfile.Expiry { return nil },
 	})
 	descs := make(chan *prometheus.Desc)

@@ -24,7 +24,7 @@ func testHandler(ready *Readiness) http.Handler {
 				{Method: "a.B/Stream", Codes: map[string]uint64{"Canceled": 63}, Streaming: true},
 			}
 		},
-		Ready:   func() bool { return ready.Why() == "" },
+		State:   func() State { return State{Ready: ready.Why() == "", Draining: true} },
 		Load:    func() loadmeter.Load { return loadmeter.Load{CPU: 0.75, Sessions: 0.5} },
 		Process: func() Process { return Process{LogLinesLost: 41, Panics: map[string]uint64{"browsers": 42}} },
 		Sockets: func() sio.Stats {
@@ -37,7 +37,7 @@ func testHandler(ready *Readiness) http.Handler {
 					Sent:     []sio.Traffic{{Transport: "websocket", Type: "ping", Packets: 48, Bytes: 49}},
 				},
 				Connections: 4, Received: 5, Emitted: 6, Sent: 7,
-				Namespaces: 50, Rooms: 51, Joined: 52, Ended: map[string]uint64{"transport close": 53}, Recoveries: map[string]uint64{"expired": 38},
+				Offline: 80, Retained: 81, Namespaces: 50, Rooms: 51, Joined: 52, Ended: map[string]uint64{"transport close": 53}, Recoveries: map[string]uint64{"expired": 38},
 				AcksReceived: 54, AcksSent: 55, AwaitedAcks: 56,
 				FanOut:  metrics.Distribution{Count: 3, Sum: time.Second, Within: map[time.Duration]uint64{time.Millisecond: 2}},
 				Refused: map[string]uint64{"max-sessions": 39},
@@ -157,6 +157,9 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, `fanoutd_control_calls_in_flight{method="a.B/C"} 61`},
 		{http.MethodGet, "/metrics", 200, `fanoutd_control_call_duration_seconds_count{method="a.B/C"} 62`},
 		{http.MethodGet, "/metrics", 200, "fanoutd_ready 1\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_draining 1\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_offline_sessions 80\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_recovery_bytes 81\n"},
 		{http.MethodGet, "/metrics", 200, `fanoutd_build_info{commit="abc",goversion="go1",version="1.2.3"} 1`},
 		{http.MethodGet, "/metrics", 200, "\ngo_goroutines "},
 		{http.MethodGet, "/metrics", 200, "\nprocess_start_time_seconds "},

@@ -42,7 +42,7 @@ type Sources struct {
 	Nodes   func() cluster.Stats
 	Forward func() forward.Stats
 	Calls   func() []Calls
-	Ready   func() bool
+	State   func() State
 
 	Certificates func() []certfile.Expiry
 }
@@ -69,7 +69,7 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 		r.MustRegister(collector[loadmeter.Load]{from.Load, loadMetrics})
 	}
 	if from.Sockets != nil {
-		r.MustRegister(collector[sio.Stats]{from.Sockets, slices.Concat(socketMetrics, sessionMetrics, limitMetrics)})
+		r.MustRegister(collector[sio.Stats]{from.Sockets, slices.Concat(socketMetrics, recoveryMetrics, sessionMetrics, limitMetrics)})
 	}
 	if from.Consumers != nil {
 		r.MustRegister(collector[dispatch.Stats]{from.Consumers, consumerMetrics})
@@ -98,8 +98,8 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	if from.Calls != nil {
 		r.MustRegister(collector[[]Calls]{from.Calls, callMetrics})
 	}
-	if from.Ready != nil {
-		r.MustRegister(collector[bool]{from.Ready, readyMetrics})
+	if from.State != nil {
+		r.MustRegister(collector[State]{from.State, stateMetrics})
 	}
 	if from.Forward != nil {
 		r.MustRegister(collector[forward.Stats]{from.Forward, forwardMetrics})

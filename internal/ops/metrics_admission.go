@@ -23,12 +23,7 @@ var tokenMetrics = []metric[token.Stats]{
 			}
 		}),
 	gauge("fanoutd_token_keys_ready", "1 once there were keys to verify tokens with: 0 while a JWK Set was never fetched.",
-		func(s token.Stats) int {
-			if s.KeysReady {
-				return 1
-			}
-			return 0
-		}),
+		func(s token.Stats) int { return oneIf(s.KeysReady) }),
 }
 
 var hookMetrics = []metric[hook.Stats]{

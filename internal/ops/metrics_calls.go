@@ -50,12 +50,25 @@ var callMetrics = []metric[[]Calls]{
 		}),
 }
 
-// readyMetrics are about whether the daemon takes new browsers.
-var readyMetrics = []metric[bool]{
-	gauge("fanoutd_ready", "1 while /readyz says yes; 0 at the start, during a drain, and while something is missing that it needs.", func(ready bool) int {
-		if ready {
-			return 1
-		}
-		return 0
-	}),
+// State is how far the daemon is between its start and its end.
+type State struct {
+	Ready    bool // /readyz says yes
+	Draining bool // a drain has begun
+}
+
+// stateMetrics are about whether the daemon takes new browsers.
+var stateMetrics = []metric[State]{
+	gauge("fanoutd_ready",
+		"1 while /readyz says yes; 0 at the start, during a drain, and while something is missing that it needs.",
+		func(s State) int { return oneIf(s.Ready) }),
+	gauge("fanoutd_draining",
+		"1 from the beginning of a drain, or of a shutdown, to the end of the process.",
+		func(s State) int { return oneIf(s.Draining) }),
+}
+
+func oneIf(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }

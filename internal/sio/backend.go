@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -50,6 +51,14 @@ const (
 	// namespace before its CONNECT was answered.
 	ReasonConnectOverflow = "too much before the connection"
 )
+
+// sessionReasons end a session, beside engineio's own.
+var sessionReasons = []string{
+	ReasonAttachmentTimeout, ReasonUnknownParser, ReasonExpired, ReasonUnavailable, ReasonConnectOverflow,
+}
+
+// reasons end a socket.
+var reasons = slices.Concat(sessionReasons, engineio.Reasons, []string{ReasonClientDisconnect, ReasonServerDisconnect, ReasonReplaced, ReasonNotRecovered})
 
 // Backend is what the server tells what browsers do. Calls for one socket
 // come one at a time and in the order of what happened: Connecting, Connected, any

@@ -41,7 +41,7 @@ func TestRecoveryExpiredIsTold(t *testing.T) {
 		synctest.Wait()
 		expect(t, "heard later", strings.Join(w.backend.take(), "; "), "")
 		first.back(false)
-		expect(t, "counted", fmt.Sprint(w.Stats().Recoveries), "map[expired:1 recovered:1]")
+		expect(t, "counted", fmt.Sprint(w.counters.recoveries.All()), "map[expired:1 recovered:1]")
 		first.Close()
 		second.Close()
 	})
@@ -95,7 +95,7 @@ func TestRecoveryExpiredComesLast(t *testing.T) {
 			if ended < 0 || expired < ended {
 				t.Errorf("heard %q", heard)
 			}
-			expect(t, "counted", fmt.Sprint(w.Stats().Recoveries), "map[changed:1]")
+			expect(t, "counted", fmt.Sprint(w.counters.recoveries.All()), "map[changed:1]")
 			r.Close()
 		})
 	})

@@ -25,6 +25,12 @@ const (
 	RecoveryUnknown       Recovery = "unknown"        // no such connection was kept, as after an end for good; or it is long ago
 )
 
+// recoveryResults are those above.
+var recoveryResults = []string{
+	string(Recovered), string(RecoveryExpired), string(RecoveryEvicted), string(RecoveryUnknownOffset), string(RecoveryOtherUser),
+	string(RecoveryNodeGone), string(RecoveryChanged), string(RecoveryTooMuch), string(RecoveryBusy), string(RecoveryUnknown),
+}
+
 // moved is why a connection is not kept any more that is not lost: it is one again, or
 // another server keeps it.
 const moved Recovery = ""

@@ -57,6 +57,13 @@ func (t *retention) evict() {
 	}
 }
 
+// kept returns how many bytes are kept.
+func (t *retention) kept() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bytes
+}
+
 // byOldest is a heap of recoveries, whose oldest item is the oldest of all
 // first. retention.mu guards it, and in each recovery its key and its place.
 type byOldest []*recovery

@@ -273,7 +273,7 @@ func TestRecoveryIsNot(t *testing.T) {
 				was := r.id
 				r.back(false)
 				synctest.Wait()
-				expect(t, "counted", fmt.Sprint(w.Stats().Recoveries), fmt.Sprintf("map[%s:1]", tt.why))
+				expect(t, "counted", fmt.Sprint(w.counters.recoveries.All()), fmt.Sprintf("map[%s:1]", tt.why))
 				if heard := w.backend.take(); slices.Contains(heard, "expired / "+string(tt.why)) == tt.kept {
 					t.Errorf("heard %q", heard)
 				}
@@ -535,6 +535,29 @@ func TestRecoveryForgets(t *testing.T) {
 	})
 }
 
+// Stats say how many connections may come back, and what is kept for them.
+func TestOfflineIsCounted(t *testing.T) {
+	inBubble(t, recovering, func(w *world) {
+		count := func(what string, offline int, kept bool) {
+			t.Helper()
+			s := w.Stats()
+			expect(t, "offline, "+what, s.Offline, offline)
+			expect(t, "kept, "+what, s.Retained > 0, kept)
+		}
+		a, b := w.returner(""), w.returner("")
+		count("while they are there", 0, false)
+		a.cut()
+		b.cut()
+		count("when they are cut off", 2, true)
+		a.back(true)
+		count("when one is back", 1, true)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		count("when the other's time is over", 0, false)
+		a.Close()
+	})
+}
+
 // A flood of connections that are cut keeps no more than it may.
 func TestRecoveryBounded(t *testing.T) {
 	opts := recovering
@@ -774,11 +797,4 @@ func TestRecoveryEvictsTheOldestOfAllNamespaces(t *testing.T) {
 		time.Sleep(time.Second)
 		r.back(true, "missed")
 	})
-}
-
-// kept returns how many bytes are kept.
-func (t *retention) kept() int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.bytes
 }

@@ -21,6 +21,8 @@ type Stats struct {
 	Connections int               // now, in all namespaces
 	Namespaces  int               // there are now
 	Rooms       int               // in them, those of the connections' own ids included
+	Offline     int               // connections that were cut off and may come back, now
+	Retained    int64             // bytes that are kept for those
 	Joined      uint64            // connections that there were, those that came back too
 	Ended       map[string]uint64 // connections, by why
 	Recoveries  map[string]uint64 // connections whose clients wished to come back as what they were, by what came of it
@@ -75,17 +77,24 @@ func (s *Server) Stats() Stats {
 	c := &s.counters
 	st := Stats{
 		Engine: s.engine.Stats(),
-		Joined: c.joined.Load(), Ended: c.ended.All(), Recoveries: c.recoveries.All(), Refused: s.engine.Refused(), Panics: s.engine.Panics(),
+		Joined: c.joined.Load(), Ended: c.ended.All(reasons...), Recoveries: c.recoveries.All(recoveryResults...), Refused: s.engine.Refused(), Panics: s.engine.Panics(),
 		Delayed: s.delays.packets.Load(), Delays: time.Duration(s.delays.time.Load()),
 		Received: c.received.Load(), AcksReceived: c.acksReceived.Load(), AcksSent: c.acksSent.Load(),
 		Emitted: c.emitted.Load(), Sent: c.sent.Load(), AwaitedAcks: int(s.awaited.Load()),
-		FanOut: c.fanOut.Distribution(),
+		Retained: s.retention.kept(),
+		FanOut:   c.fanOut.Distribution(),
+	}
+	for _, reason := range sessionReasons {
+		st.Engine.Closed[reason] += 0 // it is there before anything is counted: a rate needs a first value
 	}
 	for _, n := range s.namespaces.all() {
 		n.mu.Lock()
 		st.Namespaces++
 		st.Connections += n.members.Len()
 		st.Rooms += n.members.RoomCount()
+		if n.recovery != nil {
+			st.Offline += len(n.recovery.pids)
+		}
 		n.mu.Unlock()
 	}
 	return st

@@ -33,6 +33,13 @@ const (
 	ReasonRebalance Reason = "rebalance"
 )
 
+// Reasons are those above. Layers above close sessions for reasons of their own.
+var Reasons = []string{
+	string(ReasonTransportError), string(ReasonTransportClose), string(ReasonForcedClose), string(ReasonPingTimeout),
+	string(ReasonParseError), string(ReasonShutdown), string(ReasonForcedServer), string(ReasonSlowConsumer),
+	string(ReasonConnectTimeout), string(ReasonInternalError), string(ReasonPendingLimit), string(ReasonMaxAge), string(ReasonRebalance),
+}
+
 // graceful reports whether what is queued is still worth delivering: the peer
 // is there and did nothing wrong.
 func (r Reason) graceful() bool {

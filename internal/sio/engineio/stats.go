@@ -37,7 +37,7 @@ type counters struct {
 func (s *Server) Stats() Stats {
 	st := Stats{
 		Sessions: s.noSessions(),
-		Opened:   map[string]uint64{}, Closed: s.counters.closed.All(), Upgrades: map[string]uint64{},
+		Opened:   map[string]uint64{}, Closed: s.counters.closed.All(Reasons...), Upgrades: map[string]uint64{},
 		FailedUpgrades: s.counters.failedUpgrades.Load(),
 		Received:       s.traffic.all(received), Sent: s.traffic.all(sent),
 		Dropped: s.counters.dropped.Load(),
