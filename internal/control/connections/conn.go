@@ -86,8 +86,8 @@ func (c *Conn) End() {
 	}
 }
 
-// BeginOpen notes that a call begins that needs no key, of somebody who is not known. It is
-// false if there are too many of them; otherwise EndOpen is called when it has ended.
+// BeginOpen notes that a call begins that needs no key. It is false if a stranger's connection
+// has too many of them; otherwise EndOpen is called when it has ended.
 func (c *Conn) BeginOpen() bool {
 	if c == nil {
 		return true

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
@@ -19,6 +20,7 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 )
@@ -33,8 +35,9 @@ func serveKeys(t *testing.T, hub control.Hub, a *identity.Authenticator) *grpc.C
 	})
 	s := New(services, a, Options{})
 	l := bufconn.Listen(1 << 20)
+	bounded := connections.New(connections.Options{Logger: slog.New(slog.DiscardHandler)}).Listen(l)
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
+	go func() { served <- s.Serve(bounded) }()
 	conn, err := grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
 	if err != nil {
@@ -57,6 +60,37 @@ func serveKeys(t *testing.T, hub control.Hub, a *identity.Authenticator) *grpc.C
 
 func withKey(ctx context.Context, key string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
+}
+
+// A health check that watches needs no key, and does not end with the one that it brought. But
+// it does not keep its connection, which ends soon after the key if nobody calls with another.
+func TestHealthWatchesEndSoonAfterTheirKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old, next := identity.Key{Name: "shop", Secret: "old"}, identity.Key{Name: "shop", Secret: "next"}
+		a, err := identity.NewAuthenticator([]identity.Key{old}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := serveKeys(t, &fakeHub{}, a)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		watch, err := healthv1.NewHealthClient(conn).Watch(withKey(ctx, "old"), &healthv1.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := watch.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if _, err := a.Replace([]identity.Key{next}); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		_, err = watch.Recv()
+		if took := time.Since(begun); status.Code(err) != codes.Unavailable || took > 2*connections.DefaultTimeout {
+			t.Errorf("got %v after %v, want UNAVAILABLE soon", err, took)
+		}
+	})
 }
 
 // Streams end when their key does, whatever they wait for; those of other keys go on.

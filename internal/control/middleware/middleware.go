@@ -111,16 +111,18 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 	open, anyKey := set(access.Open), set(access.AnyKey)
 	return func(ctx context.Context, c *Call, next Handler) error {
 		caller, err := a.Authenticate(c.Authorization, c.Certificate)
-		if err == nil {
-			c.Connection.Begin(caller.Ended())
-			defer c.Connection.End()
-		}
 		if open[c.Method] {
-			return anybody(ctx, c, err == nil, next)
+			if err == nil { // whose connection it is, is known; that it lasts says nothing once the key has ended
+				c.Connection.Begin(caller.Ended())
+				c.Connection.End()
+			}
+			return anybody(ctx, c, next)
 		}
 		if err != nil {
 			return err
 		}
+		c.Connection.Begin(caller.Ended())
+		defer c.Connection.End()
 		c.Caller = caller
 		if !anyKey[c.Method] {
 			scope, known := access.Scope(c.Method)
@@ -138,12 +140,9 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 	}
 }
 
-// anybody runs a call that needs no key. Of somebody who is not known a connection may have
+// anybody runs a call that needs no key. The connection of somebody who is not known may have
 // a few of them.
-func anybody(ctx context.Context, c *Call, known bool, next Handler) error {
-	if known {
-		return next(ctx)
-	}
+func anybody(ctx context.Context, c *Call, next Handler) error {
 	if !c.Connection.BeginOpen() {
 		return control.ErrTooManyOpen
 	}
