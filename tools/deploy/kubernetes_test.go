@@ -109,8 +109,17 @@ func TestChart(t *testing.T) {
 		{"as it is", nil, "Deployment/fanoutd Service/fanoutd Service/fanoutd-nodes PodDisruptionBudget/fanoutd"},
 		{"one node", map[string]any{"replicas": 1}, "Deployment/fanoutd Service/fanoutd"},
 		{
+			"scaled", map[string]any{"replicas": 1, "autoscaling": map[string]any{"enabled": true}},
+			"HorizontalPodAutoscaler/fanoutd Deployment/fanoutd Service/fanoutd Service/fanoutd-nodes PodDisruptionBudget/fanoutd",
+		},
+		{
 			"everything",
 			map[string]any{
+				"autoscaling": map[string]any{"enabled": true, "metric": "load", "minReplicas": 3, "maxReplicas": 9, "target": 60, "scaleDownSeconds": 600},
+				"networkPolicy": map[string]any{
+					"enabled": true, "browsers": []any{map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}},
+					"operators": []any{map[string]any{"ipBlock": map[string]any{"cidr": "10.0.0.0/8"}}},
+				},
 				"imagePullSecrets": []any{map[string]any{"name": "registry"}},
 				"settings":         map[string]any{"origins": "https://app.example.com", "max-connection-age": "1h", "recovery-bytes": 1048576, "demo": true},
 				"service":          map[string]any{"type": "LoadBalancer", "annotations": map[string]any{"a": "b"}},
@@ -119,7 +128,7 @@ func TestChart(t *testing.T) {
 				"tolerations":      []any{map[string]any{"key": "a", "operator": "Exists"}},
 				"affinity":         map[string]any{"nodeAffinity": map[string]any{}},
 			},
-			"Deployment/fanoutd Ingress/fanoutd Service/fanoutd Service/fanoutd-control Service/fanoutd-nodes PodDisruptionBudget/fanoutd",
+			"HorizontalPodAutoscaler/fanoutd Deployment/fanoutd Ingress/fanoutd NetworkPolicy/fanoutd Service/fanoutd Service/fanoutd-control Service/fanoutd-nodes PodDisruptionBudget/fanoutd",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,6 +154,9 @@ func TestChartRefuses(t *testing.T) {
 	}{
 		{"an unknown value", map[string]any{"replica": 2}, "replica"},
 		{"no node", map[string]any{"replicas": 0}, "replicas"},
+		{"an unknown metric", map[string]any{"autoscaling": map[string]any{"enabled": true, "metric": "memory"}}, "metric"},
+		{"more at least than at most", map[string]any{"autoscaling": map[string]any{"enabled": true, "minReplicas": 11}}, "minReplicas is above"},
+		{"a peer by its name", map[string]any{"networkPolicy": map[string]any{"enabled": true, "backends": []any{"chat"}}}, "backends"},
 		{"a setting as a variable", map[string]any{"settings": map[string]any{"LOG_LEVEL": "debug"}}, "LOG_LEVEL"},
 		{"an ingress without a host", map[string]any{"ingress": map[string]any{"enabled": true}}, "ingress.host is needed"},
 	} {

@@ -7,6 +7,10 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- define "fanoutd.clustered" -}}
+{{- if or .Values.autoscaling.enabled (gt (int .Values.replicas) 1) }}true{{ end }}
+{{- end }}
+
 {{- define "fanoutd.labels" -}}
 {{ include "fanoutd.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
