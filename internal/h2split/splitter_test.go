@@ -210,7 +210,11 @@ func TestSilence(t *testing.T) {
 				if took := time.Since(start); took != tt.want {
 					t.Errorf("it ended after %v, want %v", took, tt.want)
 				}
-				s.HTTP2().Close()
+				for _, half := range []net.Listener{s.HTTP2(), s.Others()} {
+					if err := half.Close(); err != nil {
+						t.Errorf("Close: %v", err)
+					}
+				}
 				if _, err := s.HTTP2().Accept(); !errors.Is(err, net.ErrClosed) {
 					t.Errorf("Accept after Close: %v", err)
 				}

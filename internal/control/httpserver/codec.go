@@ -24,7 +24,12 @@ type message struct {
 }
 
 // into decodes a request. INVALID_ARGUMENT if it is none.
-func (m *message) into(req any) error { return m.decode(m.data, req.(proto.Message)) }
+func (m *message) into(req any) error {
+	if m.decode == nil { // connect-go does not ask codecs what no bytes are
+		return nil
+	}
+	return m.decode(m.data, req.(proto.Message))
+}
 
 // keep keeps what connect-go lends.
 func keep(data []byte, to any, decode func([]byte, proto.Message) error) error {

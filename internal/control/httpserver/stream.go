@@ -62,7 +62,13 @@ func (s *stream) RecvMsg(req any) error {
 	case <-s.over:
 		return errStreamEnded
 	default:
-		return s.wire.receive(req)
+	}
+	err := s.wire.receive(req)
+	select {
+	case <-s.over: // which is why it ended, if it did
+		return errStreamEnded
+	default:
+		return err
 	}
 }
 
@@ -158,10 +164,14 @@ func received(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.EOF
 	}
-	if e := (*connect.Error)(nil); errors.As(err, &e) {
-		return status.Error(codes.Code(e.Code()), e.Message())
+	e := (*connect.Error)(nil)
+	switch {
+	case !errors.As(err, &e):
+		return status.Error(codes.Canceled, "the request has ended")
+	case e.Code() == connect.CodeInternal, e.Code() == connect.CodeUnknown: // no failure of ours
+		return status.Error(codes.InvalidArgument, e.Message())
 	}
-	return status.Error(codes.Canceled, "the request has ended")
+	return status.Error(codes.Code(e.Code()), e.Message())
 }
 
 func (w *connectWire) send(answer any) error {
