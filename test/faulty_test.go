@@ -89,10 +89,12 @@ func faultyBinary(ctx context.Context, t *testing.T) string {
 	return path
 }
 
-// setClock sets a faulty daemon's wall clock ahead, or back if d is negative.
-func setClock(ctx context.Context, t *testing.T, d daemon, by time.Duration) {
+// setClock sets a faulty daemon's wall clock to so much ahead of what is right, or behind
+// it, from what it was off by; the daemon's next answer has to say so.
+func setClock(ctx context.Context, t *testing.T, d daemon, from, to time.Duration) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.ops+"/clock?"+url.Values{"by": {by.String()}}.Encode(), nil)
+	by := url.Values{"by": {(to - from).String()}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.ops+"/clock?"+by.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +103,11 @@ func setClock(ctx context.Context, t *testing.T, d daemon, by time.Duration) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		t.Fatalf("the clock cannot be set: %s", res.Status)
+	says, err := http.ParseTime(res.Header.Get("Date"))
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("the clock cannot be set: %s, %v", res.Status, err)
+	}
+	if off := time.Until(says) - to; off.Abs() > time.Minute {
+		t.Fatalf("the clock is set to %v, which is off by %v", says, off)
 	}
 }

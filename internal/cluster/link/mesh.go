@@ -207,7 +207,9 @@ func (m *Mesh) meet(a *announcement) *peer {
 		if other.self.Name != a.Name {
 			continue
 		}
-		if !newer(a.Started, a.Epoch, other.started, other.self.Epoch) {
+		// Clocks are set: one that has restarted may seem older than what it was, which
+		// does not answer then.
+		if !newer(a.Started, a.Epoch, other.started, other.self.Epoch) && !other.silent() {
 			return nil // the past of a node that has restarted
 		}
 		m.dropLocked(other)

@@ -76,6 +76,13 @@ func (p *peer) announced(a *announcement) {
 	p.self.Address, p.self.Version, p.self.Features, p.connections, p.load = a.Address, a.Version, a.Features, a.Connections, a.Load
 }
 
+// silent reports whether the peer is suspected, and that because it does not answer.
+func (p *peer) silent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state == Suspected && time.Since(p.answered) > p.mesh.opts.SuspectAfter
+}
+
 func (p *peer) snapshot() Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()

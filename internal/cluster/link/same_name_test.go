@@ -2,9 +2,11 @@ package link
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,5 +83,50 @@ func TestSameName(t *testing.T) {
 			t.Error(fault)
 		}
 		check(t, a, newer)
+	})
+}
+
+// TestSameNameWrongClock: a node was killed, and its successor has a clock that was set back,
+// so that it seems to be the older one. The others keep it as soon as the one before does not
+// answer. If that one comes back after all, they keep the newer, as ever.
+func TestSameNameWrongClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := bus.NewMemory()
+		var away atomic.Value // the one node that nobody hears, and that hears nobody
+		away.Store("successor")
+		memory.SetFaults(func(from, to, _ string, _ []byte) bus.Verdict {
+			return bus.Verdict{Drop: from != to && (from == away.Load() || to == away.Load())}
+		})
+		options := Options{JoinWait: -1, Logger: slog.New(slog.DiscardHandler)}
+		join := func(at, name, epoch string) *Mesh {
+			m, err := New(memory.Join(at), Self{Name: name, Epoch: epoch}, options, &history{node: at, from: map[string]*received{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = m.Close(context.Background()) })
+			return m
+		}
+		a := join("a", "a", "aaaaa")
+		expect := func(when, epoch string) {
+			t.Helper()
+			if peers := a.Peers(); len(peers) != 1 || peers[0].Epoch != epoch || peers[0].State != Alive {
+				t.Errorf("%s: peers %+v, want %s alone, alive", when, peers, epoch)
+			}
+		}
+		join("successor", "b", "bbbb2") // earlier by the clock, and not heard yet
+		time.Sleep(time.Hour)
+		join("killed", "b", "bbbb1")
+		time.Sleep(5 * time.Second)
+		expect("before", "bbbb1")
+		away.Store("killed")
+		time.Sleep(2 * time.Second)
+		if peers := a.Peers(); len(peers) != 1 || peers[0].Epoch != "bbbb1" {
+			t.Errorf("before the first one is suspected: peers %+v", peers)
+		}
+		time.Sleep(6 * time.Second)
+		expect("after", "bbbb2")
+		away.Store("")
+		time.Sleep(70 * time.Second)
+		expect("when both are there", "bbbb1")
 	})
 }
