@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,15 +19,17 @@ type Conn struct {
 	net.Conn
 	limiter *Limiter
 
-	calls     atomic.Int64                    // of somebody known, under way
-	openCalls atomic.Int64                    // that need no key, under way
-	stranger  atomic.Bool                     // it has a place among strangers
-	ended     atomic.Pointer[<-chan struct{}] // of who called last; closed when that one's key is valid no longer
+	openCalls atomic.Int64 // that need no key, under way
+	stranger  atomic.Bool  // it has a place among strangers
+
+	mu     sync.Mutex
+	calls  map[<-chan struct{}]int // under way, of somebody known, by what is closed when the caller's key is valid no longer; nil: for good
+	called bool                    // somebody known has
+	last   <-chan struct{}         // of who called last
 
 	// Guarded by limiter.mu.
 	removed bool
 	place   *list.Element // among strangers; nil: it has none
-	known   bool          // somebody was
 	timer   *time.Timer
 }
 
@@ -60,29 +63,68 @@ func FromContext(ctx context.Context) *Conn {
 }
 
 // Begin notes that a call of somebody known begins, whose key is valid until ended is closed;
-// nil: for good. End is called when the call has ended.
+// nil: for good. End is called when the call has ended. The call keeps the connection as long
+// as its key is valid.
 func (c *Conn) Begin(ended <-chan struct{}) {
 	if c == nil {
 		return
 	}
-	c.calls.Add(1)
-	if last := c.ended.Load(); last == nil || *last != ended {
-		c.remember(ended)
-	}
+	c.begin(ended)
 	if c.stranger.Load() {
 		c.limiter.mu.Lock()
-		c.knownLocked()
+		c.welcomeLocked()
 		c.limiter.mu.Unlock()
 	}
 }
 
-// remember is apart from Begin, or each call would allocate.
-func (c *Conn) remember(ended <-chan struct{}) { c.ended.Store(&ended) }
+func (c *Conn) begin(ended <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls == nil {
+		c.calls = map[<-chan struct{}]int{}
+	}
+	if ended != c.last && c.calls[c.last] == 0 {
+		delete(c.calls, c.last)
+	}
+	c.calls[ended]++
+	c.called, c.last = true, ended
+}
 
-// End notes the end of a call that Begin was told of.
-func (c *Conn) End() {
-	if c != nil {
-		c.calls.Add(-1)
+// End notes the end of a call that Begin was told of, with the same.
+func (c *Conn) End(ended <-chan struct{}) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls[ended]--; c.calls[ended] == 0 && ended != c.last { // whose next call is not far
+		delete(c.calls, ended)
+	}
+}
+
+// known reports whether it is of somebody whose key is valid: who called last, or has a call
+// under way; and whether it ever was.
+func (c *Conn) known() (now, ever bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.called && !closed(c.last) {
+		return true, true
+	}
+	for ended, n := range c.calls {
+		if n > 0 && !closed(ended) {
+			return true, true
+		}
+	}
+	return false, c.called
+}
+
+// closed reports whether a channel is; nil never is.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -117,9 +159,8 @@ func (c *Conn) Close() error {
 // NetConn returns the connection below.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
-// knownLocked notes that it is no stranger's.
-func (c *Conn) knownLocked() {
-	c.known = true
+// welcomeLocked notes that it is no stranger's. limiter.mu is held.
+func (c *Conn) welcomeLocked() {
 	if c.place != nil {
 		c.limiter.strangers.Remove(c.place)
 		c.place = nil
@@ -132,11 +173,11 @@ func (c *Conn) knownLocked() {
 func (c *Conn) check() {
 	l := c.limiter
 	l.mu.Lock()
-	calls := c.calls.Load() > 0
+	known, ever := c.known()
 	switch {
 	case c.removed:
-	case calls, c.place == nil && !c.keyEnded():
-		c.knownLocked()
+	case known:
+		c.welcomeLocked() // if a call has begun just now
 		c.timer.Reset(l.timeout)
 	case c.place == nil: // who calls next may have another key
 		c.place = l.strangers.PushBack(c)
@@ -144,7 +185,7 @@ func (c *Conn) check() {
 		c.timer.Reset(l.timeout)
 	default:
 		why := NoCall
-		if c.known {
+		if ever {
 			why = KeyEnded
 		}
 		l.removeLocked(c, why)
@@ -153,18 +194,4 @@ func (c *Conn) check() {
 		return
 	}
 	l.mu.Unlock()
-}
-
-// keyEnded reports whether the key of who called last is valid no longer.
-func (c *Conn) keyEnded() bool {
-	ended := c.ended.Load()
-	if ended == nil {
-		return false
-	}
-	select {
-	case <-*ended:
-		return true
-	default:
-		return false
-	}
 }

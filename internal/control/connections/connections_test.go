@@ -94,7 +94,7 @@ func (p *peer) closed() bool {
 // call is a call of somebody known, from its beginning to its end.
 func (p *peer) call(ended <-chan struct{}) {
 	p.Begin(ended)
-	p.End()
+	p.End(ended)
 }
 
 // expect compares how many there are, how many of strangers, and what was closed.
@@ -143,7 +143,7 @@ func TestStrangersHaveLittleTime(t *testing.T) {
 }
 
 // When a caller's key ends its connection is a stranger's again: it is closed, unless a
-// call is under way, or somebody known calls by it.
+// call of another key is under way, or somebody known calls by it.
 func TestKeyEnds(t *testing.T) {
 	inBubble(t, Options{Timeout: 10 * time.Second}, func(w *world) {
 		ended, next := make(chan struct{}), make(chan struct{})
@@ -153,7 +153,7 @@ func TestKeyEnds(t *testing.T) {
 		}
 		busy.Begin(next) // as a proxy that has several callers
 		busy.Begin(ended)
-		busy.End()
+		busy.End(ended)
 		time.Sleep(65 * time.Second) // between two looks
 		w.expect(3, 0, nil)
 		close(ended)
@@ -166,7 +166,8 @@ func TestKeyEnds(t *testing.T) {
 			t.Errorf("closed: the idle one %v, the busy one %v, the one with the next key %v", idle.closed(), busy.closed(), rotated.closed())
 		}
 		w.expect(2, 0, map[Reason]uint64{KeyEnded: 1})
-		busy.End()
+		close(next) // the call goes on: a request that never ends, say
+		rotated.call(nil)
 		time.Sleep(time.Minute)
 		if !busy.closed() || rotated.closed() {
 			t.Errorf("closed in the end: the busy one %v, the one with the next key %v", busy.closed(), rotated.closed())
@@ -229,7 +230,7 @@ func TestStrangersMakeRoom(t *testing.T) {
 func TestCallBeginsAsRoomIsMade(t *testing.T) {
 	inBubble(t, Options{Max: 1}, func(w *world) {
 		p := w.connect()
-		p.calls.Add(1) // the first half of Begin
+		p.begin(nil) // the first half of Begin
 		if next := w.connect(); next.Conn != nil || p.closed() {
 			t.Errorf("the next one is let in: %v, the caller's closed: %v", next.Conn != nil, p.closed())
 		}
@@ -283,7 +284,7 @@ func TestOf(t *testing.T) {
 		}
 		var none *Conn
 		none.Begin(nil)
-		none.End()
+		none.End(nil)
 		if !none.BeginOpen() {
 			t.Error("refused where there is no bound")
 		}
@@ -295,6 +296,22 @@ func TestOf(t *testing.T) {
 type above struct{ net.Conn }
 
 func (a above) NetConn() net.Conn { return a.Conn }
+
+// What is known of callers goes when they do.
+func TestFormerCallersAreForgotten(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		p, long := w.connect(), make(chan struct{})
+		p.Begin(long)
+		for range 100 {
+			p.call(make(chan struct{}))
+		}
+		p.End(long)
+		if n := len(p.calls); n != 1 {
+			t.Errorf("%d callers are remembered, want the last", n)
+		}
+		p.Close()
+	})
+}
 
 func TestCallsAllocateNothing(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {

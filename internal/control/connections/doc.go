@@ -10,5 +10,5 @@
 // It knows no transport and no key: a transport serves what a [Listener] accepts, finds
 // the connection of a call by [Of], and says which calls are of somebody known.
 //
-// Lock: Limiter.mu, innermost; under it only memory and timers are touched.
+// Locks: Limiter.mu, then Conn.mu; under them only memory and timers are touched.
 package connections

@@ -170,10 +170,10 @@ func (l *Limiter) admit(raw net.Conn) *Conn {
 func (l *Limiter) oldestLocked() *Conn {
 	for e := l.strangers.Front(); e != nil; e = l.strangers.Front() {
 		c := e.Value.(*Conn)
-		if c.calls.Load() == 0 {
+		if known, _ := c.known(); !known {
 			return c
 		}
-		c.knownLocked() // a call has begun just now
+		c.welcomeLocked() // a call has begun just now
 	}
 	return nil
 }

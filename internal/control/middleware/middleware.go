@@ -114,7 +114,7 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 		if open[c.Method] {
 			if err == nil { // whose connection it is, is known; that it lasts says nothing once the key has ended
 				c.Connection.Begin(caller.Ended())
-				c.Connection.End()
+				c.Connection.End(caller.Ended())
 			}
 			return anybody(ctx, c, next)
 		}
@@ -122,7 +122,7 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 			return err
 		}
 		c.Connection.Begin(caller.Ended())
-		defer c.Connection.End()
+		defer c.Connection.End(caller.Ended())
 		c.Caller = caller
 		if !anyKey[c.Method] {
 			scope, known := access.Scope(c.Method)
