@@ -23,7 +23,7 @@ import (
 // control-max-connections is by default.
 const strangersAtMost = 500
 
-// connectionBytes is what a connection to the control API takes: two buffers and stacks.
+// connectionBytes is more than a connection to the control API takes, garbage included.
 const connectionBytes = 80 << 10
 
 // TestFaultControlConnections: strangers who connect to the control API and stay, silent,
