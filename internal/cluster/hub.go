@@ -17,6 +17,7 @@ type Hub interface {
 	HasNamespace(ctx context.Context, namespace string) (bool, error)
 	Count(ctx context.Context, to sio.Target, by sio.GroupBy) (sio.Counts, error)
 	Rooms(ctx context.Context, namespace string, filter sio.RoomFilter, cursor string, limit int) (sio.NamePage, error)
+	Users(ctx context.Context, namespace, prefix, cursor string, limit int) (sio.NamePage, error)
 	Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error)
 }
 

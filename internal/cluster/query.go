@@ -203,6 +203,20 @@ func (n *Node) Rooms(ctx context.Context, namespace string, filter sio.RoomFilte
 	})
 }
 
+// Users does for users what Rooms does for rooms.
+func (n *Node) Users(ctx context.Context, namespace, prefix, cursor string, limit int) (sio.NamePage, error) {
+	own, err := n.hub.Users(ctx, namespace, prefix, cursor, limit)
+	if err != nil {
+		return own, err
+	}
+	to := sio.Target{Namespace: namespace}
+	to.All = true
+	return n.mergeNames(ctx, own, n.interested(&to), limit, &clusterv1.Query{
+		To: &clusterv1.Target{Namespace: namespace}, Cursor: cursor, Limit: int32(limit), //nolint:gosec // a thousand at most
+		Kind: &clusterv1.Query_Users{Users: &clusterv1.ListUsers{Prefix: prefix}},
+	})
+}
+
 // Namespaces does for namespaces what Rooms does for rooms. A room with members on
 // several nodes counts once for each.
 func (n *Node) Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error) {

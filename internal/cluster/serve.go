@@ -244,6 +244,12 @@ func (n *Node) look(ctx context.Context, q *clusterv1.Query) (*clusterv1.Answer,
 			return nil, err
 		}
 		return &clusterv1.Answer{Kind: &clusterv1.Answer_Names{Names: fromNames(&page)}}, nil
+	case *clusterv1.Query_Users:
+		page, err := n.hub.Users(ctx, to.Namespace, kind.Users.GetPrefix(), q.GetCursor(), limit)
+		if err != nil {
+			return nil, err
+		}
+		return &clusterv1.Answer{Kind: &clusterv1.Answer_Names{Names: fromNames(&page)}}, nil
 	case *clusterv1.Query_Namespaces:
 		page, err := n.hub.Namespaces(ctx, kind.Namespaces.GetPrefix(), q.GetCursor(), limit)
 		if err != nil {

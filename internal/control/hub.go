@@ -44,6 +44,10 @@ type Hub interface {
 	// beginning behind cursor, which is empty or the Next of an earlier page.
 	Rooms(ctx context.Context, namespace string, filter sio.RoomFilter, cursor string, limit int) (sio.NamePage, error)
 
+	// Users does for the users of a namespace, whose names have this prefix, what Rooms
+	// does for rooms.
+	Users(ctx context.Context, namespace, prefix, cursor string, limit int) (sio.NamePage, error)
+
 	// Namespaces does for namespaces with this prefix what Rooms does for rooms.
 	Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error)
 }

@@ -322,6 +322,23 @@ func (h *memHub) Count(_ context.Context, to sio.Target, by sio.GroupBy) (sio.Co
 	return counts, nil
 }
 
+func (h *memHub) Users(_ context.Context, namespace, prefix, cursor string, limit int) (page sio.NamePage, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.namespaces[namespace]
+	if r == nil {
+		return page, sio.ErrUnknownNamespace
+	}
+	users, more := r.Users(prefix, cursor, limit)
+	for _, u := range users {
+		page.Names = append(page.Names, sio.Named{Name: u.Name, Connections: u.Members})
+	}
+	if more {
+		page.Next = page.Names[len(page.Names)-1].Name
+	}
+	return page, nil
+}
+
 func (h *memHub) Rooms(_ context.Context, namespace string, filter sio.RoomFilter, cursor string, limit int) (page sio.NamePage, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -30,6 +30,7 @@ var limited = map[string]bool{
 	fanoutv1.RegistryService_GetConnection_FullMethodName:     true,
 	fanoutv1.RegistryService_CountConnections_FullMethodName:  true,
 	fanoutv1.RegistryService_ListRooms_FullMethodName:         true,
+	fanoutv1.RegistryService_ListUsers_FullMethodName:         true,
 	fanoutv1.RegistryService_ListNamespaces_FullMethodName:    true,
 	fanoutv1.RegistryService_Join_FullMethodName:              true,
 	fanoutv1.RegistryService_Leave_FullMethodName:             true,

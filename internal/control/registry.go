@@ -192,6 +192,31 @@ func (r *Registry) ListRooms(ctx context.Context, req *fanoutv1.ListRoomsRequest
 	return resp, nil
 }
 
+func (r *Registry) ListUsers(ctx context.Context, req *fanoutv1.ListUsersRequest) (*fanoutv1.ListUsersResponse, error) {
+	p := problemsOf(ctx, "")
+	namespace, prefix := namespaceName(req.GetNamespace()), req.GetPrefix()
+	p.needNamespace("namespace", namespace)
+	p.needEveryRoom("") // users may be in any
+	size := toPageSize(&p, req.GetPageSize())
+	list := newListing("users", namespace, prefix)
+	cursor := list.toCursor(&p, req.GetPageToken())
+	if p.any() {
+		checkNamespace(ctx, r.hub, &p, namespace, "namespace")
+		return nil, p.err()
+	}
+	page, err := r.hub.Users(ctx, namespace, prefix, cursor, size)
+	if err != nil {
+		return nil, hubError(err, &p, "namespace")
+	}
+	resp := &fanoutv1.ListUsersResponse{
+		Users: make([]*fanoutv1.ListUsersResponse_User, len(page.Names)), NextPageToken: list.token(page.Next), Unreachable: page.Unreachable,
+	}
+	for i, n := range page.Names {
+		resp.Users[i] = &fanoutv1.ListUsersResponse_User{UserId: n.Name, Connections: count(n.Connections)}
+	}
+	return resp, nil
+}
+
 func (r *Registry) ListNamespaces(ctx context.Context, req *fanoutv1.ListNamespacesRequest) (*fanoutv1.ListNamespacesResponse, error) {
 	p := problemsOf(ctx, "")
 	p.needEveryRoom("") // each is shown with how many are in it

@@ -205,3 +205,42 @@ func TestCountConnectionsBoundsGroups(t *testing.T) {
 		t.Errorf("got %v, want FAILED_PRECONDITION", err)
 	}
 }
+
+func TestListUsers(t *testing.T) {
+	hub := newMemHub()
+	for i := range 5 {
+		hub.connect("/", fmt.Sprint("id", i), fmt.Sprint("user ", i%3))
+	}
+	hub.connect("/", "nobody's", "")
+	c := dialRegistry(t, hub)
+	var got []string
+	req := &fanoutv1.ListUsersRequest{PageSize: 2}
+	for {
+		page, err := c.ListUsers(t.Context(), req)
+		if err != nil || len(page.GetUsers()) > 2 {
+			t.Fatalf("got %v, %v", page, err)
+		}
+		for _, u := range page.GetUsers() {
+			got = append(got, fmt.Sprint(u.GetUserId(), "=", u.GetConnections()))
+		}
+		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+			break
+		}
+	}
+	if want := "[user 0=2 user 1=2 user 2=1]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	rooms, err := c.ListRooms(t.Context(), &fanoutv1.ListRoomsRequest{PageSize: 2, IncludeIds: true})
+	if err != nil || rooms.GetNextPageToken() == "" {
+		t.Fatalf("rooms: %v, %v", rooms, err)
+	}
+	for field, req := range map[string]*fanoutv1.ListUsersRequest{
+		"page_token": {PageToken: rooms.GetNextPageToken()},
+		"page_size":  {PageSize: -1},
+		"namespace":  {Namespace: "/none"},
+	} {
+		if _, err := c.ListUsers(t.Context(), req); !slices.Equal(fields(t, err), []string{field}) {
+			t.Errorf("%v: %v", req, err)
+		}
+	}
+}

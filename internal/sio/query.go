@@ -182,6 +182,23 @@ func (n *Namespace) rooms(prefix, after string, limit int) (page []room.Count, m
 	return n.members.Rooms(prefix, after, limit)
 }
 
+// Users does for the users of a namespace what Rooms does for rooms.
+func (s *Server) Users(_ context.Context, namespace, prefix, cursor string, limit int) (NamePage, error) {
+	n := s.namespaces.find(namespace)
+	if n == nil {
+		return NamePage{}, ErrUnknownNamespace
+	}
+	n.mu.Lock()
+	users, more := n.members.Users(prefix, cursor, limit)
+	n.mu.Unlock()
+	var page NamePage
+	for _, u := range users {
+		page.Names = append(page.Names, Named{Name: u.Name, Connections: u.Members})
+	}
+	page.next(more)
+	return page, nil
+}
+
 // Namespaces does for namespaces what Rooms does for rooms.
 func (s *Server) Namespaces(_ context.Context, prefix, cursor string, limit int) (NamePage, error) {
 	var page NamePage

@@ -76,7 +76,7 @@ type ConnectionPage struct {
 	Coverage
 }
 
-// Named is a room or a namespace with its number of connections.
+// Named is a room, a user or a namespace with its number of connections.
 type Named struct {
 	Name        string
 	Connections int
@@ -89,7 +89,7 @@ type RoomFilter struct {
 	IDs    bool   // those that are named by the id of a connection too
 }
 
-// NamePage is a piece of a listing of rooms or namespaces.
+// NamePage is a piece of a listing of rooms, users or namespaces.
 type NamePage struct {
 	Names []Named
 	Next  string // cursor of the next page; empty: there is none

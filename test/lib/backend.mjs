@@ -56,6 +56,7 @@ export function backend(t, daemon) {
     getConnection: unary(registry, "GetConnection"),
     countConnections: unary(registry, "CountConnections"),
     listRooms: unary(registry, "ListRooms"),
+    listUsers: unary(registry, "ListUsers"),
     listNamespaces: unary(registry, "ListNamespaces"),
     join: unary(registry, "Join"),
     leave: unary(registry, "Leave"),

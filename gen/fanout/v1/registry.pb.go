@@ -237,7 +237,7 @@ func (x DisconnectRequest_Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DisconnectRequest_Mode.Descriptor instead.
 func (DisconnectRequest_Mode) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{15, 0}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // Connection is one client in one namespace: what Socket.IO calls a
@@ -1006,6 +1006,148 @@ func (x *ListRoomsResponse) GetUnreachable() []string {
 	return nil
 }
 
+// ListUsersRequest asks for one page.
+type ListUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The namespace whose users are meant. Empty means "/"; a missing leading
+	// slash is added. One that is not served is INVALID_ARGUMENT, field
+	// `namespace`.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Lists only users whose name starts so. Empty: all.
+	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Users to answer at most, 1000 at most. 0 means 100. A page may be shorter
+	// without being the last: only an empty `next_page_token` says that.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the page before. Empty: the first page. It holds
+	// only for the same namespace and prefix; any other is INVALID_ARGUMENT, field
+	// `page_token`.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsersRequest) Reset() {
+	*x = ListUsersRequest{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsersRequest) ProtoMessage() {}
+
+func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
+func (*ListUsersRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListUsersRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ListUsersRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ListUsersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListUsersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListUsersResponse is one page.
+type ListUsersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The users, by name in order of bytes.
+	Users []*ListUsersResponse_User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	// Asks for the next page. Empty: this was the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Names of the nodes whose users and connections are missing here.
+	Unreachable   []string `protobuf:"bytes,3,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsersResponse) Reset() {
+	*x = ListUsersResponse{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsersResponse) ProtoMessage() {}
+
+func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
+func (*ListUsersResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListUsersResponse) GetUsers() []*ListUsersResponse_User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *ListUsersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListUsersResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
+}
+
 // ListNamespacesRequest asks for one page.
 type ListNamespacesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1023,7 +1165,7 @@ type ListNamespacesRequest struct {
 
 func (x *ListNamespacesRequest) Reset() {
 	*x = ListNamespacesRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[9]
+	mi := &file_fanout_v1_registry_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1035,7 +1177,7 @@ func (x *ListNamespacesRequest) String() string {
 func (*ListNamespacesRequest) ProtoMessage() {}
 
 func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[9]
+	mi := &file_fanout_v1_registry_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1048,7 +1190,7 @@ func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesRequest.ProtoReflect.Descriptor instead.
 func (*ListNamespacesRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{9}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListNamespacesRequest) GetPrefix() string {
@@ -1087,7 +1229,7 @@ type ListNamespacesResponse struct {
 
 func (x *ListNamespacesResponse) Reset() {
 	*x = ListNamespacesResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[10]
+	mi := &file_fanout_v1_registry_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1099,7 +1241,7 @@ func (x *ListNamespacesResponse) String() string {
 func (*ListNamespacesResponse) ProtoMessage() {}
 
 func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[10]
+	mi := &file_fanout_v1_registry_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1112,7 +1254,7 @@ func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesResponse.ProtoReflect.Descriptor instead.
 func (*ListNamespacesResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{10}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListNamespacesResponse) GetNamespaces() []*ListNamespacesResponse_Namespace {
@@ -1152,7 +1294,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[11]
+	mi := &file_fanout_v1_registry_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1306,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[11]
+	mi := &file_fanout_v1_registry_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1319,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{11}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *JoinRequest) GetTo() *Target {
@@ -1221,7 +1363,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[12]
+	mi := &file_fanout_v1_registry_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1375,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[12]
+	mi := &file_fanout_v1_registry_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1388,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{12}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JoinResponse) GetAffected() uint32 {
@@ -1294,7 +1436,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[13]
+	mi := &file_fanout_v1_registry_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1448,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[13]
+	mi := &file_fanout_v1_registry_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1461,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{13}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LeaveRequest) GetTo() *Target {
@@ -1363,7 +1505,7 @@ type LeaveResponse struct {
 
 func (x *LeaveResponse) Reset() {
 	*x = LeaveResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[14]
+	mi := &file_fanout_v1_registry_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1517,7 @@ func (x *LeaveResponse) String() string {
 func (*LeaveResponse) ProtoMessage() {}
 
 func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[14]
+	mi := &file_fanout_v1_registry_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1530,7 @@ func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
 func (*LeaveResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{14}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LeaveResponse) GetAffected() uint32 {
@@ -1437,7 +1579,7 @@ type DisconnectRequest struct {
 
 func (x *DisconnectRequest) Reset() {
 	*x = DisconnectRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[15]
+	mi := &file_fanout_v1_registry_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1591,7 @@ func (x *DisconnectRequest) String() string {
 func (*DisconnectRequest) ProtoMessage() {}
 
 func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[15]
+	mi := &file_fanout_v1_registry_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1604,7 @@ func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{15}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DisconnectRequest) GetTo() *Target {
@@ -1513,7 +1655,7 @@ type DisconnectResponse struct {
 
 func (x *DisconnectResponse) Reset() {
 	*x = DisconnectResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[16]
+	mi := &file_fanout_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1667,7 @@ func (x *DisconnectResponse) String() string {
 func (*DisconnectResponse) ProtoMessage() {}
 
 func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[16]
+	mi := &file_fanout_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1680,7 @@ func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{16}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DisconnectResponse) GetAffected() uint32 {
@@ -1605,7 +1747,7 @@ type UpdateConnectionRequest struct {
 
 func (x *UpdateConnectionRequest) Reset() {
 	*x = UpdateConnectionRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[17]
+	mi := &file_fanout_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1759,7 @@ func (x *UpdateConnectionRequest) String() string {
 func (*UpdateConnectionRequest) ProtoMessage() {}
 
 func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[17]
+	mi := &file_fanout_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1772,7 @@ func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionRequest.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{17}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UpdateConnectionRequest) GetNamespace() string {
@@ -1702,7 +1844,7 @@ type UpdateConnectionResponse struct {
 
 func (x *UpdateConnectionResponse) Reset() {
 	*x = UpdateConnectionResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[18]
+	mi := &file_fanout_v1_registry_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1856,7 @@ func (x *UpdateConnectionResponse) String() string {
 func (*UpdateConnectionResponse) ProtoMessage() {}
 
 func (x *UpdateConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[18]
+	mi := &file_fanout_v1_registry_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1869,7 @@ func (x *UpdateConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionResponse.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{18}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpdateConnectionResponse) GetConnection() *Connection {
@@ -1767,7 +1909,7 @@ type UpdateConnectionsRequest struct {
 
 func (x *UpdateConnectionsRequest) Reset() {
 	*x = UpdateConnectionsRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[19]
+	mi := &file_fanout_v1_registry_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +1921,7 @@ func (x *UpdateConnectionsRequest) String() string {
 func (*UpdateConnectionsRequest) ProtoMessage() {}
 
 func (x *UpdateConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[19]
+	mi := &file_fanout_v1_registry_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +1934,7 @@ func (x *UpdateConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{19}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateConnectionsRequest) GetTo() *Target {
@@ -1864,7 +2006,7 @@ type UpdateConnectionsResponse struct {
 
 func (x *UpdateConnectionsResponse) Reset() {
 	*x = UpdateConnectionsResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[20]
+	mi := &file_fanout_v1_registry_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +2018,7 @@ func (x *UpdateConnectionsResponse) String() string {
 func (*UpdateConnectionsResponse) ProtoMessage() {}
 
 func (x *UpdateConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[20]
+	mi := &file_fanout_v1_registry_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +2031,7 @@ func (x *UpdateConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{20}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UpdateConnectionsResponse) GetAffected() uint32 {
@@ -1933,7 +2075,7 @@ type ListRoomsResponse_Room struct {
 
 func (x *ListRoomsResponse_Room) Reset() {
 	*x = ListRoomsResponse_Room{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[24]
+	mi := &file_fanout_v1_registry_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1945,7 +2087,7 @@ func (x *ListRoomsResponse_Room) String() string {
 func (*ListRoomsResponse_Room) ProtoMessage() {}
 
 func (x *ListRoomsResponse_Room) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[24]
+	mi := &file_fanout_v1_registry_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,6 +2117,61 @@ func (x *ListRoomsResponse_Room) GetConnections() uint32 {
 	return 0
 }
 
+// User is one user.
+type ListUsersResponse_User struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, as admissions gave it.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Its connections in the namespace; never 0.
+	Connections   uint32 `protobuf:"varint,2,opt,name=connections,proto3" json:"connections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsersResponse_User) Reset() {
+	*x = ListUsersResponse_User{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsersResponse_User) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsersResponse_User) ProtoMessage() {}
+
+func (x *ListUsersResponse_User) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsersResponse_User.ProtoReflect.Descriptor instead.
+func (*ListUsersResponse_User) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{10, 0}
+}
+
+func (x *ListUsersResponse_User) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListUsersResponse_User) GetConnections() uint32 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
 // Namespace is one namespace.
 type ListNamespacesResponse_Namespace struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1990,7 +2187,7 @@ type ListNamespacesResponse_Namespace struct {
 
 func (x *ListNamespacesResponse_Namespace) Reset() {
 	*x = ListNamespacesResponse_Namespace{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[25]
+	mi := &file_fanout_v1_registry_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2002,7 +2199,7 @@ func (x *ListNamespacesResponse_Namespace) String() string {
 func (*ListNamespacesResponse_Namespace) ProtoMessage() {}
 
 func (x *ListNamespacesResponse_Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[25]
+	mi := &file_fanout_v1_registry_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2015,7 +2212,7 @@ func (x *ListNamespacesResponse_Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesResponse_Namespace.ProtoReflect.Descriptor instead.
 func (*ListNamespacesResponse_Namespace) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{10, 0}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{12, 0}
 }
 
 func (x *ListNamespacesResponse_Namespace) GetName() string {
@@ -2138,6 +2335,19 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x1a<\n" +
 	"\x04Room\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
+	"\vconnections\x18\x02 \x01(\rR\vconnections\"\x84\x01\n" +
+	"\x10ListUsersRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\xd9\x01\n" +
+	"\x11ListUsersResponse\x127\n" +
+	"\x05users\x18\x01 \x03(\v2!.fanout.v1.ListUsersResponse.UserR\x05users\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12 \n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x1aA\n" +
+	"\x04User\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12 \n" +
 	"\vconnections\x18\x02 \x01(\rR\vconnections\"k\n" +
 	"\x15ListNamespacesRequest\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x1b\n" +
@@ -2212,12 +2422,13 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
 	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x12\x1c\n" +
-	"\tduplicate\x18\x04 \x01(\bR\tduplicate2\xa6\a\n" +
+	"\tduplicate\x18\x04 \x01(\bR\tduplicate2\xf8\a\n" +
 	"\x0fRegistryService\x12b\n" +
 	"\x0fListConnections\x12!.fanout.v1.ListConnectionsRequest\x1a\".fanout.v1.ListConnectionsResponse\"\b\x92\xa7!\x04read\x12\\\n" +
 	"\rGetConnection\x12\x1f.fanout.v1.GetConnectionRequest\x1a .fanout.v1.GetConnectionResponse\"\b\x92\xa7!\x04read\x12e\n" +
 	"\x10CountConnections\x12\".fanout.v1.CountConnectionsRequest\x1a#.fanout.v1.CountConnectionsResponse\"\b\x92\xa7!\x04read\x12P\n" +
-	"\tListRooms\x12\x1b.fanout.v1.ListRoomsRequest\x1a\x1c.fanout.v1.ListRoomsResponse\"\b\x92\xa7!\x04read\x12_\n" +
+	"\tListRooms\x12\x1b.fanout.v1.ListRoomsRequest\x1a\x1c.fanout.v1.ListRoomsResponse\"\b\x92\xa7!\x04read\x12P\n" +
+	"\tListUsers\x12\x1b.fanout.v1.ListUsersRequest\x1a\x1c.fanout.v1.ListUsersResponse\"\b\x92\xa7!\x04read\x12_\n" +
 	"\x0eListNamespaces\x12 .fanout.v1.ListNamespacesRequest\x1a!.fanout.v1.ListNamespacesResponse\"\b\x92\xa7!\x04read\x12B\n" +
 	"\x04Join\x12\x16.fanout.v1.JoinRequest\x1a\x17.fanout.v1.JoinResponse\"\t\x92\xa7!\x05write\x12E\n" +
 	"\x05Leave\x12\x17.fanout.v1.LeaveRequest\x1a\x18.fanout.v1.LeaveResponse\"\t\x92\xa7!\x05write\x12Y\n" +
@@ -2240,7 +2451,7 @@ func file_fanout_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fanout_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_fanout_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_fanout_v1_registry_proto_goTypes = []any{
 	(Connection_Recovery)(0),                 // 0: fanout.v1.Connection.Recovery
 	(CountConnectionsRequest_GroupBy)(0),     // 1: fanout.v1.CountConnectionsRequest.GroupBy
@@ -2254,77 +2465,83 @@ var file_fanout_v1_registry_proto_goTypes = []any{
 	(*CountConnectionsResponse)(nil),         // 9: fanout.v1.CountConnectionsResponse
 	(*ListRoomsRequest)(nil),                 // 10: fanout.v1.ListRoomsRequest
 	(*ListRoomsResponse)(nil),                // 11: fanout.v1.ListRoomsResponse
-	(*ListNamespacesRequest)(nil),            // 12: fanout.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),           // 13: fanout.v1.ListNamespacesResponse
-	(*JoinRequest)(nil),                      // 14: fanout.v1.JoinRequest
-	(*JoinResponse)(nil),                     // 15: fanout.v1.JoinResponse
-	(*LeaveRequest)(nil),                     // 16: fanout.v1.LeaveRequest
-	(*LeaveResponse)(nil),                    // 17: fanout.v1.LeaveResponse
-	(*DisconnectRequest)(nil),                // 18: fanout.v1.DisconnectRequest
-	(*DisconnectResponse)(nil),               // 19: fanout.v1.DisconnectResponse
-	(*UpdateConnectionRequest)(nil),          // 20: fanout.v1.UpdateConnectionRequest
-	(*UpdateConnectionResponse)(nil),         // 21: fanout.v1.UpdateConnectionResponse
-	(*UpdateConnectionsRequest)(nil),         // 22: fanout.v1.UpdateConnectionsRequest
-	(*UpdateConnectionsResponse)(nil),        // 23: fanout.v1.UpdateConnectionsResponse
-	nil,                                      // 24: fanout.v1.Connection.HeadersEntry
-	nil,                                      // 25: fanout.v1.Connection.QueryEntry
-	nil,                                      // 26: fanout.v1.CountConnectionsResponse.CountsEntry
-	(*ListRoomsResponse_Room)(nil),           // 27: fanout.v1.ListRoomsResponse.Room
-	(*ListNamespacesResponse_Namespace)(nil), // 28: fanout.v1.ListNamespacesResponse.Namespace
-	(*timestamppb.Timestamp)(nil),            // 29: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),                  // 30: google.protobuf.Struct
-	(*Target)(nil),                           // 31: fanout.v1.Target
+	(*ListUsersRequest)(nil),                 // 12: fanout.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),                // 13: fanout.v1.ListUsersResponse
+	(*ListNamespacesRequest)(nil),            // 14: fanout.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),           // 15: fanout.v1.ListNamespacesResponse
+	(*JoinRequest)(nil),                      // 16: fanout.v1.JoinRequest
+	(*JoinResponse)(nil),                     // 17: fanout.v1.JoinResponse
+	(*LeaveRequest)(nil),                     // 18: fanout.v1.LeaveRequest
+	(*LeaveResponse)(nil),                    // 19: fanout.v1.LeaveResponse
+	(*DisconnectRequest)(nil),                // 20: fanout.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),               // 21: fanout.v1.DisconnectResponse
+	(*UpdateConnectionRequest)(nil),          // 22: fanout.v1.UpdateConnectionRequest
+	(*UpdateConnectionResponse)(nil),         // 23: fanout.v1.UpdateConnectionResponse
+	(*UpdateConnectionsRequest)(nil),         // 24: fanout.v1.UpdateConnectionsRequest
+	(*UpdateConnectionsResponse)(nil),        // 25: fanout.v1.UpdateConnectionsResponse
+	nil,                                      // 26: fanout.v1.Connection.HeadersEntry
+	nil,                                      // 27: fanout.v1.Connection.QueryEntry
+	nil,                                      // 28: fanout.v1.CountConnectionsResponse.CountsEntry
+	(*ListRoomsResponse_Room)(nil),           // 29: fanout.v1.ListRoomsResponse.Room
+	(*ListUsersResponse_User)(nil),           // 30: fanout.v1.ListUsersResponse.User
+	(*ListNamespacesResponse_Namespace)(nil), // 31: fanout.v1.ListNamespacesResponse.Namespace
+	(*timestamppb.Timestamp)(nil),            // 32: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),                  // 33: google.protobuf.Struct
+	(*Target)(nil),                           // 34: fanout.v1.Target
 }
 var file_fanout_v1_registry_proto_depIdxs = []int32{
-	29, // 0: fanout.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	30, // 1: fanout.v1.Connection.data:type_name -> google.protobuf.Struct
-	24, // 2: fanout.v1.Connection.headers:type_name -> fanout.v1.Connection.HeadersEntry
-	25, // 3: fanout.v1.Connection.query:type_name -> fanout.v1.Connection.QueryEntry
-	29, // 4: fanout.v1.Connection.expires_at:type_name -> google.protobuf.Timestamp
+	32, // 0: fanout.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	33, // 1: fanout.v1.Connection.data:type_name -> google.protobuf.Struct
+	26, // 2: fanout.v1.Connection.headers:type_name -> fanout.v1.Connection.HeadersEntry
+	27, // 3: fanout.v1.Connection.query:type_name -> fanout.v1.Connection.QueryEntry
+	32, // 4: fanout.v1.Connection.expires_at:type_name -> google.protobuf.Timestamp
 	0,  // 5: fanout.v1.Connection.recovery:type_name -> fanout.v1.Connection.Recovery
-	31, // 6: fanout.v1.ListConnectionsRequest.to:type_name -> fanout.v1.Target
+	34, // 6: fanout.v1.ListConnectionsRequest.to:type_name -> fanout.v1.Target
 	3,  // 7: fanout.v1.ListConnectionsResponse.connections:type_name -> fanout.v1.Connection
 	3,  // 8: fanout.v1.GetConnectionResponse.connection:type_name -> fanout.v1.Connection
-	31, // 9: fanout.v1.CountConnectionsRequest.to:type_name -> fanout.v1.Target
+	34, // 9: fanout.v1.CountConnectionsRequest.to:type_name -> fanout.v1.Target
 	1,  // 10: fanout.v1.CountConnectionsRequest.group_by:type_name -> fanout.v1.CountConnectionsRequest.GroupBy
-	26, // 11: fanout.v1.CountConnectionsResponse.counts:type_name -> fanout.v1.CountConnectionsResponse.CountsEntry
-	27, // 12: fanout.v1.ListRoomsResponse.rooms:type_name -> fanout.v1.ListRoomsResponse.Room
-	28, // 13: fanout.v1.ListNamespacesResponse.namespaces:type_name -> fanout.v1.ListNamespacesResponse.Namespace
-	31, // 14: fanout.v1.JoinRequest.to:type_name -> fanout.v1.Target
-	31, // 15: fanout.v1.LeaveRequest.to:type_name -> fanout.v1.Target
-	31, // 16: fanout.v1.DisconnectRequest.to:type_name -> fanout.v1.Target
-	2,  // 17: fanout.v1.DisconnectRequest.mode:type_name -> fanout.v1.DisconnectRequest.Mode
-	30, // 18: fanout.v1.UpdateConnectionRequest.data:type_name -> google.protobuf.Struct
-	29, // 19: fanout.v1.UpdateConnectionRequest.expire_at:type_name -> google.protobuf.Timestamp
-	3,  // 20: fanout.v1.UpdateConnectionResponse.connection:type_name -> fanout.v1.Connection
-	31, // 21: fanout.v1.UpdateConnectionsRequest.to:type_name -> fanout.v1.Target
-	30, // 22: fanout.v1.UpdateConnectionsRequest.data:type_name -> google.protobuf.Struct
-	29, // 23: fanout.v1.UpdateConnectionsRequest.expire_at:type_name -> google.protobuf.Timestamp
-	4,  // 24: fanout.v1.RegistryService.ListConnections:input_type -> fanout.v1.ListConnectionsRequest
-	6,  // 25: fanout.v1.RegistryService.GetConnection:input_type -> fanout.v1.GetConnectionRequest
-	8,  // 26: fanout.v1.RegistryService.CountConnections:input_type -> fanout.v1.CountConnectionsRequest
-	10, // 27: fanout.v1.RegistryService.ListRooms:input_type -> fanout.v1.ListRoomsRequest
-	12, // 28: fanout.v1.RegistryService.ListNamespaces:input_type -> fanout.v1.ListNamespacesRequest
-	14, // 29: fanout.v1.RegistryService.Join:input_type -> fanout.v1.JoinRequest
-	16, // 30: fanout.v1.RegistryService.Leave:input_type -> fanout.v1.LeaveRequest
-	18, // 31: fanout.v1.RegistryService.Disconnect:input_type -> fanout.v1.DisconnectRequest
-	20, // 32: fanout.v1.RegistryService.UpdateConnection:input_type -> fanout.v1.UpdateConnectionRequest
-	22, // 33: fanout.v1.RegistryService.UpdateConnections:input_type -> fanout.v1.UpdateConnectionsRequest
-	5,  // 34: fanout.v1.RegistryService.ListConnections:output_type -> fanout.v1.ListConnectionsResponse
-	7,  // 35: fanout.v1.RegistryService.GetConnection:output_type -> fanout.v1.GetConnectionResponse
-	9,  // 36: fanout.v1.RegistryService.CountConnections:output_type -> fanout.v1.CountConnectionsResponse
-	11, // 37: fanout.v1.RegistryService.ListRooms:output_type -> fanout.v1.ListRoomsResponse
-	13, // 38: fanout.v1.RegistryService.ListNamespaces:output_type -> fanout.v1.ListNamespacesResponse
-	15, // 39: fanout.v1.RegistryService.Join:output_type -> fanout.v1.JoinResponse
-	17, // 40: fanout.v1.RegistryService.Leave:output_type -> fanout.v1.LeaveResponse
-	19, // 41: fanout.v1.RegistryService.Disconnect:output_type -> fanout.v1.DisconnectResponse
-	21, // 42: fanout.v1.RegistryService.UpdateConnection:output_type -> fanout.v1.UpdateConnectionResponse
-	23, // 43: fanout.v1.RegistryService.UpdateConnections:output_type -> fanout.v1.UpdateConnectionsResponse
-	34, // [34:44] is the sub-list for method output_type
-	24, // [24:34] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	28, // 11: fanout.v1.CountConnectionsResponse.counts:type_name -> fanout.v1.CountConnectionsResponse.CountsEntry
+	29, // 12: fanout.v1.ListRoomsResponse.rooms:type_name -> fanout.v1.ListRoomsResponse.Room
+	30, // 13: fanout.v1.ListUsersResponse.users:type_name -> fanout.v1.ListUsersResponse.User
+	31, // 14: fanout.v1.ListNamespacesResponse.namespaces:type_name -> fanout.v1.ListNamespacesResponse.Namespace
+	34, // 15: fanout.v1.JoinRequest.to:type_name -> fanout.v1.Target
+	34, // 16: fanout.v1.LeaveRequest.to:type_name -> fanout.v1.Target
+	34, // 17: fanout.v1.DisconnectRequest.to:type_name -> fanout.v1.Target
+	2,  // 18: fanout.v1.DisconnectRequest.mode:type_name -> fanout.v1.DisconnectRequest.Mode
+	33, // 19: fanout.v1.UpdateConnectionRequest.data:type_name -> google.protobuf.Struct
+	32, // 20: fanout.v1.UpdateConnectionRequest.expire_at:type_name -> google.protobuf.Timestamp
+	3,  // 21: fanout.v1.UpdateConnectionResponse.connection:type_name -> fanout.v1.Connection
+	34, // 22: fanout.v1.UpdateConnectionsRequest.to:type_name -> fanout.v1.Target
+	33, // 23: fanout.v1.UpdateConnectionsRequest.data:type_name -> google.protobuf.Struct
+	32, // 24: fanout.v1.UpdateConnectionsRequest.expire_at:type_name -> google.protobuf.Timestamp
+	4,  // 25: fanout.v1.RegistryService.ListConnections:input_type -> fanout.v1.ListConnectionsRequest
+	6,  // 26: fanout.v1.RegistryService.GetConnection:input_type -> fanout.v1.GetConnectionRequest
+	8,  // 27: fanout.v1.RegistryService.CountConnections:input_type -> fanout.v1.CountConnectionsRequest
+	10, // 28: fanout.v1.RegistryService.ListRooms:input_type -> fanout.v1.ListRoomsRequest
+	12, // 29: fanout.v1.RegistryService.ListUsers:input_type -> fanout.v1.ListUsersRequest
+	14, // 30: fanout.v1.RegistryService.ListNamespaces:input_type -> fanout.v1.ListNamespacesRequest
+	16, // 31: fanout.v1.RegistryService.Join:input_type -> fanout.v1.JoinRequest
+	18, // 32: fanout.v1.RegistryService.Leave:input_type -> fanout.v1.LeaveRequest
+	20, // 33: fanout.v1.RegistryService.Disconnect:input_type -> fanout.v1.DisconnectRequest
+	22, // 34: fanout.v1.RegistryService.UpdateConnection:input_type -> fanout.v1.UpdateConnectionRequest
+	24, // 35: fanout.v1.RegistryService.UpdateConnections:input_type -> fanout.v1.UpdateConnectionsRequest
+	5,  // 36: fanout.v1.RegistryService.ListConnections:output_type -> fanout.v1.ListConnectionsResponse
+	7,  // 37: fanout.v1.RegistryService.GetConnection:output_type -> fanout.v1.GetConnectionResponse
+	9,  // 38: fanout.v1.RegistryService.CountConnections:output_type -> fanout.v1.CountConnectionsResponse
+	11, // 39: fanout.v1.RegistryService.ListRooms:output_type -> fanout.v1.ListRoomsResponse
+	13, // 40: fanout.v1.RegistryService.ListUsers:output_type -> fanout.v1.ListUsersResponse
+	15, // 41: fanout.v1.RegistryService.ListNamespaces:output_type -> fanout.v1.ListNamespacesResponse
+	17, // 42: fanout.v1.RegistryService.Join:output_type -> fanout.v1.JoinResponse
+	19, // 43: fanout.v1.RegistryService.Leave:output_type -> fanout.v1.LeaveResponse
+	21, // 44: fanout.v1.RegistryService.Disconnect:output_type -> fanout.v1.DisconnectResponse
+	23, // 45: fanout.v1.RegistryService.UpdateConnection:output_type -> fanout.v1.UpdateConnectionResponse
+	25, // 46: fanout.v1.RegistryService.UpdateConnections:output_type -> fanout.v1.UpdateConnectionsResponse
+	36, // [36:47] is the sub-list for method output_type
+	25, // [25:36] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_registry_proto_init() }
@@ -2340,7 +2557,7 @@ func file_fanout_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_registry_proto_rawDesc), len(file_fanout_v1_registry_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const (
 	RegistryService_GetConnection_FullMethodName     = "/fanout.v1.RegistryService/GetConnection"
 	RegistryService_CountConnections_FullMethodName  = "/fanout.v1.RegistryService/CountConnections"
 	RegistryService_ListRooms_FullMethodName         = "/fanout.v1.RegistryService/ListRooms"
+	RegistryService_ListUsers_FullMethodName         = "/fanout.v1.RegistryService/ListUsers"
 	RegistryService_ListNamespaces_FullMethodName    = "/fanout.v1.RegistryService/ListNamespaces"
 	RegistryService_Join_FullMethodName              = "/fanout.v1.RegistryService/Join"
 	RegistryService_Leave_FullMethodName             = "/fanout.v1.RegistryService/Leave"
@@ -61,6 +62,9 @@ type RegistryServiceClient interface {
 	// page by page. The id of every connection is a room too, listed only if
 	// `include_ids` asks for it. A key with rooms is shown these.
 	ListRooms(ctx context.Context, in *ListRoomsRequest, opts ...grpc.CallOption) (*ListRoomsResponse, error)
+	// ListUsers lists the users of one namespace that have connections, by name, page by
+	// page. Connections without a user are in none.
+	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
 	// ListNamespaces lists the namespaces that the daemon serves, by name, page
 	// by page, those without connections included. Of those that only match a
 	// pattern it lists the ones that clients are in. A key with namespaces is shown
@@ -132,6 +136,16 @@ func (c *registryServiceClient) ListRooms(ctx context.Context, in *ListRoomsRequ
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListRoomsResponse)
 	err := c.cc.Invoke(ctx, RegistryService_ListRooms_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registryServiceClient) ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListUsersResponse)
+	err := c.cc.Invoke(ctx, RegistryService_ListUsers_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +242,9 @@ type RegistryServiceServer interface {
 	// page by page. The id of every connection is a room too, listed only if
 	// `include_ids` asks for it. A key with rooms is shown these.
 	ListRooms(context.Context, *ListRoomsRequest) (*ListRoomsResponse, error)
+	// ListUsers lists the users of one namespace that have connections, by name, page by
+	// page. Connections without a user are in none.
+	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
 	// ListNamespaces lists the namespaces that the daemon serves, by name, page
 	// by page, those without connections included. Of those that only match a
 	// pattern it lists the ones that clients are in. A key with namespaces is shown
@@ -276,6 +293,9 @@ func (UnimplementedRegistryServiceServer) CountConnections(context.Context, *Cou
 }
 func (UnimplementedRegistryServiceServer) ListRooms(context.Context, *ListRoomsRequest) (*ListRoomsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRooms not implemented")
+}
+func (UnimplementedRegistryServiceServer) ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListUsers not implemented")
 }
 func (UnimplementedRegistryServiceServer) ListNamespaces(context.Context, *ListNamespacesRequest) (*ListNamespacesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListNamespaces not implemented")
@@ -384,6 +404,24 @@ func _RegistryService_ListRooms_Handler(srv interface{}, ctx context.Context, de
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(RegistryServiceServer).ListRooms(ctx, req.(*ListRoomsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistryService_ListUsers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListUsersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).ListUsers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_ListUsers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).ListUsers(ctx, req.(*ListUsersRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -518,6 +556,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRooms",
 			Handler:    _RegistryService_ListRooms_Handler,
+		},
+		{
+			MethodName: "ListUsers",
+			Handler:    _RegistryService_ListUsers_Handler,
 		},
 		{
 			MethodName: "ListNamespaces",

@@ -51,6 +51,7 @@ var within = map[string]string{
 	"Leave":             `{"to":{"namespace":"n","rooms":["r"]},"rooms":["r"]}`,
 	"Disconnect":        `{"to":{"namespace":"n","rooms":["r"]},"mode":"NAMESPACE"}`,
 	"UpdateConnection":  `{"namespace":"n","id":"x"}`,
+	"ListUsers":         `{"namespace":"n"}`,
 	"UpdateConnections": `{"to":{"namespace":"n","rooms":["r"]}}`,
 }
 

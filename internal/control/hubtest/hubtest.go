@@ -65,9 +65,10 @@ func unknownNamespace(t *testing.T, f Fixture) {
 	_, connection := f.Hub.Connection(ctx, "/none", "id")
 	_, count := f.Hub.Count(ctx, to, sio.GroupNone)
 	_, rooms := f.Hub.Rooms(ctx, "/none", sio.RoomFilter{}, "", 1)
+	_, users := f.Hub.Users(ctx, "/none", "", "", 1)
 	for what, err := range map[string]error{
 		"Apply": apply, "Apply of an Update": update, "Connections": connections, "Connections behind a cursor": cursor,
-		"Connection": connection, "Count": count, "Rooms": rooms,
+		"Connection": connection, "Count": count, "Rooms": rooms, "Users": users,
 	} {
 		if !errors.Is(err, sio.ErrUnknownNamespace) {
 			t.Errorf("%s: %v, want ErrUnknownNamespace", what, err)
@@ -317,8 +318,26 @@ func names(t *testing.T, f Fixture) {
 			t.Errorf("%+v: %+v, %v, want %d rooms", tt.filter, page, err, tt.want)
 		}
 	}
+	for i := range 5 {
+		f.Connect("/", fmt.Sprint("user", i%3))
+	}
+	f.Connect("/", "other")
+	var users []string
+	for cursor, more := "", true; more; {
+		page, err := f.Hub.Users(t.Context(), "/", "user", cursor, 2)
+		if err != nil || len(page.Names) > 2 {
+			t.Fatalf("a page of %d users, %v", len(page.Names), err)
+		}
+		for _, n := range page.Names {
+			users = append(users, fmt.Sprint(n.Name, "=", n.Connections))
+		}
+		cursor, more = page.Next, page.Next != ""
+	}
+	if got, want := strings.Join(users, " "), "user0=2 user1=2 user2=1"; got != want {
+		t.Errorf("users %q, want %q", got, want)
+	}
 	first, err := f.Hub.Namespaces(t.Context(), "", "", 1)
-	if err != nil || len(first.Names) != 1 || first.Names[0] != (sio.Named{Name: "/"}) || first.Next == "" {
+	if err != nil || len(first.Names) != 1 || first.Names[0].Name != "/" || first.Names[0].Connections != 6 || first.Next == "" {
 		t.Errorf("the first namespace: %+v, %v", first, err)
 	}
 	rest, err := f.Hub.Namespaces(t.Context(), "", first.Next, 10)

@@ -14,8 +14,9 @@ type Registry[M any] struct {
 
 	observe func(kind Kind, name string, there bool) // may be nil
 
-	ordered map[*memberSet[M]]*sorted[uint64, *Entry[M]] // by sequence number; see index
-	names   sorted[string, *memberSet[M]]                // of rooms
+	ordered   map[*memberSet[M]]*sorted[uint64, *Entry[M]] // by sequence number; see index
+	names     sorted[string, *memberSet[M]]                // of rooms
+	userNames sorted[string, *memberSet[M]]                // of users
 }
 
 // Entry is the handle of one member, valid from Add to Remove.
@@ -35,10 +36,13 @@ func New[M any]() *Registry[M] {
 		rooms: make(map[string]*memberSet[M]),
 		users: make(map[string]*memberSet[M]),
 
-		ordered: make(map[*memberSet[M]]*sorted[uint64, *Entry[M]]),
-		names:   sorted[string, *memberSet[M]]{key: func(g *memberSet[M]) string { return g.name }},
+		ordered:   make(map[*memberSet[M]]*sorted[uint64, *Entry[M]]),
+		names:     sorted[string, *memberSet[M]]{key: nameOf[M]},
+		userNames: sorted[string, *memberSet[M]]{key: nameOf[M]},
 	}
 }
+
+func nameOf[M any](g *memberSet[M]) string { return g.name }
 
 // Observe calls f, from now on, whenever a set gets its first member (there) or loses
 // its last: everybody, a room, a user; and of each id. f must not use the registry.
@@ -65,6 +69,7 @@ func (r *Registry[M]) Add(id, user string, m M) *Entry[M] {
 		if g == nil {
 			g = newMemberSet[M](user, KindUser)
 			r.users[user] = g
+			r.userNames.insert(g)
 		}
 		r.add(g, e)
 	}
@@ -178,6 +183,7 @@ func (r *Registry[M]) removeFrom(e *Entry[M], i int) {
 		r.names.remove(g.name)
 	case KindUser:
 		delete(r.users, g.name)
+		r.userNames.remove(g.name)
 	}
 }
 

@@ -93,7 +93,7 @@ func (x KeyAnswer_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyAnswer_State.Descriptor instead.
 func (KeyAnswer_State) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // Code is what went wrong.
@@ -182,7 +182,7 @@ func (x Answer_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Code.Descriptor instead.
 func (Answer_Code) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31, 0}
 }
 
 // Message is one message of a link.
@@ -1457,6 +1457,7 @@ type Query struct {
 	//	*Query_Count
 	//	*Query_Rooms
 	//	*Query_Namespaces
+	//	*Query_Users
 	Kind          isQuery_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1565,6 +1566,15 @@ func (x *Query) GetNamespaces() *ListNamespaces {
 	return nil
 }
 
+func (x *Query) GetUsers() *ListUsers {
+	if x != nil {
+		if x, ok := x.Kind.(*Query_Users); ok {
+			return x.Users
+		}
+	}
+	return nil
+}
+
 type isQuery_Kind interface {
 	isQuery_Kind()
 }
@@ -1594,6 +1604,11 @@ type Query_Namespaces struct {
 	Namespaces *ListNamespaces `protobuf:"bytes,8,opt,name=namespaces,proto3,oneof"`
 }
 
+type Query_Users struct {
+	// A page of users of `to.namespace`. Answered by Names.
+	Users *ListUsers `protobuf:"bytes,9,opt,name=users,proto3,oneof"`
+}
+
 func (*Query_Connections) isQuery_Kind() {}
 
 func (*Query_Connection) isQuery_Kind() {}
@@ -1603,6 +1618,8 @@ func (*Query_Count) isQuery_Kind() {}
 func (*Query_Rooms) isQuery_Kind() {}
 
 func (*Query_Namespaces) isQuery_Kind() {}
+
+func (*Query_Users) isQuery_Kind() {}
 
 // ListConnections asks for a page of connections.
 type ListConnections struct {
@@ -1779,6 +1796,52 @@ func (x *ListRooms) GetIds() bool {
 	return false
 }
 
+// ListUsers asks for a page of users, ordered by name.
+type ListUsers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What their names begin with.
+	Prefix        string `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsers) Reset() {
+	*x = ListUsers{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsers) ProtoMessage() {}
+
+func (x *ListUsers) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsers.ProtoReflect.Descriptor instead.
+func (*ListUsers) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListUsers) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
 // ListNamespaces asks for a page of namespaces, ordered by name.
 type ListNamespaces struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1790,7 +1853,7 @@ type ListNamespaces struct {
 
 func (x *ListNamespaces) Reset() {
 	*x = ListNamespaces{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1865,7 @@ func (x *ListNamespaces) String() string {
 func (*ListNamespaces) ProtoMessage() {}
 
 func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1878,7 @@ func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespaces.ProtoReflect.Descriptor instead.
 func (*ListNamespaces) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListNamespaces) GetPrefix() string {
@@ -1868,7 +1931,7 @@ type IdempotencyKey struct {
 
 func (x *IdempotencyKey) Reset() {
 	*x = IdempotencyKey{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1943,7 @@ func (x *IdempotencyKey) String() string {
 func (*IdempotencyKey) ProtoMessage() {}
 
 func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1956,7 @@ func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *IdempotencyKey) GetCaller() string {
@@ -2005,7 +2068,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2080,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2093,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Origin) GetEpoch() string {
@@ -2076,7 +2139,7 @@ type OfflineSession struct {
 
 func (x *OfflineSession) Reset() {
 	*x = OfflineSession{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2088,7 +2151,7 @@ func (x *OfflineSession) String() string {
 func (*OfflineSession) ProtoMessage() {}
 
 func (x *OfflineSession) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2101,7 +2164,7 @@ func (x *OfflineSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession.ProtoReflect.Descriptor instead.
 func (*OfflineSession) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OfflineSession) GetNamespace() string {
@@ -2260,7 +2323,7 @@ type Sessions struct {
 
 func (x *Sessions) Reset() {
 	*x = Sessions{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2335,7 @@ func (x *Sessions) String() string {
 func (*Sessions) ProtoMessage() {}
 
 func (x *Sessions) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2348,7 @@ func (x *Sessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sessions.ProtoReflect.Descriptor instead.
 func (*Sessions) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Sessions) GetSessions() []*Session {
@@ -2310,7 +2373,7 @@ type Handover struct {
 
 func (x *Handover) Reset() {
 	*x = Handover{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2322,7 +2385,7 @@ func (x *Handover) String() string {
 func (*Handover) ProtoMessage() {}
 
 func (x *Handover) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2335,7 +2398,7 @@ func (x *Handover) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover.ProtoReflect.Descriptor instead.
 func (*Handover) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Handover) GetSessions() []*Handover_HandedOver {
@@ -2386,7 +2449,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2398,7 +2461,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2411,7 +2474,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Session) GetPid() string {
@@ -2490,7 +2553,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2502,7 +2565,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2515,7 +2578,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Missed) GetEvents() []*Missed_Event {
@@ -2548,7 +2611,7 @@ type KeyAnswer struct {
 
 func (x *KeyAnswer) Reset() {
 	*x = KeyAnswer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2560,7 +2623,7 @@ func (x *KeyAnswer) String() string {
 func (*KeyAnswer) ProtoMessage() {}
 
 func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2573,7 +2636,7 @@ func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAnswer.ProtoReflect.Descriptor instead.
 func (*KeyAnswer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *KeyAnswer) GetState() KeyAnswer_State {
@@ -2614,7 +2677,7 @@ type KeyResult struct {
 
 func (x *KeyResult) Reset() {
 	*x = KeyResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2626,7 +2689,7 @@ func (x *KeyResult) String() string {
 func (*KeyResult) ProtoMessage() {}
 
 func (x *KeyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2639,7 +2702,7 @@ func (x *KeyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyResult.ProtoReflect.Descriptor instead.
 func (*KeyResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *KeyResult) GetMatched() uint32 {
@@ -2704,7 +2767,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2716,7 +2779,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2729,7 +2792,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Answer) GetCode() Answer_Code {
@@ -2976,7 +3039,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2988,7 +3051,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3001,7 +3064,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Load) GetSessions() uint32 {
@@ -3041,7 +3104,7 @@ type DrainProgress struct {
 
 func (x *DrainProgress) Reset() {
 	*x = DrainProgress{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3116,7 @@ func (x *DrainProgress) String() string {
 func (*DrainProgress) ProtoMessage() {}
 
 func (x *DrainProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3129,7 @@ func (x *DrainProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainProgress.ProtoReflect.Descriptor instead.
 func (*DrainProgress) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DrainProgress) GetPhase() int32 {
@@ -3129,7 +3192,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3141,7 +3204,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3154,7 +3217,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Result) GetMatched() uint32 {
@@ -3183,7 +3246,7 @@ type AckResults struct {
 
 func (x *AckResults) Reset() {
 	*x = AckResults{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3195,7 +3258,7 @@ func (x *AckResults) String() string {
 func (*AckResults) ProtoMessage() {}
 
 func (x *AckResults) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3208,7 +3271,7 @@ func (x *AckResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults.ProtoReflect.Descriptor instead.
 func (*AckResults) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AckResults) GetResults() []*AckResults_AckResult {
@@ -3259,7 +3322,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3271,7 +3334,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3284,7 +3347,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Connections) GetConnections() []*Connection {
@@ -3354,7 +3417,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3366,7 +3429,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3379,7 +3442,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Connection) GetCursor() string {
@@ -3549,7 +3612,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3561,7 +3624,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3574,7 +3637,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Names) GetNames() []*Names_Name {
@@ -3604,7 +3667,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3616,7 +3679,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3629,7 +3692,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Counts) GetTotal() uint32 {
@@ -3657,7 +3720,7 @@ type IdempotencyKey_Begin struct {
 
 func (x *IdempotencyKey_Begin) Reset() {
 	*x = IdempotencyKey_Begin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3669,7 +3732,7 @@ func (x *IdempotencyKey_Begin) String() string {
 func (*IdempotencyKey_Begin) ProtoMessage() {}
 
 func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3682,7 +3745,7 @@ func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Begin.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Begin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Finished says what was done. The receiver remembers it.
@@ -3698,7 +3761,7 @@ type IdempotencyKey_Finished struct {
 
 func (x *IdempotencyKey_Finished) Reset() {
 	*x = IdempotencyKey_Finished{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3710,7 +3773,7 @@ func (x *IdempotencyKey_Finished) String() string {
 func (*IdempotencyKey_Finished) ProtoMessage() {}
 
 func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3723,7 +3786,7 @@ func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Finished.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Finished) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 1}
 }
 
 func (x *IdempotencyKey_Finished) GetBegin() uint64 {
@@ -3751,7 +3814,7 @@ type IdempotencyKey_Failed struct {
 
 func (x *IdempotencyKey_Failed) Reset() {
 	*x = IdempotencyKey_Failed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3763,7 +3826,7 @@ func (x *IdempotencyKey_Failed) String() string {
 func (*IdempotencyKey_Failed) ProtoMessage() {}
 
 func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3776,7 +3839,7 @@ func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Failed.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Failed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 2}
 }
 
 func (x *IdempotencyKey_Failed) GetBegin() uint64 {
@@ -3795,7 +3858,7 @@ type IdempotencyKey_Look struct {
 
 func (x *IdempotencyKey_Look) Reset() {
 	*x = IdempotencyKey_Look{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3807,7 +3870,7 @@ func (x *IdempotencyKey_Look) String() string {
 func (*IdempotencyKey_Look) ProtoMessage() {}
 
 func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3820,7 +3883,7 @@ func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Look.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Look) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 3}
 }
 
 // Claim asks whether the receiver keeps the connection, for the sender alone. Answered
@@ -3835,7 +3898,7 @@ type OfflineSession_Claim struct {
 
 func (x *OfflineSession_Claim) Reset() {
 	*x = OfflineSession_Claim{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3847,7 +3910,7 @@ func (x *OfflineSession_Claim) String() string {
 func (*OfflineSession_Claim) ProtoMessage() {}
 
 func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3860,7 +3923,7 @@ func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Claim.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Claim) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 0}
 }
 
 func (x *OfflineSession_Claim) GetOffset() string {
@@ -3879,7 +3942,7 @@ type OfflineSession_Release struct {
 
 func (x *OfflineSession_Release) Reset() {
 	*x = OfflineSession_Release{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3891,7 +3954,7 @@ func (x *OfflineSession_Release) String() string {
 func (*OfflineSession_Release) ProtoMessage() {}
 
 func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3904,7 +3967,7 @@ func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Release.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Release) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 1}
 }
 
 // Settle is answered when all events that the receiver was sending when it got this
@@ -3919,7 +3982,7 @@ type OfflineSession_Settle struct {
 
 func (x *OfflineSession_Settle) Reset() {
 	*x = OfflineSession_Settle{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3931,7 +3994,7 @@ func (x *OfflineSession_Settle) String() string {
 func (*OfflineSession_Settle) ProtoMessage() {}
 
 func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3944,7 +4007,7 @@ func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Settle.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Settle) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 2}
 }
 
 func (x *OfflineSession_Settle) GetHolder() string {
@@ -3968,7 +4031,7 @@ type OfflineSession_Take struct {
 
 func (x *OfflineSession_Take) Reset() {
 	*x = OfflineSession_Take{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3980,7 +4043,7 @@ func (x *OfflineSession_Take) String() string {
 func (*OfflineSession_Take) ProtoMessage() {}
 
 func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3993,7 +4056,7 @@ func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Take.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Take) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 3}
 }
 
 func (x *OfflineSession_Take) GetOffset() string {
@@ -4019,7 +4082,7 @@ type OfflineSession_HandOver struct {
 
 func (x *OfflineSession_HandOver) Reset() {
 	*x = OfflineSession_HandOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4031,7 +4094,7 @@ func (x *OfflineSession_HandOver) String() string {
 func (*OfflineSession_HandOver) ProtoMessage() {}
 
 func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4044,7 +4107,7 @@ func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_HandOver.ProtoReflect.Descriptor instead.
 func (*OfflineSession_HandOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 4}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 4}
 }
 
 // ClaimAll claims as many connections as go at once.
@@ -4056,7 +4119,7 @@ type OfflineSession_ClaimAll struct {
 
 func (x *OfflineSession_ClaimAll) Reset() {
 	*x = OfflineSession_ClaimAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4068,7 +4131,7 @@ func (x *OfflineSession_ClaimAll) String() string {
 func (*OfflineSession_ClaimAll) ProtoMessage() {}
 
 func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4081,7 +4144,7 @@ func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_ClaimAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_ClaimAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 5}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 5}
 }
 
 // TakeAll has them handed over.
@@ -4097,7 +4160,7 @@ type OfflineSession_TakeAll struct {
 
 func (x *OfflineSession_TakeAll) Reset() {
 	*x = OfflineSession_TakeAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4109,7 +4172,7 @@ func (x *OfflineSession_TakeAll) String() string {
 func (*OfflineSession_TakeAll) ProtoMessage() {}
 
 func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4122,7 +4185,7 @@ func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_TakeAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_TakeAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 6}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 6}
 }
 
 func (x *OfflineSession_TakeAll) GetSessions() []*Session {
@@ -4160,7 +4223,7 @@ type Handover_HandedOver struct {
 
 func (x *Handover_HandedOver) Reset() {
 	*x = Handover_HandedOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4172,7 +4235,7 @@ func (x *Handover_HandedOver) String() string {
 func (*Handover_HandedOver) ProtoMessage() {}
 
 func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4185,7 +4248,7 @@ func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover_HandedOver.ProtoReflect.Descriptor instead.
 func (*Handover_HandedOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26, 0}
 }
 
 func (x *Handover_HandedOver) GetSession() *Session {
@@ -4245,7 +4308,7 @@ type Missed_Event struct {
 
 func (x *Missed_Event) Reset() {
 	*x = Missed_Event{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4257,7 +4320,7 @@ func (x *Missed_Event) String() string {
 func (*Missed_Event) ProtoMessage() {}
 
 func (x *Missed_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4270,7 +4333,7 @@ func (x *Missed_Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed_Event.ProtoReflect.Descriptor instead.
 func (*Missed_Event) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28, 0}
 }
 
 func (x *Missed_Event) GetOffset() string {
@@ -4311,7 +4374,7 @@ type AckResults_AckResult struct {
 
 func (x *AckResults_AckResult) Reset() {
 	*x = AckResults_AckResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4323,7 +4386,7 @@ func (x *AckResults_AckResult) String() string {
 func (*AckResults_AckResult) ProtoMessage() {}
 
 func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4336,7 +4399,7 @@ func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults_AckResult.ProtoReflect.Descriptor instead.
 func (*AckResults_AckResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35, 0}
 }
 
 func (x *AckResults_AckResult) GetId() string {
@@ -4382,7 +4445,7 @@ type Names_Name struct {
 
 func (x *Names_Name) Reset() {
 	*x = Names_Name{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[56]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4394,7 +4457,7 @@ func (x *Names_Name) String() string {
 func (*Names_Name) ProtoMessage() {}
 
 func (x *Names_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[56]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4407,7 +4470,7 @@ func (x *Names_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names_Name.ProtoReflect.Descriptor instead.
 func (*Names_Name) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{37, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{38, 0}
 }
 
 func (x *Names_Name) GetName() string {
@@ -4519,7 +4582,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x06Cancel\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\"$\n" +
 	"\bContinue\x12\x18\n" +
-	"\arequest\x18\x01 \x01(\x04R\arequest\"\xa1\x03\n" +
+	"\arequest\x18\x01 \x01(\x04R\arequest\"\xd7\x03\n" +
 	"\x05Query\x12)\n" +
 	"\x02to\x18\x01 \x01(\v2\x19.fanout.cluster.v1.TargetR\x02to\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x14\n" +
@@ -4532,7 +4595,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x05rooms\x18\a \x01(\v2\x1c.fanout.cluster.v1.ListRoomsH\x00R\x05rooms\x12C\n" +
 	"\n" +
 	"namespaces\x18\b \x01(\v2!.fanout.cluster.v1.ListNamespacesH\x00R\n" +
-	"namespacesB\x06\n" +
+	"namespaces\x124\n" +
+	"\x05users\x18\t \x01(\v2\x1c.fanout.cluster.v1.ListUsersH\x00R\x05usersB\x06\n" +
 	"\x04kind\"\x11\n" +
 	"\x0fListConnections\"\x0f\n" +
 	"\rGetConnection\"\x17\n" +
@@ -4540,7 +4604,9 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x02by\x18\x01 \x01(\x05R\x02by\"5\n" +
 	"\tListRooms\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x10\n" +
-	"\x03ids\x18\x02 \x01(\bR\x03ids\"(\n" +
+	"\x03ids\x18\x02 \x01(\bR\x03ids\"#\n" +
+	"\tListUsers\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\"(\n" +
 	"\x0eListNamespaces\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\"\xfa\x03\n" +
 	"\x0eIdempotencyKey\x12\x16\n" +
@@ -4761,7 +4827,7 @@ func file_fanout_cluster_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(KeyAnswer_State)(0),            // 0: fanout.cluster.v1.KeyAnswer.State
 	(Answer_Code)(0),                // 1: fanout.cluster.v1.Answer.Code
@@ -4785,45 +4851,46 @@ var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(*GetConnection)(nil),           // 19: fanout.cluster.v1.GetConnection
 	(*Count)(nil),                   // 20: fanout.cluster.v1.Count
 	(*ListRooms)(nil),               // 21: fanout.cluster.v1.ListRooms
-	(*ListNamespaces)(nil),          // 22: fanout.cluster.v1.ListNamespaces
-	(*IdempotencyKey)(nil),          // 23: fanout.cluster.v1.IdempotencyKey
-	(*Origin)(nil),                  // 24: fanout.cluster.v1.Origin
-	(*OfflineSession)(nil),          // 25: fanout.cluster.v1.OfflineSession
-	(*Sessions)(nil),                // 26: fanout.cluster.v1.Sessions
-	(*Handover)(nil),                // 27: fanout.cluster.v1.Handover
-	(*Session)(nil),                 // 28: fanout.cluster.v1.Session
-	(*Missed)(nil),                  // 29: fanout.cluster.v1.Missed
-	(*KeyAnswer)(nil),               // 30: fanout.cluster.v1.KeyAnswer
-	(*KeyResult)(nil),               // 31: fanout.cluster.v1.KeyResult
-	(*Answer)(nil),                  // 32: fanout.cluster.v1.Answer
-	(*Load)(nil),                    // 33: fanout.cluster.v1.Load
-	(*DrainProgress)(nil),           // 34: fanout.cluster.v1.DrainProgress
-	(*Result)(nil),                  // 35: fanout.cluster.v1.Result
-	(*AckResults)(nil),              // 36: fanout.cluster.v1.AckResults
-	(*Connections)(nil),             // 37: fanout.cluster.v1.Connections
-	(*Connection)(nil),              // 38: fanout.cluster.v1.Connection
-	(*Names)(nil),                   // 39: fanout.cluster.v1.Names
-	(*Counts)(nil),                  // 40: fanout.cluster.v1.Counts
-	nil,                             // 41: fanout.cluster.v1.Settings.ValuesEntry
-	(*IdempotencyKey_Begin)(nil),    // 42: fanout.cluster.v1.IdempotencyKey.Begin
-	(*IdempotencyKey_Finished)(nil), // 43: fanout.cluster.v1.IdempotencyKey.Finished
-	(*IdempotencyKey_Failed)(nil),   // 44: fanout.cluster.v1.IdempotencyKey.Failed
-	(*IdempotencyKey_Look)(nil),     // 45: fanout.cluster.v1.IdempotencyKey.Look
-	(*OfflineSession_Claim)(nil),    // 46: fanout.cluster.v1.OfflineSession.Claim
-	(*OfflineSession_Release)(nil),  // 47: fanout.cluster.v1.OfflineSession.Release
-	(*OfflineSession_Settle)(nil),   // 48: fanout.cluster.v1.OfflineSession.Settle
-	(*OfflineSession_Take)(nil),     // 49: fanout.cluster.v1.OfflineSession.Take
-	(*OfflineSession_HandOver)(nil), // 50: fanout.cluster.v1.OfflineSession.HandOver
-	(*OfflineSession_ClaimAll)(nil), // 51: fanout.cluster.v1.OfflineSession.ClaimAll
-	(*OfflineSession_TakeAll)(nil),  // 52: fanout.cluster.v1.OfflineSession.TakeAll
-	(*Handover_HandedOver)(nil),     // 53: fanout.cluster.v1.Handover.HandedOver
-	(*Missed_Event)(nil),            // 54: fanout.cluster.v1.Missed.Event
-	(*AckResults_AckResult)(nil),    // 55: fanout.cluster.v1.AckResults.AckResult
-	nil,                             // 56: fanout.cluster.v1.Connection.HeadersEntry
-	nil,                             // 57: fanout.cluster.v1.Connection.QueryEntry
-	(*Names_Name)(nil),              // 58: fanout.cluster.v1.Names.Name
-	nil,                             // 59: fanout.cluster.v1.Counts.GroupsEntry
-	(*timestamppb.Timestamp)(nil),   // 60: google.protobuf.Timestamp
+	(*ListUsers)(nil),               // 22: fanout.cluster.v1.ListUsers
+	(*ListNamespaces)(nil),          // 23: fanout.cluster.v1.ListNamespaces
+	(*IdempotencyKey)(nil),          // 24: fanout.cluster.v1.IdempotencyKey
+	(*Origin)(nil),                  // 25: fanout.cluster.v1.Origin
+	(*OfflineSession)(nil),          // 26: fanout.cluster.v1.OfflineSession
+	(*Sessions)(nil),                // 27: fanout.cluster.v1.Sessions
+	(*Handover)(nil),                // 28: fanout.cluster.v1.Handover
+	(*Session)(nil),                 // 29: fanout.cluster.v1.Session
+	(*Missed)(nil),                  // 30: fanout.cluster.v1.Missed
+	(*KeyAnswer)(nil),               // 31: fanout.cluster.v1.KeyAnswer
+	(*KeyResult)(nil),               // 32: fanout.cluster.v1.KeyResult
+	(*Answer)(nil),                  // 33: fanout.cluster.v1.Answer
+	(*Load)(nil),                    // 34: fanout.cluster.v1.Load
+	(*DrainProgress)(nil),           // 35: fanout.cluster.v1.DrainProgress
+	(*Result)(nil),                  // 36: fanout.cluster.v1.Result
+	(*AckResults)(nil),              // 37: fanout.cluster.v1.AckResults
+	(*Connections)(nil),             // 38: fanout.cluster.v1.Connections
+	(*Connection)(nil),              // 39: fanout.cluster.v1.Connection
+	(*Names)(nil),                   // 40: fanout.cluster.v1.Names
+	(*Counts)(nil),                  // 41: fanout.cluster.v1.Counts
+	nil,                             // 42: fanout.cluster.v1.Settings.ValuesEntry
+	(*IdempotencyKey_Begin)(nil),    // 43: fanout.cluster.v1.IdempotencyKey.Begin
+	(*IdempotencyKey_Finished)(nil), // 44: fanout.cluster.v1.IdempotencyKey.Finished
+	(*IdempotencyKey_Failed)(nil),   // 45: fanout.cluster.v1.IdempotencyKey.Failed
+	(*IdempotencyKey_Look)(nil),     // 46: fanout.cluster.v1.IdempotencyKey.Look
+	(*OfflineSession_Claim)(nil),    // 47: fanout.cluster.v1.OfflineSession.Claim
+	(*OfflineSession_Release)(nil),  // 48: fanout.cluster.v1.OfflineSession.Release
+	(*OfflineSession_Settle)(nil),   // 49: fanout.cluster.v1.OfflineSession.Settle
+	(*OfflineSession_Take)(nil),     // 50: fanout.cluster.v1.OfflineSession.Take
+	(*OfflineSession_HandOver)(nil), // 51: fanout.cluster.v1.OfflineSession.HandOver
+	(*OfflineSession_ClaimAll)(nil), // 52: fanout.cluster.v1.OfflineSession.ClaimAll
+	(*OfflineSession_TakeAll)(nil),  // 53: fanout.cluster.v1.OfflineSession.TakeAll
+	(*Handover_HandedOver)(nil),     // 54: fanout.cluster.v1.Handover.HandedOver
+	(*Missed_Event)(nil),            // 55: fanout.cluster.v1.Missed.Event
+	(*AckResults_AckResult)(nil),    // 56: fanout.cluster.v1.AckResults.AckResult
+	nil,                             // 57: fanout.cluster.v1.Connection.HeadersEntry
+	nil,                             // 58: fanout.cluster.v1.Connection.QueryEntry
+	(*Names_Name)(nil),              // 59: fanout.cluster.v1.Names.Name
+	nil,                             // 60: fanout.cluster.v1.Counts.GroupsEntry
+	(*timestamppb.Timestamp)(nil),   // 61: google.protobuf.Timestamp
 }
 var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	4,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
@@ -4833,79 +4900,80 @@ var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	15, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
 	16, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
 	17, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
-	32, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
-	23, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
-	25, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
+	33, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
+	24, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
+	26, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
 	13, // 10: fanout.cluster.v1.Message.drain:type_name -> fanout.cluster.v1.NodeDrain
 	14, // 11: fanout.cluster.v1.Message.close_sessions:type_name -> fanout.cluster.v1.CloseSessions
 	3,  // 12: fanout.cluster.v1.Message.settings:type_name -> fanout.cluster.v1.Settings
-	41, // 13: fanout.cluster.v1.Settings.values:type_name -> fanout.cluster.v1.Settings.ValuesEntry
+	42, // 13: fanout.cluster.v1.Settings.values:type_name -> fanout.cluster.v1.Settings.ValuesEntry
 	6,  // 14: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
 	8,  // 15: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
 	9,  // 16: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
 	9,  // 17: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
 	10, // 18: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
 	11, // 19: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
-	60, // 20: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
+	61, // 20: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
 	7,  // 21: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
 	6,  // 22: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
 	18, // 23: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
 	19, // 24: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
 	20, // 25: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
 	21, // 26: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
-	22, // 27: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
-	42, // 28: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
-	43, // 29: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
-	44, // 30: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
-	45, // 31: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
-	46, // 32: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
-	47, // 33: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
-	48, // 34: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
-	49, // 35: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
-	50, // 36: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
-	51, // 37: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
-	52, // 38: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
-	28, // 39: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
-	53, // 40: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
-	54, // 41: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
-	24, // 42: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
-	54, // 43: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
-	24, // 44: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
-	0,  // 45: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
-	31, // 46: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
-	1,  // 47: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
-	35, // 48: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
-	36, // 49: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
-	37, // 50: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
-	39, // 51: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
-	40, // 52: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
-	30, // 53: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
-	28, // 54: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
-	29, // 55: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
-	26, // 56: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
-	27, // 57: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
-	34, // 58: fanout.cluster.v1.Answer.drain:type_name -> fanout.cluster.v1.DrainProgress
-	33, // 59: fanout.cluster.v1.Answer.load:type_name -> fanout.cluster.v1.Load
-	55, // 60: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
-	38, // 61: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
-	60, // 62: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	60, // 63: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
-	56, // 64: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
-	57, // 65: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
-	58, // 66: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
-	59, // 67: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
-	31, // 68: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
-	24, // 69: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
-	28, // 70: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
-	24, // 71: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
-	28, // 72: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
-	24, // 73: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
-	7,  // 74: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
-	75, // [75:75] is the sub-list for method output_type
-	75, // [75:75] is the sub-list for method input_type
-	75, // [75:75] is the sub-list for extension type_name
-	75, // [75:75] is the sub-list for extension extendee
-	0,  // [0:75] is the sub-list for field type_name
+	23, // 27: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
+	22, // 28: fanout.cluster.v1.Query.users:type_name -> fanout.cluster.v1.ListUsers
+	43, // 29: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
+	44, // 30: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
+	45, // 31: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
+	46, // 32: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
+	47, // 33: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
+	48, // 34: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
+	49, // 35: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
+	50, // 36: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
+	51, // 37: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
+	52, // 38: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
+	53, // 39: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
+	29, // 40: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
+	54, // 41: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
+	55, // 42: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
+	25, // 43: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
+	55, // 44: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
+	25, // 45: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
+	0,  // 46: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
+	32, // 47: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
+	1,  // 48: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
+	36, // 49: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
+	37, // 50: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
+	38, // 51: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
+	40, // 52: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
+	41, // 53: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
+	31, // 54: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
+	29, // 55: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
+	30, // 56: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
+	27, // 57: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
+	28, // 58: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
+	35, // 59: fanout.cluster.v1.Answer.drain:type_name -> fanout.cluster.v1.DrainProgress
+	34, // 60: fanout.cluster.v1.Answer.load:type_name -> fanout.cluster.v1.Load
+	56, // 61: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
+	39, // 62: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
+	61, // 63: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	61, // 64: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
+	57, // 65: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
+	58, // 66: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
+	59, // 67: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
+	60, // 68: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
+	32, // 69: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
+	25, // 70: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
+	29, // 71: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
+	25, // 72: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
+	29, // 73: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
+	25, // 74: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
+	7,  // 75: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
+	76, // [76:76] is the sub-list for method output_type
+	76, // [76:76] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_node_proto_init() }
@@ -4943,14 +5011,15 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Query_Count)(nil),
 		(*Query_Rooms)(nil),
 		(*Query_Namespaces)(nil),
+		(*Query_Users)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[21].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[22].OneofWrappers = []any{
 		(*IdempotencyKey_Begin_)(nil),
 		(*IdempotencyKey_Finished_)(nil),
 		(*IdempotencyKey_Failed_)(nil),
 		(*IdempotencyKey_Look_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[23].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[24].OneofWrappers = []any{
 		(*OfflineSession_ClaimIt)(nil),
 		(*OfflineSession_Release_)(nil),
 		(*OfflineSession_Settle_)(nil),
@@ -4959,7 +5028,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*OfflineSession_ClaimAll_)(nil),
 		(*OfflineSession_TakeAll_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[30].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[31].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Acks)(nil),
 		(*Answer_Connections)(nil),
@@ -4979,7 +5048,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_node_proto_rawDesc), len(file_fanout_cluster_v1_node_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   58,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
