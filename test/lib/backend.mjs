@@ -23,11 +23,20 @@ const { fanout } = grpc.loadPackageDefinition(definition);
 
 const deadlineMs = 20_000;
 
-// Connects to a daemon's control API for one test. Every unary RPC of every
+// Has each call bring this key.
+const sends = (key) => (options, nextCall) =>
+  new grpc.InterceptingCall(nextCall(options), {
+    start(metadata, listener, next) {
+      metadata.set("authorization", `Bearer ${key}`);
+      next(metadata, listener);
+    },
+  });
+
+// Connects to a daemon's control API for one test, with its .key if it has one. Every unary RPC of every
 // service is a method in lower camel case that returns a promise.
 export function backend(t, daemon) {
   const clients = ["EmitterService", "RegistryService", "EventService", "AdminService"].map(
-    (name) => new fanout.v1[name](daemon.control, daemon.credentials ?? grpc.credentials.createInsecure()),
+    (name) => new fanout.v1[name](daemon.control, daemon.credentials ?? grpc.credentials.createInsecure(), daemon.key ? { interceptors: [sends(daemon.key)] } : {}),
   );
   t.after(() => clients.forEach((client) => client.close()));
   const [emitter, registry, events, admin] = clients;
