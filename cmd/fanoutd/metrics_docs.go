@@ -15,7 +15,8 @@ func printMetricsDocs(w io.Writer) {
 <!-- Written by "fanoutd metrics" from what internal/ops declares: "make generate" renews it. -->
 
 What `+"`/metrics`"+` on `+"`ops-listen`"+` has, for Prometheus. [operating.md](operating.md#what-to-watch) says which
-of them to look at, and when.
+of them to look at and when; [deploy/prometheus](../deploy/prometheus/alerts.yaml) has alerts, and
+[deploy/grafana](../deploy/grafana/fanoutd.json) a dashboard.
 
 - A counter begins at 0 when the daemon starts, and ends in `+"`_total`"+`. It never falls: use `+"`rate`"+` or `+"`increase`"+`.
 - A histogram is `+"`…_bucket`, `…_sum` and `…_count`"+`, in seconds.
