@@ -169,6 +169,7 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 		SkipExisting: m.GetSkipExisting(),
 		Authorize:    m.GetAuthorize(),
 		Assignments:  m.GetAssignments(),
+		OneByOne:     m.GetOneByOne(),
 		MaxInFlight:  int(min(m.GetMaxInFlight(), maxInFlight)),
 		Node:         e.node,
 		Caller:       p.caller.Name,

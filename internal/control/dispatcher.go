@@ -76,6 +76,8 @@ type Subscription interface {
 
 	Ack(id string) error
 	Nack(id string, delay time.Duration) error
+	Postpone(id string, delay time.Duration) error
+	Bury(id string) error
 	Working(id string) error
 	Verdict(id string, v dispatch.Verdict) error
 	// BuryTooLarge makes a dead letter of what does not fit into the consumer's messages.

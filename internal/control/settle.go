@@ -86,6 +86,16 @@ func (c *consumer) each(request fanoutv1.ConsumeResponse_Rejected_Request, ids [
 func (c *consumer) nack(m *fanoutv1.ConsumeRequest_Nack) error {
 	p := problems{at: "nack"}
 	delay := toDuration(&p, "delay", m.GetDelay(), 0, maxNackDelay)
+	giveBack := func(id string) error { return c.subscription.Nack(id, delay) }
+	switch m.GetReason() {
+	case fanoutv1.ConsumeRequest_Nack_FAILED:
+	case fanoutv1.ConsumeRequest_Nack_UNAVAILABLE:
+		giveBack = func(id string) error { return c.subscription.Postpone(id, delay) }
+	case fanoutv1.ConsumeRequest_Nack_REJECTED:
+		giveBack = c.subscription.Bury
+	default:
+		p.add("reason", "%d is no value of this field", m.GetReason())
+	}
 	if p.any() {
 		for _, id := range m.GetDeliveryIds() {
 			if err := c.reject(fanoutv1.ConsumeResponse_Rejected_NACK, id, p.err()); err != nil {
@@ -94,7 +104,7 @@ func (c *consumer) nack(m *fanoutv1.ConsumeRequest_Nack) error {
 		}
 		return nil
 	}
-	return c.each(fanoutv1.ConsumeResponse_Rejected_NACK, m.GetDeliveryIds(), func(id string) error { return c.subscription.Nack(id, delay) })
+	return c.each(fanoutv1.ConsumeResponse_Rejected_NACK, m.GetDeliveryIds(), giveBack)
 }
 
 // reply answers the browser, and settles the delivery unless the reply could

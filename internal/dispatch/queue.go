@@ -32,7 +32,7 @@ import (
 type phase int
 
 const (
-	idle        phase = iota // for an event: all there are are in flight
+	idle        phase = iota // for an event: all there are are in flight, or one is, of an owner that takes one by one
 	quiet                    // for an event: there is none, and another owner would do as well
 	ready                    // for its turn among those of its owner
 	paused                   // for the end of the pause that a refusal began
@@ -149,7 +149,7 @@ func (q *queue) advanceLocked() {
 		q.enterLocked(unowned)
 	case q.owner.draining, q.sent < len(q.items) && !q.owner.interest.wants(q.items[q.sent].event):
 		q.enterLocked(handingOver)
-	case q.sent < len(q.items):
+	case q.sent < len(q.items) && (q.sent == 0 || !q.owner.options.OneByOne):
 		q.enterLocked(ready)
 	case len(q.items) == 0:
 		q.enterLocked(quiet)

@@ -105,10 +105,55 @@ func (s *Subscription) nack(id string, delay time.Duration) (*tracedDelivery, er
 	return f, nil
 }
 
+// Postpone gives a delivery back since the consumer can handle nothing for now: as by
+// Nack it comes again, in order, after the delay, but it is not the event that has failed.
+// Until something is settled the consumer counts as one that is late: other consumers of
+// its group come first, and where another group serves a connection, that is not held up
+// for this one.
+func (s *Subscription) Postpone(id string, delay time.Duration) error {
+	defer s.group.settleDown()
+	f, err := s.postpone(id, delay)
+	s.traceDelivery(f, "postponed")
+	return err
+}
+
+func (s *Subscription) postpone(id string, delay time.Duration) (*tracedDelivery, error) {
+	s.group.mu.Lock()
+	defer s.group.mu.Unlock()
+	q, i, err := s.inFlightLocked(id)
+	if err != nil {
+		return nil, err
+	}
+	f := q.deliveryLocked(&q.items[i])
+	s.cancelLocked(GivenBack, q.items[i:q.sent])
+	q.rewindLocked(i)
+	q.items[i].suspect = false
+	q.stuck = true
+	s.lateUntil = time.Now().Add(s.options.AckWait)
+	q.pauseLocked(max(delay, minPause))
+	s.progressedLocked()
+	s.wake()
+	if q.sent == 0 {
+		s.group.reassignLocked(&s.load, q)
+	} else {
+		q.relieveLocked()
+	}
+	return f, nil
+}
+
+// minPause is how long a queue pauses at least for a consumer that can handle nothing.
+const minPause = 100 * time.Millisecond
+
 // BuryTooLarge makes a dead letter of a delivery that the consumer's messages cannot
 // hold. What follows it from the same connection is delivered again, in order; what was
 // in flight of that is cancelled first. A Connecting is not decided on.
-func (s *Subscription) BuryTooLarge(id string) error {
+func (s *Subscription) BuryTooLarge(id string) error { return s.bury(id, TooLarge) }
+
+// Bury makes a dead letter of a delivery that the consumer will never handle, as
+// BuryTooLarge does.
+func (s *Subscription) Bury(id string) error { return s.bury(id, Nacked) }
+
+func (s *Subscription) bury(id string, why DeathReason) error {
 	defer s.group.settleDown()
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
@@ -121,7 +166,7 @@ func (s *Subscription) BuryTooLarge(id string) error {
 	} else {
 		s.cancelLocked(GivenBack, q.items[i+1:q.sent])
 		q.rewindLocked(i)
-		q.buryItemLocked(i, TooLarge)
+		q.buryItemLocked(i, why)
 		q.advanceLocked()
 	}
 	s.settledLocked(q)

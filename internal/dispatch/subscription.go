@@ -39,6 +39,8 @@ type SubscriptionOptions struct {
 	// MaxInFlight bounds the events that were delivered and not settled.
 	// 0 means 1000.
 	MaxInFlight int
+	// OneByOne delivers the next event of a connection when the one before it is settled.
+	OneByOne bool
 	// AckWait is how long the oldest delivery in flight of a connection may wait to
 	// be settled, since it was delivered or the one before it settled, or since
 	// Working; then the connection moves to another subscription. 0 means 30 s.

@@ -223,6 +223,64 @@ func (Event_Cause) EnumDescriptor() ([]byte, []int) {
 	return file_fanout_v1_event_proto_rawDescGZIP(), []int{0, 1}
 }
 
+// Reason says whose fault it is.
+type ConsumeRequest_Nack_Reason int32
+
+const (
+	// The event's, for all that is known: it counts as a failure of it.
+	ConsumeRequest_Nack_FAILED ConsumeRequest_Nack_Reason = 0
+	// Not the event's: what the worker needs is not there, and no event can be
+	// handled. It is no failure of the event, however often it comes. Until this worker settles
+	// something, other members come first; and where another group serves the
+	// connection, the browser is not held up for this one, which loses what it has
+	// no room for.
+	ConsumeRequest_Nack_UNAVAILABLE ConsumeRequest_Nack_Reason = 1
+	// The event's, and it would fail always: it becomes a dead letter at once. A
+	// CONNECTING is not decided on.
+	ConsumeRequest_Nack_REJECTED ConsumeRequest_Nack_Reason = 2
+)
+
+// Enum value maps for ConsumeRequest_Nack_Reason.
+var (
+	ConsumeRequest_Nack_Reason_name = map[int32]string{
+		0: "FAILED",
+		1: "UNAVAILABLE",
+		2: "REJECTED",
+	}
+	ConsumeRequest_Nack_Reason_value = map[string]int32{
+		"FAILED":      0,
+		"UNAVAILABLE": 1,
+		"REJECTED":    2,
+	}
+)
+
+func (x ConsumeRequest_Nack_Reason) Enum() *ConsumeRequest_Nack_Reason {
+	p := new(ConsumeRequest_Nack_Reason)
+	*p = x
+	return p
+}
+
+func (x ConsumeRequest_Nack_Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ConsumeRequest_Nack_Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_event_proto_enumTypes[2].Descriptor()
+}
+
+func (ConsumeRequest_Nack_Reason) Type() protoreflect.EnumType {
+	return &file_fanout_v1_event_proto_enumTypes[2]
+}
+
+func (x ConsumeRequest_Nack_Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ConsumeRequest_Nack_Reason.Descriptor instead.
+func (ConsumeRequest_Nack_Reason) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 2, 0}
+}
+
 // Request is what a worker asks for, as the field of ConsumeRequest.
 type ConsumeResponse_Rejected_Request int32
 
@@ -272,11 +330,11 @@ func (x ConsumeResponse_Rejected_Request) String() string {
 }
 
 func (ConsumeResponse_Rejected_Request) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_event_proto_enumTypes[2].Descriptor()
+	return file_fanout_v1_event_proto_enumTypes[3].Descriptor()
 }
 
 func (ConsumeResponse_Rejected_Request) Type() protoreflect.EnumType {
-	return &file_fanout_v1_event_proto_enumTypes[2]
+	return &file_fanout_v1_event_proto_enumTypes[3]
 }
 
 func (x ConsumeResponse_Rejected_Request) Number() protoreflect.EnumNumber {
@@ -338,11 +396,11 @@ func (x ConsumeResponse_Cancelled_Reason) String() string {
 }
 
 func (ConsumeResponse_Cancelled_Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_event_proto_enumTypes[3].Descriptor()
+	return file_fanout_v1_event_proto_enumTypes[4].Descriptor()
 }
 
 func (ConsumeResponse_Cancelled_Reason) Type() protoreflect.EnumType {
-	return &file_fanout_v1_event_proto_enumTypes[3]
+	return &file_fanout_v1_event_proto_enumTypes[4]
 }
 
 func (x ConsumeResponse_Cancelled_Reason) Number() protoreflect.EnumNumber {
@@ -1321,7 +1379,12 @@ type ConsumeRequest_Open struct {
 	// is, which it gets the events of. Every connection of its namespaces then has an
 	// owner in the group, also those of which the group hears nothing else, so a worker
 	// that restarts, or takes over from another, has all of its connections again.
-	Assignments   bool `protobuf:"varint,14,opt,name=assignments,proto3" json:"assignments,omitempty"`
+	Assignments bool `protobuf:"varint,14,opt,name=assignments,proto3" json:"assignments,omitempty"`
+	// True asks for one event of each connection at a time: the next is delivered
+	// when the one before it is settled. So a worker that handles events as they come,
+	// many at once, handles those of a connection in order, and a busy connection
+	// takes up one place in flight.
+	OneByOne      bool `protobuf:"varint,15,opt,name=one_by_one,json=oneByOne,proto3" json:"one_by_one,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1454,6 +1517,13 @@ func (x *ConsumeRequest_Open) GetAssignments() bool {
 	return false
 }
 
+func (x *ConsumeRequest_Open) GetOneByOne() bool {
+	if x != nil {
+		return x.OneByOne
+	}
+	return false
+}
+
 // Ack settles deliveries: they were handled.
 type ConsumeRequest_Ack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1512,7 +1582,9 @@ type ConsumeRequest_Nack struct {
 	DeliveryIds []string `protobuf:"bytes,1,rep,name=delivery_ids,json=deliveryIds,proto3" json:"delivery_ids,omitempty"`
 	// How long to pause, at most 1 h. Unset: a pause that doubles from 100 ms to
 	// 12.8 s.
-	Delay         *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
+	Delay *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
+	// Why.
+	Reason        ConsumeRequest_Nack_Reason `protobuf:"varint,3,opt,name=reason,proto3,enum=fanout.v1.ConsumeRequest_Nack_Reason" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1559,6 +1631,13 @@ func (x *ConsumeRequest_Nack) GetDelay() *durationpb.Duration {
 		return x.Delay
 	}
 	return nil
+}
+
+func (x *ConsumeRequest_Nack) GetReason() ConsumeRequest_Nack_Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return ConsumeRequest_Nack_FAILED
 }
 
 // Working says that deliveries are being worked on: the ack_wait of their
@@ -2405,7 +2484,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\rNOT_RECOVERED\x10\r\x12\t\n" +
 	"\x05OTHER\x10\x0e\x12\v\n" +
 	"\aMAX_AGE\x10\x0f\x12\r\n" +
-	"\tREBALANCE\x10\x10\"\xd0\f\n" +
+	"\tREBALANCE\x10\x10\"\xe3\r\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -2413,7 +2492,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05reply\x18\x04 \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05reply\x12=\n" +
 	"\averdict\x18\x05 \x01(\v2!.fanout.v1.ConsumeRequest.VerdictH\x00R\averdict\x127\n" +
 	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x12=\n" +
-	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\xf0\x03\n" +
+	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\x8e\x04\n" +
 	"\x04Open\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2432,12 +2511,20 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x12include_connection\x18\v \x01(\bR\x11includeConnection\x12#\n" +
 	"\rskip_existing\x18\f \x01(\bR\fskipExisting\x12)\n" +
 	"\x10recovery_expired\x18\r \x01(\bR\x0frecoveryExpired\x12 \n" +
-	"\vassignments\x18\x0e \x01(\bR\vassignments\x1a(\n" +
+	"\vassignments\x18\x0e \x01(\bR\vassignments\x12\x1c\n" +
+	"\n" +
+	"one_by_one\x18\x0f \x01(\bR\boneByOne\x1a(\n" +
 	"\x03Ack\x12!\n" +
-	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1aZ\n" +
+	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a\xce\x01\n" +
 	"\x04Nack\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x12/\n" +
-	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x1a,\n" +
+	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12=\n" +
+	"\x06reason\x18\x03 \x01(\x0e2%.fanout.v1.ConsumeRequest.Nack.ReasonR\x06reason\"3\n" +
+	"\x06Reason\x12\n" +
+	"\n" +
+	"\x06FAILED\x10\x00\x12\x0f\n" +
+	"\vUNAVAILABLE\x10\x01\x12\f\n" +
+	"\bREJECTED\x10\x02\x1a,\n" +
 	"\aWorking\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a\xfb\x03\n" +
 	"\aVerdict\x12\x1f\n" +
@@ -2548,92 +2635,94 @@ func file_fanout_v1_event_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_event_proto_rawDescData
 }
 
-var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_fanout_v1_event_proto_goTypes = []any{
 	(Event_Kind)(0),                       // 0: fanout.v1.Event.Kind
 	(Event_Cause)(0),                      // 1: fanout.v1.Event.Cause
-	(ConsumeResponse_Rejected_Request)(0), // 2: fanout.v1.ConsumeResponse.Rejected.Request
-	(ConsumeResponse_Cancelled_Reason)(0), // 3: fanout.v1.ConsumeResponse.Cancelled.Reason
-	(*Event)(nil),                         // 4: fanout.v1.Event
-	(*ConsumeRequest)(nil),                // 5: fanout.v1.ConsumeRequest
-	(*ConsumeResponse)(nil),               // 6: fanout.v1.ConsumeResponse
-	(*ReplyRequest)(nil),                  // 7: fanout.v1.ReplyRequest
-	(*ReplyResponse)(nil),                 // 8: fanout.v1.ReplyResponse
-	(*TailRequest)(nil),                   // 9: fanout.v1.TailRequest
-	(*TailResponse)(nil),                  // 10: fanout.v1.TailResponse
-	(*ConsumeRequest_Open)(nil),           // 11: fanout.v1.ConsumeRequest.Open
-	(*ConsumeRequest_Ack)(nil),            // 12: fanout.v1.ConsumeRequest.Ack
-	(*ConsumeRequest_Nack)(nil),           // 13: fanout.v1.ConsumeRequest.Nack
-	(*ConsumeRequest_Working)(nil),        // 14: fanout.v1.ConsumeRequest.Working
-	(*ConsumeRequest_Verdict)(nil),        // 15: fanout.v1.ConsumeRequest.Verdict
-	(*ConsumeRequest_Leave)(nil),          // 16: fanout.v1.ConsumeRequest.Leave
-	(*ConsumeRequest_Verdict_Allow)(nil),  // 17: fanout.v1.ConsumeRequest.Verdict.Allow
-	(*ConsumeRequest_Verdict_Refuse)(nil), // 18: fanout.v1.ConsumeRequest.Verdict.Refuse
-	(*ConsumeResponse_Ready)(nil),         // 19: fanout.v1.ConsumeResponse.Ready
-	(*ConsumeResponse_Draining)(nil),      // 20: fanout.v1.ConsumeResponse.Draining
-	(*ConsumeResponse_Rejected)(nil),      // 21: fanout.v1.ConsumeResponse.Rejected
-	(*ConsumeResponse_Events)(nil),        // 22: fanout.v1.ConsumeResponse.Events
-	(*ConsumeResponse_Cancelled)(nil),     // 23: fanout.v1.ConsumeResponse.Cancelled
-	(*ConsumeResponse_Assigned)(nil),      // 24: fanout.v1.ConsumeResponse.Assigned
-	(*ConsumeResponse_Released)(nil),      // 25: fanout.v1.ConsumeResponse.Released
-	(*ConsumeResponse_Heartbeat)(nil),     // 26: fanout.v1.ConsumeResponse.Heartbeat
-	(*structpb.Value)(nil),                // 27: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil),         // 28: google.protobuf.Timestamp
-	(*Connection)(nil),                    // 29: fanout.v1.Connection
-	(Connection_Recovery)(0),              // 30: fanout.v1.Connection.Recovery
-	(*durationpb.Duration)(nil),           // 31: google.protobuf.Duration
-	(*structpb.Struct)(nil),               // 32: google.protobuf.Struct
-	(*Status)(nil),                        // 33: fanout.v1.Status
+	(ConsumeRequest_Nack_Reason)(0),       // 2: fanout.v1.ConsumeRequest.Nack.Reason
+	(ConsumeResponse_Rejected_Request)(0), // 3: fanout.v1.ConsumeResponse.Rejected.Request
+	(ConsumeResponse_Cancelled_Reason)(0), // 4: fanout.v1.ConsumeResponse.Cancelled.Reason
+	(*Event)(nil),                         // 5: fanout.v1.Event
+	(*ConsumeRequest)(nil),                // 6: fanout.v1.ConsumeRequest
+	(*ConsumeResponse)(nil),               // 7: fanout.v1.ConsumeResponse
+	(*ReplyRequest)(nil),                  // 8: fanout.v1.ReplyRequest
+	(*ReplyResponse)(nil),                 // 9: fanout.v1.ReplyResponse
+	(*TailRequest)(nil),                   // 10: fanout.v1.TailRequest
+	(*TailResponse)(nil),                  // 11: fanout.v1.TailResponse
+	(*ConsumeRequest_Open)(nil),           // 12: fanout.v1.ConsumeRequest.Open
+	(*ConsumeRequest_Ack)(nil),            // 13: fanout.v1.ConsumeRequest.Ack
+	(*ConsumeRequest_Nack)(nil),           // 14: fanout.v1.ConsumeRequest.Nack
+	(*ConsumeRequest_Working)(nil),        // 15: fanout.v1.ConsumeRequest.Working
+	(*ConsumeRequest_Verdict)(nil),        // 16: fanout.v1.ConsumeRequest.Verdict
+	(*ConsumeRequest_Leave)(nil),          // 17: fanout.v1.ConsumeRequest.Leave
+	(*ConsumeRequest_Verdict_Allow)(nil),  // 18: fanout.v1.ConsumeRequest.Verdict.Allow
+	(*ConsumeRequest_Verdict_Refuse)(nil), // 19: fanout.v1.ConsumeRequest.Verdict.Refuse
+	(*ConsumeResponse_Ready)(nil),         // 20: fanout.v1.ConsumeResponse.Ready
+	(*ConsumeResponse_Draining)(nil),      // 21: fanout.v1.ConsumeResponse.Draining
+	(*ConsumeResponse_Rejected)(nil),      // 22: fanout.v1.ConsumeResponse.Rejected
+	(*ConsumeResponse_Events)(nil),        // 23: fanout.v1.ConsumeResponse.Events
+	(*ConsumeResponse_Cancelled)(nil),     // 24: fanout.v1.ConsumeResponse.Cancelled
+	(*ConsumeResponse_Assigned)(nil),      // 25: fanout.v1.ConsumeResponse.Assigned
+	(*ConsumeResponse_Released)(nil),      // 26: fanout.v1.ConsumeResponse.Released
+	(*ConsumeResponse_Heartbeat)(nil),     // 27: fanout.v1.ConsumeResponse.Heartbeat
+	(*structpb.Value)(nil),                // 28: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),         // 29: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 30: fanout.v1.Connection
+	(Connection_Recovery)(0),              // 31: fanout.v1.Connection.Recovery
+	(*durationpb.Duration)(nil),           // 32: google.protobuf.Duration
+	(*structpb.Struct)(nil),               // 33: google.protobuf.Struct
+	(*Status)(nil),                        // 34: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
-	27, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
-	28, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	29, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
+	28, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
+	29, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	30, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
 	1,  // 4: fanout.v1.Event.cause:type_name -> fanout.v1.Event.Cause
-	30, // 5: fanout.v1.Event.recovery:type_name -> fanout.v1.Connection.Recovery
-	11, // 6: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
-	12, // 7: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
-	13, // 8: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
-	7,  // 9: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
-	15, // 10: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
-	16, // 11: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
-	14, // 12: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
-	19, // 13: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
-	22, // 14: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
-	20, // 15: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
-	21, // 16: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
-	23, // 17: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
-	26, // 18: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
-	24, // 19: fanout.v1.ConsumeResponse.assigned:type_name -> fanout.v1.ConsumeResponse.Assigned
-	25, // 20: fanout.v1.ConsumeResponse.released:type_name -> fanout.v1.ConsumeResponse.Released
-	27, // 21: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	31, // 5: fanout.v1.Event.recovery:type_name -> fanout.v1.Connection.Recovery
+	12, // 6: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
+	13, // 7: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
+	14, // 8: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
+	8,  // 9: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
+	16, // 10: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
+	17, // 11: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
+	15, // 12: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
+	20, // 13: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
+	23, // 14: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
+	21, // 15: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
+	22, // 16: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
+	24, // 17: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
+	27, // 18: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
+	25, // 19: fanout.v1.ConsumeResponse.assigned:type_name -> fanout.v1.ConsumeResponse.Assigned
+	26, // 20: fanout.v1.ConsumeResponse.released:type_name -> fanout.v1.ConsumeResponse.Released
+	28, // 21: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
 	0,  // 22: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
-	4,  // 23: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
-	31, // 24: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
-	31, // 25: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
-	17, // 26: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
-	18, // 27: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	32, // 28: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	28, // 29: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	27, // 30: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
-	33, // 31: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
-	2,  // 32: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
-	4,  // 33: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
-	3,  // 34: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
-	29, // 35: fanout.v1.ConsumeResponse.Assigned.connections:type_name -> fanout.v1.Connection
-	5,  // 36: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	7,  // 37: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	9,  // 38: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	6,  // 39: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	8,  // 40: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	10, // 41: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	39, // [39:42] is the sub-list for method output_type
-	36, // [36:39] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	5,  // 23: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
+	32, // 24: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
+	32, // 25: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
+	2,  // 26: fanout.v1.ConsumeRequest.Nack.reason:type_name -> fanout.v1.ConsumeRequest.Nack.Reason
+	18, // 27: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
+	19, // 28: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
+	33, // 29: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	29, // 30: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	28, // 31: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
+	34, // 32: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	3,  // 33: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
+	5,  // 34: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	4,  // 35: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
+	30, // 36: fanout.v1.ConsumeResponse.Assigned.connections:type_name -> fanout.v1.Connection
+	6,  // 37: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	8,  // 38: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	10, // 39: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	7,  // 40: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	9,  // 41: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	11, // 42: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	40, // [40:43] is the sub-list for method output_type
+	37, // [37:40] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }
@@ -2673,7 +2762,7 @@ func file_fanout_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_event_proto_rawDesc), len(file_fanout_v1_event_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,

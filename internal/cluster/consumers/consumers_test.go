@@ -623,12 +623,16 @@ func TestAnyCourse(t *testing.T) {
 			var there []*consumer
 			come := func() {
 				n := nodes[random.IntN(3)]
-				faulty := random.IntN(3) == 0
-				c := n.consume(dispatch.SubscriptionOptions{ConsumerID: fmt.Sprint("m", len(all)), MaxInFlight: 1 + random.IntN(20), AckWait: 5 * time.Second}, func(c *consumer) {
+				faulty, postpones := random.IntN(3) == 0, random.IntN(2) == 0
+				c := n.consume(dispatch.SubscriptionOptions{ConsumerID: fmt.Sprint("m", len(all)), MaxInFlight: 1 + random.IntN(20), AckWait: 5 * time.Second, OneByOne: random.IntN(3) == 0}, func(c *consumer) {
 					c.hold = time.Duration(random.IntN(50)) * time.Millisecond
 					c.each = func(c *consumer, d dispatch.Delivery) {
 						if faulty && d.Attempt < 3 && (d.Sequence+uint64(d.Attempt))%5 == 0 {
-							c.settle(d, func() error { return c.Nack(d.ID(), time.Millisecond) })
+							giveBack := c.Nack
+							if postpones {
+								giveBack = c.Postpone
+							}
+							c.settle(d, func() error { return giveBack(d.ID(), time.Millisecond) })
 							return
 						}
 						c.ack(d)

@@ -21,7 +21,7 @@ func fromOptions(o *dispatch.SubscriptionOptions, limit int, since int64) *clust
 		Group: o.Group, ConsumerId: o.ConsumerID, Namespaces: o.Namespaces, Events: o.Events,
 		Lifecycle: o.Lifecycle, SkipExisting: o.SkipExisting, RecoveryExpired: o.RecoveryExpired, Authorize: o.Authorize, AckWait: int64(o.AckWait),
 		IncludeConnection: o.IncludeConnection, Limit: count(limit), MaxInFlight: count(o.MaxInFlight), Since: since, Node: o.Node,
-		Caller: o.Caller, OnlyOwn: o.OnlyOwn,
+		Caller: o.Caller, OnlyOwn: o.OnlyOwn, OneByOne: o.OneByOne,
 	}
 }
 
@@ -30,7 +30,7 @@ func toOptions(m *clusterv1.Subscribe) dispatch.SubscriptionOptions {
 		Group: m.GetGroup(), ConsumerID: m.GetConsumerId(), Namespaces: m.GetNamespaces(), Events: m.GetEvents(),
 		Lifecycle: m.GetLifecycle(), SkipExisting: m.GetSkipExisting(), RecoveryExpired: m.GetRecoveryExpired(), Authorize: m.GetAuthorize(), AckWait: time.Duration(m.GetAckWait()),
 		IncludeConnection: m.GetIncludeConnection(), MaxInFlight: int(m.GetMaxInFlight()), Node: m.GetNode(), Relayed: true,
-		Caller: m.GetCaller(), OnlyOwn: m.GetOnlyOwn(),
+		Caller: m.GetCaller(), OnlyOwn: m.GetOnlyOwn(), OneByOne: m.GetOneByOne(),
 	}
 }
 

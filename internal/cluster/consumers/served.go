@@ -374,6 +374,10 @@ func (s *served) settle(m *clusterv1.Settle) {
 		err = s.subscription.Ack(id)
 	case clusterv1.Settle_NACK:
 		err = s.subscription.Nack(id, time.Duration(m.GetDelay()))
+	case clusterv1.Settle_POSTPONE:
+		err = s.subscription.Postpone(id, time.Duration(m.GetDelay()))
+	case clusterv1.Settle_BURY:
+		err = s.subscription.Bury(id)
 	case clusterv1.Settle_WORKING:
 		err = s.subscription.Working(id)
 	case clusterv1.Settle_TOO_LARGE:
@@ -389,7 +393,7 @@ func (s *served) settle(m *clusterv1.Settle) {
 	if err != nil && !errors.Is(err, dispatch.ErrNotInFlight) {
 		s.peer.d.log.Error("a delivery is not settled as another node says", "node", s.peer.name, "group", s.name.group, "error", err)
 	}
-	if m.GetKind() == clusterv1.Settle_WORKING || m.GetKind() == clusterv1.Settle_NACK {
+	if m.GetKind() == clusterv1.Settle_WORKING || givesBack(m) {
 		return // which is answered by Cancelled
 	}
 	s.settled(id)

@@ -32,7 +32,7 @@ func (s *Subscription) settle(id string, verdict bool, settlement *clusterv1.Set
 		}
 		return err
 	}
-	if verdict != (f.kind == dispatch.Connecting) && settlement.GetKind() <= clusterv1.Settle_VERDICT && settlement.GetKind() != clusterv1.Settle_NACK && settlement.GetKind() != clusterv1.Settle_WORKING {
+	if verdict != (f.kind == dispatch.Connecting) && (settlement.GetKind() == clusterv1.Settle_ACK || verdict) {
 		return dispatch.ErrNoVerdict
 	}
 	settlement.Attempt = f.attempt
@@ -42,14 +42,14 @@ func (s *Subscription) settle(id string, verdict bool, settlement *clusterv1.Set
 		}
 		return nil
 	}
-	if f.from != nil && settlement.GetKind() == clusterv1.Settle_NACK {
+	if f.from != nil && givesBack(settlement) {
 		f.refused = true
 		s.settleLocked(f.from, id, settlement)
 		return nil
 	}
 	delete(s.flights, id)
 	if f.from == nil {
-		s.lost.settled(id, settlement.GetKind() == clusterv1.Settle_NACK)
+		s.lost.settled(id, givesBack(settlement))
 		s.credits.settled(s.lost.holder)
 		if s.lost.over() {
 			s.credits.gaveBack(s.lost.holder, 0)
@@ -67,6 +67,11 @@ func (s *Subscription) settle(id string, verdict bool, settlement *clusterv1.Set
 	return nil
 }
 
+// givesBack reports whether the delivery comes again: the holder says when it has it back.
+func givesBack(m *clusterv1.Settle) bool {
+	return m.GetKind() == clusterv1.Settle_NACK || m.GetKind() == clusterv1.Settle_POSTPONE
+}
+
 // settleLocked tells a holder.
 func (s *Subscription) settleLocked(r *remote, id string, settlement *clusterv1.Settle) {
 	settlement.DeliveryId = id
@@ -81,6 +86,16 @@ func (s *Subscription) Ack(id string) error {
 // Nack is as [dispatch.Subscription.Nack].
 func (s *Subscription) Nack(id string, delay time.Duration) error {
 	return s.settle(id, false, &clusterv1.Settle{Kind: clusterv1.Settle_NACK, Delay: int64(delay)}, func() error { return s.local.Nack(id, delay) })
+}
+
+// Postpone is as [dispatch.Subscription.Postpone].
+func (s *Subscription) Postpone(id string, delay time.Duration) error {
+	return s.settle(id, false, &clusterv1.Settle{Kind: clusterv1.Settle_POSTPONE, Delay: int64(delay)}, func() error { return s.local.Postpone(id, delay) })
+}
+
+// Bury is as [dispatch.Subscription.Bury].
+func (s *Subscription) Bury(id string) error {
+	return s.settle(id, false, &clusterv1.Settle{Kind: clusterv1.Settle_BURY}, func() error { return s.local.Bury(id) })
 }
 
 // Working is as [dispatch.Subscription.Working].

@@ -38,6 +38,10 @@ const (
 	Settle_TOO_LARGE Settle_Kind = 4
 	// The consumer has not seen it.
 	Settle_UNREAD Settle_Kind = 5
+	// It is refused for now, and not at fault.
+	Settle_POSTPONE Settle_Kind = 6
+	// It is refused for good.
+	Settle_BURY Settle_Kind = 7
 )
 
 // Enum value maps for Settle_Kind.
@@ -49,6 +53,8 @@ var (
 		3: "VERDICT",
 		4: "TOO_LARGE",
 		5: "UNREAD",
+		6: "POSTPONE",
+		7: "BURY",
 	}
 	Settle_Kind_value = map[string]int32{
 		"ACK":       0,
@@ -57,6 +63,8 @@ var (
 		"VERDICT":   3,
 		"TOO_LARGE": 4,
 		"UNREAD":    5,
+		"POSTPONE":  6,
+		"BURY":      7,
 	}
 )
 
@@ -529,8 +537,10 @@ type Subscribe struct {
 	OnlyOwn bool `protobuf:"varint,15,opt,name=only_own,json=onlyOwn,proto3" json:"only_own,omitempty"`
 	// RecoveryExpired too.
 	RecoveryExpired bool `protobuf:"varint,16,opt,name=recovery_expired,json=recoveryExpired,proto3" json:"recovery_expired,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Of each connection one event at a time.
+	OneByOne      bool `protobuf:"varint,17,opt,name=one_by_one,json=oneByOne,proto3" json:"one_by_one,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Subscribe) Reset() {
@@ -675,6 +685,13 @@ func (x *Subscribe) GetRecoveryExpired() bool {
 	return false
 }
 
+func (x *Subscribe) GetOneByOne() bool {
+	if x != nil {
+		return x.OneByOne
+	}
+	return false
+}
+
 // NodeLost says which connections of the receiver a group was told are lost with it.
 type NodeLost struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -793,7 +810,7 @@ type Settle struct {
 	DeliveryId string `protobuf:"bytes,1,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
 	// How it is settled.
 	Kind Settle_Kind `protobuf:"varint,2,opt,name=kind,proto3,enum=fanout.cluster.v1.Settle_Kind" json:"kind,omitempty"`
-	// Of a NACK: the pause, in nanoseconds; 0: the holder's choice.
+	// Of a NACK or a POSTPONE: the pause, in nanoseconds; 0: the holder's choice.
 	Delay int64 `protobuf:"varint,3,opt,name=delay,proto3" json:"delay,omitempty"`
 	// Of a VERDICT.
 	Verdict *Verdict `protobuf:"bytes,4,opt,name=verdict,proto3" json:"verdict,omitempty"`
@@ -2412,7 +2429,7 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x04call\x18\x0f \x01(\v2\x17.fanout.cluster.v1.CallH\x00R\x04call\x127\n" +
 	"\x06result\x18\x10 \x01(\v2\x1d.fanout.cluster.v1.CallResultH\x00R\x06result\x12:\n" +
 	"\tnode_lost\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.NodeLostH\x00R\bnodeLostB\x06\n" +
-	"\x04body\"\xe7\x03\n" +
+	"\x04body\"\x85\x04\n" +
 	"\tSubscribe\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2433,13 +2450,15 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x04node\x18\r \x01(\tR\x04node\x12\x16\n" +
 	"\x06caller\x18\x0e \x01(\tR\x06caller\x12\x19\n" +
 	"\bonly_own\x18\x0f \x01(\bR\aonlyOwn\x12)\n" +
-	"\x10recovery_expired\x18\x10 \x01(\bR\x0frecoveryExpired\"G\n" +
+	"\x10recovery_expired\x18\x10 \x01(\bR\x0frecoveryExpired\x12\x1c\n" +
+	"\n" +
+	"one_by_one\x18\x11 \x01(\bR\boneByOne\"G\n" +
 	"\bNodeLost\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12%\n" +
 	"\x0econnection_ids\x18\x02 \x03(\tR\rconnectionIds\":\n" +
 	"\x05Limit\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x1b\n" +
-	"\tgive_back\x18\x02 \x01(\bR\bgiveBack\"\xb0\x02\n" +
+	"\tgive_back\x18\x02 \x01(\bR\bgiveBack\"\xc8\x02\n" +
 	"\x06Settle\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x122\n" +
@@ -2447,7 +2466,7 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x05delay\x18\x03 \x01(\x03R\x05delay\x124\n" +
 	"\averdict\x18\x04 \x01(\v2\x1a.fanout.cluster.v1.VerdictR\averdict\x12\x1b\n" +
 	"\tgive_back\x18\x05 \x01(\rR\bgiveBack\x12\x18\n" +
-	"\aattempt\x18\x06 \x01(\rR\aattempt\"N\n" +
+	"\aattempt\x18\x06 \x01(\rR\aattempt\"f\n" +
 	"\x04Kind\x12\a\n" +
 	"\x03ACK\x10\x00\x12\b\n" +
 	"\x04NACK\x10\x01\x12\v\n" +
@@ -2455,7 +2474,9 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\aVERDICT\x10\x03\x12\r\n" +
 	"\tTOO_LARGE\x10\x04\x12\n" +
 	"\n" +
-	"\x06UNREAD\x10\x05\"\xe5\x01\n" +
+	"\x06UNREAD\x10\x05\x12\f\n" +
+	"\bPOSTPONE\x10\x06\x12\b\n" +
+	"\x04BURY\x10\a\"\xe5\x01\n" +
 	"\aVerdict\x12\x14\n" +
 	"\x05allow\x18\x01 \x01(\bR\x05allow\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x12\n" +
