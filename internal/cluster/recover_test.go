@@ -102,6 +102,16 @@ func (n *testNode) emit(sel room.Selector, name string) sio.Result {
 	return n.apply(sio.Emit{To: to(sel), Event: name, Applied: true})
 }
 
+// emitMuch has events of so many bytes together sent to everybody.
+func (n *testNode) emitMuch(name string, size int) {
+	n.t.Helper()
+	const piece = 1 << 19
+	args := []byte(`["` + strings.Repeat("x", piece) + `"]`)
+	for range size / piece {
+		n.apply(sio.Emit{To: everybody, Event: name, Args: args, Applied: true})
+	}
+}
+
 func ids(id string) room.Selector { return room.Selector{IDs: []string{id}} }
 
 func rooms(name string) room.Selector { return room.Selector{Rooms: []string{name}} }
@@ -233,6 +243,12 @@ func TestNoReturn(t *testing.T) {
 		"after a Join": {sio.RecoveryChanged, func(_ *bus.Memory, nodes []*testNode, r *returner) {
 			nodes[2].apply(sio.Join{To: to(ids(r.id)), Rooms: []string{"x"}})
 		}},
+		"after more than is kept": {sio.RecoveryEvicted, func(_ *bus.Memory, nodes []*testNode, _ *returner) {
+			nodes[0].emitMuch("missed", 12<<20)
+		}},
+		"after more than is sent at once": {sio.RecoveryTooMuch, func(_ *bus.Memory, nodes []*testNode, _ *returner) {
+			nodes[0].emitMuch("missed", 3<<20)
+		}},
 		"as another user": {sio.RecoveryOtherUser, func(_ *bus.Memory, nodes []*testNode, _ *returner) {
 			nodes[1].admit.admission = sio.Admission{User: "v"}
 		}},
@@ -240,7 +256,7 @@ func TestNoReturn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				memory := bus.NewMemory()
-				nodes := startNodes(t, memory, 3, recovering)
+				nodes := startNodes(t, memory, 3, recovering, func(o *sio.Options) { o.RecoveryBytes = 8 << 20 })
 				r := &returner{t: t}
 				r.connect(nodes[0])
 				nodes[0].emit(everybody.Selector, "first")

@@ -61,5 +61,6 @@ func (c *conn) reportEndLocked(s *Socket, why End) {
 	if s.offline != nil {
 		s.offline.number = s.number.Load()
 		close(s.offline.reported)
+		s.nsp.recovery.endReported(s.offline)
 	}
 }

@@ -39,6 +39,7 @@ type offlineSession struct {
 	moving  bool                         // it is another server's still, which tells of its end
 	taken   bool                         // of one that moves: it is no more
 	lost    Recovery                     // why it was removed; see recovery.removeLocked
+	told    bool                         // the backend hears of that
 }
 
 // eventHistory is what is known of the events that a socket was sent. Namespace.mu

@@ -16,15 +16,8 @@ type losses struct {
 	reasons map[uint64]Recovery // by what stands for the pid
 	order   []uint64            // those, the latest maxLosses
 	next    int                 // in order: the oldest, once that is full
-	untold  []*loss             // what the backend has not heard of, in order
+	untold  []LostConnection    // that the backend has not heard of, in order
 	telling bool                // a goroutine tells it
-}
-
-// loss is one of them.
-type loss struct {
-	session   *offlineSession
-	namespace string
-	why       Recovery
 }
 
 var lossSeed = maphash.MakeSeed()
@@ -46,8 +39,12 @@ func (l *losses) rememberLocked(pid string, why Recovery) {
 	if l.reasons == nil {
 		l.reasons = map[uint64]Recovery{}
 	}
+	_, known := l.reasons[key]
 	l.reasons[key] = why
-	if len(l.order) < maxLosses {
+	switch {
+	case known:
+		return
+	case len(l.order) < maxLosses:
 		l.order = append(l.order, key)
 		return
 	}
@@ -57,14 +54,18 @@ func (l *losses) rememberLocked(pid string, why Recovery) {
 }
 
 // loseLocked notes that o, which was removed for the reason that it says, cannot be come
-// back to, and has the backend told. Namespace.mu is held.
+// back to, and has the backend told, once that has heard of its end. Namespace.mu is held.
 func (r *recovery) loseLocked(o *offlineSession) {
 	s := r.nsp.server
 	l := &s.losses
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rememberLocked(o.pid, o.lost)
-	l.untold = append(l.untold, &loss{o, r.nsp.name, o.lost})
+	if o.told || !o.isReported() { // then endReported goes on
+		return
+	}
+	o.told = true
+	l.untold = append(l.untold, LostConnection{Namespace: r.nsp.name, ID: o.id, User: o.user, Number: o.number + 1, Why: o.lost})
 	if !l.telling {
 		l.telling = true
 		go s.tellLosses()
@@ -79,8 +80,16 @@ func (r *recovery) lose(o *offlineSession, why Recovery) {
 	r.loseLocked(o)
 }
 
-// tellLosses tells the backend of what it has not heard of, unless the server closes. Of
-// each it has heard first that it was cut off.
+// endReported notes that the backend has heard of the end of o.
+func (r *recovery) endReported(o *offlineSession) {
+	r.nsp.mu.Lock()
+	defer r.nsp.mu.Unlock()
+	if o.entry == nil && o.lost != moved && !o.claimedHere() {
+		r.loseLocked(o)
+	}
+}
+
+// tellLosses tells the backend of what it has not heard of, unless the server closes.
 func (s *Server) tellLosses() {
 	open := s.begins()
 	if open {
@@ -88,13 +97,9 @@ func (s *Server) tellLosses() {
 	}
 	for all := s.losses.take(); all != nil; all = s.losses.take() {
 		for _, l := range all {
-			if !open {
-				continue
+			if open {
+				s.backend.RecoveryExpired(l)
 			}
-			<-l.session.reported
-			s.backend.RecoveryExpired(LostConnection{
-				Namespace: l.namespace, ID: l.session.id, User: l.session.user, Number: l.session.number + 1, Why: l.why,
-			})
 		}
 	}
 }
@@ -111,7 +116,7 @@ func (s *Server) begins() bool {
 
 // take takes what the backend has not heard of, nil if there is nothing: then who asked is
 // to tell no more.
-func (l *losses) take() []*loss {
+func (l *losses) take() []LostConnection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := l.untold

@@ -56,13 +56,15 @@ func TestRecoveryExpiredComesLast(t *testing.T) {
 	}
 	t.Run("after the end", func(t *testing.T) {
 		inBubble(t, recovering, func(w *world) {
-			r := w.returner("")
+			r, other := w.returner(""), w.returner("")
+			other.cut()
 			end := make(chan struct{})
 			w.backend.ended = func(*Socket, End) { <-end }
 			w.backend.take()
 			r.cut()
 			disconnect(w, r)
-			expect(t, "heard meanwhile", strings.Join(w.backend.take(), "; "), "")
+			disconnect(w, other)
+			expect(t, "heard meanwhile", strings.Join(w.backend.take(), "; "), "expired / changed") // of the other
 			close(end)
 			synctest.Wait()
 			expect(t, "heard", strings.Join(w.backend.take(), "; "), "disconnected / transport close; expired / changed")

@@ -69,7 +69,9 @@ func start(t *testing.T, memory *bus.Memory, name, epoch string, o Options) *Nod
 	n.Consumers = consumers.New(n.Local, n.Node, consumers.Options{Epoch: epoch, Logger: log})
 	n.SetConsumers(n.Consumers)
 	o.Sockets.Node, o.Sockets.Backend, o.Sockets.Interest = name, n.Backend(n.Local), n.Interest()
-	o.Sockets.Others = n.Others()
+	if o.Sockets.RecoveryWindow > 0 {
+		o.Sockets.Others = n.Others()
+	}
 	o.Sockets.Engine.Epoch, o.Sockets.Engine.Logger = epoch, log
 	var err error
 	if n.Sockets, err = sio.NewServer(o.Sockets); err != nil {
