@@ -20,6 +20,11 @@ const (
 	// may wait for it, well below the ping timeout.
 	fetchTimeout = 5 * time.Second
 
+	// usualFetch is what most fetches take at most. Nobody waits for one that is to begin so
+	// late that its answer would hardly come in time: who comes back a little later waits
+	// for the same fetch, and has its answer.
+	usualFetch = time.Second
+
 	// maxSet bounds a JWK Set in bytes, inflated: 64 keys of 8192 bits, with
 	// their certificates, need less.
 	maxSet = 1 << 20
@@ -111,8 +116,7 @@ func (s *keySet) ready() bool {
 
 // find implements keySource. Whether there is no such key only a fetch can tell that
 // was begun after the token came: the key may be newer than the set. Find waits for
-// such a fetch; it returns errUnavailable if that fails, or would not begin before
-// ctx ends.
+// such a fetch; it returns errUnavailable if that fails, or would begin too late for ctx.
 func (s *keySet) find(ctx context.Context, t *jwt.Token) (any, error) {
 	came := time.Now()
 	for { // the fetch in flight, if there is one, and the next
@@ -149,8 +153,8 @@ func (s *keySet) lookup(t *jwt.Token, came time.Time) (any, error) {
 }
 
 // requestFetch returns what is closed after the fetch to wait for: the one in
-// flight, or the next, which it requests. Nil: there is none to wait for before ctx
-// ends, or fetching fails, so that its own next attempt is soon enough.
+// flight, or the next, which it requests. Nil: there is none to wait for whose answer comes
+// before ctx ends, or fetching fails, so that its own next attempt is soon enough.
 func (s *keySet) requestFetch(ctx context.Context) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +170,7 @@ func (s *keySet) requestFetch(ctx context.Context) <-chan struct{} {
 		s.fetching = make(chan struct{})
 		s.requests <- s.begins // never blocks: there is one for each s.fetching
 	}
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(s.begins) {
+	if deadline, ok := ctx.Deadline(); ok && time.Now().Before(s.begins) && deadline.Before(s.begins.Add(usualFetch)) {
 		return nil
 	}
 	return s.fetching

@@ -234,6 +234,36 @@ func TestFetchInFlightDecidesNothing(t *testing.T) {
 	})
 }
 
+// TestClientThatComesBackIsDecided: a client with a token of an unknown key that is cut off,
+// and comes back soon each time, is decided with the next fetch: it does not wait for one
+// whose answer comes too late, and then for the next.
+func TestClientThatComesBackIsDecided(t *testing.T) {
+	withSite(t, publishes(t, jwkOf(t, "rsa", "k")), func(t *testing.T, tokens *Verifier, s *site) {
+		time.Sleep(50 * time.Millisecond) // the set is older than all that comes
+		s.set(func(r *http.Request) (*http.Response, error) {
+			time.Sleep(100 * time.Millisecond)
+			return answers(200, setOf(t, jwkOf(t, "rsa", "k")))(r)
+		})
+		unknown, begun := signed(t, "p256", "unknown"), time.Now()
+		for time.Since(begun) < time.Minute {
+			ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout)
+			_, err := tokens.Verify(ctx, unknown)
+			cancel()
+			var e *Error
+			if !errors.As(err, &e) {
+				t.Fatalf("got %v", err)
+			}
+			if e.Code != Unavailable {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if took := time.Since(begun); took > minRequested+fetchTimeout {
+			t.Errorf("decided after %v", took)
+		}
+	})
+}
+
 // TestUnknownKidsAreCheap: what everybody can send makes few fetches, and each is
 // decided in the time that a decision has, or fails for now.
 func TestUnknownKidsAreCheap(t *testing.T) {
