@@ -1,5 +1,5 @@
-// The chat of examples/chat: its three backends pass the same script, spoken by
-// the stock client.
+// The chat of examples/chat: its backends pass the same script, spoken by the stock
+// client, those that the daemon calls by HTTP too.
 
 import assert from "node:assert/strict";
 import path from "node:path";
@@ -7,9 +7,10 @@ import { test } from "node:test";
 
 import { backend } from "./lib/backend.mjs";
 import { client, connected } from "./lib/browser-like.mjs";
-import { Daemon, root } from "./lib/daemon.mjs";
+import { apart, Daemon, root } from "./lib/daemon.mjs";
 import { members, Program, python } from "./lib/program.mjs";
 import { until } from "./lib/until.mjs";
+import { php, Webhook } from "./lib/webhook.mjs";
 
 const chat = process.env.CHAT ?? path.join(root, "bin/chat");
 const languages = {
@@ -22,18 +23,30 @@ const languages = {
   },
 };
 
+// Programs that the daemon calls by HTTP, at a port.
+const endpoints = {
+  php: async (port, t) => {
+    const { program, why } = await php();
+    if (!program) return t.skip(why);
+    return [program, ["-S", `127.0.0.1:${port}`, "examples/chat/php/chat.php"]];
+  },
+  wsgi: async (port) => ["python3", ["examples/chat/wsgi/chat.py", port]],
+};
+
 const ok = { ok: true };
 const counts = (socket) => socket.heard.filter(([name]) => name === "users count").map(([, n]) => n);
 const messages = (socket) => socket.heard.filter(([name]) => name === "new message").map(([, m]) => m);
 
-for (const [language, command] of Object.entries(languages)) {
+for (const [language, command] of Object.entries({ ...languages, ...endpoints })) {
   test(`the chat in ${language}`, { timeout: 600_000 }, async (t) => {
-    const daemon = await Daemon.start(t);
-    const started = await command(daemon.control, t);
+    const webhook = language in endpoints ? await Webhook.at(t, "chat") : null;
+    const daemon = await Daemon.start(t, webhook?.flags);
+    const started = await command(webhook?.port ?? daemon.control, t);
     if (!started) return;
     const api = backend(t, daemon);
-    const program = Program.start(t, ...started);
-    await members(api, "chat", 1);
+    const program = Program.start(t, ...started, { env: webhook?.env });
+    const everybody = webhook && apart ? 2 : 1; // each node calls it
+    await members(api, "chat", everybody);
     const say = (socket, ...args) => socket.timeout(20_000).emitWithAck(...args);
     const counted = (socket, n) => until(() => counts(socket).at(-1) === n, `a client has heard that there are ${n}`);
 
@@ -80,8 +93,10 @@ for (const [language, command] of Object.entries(languages)) {
 
     // It goes and settles what it had; what is said meanwhile waits for the next.
     const { code } = await program.stop();
-    assert.equal(code, 0, program.log);
-    await members(api, "chat", 0);
+    if (!webhook) {
+      assert.equal(code, 0, program.log);
+      await members(api, "chat", 0);
+    }
     const patient = say(a, "send message", "is anybody there?");
     program.run();
     assert.deepEqual(await patient, ok);
@@ -102,9 +117,39 @@ for (const [language, command] of Object.entries(languages)) {
     await daemon.stop();
     await daemon.run();
     await until(() => a.connected && a.id !== before, "the client is back");
-    await members(api, "chat", 1);
+    await members(api, "chat", everybody);
     await until(() => a.connected && b.connected, "both clients are back");
     assert.deepEqual(await say(b, "send message", "again"), ok);
     await until(() => messages(a).at(-1).msg === "again", "it is heard");
+  });
+}
+
+// What an endpoint's check of signatures lets in.
+for (const [language, command] of Object.entries(endpoints)) {
+  test(`the chat in ${language} tells forged requests`, { timeout: 120_000 }, async (t) => {
+    const webhook = await Webhook.at(t, "chat");
+    const started = await command(webhook.port, t);
+    if (!started) return;
+    Program.start(t, ...started, { env: webhook.env });
+    const body = JSON.stringify({ deliveryId: "e.1", kind: "MESSAGE", connectionId: "e", event: "users count", argsJson: "[]" });
+    const post = (headers, sent = body) => fetch(webhook.url, { method: "POST", headers, body: sent });
+    await until(() => post({}).catch(() => null), "it listens");
+    const now = Math.floor(Date.now() / 1000);
+    const tried = {
+      "as it should be": [webhook.headers(body), 200],
+      "unsigned": [{}, 401],
+      "without a time": [{ ...webhook.headers(body), "webhook-timestamp": "" }, 401],
+      "another secret": [webhook.headers(body, { secret: Buffer.alloc(32) }), 401],
+      "another body": [webhook.headers(`${body} `), 401],
+      "another id": [{ ...webhook.headers(body), "webhook-id": "e.2" }, 401],
+      "another time": [{ ...webhook.headers(body), "webhook-timestamp": String(now + 1) }, 401],
+      "sent again after six minutes": [webhook.headers(body, { at: now - 360 }), 401],
+      "from the future": [webhook.headers(body, { at: now + 360 }), 401],
+    };
+    for (const [what, [headers, status]] of Object.entries(tried)) {
+      const answer = await post(headers);
+      assert.equal(answer.status, status, what);
+      assert.deepEqual(await answer.text().then((text) => text && JSON.parse(text)), status === 200 ? { operations: [], reply: { args: [0] } } : "", what);
+    }
   });
 }

@@ -53,6 +53,10 @@ func (d *daemon) reloaders() []reloader {
 			"jwt-secret", "jwt-secret-file", "jwt-public-key-file", "jwt-algorithms", "jwt-issuer", "jwt-audience", "jwt-user-claim",
 		}, d.admission.replaceTokens},
 		{[]string{"hook-key", "hook-key-file"}, d.admission.replaceHookKey},
+		{[]string{
+			"webhook-url", "webhook-group", "webhook-namespaces", "webhook-events", "webhook-lifecycle", "webhook-authorize", "webhook-secret-file",
+			"webhook-max-in-flight", "webhook-timeout", "webhook-headers-file", "webhook-ca-file", "webhooks-file",
+		}, d.replaceWebhooks},
 	}
 }
 

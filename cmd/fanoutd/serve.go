@@ -26,6 +26,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/ops"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
+	"github.com/fanoutd/fanoutd/internal/webhook"
 	"github.com/fanoutd/fanoutd/internal/wsaccept"
 )
 
@@ -57,6 +58,8 @@ type daemon struct {
 	consumers    *dispatch.Dispatcher
 	sockets      *sio.Server
 	services     *control.Services
+	webhooks     *webhook.Server
+	webhookFiles atomic.Pointer[webhookConfig] // the latest settings, which name them
 	callers      *identity.Authenticator
 	calledBy     *connections.Limiter     // the connections of callers
 	controlKeys  atomic.Pointer[[]string] // those of control-key that a reload has brought
@@ -152,13 +155,14 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		Rebalance:  d.rebalance(),
 		Logger:     log,
 	})
+	d.webhooks = d.newWebhooks()
 	if d.callers, err = newCallers(&c.listeners); err != nil {
 		return nil, err
 	}
 	d.calledBy = connections.New(connections.Options{Max: c.limits.controlConns, Logger: log})
 	d.backends = newControlServers(c, d.services, d.callers, d.certificates.forBackends(), d.callTraces(), log)
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
-	sources.Calls = d.calls
+	sources.Calls, sources.Webhooks = d.calls, d.webhooks.Stats
 	sources.Load = d.load.Load
 	sources.State = func() ops.State {
 		return ops.State{Ready: d.ready.Why() == "", Draining: d.drain.Phase() != drain.Serving}
@@ -242,6 +246,8 @@ func (d *daemon) run(ctx context.Context) error {
 	serving.Go(func() { d.keepKeys(background) })
 	serving.Go(func() { d.load.Run(background) })
 	serving.Go(func() { d.certificates.watch(background) })
+	d.setWebhooks(&d.config.webhooks)
+	serving.Go(func() { d.keepWebhooks(background) })
 	serving.Go(func() { newFollower(d.config, d.source, d.reloaders(), d.log).run(background) })
 	for _, x := range []struct {
 		who   string

@@ -21,6 +21,7 @@ type config struct {
 	tokens     tokenConfig
 	hook       hookConfig
 	consumers  consumerConfig
+	webhooks   webhookConfig
 	limits     limitConfig
 	cluster    clusterConfig
 	operations operationConfig
@@ -48,6 +49,7 @@ func (c *config) subjects() []subject {
 		{declare: c.hook.declare, check: c.hook.check},
 		{declare: c.consumers.declare, needs: []string{"namespaces"},
 			check: func(s *settings.Set) error { return c.consumers.check(s, c.namespaces.names) }},
+		{declare: c.webhooks.declare, check: c.webhooks.check},
 		{declare: c.limits.declare},
 		{declare: c.cluster.declare, needs: []string{"listen", "proxy-protocol"},
 			check: func(s *settings.Set) error { return c.cluster.check(s, c.closedToNodes()) }},
@@ -123,6 +125,13 @@ func (c *config) warn(log *slog.Logger) {
 			"address", c.listeners.operators.String())
 	}
 	c.cluster.warn(log)
+	unsigned, plain := c.webhooks.open()
+	if len(unsigned) > 0 {
+		log.Warn("a webhook cannot tell the daemon's requests from forged ones: set its secret-file", "hosts", unsigned)
+	}
+	if len(plain) > 0 {
+		log.Warn("what browsers send goes to a webhook in plain text: use https, unless the network keeps it secret", "hosts", plain)
+	}
 	if c.hook.on() && !c.hook.encrypted() && !c.hook.address.Private() {
 		log.Warn("what browsers pass as auth goes to the hook in plain text: set hook-tls or hook-ca", "address", c.hook.address.String())
 	}

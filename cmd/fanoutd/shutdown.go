@@ -55,6 +55,7 @@ func (d *daemon) shutdown() {
 	leaving.Go(func() {
 		d.deliver(delivering, dropped)
 		d.moveAway(delivering)
+		d.report("webhooks", d.webhooks.Close(ctx))
 		d.drain.Enter(drain.Done) // who follows the drain over a stream hears of it before that ends
 		d.report("backends", d.backends.shutdown(ctx))
 		d.services.Wait()

@@ -52,6 +52,7 @@ func Families() []Family {
 		{"Admission", "", descriptions(admissionMetrics)},
 		{"Tokens", "with `jwt-secret`, `jwt-public-key-file` or `jwks-url`", descriptions(tokenMetrics)},
 		{"The hook", "with `hook`", descriptions(hookMetrics)},
+		{"Webhooks", "with `webhook-url` or `webhooks-file`", descriptions(webhookMetrics)},
 		{"The control API", "", slices.Concat(descriptions(callMetrics), descriptions(refusalMetrics), descriptions(connectionMetrics))},
 		{"The cluster", "with `cluster-listen` or `cluster-nats`", slices.Concat(descriptions(busMetrics), descriptions(nodeMetrics), descriptions(forwardMetrics))},
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/loadmeter"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/webhook"
 )
 
 // What a registry of all sources has is what the families list, and nothing else.
@@ -29,6 +30,7 @@ func TestFamilies(t *testing.T) {
 		Admission:    func() (s admission.Stats) { return s },
 		Tokens:       func() (s token.Stats) { return s },
 		Hook:         func() (s hook.Stats) { return s },
+		Webhooks:     func() (s webhook.Stats) { return s },
 		Refusals:     func() map[string]uint64 { return nil },
 		Connections:  func() (c Connections) { return c },
 		Bus:          func() (s bus.Stats) { return s },

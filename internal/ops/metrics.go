@@ -16,6 +16,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/loadmeter"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/webhook"
 )
 
 // Build says which build this is.
@@ -33,6 +34,7 @@ type Sources struct {
 	Admission func() admission.Stats
 	Tokens    func() token.Stats
 	Hook      func() hook.Stats
+	Webhooks  func() webhook.Stats
 	Refusals  func() map[string]uint64 // calls of backends that were refused for who called, by reason
 	Bus       func() bus.Stats
 
@@ -82,6 +84,9 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	}
 	if from.Hook != nil {
 		r.MustRegister(collector[hook.Stats]{from.Hook, hookMetrics})
+	}
+	if from.Webhooks != nil {
+		r.MustRegister(collector[webhook.Stats]{from.Webhooks, webhookMetrics})
 	}
 	if from.Refusals != nil {
 		r.MustRegister(collector[map[string]uint64]{from.Refusals, refusalMetrics})
