@@ -7,7 +7,6 @@ import (
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
-	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
 // A client that was cut off from one node and comes back to another. Package sio says in
@@ -50,7 +49,7 @@ func (o *others) Claim(ctx context.Context, namespace, pid, offset string) (foun
 	switch {
 	case asking != nil:
 		return sio.OfflineSession{}, asking
-	case errors.Is(err, sio.ErrNotFound) && !n.lives(engineio.EpochOf(pid)):
+	case errors.Is(err, sio.ErrNotFound) && !n.lives(epochOf(pid)):
 		return sio.OfflineSession{}, &sio.LostError{Why: sio.RecoveryNodeGone}
 	}
 	return found, err

@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -164,7 +165,7 @@ func TestLossesAreBounded(t *testing.T) {
 		l.rememberLocked(fmt.Sprint(i), RecoveryExpired)
 	}
 	expect(t, "remembered", len(l.reasons), maxLosses)
-	if err := l.of("9"); err != ErrNotFound {
+	if err := l.of("9"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("of one of the first: %v", err)
 	}
 	for _, pid := range []string{"10", fmt.Sprint(maxLosses + 9)} {

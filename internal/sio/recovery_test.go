@@ -424,7 +424,7 @@ func lone(t testing.TB) (*recovery, *offlineSession) {
 }
 
 // claimed is what the data of a CONNECT packet ask for, nil if they do not get it.
-func claimed(r *recovery, ctx context.Context, auth []byte) (*offlineSession, string) {
+func claimed(ctx context.Context, r *recovery, auth []byte) (*offlineSession, string) {
 	pid, offset := wanted(auth)
 	if pid == "" {
 		return nil, ""
@@ -442,23 +442,23 @@ func TestClaimWaitsForTheEnd(t *testing.T) {
 		r, o := lone(t)
 		auth := []byte(`{"pid":"secret","offset":"1"}`)
 		start := time.Now()
-		if got, _ := claimed(r, t.Context(), auth); got != nil || time.Since(start) != maxHold {
+		if got, _ := claimed(t.Context(), r, auth); got != nil || time.Since(start) != maxHold {
 			t.Errorf("claimed %v after %v", got, time.Since(start))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start = time.Now()
-		if got, _ := claimed(r, ctx, auth); got != nil || time.Since(start) != time.Second {
+		if got, _ := claimed(ctx, r, auth); got != nil || time.Since(start) != time.Second {
 			t.Errorf("claimed %v after %v by a session that has ended", got, time.Since(start))
 		}
 		time.AfterFunc(time.Second, func() {
-			if got, _ := claimed(r, t.Context(), auth); got != nil {
+			if got, _ := claimed(t.Context(), r, auth); got != nil {
 				t.Error("claimed twice")
 			}
 			close(o.reported)
 		})
 		start = time.Now()
-		got, offset := claimed(r, t.Context(), auth)
+		got, offset := claimed(t.Context(), r, auth)
 		if got != o || offset != "1" || time.Since(start) != time.Second {
 			t.Errorf("claimed %v, offset %q, after %v", got, offset, time.Since(start))
 		}
@@ -481,7 +481,7 @@ func TestRecoveryPrunesInPieces(t *testing.T) {
 		}
 		r.nsp.mu.Unlock()
 		time.Sleep(r.memory)
-		if got, _ := claimed(r, t.Context(), []byte(`{"pid":"secret","offset":"1"}`)); got != nil {
+		if got, _ := claimed(t.Context(), r, []byte(`{"pid":"secret","offset":"1"}`)); got != nil {
 			t.Error("claimed an offline session that is too old")
 		}
 		r.nsp.mu.Lock()
@@ -762,7 +762,7 @@ func FuzzClaim(f *testing.F) {
 	f.Fuzz(func(t *testing.T, auth string) {
 		r, o := lone(t)
 		close(o.reported)
-		got, offset := claimed(r, t.Context(), []byte(auth))
+		got, offset := claimed(t.Context(), r, []byte(auth))
 		if got == nil {
 			return
 		}
