@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -37,5 +38,27 @@ func TestMetricsCommand(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"metrics", "--demo=secret"}, nil, &stdout, &stderr); code != exitSettings || stdout.Len() > 0 || stderr.String() != "fanoutd: metrics takes nothing behind it, and there is [\"--demo\"]\n" {
 		t.Errorf("exit code %d, %q, %q", code, &stdout, &stderr)
+	}
+}
+
+// The metrics that the text of the operators' pages and the Helm chart name are there.
+func TestMetricsThatAreNamed(t *testing.T) {
+	known := map[string]bool{}
+	for _, family := range ops.Families() {
+		for _, m := range family.Metrics {
+			known[m.Name] = true
+		}
+	}
+	named := regexp.MustCompile(`\bfanoutd_[a-z_]*[a-z]\b`)
+	for _, path := range []string{"../../docs/operating.md", "../../docs/deploying.md", "../../docs/cluster.md", "../../deploy/helm/fanoutd/values.yaml", "../../deploy/helm/fanoutd/templates/autoscaler.yaml"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range named.FindAllString(string(text), -1) {
+			if name = strings.TrimSuffix(name, "_bucket"); !known[name] {
+				t.Errorf("%s names %s, which is no metric", path, name)
+			}
+		}
 	}
 }

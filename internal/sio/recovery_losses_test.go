@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +102,35 @@ func TestRecoveryExpiredComesLast(t *testing.T) {
 			expect(t, "counted", fmt.Sprint(w.counters.recoveries.All()), "map[changed:1]")
 			r.Close()
 		})
+	})
+}
+
+// The log says of each client that comes back what came of it, at level debug, and names no
+// secret.
+func TestReturnsAreLogged(t *testing.T) {
+	var said strings.Builder // read when nothing runs
+	opts := recovering
+	opts.Engine.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	inBubble(t, opts, func(w *world) {
+		r := w.returner("")
+		r.cut()
+		r.back(true)
+		r.cut()
+		time.Sleep(time.Minute)
+		pid := r.pid
+		r.back(false)
+		r.Close()
+		synctest.Wait()
+		for _, want := range []string{
+			`level=DEBUG msg="a client came back" namespace=/ connection=`, "result=recovered", "result=expired",
+		} {
+			if !strings.Contains(said.String(), want) {
+				t.Errorf("the log says nothing of %s:\n%s", want, said.String())
+			}
+		}
+		if strings.Contains(said.String(), pid) {
+			t.Errorf("the log has a pid:\n%s", said.String())
+		}
 	})
 }
 
