@@ -256,7 +256,7 @@ func (d *daemon) startNode() error {
 	if err := d.relay.Synced(ctx); err != nil {
 		return errors.New("no other node tells what groups authorise, so nobody could be let in; start again when the nodes reach each other")
 	}
-	d.log.Info("node", "name", d.config.cluster.node, "cluster", d.config.cluster.name, "epoch", d.node.Self().Epoch, "peers", len(d.node.Peers()))
+	d.log.Info("node", "node", d.config.cluster.node, "cluster", d.config.cluster.name, "epoch", d.node.Self().Epoch, "peers", len(d.node.Peers()))
 	return nil
 }
 

@@ -27,7 +27,7 @@ import (
 func (d *daemon) shutdown() {
 	at, _ := d.drain.Progress()
 	grace := d.config.operations.grace
-	d.log.Info("shutting down", "delay", at.Plan.Delay.String(), "time", at.Plan.Time.String(), "grace", grace.String(), "sessions", at.Sessions)
+	d.log.Info("shutting down", "delay", at.Plan.Delay.String(), "over", at.Plan.Time.String(), "grace", grace.String(), "sessions", at.Sessions)
 	d.ready.NotReady("shutting down")
 	d.services.NotServing()
 	<-time.After(at.Plan.Delay)

@@ -148,7 +148,7 @@ func (n *Node) serveCloseSessions(p *peer, request uint64, m *clusterv1.CloseSes
 	a := &clusterv1.Answer{Kind: &clusterv1.Answer_Load{Load: &clusterv1.Load{Sessions: count(n.hub.OpenSessions()), Draining: n.draining()}}}
 	if m.GetCount() > 0 {
 		if n.closeSome(int(m.GetCount()), time.Duration(m.GetOver())) {
-			n.log.Info("sessions are closed to even out the load", "by", p.name, "sessions", m.GetCount())
+			n.log.Info("sessions are closed to even out the load", "node", p.name, "sessions", m.GetCount())
 		} else {
 			a = &clusterv1.Answer{Code: clusterv1.Answer_BUSY}
 		}

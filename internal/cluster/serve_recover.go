@@ -48,7 +48,7 @@ func (n *Node) answerOffline(ctx context.Context, p *peer, m *clusterv1.OfflineS
 		return &clusterv1.Answer{Kind: &clusterv1.Answer_Session{Session: session}}, nil
 	case *clusterv1.OfflineSession_Settle_:
 		if err := n.arrived(ctx, p.epoch, kind.Settle.GetHolder()); err != nil {
-			n.log.Debug("what was sent has not arrived", "for", p.name, "error", err)
+			n.log.Debug("what was sent has not arrived", "node", p.name, "error", err)
 			return nil, sio.ErrBusy // too slow, or a node of them is gone
 		}
 		return &clusterv1.Answer{}, nil

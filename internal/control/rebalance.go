@@ -45,7 +45,7 @@ func (a *Admin) Rebalance(req *fanoutv1.RebalanceRequest, stream grpc.ServerStre
 		return status.Error(codes.FailedPrecondition, "there is no cluster")
 	}
 	ctx := stream.Context()
-	a.log.InfoContext(ctx, "sessions are spread over the nodes", "time", over.String(), "caller", identity.FromContext(ctx).Name)
+	a.log.InfoContext(ctx, "sessions are spread over the nodes", "over", over.String(), "caller", identity.FromContext(ctx).Name)
 	err := a.rebalance(ctx, over, func(b Balance) error {
 		m := &fanoutv1.RebalanceResponse{Unreachable: b.Unreachable, Even: b.Even}
 		for _, n := range b.Nodes {

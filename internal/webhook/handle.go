@@ -114,7 +114,7 @@ func (m *member) giveBack(s *stream, e *fanoutv1.Event, err error) {
 	m.counts.outcomes.Add(outcome, 1)
 	if n, ok := m.problems.Event(); ok {
 		m.log.Warn("a webhook did not handle an event", "delivery", id, "event", e.GetEvent(), "attempt", e.GetAttempt(),
-			"outcome", outcome, "pause", delay.Round(time.Millisecond).String(), "error", plain(err), "requests", n)
+			"outcome", outcome, "delay", delay.Round(time.Millisecond).String(), "error", plain(err), "requests", n)
 	}
 	s.say(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Nack_{Nack: nack}})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -54,6 +55,7 @@ var errUnavailable = errors.New("the JWK Set cannot be fetched now")
 type keySet struct {
 	// Immutable.
 	url        string
+	shown      string // it, as the log has it
 	client     *http.Client
 	algorithms []string
 	refresh    time.Duration
@@ -83,7 +85,8 @@ func newKeySet(o Options) *keySet {
 		}
 	}
 	return &keySet{
-		url: o.JWKS,
+		url:   o.JWKS,
+		shown: withoutSecrets(o.JWKS),
 		client: &http.Client{
 			Transport: t,
 			// The URL is fixed, and so is who may say where keys are.
@@ -249,15 +252,15 @@ func (s *keySet) store(keys publishedKeys, used int, err error) {
 
 	switch {
 	case err != nil && none:
-		s.log.Warn("refusing all tokens: the JWK Set cannot be fetched", "url", s.url, "error", err)
+		s.log.Warn("refusing all tokens: the JWK Set cannot be fetched", "url", s.shown, "error", err)
 	case err != nil:
-		s.log.Warn("the JWK Set cannot be fetched: the last one stays in force", "url", s.url, "error", err)
+		s.log.Warn("the JWK Set cannot be fetched: the last one stays in force", "url", s.shown, "error", err)
 	case used == 0:
-		s.log.Warn("refusing all tokens: the JWK Set holds no key to verify them with", "url", s.url)
+		s.log.Warn("refusing all tokens: the JWK Set holds no key to verify them with", "url", s.shown)
 	case failed:
-		s.log.Info("the JWK Set is back", "url", s.url, "keys", used)
+		s.log.Info("the JWK Set is back", "url", s.shown, "keys", used)
 	default:
-		s.log.Debug("fetched the JWK Set", "url", s.url, "keys", used)
+		s.log.Debug("fetched the JWK Set", "url", s.shown, "keys", used)
 	}
 }
 
@@ -278,6 +281,16 @@ func (s *keySet) fetchedLocked() {
 	}
 }
 
+// withoutSecrets is a URL without user, parameters and fragment.
+func withoutSecrets(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}
+
 // fetch gets the set; used is how many keys of it tokens may be verified with.
 func (s *keySet) fetch(ctx context.Context) (set publishedKeys, used int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, fmt.Errorf("no answer within %v", fetchTimeout))
@@ -289,6 +302,9 @@ func (s *keySet) fetch(ctx context.Context) (set publishedKeys, used int, err er
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := s.client.Do(req)
 	if err != nil {
+		if of := (*url.Error)(nil); errors.As(err, &of) {
+			err = of.Err // the log has the address beside it, without what lets in there
+		}
 		return nil, 0, cause(ctx, err)
 	}
 	defer resp.Body.Close()
@@ -304,7 +320,7 @@ func (s *keySet) fetch(ctx context.Context) (set publishedKeys, used int, err er
 	}
 	keys, skipped, err := parseSet(text)
 	for _, why := range skipped {
-		s.log.Debug("skipping a key of the JWK Set", "url", s.url, "error", why)
+		s.log.Debug("skipping a key of the JWK Set", "url", s.shown, "error", why)
 	}
 	if err != nil {
 		return nil, 0, err

@@ -174,7 +174,7 @@ func (h *Handler) astray(sid string, ok bool) {
 	switch owner := h.ownerOf(sid); {
 	case ok && owner == "":
 	case ok && h.warns("astray "+owner):
-		h.opts.Logger.Warn("another node has handed over a browser's request that is not for this one: where the addresses lead is wrong; see cluster-forward-address", "for", owner)
+		h.opts.Logger.Warn("another node has handed over a browser's request that is not for this one: where the addresses lead is wrong; see cluster-forward-address", "epoch", owner)
 	case !ok && h.warns("mark"):
 		h.opts.Logger.Warn("a browser's request says that a node has handed it over, and proves it badly: if no browser made that up, the nodes' secrets differ, or their clocks by more than a minute")
 	}
