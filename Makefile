@@ -77,12 +77,15 @@ test: test-tools ## Run all tests: Go with the race detector, then real peers, w
 .PHONY: test-tools
 test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json examples/socketio/node_modules/.package-lock.json
 
+SOAK_TIME ?= 1h
+
 .PHONY: soak
-soak: build ## Long runs: 200,000 connections that come and go, a storm of 5,000, 10 minutes of chaos
+soak: build ## Long runs: 200,000 connections that come and go, a storm of 5,000, 10 minutes of chaos, everything at once for SOAK_TIME (default 1h)
 	$(call say,"soak: the long form of the tests that have one")
 	SOAK=1 go test -count=1 -timeout=1h -v -run 'Honest|ReturnsUnderFire|Random' ./internal/cluster
 	SOAK=1 go test -count=1 -timeout=1h -v -run ExecuteKeepsOrder ./internal/control
 	SOAK=1 DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=2h -v -run 'ComeAndGo|Storm|Chaos|Cluster|Drain|Rebalance' ./test
+	SOAK_TIME=$(SOAK_TIME) DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=0 -v -run Mixed ./test
 
 PEERS ?= node
 

@@ -22,6 +22,8 @@ type chaosBrowser struct {
 
 // chaosBrowsers are all that there were.
 type chaosBrowsers struct {
+	namespace string // as packets begin with it: "" or "/name,"
+
 	mu  sync.Mutex
 	all []*chaosBrowser
 }
@@ -29,7 +31,7 @@ type chaosBrowsers struct {
 // come has browsers come and go, one after the other, until running ends.
 func (l *chaosBrowsers) come(ctx, running context.Context, t *testing.T, address string, r *rand.Rand) {
 	for running.Err() == nil {
-		b, err := visit(ctx, running, address, r)
+		b, err := visit(ctx, running, address, l.namespace, r)
 		if err != nil {
 			t.Errorf("a browser: %v", err)
 			return
@@ -41,8 +43,8 @@ func (l *chaosBrowsers) come(ctx, running context.Context, t *testing.T, address
 }
 
 // visit is one browser from its coming to its going.
-func visit(ctx, running context.Context, address string, r *rand.Rand) (*chaosBrowser, error) {
-	c, err := joinSwarm(ctx, &websocket.Dialer{}, address)
+func visit(ctx, running context.Context, address, namespace string, r *rand.Rand) (*chaosBrowser, error) {
+	c, err := joinSwarmIn(ctx, &websocket.Dialer{}, address, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -73,15 +75,15 @@ func visit(ctx, running context.Context, address string, r *rand.Rand) (*chaosBr
 		select {
 		case <-time.After(time.Duration(r.Int64N(int64(2 * chaosPause)))):
 		case <-stay:
-			return b, b.leave(c.conn, say, r.IntN(4))
+			return b, b.leave(c.conn, say, namespace, r.IntN(4))
 		case <-running.Done():
-			return b, b.leave(c.conn, say, r.IntN(4))
+			return b, b.leave(c.conn, say, namespace, r.IntN(4))
 		}
 		args := fmt.Sprint(b.sent + 1)
 		if r.IntN(chaosPoison) == 0 {
 			args += "," + poison
 		}
-		if err := say(fmt.Sprintf(`42[%q,%s,%q]`, chaosEvents[r.IntN(len(chaosEvents))], args, strings.Repeat("x", r.IntN(200)))); err != nil {
+		if err := say(fmt.Sprintf(`42%s[%q,%s,%q]`, namespace, chaosEvents[r.IntN(len(chaosEvents))], args, strings.Repeat("x", r.IntN(200)))); err != nil {
 			return b, nil // it was closed
 		}
 		b.sent++
@@ -89,10 +91,10 @@ func visit(ctx, running context.Context, address string, r *rand.Rand) (*chaosBr
 }
 
 // leave ends the connection in one of the ways there are.
-func (b *chaosBrowser) leave(conn *websocket.Conn, say func(string) error, how int) error {
+func (b *chaosBrowser) leave(conn *websocket.Conn, say func(string) error, namespace string, how int) error {
 	switch how {
 	case 0: // as socket.disconnect() does
-		if say("41") == nil {
+		if say("41"+namespace) == nil {
 			b.farewell = "client namespace disconnect"
 		}
 	case 1: // as a browser's tab that closes

@@ -110,40 +110,13 @@ func TestChaos(t *testing.T) {
 	}
 	end := residentBytes(t, d)
 	for _, g := range groups {
-		for slot := range g.workers { // sound ones, that want everything
-			g.workers[slot].crash()
-			if err := g.start(ctx, slot, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
+		g.replaceAll(ctx, t)
 	}
 	browsing.Wait()
-	eventually(ctx, t, "everything is settled", func() bool {
-		res, err := admin.ListConsumers(ctx, &fanoutv1.ListConsumersRequest{PageSize: 1000})
-		if err != nil {
-			t.Fatalf("ListConsumers: %v", err)
-		}
-		pending := uint32(0)
-		for _, g := range res.GetGroups() {
-			pending += g.GetPendingEvents()
-		}
-		return pending == 0 && metric(t, d, "fanoutd_connections") == 0
-	})
+	awaitSettled(ctx, t, admin, d)
 
 	for _, g := range groups {
-		dead := deadLetters(ctx, t, admin, g.record.group)
-		missing, ambiguous, events := g.record.check(browsers.all, dead)
-		for _, fault := range g.record.faults {
-			t.Error(fault)
-		}
-		t.Logf("group %s: %d connections, %d events, %d deliveries, of which %d again; %d dead letters, %d missing, %d that a stream which ended may have settled; done to workers: %v",
-			g.record.group, len(browsers.all), events, g.record.deliveries, g.record.repeated, len(dead), missing, ambiguous, g.done)
-		for _, note := range g.record.notes {
-			t.Log(note)
-		}
-		if missing > 0 {
-			t.Errorf("group %s: %d events are neither settled nor dead letters", g.record.group, missing)
-		}
+		g.judge(ctx, t, browsers.all)
 		if g.record.repeated == 0 {
 			t.Errorf("group %s: nothing came again: nothing has hit a worker at work", g.record.group)
 		}
@@ -178,6 +151,51 @@ func TestChaos(t *testing.T) {
 	}
 }
 
+// awaitSettled waits until all browsers have gone and nothing waits for consumers.
+func awaitSettled(ctx context.Context, t *testing.T, admin fanoutv1.AdminServiceClient, d daemon) {
+	t.Helper()
+	eventually(ctx, t, "everything is settled", func() bool {
+		res, err := admin.ListConsumers(ctx, &fanoutv1.ListConsumersRequest{PageSize: 1000})
+		if err != nil {
+			t.Fatalf("ListConsumers: %v", err)
+		}
+		pending := uint32(0)
+		for _, g := range res.GetGroups() {
+			pending += g.GetPendingEvents()
+		}
+		return pending == 0 && metric(t, d, "fanoutd_connections") == 0
+	})
+}
+
+// replaceAll puts sound workers, that want everything, in the place of all others.
+func (g *chaosGroup) replaceAll(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for slot := range g.workers {
+		g.workers[slot].crash()
+		if err := g.start(ctx, slot, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// judge checks what became of what browsers, who have gone, have sent.
+func (g *chaosGroup) judge(ctx context.Context, t *testing.T, browsers []*chaosBrowser) {
+	t.Helper()
+	dead := deadLetters(ctx, t, g.admin, g.record.group)
+	missing, ambiguous, events := g.record.check(browsers, dead)
+	for _, fault := range g.record.faults {
+		t.Error(fault)
+	}
+	t.Logf("group %s: %d connections, %d events, %d deliveries, of which %d again; %d dead letters, %d missing, %d that a stream which ended may have settled; done to workers: %v",
+		g.record.group, len(browsers), events, g.record.deliveries, g.record.repeated, len(dead), missing, ambiguous, g.done)
+	for _, note := range g.record.notes {
+		t.Log(note)
+	}
+	if missing > 0 {
+		t.Errorf("group %s: %d events are neither settled nor dead letters", g.record.group, missing)
+	}
+}
+
 // deadLetters returns the dead letters of a group, by deadKey.
 func deadLetters(ctx context.Context, t *testing.T, admin fanoutv1.AdminServiceClient, group string) map[string]bool {
 	t.Helper()
@@ -200,6 +218,9 @@ func deadLetters(ctx context.Context, t *testing.T, admin fanoutv1.AdminServiceC
 // time.
 type chaosGroup struct {
 	control *grpc.ClientConn
+	// namespaces are those of its browsers; none: all.
+	namespaces []string
+
 	admin   fanoutv1.AdminServiceClient
 	record  *chaosRecord
 	rand    *rand.Rand

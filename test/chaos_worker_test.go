@@ -68,7 +68,7 @@ func startChaosWorker(ctx context.Context, g *chaosGroup, id string, events []st
 		ended: make(chan struct{}), idle: make(chan struct{}), nacks: map[string]int{},
 	}
 	w.send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Open_{Open: &fanoutv1.ConsumeRequest_Open{
-		Group: w.record.group, ConsumerId: id, Events: events, Lifecycle: len(events) == 0, MaxInFlight: 200,
+		Group: w.record.group, ConsumerId: id, Namespaces: g.namespaces, Events: events, Lifecycle: len(events) == 0, MaxInFlight: 200,
 		AckWait: durationpb.New(chaosAckWait),
 	}}})
 	if _, err := stream.Recv(); err != nil { // ready

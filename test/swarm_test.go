@@ -176,6 +176,11 @@ func connectSwarm(ctx context.Context, t *testing.T, address string) []*swarmCli
 
 // joinSwarm opens a session and joins the default namespace.
 func joinSwarm(ctx context.Context, dialer *websocket.Dialer, address string) (*swarmClient, error) {
+	return joinSwarmIn(ctx, dialer, address, "")
+}
+
+// joinSwarmIn is joinSwarm for a namespace, "" or as packets begin with it: "/name,".
+func joinSwarmIn(ctx context.Context, dialer *websocket.Dialer, address, namespace string) (*swarmClient, error) {
 	conn, _, err := dialer.DialContext(ctx, "ws://"+address+"/socket.io/?EIO=4&transport=websocket", http.Header{})
 	if err != nil {
 		return nil, fmt.Errorf("dialing: %w", err)
@@ -183,7 +188,7 @@ func joinSwarm(ctx context.Context, dialer *websocket.Dialer, address string) (*
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetReadDeadline(deadline)
 	c := &swarmClient{conn: conn, done: make(chan struct{})}
-	for _, step := range []struct{ send, want string }{{"", "0{"}, {"40", "40{"}} {
+	for _, step := range []struct{ send, want string }{{"", "0{"}, {"40" + namespace, "40" + namespace + "{"}} {
 		if step.send != "" {
 			if err := conn.WriteMessage(websocket.TextMessage, []byte(step.send)); err != nil {
 				_ = conn.Close()
