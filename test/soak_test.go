@@ -30,6 +30,8 @@ const (
 	soakCrowd    = 10 // browsers that send to consumers, at once
 	// soakPause is between two of everything that is done now and then.
 	soakPause = 50 * time.Millisecond
+	// soakStay is how long a node that has started stays.
+	soakStay = 10 * time.Second
 )
 
 // TestMixed does everything at once, to two nodes: clients stay, are cut off and come back,
@@ -120,6 +122,10 @@ func (m *mixed) run(ctx context.Context, t *testing.T, d time.Duration) {
 		at := m.nodes.at(1)
 		m.front.add(&at)
 		restarts++
+		select {
+		case <-time.After(soakStay): // some that are cut off come there
+		case <-running.Done():
+		}
 	}
 	acting.Wait()
 	visits.finish(t)
