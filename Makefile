@@ -46,9 +46,9 @@ build: web ## Build bin/fanoutd with the client and the demo page in it
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/fanoutd ./cmd/fanoutd
 
 .PHONY: dist
-dist: web ## Build dist/: an archive for each platform (PLATFORMS="linux/amd64 ..."), and SHA256SUMS
+dist: web ## Build dist/, or DIST: an archive for each platform (PLATFORMS="linux/amd64 ..."), and SHA256SUMS
 	$(call say,"dist: Linux and macOS - amd64 and arm64")
-	@tools/dist.sh $(VERSION) $(PLATFORMS)
+	@DIST=$(DIST) tools/dist.sh $(VERSION) $(PLATFORMS)
 
 .PHONY: $(BIN)/chat
 $(BIN)/chat: # the Go build cache knows whether there is anything to do

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # dist.sh VERSION [OS/ARCH ...]: builds dist/, what a release consists of: an archive for
 # each platform with the daemon, its licence and the files of deploy/systemd, and
-# SHA256SUMS. The same source and Go version give the same bytes. Needs web/dist.
+# SHA256SUMS. The same source and Go version give the same bytes. Needs web/dist. $DIST is
+# another folder than dist; what is in it goes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,8 +11,9 @@ shift
 platforms=("$@")
 ((${#platforms[@]})) || platforms=(linux/amd64 linux/arm64 darwin/amd64 darwin/arm64)
 
-rm -rf dist
-mkdir dist
+out=${DIST:-dist}
+rm -rf "$out"
+mkdir "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 date=$(git log -1 --format=%ct)
@@ -19,7 +21,7 @@ date=$(git log -1 --format=%ct)
 for platform in "${platforms[@]}"; do
   os=${platform%/*} arch=${platform#*/}
   name=fanoutd-$version-$os-$arch
-  echo "dist/$name.tar.gz"
+  echo "$out/$name.tar.gz"
   mkdir "$work/$name"
   CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$work/$name/fanoutd" ./cmd/fanoutd
   built=$(go version -m "$work/$name/fanoutd")
@@ -28,8 +30,8 @@ for platform in "${platforms[@]}"; do
   done
   cp LICENSE CHANGELOG.md "$work/$name/"
   if [ "$os" = linux ]; then cp -r deploy/systemd "$work/$name/"; fi
-  tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$date" --mode=u+rwX,go+rX,go-w -cf - "$name" | gzip -n9 >"dist/$name.tar.gz"
+  tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$date" --mode=u+rwX,go+rX,go-w -cf - "$name" | gzip -n9 >"$out/$name.tar.gz"
 done
-cd dist
+cd "$out"
 sha256sum -- *.tar.gz >SHA256SUMS
 sha256sum --check --quiet SHA256SUMS
