@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -54,6 +55,33 @@ func TestEveryFileIsChecked(t *testing.T) {
 	}
 	if files < 10 {
 		t.Fatalf("only %d files", files)
+	}
+}
+
+// A test that skips itself where a program is missing checks nothing unless CI installs that.
+func TestCIHasThePrograms(t *testing.T) {
+	tests, err := filepath.Glob(filepath.Join(root, "test/*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ci := read(t, ".ci/run")
+	needed := map[string]bool{}
+	for _, name := range tests {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`needProgram\(t, "([^"]+)"\)`).FindAllSubmatch(text, -1) {
+			needed[string(m[1])] = true
+		}
+	}
+	if len(needed) < 3 {
+		t.Fatalf("tests need only %v", needed)
+	}
+	for program := range needed {
+		if !regexp.MustCompile(`[ (]` + regexp.QuoteMeta(program) + `:[a-z]`).Match(ci) {
+			t.Errorf("a test needs %s, which .ci/run does not install", program)
+		}
 	}
 }
 
