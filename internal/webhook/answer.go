@@ -123,7 +123,7 @@ const (
 	nobody    blame = iota // it was handled
 	endpoint               // it cannot be reached, is overloaded, or says that it cannot now
 	uncertain              // the endpoint failed at it: with this event, or with all
-	event                  // the endpoint refused it, or its answer is wrong
+	event                  // the endpoint refused it, or its answer is wrong, or it makes this process fail
 	forever                // the endpoint refused it for good
 )
 
@@ -131,10 +131,11 @@ const (
 func blameFor(err error) blame {
 	var status *statusError
 	var wrong *answerError
+	var panicked *panicError
 	switch {
 	case err == nil:
 		return nobody
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.As(err, &panicked):
 		return event
 	case !errors.As(err, &status):
 		if isTimeout(err) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

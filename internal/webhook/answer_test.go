@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -143,4 +144,31 @@ func TestStatuses(t *testing.T) {
 			}, Endpoint{Timeout: 10 * time.Second})
 		})
 	}
+}
+
+// panicking are operations that panic.
+type panicking struct{}
+
+// Batch panics.
+func (panicking) Batch(context.Context, *fanoutv1.BatchRequest) (*fanoutv1.BatchResponse, error) {
+	panic("operations")
+}
+
+// A panic is that of one event, and logged.
+func TestPanic(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w http.ResponseWriter, _ *fanoutv1.Event) {
+		fmt.Fprint(w, `{"operations":[{"emit":{"to":{"all":true},"event":"x"}}],"reply":{"args":[1]}}`)
+	}, func(w *world) {
+		w.server.options.Operations = panicking{} // nobody has asked yet
+		c, _ := w.browsers.Connect(t, "")
+		defer c.Close()
+		c.Say(`427["ask"]`)
+		if got := c.Next(); got != `437[1]` {
+			t.Errorf("the browser heard %s", got)
+		}
+		synctest.Wait()
+		if counts := w.server.Stats().Groups["hooks"]; counts.OperationsFailed != 1 || !w.logged.has("panic=operations stack=") {
+			t.Errorf("%d operations failed", counts.OperationsFailed)
+		}
+	})
 }

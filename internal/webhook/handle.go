@@ -21,7 +21,8 @@ const operationsTime = 10 * time.Second
 func (m *member) handle(ctx context.Context, s *stream, e *fanoutv1.Event) {
 	began := time.Now()
 	m.counts.inFlight.Add(1)
-	a, err := m.ask(ctx, e)
+	a, err := guarded(func() (answer, error) { return m.ask(ctx, e) })
+	m.logPanic(err)
 	m.counts.inFlight.Add(-1)
 	m.counts.duration.Observe(time.Since(began))
 	if ctx.Err() != nil {
@@ -149,7 +150,8 @@ func (m *member) operate(ctx context.Context, id string, batch *fanoutv1.BatchRe
 	ctx, cancel := context.WithTimeout(ctx, operationsTime)
 	defer cancel()
 	m.counts.operations.Add(uint64(len(batch.GetOperations())))
-	response, err := m.server.options.Operations.Batch(ctx, batch)
+	response, err := guarded(func() (*fanoutv1.BatchResponse, error) { return m.server.options.Operations.Batch(ctx, batch) })
+	m.logPanic(err)
 	if err != nil {
 		m.operationFailed(uint64(len(batch.GetOperations())), id, 0, err.Error())
 		return

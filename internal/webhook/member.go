@@ -149,7 +149,9 @@ func (m *member) consume(ctx context.Context) error {
 	defer cancel()
 	go func() {
 		defer cancel() // what is under way settles nothing any more
-		ended <- m.server.options.Events.Consume(s)
+		_, err := guarded(func() (struct{}, error) { return struct{}{}, m.server.options.Events.Consume(s) })
+		m.logPanic(err)
+		ended <- err
 	}()
 	defer func() { cancel(); <-ended }()
 	s.say(m.open())
