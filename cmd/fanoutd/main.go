@@ -53,6 +53,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		}
 		printMetricsDocs(stdout)
 		return exitOK
+	case "proto":
+		return runProto(args, stdout, stderr)
 	case "token":
 		return printToken(args, environ, stdout, stderr)
 	case "healthcheck":
@@ -64,7 +66,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		printHelp(stdout)
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, config, metrics, token, healthcheck, version and help\n", command)
+	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, config, metrics, proto, token, healthcheck, version and help\n", command)
 	return exitSettings
 }
 

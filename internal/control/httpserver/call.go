@@ -75,7 +75,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	m := s.methods[r.URL.Path]
 	switch {
 	case m == nil && strings.Count(r.URL.Path, "/") != 2:
-		http.Error(w, "this is fanoutd's control API: POST /fanout.v1.EmitterService/Emit, or GET /healthz", http.StatusNotFound)
+		http.Error(w, "this is fanoutd's control API: POST /fanout.v1.EmitterService/Emit, or GET /healthz, /openapi.json, /proto", http.StatusNotFound)
 		return
 	case m == nil:
 		m = s.unknown

@@ -71,7 +71,7 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		services: services,
 		methods:  map[string]*method{},
 		stats:    []stats.Handler{o.Calls},
-		letIn:    middleware.Standard(services.Errors, a, api.Access),
+		letIn:    middleware.Standard(services.Errors, a, access()),
 		reported: middleware.Reported(services.Errors),
 	}
 	if o.Traces != nil {
