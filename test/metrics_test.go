@@ -68,7 +68,7 @@ var heardNamespaces = []string{"/", "/chat", "/gate"}
 // happened counts what a browser did that consumers may hear.
 func (m *metricsTest) happened(namespace string) {
 	m.count("fanoutd_deliveries_events_total")
-	if !slices.Contains(heardNamespaces, namespace) {
+	if namespace != hookedNamespace && !slices.Contains(heardNamespaces, namespace) {
 		m.count("fanoutd_deliveries_unheard_total")
 	}
 }
@@ -91,13 +91,16 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.daemon = startDaemon(ctx, t,
-		"--namespaces=/,/chat,/quiet,/gate,/drop,/room-*", "--ping-interval=1s", "--ping-timeout=5s", "--connect-timeout=5s",
+		"--namespaces=/,/chat,/quiet,/gate,/drop,/hooked,/room-*", "--ping-interval=1s", "--ping-timeout=5s", "--connect-timeout=5s",
 		"--max-queue=65536", "--verdict-timeout=2s", "--max-attempts=2", "--no-consumer=/drop=drop", "--hook="+serveCountingHook(t, m.tally),
+		"--webhook-url="+serveCountingWebhook(t, m.tally), "--webhook-group="+hookedGroup, "--webhook-namespaces="+hookedNamespace, "--webhook-lifecycle",
 		"--jwt-secret="+tokenSecret, "--jwt-algorithms=HS256", "--jwt-issuer=test", "--jwt-audience=test", "--control-keys-file="+keys)
 	conn := m.backend(fullKey)
 	m.emitter, m.registry, m.admin = fanoutv1.NewEmitterServiceClient(conn), fanoutv1.NewRegistryServiceClient(conn), fanoutv1.NewAdminServiceClient(conn)
 	m.set(1, "fanoutd_ready")
 	m.set(0, "fanoutd_draining")
+	m.set(0, "fanoutd_webhook_requests", "group", hookedGroup)
+	m.set(1, "fanoutd_group_consumers", "group", hookedGroup)
 	m.set(1, "fanoutd_token_keys_ready")
 
 	m.set(0, "fanoutd_panics_total", "of", "browsers")
@@ -113,7 +116,7 @@ func TestMetrics(t *testing.T) {
 	var ends sync.WaitGroup
 	for _, end := range []func(){
 		m.closed, m.refusedHandshakes, m.refusedCalls, m.refusedConnections, m.disconnected, m.slow, m.volatile, m.failedUpgrade,
-		func() { m.undecided(gate) }, m.deadLetters, repeat, m.dropped,
+		func() { m.undecided(gate) }, m.deadLetters, repeat, m.dropped, m.hooked,
 	} {
 		ends.Go(end)
 	}

@@ -1,8 +1,11 @@
 package ops
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +68,43 @@ func TestFamilies(t *testing.T) {
 	}
 	if len(listed) < 70 {
 		t.Errorf("only %d metrics", len(listed))
+	}
+}
+
+// Each metric is compared with what clients count, or has a reason why not, by TestMetrics of
+// test/; and a panel of the dashboard shows it, or a test of tools/monitoring says why not. This
+// is faster than these, and looks for the names alone.
+func TestEveryMetricIsLookedAt(t *testing.T) {
+	for _, files := range []string{"../../test/metrics_*_test.go ../../test/metrics_test.go", "../../deploy/grafana/fanoutd.json ../../tools/monitoring/dashboard_test.go"} {
+		var all []byte
+		for pattern := range strings.FieldsSeq(files) {
+			paths, err := filepath.Glob(pattern)
+			if err != nil || len(paths) == 0 {
+				t.Fatalf("%s: %v", pattern, err)
+			}
+			for _, path := range paths {
+				text, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, text...)
+			}
+		}
+		names := map[string]bool{}
+		for _, name := range regexp.MustCompile(`fanoutd_[a-z_]+`).FindAllString(string(all), -1) {
+			for _, part := range []string{"_bucket", "_count"} {
+				name = strings.TrimSuffix(name, part)
+			}
+			names[name] = true
+		}
+		for _, family := range Families() {
+			for _, m := range family.Metrics {
+				// TestMetrics puts the names of packets' metrics together.
+				if !names[m.Name] && !(strings.HasPrefix(m.Name, "fanoutd_packet") && names["fanoutd_packets_"]) {
+					t.Errorf("%s is in none of %s", m.Name, files)
+				}
+			}
+		}
 	}
 }
 

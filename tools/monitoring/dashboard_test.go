@@ -99,7 +99,7 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"Traffic", "Fan-out", "Queues", "Consumers", "Closes", "Recovery", "Drain", "Cluster", "Process"}
+	want := []string{"Traffic", "Fan-out", "Queues", "Consumers", "Webhooks", "Closes", "Recovery", "Drain", "Cluster", "Process"}
 	if !slices.Equal(rows, want) {
 		t.Errorf("its rows are %q, want %q", rows, want)
 	}
