@@ -37,7 +37,9 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.RemoveAll(faultyProgram.dir) // nothing, if it was not built
+	os.Exit(code)
 }
 
 // consume is a consumer process: it records every event "n" before it settles

@@ -35,10 +35,11 @@ func TestFaultClock(t *testing.T) {
 		t.Skip("builds a daemon with a clock that can be set; run without -short")
 	}
 	t.Parallel() // it mostly waits
+	path := faultyBinary(t)
 	ctx, cancel := context.WithTimeout(t.Context(), clockPatience)
 	defer cancel()
 	listens := freeAddresses(t, 2)
-	nodes := startNodesWith(ctx, t, faultyBinary(ctx, t), listens, func(int) []string {
+	nodes := startNodesWith(ctx, t, path, listens, func(int) []string {
 		return []string{
 			"--cluster-peers=" + strings.Join(listens, ","), "--recovery-window=2m", "--ping-interval=1s", "--ping-timeout=5s",
 			"--max-handshake-rate=1000", "--max-address-rate=1000", "--max-event-rate=1000",

@@ -80,9 +80,9 @@ func TestFaultClockTokens(t *testing.T) {
 		t.Skip("builds a daemon with a clock that can be set; run without -short")
 	}
 	t.Parallel() // it mostly waits
+	path := faultyBinary(t)
 	ctx, cancel := context.WithTimeout(t.Context(), clockPatience)
 	t.Cleanup(cancel)
-	path := faultyBinary(ctx, t)
 	start := func(t *testing.T) *siege {
 		t.Helper()
 		// Nobody here answers pings.
@@ -141,11 +141,12 @@ func TestFaultClockTLS(t *testing.T) {
 		t.Skip("builds a daemon with a clock that can be set; run without -short")
 	}
 	t.Parallel() // it mostly waits
+	path := faultyBinary(t)
 	ctx, cancel := context.WithTimeout(t.Context(), clockPatience)
 	defer cancel()
 	ca := certtest.New(t, "both")
 	cert, key := ca.Issue(t, "server").Write(t, t.TempDir())
-	d := runDaemon(ctx, t, faultyBinary(ctx, t), "--tls-cert-file="+cert, "--tls-key-file="+key,
+	d := runDaemon(ctx, t, path, "--tls-cert-file="+cert, "--tls-key-file="+key,
 		"--control-tls-cert-file="+cert, "--control-tls-key-file="+key, "--control-client-ca-file="+certtest.Write(t, t.TempDir(), "ca.pem", ca.PEM()))
 	backend := credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS13, RootCAs: ca.Pool(), Certificates: []tls.Certificate{ca.Issue(t, "backend").TLS(t)}})
 	connect := func() *grpc.ClientConn {
@@ -211,9 +212,9 @@ func TestFaultClockRestart(t *testing.T) {
 		t.Skip("builds a daemon with a clock that can be set; run without -short")
 	}
 	t.Parallel() // it mostly waits
+	path := faultyBinary(t)
 	ctx, cancel := context.WithTimeout(t.Context(), clockPatience)
 	defer cancel()
-	path := faultyBinary(ctx, t)
 	nodes := startNodes(ctx, t, path, 2)
 	if err := syscall.Kill(nodes[0].pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

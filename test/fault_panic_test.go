@@ -21,7 +21,7 @@ func TestFaultPanic(t *testing.T) {
 		t.Skip("builds a daemon with faults; run without -short")
 	}
 	needLinux(t)
-	s := besiege(t, faultyBinary(t.Context(), t))
+	s := besiege(t, faultyBinary(t))
 	const each = 25
 	for _, a := range []struct {
 		name   string

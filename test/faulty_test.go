@@ -3,12 +3,14 @@ package test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -36,17 +38,41 @@ var faultyEdits = map[string][]string{
 	},
 }
 
-// faultyBinary builds a faulty daemon.
-func faultyBinary(ctx context.Context, t *testing.T) string {
+// faultyProgram is built once for all tests, into a folder that TestMain removes.
+var faultyProgram struct {
+	sync.Once
+	dir string
+	err error
+}
+
+// faultyBinary returns a faulty daemon of the test's own.
+func faultyBinary(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	root, err := filepath.Abs("..")
-	if err != nil {
+	p := &faultyProgram
+	p.Do(func() {
+		if p.dir, p.err = os.MkdirTemp("", "faulty"); p.err == nil {
+			p.err = buildFaulty(p.dir)
+		}
+	})
+	if p.err != nil {
+		t.Fatalf("building a faulty daemon: %v", p.err)
+	}
+	path := filepath.Join(t.TempDir(), "fanoutd")
+	if err := os.Link(filepath.Join(p.dir, "fanoutd"), path); err != nil {
 		t.Fatal(err)
 	}
-	goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	return path
+}
+
+// buildFaulty builds a faulty daemon, dir/fanoutd.
+func buildFaulty(dir string) error {
+	root, err := filepath.Abs("..")
 	if err != nil {
-		t.Fatal(err)
+		return err
+	}
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return err
 	}
 	overlay := struct{ Replace map[string]string }{map[string]string{
 		filepath.Join(root, "cmd/fanoutd/faults.go"): filepath.Join(root, "test/testdata/faulty/faults.go"),
@@ -58,35 +84,35 @@ func faultyBinary(ctx context.Context, t *testing.T) string {
 		}
 		text, err := os.ReadFile(source)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for i := 0; i < len(edits); i += 2 {
 			if strings.Count(string(text), edits[i]) != 1 {
-				t.Fatalf("%s is not as this test knows it: there is no one %q", source, edits[i])
+				return fmt.Errorf("%s is not as this test knows it: there is no one %q", source, edits[i])
 			}
 			text = []byte(strings.Replace(string(text), edits[i], edits[i+1], 1))
 		}
 		edited := filepath.Join(dir, filepath.Base(name))
 		if err := os.WriteFile(edited, text, 0o600); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		overlay.Replace[source] = edited
 	}
 	text, err := json.Marshal(&overlay)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	list, path := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "fanoutd")
+	list := filepath.Join(dir, "overlay.json")
 	if err := os.WriteFile(list, text, 0o600); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-overlay="+list, "-o", path, "./cmd/fanoutd")
+	build := exec.Command("go", "build", "-trimpath", "-overlay="+list, "-o", filepath.Join(dir, "fanoutd"), "./cmd/fanoutd")
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building a faulty daemon: %v\n%s", err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	return path
+	return nil
 }
 
 // setClock sets a faulty daemon's wall clock to so much ahead of what is right, or behind
