@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 const maxOutput = 64 << 10; // characters
 
 export async function goTests(root, tally) {
-  const child = spawn("go", ["test", "-race", "-timeout=10m", "-json", "./..."], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn("go", ["test", "-race", "-timeout=15m", "-json", "./..."], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise((resolve, reject) => child.on("error", reject).on("close", resolve));
   const reader = new Reader(tally);
   for await (const text of createInterface({ input: child.stdout })) reader.line(text);
