@@ -128,6 +128,8 @@ func TestAlertsFire(t *testing.T) {
 		fanoutd_dead_letters_dropped_total{job="fanoutd",instance="a"} 2x60
 		fanoutd_consumers_stalled_total{job="fanoutd",instance="a"} 2x60
 		fanoutd_sessions_stalled_total{job="fanoutd",instance="a"} 2x60
+		fanoutd_webhook_requests_total{job="fanoutd",instance="a",group="g",outcome="handled"} 0+600x60
+		fanoutd_webhook_requests_total{job="fanoutd",instance="a",group="g",outcome="failed"} 0+6x60
 		fanoutd_control_calls_total{job="fanoutd",instance="a",method="m",code="OK"} 0+600x60
 		fanoutd_control_calls_total{job="fanoutd",instance="a",method="m",code="Internal"} 4x60
 		fanoutd_control_auth_failures_total{job="fanoutd",instance="a",reason="KEY_INVALID"} 4x60
@@ -163,6 +165,7 @@ func TestAlertsFire(t *testing.T) {
 		"FanoutdDeadLetters":            `fanoutd_group_dead_letters_total{job="fanoutd",instance="a",group="g"} 0x58 1x1`,
 		"FanoutdDeadLettersForgotten":   `fanoutd_dead_letters_dropped_total{job="fanoutd",instance="a"} 0x58 1x1`,
 		"FanoutdConsumersHang":          `fanoutd_sessions_stalled_total{job="fanoutd",instance="a"} 0x58 1x1`,
+		"FanoutdWebhookFails":           `fanoutd_webhook_requests_total{job="fanoutd",instance="a",group="g",outcome="failed"} 0+120x60`,
 		"FanoutdControlErrors":          `fanoutd_control_calls_total{job="fanoutd",instance="a",method="m",code="Internal"} _x58 1x1`,
 		"FanoutdCallersRefused":         `fanoutd_control_auth_failures_total{job="fanoutd",instance="a",reason="KEY_INVALID"} 0+1x60`,
 		"FanoutdControlConnectionsFull": `fanoutd_control_connections_closed_total{job="fanoutd",instance="a",reason="control-max-connections"} 0x58 1x1`,

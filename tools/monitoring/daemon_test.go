@@ -37,7 +37,8 @@ var scraped = sync.OnceValues(func() (map[string]map[string]bool, error) {
 	if err := build.Run(); err != nil {
 		return nil, err
 	}
-	daemon := exec.Command(binary, "--listen=127.0.0.1:0", "--control-listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--log-format=json", "--recovery-window=1m")
+	daemon := exec.Command(binary, "--listen=127.0.0.1:0", "--control-listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--log-format=json", "--recovery-window=1m",
+		"--webhook-url=http://127.0.0.1:9/nobody")
 	daemon.Dir = dir // no settings file of anybody's lies there
 	log, err := daemon.StderrPipe()
 	if err != nil {
