@@ -36,7 +36,7 @@ func (k *worker) released() []string {
 // TestAssignments: a worker is told which connections it owns, before their next event,
 // and the one that takes over after it is.
 func TestAssignments(t *testing.T) {
-	inOneNode(t, dispatch.Options{}, func(w *world) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
 		c, id := w.connect("")
 		first := w.consume(&fanoutv1.ConsumeRequest_Open{ConsumerId: "first", Lifecycle: true, Assignments: true})
 		if v := first.assigned(); len(v) != 1 || v[0].GetId() != id || v[0].GetUrl() == "" || v[0].GetTransport() != "websocket" {

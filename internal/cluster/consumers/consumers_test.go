@@ -453,9 +453,9 @@ func TestCutOff(t *testing.T) {
 func TestNodeLost(t *testing.T) {
 	inCluster(t, 3, func(memory *bus.Memory, nodes []*testNode) {
 		members := []*consumer{
-			nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true}),
-			nodes[1].consume(dispatch.SubscriptionOptions{Lifecycle: true}),
-			nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, ConsumerID: "another", MaxInFlight: 1}),
+			nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, Assignments: true}),
+			nodes[1].consume(dispatch.SubscriptionOptions{Lifecycle: true, Assignments: true}),
+			nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, Assignments: true, ConsumerID: "another", MaxInFlight: 1}),
 		}
 		nodes[1].consume(dispatch.SubscriptionOptions{Group: "no lifecycle"})
 		want := map[string]int{}
@@ -520,7 +520,7 @@ func TestNodeLostIsHandedOn(t *testing.T) {
 			t.Errorf("the first heard %q", got)
 		}
 		elsewhere := nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, ConsumerID: "elsewhere", Namespaces: []string{"/elsewhere"}})
-		second := nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, ConsumerID: "second"})
+		second := nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, Assignments: true, ConsumerID: "second"})
 		first.Close()
 		time.Sleep(time.Second)
 		if got, want := second.heard(), []string{"disconnected node lost"}; !slices.Equal(got, want) {
@@ -624,7 +624,7 @@ func TestAnyCourse(t *testing.T) {
 			come := func() {
 				n := nodes[random.IntN(3)]
 				faulty, postpones := random.IntN(3) == 0, random.IntN(2) == 0
-				c := n.consume(dispatch.SubscriptionOptions{ConsumerID: fmt.Sprint("m", len(all)), MaxInFlight: 1 + random.IntN(20), AckWait: 5 * time.Second, OneByOne: random.IntN(3) == 0}, func(c *consumer) {
+				c := n.consume(dispatch.SubscriptionOptions{Assignments: random.IntN(3) > 0, ConsumerID: fmt.Sprint("m", len(all)), MaxInFlight: 1 + random.IntN(20), AckWait: 5 * time.Second, OneByOne: random.IntN(3) == 0}, func(c *consumer) {
 					c.hold = time.Duration(random.IntN(50)) * time.Millisecond
 					c.each = func(c *consumer, d dispatch.Delivery) {
 						if faulty && d.Attempt < 3 && (d.Sequence+uint64(d.Attempt))%5 == 0 {
@@ -706,6 +706,9 @@ func TestAnyCourse(t *testing.T) {
 					continue
 				}
 				c.checkCredits(c.options.MaxInFlight)
+				if n, own := c.ownsAt(nodes), c.owns(); c.options.Assignments && len(own) != n {
+					t.Errorf("seed %d: %s knows of %d connections, and owns %d", seed, c.name, len(own), n)
+				}
 				c.mu.Lock()
 				if c.most > c.options.MaxInFlight {
 					t.Errorf("seed %d: %s had %d at once, want at most %d", seed, c.name, c.most, c.options.MaxInFlight)

@@ -19,7 +19,7 @@ import (
 func fromOptions(o *dispatch.SubscriptionOptions, limit int, since int64) *clusterv1.Subscribe {
 	return &clusterv1.Subscribe{
 		Group: o.Group, ConsumerId: o.ConsumerID, Namespaces: o.Namespaces, Events: o.Events,
-		Lifecycle: o.Lifecycle, SkipExisting: o.SkipExisting, RecoveryExpired: o.RecoveryExpired, Authorize: o.Authorize, AckWait: int64(o.AckWait),
+		Lifecycle: o.Lifecycle, Assignments: o.Assignments, SkipExisting: o.SkipExisting, RecoveryExpired: o.RecoveryExpired, Authorize: o.Authorize, AckWait: int64(o.AckWait),
 		IncludeConnection: o.IncludeConnection, Limit: count(limit), MaxInFlight: count(o.MaxInFlight), Since: since, Node: o.Node,
 		Caller: o.Caller, OnlyOwn: o.OnlyOwn, OneByOne: o.OneByOne,
 	}
@@ -28,7 +28,7 @@ func fromOptions(o *dispatch.SubscriptionOptions, limit int, since int64) *clust
 func toOptions(m *clusterv1.Subscribe) dispatch.SubscriptionOptions {
 	return dispatch.SubscriptionOptions{
 		Group: m.GetGroup(), ConsumerID: m.GetConsumerId(), Namespaces: m.GetNamespaces(), Events: m.GetEvents(),
-		Lifecycle: m.GetLifecycle(), SkipExisting: m.GetSkipExisting(), RecoveryExpired: m.GetRecoveryExpired(), Authorize: m.GetAuthorize(), AckWait: time.Duration(m.GetAckWait()),
+		Lifecycle: m.GetLifecycle(), Assignments: m.GetAssignments(), SkipExisting: m.GetSkipExisting(), RecoveryExpired: m.GetRecoveryExpired(), Authorize: m.GetAuthorize(), AckWait: time.Duration(m.GetAckWait()),
 		IncludeConnection: m.GetIncludeConnection(), MaxInFlight: int(m.GetMaxInFlight()), Node: m.GetNode(), Relayed: true,
 		Caller: m.GetCaller(), OnlyOwn: m.GetOnlyOwn(), OneByOne: m.GetOneByOne(),
 	}

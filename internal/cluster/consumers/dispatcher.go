@@ -238,7 +238,7 @@ func (d *Dispatcher) Receive(epoch string, m *clusterv1.ConsumerMessage) {
 		d.serveCall(p, body.Call)
 	case *clusterv1.ConsumerMessage_Result:
 		d.calls.answer(epoch, body.Result)
-	case *clusterv1.ConsumerMessage_Limit, *clusterv1.ConsumerMessage_Settle, *clusterv1.ConsumerMessage_Drain, *clusterv1.ConsumerMessage_Close:
+	case *clusterv1.ConsumerMessage_Limit, *clusterv1.ConsumerMessage_Settle, *clusterv1.ConsumerMessage_OwnershipRead, *clusterv1.ConsumerMessage_Drain, *clusterv1.ConsumerMessage_Close:
 		p.mu.Lock()
 		s := p.served[m.GetNumber()]
 		p.mu.Unlock()

@@ -11,6 +11,11 @@
 // What may wait at the home, unread, is bounded by that, and for each holder by
 // maxUnsettledBytes.
 //
+// A consumer that asks for it is told which connections it owns by the holders, in pieces:
+// maxUnreadHandover bounds what the home keeps of that for each holder. While a holder is
+// away the consumer keeps what it owned there; it is released when the holder is back, which
+// says anew what it owns, or gone.
+//
 // When nodes lose each other, the holder ends the subscription at once, and what was in
 // flight goes to other members; the home tells the consumer that it was cancelled, and
 // subscribes anew when the holder is back. When a holder is gone, the home makes an end,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"testing"
@@ -108,7 +109,8 @@ type consumer struct {
 	most  int               // unsettled at once
 	have  map[string]uint32 // attempts
 	ended chan struct{}
-	order *deliveries // may be nil
+	order *deliveries               // may be nil
+	owned map[string]sio.Connection // as it was told, if it asked for assignments
 }
 
 // deliveries are those of several consumers, in the order in which they came.
@@ -138,7 +140,7 @@ func (n *testNode) consume(o dispatch.SubscriptionOptions, f ...func(*consumer))
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	c := &consumer{Subscription: s, t: n.t, name: o.ConsumerID, have: map[string]uint32{}, ended: make(chan struct{})}
+	c := &consumer{Subscription: s, t: n.t, name: o.ConsumerID, have: map[string]uint32{}, ended: make(chan struct{}), owned: map[string]sio.Connection{}}
 	for _, f := range f {
 		f(c)
 	}
@@ -162,9 +164,15 @@ func (c *consumer) run() {
 			}
 			c.mu.Unlock()
 		}
+		if c.takeHandover() {
+			continue
+		}
 		d, ok, err := c.Poll()
 		if err != nil {
 			return
+		}
+		if !ok && c.takeHandover() {
+			continue
 		}
 		if !ok {
 			select {
@@ -174,6 +182,12 @@ func (c *consumer) run() {
 			continue
 		}
 		c.mu.Lock()
+		if _, owned := c.owned[d.ConnectionID]; c.options.Assignments && !owned && d.Kind != dispatch.Connecting {
+			c.t.Errorf("%s: %s is delivered, and the consumer was not told that it owns the connection", c.name, show(d))
+		}
+		if d.Kind == dispatch.Disconnected {
+			delete(c.owned, d.ConnectionID)
+		}
 		c.got = append(c.got, d)
 		c.have[d.ID()] = d.Attempt
 		c.most = max(c.most, len(c.have))
@@ -192,6 +206,34 @@ func (c *consumer) run() {
 			}
 		}()
 	}
+}
+
+// takeHandover takes what there is to be told of what the consumer owns; false: nothing.
+func (c *consumer) takeHandover() bool {
+	h, told := c.Handover()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range h.Released {
+		if _, owned := c.owned[id]; !owned {
+			c.t.Errorf("%s: %s is released, which was not assigned", c.name, id)
+		}
+		delete(c.owned, id)
+	}
+	for _, v := range h.Assigned {
+		if _, owned := c.owned[v.ID]; owned {
+			c.t.Errorf("%s: %s is assigned twice", c.name, v.ID)
+		}
+		c.owned[v.ID] = v
+	}
+	return told
+}
+
+// owns returns the connections that the consumer knows to be its own.
+func (c *consumer) owns() map[string]sio.Connection {
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.owned)
 }
 
 // ack settles a delivery, unless it was taken back.

@@ -30,10 +30,13 @@ type Subscription struct {
 	flights   map[string]*flight               // deliveries of ready, and those that the consumer has, by id
 	cancelled []dispatch.Cancelled
 	localNext bool // whose turn it is
-	credits   credits
-	lost      lost
-	read      time.Time // when it took something last, or nothing was there
-	watchdog  *time.Timer
+
+	awayAssigned  map[string]map[string]bool // by epoch: what the consumer was told it owns at those nodes
+	localHandover bool                       // whose turn it was; of the goroutine that polls
+	credits       credits
+	lost          lost
+	read          time.Time // when it took something last, or nothing was there
+	watchdog      *time.Timer
 }
 
 // Subscribe adds a consumer to its group, here and at every other node, and returns when
@@ -54,7 +57,7 @@ func (d *Dispatcher) Subscribe(o dispatch.SubscriptionOptions) (*Subscription, e
 	joins, former := d.joins(n)
 	s := &Subscription{
 		d: d, options: o, since: joins.at, news: make(chan struct{}, 1), done: make(chan struct{}),
-		remotes: map[string]*remote{}, away: map[string]map[string]connection{}, flights: map[string]*flight{}, read: time.Now(),
+		remotes: map[string]*remote{}, away: map[string]map[string]connection{}, awayAssigned: map[string]map[string]bool{}, flights: map[string]*flight{}, read: time.Now(),
 	}
 	local := o
 	local.News = s.news
@@ -217,23 +220,16 @@ func (s *Subscription) nextLocked() (dispatch.Delivery, bool) {
 		s.flights[d.ID()] = &flight{kind: d.Kind}
 		return d, true
 	}
-	if len(s.ready) == 0 {
+	if len(s.ready) == 0 || s.ready[0].handover != nil {
 		return dispatch.Delivery{}, false
 	}
-	d := s.ready[0]
-	s.ready[0] = delivery{}
-	if s.ready = s.ready[1:]; len(s.ready) == 0 {
-		s.ready = nil
-	}
+	d := s.shiftLocked()
 	s.flights[d.ID()].unread = false
 	if s.options.Lifecycle {
 		d.from.read(d.Event)
 	}
 	return d.Delivery, true
 }
-
-// Handover is as [dispatch.Subscription.Handover].
-func (s *Subscription) Handover() (dispatch.Handover, bool) { return s.local.Handover() }
 
 // News is as [dispatch.Subscription.News].
 func (s *Subscription) News() <-chan struct{} { return s.news }
@@ -262,7 +258,7 @@ func (s *Subscription) takeCancelledLocked() {
 // watch ends a consumer that reads nothing of what came from other nodes.
 func (s *Subscription) watch() {
 	s.mu.Lock()
-	over, stalled := s.cause != nil, len(s.ready) > 0 && time.Since(s.read) >= s.d.opts.StallTimeout
+	over, stalled := s.cause != nil, s.waitsLocked() && time.Since(s.read) >= s.d.opts.StallTimeout
 	if !over && !stalled {
 		s.watchdog.Reset(s.d.opts.StallTimeout / 4)
 	}
@@ -299,13 +295,21 @@ func (s *Subscription) drainRemotesLocked() {
 // giveBackLocked gives back what was not read: it is in flight to nobody, and no
 // suspect.
 func (s *Subscription) giveBackLocked() {
-	for _, d := range s.ready {
+	ready := s.ready
+	s.ready = nil
+	for _, d := range ready {
+		if d.handover != nil {
+			s.ready = append(s.ready, d)
+			continue
+		}
 		delete(s.flights, d.ID())
+		if release, ok := s.unreadEndLocked(&d); ok {
+			s.ready = append(s.ready, release)
+		}
 		if d.from != nil {
 			s.settleLocked(d.from, d.ID(), &clusterv1.Settle{Kind: clusterv1.Settle_UNREAD, Attempt: d.Attempt})
 		}
 	}
-	s.ready = nil
 }
 
 // Close ends the subscription. What was in flight is delivered to others.
@@ -349,57 +353,4 @@ func (s *Subscription) end(cause error) {
 	s.mu.Unlock()
 	s.local.Close()
 	s.d.left(s, lost)
-}
-
-// left notes that a consumer has ended, and gives the ends that it did not settle to
-// another of its group.
-func (d *Dispatcher) left(s *Subscription, ends []dispatch.Delivery) {
-	d.forget(name{s.options.Group, s.options.ConsumerID})
-	d.mu.Lock()
-	delete(d.homes, s.number)
-	homes := d.homesLocked()
-	d.mu.Unlock()
-	if len(ends) == 0 {
-		return
-	}
-	for _, o := range homes {
-		if o.options.Group != s.options.Group || !o.options.Lifecycle {
-			continue
-		}
-		theirs, others := split(ends, func(e dispatch.Delivery) bool { return o.local.Serves(e.Namespace) })
-		if len(theirs) > 0 && o.takeOver(theirs) {
-			ends = others
-		}
-		if len(ends) == 0 {
-			return
-		}
-	}
-	d.mu.Lock()
-	d.lostDropped += uint64(len(ends))
-	d.mu.Unlock()
-	d.log.Warn("the ends of a lost node's connections were told to nobody", "group", s.options.Group, "connections", len(ends))
-}
-
-// split returns those of all that are wanted, and the others.
-func split(all []dispatch.Delivery, wanted func(dispatch.Delivery) bool) (some, others []dispatch.Delivery) {
-	for _, e := range all {
-		if wanted(e) {
-			some = append(some, e)
-		} else {
-			others = append(others, e)
-		}
-	}
-	return some, others
-}
-
-func (s *Subscription) takeOver(ends []dispatch.Delivery) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cause != nil || s.draining {
-		return false
-	}
-	s.lost.waiting = append(s.lost.waiting, ends...)
-	s.credits.hungers(s.lost.holder)
-	s.poke()
-	return true
 }

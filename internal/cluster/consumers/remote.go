@@ -13,6 +13,8 @@ import (
 type delivery struct {
 	dispatch.Delivery
 	from *remote // nil: of a node that was lost
+	// handover is what is to be told instead of a delivery; nil: it is a delivery.
+	handover *handover
 }
 
 // flight is a delivery that is not settled.
@@ -33,6 +35,7 @@ type remote struct {
 	subscribed chan struct{} // closed when the node has said so, or it is over
 	there      bool
 	owned      map[string]connection // that belong to the consumer, if it asks for the lifecycle
+	assigned   map[string]bool       // that the consumer was told it owns, if it asks for assignments
 }
 
 // connection is one of another node's.
@@ -52,7 +55,7 @@ func (s *Subscription) join(p *peer) *remote {
 	if s.cause != nil || s.draining || s.remotes[p.epoch] != nil || p.isGone() {
 		return nil
 	}
-	r := &remote{peer: p, number: number, subscribed: make(chan struct{}), owned: map[string]connection{}}
+	r := &remote{peer: p, number: number, subscribed: make(chan struct{}), owned: map[string]connection{}, assigned: map[string]bool{}}
 	r.holder = &holder{raise: func(limit int) {
 		p.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_Limit{Limit: &clusterv1.Limit{Limit: count(limit)}}})
 	}, ask: func(keep int) {
@@ -73,26 +76,31 @@ func (s *Subscription) leave(p *peer, lost bool) (ends []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.remotes[p.epoch]; r != nil && r.peer == p {
-		s.leaveLocked(r)
+		s.leaveLocked(r, false)
 	}
 	if !lost {
 		return nil
 	}
 	owned := s.away[p.epoch]
 	delete(s.away, p.epoch)
+	waiting := len(s.lost.waiting)
 	if s.options.Lifecycle && s.cause == nil && len(owned) > 0 {
 		ends = s.lost.add(owned)
 		s.credits.hungers(s.lost.holder)
 		s.poke()
 	}
+	if s.cause == nil {
+		s.goneLocked(p.epoch, s.lost.waiting[waiting:])
+	}
 	return ends
 }
 
-func (s *Subscription) leaveLocked(r *remote) {
+func (s *Subscription) leaveLocked(r *remote, over bool) {
 	delete(s.remotes, r.peer.epoch)
 	s.d.numbers.Delete(r.number)
 	if r.there {
 		s.away[r.peer.epoch] = r.owned
+		s.awayLocked(r, over)
 	} else {
 		close(r.subscribed)
 	}
@@ -136,11 +144,14 @@ func (s *Subscription) takeMessage(p *peer, m *clusterv1.ConsumerMessage) error 
 			r.there = true
 			close(r.subscribed)
 			delete(s.away, p.epoch) // the node says anew what belongs to it
+			s.backLocked(p.epoch)
 		}
 	case *clusterv1.ConsumerMessage_Deliver:
 		return s.deliverLocked(r, body.Deliver)
 	case *clusterv1.ConsumerMessage_Cancelled:
 		s.cancelledLocked(r, body.Cancelled)
+	case *clusterv1.ConsumerMessage_Ownership:
+		return s.handoverLocked(r, body.Ownership)
 	case *clusterv1.ConsumerMessage_Hungry:
 		s.credits.hungers(r.holder)
 	case *clusterv1.ConsumerMessage_Limited:
@@ -151,7 +162,7 @@ func (s *Subscription) takeMessage(p *peer, m *clusterv1.ConsumerMessage) error 
 		}
 	case *clusterv1.ConsumerMessage_Ended:
 		cause := toCause(body.Ended)
-		s.leaveLocked(r)
+		s.leaveLocked(r, !errors.Is(cause, dispatch.ErrInterrupted))
 		if errors.Is(cause, dispatch.ErrInterrupted) {
 			s.d.running.Go(func() { s.join(p) })
 			return nil
@@ -179,18 +190,37 @@ func (s *Subscription) deliverLocked(r *remote, m *clusterv1.Deliver) error {
 	if err != nil {
 		return err
 	}
-	d := delivery{dispatch.Delivery{Event: e, Attempt: m.GetAttempt()}, r}
+	d := delivery{Delivery: dispatch.Delivery{Event: e, Attempt: m.GetAttempt()}, from: r}
 	if s.draining {
 		s.settleLocked(r, d.ID(), &clusterv1.Settle{Kind: clusterv1.Settle_UNREAD, Attempt: d.Attempt})
+		if release, ok := s.unreadEndLocked(&d); ok {
+			s.ready = append(s.ready, release)
+			s.poke()
+		}
 		return nil
 	}
-	if len(s.ready) == 0 {
+	if !s.waitsLocked() {
 		s.read = time.Now()
 	}
 	s.ready = append(s.ready, d)
 	s.flights[d.ID()] = &flight{from: r, kind: e.Kind, unread: true, attempt: d.Attempt}
 	s.poke()
 	return nil
+}
+
+// shiftLocked takes the first of ready.
+func (s *Subscription) shiftLocked() delivery {
+	d := s.ready[0]
+	s.ready[0] = delivery{}
+	if s.ready = s.ready[1:]; len(s.ready) == 0 {
+		s.ready = nil
+	}
+	return d
+}
+
+// waitsLocked reports whether a delivery of another node waits to be read.
+func (s *Subscription) waitsLocked() bool {
+	return slices.ContainsFunc(s.ready, func(d delivery) bool { return d.handover == nil })
 }
 
 // cancelledLocked takes deliveries back: those that were not read are as if they had
@@ -204,7 +234,14 @@ func (s *Subscription) cancelledLocked(r *remote, m *clusterv1.Cancelled) {
 		}
 		delete(s.flights, id)
 		if f.unread {
-			s.ready = slices.DeleteFunc(s.ready, func(d delivery) bool { return d.ID() == id })
+			i := slices.IndexFunc(s.ready, func(d delivery) bool { return d.handover == nil && d.ID() == id })
+			if i >= 0 {
+				if release, ok := s.unreadEndLocked(&s.ready[i]); ok {
+					s.ready[i] = release
+				} else {
+					s.ready = slices.Delete(s.ready, i, i+1)
+				}
+			}
 		} else {
 			taken = append(taken, id)
 		}
@@ -215,8 +252,12 @@ func (s *Subscription) cancelledLocked(r *remote, m *clusterv1.Cancelled) {
 	s.poke()
 }
 
-// read notes what the consumer knows of a connection from now on.
+// read notes what the consumer, which asks for the lifecycle, knows of a connection from
+// now on.
 func (r *remote) read(e *dispatch.Event) {
+	if e.Kind == dispatch.Disconnected && !e.Replayed() {
+		delete(r.assigned, e.ConnectionID)
+	}
 	switch c, owned := r.owned[e.ConnectionID]; {
 	case e.Kind == dispatch.Disconnected, e.Kind == dispatch.RecoveryExpired:
 		delete(r.owned, e.ConnectionID)

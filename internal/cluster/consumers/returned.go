@@ -110,6 +110,7 @@ func (s *Subscription) withdrawLost(ids map[string]bool) {
 		untold := d.Attempt == 1 && ids[d.ConnectionID]
 		if untold {
 			delete(ids, d.ConnectionID)
+			s.withdrawLocked(d)
 		}
 		return untold
 	})

@@ -19,14 +19,16 @@ type served struct {
 	include      bool
 	wake         chan struct{} // holds one; the subscription's News too
 
-	mu        sync.Mutex
-	limit     int
-	giveBack  bool // the home wants to know what is not needed
-	keep      int  // of the limit, if more waits
-	hungry    bool // the home knows
-	bytes     int  // delivered and not settled
-	flights   map[string]relayed
-	closeWith error // why the home has ended it
+	mu       sync.Mutex
+	limit    int
+	giveBack bool // the home wants to know what is not needed
+	keep     int  // of the limit, if more waits
+	hungry   bool // the home knows
+	bytes    int  // delivered and not settled
+
+	unreadHandover int // bytes that were told and not read
+	flights        map[string]relayed
+	closeWith      error // why the home has ended it
 }
 
 // relayed is a delivery that the home has and did not settle, as far as is known here.
@@ -150,6 +152,8 @@ func (s *served) message(body any) *clusterv1.ConsumerMessage {
 		m.Body = b
 	case *clusterv1.ConsumerMessage_Assigned:
 		m.Body = b
+	case *clusterv1.ConsumerMessage_Ownership:
+		m.Body = b
 	}
 	return m
 }
@@ -200,16 +204,8 @@ func (s *served) relay() error {
 
 // relayOnce sends the next thing there is, and reports whether there may be more.
 func (s *served) relayOnce() (more bool, err error) {
-	if s.lifecycle {
-		if changed := s.subscription.Assignments(); len(changed) > 0 {
-			m := &clusterv1.Assigned{}
-			for _, a := range changed {
-				m.Connections = append(m.Connections, &clusterv1.Assigned_Assignment{Id: a.ConnectionID, Namespace: a.Namespace, Owned: a.Owned, Told: a.Told})
-			}
-			if err := s.send(&clusterv1.ConsumerMessage_Assigned{Assigned: m}); err != nil {
-				return false, err
-			}
-		}
+	if err := s.tellAssignments(); err != nil {
+		return false, err
 	}
 	limit, asked := s.givenBack()
 	// What was taken back goes before the limit that it made lower: others will have its
@@ -222,8 +218,9 @@ func (s *served) relayOnce() (more bool, err error) {
 			return false, err
 		}
 	}
-	if s.full() {
-		return false, nil
+	told, err := s.handOver()
+	if err != nil || s.full() {
+		return told, err
 	}
 	d, ok, err := s.subscription.Poll()
 	if err != nil {
@@ -231,6 +228,9 @@ func (s *served) relayOnce() (more bool, err error) {
 	}
 	if ok {
 		return true, s.deliver(&d)
+	}
+	if told {
+		return true, nil
 	}
 	if s.hungers() {
 		return false, s.send(&clusterv1.ConsumerMessage_Hungry{Hungry: &clusterv1.Hungry{}})
@@ -339,6 +339,8 @@ func (s *served) take(m *clusterv1.ConsumerMessage) {
 		s.mu.Unlock()
 	case *clusterv1.ConsumerMessage_Settle:
 		s.settle(body.Settle)
+	case *clusterv1.ConsumerMessage_OwnershipRead:
+		s.handoverRead(int(body.OwnershipRead.GetBytes()))
 	case *clusterv1.ConsumerMessage_Drain:
 		s.subscription.Drain()
 	case *clusterv1.ConsumerMessage_Close:

@@ -49,7 +49,7 @@ func (s *Subscription) settle(id string, verdict bool, settlement *clusterv1.Set
 	}
 	delete(s.flights, id)
 	if f.from == nil {
-		s.lost.settled(id, givesBack(settlement))
+		s.lost.settled(id, givesBack(settlement), s.options.Assignments)
 		s.credits.settled(s.lost.holder)
 		if s.lost.over() {
 			s.credits.gaveBack(s.lost.holder, 0)

@@ -161,7 +161,7 @@ func (x Ended_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Ended_Cause.Descriptor instead.
 func (Ended_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{15, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // ConsumerMessage is what nodes say about consumers: the home of a consumer is the node
@@ -192,6 +192,8 @@ type ConsumerMessage struct {
 	//	*ConsumerMessage_Call
 	//	*ConsumerMessage_Result
 	//	*ConsumerMessage_NodeLost
+	//	*ConsumerMessage_Ownership
+	//	*ConsumerMessage_OwnershipRead
 	Body          isConsumerMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -385,6 +387,24 @@ func (x *ConsumerMessage) GetNodeLost() *NodeLost {
 	return nil
 }
 
+func (x *ConsumerMessage) GetOwnership() *Ownership {
+	if x != nil {
+		if x, ok := x.Body.(*ConsumerMessage_Ownership); ok {
+			return x.Ownership
+		}
+	}
+	return nil
+}
+
+func (x *ConsumerMessage) GetOwnershipRead() *OwnershipRead {
+	if x != nil {
+		if x, ok := x.Body.(*ConsumerMessage_OwnershipRead); ok {
+			return x.OwnershipRead
+		}
+	}
+	return nil
+}
+
 type isConsumerMessage_Body interface {
 	isConsumerMessage_Body()
 }
@@ -469,6 +489,17 @@ type ConsumerMessage_NodeLost struct {
 	NodeLost *NodeLost `protobuf:"bytes,17,opt,name=node_lost,json=nodeLost,proto3,oneof"`
 }
 
+type ConsumerMessage_Ownership struct {
+	// From the holder: what the consumer is to be told of the connections that it owns,
+	// before the deliveries that follow.
+	Ownership *Ownership `protobuf:"bytes,18,opt,name=ownership,proto3,oneof"`
+}
+
+type ConsumerMessage_OwnershipRead struct {
+	// From the home: the consumer has read an Ownership.
+	OwnershipRead *OwnershipRead `protobuf:"bytes,19,opt,name=ownership_read,json=ownershipRead,proto3,oneof"`
+}
+
 func (*ConsumerMessage_Subscribe) isConsumerMessage_Body() {}
 
 func (*ConsumerMessage_Limit) isConsumerMessage_Body() {}
@@ -500,6 +531,10 @@ func (*ConsumerMessage_Call) isConsumerMessage_Body() {}
 func (*ConsumerMessage_Result) isConsumerMessage_Body() {}
 
 func (*ConsumerMessage_NodeLost) isConsumerMessage_Body() {}
+
+func (*ConsumerMessage_Ownership) isConsumerMessage_Body() {}
+
+func (*ConsumerMessage_OwnershipRead) isConsumerMessage_Body() {}
 
 // Subscribe makes a consumer a member of its group; see dispatch.SubscriptionOptions.
 type Subscribe struct {
@@ -538,7 +573,9 @@ type Subscribe struct {
 	// RecoveryExpired too.
 	RecoveryExpired bool `protobuf:"varint,16,opt,name=recovery_expired,json=recoveryExpired,proto3" json:"recovery_expired,omitempty"`
 	// Of each connection one event at a time.
-	OneByOne      bool `protobuf:"varint,17,opt,name=one_by_one,json=oneByOne,proto3" json:"one_by_one,omitempty"`
+	OneByOne bool `protobuf:"varint,17,opt,name=one_by_one,json=oneByOne,proto3" json:"one_by_one,omitempty"`
+	// The consumer is told which connections it owns.
+	Assignments   bool `protobuf:"varint,18,opt,name=assignments,proto3" json:"assignments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -688,6 +725,13 @@ func (x *Subscribe) GetRecoveryExpired() bool {
 func (x *Subscribe) GetOneByOne() bool {
 	if x != nil {
 		return x.OneByOne
+	}
+	return false
+}
+
+func (x *Subscribe) GetAssignments() bool {
+	if x != nil {
+		return x.Assignments
 	}
 	return false
 }
@@ -1554,6 +1598,116 @@ func (x *Assigned) GetConnections() []*Assigned_Assignment {
 	return nil
 }
 
+// Ownership is a piece of dispatch.Handover.
+type Ownership struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of those that the consumer owns no more. They go first.
+	Released []string `protobuf:"bytes,1,rep,name=released,proto3" json:"released,omitempty"`
+	// Those that it owns.
+	Assigned []*Connection `protobuf:"bytes,2,rep,name=assigned,proto3" json:"assigned,omitempty"`
+	// What it counts as until it has been read.
+	Bytes         uint32 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ownership) Reset() {
+	*x = Ownership{}
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ownership) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ownership) ProtoMessage() {}
+
+func (x *Ownership) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ownership.ProtoReflect.Descriptor instead.
+func (*Ownership) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Ownership) GetReleased() []string {
+	if x != nil {
+		return x.Released
+	}
+	return nil
+}
+
+func (x *Ownership) GetAssigned() []*Connection {
+	if x != nil {
+		return x.Assigned
+	}
+	return nil
+}
+
+func (x *Ownership) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+// OwnershipRead says that there is room for others.
+type OwnershipRead struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ownership.bytes.
+	Bytes         uint32 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnershipRead) Reset() {
+	*x = OwnershipRead{}
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnershipRead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnershipRead) ProtoMessage() {}
+
+func (x *OwnershipRead) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnershipRead.ProtoReflect.Descriptor instead.
+func (*OwnershipRead) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *OwnershipRead) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // Ended says why a subscription has ended.
 type Ended struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1567,7 +1721,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1733,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1746,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{15}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ended) GetCause() Ended_Cause {
@@ -1620,7 +1774,7 @@ type Facts struct {
 
 func (x *Facts) Reset() {
 	*x = Facts{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1632,7 +1786,7 @@ func (x *Facts) String() string {
 func (*Facts) ProtoMessage() {}
 
 func (x *Facts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1645,7 +1799,7 @@ func (x *Facts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Facts.ProtoReflect.Descriptor instead.
 func (*Facts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{16}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Facts) GetGroups() []*Facts_Group {
@@ -1680,7 +1834,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1846,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1859,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Call) GetId() uint64 {
@@ -1887,7 +2041,7 @@ type Watch struct {
 
 func (x *Watch) Reset() {
 	*x = Watch{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +2053,7 @@ func (x *Watch) String() string {
 func (*Watch) ProtoMessage() {}
 
 func (x *Watch) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +2066,7 @@ func (x *Watch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watch.ProtoReflect.Descriptor instead.
 func (*Watch) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Watch) GetNumber() uint64 {
@@ -1954,7 +2108,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2120,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2133,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Reply) GetDeliveryId() string {
@@ -2023,7 +2177,7 @@ type ConsumerName struct {
 
 func (x *ConsumerName) Reset() {
 	*x = ConsumerName{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2189,7 @@ func (x *ConsumerName) String() string {
 func (*ConsumerName) ProtoMessage() {}
 
 func (x *ConsumerName) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2202,7 @@ func (x *ConsumerName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumerName.ProtoReflect.Descriptor instead.
 func (*ConsumerName) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConsumerName) GetGroup() string {
@@ -2074,7 +2228,7 @@ type Groups struct {
 
 func (x *Groups) Reset() {
 	*x = Groups{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2086,7 +2240,7 @@ func (x *Groups) String() string {
 func (*Groups) ProtoMessage() {}
 
 func (x *Groups) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2099,7 +2253,7 @@ func (x *Groups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Groups.ProtoReflect.Descriptor instead.
 func (*Groups) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{23}
 }
 
 // DeadLetters says which dead letters are meant.
@@ -2117,7 +2271,7 @@ type DeadLetters struct {
 
 func (x *DeadLetters) Reset() {
 	*x = DeadLetters{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2283,7 @@ func (x *DeadLetters) String() string {
 func (*DeadLetters) ProtoMessage() {}
 
 func (x *DeadLetters) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2296,7 @@ func (x *DeadLetters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetters.ProtoReflect.Descriptor instead.
 func (*DeadLetters) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeadLetters) GetFilter() []byte {
@@ -2191,7 +2345,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2203,7 +2357,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2216,7 +2370,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CallResult) GetId() uint64 {
@@ -2292,7 +2446,7 @@ type Assigned_Assignment struct {
 
 func (x *Assigned_Assignment) Reset() {
 	*x = Assigned_Assignment{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2304,7 +2458,7 @@ func (x *Assigned_Assignment) String() string {
 func (*Assigned_Assignment) ProtoMessage() {}
 
 func (x *Assigned_Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2361,7 +2515,7 @@ type Facts_Group struct {
 
 func (x *Facts_Group) Reset() {
 	*x = Facts_Group{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2527,7 @@ func (x *Facts_Group) String() string {
 func (*Facts_Group) ProtoMessage() {}
 
 func (x *Facts_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2540,7 @@ func (x *Facts_Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Facts_Group.ProtoReflect.Descriptor instead.
 func (*Facts_Group) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{16, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18, 0}
 }
 
 func (x *Facts_Group) GetName() string {
@@ -2407,7 +2561,7 @@ var File_fanout_cluster_v1_consumers_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\n" +
-	"!fanout/cluster/v1/consumers.proto\x12\x11fanout.cluster.v1\x1a\x1cfanout/cluster/v1/node.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\a\n" +
+	"!fanout/cluster/v1/consumers.proto\x12\x11fanout.cluster.v1\x1a\x1cfanout/cluster/v1/node.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\b\n" +
 	"\x0fConsumerMessage\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12<\n" +
 	"\tsubscribe\x18\x02 \x01(\v2\x1c.fanout.cluster.v1.SubscribeH\x00R\tsubscribe\x120\n" +
@@ -2428,8 +2582,10 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x05facts\x18\x0e \x01(\v2\x18.fanout.cluster.v1.FactsH\x00R\x05facts\x12-\n" +
 	"\x04call\x18\x0f \x01(\v2\x17.fanout.cluster.v1.CallH\x00R\x04call\x127\n" +
 	"\x06result\x18\x10 \x01(\v2\x1d.fanout.cluster.v1.CallResultH\x00R\x06result\x12:\n" +
-	"\tnode_lost\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.NodeLostH\x00R\bnodeLostB\x06\n" +
-	"\x04body\"\x85\x04\n" +
+	"\tnode_lost\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.NodeLostH\x00R\bnodeLost\x12<\n" +
+	"\townership\x18\x12 \x01(\v2\x1c.fanout.cluster.v1.OwnershipH\x00R\townership\x12I\n" +
+	"\x0eownership_read\x18\x13 \x01(\v2 .fanout.cluster.v1.OwnershipReadH\x00R\rownershipReadB\x06\n" +
+	"\x04body\"\xa7\x04\n" +
 	"\tSubscribe\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2452,7 +2608,8 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\bonly_own\x18\x0f \x01(\bR\aonlyOwn\x12)\n" +
 	"\x10recovery_expired\x18\x10 \x01(\bR\x0frecoveryExpired\x12\x1c\n" +
 	"\n" +
-	"one_by_one\x18\x11 \x01(\bR\boneByOne\"G\n" +
+	"one_by_one\x18\x11 \x01(\bR\boneByOne\x12 \n" +
+	"\vassignments\x18\x12 \x01(\bR\vassignments\"G\n" +
 	"\bNodeLost\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12%\n" +
 	"\x0econnection_ids\x18\x02 \x03(\tR\rconnectionIds\":\n" +
@@ -2530,7 +2687,13 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05owned\x18\x02 \x01(\bR\x05owned\x12\x1c\n" +
 	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04told\x18\x04 \x01(\bR\x04told\"\xc3\x01\n" +
+	"\x04told\x18\x04 \x01(\bR\x04told\"x\n" +
+	"\tOwnership\x12\x1a\n" +
+	"\breleased\x18\x01 \x03(\tR\breleased\x129\n" +
+	"\bassigned\x18\x02 \x03(\v2\x1d.fanout.cluster.v1.ConnectionR\bassigned\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\rR\x05bytes\"%\n" +
+	"\rOwnershipRead\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\rR\x05bytes\"\xc3\x01\n" +
 	"\x05Ended\x124\n" +
 	"\x05cause\x18\x01 \x01(\x0e2\x1e.fanout.cluster.v1.Ended.CauseR\x05cause\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\"p\n" +
@@ -2609,7 +2772,7 @@ func file_fanout_cluster_v1_consumers_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_consumers_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_consumers_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_fanout_cluster_v1_consumers_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_fanout_cluster_v1_consumers_proto_goTypes = []any{
 	(Settle_Kind)(0),              // 0: fanout.cluster.v1.Settle.Kind
 	(Ended_Cause)(0),              // 1: fanout.cluster.v1.Ended.Cause
@@ -2628,19 +2791,21 @@ var file_fanout_cluster_v1_consumers_proto_goTypes = []any{
 	(*Hungry)(nil),                // 14: fanout.cluster.v1.Hungry
 	(*Limited)(nil),               // 15: fanout.cluster.v1.Limited
 	(*Assigned)(nil),              // 16: fanout.cluster.v1.Assigned
-	(*Ended)(nil),                 // 17: fanout.cluster.v1.Ended
-	(*Facts)(nil),                 // 18: fanout.cluster.v1.Facts
-	(*Call)(nil),                  // 19: fanout.cluster.v1.Call
-	(*Watch)(nil),                 // 20: fanout.cluster.v1.Watch
-	(*Reply)(nil),                 // 21: fanout.cluster.v1.Reply
-	(*ConsumerName)(nil),          // 22: fanout.cluster.v1.ConsumerName
-	(*Groups)(nil),                // 23: fanout.cluster.v1.Groups
-	(*DeadLetters)(nil),           // 24: fanout.cluster.v1.DeadLetters
-	(*CallResult)(nil),            // 25: fanout.cluster.v1.CallResult
-	(*Assigned_Assignment)(nil),   // 26: fanout.cluster.v1.Assigned.Assignment
-	(*Facts_Group)(nil),           // 27: fanout.cluster.v1.Facts.Group
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*Connection)(nil),            // 29: fanout.cluster.v1.Connection
+	(*Ownership)(nil),             // 17: fanout.cluster.v1.Ownership
+	(*OwnershipRead)(nil),         // 18: fanout.cluster.v1.OwnershipRead
+	(*Ended)(nil),                 // 19: fanout.cluster.v1.Ended
+	(*Facts)(nil),                 // 20: fanout.cluster.v1.Facts
+	(*Call)(nil),                  // 21: fanout.cluster.v1.Call
+	(*Watch)(nil),                 // 22: fanout.cluster.v1.Watch
+	(*Reply)(nil),                 // 23: fanout.cluster.v1.Reply
+	(*ConsumerName)(nil),          // 24: fanout.cluster.v1.ConsumerName
+	(*Groups)(nil),                // 25: fanout.cluster.v1.Groups
+	(*DeadLetters)(nil),           // 26: fanout.cluster.v1.DeadLetters
+	(*CallResult)(nil),            // 27: fanout.cluster.v1.CallResult
+	(*Assigned_Assignment)(nil),   // 28: fanout.cluster.v1.Assigned.Assignment
+	(*Facts_Group)(nil),           // 29: fanout.cluster.v1.Facts.Group
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*Connection)(nil),            // 31: fanout.cluster.v1.Connection
 }
 var file_fanout_cluster_v1_consumers_proto_depIdxs = []int32{
 	3,  // 0: fanout.cluster.v1.ConsumerMessage.subscribe:type_name -> fanout.cluster.v1.Subscribe
@@ -2654,33 +2819,36 @@ var file_fanout_cluster_v1_consumers_proto_depIdxs = []int32{
 	14, // 8: fanout.cluster.v1.ConsumerMessage.hungry:type_name -> fanout.cluster.v1.Hungry
 	15, // 9: fanout.cluster.v1.ConsumerMessage.limited:type_name -> fanout.cluster.v1.Limited
 	16, // 10: fanout.cluster.v1.ConsumerMessage.assigned:type_name -> fanout.cluster.v1.Assigned
-	17, // 11: fanout.cluster.v1.ConsumerMessage.ended:type_name -> fanout.cluster.v1.Ended
-	18, // 12: fanout.cluster.v1.ConsumerMessage.facts:type_name -> fanout.cluster.v1.Facts
-	19, // 13: fanout.cluster.v1.ConsumerMessage.call:type_name -> fanout.cluster.v1.Call
-	25, // 14: fanout.cluster.v1.ConsumerMessage.result:type_name -> fanout.cluster.v1.CallResult
+	19, // 11: fanout.cluster.v1.ConsumerMessage.ended:type_name -> fanout.cluster.v1.Ended
+	20, // 12: fanout.cluster.v1.ConsumerMessage.facts:type_name -> fanout.cluster.v1.Facts
+	21, // 13: fanout.cluster.v1.ConsumerMessage.call:type_name -> fanout.cluster.v1.Call
+	27, // 14: fanout.cluster.v1.ConsumerMessage.result:type_name -> fanout.cluster.v1.CallResult
 	4,  // 15: fanout.cluster.v1.ConsumerMessage.node_lost:type_name -> fanout.cluster.v1.NodeLost
-	0,  // 16: fanout.cluster.v1.Settle.kind:type_name -> fanout.cluster.v1.Settle.Kind
-	7,  // 17: fanout.cluster.v1.Settle.verdict:type_name -> fanout.cluster.v1.Verdict
-	28, // 18: fanout.cluster.v1.Verdict.expires_at:type_name -> google.protobuf.Timestamp
-	12, // 19: fanout.cluster.v1.Deliver.event:type_name -> fanout.cluster.v1.Event
-	28, // 20: fanout.cluster.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	29, // 21: fanout.cluster.v1.Event.connection:type_name -> fanout.cluster.v1.Connection
-	26, // 22: fanout.cluster.v1.Assigned.connections:type_name -> fanout.cluster.v1.Assigned.Assignment
-	1,  // 23: fanout.cluster.v1.Ended.cause:type_name -> fanout.cluster.v1.Ended.Cause
-	27, // 24: fanout.cluster.v1.Facts.groups:type_name -> fanout.cluster.v1.Facts.Group
-	21, // 25: fanout.cluster.v1.Call.reply:type_name -> fanout.cluster.v1.Reply
-	22, // 26: fanout.cluster.v1.Call.disconnect_consumer:type_name -> fanout.cluster.v1.ConsumerName
-	23, // 27: fanout.cluster.v1.Call.groups:type_name -> fanout.cluster.v1.Groups
-	24, // 28: fanout.cluster.v1.Call.dead_letters:type_name -> fanout.cluster.v1.DeadLetters
-	24, // 29: fanout.cluster.v1.Call.replay:type_name -> fanout.cluster.v1.DeadLetters
-	24, // 30: fanout.cluster.v1.Call.delete:type_name -> fanout.cluster.v1.DeadLetters
-	20, // 31: fanout.cluster.v1.Call.watch:type_name -> fanout.cluster.v1.Watch
-	12, // 32: fanout.cluster.v1.CallResult.events:type_name -> fanout.cluster.v1.Event
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	17, // 16: fanout.cluster.v1.ConsumerMessage.ownership:type_name -> fanout.cluster.v1.Ownership
+	18, // 17: fanout.cluster.v1.ConsumerMessage.ownership_read:type_name -> fanout.cluster.v1.OwnershipRead
+	0,  // 18: fanout.cluster.v1.Settle.kind:type_name -> fanout.cluster.v1.Settle.Kind
+	7,  // 19: fanout.cluster.v1.Settle.verdict:type_name -> fanout.cluster.v1.Verdict
+	30, // 20: fanout.cluster.v1.Verdict.expires_at:type_name -> google.protobuf.Timestamp
+	12, // 21: fanout.cluster.v1.Deliver.event:type_name -> fanout.cluster.v1.Event
+	30, // 22: fanout.cluster.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	31, // 23: fanout.cluster.v1.Event.connection:type_name -> fanout.cluster.v1.Connection
+	28, // 24: fanout.cluster.v1.Assigned.connections:type_name -> fanout.cluster.v1.Assigned.Assignment
+	31, // 25: fanout.cluster.v1.Ownership.assigned:type_name -> fanout.cluster.v1.Connection
+	1,  // 26: fanout.cluster.v1.Ended.cause:type_name -> fanout.cluster.v1.Ended.Cause
+	29, // 27: fanout.cluster.v1.Facts.groups:type_name -> fanout.cluster.v1.Facts.Group
+	23, // 28: fanout.cluster.v1.Call.reply:type_name -> fanout.cluster.v1.Reply
+	24, // 29: fanout.cluster.v1.Call.disconnect_consumer:type_name -> fanout.cluster.v1.ConsumerName
+	25, // 30: fanout.cluster.v1.Call.groups:type_name -> fanout.cluster.v1.Groups
+	26, // 31: fanout.cluster.v1.Call.dead_letters:type_name -> fanout.cluster.v1.DeadLetters
+	26, // 32: fanout.cluster.v1.Call.replay:type_name -> fanout.cluster.v1.DeadLetters
+	26, // 33: fanout.cluster.v1.Call.delete:type_name -> fanout.cluster.v1.DeadLetters
+	22, // 34: fanout.cluster.v1.Call.watch:type_name -> fanout.cluster.v1.Watch
+	12, // 35: fanout.cluster.v1.CallResult.events:type_name -> fanout.cluster.v1.Event
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_consumers_proto_init() }
@@ -2706,8 +2874,10 @@ func file_fanout_cluster_v1_consumers_proto_init() {
 		(*ConsumerMessage_Call)(nil),
 		(*ConsumerMessage_Result)(nil),
 		(*ConsumerMessage_NodeLost)(nil),
+		(*ConsumerMessage_Ownership)(nil),
+		(*ConsumerMessage_OwnershipRead)(nil),
 	}
-	file_fanout_cluster_v1_consumers_proto_msgTypes[17].OneofWrappers = []any{
+	file_fanout_cluster_v1_consumers_proto_msgTypes[19].OneofWrappers = []any{
 		(*Call_Reply)(nil),
 		(*Call_DeleteGroup)(nil),
 		(*Call_DisconnectConsumer)(nil),
@@ -2724,7 +2894,7 @@ func file_fanout_cluster_v1_consumers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_consumers_proto_rawDesc), len(file_fanout_cluster_v1_consumers_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
