@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/h2split"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -25,12 +27,18 @@ func (deafHub) Apply(context.Context, sio.Op) (sio.Result, error) { return sio.R
 // dialTCP is dial over loopback.
 func dialTCP(b *testing.B, hub control.Hub) *grpc.ClientConn {
 	b.Helper()
+	return dialThrough(b, hub, func(l net.Listener) net.Listener { return l })
+}
+
+// dialThrough is dialTCP to a listener on top of another.
+func dialThrough(b *testing.B, hub control.Hub, on func(net.Listener) net.Listener) *grpc.ClientConn {
+	b.Helper()
 	s := New(control.New(hub, control.Options{Logger: slog.New(slog.DiscardHandler)}), authenticator(b), Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	go func() { _ = s.Serve(l) }()
+	go func() { _ = s.Serve(on(l)) }()
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		b.Fatal(err)
@@ -54,8 +62,17 @@ func benchEmit() *fanoutv1.EmitRequest {
 // BenchmarkEmit and BenchmarkEmitStream send the same event over one
 // connection, one call after the other and as a stream that is read to its
 // end. The contract promises that the stream is at least ten times as fast.
-func BenchmarkEmit(b *testing.B) {
-	c := fanoutv1.NewEmitterServiceClient(dialTCP(b, deafHub{}))
+func BenchmarkEmit(b *testing.B) { benchmarkEmit(b, dialTCP(b, deafHub{})) }
+
+// BenchmarkEmitOnePort is BenchmarkEmit at a port that HTTP has too.
+func BenchmarkEmitOnePort(b *testing.B) {
+	benchmarkEmit(b, dialThrough(b, deafHub{}, func(l net.Listener) net.Listener {
+		return h2split.Listen(l, h2split.Options{Timeout: time.Minute}).HTTP2()
+	}))
+}
+
+func benchmarkEmit(b *testing.B, conn *grpc.ClientConn) {
+	c := fanoutv1.NewEmitterServiceClient(conn)
 	req := benchEmit()
 	b.ReportAllocs()
 	for b.Loop() {
