@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,6 +101,31 @@ func TestConnectingIsTakenBack(t *testing.T) {
 		k.say(allowing(id, nil))
 		k.rejection(id, codes.FailedPrecondition, "in flight")
 		c.Close()
+		synctest.Wait()
+		k.quiet()
+	})
+}
+
+// A CONNECTING whose client leaves is taken back at that moment; of one that was not
+// delivered yet nothing is told.
+func TestConnectingOfWhoLeft(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{Authorize: true, Lifecycle: true, MaxInFlight: 1})
+		decided := w.knock("40")
+		id := k.event("CONNECTING / []").GetDeliveryId()
+		waits := w.knock("40")
+		synctest.Wait()
+		waits.Close()
+		synctest.Wait()
+		before := time.Now()
+		decided.Close()
+		m := k.get()
+		if c := m.GetCancelled(); c.GetReason() != fanoutv1.ConsumeResponse_Cancelled_CLIENT_LEFT || !slices.Equal(c.GetDeliveryIds(), []string{id}) {
+			t.Errorf("got %v, want %s taken back", m, id)
+		}
+		if late := time.Since(before); late >= time.Second {
+			t.Errorf("that was told %v after the client had left", late)
+		}
 		synctest.Wait()
 		k.quiet()
 	})
