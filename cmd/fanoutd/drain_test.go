@@ -166,7 +166,7 @@ func TestDrainByConfig(t *testing.T) {
 	for _, b := range browsers {
 		b.end(t)
 	}
-	if code := d.wait(t); code != exitOK || !strings.Contains(d.logs.String(), `"delay":"200ms","time":"500ms"`) {
+	if code := d.wait(t); code != exitOK || !strings.Contains(d.logs.String(), `"delay":"200ms","over":"500ms"`) {
 		t.Errorf("exit code %d:\n%s", code, d.logs)
 	}
 }
