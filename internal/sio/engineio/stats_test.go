@@ -36,7 +36,12 @@ func TestStats(t *testing.T) {
 		expect(t, "upgrades", st.Upgrades[transportWebSocket], 1)
 		expect(t, "failed upgrades", st.FailedUpgrades, 0)
 		expect(t, "waiting bytes", st.Queued, 0)
-		if want := map[string]uint64{string(ReasonTransportClose): 1}; !maps.Equal(st.Closed, want) {
+		want := map[string]uint64{}
+		for _, reason := range Reasons {
+			want[reason] = 0 // a rate needs a first value
+		}
+		want[string(ReasonTransportClose)] = 1
+		if !maps.Equal(st.Closed, want) {
 			t.Errorf("closed: got %v, want %v", st.Closed, want)
 		}
 		compareTraffic(t, "received", st.Received,
