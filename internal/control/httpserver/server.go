@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -93,7 +94,7 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return connections.NewContext(ctx, connections.Of(c))
 		},
-		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug), // peers' mistakes
+		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
 	return s
 }
@@ -107,7 +108,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // Serve answers calls on l, which it closes, until Shutdown. A connection that is of type
 // [*crypto/tls.Conn] may speak HTTP/2. After Shutdown it returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); err != http.ErrServerClosed { //nolint:errorlint // it is documented to be this
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -3,6 +3,7 @@ package httpserver
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,14 +36,19 @@ const (
 type fakeHub struct {
 	control.Hub
 	before func() // called by Apply; may panic
+	late   bool   // Apply takes longer than its callers wait
 
 	mu  sync.Mutex
 	ops []sio.Op
 }
 
-func (h *fakeHub) Apply(_ context.Context, op sio.Op) (sio.Result, error) {
+func (h *fakeHub) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 	if h.before != nil {
 		h.before()
+	}
+	if h.late {
+		<-ctx.Done()
+		return sio.Result{}, ctx.Err()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -385,4 +391,44 @@ func parseError(t *testing.T, text string) *wireError {
 		t.Fatalf("%q: %v", text, err)
 	}
 	return &e
+}
+
+// A request may be compressed, and is bounded by what comes out.
+func TestCompressed(t *testing.T) {
+	w := serve(t, callers(t), Options{Open: true})
+	for _, tt := range []struct {
+		name, body string
+		status     int
+	}{
+		{"a request", goodEmit, 200},
+		{"a large one", strings.Repeat(" ", 100<<20) + goodEmit, 429},
+	} {
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		if _, err := io.WriteString(z, tt.body); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		resp := w.do(w.request(emitPath, packed.String(), "Content-Encoding", "gzip"))
+		if text := readAll(t, resp); resp.StatusCode != tt.status {
+			t.Errorf("%s of %d bytes in %d: got %d, %s", tt.name, len(tt.body), packed.Len(), resp.StatusCode, text)
+		}
+	}
+}
+
+// A caller's deadline is the call's.
+func TestDeadline(t *testing.T) {
+	w := serve(t, callers(t), Options{Open: true})
+	for _, tt := range []struct {
+		timeout string
+		status  int
+	}{{"1", 504}, {"60000", 200}, {"soon", 400}} {
+		w.hub.late = tt.timeout == "1"
+		resp := w.do(w.request(emitPath, goodEmit, "Connect-Timeout-Ms", tt.timeout))
+		if text := readAll(t, resp); resp.StatusCode != tt.status {
+			t.Errorf("%s ms: got %d, %s, want %d", tt.timeout, resp.StatusCode, text, tt.status)
+		}
+	}
 }
