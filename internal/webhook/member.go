@@ -153,7 +153,7 @@ func (m *member) consume(ctx context.Context) error {
 		m.logPanic(err)
 		ended <- err
 	}()
-	defer func() { cancel(); _ = <-ended }()
+	defer func() { cancel(); <-ended }()
 	s.say(m.open())
 	flights := flights{cancels: map[string]context.CancelCauseFunc{}}
 	left := (<-chan struct{})(m.left)
