@@ -11,6 +11,7 @@ import (
 	"time"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/idempotency"
 )
 
 const (
@@ -64,6 +65,9 @@ func TestMixed(t *testing.T) {
 	if long {
 		growth, patience = soakGrowth, soakWindow+time.Minute
 	}
+	if long {
+		m.fillKeys(ctx, t)
+	}
 	m.run(ctx, t, min(duration/3, soakWarmUp))
 	start := m.rest(ctx, t, patience, nil)
 	t.Logf("after the first run: %v", start)
@@ -103,6 +107,18 @@ func startMixed(ctx context.Context, t *testing.T) *mixed {
 	}
 	m.nodes, m.stays = &rolling{nodes: nodes}, nodes[0]
 	return m
+}
+
+// fillKeys has the node that stays remember as many idempotency keys as it ever does, which
+// are 30 MiB and no growth. Of two nodes each has half of the keys.
+func (m *mixed) fillKeys(ctx context.Context, t *testing.T) {
+	t.Helper()
+	each(t, 3*idempotency.Count, func(i int) error {
+		_, err := m.stays.emitter.Emit(ctx, &fanoutv1.EmitRequest{
+			To: &fanoutv1.Target{Rooms: []string{"nobody"}}, Event: "numbered", IdempotencyKey: fmt.Sprint("run 0 caller 0-", i),
+		})
+		return err
+	})
 }
 
 // run does everything for so long, and checks what came of it.
