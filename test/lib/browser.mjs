@@ -28,8 +28,8 @@ function findChromium() {
   });
 }
 
-// One browser for one test, with nothing but loopback to talk to.
-export async function browser(t) {
+// One browser for one test, with nothing but loopback to talk to, and more flags.
+export async function browser(t, flags = []) {
   const it = await chromium.launch({
     executablePath: executable,
     args: [
@@ -40,6 +40,7 @@ export async function browser(t) {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...flags,
     ],
   });
   t.after(() => it.close());
