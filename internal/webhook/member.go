@@ -153,7 +153,7 @@ func (m *member) consume(ctx context.Context) error {
 		m.logPanic(err)
 		ended <- err
 	}()
-	defer func() { cancel(); <-ended }()
+	defer func() { cancel(); <-ended }() //nolint:errcheck // whoever it was told to is gone by then
 	s.say(m.open())
 	flights := flights{cancels: map[string]context.CancelCauseFunc{}}
 	left := (<-chan struct{})(m.left)
