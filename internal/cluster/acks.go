@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
@@ -28,7 +30,7 @@ func (n *Node) EmitWithAck(ctx context.Context, o sio.AckRequest, yield func(sio
 		defer close(ended)
 		g.run(o, peers)
 	}()
-	if g.awaitSent(ended) && o.Sent != nil {
+	if g.awaitSent(ended, min(maxSentWait, o.Timeout/4)) && o.Sent != nil {
 		o.Sent(g.summary())
 	}
 	for {
@@ -49,13 +51,13 @@ func (n *Node) EmitWithAck(ctx context.Context, o sio.AckRequest, yield func(sio
 	}
 }
 
-// maxSentWait is how long the outcomes of an EmitWithAck wait for the peers to say how
-// many were asked.
+// maxSentWait is how long the outcomes of an EmitWithAck wait, at most, for the peers to say
+// how many were asked.
 const maxSentWait = time.Second
 
 // awaitSent waits until it is known how many were asked, or long enough; false: that will
 // not be known, since there was an error, or ctx has ended. ended is closed when run returns.
-func (g *gathering) awaitSent(ended <-chan struct{}) bool {
+func (g *gathering) awaitSent(ended <-chan struct{}, long time.Duration) bool {
 	select {
 	case <-g.placed:
 	case <-ended:
@@ -63,7 +65,7 @@ func (g *gathering) awaitSent(ended <-chan struct{}) bool {
 	case <-g.ctx.Done():
 		return false
 	}
-	timer := time.NewTimer(maxSentWait)
+	timer := time.NewTimer(max(long, 1))
 	defer timer.Stop()
 	select {
 	case <-g.sent:
@@ -89,6 +91,7 @@ type gathering struct {
 	results chan sio.AckResult
 	sent    chan struct{} // closed when every node has said how many it asked, or is lost
 	err     error         // of this node's part; set before run returns
+	busy    atomic.Bool   // a peer had too much to do to ask anybody
 	placed  chan struct{} // closed when the links to the peers have it
 
 	mu    sync.Mutex
@@ -171,6 +174,9 @@ func (g *gathering) run(o sio.AckRequest, peers []*peer) {
 		asking.Done()
 	}
 	here.Wait()
+	if g.err == nil && g.busy.Load() && g.summary().Expected == 0 {
+		g.err = sio.ErrBusy // nobody was asked
+	}
 }
 
 // await takes a peer's results until its last, and says once how many it asked.
@@ -186,7 +192,13 @@ func (g *gathering) await(q *request, timeout time.Duration, sent func()) {
 			err = toError(a.GetCode())
 		}
 		if err != nil {
-			if g.ctx.Err() == nil {
+			switch {
+			case g.ctx.Err() != nil:
+			case first && errors.Is(err, sio.ErrUnknownNamespace): // it serves others than this node
+			case first && errors.Is(err, sio.ErrBusy):
+				g.busy.Store(true)
+				g.miss(q.peer)
+			default:
 				g.miss(q.peer)
 			}
 			g.tell(q, cancelOf(q))
@@ -261,7 +273,10 @@ func (n *Node) serveAcks(ctx context.Context, p *peer, number uint64, m *cluster
 		select {
 		case expected := <-sent: // nobody was there to answer
 			p.answer(number, &clusterv1.Answer{More: true, Kind: &clusterv1.Answer_Acks{Acks: &clusterv1.AckResults{Expected: count(expected)}}})
-		default:
+		default: // it was refused: there is no first answer that could be behind
+			p.finish(number, s)
+			p.answer(number, &clusterv1.Answer{Code: n.code(p, err)})
+			return
 		}
 	}
 	n.serving.Go(func() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -235,4 +236,44 @@ func TestEnoughAcks(t *testing.T) {
 		}
 		n.requests.mu.Unlock()
 	}
+}
+
+// TestAcksRefusedByAPeer: a peer that refuses to ask anybody says so at once, and why.
+func TestAcksRefusedByAPeer(t *testing.T) {
+	nodes := startNodes(t, bus.NewMemory(), 2, func(o *sio.Options) {
+		if o.Node == "n1" {
+			o.Namespaces = append(o.Namespaces, "/here")
+		}
+	})
+	for _, p := range nodes[0].all() {
+		p.interest.All() // it is asked, though it does not serve the namespace
+	}
+	c, _ := nodes[0].connect("/here", "")
+	go func() {
+		question := strings.TrimSuffix(c.Next(), `["e"]`)
+		c.Say("43" + strings.TrimPrefix(question, "42") + `["yes"]`)
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	summary, err := nodes[0].EmitWithAck(ctx, sio.AckRequest{
+		Emit: sio.Emit{To: sio.Target{Namespace: "/here", Selector: room.Selector{All: true}}, Event: "e"}, Timeout: time.Minute,
+	}, func(sio.AckResult) bool { return true })
+	if err != nil || summary.Expected != 1 || summary.Answered != 1 || summary.Partial {
+		t.Errorf("%+v, %v", summary, err)
+	}
+	peer := nodes[1].all()[0]
+	peer.mu.Lock()
+	for i := range uint64(maxServed) { // as many as are served at once
+		peer.served[1e9+i] = &served{cancel: func() {}}
+	}
+	peer.mu.Unlock()
+	_, err = nodes[0].EmitWithAck(ctx, sio.AckRequest{
+		Emit: sio.Emit{To: to(room.Selector{Rooms: []string{"nobody is in it here"}}), Event: "e"}, Timeout: time.Minute,
+	}, func(sio.AckResult) bool { return true })
+	if !errors.Is(err, sio.ErrBusy) {
+		t.Errorf("too busy: %v, want ErrBusy", err)
+	}
+	peer.mu.Lock()
+	clear(peer.served)
+	peer.mu.Unlock()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -23,6 +24,9 @@ const (
 	// maxAwaiting bounds the commands of a stream that await browsers; the contract
 	// states it. Each has a goroutine.
 	maxAwaiting = 4096
+
+	// minTidy is how many rooms of Joins are kept before it is looked which are answered.
+	minTidy = 1024
 )
 
 // execution is one stream of Execute. One goroutine reads the commands and submits them in
@@ -40,6 +44,7 @@ type execution struct {
 	errors   bool              // only results that are not OK are sent
 	behind   uint64            // how many went to answers
 	joined   map[string]uint64 // by namespace and room, Joins that may not be answered: up to which of behind
+	tidyAt   int               // how many of joined make it worth to drop those that are answered
 	awaiting sync.WaitGroup
 
 	answered atomic.Uint64 // how many of behind are
@@ -62,7 +67,7 @@ func (e *Emitter) Execute(stream executeStream) error {
 	x := &execution{
 		emitter: e, ctx: stream.Context(), stream: stream, results: newResults(),
 		answers: make(chan executed, maxPipelined), progress: make(chan struct{}, 1),
-		joined: map[string]uint64{}, cancels: map[uint64]context.CancelFunc{},
+		joined: map[string]uint64{}, tidyAt: minTidy, cancels: map[uint64]context.CancelFunc{},
 	}
 	return e.twoWay(x.ctx, fanoutv1.EmitterService_Execute_FullMethodName, x.receive, func() error { return x.results.send(stream, e.draining) })
 }
@@ -164,6 +169,9 @@ func (x *execution) done(c executed) error {
 	case x.answers <- c:
 		return nil
 	case <-x.ctx.Done():
+		if c.result.wait != nil { // which ends now
+			_, _ = c.result.get()
+		}
 		return status.FromContextError(x.ctx.Err()).Err()
 	}
 }
@@ -205,6 +213,11 @@ func roomKey(namespace, room string) string { return namespaceName(namespace) + 
 
 // joins notes the rooms of the Join that was handed over last.
 func (x *execution) joins(m *fanoutv1.JoinRequest) {
+	if len(x.joined) >= x.tidyAt {
+		answered := x.answered.Load()
+		maps.DeleteFunc(x.joined, func(_ string, join uint64) bool { return join <= answered })
+		x.tidyAt = max(minTidy, 2*len(x.joined))
+	}
 	for _, room := range m.GetRooms() {
 		x.joined[roomKey(m.GetTo().GetNamespace(), room)] = x.behind
 	}

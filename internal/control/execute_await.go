@@ -24,6 +24,9 @@ func (x *execution) await(op *fanoutv1.Operation, run func(ctx context.Context, 
 	if err := identity.FromContext(x.ctx).Require(scopeOf(op)); err != nil {
 		return x.done(executed{sequence: sequence, through: sequence, result: failed[*fanoutv1.OperationResult](err)})
 	}
+	if err := x.results.room(x.ctx); err != nil { // for what comes of it, which waits for none
+		return err
+	}
 	ctx, ok := x.begin(sequence)
 	if !ok {
 		return x.done(executed{sequence: sequence, through: sequence, result: failed[*fanoutv1.OperationResult](errTooManyAwaited)})
@@ -39,7 +42,7 @@ func (x *execution) await(op *fanoutv1.Operation, run func(ctx context.Context, 
 		if err := Recover(func() error { end = run(ctx, place); return nil }); err != nil {
 			end.err = err
 		}
-		x.results.outcome(&fanoutv1.ExecuteResponse_Result{Sequence: sequence, Last: true, Result: x.toResult(end.answer, end.err)}, true)
+		x.results.end(sequence, x.toResult(end.answer, end.err), x.toResult(nil, errNoAnswer))
 	})
 	<-placed // or it has ended, as it does with the stream
 	return x.done(executed{sequence: sequence, through: sequence, silent: true})

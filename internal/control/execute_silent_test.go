@@ -13,12 +13,13 @@ import (
 // silentCommands is how many commands a silentExecution has.
 const silentCommands = 20_000
 
-// silentExecution is a stream of emits whose caller reads nothing until it is released.
+// silentExecution is a stream of commands whose caller reads nothing until it is released.
 type silentExecution struct {
 	grpc.ServerStream
-	ctx                context.Context
-	release            chan struct{}
-	received, answered atomic.Int64
+	ctx             context.Context
+	op              *fanoutv1.Operation
+	release         chan struct{}
+	received, ended atomic.Int64
 }
 
 func (s *silentExecution) Context() context.Context { return s.ctx }
@@ -29,12 +30,16 @@ func (s *silentExecution) Recv() (*fanoutv1.ExecuteRequest, error) {
 		return nil, io.EOF
 	}
 	return &fanoutv1.ExecuteRequest{Request: &fanoutv1.ExecuteRequest_Command_{Command: &fanoutv1.ExecuteRequest_Command{
-		Sequence: uint64(n), Operation: opEmit(toAll(), "x"), //nolint:gosec // positive
+		Sequence: uint64(n), Operation: s.op, //nolint:gosec // positive
 	}}}, nil
 }
 
 func (s *silentExecution) Send(m *fanoutv1.ExecuteResponse) error {
 	<-s.release
-	s.answered.Add(int64(len(m.GetResults())))
+	for _, r := range m.GetResults() {
+		if r.GetLast() {
+			s.ended.Add(1)
+		}
+	}
 	return nil
 }

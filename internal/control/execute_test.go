@@ -440,30 +440,73 @@ func TestOperationsNeedScopes(t *testing.T) {
 	}
 }
 
-// A caller that does not read is not read either: what waits for it is bounded.
+// A caller that does not read is not read either: what waits for it is bounded, whatever
+// kind its commands are of.
 func TestExecuteHoldsUpWhoDoesNotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &silentExecution{ctx: t.Context(), release: make(chan struct{})}
-		hub := newMemHub()
-		services := New(hub, Options{})
-		ended := make(chan error, 1)
-		s.ctx = identity.NewContext(s.ctx, identity.Unlimited(""))
-		go func() { ended <- services.Emitter.Execute(s) }()
-		synctest.Wait()
-		if n := s.received.Load(); n > 3*maxResultBacklog {
-			t.Errorf("%d commands were read", n)
-		} else if n < maxResultBacklog {
-			t.Errorf("only %d commands were read", n)
-		}
-		close(s.release)
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		services.Wait()
-		if n := s.answered.Load(); n != silentCommands {
-			t.Errorf("%d results, want %d", n, silentCommands)
-		}
-	})
+	for name, op := range map[string]*fanoutv1.Operation{
+		"emit":          opEmit(toAll(), "x"),
+		"call":          opCall("nobody", "x", time.Second),
+		"emit_with_ack": opEmitWithAck(toAll(), "x", time.Second),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &silentExecution{ctx: identity.NewContext(t.Context(), identity.Unlimited("")), op: op, release: make(chan struct{})}
+				services := New(newMemHub(), Options{})
+				ended := make(chan error, 1)
+				go func() { ended <- services.Emitter.Execute(s) }()
+				synctest.Wait()
+				if n := s.received.Load(); n > 3*maxResultBacklog {
+					t.Errorf("%d commands were read", n)
+				} else if n < maxResultBacklog/2 { // of two results each
+					t.Errorf("only %d commands were read", n)
+				}
+				close(s.release)
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				services.Wait()
+				if n := s.ended.Load(); n != silentCommands {
+					t.Errorf("%d commands have a last result, want %d", n, silentCommands)
+				}
+			})
+		})
+	}
+}
+
+// Answers that come while far too much waits for the caller are late, and no more is kept.
+func TestExecuteBoundsAnswers(t *testing.T) {
+	r := newResults()
+	big := &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Call{Call: &fanoutv1.CallResponse{ArgsJson: strings.Repeat("x", 1<<20)}}}
+	late := &fanoutv1.OperationResult{Status: &fanoutv1.Status{Code: int32(codes.DeadlineExceeded)}}
+	for i := range uint64(100) {
+		r.end(i, big, late)
+	}
+	if r.bytes > maxOutcomeBytes+2<<20 || len(r.list) != 100 {
+		t.Errorf("%d bytes in %d results", r.bytes, len(r.list))
+	}
+	if last := r.list[99]; !last.GetLast() || last.GetResult().GetStatus().GetCode() != int32(codes.DeadlineExceeded) {
+		t.Errorf("the last is %v", last)
+	}
+}
+
+// The answer to a batch of updates stays small, however much data the connections have.
+func TestBatchOfUpdatesIsBounded(t *testing.T) {
+	hub := newMemHub()
+	hub.connect("/", "a", "")
+	_, conn := dial(t, hub, Options{})
+	update := &fanoutv1.Operation{Operation: &fanoutv1.Operation_Update{Update: &fanoutv1.UpdateConnectionRequest{Id: "a", DataJson: `{"a":"` + strings.Repeat("x", 60<<10) + `"}`}}}
+	req := &fanoutv1.BatchRequest{}
+	for range 200 {
+		req.Operations = append(req.Operations, update)
+	}
+	resp, err := fanoutv1.NewEmitterServiceClient(conn).Batch(t.Context(), req, grpc.MaxCallRecvMsgSize(5<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := resp.GetResults()
+	if len(results) != 200 || results[0].GetUpdate().GetConnection().GetId() != "a" || results[199].GetUpdate() == nil || results[199].GetUpdate().GetConnection() != nil {
+		t.Errorf("%d results, the last %v", len(results), results[len(results)-1])
+	}
 }
 
 // At shutdown a stream is told, and what still comes is carried out.

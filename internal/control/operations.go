@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -16,6 +17,10 @@ import (
 // result is what becomes of an operation: an answer of the contract, without a status.
 type result = pending[*fanoutv1.OperationResult]
 
+// maxBatchAnswer is how much the results of a batch may hold before its updates are answered
+// without their connections, whose data may be large; the contract states it.
+const maxBatchAnswer = 4 << 20 // bytes
+
 // Batch carries out operations in their order. Each is answered before the next begins, for
 // nothing would be won: the answer of all waits for the slowest.
 func (e *Emitter) Batch(ctx context.Context, req *fanoutv1.BatchRequest) (*fanoutv1.BatchResponse, error) {
@@ -23,10 +28,14 @@ func (e *Emitter) Batch(ctx context.Context, req *fanoutv1.BatchRequest) (*fanou
 	if len(operations) > maxBatch {
 		return nil, invalid(&problems{}, "operations", "%d operations, but at most %d are allowed", len(operations), maxBatch)
 	}
-	results := make([]*fanoutv1.OperationResult, len(operations))
+	results, bytes := make([]*fanoutv1.OperationResult, len(operations)), 0
 	for i, op := range operations {
 		answer, err := e.operation(ctx, op, fmt.Sprintf("operations[%d]", i)).get()
+		if update := answer.GetUpdate(); update != nil && bytes >= maxBatchAnswer {
+			update.Connection = nil
+		}
 		results[i] = e.toResult(ctx, fanoutv1.EmitterService_Batch_FullMethodName, answer, err)
+		bytes += proto.Size(results[i])
 	}
 	return &fanoutv1.BatchResponse{Results: results}, nil
 }

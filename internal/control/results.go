@@ -20,10 +20,10 @@ const (
 // results collects what one stream of Execute has to report. Whoever carries out commands
 // adds to it; its sender takes whatever has gathered since the last time.
 type results struct {
-	wake    chan struct{} // holds one: there is something to send
-	emptied chan struct{} // holds one: there is room again
+	wake chan struct{} // holds one: there is something to send
 
 	mu       sync.Mutex
+	emptied  chan struct{} // closed when something has been taken
 	through  uint64
 	list     []*fanoutv1.ExecuteResponse_Result
 	sizes    []int // of list's
@@ -32,26 +32,45 @@ type results struct {
 }
 
 func newResults() *results {
-	return &results{wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1)}
+	return &results{wake: make(chan struct{}, 1), emptied: make(chan struct{})}
 }
 
 // add notes that all commands up to through have been carried out; r is the result of the
 // latest, nil: none is to be sent. It blocks while too much waits, until ctx ends.
 func (s *results) add(ctx context.Context, through uint64, r *fanoutv1.ExecuteResponse_Result) error {
-	s.mu.Lock()
-	for r != nil && (len(s.list) >= maxResultBacklog || s.bytes >= maxResultBytes) {
-		s.mu.Unlock()
-		select {
-		case <-s.emptied:
-		case <-ctx.Done():
-			return status.FromContextError(ctx.Err()).Err()
-		}
-		s.mu.Lock()
+	if err := s.lockWithRoom(ctx, r != nil); err != nil {
+		return err
 	}
 	s.through = through
 	s.putLocked(r)
 	s.mu.Unlock()
 	signal(s.wake)
+	return nil
+}
+
+// room blocks while too much waits, until ctx ends.
+func (s *results) room(ctx context.Context) error {
+	err := s.lockWithRoom(ctx, true)
+	if err == nil {
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// lockWithRoom locks, once there is room if need be. Its error is ctx's; then nothing is
+// locked. Only who reads the stream waits for room, or who takes other nodes' answers.
+func (s *results) lockWithRoom(ctx context.Context, need bool) error {
+	s.mu.Lock()
+	for need && (len(s.list) >= maxResultBacklog || s.bytes >= maxResultBytes) {
+		emptied := s.emptied
+		s.mu.Unlock()
+		select {
+		case <-emptied:
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
+		}
+		s.mu.Lock()
+	}
 	return nil
 }
 
@@ -66,6 +85,15 @@ func (s *results) outcome(r *fanoutv1.ExecuteResponse_Result, must bool) bool {
 	s.putLocked(r)
 	signal(s.wake)
 	return true
+}
+
+// end adds the last result of a command that awaits browsers, or late in its place if it is
+// the answer to a call and too much waits.
+func (s *results) end(sequence uint64, r, late *fanoutv1.OperationResult) {
+	_, call := r.GetAnswer().(*fanoutv1.OperationResult_Call)
+	if !s.outcome(&fanoutv1.ExecuteResponse_Result{Sequence: sequence, Last: true, Result: r}, !call) {
+		s.outcome(&fanoutv1.ExecuteResponse_Result{Sequence: sequence, Last: true, Result: late}, true)
+	}
 }
 
 func (s *results) putLocked(r *fanoutv1.ExecuteResponse_Result) {
@@ -134,6 +162,7 @@ func (s *results) take() (next *fanoutv1.ExecuteResponse, whole, finished bool) 
 	if whole {
 		s.list, s.sizes = nil, s.sizes[:0]
 	}
-	signal(s.emptied)
+	close(s.emptied)
+	s.emptied = make(chan struct{})
 	return next, whole, s.finished
 }

@@ -94,7 +94,8 @@ type EmitterServiceClient interface {
 	// commands for one namespace each takes effect, for a connection and for a room, after
 	// those before it. They are pipelined: a caller need not wait for a result to send the
 	// next, and other nodes are asked without waiting for the answers to what they were
-	// asked before. A command that is refused stops nothing.
+	// asked before, but for updates, replies, and changes with an idempotency key. A command
+	// that is refused stops nothing.
 	//
 	// `emit_with_ack` and `call` have their place in the order when their event is sent,
 	// and hold up nothing while answers are awaited; their outcomes come among the other
@@ -106,8 +107,8 @@ type EmitterServiceClient interface {
 	//
 	// A caller must read the results. When 1024 wait to be read, or 4 MiB of them, the
 	// daemon stops reading commands. Outcomes of connections are not held up for that,
-	// since browsers would be: from 16 MiB of them on, an answer that comes counts as
-	// TIMEOUT, and is in the summary alone.
+	// since browsers would be: while 16 MiB wait, an answer that comes counts as
+	// TIMEOUT, and is in the summary alone, or is the call's DEADLINE_EXCEEDED.
 	//
 	// When the caller closes its side, everything received is carried out and answered
 	// before the stream ends; awaited answers too. A caller that wants to end before that
@@ -118,8 +119,9 @@ type EmitterServiceClient interface {
 	// result for each, in the same order. It is not atomic: one that is refused does not
 	// stop the others. `emit_with_ack` and `call` are INVALID_ARGUMENT, since their
 	// answers would hold up the rest: use Execute, or their own RPCs. For each operation the
-	// key needs the scope of its own RPC. INVALID_ARGUMENT, field `operations`,
-	// for more than 1000: then none was carried out.
+	// key needs the scope of its own RPC. The answers to its updates have no `connection`
+	// once the results are 4 MiB. INVALID_ARGUMENT, field `operations`, for more than
+	// 1000: then none was carried out.
 	Batch(ctx context.Context, in *BatchRequest, opts ...grpc.CallOption) (*BatchResponse, error)
 }
 
@@ -282,7 +284,8 @@ type EmitterServiceServer interface {
 	// commands for one namespace each takes effect, for a connection and for a room, after
 	// those before it. They are pipelined: a caller need not wait for a result to send the
 	// next, and other nodes are asked without waiting for the answers to what they were
-	// asked before. A command that is refused stops nothing.
+	// asked before, but for updates, replies, and changes with an idempotency key. A command
+	// that is refused stops nothing.
 	//
 	// `emit_with_ack` and `call` have their place in the order when their event is sent,
 	// and hold up nothing while answers are awaited; their outcomes come among the other
@@ -294,8 +297,8 @@ type EmitterServiceServer interface {
 	//
 	// A caller must read the results. When 1024 wait to be read, or 4 MiB of them, the
 	// daemon stops reading commands. Outcomes of connections are not held up for that,
-	// since browsers would be: from 16 MiB of them on, an answer that comes counts as
-	// TIMEOUT, and is in the summary alone.
+	// since browsers would be: while 16 MiB wait, an answer that comes counts as
+	// TIMEOUT, and is in the summary alone, or is the call's DEADLINE_EXCEEDED.
 	//
 	// When the caller closes its side, everything received is carried out and answered
 	// before the stream ends; awaited answers too. A caller that wants to end before that
@@ -306,8 +309,9 @@ type EmitterServiceServer interface {
 	// result for each, in the same order. It is not atomic: one that is refused does not
 	// stop the others. `emit_with_ack` and `call` are INVALID_ARGUMENT, since their
 	// answers would hold up the rest: use Execute, or their own RPCs. For each operation the
-	// key needs the scope of its own RPC. INVALID_ARGUMENT, field `operations`,
-	// for more than 1000: then none was carried out.
+	// key needs the scope of its own RPC. The answers to its updates have no `connection`
+	// once the results are 4 MiB. INVALID_ARGUMENT, field `operations`, for more than
+	// 1000: then none was carried out.
 	Batch(context.Context, *BatchRequest) (*BatchResponse, error)
 	mustEmbedUnimplementedEmitterServiceServer()
 }

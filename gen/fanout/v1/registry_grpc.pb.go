@@ -90,7 +90,7 @@ type RegistryServiceClient interface {
 	// UpdateConnections changes what UpdateConnection does, of every connection of a
 	// target. A target that matches nobody is no error. FAILED_PRECONDITION if the data of
 	// one of them would exceed 64 KiB as JSON: then none has changed, of those on the same
-	// node.
+	// node, unless somebody else changes them in the same moment.
 	UpdateConnections(ctx context.Context, in *UpdateConnectionsRequest, opts ...grpc.CallOption) (*UpdateConnectionsResponse, error)
 }
 
@@ -270,7 +270,7 @@ type RegistryServiceServer interface {
 	// UpdateConnections changes what UpdateConnection does, of every connection of a
 	// target. A target that matches nobody is no error. FAILED_PRECONDITION if the data of
 	// one of them would exceed 64 KiB as JSON: then none has changed, of those on the same
-	// node.
+	// node, unless somebody else changes them in the same moment.
 	UpdateConnections(context.Context, *UpdateConnectionsRequest) (*UpdateConnectionsResponse, error)
 	mustEmbedUnimplementedRegistryServiceServer()
 }
