@@ -1,10 +1,13 @@
 package httpserver
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -84,6 +87,12 @@ func (s *Server) serveLines(w http.ResponseWriter, r *http.Request, c *call) {
 		s.writeError(withStatus{w, http.StatusUnsupportedMediaType}, r, c.end(errEncoding))
 		return
 	}
+	ctx, cancel, err := withDeadline(r)
+	if err != nil {
+		s.writeError(w, r, c.end(err))
+		return
+	}
+	defer cancel()
 	request, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.services.MaxRequestBytes())))
 	if err != nil {
 		s.writeError(w, r, c.end(unreadable(err)))
@@ -91,7 +100,7 @@ func (s *Server) serveLines(w http.ResponseWriter, r *http.Request, c *call) {
 	}
 	c.hasRead()
 	l := &linesWire{w: w, events: acceptsEvents(r), request: request}
-	err = s.run(r.Context(), c, l)
+	err = s.run(ctx, c, l)
 	switch {
 	case err != nil && !l.begun:
 		s.writeError(w, r, err)
@@ -106,6 +115,21 @@ func (s *Server) serveLines(w http.ResponseWriter, r *http.Request, c *call) {
 		err = l.write("", nil)
 	}
 	c.broken = err != nil
+}
+
+// withDeadline is a request's context, with the deadline that Connect-Timeout-Ms sets.
+// INVALID_ARGUMENT if it is no number of up to ten digits.
+func withDeadline(r *http.Request) (context.Context, context.CancelFunc, error) {
+	timeout := r.Header.Get("Connect-Timeout-Ms")
+	if timeout == "" {
+		return r.Context(), func() {}, nil
+	}
+	ms, err := strconv.ParseUint(timeout, 10, 64)
+	if err != nil || len(timeout) > 10 {
+		return nil, nil, status.Error(codes.InvalidArgument, "Connect-Timeout-Ms: must be a number of milliseconds, of ten digits at most")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(ms)*time.Millisecond)
+	return ctx, cancel, nil
 }
 
 // unreadable is what a request ends with that does not come, or is too large.

@@ -115,6 +115,8 @@ func TestManyAnswers(t *testing.T) {
 // What is wrong before the first answer is an error like any other.
 func TestRefusedStreams(t *testing.T) {
 	w := serve(t, callers(t, identity.Key{Name: "x", Secret: "xx"}), Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // only a stream that begins needs it
+	defer cancel()
 	for _, tt := range []struct {
 		name, key, path, body string
 		headers               []string
@@ -126,6 +128,9 @@ func TestRefusedStreams(t *testing.T) {
 		{"an unknown field", "xx", ackPath, `{"emits":{}}`, nil, 400, "invalid_argument"},
 		{"nothing", "xx", tailPath, ``, nil, 400, "invalid_argument"},
 		{"too large", "xx", tailPath, strings.Repeat(" ", 1<<20+1), nil, 429, "resource_exhausted"},
+		{"no deadline", "xx", tailPath, `{}`, []string{"Connect-Timeout-Ms", "soon"}, 400, "invalid_argument"},
+		{"a deadline before now", "xx", tailPath, `{}`, []string{"Connect-Timeout-Ms", "-1"}, 400, "invalid_argument"},
+		{"a deadline of too many digits", "xx", tailPath, `{}`, []string{"Connect-Timeout-Ms", "12345678901"}, 400, "invalid_argument"},
 		{"compressed", "xx", tailPath, `{}`, []string{"Content-Encoding", "gzip"}, 415, "invalid_argument"},
 	} {
 		for _, accept := range []string{"application/json", "text/event-stream"} {
@@ -133,11 +138,34 @@ func TestRefusedStreams(t *testing.T) {
 			if tt.key != "" {
 				headers = append(headers, "Authorization", "Bearer "+tt.key)
 			}
-			resp := w.do(w.request(tt.path, tt.body, headers...))
-			if text := readAll(t, resp); resp.StatusCode != tt.status || parseError(t, text).Code != tt.code {
-				t.Errorf("%s: got %d, %s, want %d, %s", tt.name, resp.StatusCode, text, tt.status, tt.code)
+			resp := w.do(w.request(tt.path, tt.body, headers...).WithContext(ctx))
+			if resp.StatusCode != tt.status {
+				t.Errorf("%s: got %d, want %d", tt.name, resp.StatusCode, tt.status)
+				continue
+			}
+			if text := readAll(t, resp); parseError(t, text).Code != tt.code {
+				t.Errorf("%s: got %s, want %s", tt.name, text, tt.code)
 			}
 		}
+	}
+}
+
+// A caller's deadline is a stream's, too.
+func TestDeadlineOfStream(t *testing.T) {
+	for _, form := range forms {
+		t.Run(form.name, func(t *testing.T) {
+			w := serve(t, callers(t), Options{Open: true})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // only a server that takes no notice needs it
+			defer cancel()
+			headers := append([]string{"Connect-Timeout-Ms", "50"}, form.headers...)
+			answers := form.scan(w.do(w.request(tailPath, form.body(`{}`), headers...).WithContext(ctx)).Body)
+			if !answers.Scan() || !strings.HasPrefix(answers.Text(), form.failed+`"code":"deadline_exceeded"`) {
+				t.Errorf("got %q, %v", answers.Text(), answers.Err())
+			}
+			if answers.Scan() {
+				t.Errorf("and then %q", answers.Text())
+			}
+		})
 	}
 }
 
