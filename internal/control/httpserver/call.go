@@ -109,7 +109,8 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer answers a call in the form that it asks for, once its caller is let in: no more of
-// another's request is waited for than comes soon.
+// another's request is waited for than comes soon, and another is not told what is wrong with
+// it, which would tell what there is.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call) {
 	form, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	var serve func(http.ResponseWriter, *http.Request, *call)
@@ -117,12 +118,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call) {
 	case c.method == s.unknown:
 		serve = s.refuseWith(control.ErrUnknownMethod)
 	case r.Method != http.MethodPost:
-		w.Header().Set("Allow", http.MethodPost)
-		s.writeError(withStatus{w, http.StatusMethodNotAllowed}, r, c.end(errPost))
-		return
+		serve = s.refuseAs(http.StatusMethodNotAllowed, errPost)
 	case !c.method.takes(form):
-		s.writeError(withStatus{w, http.StatusUnsupportedMediaType}, r, c.end(errForm))
-		return
+		serve = s.refuseAs(http.StatusUnsupportedMediaType, errForm)
 	case c.method.info.IsClientStream && !isGRPC(form):
 		serve = s.refuseWith(errBidirectional)
 	case c.method.info.IsServerStream && form == "application/json":
@@ -147,9 +145,24 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call) {
 	c.controller.SetWriteDeadline(time.Now().Add(messageTimeout)) // for what is not sent yet
 }
 
-// refuseWith answers every call with err.
+// refuseWith answers every call with err. Its request, which nobody needs, may take as long
+// as that of a call without a key.
 func (s *Server) refuseWith(err error) func(http.ResponseWriter, *http.Request, *call) {
-	return func(w http.ResponseWriter, r *http.Request, c *call) { s.writeError(w, r, c.end(err)) }
+	return func(w http.ResponseWriter, r *http.Request, c *call) {
+		c.controller.SetReadDeadline(time.Now().Add(openTimeout))
+		s.writeError(w, r, c.end(err))
+	}
+}
+
+// refuseAs is refuseWith by an HTTP status that says more than that of err's code.
+func (s *Server) refuseAs(code int, err error) func(http.ResponseWriter, *http.Request, *call) {
+	refuse := s.refuseWith(err)
+	return func(w http.ResponseWriter, r *http.Request, c *call) {
+		if code == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", http.MethodPost)
+		}
+		refuse(withStatus{w, code}, r, c)
+	}
 }
 
 func isGRPC(form string) bool {

@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -276,49 +275,6 @@ func TestJSON(t *testing.T) {
 	for _, m := range w.calls.Calls() {
 		if m.Method == strings.TrimPrefix(emitPath, "/") && fmt.Sprint(m.Codes) != fmt.Sprint(want) {
 			t.Errorf("counted %v, want %v", m.Codes, want)
-		}
-	}
-}
-
-// A call is POST, and says so.
-func TestOtherVerbs(t *testing.T) {
-	w := serve(t, callers(t), Options{Open: true})
-	for _, verb := range []string{http.MethodGet, http.MethodPut, http.MethodDelete, http.MethodOptions} {
-		r := w.request(emitPath, "")
-		r.Method = verb
-		if resp := w.do(r); resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != http.MethodPost {
-			t.Errorf("%s: got %d, Allow %q", verb, resp.StatusCode, resp.Header.Get("Allow"))
-		}
-	}
-}
-
-// Callers that nobody knows are told so by their headers: their requests are not waited
-// for.
-func TestRefusedBeforeTheRequest(t *testing.T) {
-	w := serve(t, callers(t, identity.Key{Name: "x", Secret: "xx"}), Options{})
-	for _, form := range []string{"application/json", "application/proto", "application/connect+json", "application/grpc-web+proto"} {
-		for _, path := range []string{emitPath, tailPath, fanoutv1.EventService_Consume_FullMethodName, "/no.Such/Method"} {
-			c, err := net.Dial("tcp", w.at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n", path, form)
-			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-			if err != nil {
-				t.Fatalf("%s of %s: %v", form, path, err)
-			}
-			text, grpcStatus := "", resp.Header.Get("Grpc-Status")
-			if grpcStatus == "" {
-				text = readAll(t, resp)
-			}
-			if m := w.methods[path]; m != nil && !m.takes(form) && resp.StatusCode == http.StatusUnsupportedMediaType {
-				c.Close()
-				continue
-			}
-			if resp.StatusCode == http.StatusContinue || !strings.Contains(text, "KEY_MISSING") && grpcStatus != "16" {
-				t.Errorf("%s of %s: got %d, %q", form, path, resp.StatusCode, text)
-			}
-			c.Close()
 		}
 	}
 }

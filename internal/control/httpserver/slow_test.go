@@ -6,10 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
@@ -52,6 +54,8 @@ func TestSlow(t *testing.T) {
 		{"half of a request for lines", "POST " + tailPath + start + key + "Content-Length: 100\r\n\r\n{", true, messageTimeout},
 		{"half of a request, which needs no key", "POST /grpc.health.v1.Health/Check" + start + "Content-Length: 100\r\n\r\n{", true, openTimeout},
 		{"half of a request without a key", "POST " + emitPath + start + "Content-Length: 100\r\n\r\n{", true, openTimeout},
+		{"half of a request in another form", "POST " + emitPath + strings.Replace(start, "application/json", "text/plain", 1) + key + "Content-Length: 100\r\n\r\n{", true, openTimeout},
+		{"half of a request of a method that only gRPC has", "POST " + fanoutv1.EventService_Consume_FullMethodName + start + key + "Content-Length: 100\r\n\r\n{", true, openTimeout},
 		{"half of a page's request", "POST " + emitPath + start + key + "Origin: https://evil.example\r\nContent-Length: 100\r\n\r\n{", true, openTimeout},
 		{"half of a request for health", "GET /healthz" + start + "Content-Length: 100\r\n\r\n{", true, openTimeout},
 		{"half of a request for nothing", "POST /x" + start + "Content-Length: 100\r\n\r\n{", true, openTimeout},
