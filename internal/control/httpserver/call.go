@@ -94,7 +94,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() {
 		if !c.ended {
-			c.err = c.unread(r.Context(), s.services.MaxRequestBytes())
+			c.err = c.unread(r.Context())
 		}
 		for _, h := range s.stats {
 			h.HandleRPC(ctx, &stats.End{BeginTime: begin.BeginTime, EndTime: time.Now(), Error: c.err})
@@ -208,13 +208,13 @@ func (c *call) readDeadline() time.Time {
 func (c *call) hasRead() { c.controller.SetReadDeadline(time.Time{}) }
 
 // unread is what a call has ended with whose request did not come, or was none.
-func (c *call) unread(ctx context.Context, limit int) error {
+func (c *call) unread(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return status.FromContextError(ctx.Err()).Err()
 	case errors.Is(c.body.err, os.ErrDeadlineExceeded):
 		return status.Error(codes.DeadlineExceeded, "")
-	case c.body.size > int64(limit):
+	case c.body.size > int64(c.method.limit):
 		return status.Error(codes.ResourceExhausted, "")
 	}
 	return status.Error(codes.InvalidArgument, "")

@@ -7,6 +7,10 @@ const (
 	// A bearer key and a tracing header or two need less than 2 KiB.
 	maxHeaderBytes = 16 << 10
 
+	// A request of a call without a key, or one that any key may make, also unpacked: a
+	// name or two.
+	maxOpenBytes = 4 << 10
+
 	// From accept, or the end of the last answer, to the end of the headers.
 	headerTimeout = 10 * time.Second
 

@@ -93,7 +93,7 @@ func (s *Server) serveLines(w http.ResponseWriter, r *http.Request, c *call) {
 		return
 	}
 	defer cancel()
-	request, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.services.MaxRequestBytes())))
+	request, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(c.method.limit)))
 	if err != nil {
 		s.writeError(w, r, c.end(unreadable(err)))
 		return
@@ -134,8 +134,8 @@ func withDeadline(r *http.Request) (context.Context, context.CancelFunc, error) 
 
 // unreadable is what a request ends with that does not come, or is too large.
 func unreadable(err error) error {
-	if errors.As(err, new(*http.MaxBytesError)) {
-		return status.Error(codes.ResourceExhausted, "the request is larger than control-max-request allows")
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return status.Errorf(codes.ResourceExhausted, "the request is larger than the %d bytes that it may have", tooLarge.Limit)
 	}
 	return status.Error(codes.Canceled, "the request has not come")
 }

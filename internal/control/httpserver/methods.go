@@ -3,6 +3,7 @@ package httpserver
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc"
@@ -20,6 +21,7 @@ type method struct {
 	connect http.Handler // Connect, gRPC-Web and gRPC
 	stream  grpc.StreamHandler
 	impl    any // of the service
+	limit   int // bytes of a request, unpacked
 }
 
 // registrar registers services with a Server.
@@ -30,18 +32,18 @@ var _ reflection.GRPCServer = registrar{}
 // RegisterService implements grpc.ServiceRegistrar.
 func (r registrar) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	for _, d := range desc.Methods {
-		m := &method{path: "/" + desc.ServiceName + "/" + d.MethodName, service: desc.ServiceName, impl: impl}
-		m.info.Name = d.MethodName
-		m.connect = connect.NewUnaryHandler(m.path, r.server.unary(m, d.Handler), r.server.options()...)
+		m := r.server.newMethod(desc.ServiceName, d.MethodName, impl)
+		m.connect = connect.NewUnaryHandler(m.path, r.server.unary(m, d.Handler), r.server.options(m.limit)...)
 		r.server.methods[m.path] = m
 	}
 	for _, d := range desc.Streams {
-		m := &method{path: "/" + desc.ServiceName + "/" + d.StreamName, service: desc.ServiceName, stream: d.Handler, impl: impl}
-		m.info = grpc.MethodInfo{Name: d.StreamName, IsClientStream: d.ClientStreams, IsServerStream: d.ServerStreams}
+		m := r.server.newMethod(desc.ServiceName, d.StreamName, impl)
+		m.stream = d.Handler
+		m.info.IsClientStream, m.info.IsServerStream = d.ClientStreams, d.ServerStreams
 		if d.ClientStreams {
-			m.connect = connect.NewBidiStreamHandler(m.path, r.server.bidi(m), r.server.options()...)
+			m.connect = connect.NewBidiStreamHandler(m.path, r.server.bidi(m), r.server.options(m.limit)...)
 		} else {
-			m.connect = connect.NewServerStreamHandler(m.path, r.server.serverStream(m), r.server.options()...)
+			m.connect = connect.NewServerStreamHandler(m.path, r.server.serverStream(m), r.server.options(m.limit)...)
 		}
 		r.server.methods[m.path] = m
 	}
@@ -58,11 +60,21 @@ func (r registrar) GetServiceInfo() map[string]grpc.ServiceInfo {
 	return all
 }
 
-// options are those of every method.
-func (s *Server) options() []connect.HandlerOption {
+// newMethod returns a method of a service that has no handler yet.
+func (s *Server) newMethod(service, name string, impl any) *method {
+	m := &method{path: "/" + service + "/" + name, service: service, impl: impl, limit: s.services.MaxRequestBytes()}
+	m.info.Name = name
+	if slices.Contains(api.Access.Open, m.path) || slices.Contains(api.Access.AnyKey, m.path) {
+		m.limit = min(m.limit, maxOpenBytes)
+	}
+	return m
+}
+
+// options are those of a method whose requests have at most limit bytes.
+func (s *Server) options(limit int) []connect.HandlerOption {
 	return []connect.HandlerOption{
 		connect.WithCodec(protoCodec{}), connect.WithCodec(jsonCodec{"json"}), connect.WithCodec(jsonCodec{"json; charset=utf-8"}),
-		connect.WithReadMaxBytes(s.services.MaxRequestBytes()),
+		connect.WithReadMaxBytes(limit), s.withGzip(limit),
 		connect.WithCompressMinBytes(compressMinBytes),
 	}
 }
@@ -70,7 +82,7 @@ func (s *Server) options() []connect.HandlerOption {
 // newUnknown returns what answers a call of a method that there is not. Who asks is told
 // only with a key.
 func (s *Server) newUnknown() *method {
-	m := &method{path: "/" + api.UnknownMethods, info: grpc.MethodInfo{IsServerStream: true}}
+	m := &method{path: "/" + api.UnknownMethods, info: grpc.MethodInfo{IsServerStream: true}, limit: s.services.MaxRequestBytes()}
 	m.stream = func(any, grpc.ServerStream) error { return control.ErrUnknownMethod }
 	return m
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc/reflection"
@@ -58,6 +59,7 @@ type Server struct {
 	reported middleware.Middleware // around what is left of a call
 	errors   *connect.ErrorWriter
 	calls    sync.WaitGroup // under way, and handlers that these have left behind
+	unpacked atomic.Int64   // bytes that compressed requests came to
 }
 
 // New returns a Server of services for those whom a knows.
@@ -78,7 +80,7 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	if o.Traces != nil {
 		s.stats = append(s.stats, o.Traces.Handler())
 	}
-	s.errors = connect.NewErrorWriter(s.options()...)
+	s.errors = connect.NewErrorWriter(s.options(services.MaxRequestBytes())...)
 	to := registrar{s}
 	api.Register(to, services)
 	reflection.Register(to) // v1 and v1alpha, which are streams
