@@ -42,34 +42,34 @@ const (
 
 // daemon is all servers, made for each other.
 type daemon struct {
-	config       *config
-	source       *source
-	log          *slog.Logger
-	listeners    *listeners
-	certificates *certificates
-	bus          clusterBus            // to other nodes; nil: there is no cluster
-	node         *cluster.Node         // this one among them; nil likewise
-	relay        *consumers.Dispatcher // between them; nil likewise
-	ready        ops.Readiness
-	drain        *drain.Drain
-	load         *loadmeter.Meter
-	admission    *admissionSources
-	admitted     *admission.Backend
-	consumers    *dispatch.Dispatcher
-	sockets      *sio.Server
-	services     *control.Services
-	webhooks     *webhook.Server
-	webhookFiles atomic.Pointer[webhookConfig] // the latest settings, which name them
-	callers      *identity.Authenticator
-	calledBy     *connections.Limiter     // the connections of callers
-	controlKeys  atomic.Pointer[[]string] // those of control-key that a reload has brought
-	backends     *controlServers
-	browsers     *http.Server
-	forwarded    *http.Server // what other nodes hand over, if that has a listener of its own
-	webTransport *webTransport
-	traces       *sdktrace.TracerProvider // nil: there are none
-	operators    *http.Server
-	manager      *serviceManager
+	config          *config
+	source          *source
+	log             *slog.Logger
+	listeners       *listeners
+	certificates    *certificates
+	bus             clusterBus            // to other nodes; nil: there is no cluster
+	node            *cluster.Node         // this one among them; nil likewise
+	relay           *consumers.Dispatcher // between them; nil likewise
+	ready           ops.Readiness
+	drain           *drain.Drain
+	load            *loadmeter.Meter
+	admission       *admissionSources
+	admitted        *admission.Backend
+	consumers       *dispatch.Dispatcher
+	sockets         *sio.Server
+	services        *control.Services
+	webhooks        *webhook.Server
+	webhookSettings webhookSettings
+	callers         *identity.Authenticator
+	calledBy        *connections.Limiter     // the connections of callers
+	controlKeys     atomic.Pointer[[]string] // those of control-key that a reload has brought
+	backends        *controlServers
+	browsers        *http.Server
+	forwarded       *http.Server // what other nodes hand over, if that has a listener of its own
+	webTransport    *webTransport
+	traces          *sdktrace.TracerProvider // nil: there are none
+	operators       *http.Server
+	manager         *serviceManager
 }
 
 // serve runs the daemon until ctx ends or a listener fails; only that, and a
@@ -185,6 +185,9 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
 	d.operators.WriteTimeout = opsTimeout
 	d.webTransport = newWebTransport(c, l.webTransport, d.sockets, d.certificates, log)
+	if err := d.authorizeWebhooks(&c.webhooks); err != nil {
+		return nil, err
+	}
 	return d, d.startNode()
 }
 

@@ -20,6 +20,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/fanoutd/fanoutd/internal/settings"
+	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/parser"
 	"github.com/fanoutd/fanoutd/internal/webhook"
 )
 
@@ -101,8 +103,9 @@ func (c *webhookConfig) declare(s *settings.Set) {
 	)
 }
 
-// check reads the files that are named.
-func (c *webhookConfig) check(s *settings.Set) error {
+// check reads the files that are named, and refuses what would keep an endpoint from its
+// group: it could not decide, then, who may connect. The namespaces are those served.
+func (c *webhookConfig) check(s *settings.Set, namespaces []string) error {
 	if err := c.checkOne(s); err != nil {
 		return err
 	}
@@ -120,7 +123,10 @@ func (c *webhookConfig) check(s *settings.Set) error {
 		}
 	}
 	var err error
-	if c.endpoints, err = c.read(); err != nil {
+	if c.endpoints, err = c.read(); err == nil {
+		err = checkFilters(c.endpoints, namespaces)
+	}
+	if err != nil {
 		if c.file == "" {
 			x = s.Get("webhook-url")
 		}
@@ -177,10 +183,54 @@ func (c *webhookConfig) read() (all []webhook.Endpoint, err error) {
 	return all, nil
 }
 
+// Bounds of what a consumer may ask for, as the control API has them.
+const (
+	maxWebhookNamespaces = 100
+	maxWebhookNamespace  = 256 // bytes of a name
+	maxWebhookEvents     = 1000
+	maxWebhookEvent      = 1024 // bytes of a name
+)
+
+// checkFilters refuses endpoints that ask for what there cannot be.
+func checkFilters(all []webhook.Endpoint, served []string) error {
+	for i := range all {
+		if err := checkFilter(&all[i], served); err != nil {
+			return fmt.Errorf("the webhook of the group %q: %w", all[i].Group, err)
+		}
+	}
+	return nil
+}
+
+func checkFilter(e *webhook.Endpoint, served []string) error {
+	if len(e.Namespaces) > maxWebhookNamespaces || len(e.Events) > maxWebhookEvents {
+		return fmt.Errorf("it names more than %d namespaces or %d events", maxWebhookNamespaces, maxWebhookEvents)
+	}
+	for _, name := range e.Namespaces {
+		if err := sio.CheckNamespace(name); err != nil {
+			return err
+		}
+		if len(name) > maxWebhookNamespace || strings.ContainsFunc(name, unicode.IsControl) {
+			return fmt.Errorf("the name of a namespace must have 1 to %d bytes, without control characters", maxWebhookNamespace)
+		}
+		if !slices.ContainsFunc(served, func(other string) bool { return sio.Overlap(other, name) }) {
+			return fmt.Errorf("no namespace %s is served: see the setting namespaces", name)
+		}
+	}
+	for _, name := range e.Events {
+		switch {
+		case name == "", len(name) > maxWebhookEvent:
+			return fmt.Errorf("the name of an event must have 1 to %d bytes", maxWebhookEvent)
+		case parser.Reserved(name):
+			return fmt.Errorf("%q is no event of a browser: lifecycle has connections that come and go", name)
+		}
+	}
+	return nil
+}
+
 // endpoint is the entry with what is in its files.
 func (w *webhookEntry) endpoint() (webhook.Endpoint, error) {
 	e := webhook.Endpoint{
-		URL: w.URL, Group: w.Group, Namespaces: w.Namespaces, Events: w.Events, Lifecycle: w.Lifecycle, Authorize: w.Authorize,
+		URL: w.URL, Group: w.Group, Namespaces: fullNames(w.Namespaces), Events: w.Events, Lifecycle: w.Lifecycle, Authorize: w.Authorize,
 		MaxInFlight: w.MaxInFlight, Timeout: w.Timeout,
 	}
 	u, err := url.Parse(w.URL)
@@ -226,6 +276,17 @@ func (w *webhookEntry) endpoint() (webhook.Endpoint, error) {
 		}
 	}
 	return e, nil
+}
+
+// fullNames are names of namespaces, the slash in front of which may be left out.
+func fullNames(names []string) []string {
+	full := slices.Clone(names)
+	for i, name := range names {
+		if !strings.HasPrefix(name, "/") {
+			full[i] = "/" + name
+		}
+	}
+	return full
 }
 
 // What a secret of Standard Webhooks may have, decoded.

@@ -16,7 +16,7 @@ func TestWebhooks(t *testing.T) {
 	secrets, headers := writeFile(t, goodSecret+"\nwhsec_"+goodSecret+"\n"), writeFile(t, "Authorization: Bearer x\n\nx-a: 1\nX-A: 2\n")
 	file := writeFile(t, "- url: https://a.example/x?k=1\n  group: a\n  namespaces: [/, /tenant-*]\n  events: [order]\n  lifecycle: true\n  authorize: true\n  secret-file: "+secrets+
 		"\n  max-in-flight: 3\n  timeout: 1m\n  headers-file: "+headers+"\n- {url: http://b, group: b}\n")
-	c, err := load([]string{"--webhook-url=http://localhost:8000", "--webhook-events=x,y", "--webhooks-file=" + file}, []string{"FANOUTD_WEBHOOK_GROUP=chat"})
+	c, err := load([]string{"--webhook-url=http://localhost:8000", "--webhook-events=x,y", "--namespaces=/,/tenant-*", "--webhooks-file=" + file}, []string{"FANOUTD_WEBHOOK_GROUP=chat"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +68,12 @@ func TestWebhookProblems(t *testing.T) {
 		{"no group", nil, "- {url: http://h}", "its group"},
 		{"too many", nil, "- {url: http://h, group: g, max-in-flight: 1001}", "max-in-flight"},
 		{"too long", nil, "- {url: http://h, group: g, timeout: 1h}", "timeout"},
+		{"a namespace that is not served", nil, "- {url: http://h, group: g, namespaces: [/, chat]}", "no namespace /chat is served"},
+		{"a namespace of the settings", []string{url, "--webhook-namespaces=/t-*", "--namespaces=/,/other-*"}, "", "no namespace /t-* is served"},
+		{"no namespace", nil, "- {url: http://h, group: g, namespaces: ['/a?b']}", "is no namespace"},
+		{"a long namespace", []string{url, "--namespaces=/a-*", "--webhook-namespaces=/a-" + strings.Repeat("x", 256)}, "", "1 to 256 bytes"},
+		{"a reserved event", []string{url, "--webhook-events=disconnect"}, "", "no event of a browser"},
+		{"a nameless event", nil, "- {url: http://h, group: g, events: [x, '']}", "1 to 1024 bytes"},
 		{"one twice", nil, "- {url: http://h, group: g}\n- {url: http://h, group: g}", "the same URL"},
 	} {
 		args := tt.args

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +16,43 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
+
+// Where an endpoint decides who may connect, nobody gets in unasked, though it has not joined
+// its group yet: neither before the daemon serves, nor after new settings.
+func TestWebhooksAuthorizeAtOnce(t *testing.T) {
+	args := []string{"--listen=127.0.0.1:0", "--control-listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--webhook-url=http://127.0.0.1:1", "--webhook-authorize"}
+	c, err := load(append(args, "--webhook-group=first", "--namespaces=/,/chat", "--webhook-namespaces=chat"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := bind(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	log := slog.New(slog.DiscardHandler)
+	d, err := newDaemon(c, log, newLogWriter(io.Discard, "json"), l, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(d.consumers.Authorized()); got != "map[first:[/chat]]" {
+		t.Errorf("before it serves the groups authorise %s", got)
+	}
+	next, err := load(append(args, "--webhook-group=second"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.webhooks = d.newWebhooks() // in place of the one whose endpoints would join by themselves
+	if err := d.webhooks.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.replaceWebhooks(next); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(d.consumers.Authorized()); got != "map[first:[/chat] second:[*]]" {
+		t.Errorf("with new settings the groups authorise %s", got)
+	}
+}
 
 // A running daemon calls the webhooks that its files name, with the secrets that are in
 // them by now, and says in its metrics how that went.

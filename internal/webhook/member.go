@@ -3,8 +3,8 @@ package webhook
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -57,8 +57,6 @@ type member struct {
 	client   *http.Client
 	counts   *counts
 	log      *slog.Logger
-	former   *member       // whose place it takes; it begins when that has ended
-	ended    chan struct{} // closed when run returns
 
 	leaving sync.Once
 	left    chan struct{} // closed by leave
@@ -69,12 +67,19 @@ type member struct {
 	problems, operationProblems warning.Throttle
 }
 
-func newMember(s *Server, e Endpoint, c *counts, former *member) *member {
-	sum := sha256.Sum256([]byte(e.URL))
+// maxShownNode is how many bytes of a node's name ids of consumers have: together these may
+// have 128.
+const maxShownNode = 80
+
+// newMember returns the consumer of e, of which it is this generation: each has an id of its
+// own, so that none takes the place of one that still ends its requests.
+func newMember(s *Server, e Endpoint, c *counts, generation uint64) *member {
+	sum := sha256.Sum256([]byte(s.options.Node + "\x00" + e.URL))
+	node := s.options.Node[:min(len(s.options.Node), maxShownNode)]
 	m := &member{
-		server: s, endpoint: e, counts: c, client: newClient(&e, s.options.dial), former: former,
-		id: "webhook:" + s.options.Node + ":" + hex.EncodeToString(sum[:4]), address: display(e.URL),
-		left: make(chan struct{}), ended: make(chan struct{}),
+		server: s, endpoint: e, counts: c, client: newClient(&e, s.options.dial),
+		id: fmt.Sprintf("webhook:%s:%x:%d", node, sum[:4], generation), address: display(e.URL),
+		left: make(chan struct{}),
 	}
 	m.log = s.options.Logger.With("group", e.Group, "url", m.address)
 	m.failures, _ = lru.New[string, uint64](maxRemembered) // no error: the size is positive
@@ -105,12 +110,7 @@ func (m *member) isLeaving() bool {
 
 // run is the member's life: it joins its group, and joins it again when it was thrown out.
 func (m *member) run(ctx context.Context) {
-	defer close(m.ended)
 	defer m.client.CloseIdleConnections()
-	if m.former != nil {
-		<-m.former.ended
-		m.former = nil
-	}
 	ctx = identity.NewContext(ctx, identity.Unlimited("webhook/"+m.endpoint.Group))
 	for attempt := uint32(1); !m.isLeaving(); attempt++ {
 		err := m.consume(ctx)
@@ -155,7 +155,7 @@ func (m *member) consume(ctx context.Context) error {
 	}()
 	defer func() { cancel(); <-ended }() //nolint:errcheck // whoever it was told to is gone by then
 	s.say(m.open())
-	flights := flights{cancels: map[string]context.CancelCauseFunc{}}
+	flights := flights{latest: map[string]*flight{}}
 	left := (<-chan struct{})(m.left)
 	for {
 		select {
@@ -165,8 +165,8 @@ func (m *member) consume(ctx context.Context) error {
 				for _, e := range r.Events.GetEvents() {
 					flight := flights.begin(ctx, e.GetDeliveryId())
 					handling.Go(func() {
-						defer flights.end(e.GetDeliveryId())
-						m.handle(flight, s, e)
+						defer flights.end(flight)
+						m.handle(flight.ctx, s, e)
 					})
 				}
 			case *fanoutv1.ConsumeResponse_Cancelled_:
@@ -192,35 +192,44 @@ func (m *member) consume(ctx context.Context) error {
 // errTakenBack ends a request whose event was taken back.
 var errTakenBack = errors.New("the event was taken back")
 
-// flights are the requests under way, by delivery.
+// flight is a request under way.
+type flight struct {
+	delivery string
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+}
+
+// flights are the requests under way, by delivery. One that was taken back may not have
+// ended yet when the next attempt of its delivery comes.
 type flights struct {
-	mu      sync.Mutex
-	cancels map[string]context.CancelCauseFunc
+	mu     sync.Mutex
+	latest map[string]*flight
 }
 
-func (f *flights) begin(ctx context.Context, id string) context.Context {
+func (f *flights) begin(ctx context.Context, id string) *flight {
 	ctx, cancel := context.WithCancelCause(ctx)
+	begun := &flight{id, ctx, cancel}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.cancels[id] = cancel
-	return ctx
+	f.latest[id] = begun
+	return begun
 }
 
-func (f *flights) end(id string) {
+func (f *flights) end(ended *flight) {
+	ended.cancel(nil)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if cancel := f.cancels[id]; cancel != nil {
-		cancel(nil)
+	if f.latest[ended.delivery] == ended {
+		delete(f.latest, ended.delivery)
 	}
-	delete(f.cancels, id)
 }
 
 func (f *flights) cancel(ids []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, id := range ids {
-		if cancel := f.cancels[id]; cancel != nil {
-			cancel(errTakenBack)
+		if under := f.latest[id]; under != nil {
+			under.cancel(errTakenBack)
 		}
 	}
 }

@@ -36,10 +36,11 @@ type Server struct {
 	ctx     context.Context // of all requests
 	cancel  context.CancelFunc
 
-	mu      sync.Mutex
-	closed  bool
-	members map[[2]string]*member
-	counts  map[string]*counts // by group
+	mu          sync.Mutex
+	closed      bool
+	members     map[[2]string]*member
+	generations uint64             // members that there have been
+	counts      map[string]*counts // by group
 }
 
 // New returns a Server without endpoints.
@@ -54,7 +55,7 @@ func New(o Options) *Server {
 
 // Set has events go to these endpoints, and no others, of which no two have the same group
 // and URL. Those that stay as they are go on; the others leave their groups and end the
-// requests under way, while new ones begin.
+// requests under way, while new ones begin at once: the dispatcher keeps the order.
 func (s *Server) Set(endpoints []Endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +75,8 @@ func (s *Server) Set(endpoints []Endpoint) {
 		if s.counts[e.Group] == nil {
 			s.counts[e.Group] = newCounts()
 		}
-		m := newMember(s, e, s.counts[e.Group], before[e.key()])
+		s.generations++
+		m := newMember(s, e, s.counts[e.Group], s.generations)
 		s.members[e.key()] = m
 		begin = append(begin, m)
 	}

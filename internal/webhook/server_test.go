@@ -3,7 +3,10 @@ package webhook
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +59,97 @@ func TestSet(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An endpoint that changes, or comes back while it is leaving, serves at once: it does not
+// wait for the requests of its former self, which end as they would have, in order.
+func TestSetDuringRequests(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(w *world, e Endpoint)
+	}{
+		{"a change", func(w *world, e Endpoint) {
+			e.Secrets = secrets(secret(w.t, 1))
+			w.server.Set([]Endpoint{e})
+		}},
+		{"back again", func(w *world, e Endpoint) {
+			w.server.Set(nil)
+			synctest.Wait()
+			w.server.Set([]Endpoint{e})
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := Endpoint{URL: "http://endpoint/", Group: "hooks", Timeout: 10 * time.Minute, MaxInFlight: 1}
+			inWorld(t, dispatch.Options{}, func(_ http.ResponseWriter, e *fanoutv1.Event) {
+				if e.GetEvent() == "slow" {
+					time.Sleep(5 * time.Minute)
+				}
+			}, func(w *world) {
+				c, _ := w.browsers.Connect(t, "")
+				defer c.Close()
+				other, _ := w.browsers.Connect(t, "")
+				defer other.Close()
+				c.Idle()
+				other.Idle()
+				c.Say(`42["slow"]`)
+				c.Say(`42["after"]`)
+				synctest.Wait()
+				tt.change(w, e)
+				synctest.Wait()
+				other.Say(`42["quick"]`)
+				synctest.Wait()
+				if got := told(w.endpoint.came()); !slices.Equal(got, []string{"slow []", "quick []"}) {
+					t.Errorf("%q came while a request was under way", got)
+				}
+				time.Sleep(6 * time.Minute)
+				if got := told(w.endpoint.came()); !slices.Equal(got, []string{"after []"}) {
+					t.Errorf("then %q came, want what follows, once", got)
+				}
+				if got := w.server.Stats().Groups["hooks"].Outcomes; got[handled] != 3 || got[cancelled] != 0 {
+					t.Errorf("outcomes %v", got)
+				}
+			}, e)
+		})
+	}
+}
+
+// Whatever the node is called, the id of a consumer is one, and unlike all others.
+func TestConsumerID(t *testing.T) {
+	seen := map[string]bool{}
+	for _, node := range []string{"n", strings.Repeat("n", 128), strings.Repeat("n", 127) + "m"} {
+		for _, url := range []string{"http://a", "http://b"} {
+			for _, generation := range []uint64{1, math.MaxUint64} {
+				id := newMember(New(Options{Node: node}), Endpoint{URL: url}, nil, generation).id
+				if len(id) > 128 || seen[id] || !strings.HasPrefix(id, "webhook:n") {
+					t.Errorf("of %d bytes, or not the first: %s", len(id), id)
+				}
+				seen[id] = true
+			}
+		}
+	}
+}
+
+// The end of an attempt that was taken back does not end the next one of the delivery.
+func TestFlights(t *testing.T) {
+	f := flights{latest: map[string]*flight{}}
+	first := f.begin(t.Context(), "d")
+	f.cancel([]string{"d"})
+	second := f.begin(t.Context(), "d")
+	f.end(first)
+	if err := context.Cause(first.ctx); err != errTakenBack { //nolint:errorlint // as it was canceled
+		t.Errorf("the first ended by %v", err)
+	}
+	if second.ctx.Err() != nil {
+		t.Error("the end of the first attempt ended the second")
+	}
+	f.cancel([]string{"d"})
+	if second.ctx.Err() == nil {
+		t.Error("the second is not found any more")
+	}
+	f.end(second)
+	if len(f.latest) > 0 {
+		t.Error("some are left")
+	}
 }
 
 // A webhook that was thrown out of its group comes back.

@@ -28,7 +28,7 @@ func TestCertificates(t *testing.T) {
 		{"the system's", nil, endpoint},
 	} {
 		s := New(Options{Node: "n"})
-		m := newMember(s, Endpoint{URL: server.URL, CA: tt.ca}.withDefaults(), newCounts(), nil)
+		m := newMember(s, Endpoint{URL: server.URL, CA: tt.ca}.withDefaults(), newCounts(), 1)
 		_, err := m.ask(t.Context(), &fanoutv1.Event{DeliveryId: "e.1", Kind: fanoutv1.Event_MESSAGE})
 		if got := blameFor(err); got != tt.want {
 			t.Errorf("%s: got %v", tt.name, err)
