@@ -8,17 +8,21 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"syscall"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
-// maxAnswer bounds an answer: a thousand operations of some KiB.
-const maxAnswer = 4 << 20 // bytes
+const (
+	// maxAnswer bounds an answer: a thousand operations of some KiB.
+	maxAnswer = 4 << 20 // bytes
+	// maxOperations is what EmitterService.Batch takes.
+	maxOperations = 1000
+)
 
 // answer is what an endpoint says about an event.
 type answer struct {
@@ -101,6 +105,24 @@ func (e *statusError) Error() string {
 	return fmt.Sprint("the answer is ", e.status, " ", http.StatusText(e.status))
 }
 
+// unreachableError is why a request was not sent: no connection came about.
+type unreachableError struct{ err error }
+
+func (e *unreachableError) Error() string { return e.err.Error() }
+
+func (e *unreachableError) Unwrap() error { return e.err }
+
+// undoneError is why an operation was not done, or not known to be, that may be done later.
+type undoneError struct {
+	i       int // of the operation
+	code    codes.Code
+	message string
+}
+
+func (e *undoneError) Error() string {
+	return fmt.Sprint("operation ", e.i, " was not done: ", e.code, ": ", e.message)
+}
+
 // maxRetryAfter bounds what an endpoint may ask for: as long as a pause may be.
 const maxRetryAfter = time.Hour
 
@@ -121,8 +143,8 @@ type blame int
 
 const (
 	nobody    blame = iota // it was handled
-	endpoint               // it cannot be reached, is overloaded, or says that it cannot now
-	uncertain              // the endpoint failed at it: with this event, or with all
+	endpoint               // it, or a node that an operation needs, cannot be reached, is overloaded, or says that it cannot now
+	uncertain              // the endpoint, or an operation, failed at it: with this event, or with all
 	event                  // the endpoint refused it, or its answer is wrong, or it makes this process fail
 	forever                // the endpoint refused it for good
 )
@@ -132,16 +154,17 @@ func blameFor(err error) blame {
 	var status *statusError
 	var wrong *answerError
 	var panicked *panicError
+	var unreachable *unreachableError
+	var undone *undoneError
 	switch {
 	case err == nil:
 		return nobody
 	case errors.As(err, &wrong), errors.As(err, &panicked):
 		return event
-	case !errors.As(err, &status):
-		if isTimeout(err) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return uncertain // it was there, and perhaps the event has brought it down
-		}
+	case errors.As(err, &unreachable), errors.As(err, &undone) && undone.code == codes.Unavailable:
 		return endpoint
+	case !errors.As(err, &status):
+		return uncertain // it was there, and perhaps the event has brought it down
 	}
 	switch status.status {
 	case http.StatusGone:
@@ -154,9 +177,4 @@ func blameFor(err error) blame {
 		return uncertain
 	}
 	return event
-}
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
 }

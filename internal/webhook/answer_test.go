@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/grpc/codes"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
@@ -63,7 +66,8 @@ func TestBadAnswers(t *testing.T) {
 	for name, answer := range map[string]string{
 		"text": `ok`, "a list": `[]`, "more": `{} {}`, "an unknown field": `{"replies":{}}`, "an unknown field within": `{"reply":{"arg":[]}}`,
 		"a verdict that nobody asked for": `{"allow":{}}`, "a reply that is no list": `{"operations":[{"emit":{"to":{"all":true},"event":"once"}}],"reply":{"argsJson":"{}"}}`,
-		"an unknown operation": `{"operations":[{"shout":{}}]}`, "too much": `{"reply":{"argsJson":"[\"` + strings.Repeat("x", maxAnswer) + `\"]"}}`,
+		"an unknown operation": `{"operations":[{"shout":{}}]}`, "too many operations": `{"operations":[` + strings.Repeat(`{"emit":{"to":{"all":true},"event":"many"}},`, maxOperations) + `{"emit":{"to":{"all":true},"event":"many"}}]}`,
+		"too much": `{"reply":{"argsJson":"[\"` + strings.Repeat("x", maxAnswer) + `\"]"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			attempt := 0
@@ -96,7 +100,7 @@ func TestBadAnswers(t *testing.T) {
 
 // What the endpoint says, or that it says nothing, decides what becomes of the event.
 func TestStatuses(t *testing.T) {
-	status := func(code int) answering {
+	says := func(code int) answering {
 		return func(w http.ResponseWriter, _ *fanoutv1.Event) { w.WriteHeader(code) }
 	}
 	for _, tt := range []struct {
@@ -106,15 +110,15 @@ func TestStatuses(t *testing.T) {
 		outcome string
 		least   int // requests
 	}{
-		{"gone", status(http.StatusGone), 1, rejected, 1},
-		{"not found", status(http.StatusNotFound), 1, failed, 10},
+		{"gone", says(http.StatusGone), 1, rejected, 1},
+		{"not found", says(http.StatusNotFound), 1, failed, 10},
 		{"a redirect", func(w http.ResponseWriter, _ *fanoutv1.Event) {
 			w.Header().Set("Location", "http://elsewhere/")
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		}, 1, failed, 10},
-		{"unavailable", status(http.StatusServiceUnavailable), 0, unavailable, 60},
-		{"too many", status(http.StatusTooManyRequests), 0, unavailable, 60},
-		{"an error at all", status(http.StatusInternalServerError), 0, unavailable, 60},
+		{"unavailable", says(http.StatusServiceUnavailable), 0, unavailable, 60},
+		{"too many", says(http.StatusTooManyRequests), 0, unavailable, 60},
+		{"an error at all", says(http.StatusInternalServerError), 0, unavailable, 60},
 		{"cut off", func(w http.ResponseWriter, _ *fanoutv1.Event) { panic(http.ErrAbortHandler) }, 0, unavailable, 60},
 		{"silence", func(w http.ResponseWriter, _ *fanoutv1.Event) { time.Sleep(time.Minute) }, 0, unavailable, 40},
 	} {
@@ -171,4 +175,64 @@ func TestPanic(t *testing.T) {
 			t.Errorf("%d operations failed", counts.OperationsFailed)
 		}
 	})
+}
+
+// failing are operations that fail in this way, as often as this, and are noted.
+type failing struct {
+	code  codes.Code
+	times int
+	keys  []string // of the emits that came
+}
+
+// Batch notes the keys of emits, and answers each operation in the same way.
+func (f *failing) Batch(_ context.Context, r *fanoutv1.BatchRequest) (*fanoutv1.BatchResponse, error) {
+	code := codes.OK
+	if f.times--; f.times >= 0 {
+		code = f.code
+	}
+	var results []*fanoutv1.OperationResult
+	for _, op := range r.GetOperations() {
+		f.keys = append(f.keys, op.GetEmit().GetIdempotencyKey())
+		results = append(results, &fanoutv1.OperationResult{Status: &fanoutv1.Status{Code: int32(code), Message: "why"}})
+	}
+	return &fanoutv1.BatchResponse{Results: results}, nil
+}
+
+// Where an operation could not be done now, the event comes again after a pause, with the
+// same keys, and the reply waits; another failure is told, and settles.
+func TestOperationsThatFail(t *testing.T) {
+	for _, tt := range []struct {
+		code  codes.Code
+		again bool
+	}{{codes.Unavailable, true}, {codes.DeadlineExceeded, true}, {codes.NotFound, false}, {codes.InvalidArgument, false}} {
+		t.Run(tt.code.String(), func(t *testing.T) {
+			inWorld(t, dispatch.Options{MaxAttempts: 2}, func(w http.ResponseWriter, _ *fanoutv1.Event) {
+				fmt.Fprint(w, `{"operations":[{"emit":{"to":{"all":true},"event":"x"}}],"reply":{"args":[1]}}`)
+			}, func(w *world) {
+				f := &failing{code: tt.code, times: 3}
+				w.server.options.Operations = f // nobody has asked yet
+				c, _ := w.browsers.Connect(t, "")
+				defer c.Close()
+				c.Say(`427["ask"]`)
+				if got := c.Next(); got != `437[1]` {
+					t.Errorf("the browser heard %s", got)
+				}
+				synctest.Wait()
+				attempts := 1
+				if tt.again {
+					attempts = 4
+				}
+				if came := w.endpoint.came(); len(came) != attempts || len(f.keys) != attempts || f.keys[0] != came[0].event.GetDeliveryId()+"/0" {
+					t.Errorf("%q came, and emits with the keys %q, want it %d times", told(came), f.keys, attempts)
+				}
+				if keys := slices.Compact(f.keys); len(keys) != 1 {
+					t.Errorf("the keys are %q", keys)
+				}
+				counts := w.server.Stats().Groups["hooks"]
+				if counts.Outcomes[handled] != 1 || counts.Outcomes[unavailable] != uint64(attempts-1) || counts.OperationsFailed != uint64(min(attempts, 3)) {
+					t.Errorf("outcomes %v, %d operations failed", counts.Outcomes, counts.OperationsFailed)
+				}
+			})
+		})
+	}
 }

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -25,6 +28,9 @@ func (m *member) handle(ctx context.Context, s *stream, e *fanoutv1.Event) {
 	m.logPanic(err)
 	m.counts.inFlight.Add(-1)
 	m.counts.duration.Observe(time.Since(began))
+	if err == nil && ctx.Err() == nil {
+		err = m.operate(ctx, e.GetDeliveryId(), a.operations)
+	}
 	if ctx.Err() != nil {
 		m.counts.outcomes.Add(cancelled, 1)
 		return // it is not this member's any more
@@ -33,7 +39,6 @@ func (m *member) handle(ctx context.Context, s *stream, e *fanoutv1.Event) {
 		m.giveBack(s, e, err)
 		return
 	}
-	m.operate(ctx, e.GetDeliveryId(), a.operations)
 	m.settled.Add(1)
 	m.failures.Remove(e.GetDeliveryId())
 	m.counts.outcomes.Add(handled, 1)
@@ -44,11 +49,18 @@ func (m *member) handle(ctx context.Context, s *stream, e *fanoutv1.Event) {
 func (m *member) ask(ctx context.Context, e *fanoutv1.Event) (a answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, m.endpoint.Timeout)
 	defer cancel()
-	request, err := m.endpoint.newRequest(ctx, m.server.options.Node, e)
+	var connected atomic.Bool
+	request, err := m.endpoint.newRequest(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) }, // again, where net/http repeats the request
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}), m.server.options.Node, e)
 	if err != nil {
 		return a, err
 	}
 	response, err := m.client.Do(request)
+	if err != nil && !connected.Load() {
+		err = &unreachableError{err}
+	}
 	if err != nil {
 		return a, err
 	}
@@ -73,6 +85,8 @@ func (a *answer) fits(e *fanoutv1.Event) error {
 		return badAnswer("decides, by allow or refuse, what was not asked")
 	case a.reply != nil && e.GetKind() != fanoutv1.Event_MESSAGE:
 		return badAnswer("replies where nothing was said")
+	case len(a.operations.GetOperations()) > maxOperations:
+		return badAnswer("asks for more than %d operations", maxOperations)
 	}
 	return nil
 }
@@ -108,8 +122,8 @@ func (m *member) giveBack(s *stream, e *fanoutv1.Event, err error) {
 		nack.Reason, outcome = fanoutv1.ConsumeRequest_Nack_UNAVAILABLE, unavailable
 	}
 	delay := pause(e.GetAttempt())
-	if status := (*statusError)(nil); errors.As(err, &status) && status.after > 0 {
-		delay = status.after
+	if told := (*statusError)(nil); errors.As(err, &told) && told.after > 0 {
+		delay = told.after
 	}
 	nack.Delay = durationpb.New(delay)
 	m.counts.outcomes.Add(outcome, 1)
@@ -137,10 +151,11 @@ func (m *member) handledSince(id string) bool {
 	return ok && now > before
 }
 
-// operate carries out what an answer asks for, as the same at every attempt.
-func (m *member) operate(ctx context.Context, id string, batch *fanoutv1.BatchRequest) {
+// operate carries out what an answer asks for, as the same at every attempt. Its error is
+// that some could not be done now, and may be later; then the event is to come again.
+func (m *member) operate(ctx context.Context, id string, batch *fanoutv1.BatchRequest) error {
 	if len(batch.GetOperations()) == 0 {
-		return
+		return nil
 	}
 	for i, op := range batch.GetOperations() {
 		if emit := op.GetEmit(); emit != nil && emit.GetIdempotencyKey() == "" {
@@ -154,13 +169,27 @@ func (m *member) operate(ctx context.Context, id string, batch *fanoutv1.BatchRe
 	m.logPanic(err)
 	if err != nil {
 		m.operationFailed(uint64(len(batch.GetOperations())), id, 0, err.Error())
-		return
+		return undone(0, status.Code(err), err.Error())
 	}
 	for i, r := range response.GetResults() {
-		if codes.Code(r.GetStatus().GetCode()) != codes.OK { //nolint:gosec // one of a few
-			m.operationFailed(1, id, i, r.GetStatus().GetMessage())
+		code, message := codes.Code(r.GetStatus().GetCode()), r.GetStatus().GetMessage() //nolint:gosec // one of a few
+		if code == codes.OK {
+			continue
+		}
+		m.operationFailed(1, id, i, message)
+		if err == nil {
+			err = undone(i, code, message)
 		}
 	}
+	return err
+}
+
+// undone returns why an operation is to be done again, nil if that is of no use.
+func undone(i int, code codes.Code, message string) error {
+	if code == codes.Unavailable || code == codes.DeadlineExceeded {
+		return &undoneError{i, code, message}
+	}
+	return nil
 }
 
 // operationFailed counts and logs operations that failed, this one at first.

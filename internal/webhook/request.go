@@ -22,10 +22,17 @@ const typePrefix = "io.fanoutd.event."
 // newClient returns what sends the requests of e. Redirects are not followed: where events
 // go, settings say.
 func newClient(e *Endpoint, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           dial,
+			Proxy: http.ProxyFromEnvironment,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				ctx, cancel := context.WithTimeout(ctx, e.Timeout) // net/http goes on dialing when the request has ended
+				defer cancel()
+				return dial(ctx, network, address)
+			},
 			TLSClientConfig:       &tls.Config{RootCAs: e.CA, MinVersion: tls.VersionTLS12},
 			ForceAttemptHTTP2:     true,
 			MaxIdleConnsPerHost:   e.MaxInFlight,
