@@ -69,7 +69,7 @@ func (c *webhookConfig) declare(s *settings.Set) {
 			Value: settings.Strings(&e.Events, nil, "names of events"),
 		},
 		settings.Setting{
-			Name: "webhook-lifecycle", Reloadable: true, Help: "it hears of connections that begin and end too",
+			Name: "webhook-lifecycle", Reloadable: true, Help: "it hears too of connections that begin, end, and after recovery-window cannot be come back to",
 			Value: settings.Bool(&e.Lifecycle, false),
 		},
 		settings.Setting{

@@ -28,7 +28,8 @@ type Endpoint struct {
 	URL string
 	// Group is the group of consumers that the endpoint is one of.
 	Group string
-	// Namespaces, Events, Lifecycle and Authorize are as in ConsumeRequest.Open.
+	// Namespaces, Events, Lifecycle and Authorize are as in ConsumeRequest.Open; Lifecycle
+	// asks for RecoveryExpired too.
 	Namespaces, Events   []string
 	Lifecycle, Authorize bool
 	// MaxInFlight bounds the requests under way. 0 means DefaultMaxInFlight.

@@ -154,12 +154,18 @@ func accept(w http.ResponseWriter, _ *fanoutv1.Event) { w.WriteHeader(http.Statu
 // inWorld runs f in fake time with these endpoints, whose server answers so.
 func inWorld(t *testing.T, o dispatch.Options, answer answering, f func(*world), endpoints ...Endpoint) {
 	t.Helper()
+	inRecoveringWorld(t, 0, o, answer, f, endpoints...)
+}
+
+// inRecoveringWorld is inWorld where clients can come back for so long.
+func inRecoveringWorld(t *testing.T, window time.Duration, o dispatch.Options, answer answering, f func(*world), endpoints ...Endpoint) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, logged: &log{}}
 		logger := slog.New(slog.NewTextHandler(w.logged, nil))
 		o.Logger = slog.New(slog.DiscardHandler)
 		w.events, w.browsers = dispatch.New(o), wiretest.Listen()
-		so := sio.Options{Namespaces: []string{"/", "/chat"}, Node: "n 1", Backend: w.events}
+		so := sio.Options{Namespaces: []string{"/", "/chat"}, Node: "n 1", Backend: w.events, RecoveryWindow: window}
 		so.Engine.Logger = o.Logger
 		sockets, err := sio.NewServer(so)
 		if err != nil {

@@ -133,7 +133,8 @@ func (m *member) run(ctx context.Context) {
 func (m *member) open() *fanoutv1.ConsumeRequest {
 	e := &m.endpoint
 	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Open_{Open: &fanoutv1.ConsumeRequest_Open{
-		Group: e.Group, ConsumerId: m.id, Namespaces: e.Namespaces, Events: e.Events, Lifecycle: e.Lifecycle, Authorize: e.Authorize,
+		Group: e.Group, ConsumerId: m.id, Namespaces: e.Namespaces, Events: e.Events,
+		Lifecycle: e.Lifecycle, RecoveryExpired: e.Lifecycle, Authorize: e.Authorize,
 		MaxInFlight: uint32(e.MaxInFlight), OneByOne: true, Decode: true, MaxMessageBytes: maxMessageBytes, //nolint:gosec // within MaxMaxInFlight
 		AckWait: durationpb.New(max(time.Second, e.Timeout) + ackMargin),
 	}}}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,4 +109,28 @@ func TestAttempts(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 		}
 	}, Endpoint{Secrets: secrets(secret(t, 1))})
+}
+
+// With lifecycle an endpoint hears of the beginning of a connection, of its end, and that
+// its client can come back as it no more; without, of none.
+func TestLifecycle(t *testing.T) {
+	inRecoveringWorld(t, time.Minute, dispatch.Options{}, accept, func(w *world) {
+		c, _ := w.browsers.Connect(t, "")
+		c.Say(`42["n"]`)
+		c.Close()
+		time.Sleep(time.Hour)
+		var kinds []string
+		for _, r := range w.endpoint.came() {
+			if kind := r.header.Get("Ce-Type"); r.event.GetKind() != fanoutv1.Event_MESSAGE {
+				kinds = append(kinds, kind)
+			}
+		}
+		want := []string{typePrefix + "connected", typePrefix + "disconnected", typePrefix + "recovery_expired"}
+		if !slices.Equal(kinds, want) {
+			t.Errorf("beside messages %q came, want %q", kinds, want)
+		}
+		if got := w.server.Stats().Groups["others"].Outcomes[handled]; got != 1 {
+			t.Errorf("the one without lifecycle was told %d events, want the message", got)
+		}
+	}, Endpoint{Lifecycle: true}, Endpoint{Group: "others"})
 }

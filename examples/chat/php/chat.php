@@ -84,7 +84,7 @@ function answer(array $event): array
             $count = people(function (array &$there) use ($id) { unset($there[$id]); });
             return ['operations' => [emit(EVERYBODY, 'users count', $count)]];
     }
-    switch ($event['event']) {
+    switch ($event['event'] ?? '') {
         case 'send message':
             $msg = $args[0] ?? null;
             $name = $args[1]['name'] ?? '';
