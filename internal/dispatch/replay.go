@@ -75,6 +75,7 @@ func (g *group) replay(l *DeadLetter, c *client, member bool) acceptance {
 	}
 	if member {
 		q.client = c
+		q.knowLocked(c.view)
 	}
 	defer q.closeIfDoneLocked()
 	ld := q.loadLocked()

@@ -243,3 +243,33 @@ func TestTooLargeConnectingBeforeAReplay(t *testing.T) {
 		expect(t, "letters", w.letters(), "")
 	})
 }
+
+// A consumer that is told which connections it owns is told of one that came back before a
+// replayed dead letter of it comes, also where that reaches the consumer first.
+func TestReplayOfOwnedConnection(t *testing.T) {
+	inBubble(t, Options{MaxAttempts: 1}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{})
+		open := func(auth string) (c *wiretest.WS, admitted struct{ SID, PID string }) {
+			c = w.listener.MustDialWS(t, "EIO=4&transport=websocket")
+			c.Next()
+			c.Say("40" + auth)
+			ok(t, json.Unmarshal([]byte(strings.TrimPrefix(c.Next(), "40")), &admitted))
+			return c, admitted
+		}
+		c, first := open("")
+		w.bury(c, m, `42["dead"]`)
+		c.Close()
+		m.Close()
+		for range 3 * tellPiece { // looked at first
+			other, _ := w.connect("/chat")
+			defer other.Close()
+		}
+		c, back := open(`{"pid":"` + first.PID + `"}`)
+		defer c.Close()
+		expect(t, "it came back as", back.SID, first.SID)
+		synctest.Wait()
+		k := w.keeper(SubscriptionOptions{ConsumerID: "k", Namespaces: []string{"/"}})
+		w.replay(1)
+		k.expect("+"+first.SID, "message / dead[]")
+	})
+}
