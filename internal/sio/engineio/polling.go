@@ -129,6 +129,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	if overlap {
 		s.CloseWith(ReasonTransportError, "a POST came while another was handled")
+		s.discard(r, x)
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -141,13 +142,14 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	binary := t == "application/octet-stream"
 	if binary && s.protocol != 3 {
+		s.discard(r, x)
 		s.CloseWith(ReasonTransportError, "a binary POST")
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	body, err := s.readBody(w, r, x)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		s.discard(r)
+		s.discard(r, x)
 		w.WriteHeader(http.StatusRequestEntityTooLarge) // the session lives on
 		return
 	}
@@ -220,9 +222,10 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request, x *exchange) 
 	return body, err
 }
 
-// discard reads on in a body that is too large, as far as is reasonable: a client
+// discard reads on in a body that is refused, as far as is reasonable: a client
 // that is answered while still sending may find the connection reset before the answer.
-func (s *Session) discard(r *http.Request) {
+func (s *Session) discard(r *http.Request, x *exchange) {
+	x.allowRead(s.srv.heartbeatBound())
 	if r.Header.Get("Expect") == "" { // else it asks before it sends
 		_, _ = io.CopyN(io.Discard, r.Body, discarded*s.srv.opts.MaxPayload)
 	}

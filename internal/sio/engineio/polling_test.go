@@ -1,11 +1,13 @@
 package engineio
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -462,5 +464,26 @@ func TestHeartbeatExtension(t *testing.T) {
 		time.Sleep(6 * time.Second) // 21 s after the extension
 		synctest.Wait()
 		expect(t, "reason", h.closedWith(), ReasonPingTimeout)
+	})
+}
+
+// A body that is refused unread is read all the same before the answer, which a client that
+// is still sending may not find otherwise: the connection would be reset.
+func TestPostRefusedIsRead(t *testing.T) {
+	inBubble(t, Options{MaxPayload: 1e6}, func(w *world) {
+		q, h := w.open()
+		c := w.begin("POST /socket.io/?" + q + " HTTP/1.1\r\nHost: server\r\nContent-Type: application/octet-stream\r\nContent-Length: 1000000\r\n\r\n4")
+		synctest.Wait()
+		expect(t, "before its body has come", h.closedWith(), "")
+		rest := strings.Repeat("4", 1e6-1)
+		if n, err := c.Write([]byte(rest)); n != len(rest) || err != nil {
+			t.Errorf("sent %d of %d: %v", n, len(rest), err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || res.StatusCode != http.StatusBadRequest {
+			t.Errorf("answered %v, %v", res, err)
+		}
+		synctest.Wait()
+		expect(t, "reason", h.closedWith(), ReasonTransportError)
 	})
 }
