@@ -22,6 +22,7 @@ const ofOneNode = {
   "cluster.test.mjs": "it starts nodes of its own",
   "drain.test.mjs": "it starts nodes of its own",
   "errors.test.mjs": "no backend takes part",
+  "http-pages.test.mjs": "it is about the API of one daemon, and pages of other sites",
   "limits.test.mjs": "no backend takes part",
   "page.test.mjs": "it is about what a page shows, in a browser",
   "proxies.test.mjs": "it starts nodes of its own",
