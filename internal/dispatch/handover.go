@@ -62,7 +62,7 @@ func (s *Subscription) takeHandover() (released []string, views []*view) {
 		views = append(views, q.view)
 	}
 	if len(released)+len(views) > 0 {
-		s.progressedLocked()
+		s.watchdog.progressed()
 	}
 	return released, views
 }

@@ -123,7 +123,7 @@ func (q *queue) enterLocked(p phase) {
 func (q *queue) takeTurnLocked() {
 	s := q.owner
 	if s.nextTurnLocked() == nil {
-		s.progressedLocked() // it had nothing to do until now
+		s.watchdog.progressed() // it had nothing to do until now
 	}
 	switch it := &q.items[q.sent]; {
 	case !it.suspect:
@@ -288,7 +288,7 @@ func (q *queue) removeSettledLocked() {
 // landLocked ends the flight of an item that the owner has not settled before.
 func (q *queue) landLocked(it *item) {
 	if q.owner.inFlight >= q.owner.limit {
-		q.owner.progressedLocked() // it could not take what waits until now
+		q.owner.watchdog.progressed() // it could not take what waits until now
 	}
 	q.owner.inFlight--
 	if it.suspect {

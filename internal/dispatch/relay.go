@@ -17,7 +17,7 @@ func (s *Subscription) Limit(n int) (inFlight int) {
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	if n > s.limit && s.inFlight >= s.limit {
-		s.progressedLocked() // it could not take what waits until now
+		s.watchdog.progressed() // it could not take what waits until now
 		s.wake()
 	}
 	s.limit = n

@@ -131,7 +131,7 @@ func (s *Subscription) postpone(id string, delay time.Duration) (*tracedDelivery
 	q.stuck = true
 	s.lateUntil = time.Now().Add(s.options.AckWait)
 	q.pauseLocked(max(delay, minPause))
-	s.progressedLocked()
+	s.watchdog.progressed()
 	s.wake()
 	if q.sent == 0 {
 		s.group.reassignLocked(&s.load, q)
@@ -196,7 +196,7 @@ func (s *Subscription) settledLocked(q *queue) {
 	s.settled = true
 	q.stuck, q.settledMeanwhile = false, true
 	s.lateUntil = time.Time{}
-	s.progressedLocked()
+	s.watchdog.progressed()
 	s.wake()
 	q.relieveLocked()
 	q.closeIfDoneLocked()

@@ -40,7 +40,7 @@ func (g *group) status() GroupStatus {
 	for _, s := range g.subscriptions {
 		st.Subscriptions = append(st.Subscriptions, SubscriptionStatus{
 			SubscriptionOptions: s.options, Connections: s.queues, InFlight: s.inFlight,
-			QueuedBytes: s.bytes, Draining: s.draining, LastActive: s.lastProgress,
+			QueuedBytes: s.bytes, Draining: s.draining, LastActive: s.watchdog.progress,
 		})
 	}
 	return st

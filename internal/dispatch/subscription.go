@@ -79,25 +79,24 @@ type Subscription struct {
 
 	// Guarded by group.mu.
 	load
-	cause        error // why done is closed
-	queues       int   // that it owns
-	turns        turns // of those queues, the ones that are ready
-	suspects     turns // likewise, with a suspect next; one at a time is in flight
-	suspected    bool  // a suspect is in flight
-	quiet        turns // of those queues, the ones with nothing in them
-	walk         *walk // through the connections that it may not have been told of; nil: none is left
-	acks         ackWaits
-	cancelled    []Cancelled // to be told
-	lateUntil    time.Time   // it did not settle in time: others come first until then
-	inFlight     int         // deliveries
-	limit        int         // of those
-	draining     bool        // takes nothing new
-	settled      bool        // a delivery: what it asked for is remembered
-	lastProgress time.Time
-	watchdog     *time.Timer           // nil: it is Relayed
-	assignments  map[string]Assignment // to be told; nil: nobody wants to know
-	coming       list.List             // of *queue: those that it owns and has not been told of, if it is to be
-	released     []string              // connections that it was told of and owns no more, to be told
+	cause       error // why done is closed
+	queues      int   // that it owns
+	turns       turns // of those queues, the ones that are ready
+	suspects    turns // likewise, with a suspect next; one at a time is in flight
+	suspected   bool  // a suspect is in flight
+	quiet       turns // of those queues, the ones with nothing in them
+	walk        *walk // through the connections that it may not have been told of; nil: none is left
+	acks        ackWaits
+	cancelled   []Cancelled // to be told
+	lateUntil   time.Time   // it did not settle in time: others come first until then
+	inFlight    int         // deliveries
+	limit       int         // of those
+	draining    bool        // takes nothing new
+	settled     bool        // a delivery: what it asked for is remembered
+	watchdog    watchdog
+	assignments map[string]Assignment // to be told; nil: nobody wants to know
+	coming      list.List             // of *queue: those that it owns and has not been told of, if it is to be
+	released    []string              // connections that it was told of and owns no more, to be told
 }
 
 // Subscribe adds a consumer to its group. It replaces the subscription with the
@@ -121,7 +120,7 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 		o.News = make(chan struct{}, 1)
 	}
 	s := &Subscription{
-		options: o, interest: newInterest(&o), done: make(chan struct{}), news: o.News, limit: o.MaxInFlight, lastProgress: time.Now(),
+		options: o, interest: newInterest(&o), done: make(chan struct{}), news: o.News, limit: o.MaxInFlight,
 	}
 	if o.Relayed && o.Lifecycle {
 		s.assignments = map[string]Assignment{}
@@ -153,8 +152,9 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 		g.authorized = all
 	}
 	d.groups[o.Group] = g
+	s.watchdog.progressed()
 	if !o.Relayed {
-		s.watchdog = time.AfterFunc(d.opts.StallTimeout, s.watch)
+		s.watchdog.start(d.opts.StallTimeout, s.watch)
 	}
 	g.subscriptions = append(g.subscriptions, s)
 	if old >= 0 {
@@ -237,7 +237,7 @@ func (s *Subscription) Poll() (Delivery, bool, error) {
 	if q == nil || q.untoldLocked() {
 		return Delivery{}, false, nil
 	}
-	s.progressedLocked()
+	s.watchdog.progressed()
 	return q.takeLocked(), true, nil
 }
 
@@ -260,9 +260,6 @@ func (s *Subscription) wake() {
 	default:
 	}
 }
-
-// progressedLocked keeps the watchdog quiet for a while.
-func (s *Subscription) progressedLocked() { s.lastProgress = time.Now() }
 
 // Drain stops deliveries to the subscription; what is in flight may still be
 // settled, and each connection moves on when its last is.
@@ -331,9 +328,7 @@ func (s *Subscription) leaveLocked(cause error, suspect bool) {
 	}
 	s.cause = cause
 	close(s.done)
-	if s.watchdog != nil {
-		s.watchdog.Stop()
-	}
+	s.watchdog.stop()
 	s.endWalkLocked()
 	if s.acks.timer != nil {
 		s.acks.timer.Stop()
@@ -375,29 +370,4 @@ func (q *queue) suspectLocked(sole bool) {
 		}
 		it.suspect = true
 	}
-}
-
-// watch is the watchdog: it ends a subscription that takes nothing though queues
-// are ready and no more than MaxInFlight are in flight: it does not read.
-func (s *Subscription) watch() {
-	if s.stalled() {
-		s.group.dispatcher.stalledSubscriptions.Add(1)
-		s.end(ErrStalled)
-	}
-}
-
-// stalled reports whether that is the case, and else sets the watchdog anew.
-func (s *Subscription) stalled() bool {
-	s.group.mu.Lock()
-	defer s.group.mu.Unlock()
-	if s.cause != nil {
-		return false
-	}
-	quiet := time.Since(s.lastProgress)
-	limit := s.group.dispatcher.opts.StallTimeout
-	if s.nextTurnLocked() != nil && s.inFlight < s.limit && quiet >= limit {
-		return true
-	}
-	s.watchdog.Reset(max(limit-quiet, limit/4))
-	return false
 }
