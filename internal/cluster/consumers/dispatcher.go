@@ -48,13 +48,14 @@ type Dispatcher struct {
 	closing sync.Once
 	running sync.WaitGroup
 
+	joinings joinings // of the consumers that are there
+
 	mu     sync.Mutex
 	closed bool
 	number uint64                   // of the latest subscription
 	homes  map[uint64]*Subscription // of this node's consumers
 	peers  map[string]*peer         // by epoch
 	tails  map[*Tail]bool           // of this node's watchers
-	since  map[name]joining         // when the consumers that are there joined at their homes
 	calls  calls
 	told   toldLost
 
@@ -65,19 +66,6 @@ type Dispatcher struct {
 	stalled     uint64 // consumers that did not read what came from other nodes
 	lostDropped uint64 // ends of lost nodes' connections that nobody was there to hear
 }
-
-// name names a consumer.
-type name struct{ group, consumer string }
-
-// joining is when a consumer joined at its home. Clocks differ, so a home that knows of
-// another with its name makes it later than that one's; and two that do not know of each
-// other may be equal but for their homes.
-type joining struct {
-	at    int64  // Unix time in nanoseconds, about
-	epoch string // of the home
-}
-
-func (j joining) before(o joining) bool { return j.at < o.at || j.at == o.at && j.epoch < o.epoch }
 
 // New returns a Dispatcher over this node's own. Peers come by its Joined.
 func New(local *dispatch.Dispatcher, links Links, o Options) *Dispatcher {
@@ -95,7 +83,7 @@ func New(local *dispatch.Dispatcher, links Links, o Options) *Dispatcher {
 	}
 	return &Dispatcher{
 		local: local, links: links, opts: o, log: o.Logger, ended: make(chan struct{}),
-		homes: map[uint64]*Subscription{}, peers: map[string]*peer{}, tails: map[*Tail]bool{}, since: map[name]joining{}, beginning: map[string]bool{},
+		joinings: newJoinings(o.Epoch), homes: map[uint64]*Subscription{}, peers: map[string]*peer{}, tails: map[*Tail]bool{}, beginning: map[string]bool{},
 		calls: calls{waiting: map[uint64]*call{}},
 	}
 }

@@ -102,7 +102,7 @@ func TestTaken(t *testing.T) {
 func TestReplacedByASlowClock(t *testing.T) {
 	inCluster(t, 2, func(_ *bus.Memory, nodes []*testNode) {
 		ahead := name{"g", "same"}
-		nodes[0].newer(ahead, joining{time.Now().Add(time.Minute).UnixNano(), "zzzzz"})
+		nodes[0].joinings.newer(ahead, joining{time.Now().Add(time.Minute).UnixNano(), "zzzzz"})
 		first := nodes[0].consume(dispatch.SubscriptionOptions{ConsumerID: "same"})
 		time.Sleep(time.Second)
 		second := nodes[1].consume(dispatch.SubscriptionOptions{ConsumerID: "same"})

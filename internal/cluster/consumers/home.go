@@ -54,7 +54,7 @@ func (d *Dispatcher) Subscribe(o dispatch.SubscriptionOptions) (*Subscription, e
 		}
 	}
 	n := name{o.Group, o.ConsumerID}
-	joins, former := d.joins(n)
+	joins, former := d.joinings.now(n)
 	s := &Subscription{
 		d: d, options: o, since: joins.at, news: make(chan struct{}, 1), done: make(chan struct{}),
 		remotes: map[string]*remote{}, away: map[string]map[string]connection{}, awayAssigned: map[string]map[string]bool{}, flights: map[string]*flight{}, read: time.Now(),

@@ -48,7 +48,7 @@ func (d *Dispatcher) serve(p *peer, number uint64, m *clusterv1.Subscribe) {
 		wake: make(chan struct{}, 1), limit: int(m.GetLimit()), flights: map[string]relayed{},
 	}
 	joins := joining{m.GetSince(), p.epoch}
-	former, newer := d.newer(s.name, joins)
+	former, newer := d.joinings.newer(s.name, joins)
 	if !newer {
 		p.tellOver(s.message(&clusterv1.ConsumerMessage_Ended{Ended: fromCause(dispatch.ErrReplaced)}))
 		return
@@ -81,57 +81,6 @@ func (p *peer) servedBy(n name) (all []*served) {
 		}
 	}
 	return all
-}
-
-// newer notes when a consumer joined at its home, and returns when the one before it with
-// its name did; false: another joined later.
-func (d *Dispatcher) newer(n name, j joining) (former joining, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if former = d.since[n]; j.before(former) {
-		return former, false
-	}
-	d.since[n] = j
-	return former, true
-}
-
-// joins notes that a consumer joins now, at this node, and returns when that is, after
-// whoever has its name, and when that one joined.
-func (d *Dispatcher) joins(n name) (now, former joining) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	former = d.since[n]
-	now = joining{max(time.Now().UnixNano(), former.at+1), d.opts.Epoch}
-	d.since[n] = now
-	return now, former
-}
-
-// joinsNot notes that a consumer did not join after all, whose name former keeps.
-func (d *Dispatcher) joinsNot(n name, j, former joining) {
-	d.mu.Lock()
-	if d.since[n] == j {
-		d.since[n] = former
-	}
-	d.mu.Unlock()
-	d.forget(n) // if nobody has it
-}
-
-// forget drops when a consumer joined, once nobody has its name here.
-func (d *Dispatcher) forget(n name) {
-	there := false
-	for _, g := range d.local.Groups() {
-		if g.Name != n.group {
-			continue
-		}
-		for _, s := range g.Subscriptions {
-			there = there || s.ConsumerID == n.consumer
-		}
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !there {
-		delete(d.since, n)
-	}
 }
 
 // message is one of the subscription's.
