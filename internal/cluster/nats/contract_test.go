@@ -74,11 +74,13 @@ func TestExternalIsABus(t *testing.T) {
 	})
 }
 
-// TestExternalIsABusOverNATSServer: the same over the program that operators run.
+// TestExternalIsABusOverNATSServer: the same over the program that operators run, of the
+// version that is embedded.
 func TestExternalIsABusOverNATSServer(t *testing.T) {
-	program, err := exec.LookPath("nats-server")
-	if err != nil {
-		t.Skip("no nats-server on PATH: what it serves is tested with the same server in this process")
+	program := filepath.Join(t.TempDir(), "nats-server")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/nats-io/nats-server/v2")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build of nats-server: %v\n%s", err, out)
 	}
 	url := runServer(t, program)
 	clusters := 0
