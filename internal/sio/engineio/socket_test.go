@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -60,6 +61,27 @@ func TestParking(t *testing.T) {
 		c.Close()
 		expectReleased(t, "closed", s)
 		expect(t, "reason", h.closedWith(), ReasonTransportClose)
+	})
+}
+
+// Messages that came together are read without a look, which is a system call, whether more
+// has come.
+func TestBurstIsReadWithoutLooks(t *testing.T) {
+	withSockets(t, Options{}, 64<<10, func(w *world) {
+		c, s, h := w.dialSocket()
+		expectParked(t, "new", s)
+		before := s.Looks()
+		const burst = 100
+		masked := []byte{0x81, 0x80 | 2, 0, 0, 0, 0, '4', 'x'}
+		if _, err := c.NetConn().Write(bytes.Repeat(masked, burst)); err != nil {
+			t.Fatal(err)
+		}
+		expectParked(t, "after a burst", s)
+		expect(t, "received", len(h.messages()), burst)
+		if looks := s.Looks() - before; looks > burst/10 {
+			t.Errorf("%d looks for %d messages", looks, burst)
+		}
+		c.Close()
 	})
 }
 

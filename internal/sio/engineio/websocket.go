@@ -108,7 +108,9 @@ func (t *wsConn) read() {
 
 // park leaves a silent connection to the poller, and reports whether it did:
 // then the caller must not read any more.
-func (t *wsConn) park() bool { return t.socket != nil && t.socket.Silent() && t.leave() }
+func (t *wsConn) park() bool {
+	return t.socket != nil && t.conn.Buffered() == 0 && t.socket.Silent() && t.leave()
+}
 
 // leave is park without a look whether there is something to read: then the
 // poller has it resumed at once.

@@ -25,6 +25,7 @@ type Socket struct {
 	watcher  *netpoll.Conn
 	armed    bool
 	attempts int // of TryWrite that found no room
+	looks    int // by Silent
 }
 
 var (
@@ -208,10 +209,18 @@ func (s *Socket) Full() int {
 	return s.attempts
 }
 
+// Looks returns how often Silent was asked.
+func (s *Socket) Looks() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks
+}
+
 // Silent implements netpoll.Socket.
 func (s *Socket) Silent() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.looks++
 	return s.silentLocked()
 }
 
