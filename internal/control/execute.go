@@ -143,11 +143,11 @@ func (x *execution) command(m *fanoutv1.ExecuteRequest_Command) error {
 	switch kind := op.GetOperation().(type) {
 	case *fanoutv1.Operation_EmitWithAck:
 		sequence := x.last
-		return x.await(op, func(ctx context.Context, placed func()) awaited {
+		return x.await(fanoutv1.EmitterService_EmitWithAck_FullMethodName, func(ctx context.Context, placed func()) awaited {
 			return x.emitWithAck(ctx, sequence, kind.EmitWithAck, at+".emit_with_ack", placed)
 		})
 	case *fanoutv1.Operation_Call:
-		return x.await(op, func(ctx context.Context, placed func()) awaited { return x.call(ctx, kind.Call, at+".call", placed) })
+		return x.await(fanoutv1.EmitterService_Call_FullMethodName, func(ctx context.Context, placed func()) awaited { return x.call(ctx, kind.Call, at+".call", placed) })
 	case *fanoutv1.Operation_Join:
 		r := x.emitter.operation(x.ctx, op, at)
 		err := x.done(executed{sequence: x.last, through: x.last, result: r})

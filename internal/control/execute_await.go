@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
-	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -17,11 +16,11 @@ type awaited struct {
 	err    error
 }
 
-// await carries out a command by run on a goroutine of its own, and returns when its event
+// await carries out a command, named after this method, by run on a goroutine of its own, and returns when its event
 // has its place in the order, which run tells by placed, or when it has ended.
-func (x *execution) await(op *fanoutv1.Operation, run func(ctx context.Context, placed func()) awaited) error {
+func (x *execution) await(method string, run func(ctx context.Context, placed func()) awaited) error {
 	sequence := x.last
-	if err := identity.FromContext(x.ctx).Require(scopeOf(op)); err != nil {
+	if err := requireScopeOf(x.ctx, method); err != nil {
 		return x.done(executed{sequence: sequence, through: sequence, result: failed[*fanoutv1.OperationResult](err)})
 	}
 	if err := x.results.room(x.ctx); err != nil { // for what comes of it, which waits for none

@@ -50,44 +50,79 @@ func (e *Emitter) toResult(ctx context.Context, method string, answer *fanoutv1.
 
 // operation carries out one operation that awaits no browser, at this path in its request.
 func (e *Emitter) operation(ctx context.Context, m *fanoutv1.Operation, at string) result {
-	if err := identity.FromContext(ctx).Require(scopeOf(m)); err != nil && m.GetOperation() != nil {
-		return failed[*fanoutv1.OperationResult](err)
-	}
 	switch op := m.GetOperation().(type) {
 	case *fanoutv1.Operation_Emit:
-		return then(e.submit(ctx, op.Emit, at+".emit"), func(a *fanoutv1.EmitResponse) *fanoutv1.OperationResult {
+		return within(ctx, fanoutv1.EmitterService_Emit_FullMethodName, func() pending[*fanoutv1.EmitResponse] {
+			return e.submit(ctx, op.Emit, at+".emit")
+		}, func(a *fanoutv1.EmitResponse) *fanoutv1.OperationResult {
 			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Emit{Emit: a}}
 		})
 	case *fanoutv1.Operation_Join:
-		return then(e.registry.join(ctx, op.Join, at+".join"), func(a *fanoutv1.JoinResponse) *fanoutv1.OperationResult {
+		return within(ctx, fanoutv1.RegistryService_Join_FullMethodName, func() pending[*fanoutv1.JoinResponse] {
+			return e.registry.join(ctx, op.Join, at+".join")
+		}, func(a *fanoutv1.JoinResponse) *fanoutv1.OperationResult {
 			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Join{Join: a}}
 		})
 	case *fanoutv1.Operation_Leave:
-		return then(e.registry.leave(ctx, op.Leave, at+".leave"), func(a *fanoutv1.LeaveResponse) *fanoutv1.OperationResult {
+		return within(ctx, fanoutv1.RegistryService_Leave_FullMethodName, func() pending[*fanoutv1.LeaveResponse] {
+			return e.registry.leave(ctx, op.Leave, at+".leave")
+		}, func(a *fanoutv1.LeaveResponse) *fanoutv1.OperationResult {
 			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Leave{Leave: a}}
 		})
 	case *fanoutv1.Operation_Update:
-		return then(done(e.registry.update(ctx, op.Update, at+".update")), func(a *fanoutv1.UpdateConnectionResponse) *fanoutv1.OperationResult {
+		return within(ctx, fanoutv1.RegistryService_UpdateConnection_FullMethodName, func() pending[*fanoutv1.UpdateConnectionResponse] {
+			return done(e.registry.update(ctx, op.Update, at+".update"))
+		}, func(a *fanoutv1.UpdateConnectionResponse) *fanoutv1.OperationResult {
 			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Update{Update: a}}
 		})
 	case *fanoutv1.Operation_UpdateAll:
-		return then(e.registry.updateAll(ctx, op.UpdateAll, at+".update_all"), func(a *fanoutv1.UpdateConnectionsResponse) *fanoutv1.OperationResult {
+		return within(ctx, fanoutv1.RegistryService_UpdateConnections_FullMethodName, func() pending[*fanoutv1.UpdateConnectionsResponse] {
+			return e.registry.updateAll(ctx, op.UpdateAll, at+".update_all")
+		}, func(a *fanoutv1.UpdateConnectionsResponse) *fanoutv1.OperationResult {
 			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_UpdateAll{UpdateAll: a}}
 		})
 	case *fanoutv1.Operation_Disconnect:
-		return then(e.registry.disconnect(ctx, op.Disconnect, at+".disconnect"), func(a *fanoutv1.DisconnectResponse) *fanoutv1.OperationResult {
+		return within(ctx, fanoutv1.RegistryService_Disconnect_FullMethodName, func() pending[*fanoutv1.DisconnectResponse] {
+			return e.registry.disconnect(ctx, op.Disconnect, at+".disconnect")
+		}, func(a *fanoutv1.DisconnectResponse) *fanoutv1.OperationResult {
 			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Disconnect{Disconnect: a}}
 		})
 	case *fanoutv1.Operation_Reply:
-		return then(done(e.reply(ctx, op.Reply, at+".reply")), func(a *fanoutv1.ReplyResponse) *fanoutv1.OperationResult {
+		return within(ctx, fanoutv1.EventService_Reply_FullMethodName, func() pending[*fanoutv1.ReplyResponse] {
+			return done(e.reply(ctx, op.Reply, at+".reply"))
+		}, func(a *fanoutv1.ReplyResponse) *fanoutv1.OperationResult {
 			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Reply{Reply: a}}
 		})
 	case *fanoutv1.Operation_EmitWithAck:
-		return failed[*fanoutv1.OperationResult](invalid(&problems{at: at}, "emit_with_ack", "is awaited, which only a stream of Execute can do"))
+		return awaitedHere(ctx, fanoutv1.EmitterService_EmitWithAck_FullMethodName, at, "emit_with_ack")
 	case *fanoutv1.Operation_Call:
-		return failed[*fanoutv1.OperationResult](invalid(&problems{at: at}, "call", "is awaited, which only a stream of Execute can do"))
+		return awaitedHere(ctx, fanoutv1.EmitterService_Call_FullMethodName, at, "call")
 	}
 	return failed[*fanoutv1.OperationResult](invalid(&problems{}, at, "must be one of the operations that there are"))
+}
+
+// within carries out an operation, which is named after this method, if the caller may call
+// that; of makes its result of the answer.
+func within[T any](ctx context.Context, method string, do func() pending[T], of func(T) *fanoutv1.OperationResult) result {
+	if err := requireScopeOf(ctx, method); err != nil {
+		return failed[*fanoutv1.OperationResult](err)
+	}
+	return then(do(), of)
+}
+
+// awaitedHere refuses an operation that is awaited where nothing can be.
+func awaitedHere(ctx context.Context, method, at, kind string) result {
+	err := requireScopeOf(ctx, method)
+	if err == nil {
+		err = invalid(&problems{at: at}, kind, "is awaited, which only a stream of Execute can do")
+	}
+	return failed[*fanoutv1.OperationResult](err)
+}
+
+// requireScopeOf returns why the caller may not call this method, nil if it may.
+func requireScopeOf(ctx context.Context, method string) error {
+	scope, _ := ScopeOf(method)
+	return identity.FromContext(ctx).Require(scope)
 }
 
 // reply is the EventService's, if there is one.
@@ -114,32 +149,4 @@ func then[T any](p pending[T], of func(T) *fanoutv1.OperationResult) result {
 		return done(convert(p.answer, p.err))
 	}
 	return pending[*fanoutv1.OperationResult]{wait: func() (*fanoutv1.OperationResult, error) { return convert(p.wait()) }}
-}
-
-// scopeOf returns the scope of the RPC that does what the operation does, empty if it is
-// none.
-func scopeOf(m *fanoutv1.Operation) identity.Scope {
-	method := ""
-	switch m.GetOperation().(type) {
-	case *fanoutv1.Operation_Emit:
-		method = fanoutv1.EmitterService_Emit_FullMethodName
-	case *fanoutv1.Operation_EmitWithAck:
-		method = fanoutv1.EmitterService_EmitWithAck_FullMethodName
-	case *fanoutv1.Operation_Call:
-		method = fanoutv1.EmitterService_Call_FullMethodName
-	case *fanoutv1.Operation_Join:
-		method = fanoutv1.RegistryService_Join_FullMethodName
-	case *fanoutv1.Operation_Leave:
-		method = fanoutv1.RegistryService_Leave_FullMethodName
-	case *fanoutv1.Operation_Update:
-		method = fanoutv1.RegistryService_UpdateConnection_FullMethodName
-	case *fanoutv1.Operation_UpdateAll:
-		method = fanoutv1.RegistryService_UpdateConnections_FullMethodName
-	case *fanoutv1.Operation_Disconnect:
-		method = fanoutv1.RegistryService_Disconnect_FullMethodName
-	case *fanoutv1.Operation_Reply:
-		method = fanoutv1.EventService_Reply_FullMethodName
-	}
-	scope, _ := ScopeOf(method)
-	return scope
 }
