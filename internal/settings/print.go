@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -10,6 +11,13 @@ import (
 
 // hidden is written in place of a secret.
 const hidden = "***"
+
+// userinfo is what a URL has in front of its host.
+var userinfo = regexp.MustCompile(`://[^/?#\s"@]*@`)
+
+// withoutPasswords hides in text what URLs have in front of their hosts, which may be a
+// password: their settings are none, and shown.
+func withoutPasswords(text string) string { return userinfo.ReplaceAllString(text, "://"+hidden+"@") }
 
 // WriteValues writes what is in force of each setting as YAML, and behind it where that
 // came from. Secrets are hidden. What nobody set and has no default is empty.
@@ -23,6 +31,7 @@ func (s *Set) WriteValues(w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", x.Name, err)
 		}
+		text = withoutPasswords(text)
 		source := x.source
 		switch {
 		case source == "" && len(x.words()) == 0:

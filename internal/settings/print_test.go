@@ -118,3 +118,28 @@ func TestCheckFiles(t *testing.T) {
 		}
 	}
 }
+
+// Nobody takes a URL for a secret, but it may hold a password: that is shown nowhere.
+func TestPasswordsInURLsAreNotShown(t *testing.T) {
+	const url = "https://me:s3cr3t@host:1/path"
+	var where string
+	s := New("prog")
+	s.Declare("All",
+		Setting{Name: "where", Value: String(&where, "")},
+		Setting{Name: "size", Value: Number(new(int), 1, 1, 9)},
+	)
+	err := s.Read([]string{"--where=" + url, "--size=" + url}, nil)
+	if err == nil || strings.Contains(err.Error(), "s3cr3t") || !strings.Contains(err.Error(), "https://***@host:1/path") {
+		t.Errorf("refused: %v", err)
+	}
+	var b strings.Builder
+	if err := s.WriteValues(&b); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "where: https://***@host:1/path # flag") || strings.Contains(b.String(), "s3cr3t") {
+		t.Errorf("written:\n%s", &b)
+	}
+	if where != url {
+		t.Errorf("set to %q", where)
+	}
+}

@@ -97,12 +97,12 @@ func (x *Setting) refused(raw string, err error) error {
 	if err == nil {
 		return nil
 	}
-	shown := fmt.Sprintf("%q", raw)
+	shown := withoutPasswords(fmt.Sprintf("%q", raw))
 	if x.Secret {
 		shown = "the value"
 	}
 	if errors.Is(err, ErrNotAllowed) {
 		return x.problem("%s is not allowed; allowed: %s", shown, x.Value.allowed())
 	}
-	return x.problem("%s is not allowed: %v; allowed: %s", shown, err, x.Value.allowed())
+	return x.problem("%s is not allowed: %s; allowed: %s", shown, withoutPasswords(err.Error()), x.Value.allowed())
 }
