@@ -52,9 +52,9 @@ const (
 	Event_DISCONNECTED Event_Kind = 4
 	// The connection, whose DISCONNECTED was `recoverable`, cannot come back any more,
 	// for the reason that `recovery` says: the last event of it, told once. For members
-	// that said `recovery_expired`. A node that ends or dies takes it along: then neither
-	// it nor a `recovered` CONNECTED follows. Members that joined after the DISCONNECTED
-	// get it too.
+	// that said `recovery_expired`. A node that ends or dies takes it along, and a move to
+	// another node may lose it if an answer is late by 5 s: then neither it nor a
+	// `recovered` CONNECTED follows. Members that joined after the DISCONNECTED get it too.
 	Event_RECOVERY_EXPIRED Event_Kind = 5
 )
 
@@ -480,7 +480,8 @@ type Event struct {
 	// AdminService.ReplayDeadLetters. Nobody awaits a reply to it.
 	Replayed bool `protobuf:"varint,20,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	// Of a DISCONNECTED: the client may still come back as this connection, within the
-	// setting `recovery-window`. Then CONNECTED, `recovered`, or RECOVERY_EXPIRED follows.
+	// setting `recovery-window`. Then CONNECTED, `recovered`, or RECOVERY_EXPIRED follows, but for
+	// what stands at that.
 	Recoverable bool `protobuf:"varint,21,opt,name=recoverable,proto3" json:"recoverable,omitempty"`
 	// Of a RECOVERY_EXPIRED: why the connection cannot come back any more: EXPIRED, EVICTED,
 	// CHANGED, or what came of an attempt to come back as it.
