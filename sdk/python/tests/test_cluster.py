@@ -1,0 +1,81 @@
+"""Three nodes, one of which is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import fanoutd
+from daemon import free_ports
+from fanoutd import socketio, v1
+from waiting import until
+
+
+async def test_a_node_is_killed(start_daemon, browser):
+    """A program that was connected to it goes on at the next node: those at other nodes keep
+    their connections and sessions, and hear and are heard."""
+    listens = [f"127.0.0.1:{port}" for port in free_ports(3)]
+    nodes = [start_daemon(node_name=name, cluster_listen=at, cluster_peers=",".join(listens)) for name, at in zip("abc", listens, strict=True)]
+    addresses = [n.control for n in nodes]
+    async with fanoutd.Client(addresses) as client, fanoutd.Client(addresses[2]) as looks:
+
+        async def alive() -> int:
+            answer = await v1.AdminServiceStub(looks.channel).ListNodes(v1.ListNodesRequest(), metadata=looks.metadata)
+            return sum(n.state == v1.ListNodesResponse.Node.ALIVE for n in answer.nodes)
+
+        async def joined_at() -> list[str]:
+            answer = await v1.AdminServiceStub(looks.channel).ListConsumers(v1.ListConsumersRequest(group="cluster"), metadata=looks.metadata)
+            return [c.node for g in answer.groups for c in g.consumers]
+
+        async def is_alive(n: int) -> bool:
+            return await alive() == n
+
+        async def is_joined_at(name: str) -> bool:
+            return await joined_at() == [name]
+
+        await until(lambda: is_alive(3), "the nodes know each other")
+        sio = socketio.AsyncServer(addresses=addresses, group="cluster")
+        ended: list[str] = []
+
+        @sio.event
+        async def connect(sid, environ):
+            await sio.save_session(sid, {"n": 0})
+
+        @sio.event
+        async def add(sid, n):
+            async with sio.session(sid) as session:
+                session["n"] += n
+            return session["n"]
+
+        @sio.event
+        async def disconnect(sid, reason):
+            ended.append(sid)
+
+        await sio.start()
+        assert await joined_at() == ["a"]
+        lost = await browser(nodes[0], reconnection=False).connect()
+        b, c = await browser(nodes[1]).connect(), await browser(nodes[2]).connect()
+        sids = [b.sid, c.sid]
+        for one in (lost, b, c):
+            assert await one.io.call("add", 1) == 1
+        assert await client.emit(fanoutd.everybody(), "n", 1) >= 1
+
+        await asyncio.to_thread(nodes[0].stop, signal.SIGKILL)
+        asking = [asyncio.create_task(one.io.call("add", 2, timeout=30)) for one in (b, c)]
+        await until(lambda: emitted(client), "the emit has found a node")
+        assert await asyncio.gather(*asking) == [3, 3]
+        await until(lambda: is_joined_at("b"), "the program has joined at the next node")
+        await until(lambda: all(("n", 2) in one.heard for one in (b, c)), "both hear the second emit")
+        for one in (b, c):
+            assert [x for x in one.heard if x[0] == "n"] == [("n", 1), ("n", 2)]
+        assert [b.sid, c.sid] == sids
+        assert not set(sids) & set(ended)
+        await sio.shutdown()
+
+
+async def emitted(client: fanoutd.Client) -> bool:
+    """Whether the second emit was taken. The node that is gone took none."""
+    try:
+        return await client.emit(fanoutd.everybody(), "n", 2) >= 1
+    except fanoutd.OutcomeUnknownError:
+        return False
