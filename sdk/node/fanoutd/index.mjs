@@ -1,0 +1,2 @@
+// One instance of the package, whether it is imported or required.
+export * from "./dist/index.js";

@@ -1,0 +1,116 @@
+// The stream of commands of @fanoutd/client, against a server that records what comes and answers what it is told to.
+
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { test } from "node:test";
+import { isDeepStrictEqual as same } from "node:util";
+
+import { root } from "./lib/daemon.mjs";
+import { until } from "./lib/until.mjs";
+
+const sdk = path.join(root, "sdk/node");
+const require = createRequire(path.join(sdk, "client/dist/index.js"));
+const grpc = require("@grpc/grpc-js");
+const { Daemon, EmitterServiceService, FanoutdError } = require(path.join(sdk, "client"));
+
+// A server whose streams of Execute are in `streams`: each with the messages that came.
+async function serve(t) {
+  const streams = [];
+  const server = new grpc.Server();
+  const unimplemented = (call, done) => done({ code: grpc.status.UNIMPLEMENTED });
+  const handlers = Object.fromEntries(Object.keys(EmitterServiceService).map((name) => [name, unimplemented]));
+  server.addService(EmitterServiceService, {
+    ...handlers,
+    execute(call) {
+      const stream = { call, messages: [] };
+      streams.push(stream);
+      call.on("data", ({ request }) => stream.messages.push(request));
+      call.on("error", () => {});
+      call.on("end", () => call.end());
+    },
+  });
+  const port = await new Promise((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (err, at) => (err ? reject(err) : resolve(at))),
+  );
+  const daemon = new Daemon({ address: `127.0.0.1:${port}` });
+  t.after(async () => {
+    daemon.commands.abort();
+    await daemon.close();
+    server.forceShutdown();
+  });
+  return { daemon, streams };
+}
+
+const emit = (event, idempotencyKey) => ({ operation: { $case: "emit", value: { to: { all: true }, event, idempotencyKey } } });
+
+// What a stream was told, in short: the events of each message, or what else it was.
+const told = (stream) =>
+  (stream?.messages ?? []).map(({ $case, value }) => ($case === "commands" ? value.commands.map(({ operation }) => operation.operation.value.event).join() : $case));
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test("what is given in one turn of the event loop is one message, and what is asked is asked once", async (t) => {
+  const { daemon, streams } = await serve(t);
+  const { commands } = daemon;
+  const heard = [];
+  const quiet = (event) => commands.send(emit(event), (result, last) => heard.push([event, result.status?.code, last]), { quiet: true });
+  for (const event of ["a", "b", "c"]) quiet(event);
+  const first = commands.barrier();
+  const second = commands.barrier(50);
+  await until(() => same(told(streams[0]), ["a,b,c", "sync"]), "the first turn");
+  quiet("d");
+  await Promise.resolve();
+  quiet("e");
+  await until(() => same(told(streams[0]).slice(0, 3), ["a,b,c", "sync", "d,e"]), "the second turn");
+  assert.deepEqual(streams[0].messages[0].value.commands.map(({ sequence, quiet }) => [sequence, quiet]), [[1, true], [2, true], [3, true]]);
+  // One of them was refused, and the others are done.
+  streams[0].call.write({ ackedThrough: 3, results: [{ sequence: 2, last: true, result: { status: { code: 3, message: "no" } } }] });
+  await Promise.all([first, second]);
+  assert.deepEqual(heard, [["b", 3, true]]);
+  assert.equal(commands.pending, 2);
+  const closed = commands.close();
+  await until(() => same(told(streams[0]).at(-1), "sync"), "closing asks how far it is");
+  streams[0].call.write({ ackedThrough: 5 });
+  await closed;
+  assert.equal(commands.pending, 0);
+});
+
+test("a message has at most 1000 commands, and not many long ones", async (t) => {
+  const { daemon, streams } = await serve(t);
+  for (let n = 0; n < 2500; n++) daemon.commands.send(emit("e"), undefined, { quiet: true });
+  const long = emit("long");
+  long.operation.value.argsJson = JSON.stringify(["x".repeat(100_000)]);
+  for (let n = 0; n < 5; n++) daemon.commands.send(long, undefined, { quiet: true });
+  const sizes = () => streams[0]?.messages.filter(({ $case }) => $case === "commands").map(({ value }) => value.commands.length) ?? [];
+  await until(() => same(sizes().reduce((sum, n) => sum + n, 0), 2505), "all has come");
+  assert.ok(sizes().every((n) => n <= 1000), String(sizes()));
+  assert.ok(streams[0].messages.every(({ value }) => (value.commands ?? []).filter(({ operation }) => operation.operation.value.event === "long").length <= 2), "messages are bounded in bytes");
+  const sequences = streams[0].messages.flatMap(({ value }) => (value.commands ?? []).map(({ sequence }) => sequence));
+  assert.deepEqual(sequences, [...Array(2505).keys()].map((n) => n + 1));
+});
+
+test("after a stream broke, what had a key is sent once more before what waited, and the rest fails", async (t) => {
+  const { daemon, streams } = await serve(t);
+  const { commands } = daemon;
+  const failed = [];
+  const give = (event, key) => commands.send(emit(event, key), (result) => {
+    failed.push([event, result instanceof FanoutdError && result.code]);
+    give("waited");
+  }, { quiet: true });
+  give("done");
+  give("without a key");
+  give("with a key", "k");
+  await until(() => told(streams[0])[0] === "done,without a key,with a key", "sent");
+  streams[0].call.write({ ackedThrough: 1 });
+  await until(() => same(commands.pending, 2), "the first is done");
+  streams[0].call.emit("error", { code: grpc.status.UNAVAILABLE, details: "broken" });
+  await until(() => same(failed, [["without a key", "UNAVAILABLE"]]), "the stream broke");
+  const done = commands.barrier();
+  await until(() => same(told(streams[1]), ["with a key,waited", "sync"]), "sent once more");
+  await turn();
+  streams[1].call.write({ ackedThrough: 4 });
+  await done;
+  assert.equal(commands.pending, 0);
+  assert.equal(failed.length, 1);
+});

@@ -1,0 +1,346 @@
+// The npm packages of sdk/node against the built daemon.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { test } from "node:test";
+
+import { io } from "socket.io-client";
+
+import { Daemon as Process, root } from "./lib/daemon.mjs";
+import { Program } from "./lib/program.mjs";
+import { until, within } from "./lib/until.mjs";
+
+const require = createRequire(import.meta.url);
+const sdk = path.join(root, "sdk/node");
+const { Daemon, Refusal, Reply } = require(path.join(sdk, "client"));
+const { daemonFlags, Server } = require(path.join(sdk, "socket.io"));
+const { Emitter } = require(path.join(sdk, "emitter"));
+
+function client(t, daemon, options) {
+  const socket = io(daemon.url, { reconnectionDelay: 50, reconnectionDelayMax: 100, forceNew: true, ...options });
+  t.after(() => socket.close());
+  return socket;
+}
+
+function backend(t, daemon) {
+  const it = new Daemon({ address: daemon.control });
+  t.after(() => it.close());
+  return it;
+}
+
+// A process of the program, which is a member of its group when this resolves.
+async function program(t, daemon, admin) {
+  const before = await members(admin);
+  const it = Program.start(t, process.execPath, [path.join(root, "test/testdata/sdk-program.cjs"), daemon.control]);
+  await until(async () => {
+    assert.equal(it.end, null, it.log);
+    return (await members(admin)).some((id) => !before.includes(id));
+  }, "the program is there");
+  return it;
+}
+
+async function members(daemon, group = "socket.io") {
+  const { groups = [] } = await daemon.unary(({ admin }, metadata, options, done) => admin.listConsumers({ group }, metadata, options, done));
+  return (groups[0]?.consumers ?? []).map(({ consumerId }) => consumerId);
+}
+
+// A test that waits for what never comes, and so says nothing of it, ends with this.
+const timeout = 120_000;
+
+test("@fanoutd/client: a backend hears, answers and sends, in order and with binary values", { timeout }, async (t) => {
+  const daemon = await Process.start(t);
+  const it = backend(t, daemon);
+  const ends = [];
+  const consumer = it
+    .consumer({ group: "test", onError: () => {} })
+    .connecting((_, auth) => {
+      if (auth.name === "mallory") throw new Refusal("not you", { why: 1 });
+      return { userId: auth.name, rooms: ["lobby"], data: { seat: 7 } };
+    })
+    .connected(({ connection }) => void it.emit({ rooms: ["lobby"] }, "welcome", connection.userId, JSON.parse(connection.dataJson)))
+    .on("double", (_, bytes, n) => new Reply(bytes, n * 2))
+    .disconnected(({ reason }) => void ends.push(reason));
+  const ran = consumer.run();
+  t.after(() => consumer.close());
+  await until(async () => (await members(it, "test")).length === 1, "the consumer is there"); // before it, nobody decides
+
+  const socket = client(t, daemon, { auth: { name: "alice" } });
+  const welcome = once(socket, "welcome");
+  assert.deepEqual(await welcome, ["alice", { seat: 7 }]);
+  assert.deepEqual(await new Promise((resolve) => socket.emit("double", Buffer.from("abc"), 21, (...args) => resolve(args))), [Buffer.from("abc"), 42]);
+
+  const numbers = [];
+  socket.on("n", (n) => numbers.push(n));
+  socket.on("ask", (n, answer) => answer(n + 1, Buffer.from([n])));
+  const sent = [];
+  for (let n = 0; n < 500; n++) sent.push(it.emit({ users: ["alice"] }, "n", n));
+  assert.deepEqual(await it.call({ id: socket.id }, 5_000, "ask", 1), [2, Buffer.from([1])]);
+  assert.deepEqual(numbers, [...Array(500).keys()]);
+  assert.equal((await Promise.all(sent)).every(({ matched, forwarded = 0 }) => (matched || forwarded) === 1), true);
+  const { acks, summary } = await it.emitWithAck({ all: true }, 5_000, "ask", 2);
+  assert.deepEqual([acks[0].args[0], summary.expected, summary.acked], [3, 1, 1]);
+
+  const mallory = client(t, daemon, { auth: { name: "mallory" } });
+  const [refused] = await once(mallory, "connect_error");
+  assert.deepEqual([refused.message, refused.data], ["not you", { why: 1 }]);
+  await assert.rejects(it.emit({ rooms: ["lobby"] }, "connect"), { code: "INVALID_ARGUMENT" });
+
+  socket.close();
+  await until(() => ends.length === 1, "the end was heard");
+  assert.deepEqual(ends, ["client namespace disconnect"]);
+  consumer.close();
+  await ran;
+});
+
+test("@fanoutd/client: what follows an event whose handler throws waits for it, and is not lost", async (t) => {
+  const daemon = await Process.start(t);
+  const it = backend(t, daemon);
+  const handled = [];
+  const errors = [];
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const consumer = it
+    .consumer({ group: "test", includeConnection: true, onError: (err, event) => errors.push([err.message, event?.args[0]]) })
+    .on("hold", async () => {
+      await held;
+      return "released";
+    })
+    .on("n", ({ connection }, n) => {
+      if (n % 3 === 2 && !errors.some(([, failed]) => failed === n)) throw new Error("once");
+      handled.push([n, connection.id]);
+    });
+  const ran = consumer.run();
+  t.after(() => consumer.close());
+  const [socket, slow] = [client(t, daemon), client(t, daemon)];
+  await Promise.all([once(socket, "connect"), once(slow, "connect")]);
+
+  // A handler of another connection takes its time.
+  const answer = slow.emitWithAck("hold");
+  for (let n = 1; n <= 8; n++) socket.emit("n", n);
+  await until(() => handled.length >= 8, "all is handled, while another handler runs");
+  assert.deepEqual(handled, [1, 2, 3, 4, 5, 6, 7, 8].map((n) => [n, socket.id]));
+  assert.deepEqual(errors, [2, 5, 8].map((n) => ["once", n]));
+  release();
+  assert.equal(await answer, "released");
+  consumer.close();
+  await within(ran, "the consumer to end by itself", 8_000); // in 10 s it ends anyhow
+});
+
+test("@fanoutd/socket.io: a process that is killed takes nobody with it, and nothing is missed", { timeout }, async (t) => {
+  const daemon = await Process.start(t, daemonFlags({}));
+  const admin = backend(t, daemon);
+  const first = await program(t, daemon, admin);
+  const browsers = ["alice", "bob", "carol"].map((name) => client(t, daemon, { auth: { name } }));
+  const ends = [];
+  const heard = browsers.map(() => []);
+  for (const [i, socket] of browsers.entries()) {
+    socket.on("disconnect", (reason) => ends.push(reason));
+    socket.on("left", (name) => ends.push(`${name} left`));
+    socket.on("said", (n) => heard[i].push(n));
+    await socket.emitWithAck("join", "den");
+  }
+  const ids = browsers.map(({ id }) => id);
+
+  const n = 200;
+  let answered = 0;
+  for (let i = 0; i < n; i++) {
+    browsers[i % 3].emit("say", i, () => answered++);
+    if (i === n / 2) first.stop("SIGKILL");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const second = await program(t, daemon, admin);
+  // An event whose process died with the answer in its hands comes again, and so is there twice, or is answered by nobody.
+  await until(() => heard.every((list) => new Set(list).size === n), "all has been heard");
+  assert.deepEqual(ends, []);
+  assert.deepEqual(browsers.map(({ id }) => id), ids);
+  assert.deepEqual(await new Promise((resolve) => browsers[0].emit("rooms", (...args) => resolve(args))), [["den"], { room: "den" }]);
+
+  // And one that ends in order hands over to the next.
+  const third = await program(t, daemon, admin);
+  for (let i = 0; i < n; i++) {
+    browsers[i % 3].emit("say", n + i);
+    if (i === n / 2) second.stop();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(await second.ended, { code: 0, signal: null }, second.log);
+  await until(() => heard.every((list) => new Set(list).size === 2 * n), "nothing was lost between the two");
+  assert.equal(await browsers[1].emitWithAck("say", 2 * n), third.process.pid);
+  assert.deepEqual(ends, []);
+  browsers[2].close();
+  await until(() => ends.length >= 2, "the others have heard that one left");
+  assert.deepEqual(ends.toSorted(), ["carol left", "carol left", "io client disconnect"]);
+});
+
+test("@fanoutd/socket.io: two processes share the browsers, and hear each other", { timeout }, async (t) => {
+  const daemon = await Process.start(t, daemonFlags({}));
+  const admin = backend(t, daemon);
+  const processes = [await program(t, daemon, admin), await program(t, daemon, admin)];
+  const browsers = Array.from({ length: 12 }, (_, i) => client(t, daemon, { auth: { name: `n${i}` } }));
+  // A connection that moves is welcomed again, by the process that has it now.
+  const owners = browsers.map(() => undefined);
+  browsers.forEach((socket, i) => socket.on("welcome", (pid) => (owners[i] = pid)));
+  await until(() => new Set(owners).size === 2 && owners.every(Boolean), "both processes have some");
+  await Promise.all(browsers.map((socket) => socket.emitWithAck("join", "den")));
+
+  const everybody = await browsers[0].emitWithAck("everybody");
+  assert.deepEqual(everybody.toSorted(), browsers.map(({ id }, i) => [id, "den", `n${i}`]).toSorted());
+  const heard = browsers.map(() => 0);
+  browsers.forEach((socket, i) => socket.on("said", () => heard[i]++));
+  await browsers[0].emitWithAck("say", 1);
+  await until(() => heard.every((count) => count === 1), "the room has heard it");
+
+  const hellos = browsers.map(() => undefined);
+  browsers.forEach((socket, i) => socket.on("hello", (pid) => (hellos[i] = pid)));
+  await until(() => {
+    for (const socket of browsers) socket.emit("local");
+    return hellos.every((pid, i) => pid === owners[i]);
+  }, "everybody has heard hello of the own process");
+
+  const [others, own] = await new Promise((resolve) => browsers[0].emit("processes", (...args) => resolve(args)));
+  assert.deepEqual([...others, own].toSorted(), processes.map((it) => it.process.pid).toSorted());
+
+  const emitter = new Emitter({ address: daemon.control });
+  t.after(() => emitter.close());
+  const told = browsers.map(() => undefined);
+  browsers.forEach((socket, i) => socket.on("told", (text, pid) => (told[i] = [text, pid])));
+  emitter.serverSideEmit("tell", "news");
+  await until(() => told.every(Boolean), "every process has told its own");
+  assert.deepEqual(new Set(told.map(([text]) => text)), new Set(["news"]));
+  assert.deepEqual(new Set(told.map(([, pid]) => pid)), new Set(processes.map((it) => it.process.pid)));
+
+  // The process that has a socket learns what others do to it.
+  emitter.in(browsers[0].id).socketsJoin(["vip"]);
+  await until(async () => (await browsers[0].emitWithAck("room list")).includes("vip"), "the socket's own process knows of the room");
+  const vip = once(browsers[0], "vip");
+  emitter.to("vip").except("nobody").compress(true).emit("vip", Buffer.from("x"), { a: 1 });
+  assert.deepEqual(await vip, [Buffer.from("x"), { a: 1 }]);
+  emitter.in("vip").socketsLeave("vip");
+  const gone = once(browsers[0], "disconnect");
+  emitter.to(browsers[0].id).disconnectSockets(true);
+  assert.deepEqual((await gone)[0], "io server disconnect");
+  assert.throws(() => emitter.emit("disconnect"), /reserved event name/);
+});
+
+// A program in this process, whose "connection" handler is the last argument.
+async function server(t, daemon, options, prepare, connected = () => {}) {
+  const io = new Server({ fanoutd: { address: daemon.control }, ...options });
+  io.engine.on("fanoutd_error", () => {}); // the daemon ends first
+  t.after(() => io.close());
+  prepare(io);
+  io.on("connection", connected);
+  await io.engine.joined;
+  return io;
+}
+
+test("@fanoutd/socket.io: a middleware of io.engine.use() that keeps sessions", { timeout }, async (t) => {
+  const session = createRequire(path.join(root, "examples/socketio/package.json"))("express-session");
+  const sessions = session({ secret: "changeit", resave: true, saveUninitialized: true });
+  const daemon = await Process.start(t, { ...daemonFlags({}), "expose-cookies": "connect.sid" });
+  const ended = [];
+  const connected = (socket) => {
+    const { request } = socket;
+    socket.on("incr", async (done) => {
+      request.session.reload((err) => {
+        if (err) return done(err.message);
+        request.session.count = (request.session.count ?? 0) + 1;
+        request.session.save(() => done(request.session.count, request.session.id));
+      });
+    });
+  };
+  const use = (io) => io.engine.use(sessions).use((request, response, next) => void response.on("finish", () => ended.push(response.statusCode)) || next());
+  await server(t, daemon, {}, use, connected);
+
+  // It begins one for who has none, and keeps it before the program has the socket.
+  const first = client(t, daemon);
+  const [one, id] = await new Promise((resolve) => first.emit("incr", (...args) => resolve(args)));
+  assert.equal(one, 1);
+  assert.deepEqual(await first.emitWithAck("incr"), 2);
+  assert.deepEqual(ended, [200]);
+
+  // And it finds the one that a cookie names.
+  const { sign } = createRequire(path.join(root, "examples/socketio/node_modules/express-session/package.json"))("cookie-signature");
+  const cookie = `connect.sid=${encodeURIComponent(`s:${sign(id, "changeit")}`)}`;
+  const second = client(t, daemon, { extraHeaders: { cookie } });
+  assert.deepEqual(await new Promise((resolve) => second.emit("incr", (...args) => resolve(args))), [3, id]);
+});
+
+test("@fanoutd/socket.io: a middleware of io.engine.use() that turns clients away", { timeout }, async (t) => {
+  const session = createRequire(path.join(root, "examples/socketio/package.json"))("express-session");
+  const daemon = await Process.start(t, { ...daemonFlags({}), "expose-headers": "authorization" });
+  const use = (io) => {
+    io.engine.use(session({ secret: "changeit", resave: true, saveUninitialized: true }));
+    io.engine.use((request, response, next) => {
+      if (request.headers.authorization === "error") return next(new Error("no good"));
+      if (request.headers.authorization) return next();
+      response.writeHead(401, { "www-authenticate": "Bearer" });
+      response.end();
+    });
+  };
+  const names = [];
+  const program = await server(t, daemon, {}, use, ({ request }) => names.push(request.headers.authorization));
+  const refusals = [];
+  for (const authorization of [undefined, "error"]) {
+    const socket = client(t, daemon, { autoUnref: true, extraHeaders: authorization ? { authorization } : {} });
+    const [{ message }] = await once(socket, "connect_error");
+    assert.equal(socket.active, false);
+    refusals.push(message);
+  }
+  assert.deepEqual(refusals, ["refused by a middleware of io.engine.use()", "no good"]);
+  await once(client(t, daemon, { extraHeaders: { authorization: "bearer x" } }), "connect");
+  await until(() => names.length === 1, "one has come");
+  assert.deepEqual(names, ["bearer x"]);
+  const { engine } = program;
+  await program.close();
+  assert.equal(engine.clientsCount, 0);
+});
+
+test("@fanoutd/socket.io: what cannot be is refused with a sentence", { timeout }, async (t) => {
+  const daemon = await Process.start(t, daemonFlags({}));
+  const fanoutd = { address: daemon.control };
+  const refused = {
+    "allowRequest: browsers connect to fanoutd": () => new Server({ fanoutd, allowRequest: () => {} }),
+    "wsEngine, destroyUpgrade": () => new Server({ fanoutd, wsEngine: class {} }),
+    "parser: fanoutd reads JSON": () => new Server({ fanoutd, parser: { Encoder: class { encode() { return ["?"]; } } } }),
+    "attachApp: browsers connect": (io) => io.attachApp({}),
+    "io.engine.generateId: fanoutd makes": (io) => (io.engine.generateId = () => "mine"),
+    'io.engine.on("connection_error"): fanoutd answers': (io) => io.engine.on("connection_error", () => {}),
+    'io.engine.on("initial_headers"): fanoutd answers': (io) => io.engine.on("initial_headers", () => {}),
+    'io.engine.on("headers"): fanoutd answers': (io) => io.engine.once("headers", () => {}),
+  };
+  const io = await server(t, daemon, {}, () => {});
+  for (const [sentence, act] of Object.entries(refused)) {
+    assert.throws(() => act(io), ({ message }) => message.startsWith(sentence) && message.length > 60, sentence);
+  }
+
+  // It can be, and is less than it may seem.
+  const { Adapter } = createRequire(path.join(sdk, "socket.io/package.json"))("socket.io-adapter");
+  const warnings = [];
+  const warn = ({ name, message }) => name === "FanoutdWarning" && warnings.push(message);
+  process.on("warning", warn);
+  t.after(() => process.off("warning", warn));
+  const { Adapter: ours } = require(path.join(sdk, "socket.io"));
+  for (const adapter of [class extends ours {}, Adapter]) {
+    const it = new Server({ fanoutd, adapter });
+    t.after(() => it.close());
+    it.of("/other");
+  }
+  io.adapter(function (nsp) {
+    return new Adapter(nsp);
+  });
+  await until(() => warnings.length === 2, "the adapters that are not fanoutd's are warned of");
+  for (const message of warnings) assert.match(message, /^adapter: fanoutd does not know the rooms of another adapter/);
+});
+
+test("the packages' types say any nowhere but where socket.io's own do", () => {
+  const found = [];
+  for (const entry of readdirSync(sdk, { recursive: true })) {
+    if (!/^[^/]+\/dist\/.*\.d\.ts$/.test(entry) || /\/gen\/google\//.test(entry)) continue;
+    const text = readFileSync(path.join(sdk, entry), "utf8").replace(/\/\*[^]*?\*\/|\/\/.*/g, "");
+    // What is said of enums as JSON takes anything.
+    for (const line of text.split("\n")) if (/\bany\b/.test(line.replace(/FromJSON\(object: any\)|".*"/, ""))) found.push(`${entry}: ${line.match(/\w+ (=|:)[^=:]*\bany\b/)?.[0] ?? line}`);
+  }
+  assert.deepEqual(found, ["socket.io/dist/server.d.ts: EventsMap = Record<string, any", "socket.io/dist/server.d.ts: SocketData = any"]);
+});
