@@ -50,6 +50,11 @@ dist: web ## Build dist/, or DIST: an archive for each platform (PLATFORMS="linu
 	$(call say,"dist: Linux and macOS - amd64 and arm64")
 	@DIST=$(DIST) tools/dist.sh $(VERSION) $(PLATFORMS)
 
+.PHONY: release
+release: web sdk ## Build dist/, or DIST, with all of a release: archives - npm packages - Python package; says what would be published, publishes nothing
+	$(call say,"release: $(VERSION)")
+	@DIST=$(DIST) tools/release.sh $(VERSION) $(PLATFORMS)
+
 .PHONY: $(BIN)/chat
 $(BIN)/chat: # the Go build cache knows whether there is anything to do
 	@mkdir -p $(BIN)
@@ -61,6 +66,14 @@ web: web/dist/manifest.json ## Build what the daemon serves to browsers, web/dis
 web/dist/manifest.json: web/node_modules/.package-lock.json web/build.mjs $(wildcard web/demo/*)
 	$(call say,"web: the Socket.IO client and the demo page into web/dist")
 	node web/build.mjs
+
+.PHONY: sdk
+sdk: sdk/node/client/dist/index.js ## Build the npm packages in sdk/node
+
+sdk/node/client/dist/index.js: sdk/node/node_modules/.package-lock.json sdk/node/client/generate.mjs $(wildcard proto/fanout/v1/*.proto sdk/node/*/src/*.ts)
+	$(call say,"sdk: @fanoutd/client - socket.io - emitter")
+	cd sdk/node && npm run build --silent
+	@touch $@
 
 # What npm writes when it has installed everything.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json
@@ -75,16 +88,18 @@ test: test-tools ## Run all tests: Go with the race detector, then real peers, w
 	@node test/run.mjs go web peers nodes
 
 .PHONY: test-tools
-test-tools: build $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json examples/socketio/node_modules/.package-lock.json
+test-tools: build sdk $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json examples/socketio/node_modules/.package-lock.json
 
 SOAK_TIME ?= 1h
 
 .PHONY: soak
-soak: build ## Long runs: 200,000 connections that come and go, a storm of 5,000, 10 minutes of chaos, everything at once for SOAK_TIME (default 1h)
+soak: build sdk test/node_modules/.package-lock.json ## Long runs: 200,000 connections that come and go, a storm of 5,000, 10 minutes of chaos, 1,000 browsers of a program that is killed again and again, everything at once for SOAK_TIME (default 1h)
 	$(call say,"soak: the long form of the tests that have one")
 	SOAK=1 go test -count=1 -timeout=1h -v -run 'Honest|ReturnsUnderFire|Random' ./internal/cluster
-	SOAK=1 go test -count=1 -timeout=1h -v -run ExecuteKeepsOrder ./internal/control
+	SOAK=1 go test -count=1 -timeout=1h -v -run 'ExecuteKeepsOrder|WatchModel' ./internal/control
 	SOAK=1 DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=2h -v -run 'ComeAndGo|Storm|Chaos|Cluster|Drain|Rebalance' ./test
+	SOAK=1 DAEMON=$(CURDIR)/$(BIN)/fanoutd node --test test/sdk-kills.test.mjs
+	PYTHON_SDK=kills node --test test/python-sdk.test.mjs
 	SOAK_TIME=$(SOAK_TIME) DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=0 -v -run Mixed ./test
 
 PEERS ?= node
@@ -105,6 +120,11 @@ bench-cluster: build bench/node_modules/.package-lock.json ## Compare three node
 	$(call say,"bench: one node - three nodes - three npm processes with Redis")
 	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -cluster -clients $(CLIENTS)
 
+.PHONY: bench-npm
+bench-npm: build sdk ## Compare a program by @fanoutd/socket.io with the same by plain socket.io (4,000 clients each)
+	$(call say,"bench: @fanoutd/socket.io - socket.io")
+	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -npm -clients 4000
+
 .PHONY: bench-growth
 bench-growth: build bench/node_modules/.package-lock.json ## Show how cost grows: 1,000, 5,000, 10,000 and 15,000 connections
 	$(call say,"bench: 1k - 5k - 10k - 15k connections")
@@ -118,9 +138,15 @@ conformance: conformance-tools ## Check the protocols byte by byte, with stock c
 	@node test/run.mjs conformance
 
 .PHONY: interop
-interop: build test/node_modules/.package-lock.json ## Run Socket.IO clients of many languages through one scenario (CLUSTER=1: at one node, their backend at another)
+interop: build sdk test/node_modules/.package-lock.json sdk/node/upstream/node_modules/.package-lock.json ## Run Socket.IO clients of many languages through one scenario (CLUSTER=1: at one node, their backend at another)
 	$(call say,"interop: real clients - npm 4 3 2 - MessagePack - Python - Java - Rust - Go")
 	@node test/interop/run.mjs
+	$(call say,"interop: the tests of the npm socket.io server - against @fanoutd/socket.io")
+	@node sdk/node/upstream/run.mjs
+	$(call say,"interop: the Python package - installed by each Python there is")
+	@PYTHON_SDK=install node --test --test-reporter=spec test/python-sdk.test.mjs
+	$(call say,"interop: the examples of the npm socket.io server - with @fanoutd/socket.io")
+	@node sdk/node/upstream/examples.mjs
 
 FUZZTIME ?= 1m
 
@@ -151,6 +177,15 @@ generate-docs: ## Generate docs/configuration.md and docs/metrics.md from the se
 	@mv $(BIN)/configuration.md docs/configuration.md
 	go run ./cmd/fanoutd metrics > $(BIN)/metrics.md
 	@mv $(BIN)/metrics.md docs/metrics.md
+
+.PHONY: generate-level
+generate-level: $(BIN)/buf ## Keep proto/ as the contract of the current API level, which may change until a release has it
+	@level=$$(sed -n 's/^const APILevel = //p' internal/control/level.go); file=test/testdata/api-level-$$level.binpb; \
+	if tag=$$(git tag --list 'v[0-9]*' --contains "$$(git log -1 --format=%H -- $$file)" 2>/dev/null | head -1) && [ -n "$$tag" ]; then \
+		echo "level $$level is released with $$tag: what it has stays; raise APILevel in internal/control/level.go" >&2; exit 1; \
+	fi; \
+	$(BIN)/buf build proto --as-file-descriptor-set --exclude-source-info -o $$file; \
+	echo "$$file"
 
 .PHONY: generate-deploy
 generate-deploy: ## Generate deploy/kubernetes/ from the Helm chart
@@ -250,6 +285,6 @@ openapi = $(BIN)/buf build proto --as-file-descriptor-set -o - | go -C tools/ope
 define build-tool
 	@printf '\033[1m== tools: building %s from %s; minutes the first time, then kept in $(BIN)/ and the Go build cache\033[0m\n' $(notdir $(2)) $(1)/go.mod
 	@mkdir -p $(BIN)
-	GOBIN=$(CURDIR)/$(BIN) GOFLAGS= go -C $(1) install $(2)
+	GOBIN=$(CURDIR)/$(BIN) GOFLAGS=-trimpath go -C $(1) install $(2)
 	@touch $@
 endef

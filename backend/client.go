@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -87,6 +88,13 @@ func Dial(ctx context.Context, address string, o Options) (*Client, error) {
 	}
 }
 
+// The level of the API that this package was written for. A daemon that has less refuses
+// the calls, as UNIMPLEMENTED with the reason API_TOO_OLD: docs/backends.md, Versions.
+const (
+	levelHeader = "fanoutd-api-level"
+	apiLevel    = "1"
+)
+
 func (o *Options) dialOptions() []grpc.DialOption {
 	transport := insecure.NewCredentials()
 	if o.TLS != nil {
@@ -103,6 +111,13 @@ func (o *Options) dialOptions() []grpc.DialOption {
 		// A peer that is gone without a word is noticed; the daemon allows a
 		// ping every 10 s.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithUserAgent("fanoutd-go"),
+		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, c *grpc.ClientConn, invoke grpc.UnaryInvoker, o ...grpc.CallOption) error {
+			return invoke(metadata.AppendToOutgoingContext(ctx, levelHeader, apiLevel), method, req, reply, c, o...)
+		}),
+		grpc.WithChainStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, c *grpc.ClientConn, method string, open grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+			return open(metadata.AppendToOutgoingContext(ctx, levelHeader, apiLevel), d, c, method, o...)
+		}),
 	}
 	if o.Key != "" {
 		all = append(all, grpc.WithPerRPCCredentials(bearer(o.Key)))

@@ -81,6 +81,10 @@ type ConsumerOptions struct {
 	// then. It costs the daemon several times as much as the message alone.
 	IncludeConnection bool
 
+	// View says how much of [Event.Connection] comes. The default is all of it, but
+	// with messages what BASIC has: all but the handshake.
+	View fanoutv1.Connection_View
+
 	// SkipExisting leaves out the OnConnect of connections that were there before
 	// any member of the group asked for them.
 	SkipExisting bool
@@ -112,6 +116,10 @@ type Consumer struct {
 	connect    func(context.Context, *Event) error
 	disconnect func(context.Context, *Event) error
 	expired    func(context.Context, *Event) error
+	assigned   func(context.Context, *Assigned)
+	changed    func(context.Context, *Assigned)
+	released   func(Conn)
+	topics     map[string]MessageHandler
 
 	running atomic.Bool
 }
@@ -134,7 +142,7 @@ func (c *Client) Consumer(o ConsumerOptions) *Consumer {
 		o.Grace = defaultGrace
 	}
 	return &Consumer{
-		client: c, opts: o, handlers: map[string]Handler{},
+		client: c, opts: o, handlers: map[string]Handler{}, topics: map[string]MessageHandler{},
 		log: c.log.With("group", o.Group, "consumer", o.ID),
 	}
 }
@@ -185,7 +193,9 @@ func (c *Consumer) open() *fanoutv1.ConsumeRequest {
 		Lifecycle:         c.connect != nil || c.disconnect != nil || c.expired != nil,
 		RecoveryExpired:   c.expired != nil,
 		Authorize:         c.connecting != nil,
+		Assignments:       c.assigned != nil || c.changed != nil || c.released != nil,
 		IncludeConnection: c.opts.IncludeConnection,
+		View:              c.opts.View,
 		SkipExisting:      c.opts.SkipExisting,
 		MaxInFlight:       uint32(min(c.opts.MaxInFlight, 10_000)),
 		AckWait:           durationpb.New(c.opts.AckWait),
@@ -194,5 +204,6 @@ func (c *Consumer) open() *fanoutv1.ConsumeRequest {
 	if c.any == nil {
 		o.Events = slices.Sorted(maps.Keys(c.handlers))
 	}
+	c.listens(o)
 	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Open_{Open: o}}
 }

@@ -8,7 +8,8 @@
 //
 // [Dial] a daemon, then [Client.Emit] to a [Target]: [All], [Rooms], [IDs],
 // [Users]. Arguments are whatever encoding/json marshals; a []byte becomes a
-// binary attachment.
+// binary attachment. What has to happen in one order, without waiting for each step, goes
+// by a stream of [Client.Commands].
 //
 // # Hearing
 //
@@ -32,6 +33,13 @@
 //   - A handler may take as long as it needs: the daemon is told that it is at
 //     work. It holds its connection up meanwhile, so long work is better handed
 //     over. Its context ends if the daemon takes the event back.
+//
+// A program that keeps something for each connection that it handles, such as a library
+// of sockets, learns of these by [Consumer.OnAssigned] and [Consumer.OnReleased]: all that
+// it owns when it starts, and each before anything that the connection does.
+//
+// Backends reach each other by [Client.Publish] and [Consumer.OnPublished]. Who is there, and
+// who comes and goes, is told by [Client.Watch]; [Client.Block] keeps somebody out.
 //
 // Everything here may be used by several goroutines at once, except that all
 // handlers are to be registered before Run.

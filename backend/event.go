@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -94,6 +95,7 @@ type Event struct {
 	Connection *fanoutv1.Connection
 
 	deliveryID string
+	replied    *atomic.Bool // Commands.Reply answers it; nil if no reply is expected
 }
 
 // Key names the event, the same at every attempt and for every group, and
@@ -101,7 +103,7 @@ type Event struct {
 func (e *Event) Key() string { return e.deliveryID }
 
 func (c *Client) event(e *fanoutv1.Event) *Event {
-	return &Event{
+	event := &Event{
 		Conn:          Conn{ID: e.GetConnectionId(), Namespace: e.GetNamespace(), UserID: e.GetUserId(), client: c},
 		Name:          e.GetEvent(),
 		Args:          Args{text: e.GetArgsJson(), attachments: e.GetAttachments()},
@@ -118,4 +120,8 @@ func (c *Client) event(e *fanoutv1.Event) *Event {
 		Connection:    e.GetConnection(),
 		deliveryID:    e.GetDeliveryId(),
 	}
+	if event.ReplyExpected {
+		event.replied = &atomic.Bool{}
+	}
+	return event
 }

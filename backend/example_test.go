@@ -5,8 +5,13 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/fanoutd/fanoutd/backend"
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
 // A backend that greets, answers and tells others. A browser would say
@@ -76,4 +81,87 @@ func ExampleEvent_Key() {
 		_, err = client.Send(ctx, emit)
 		return nil, err
 	})
+}
+
+// A program that keeps a value for each of its connections. When it starts it is told of
+// those that are there.
+func ExampleConsumer_OnAssigned() {
+	var client *backend.Client // of Dial
+	var mu sync.Mutex
+	pages := map[string]string{} // by connection
+	c := client.Consumer(backend.ConsumerOptions{Group: "pages"})
+	c.OnAssigned(func(_ context.Context, a *backend.Assigned) {
+		mu.Lock()
+		defer mu.Unlock()
+		pages[a.ID] = a.Connection.GetHandshake().GetQuery()["page"]
+	})
+	c.OnReleased(func(conn backend.Conn) {
+		mu.Lock()
+		defer mu.Unlock()
+		delete(pages, conn.ID)
+	})
+	_ = c.Run // as above
+}
+
+// Commands take effect in the order in which they are given: the browser gets the event
+// before the reply, and nobody waits in between.
+func ExampleCommands() {
+	ctx := context.Background()
+	var client *backend.Client // of Dial
+	var c *backend.Consumer    // of client.Consumer
+	x := client.Commands(ctx)
+	c.On("join", func(_ context.Context, e *backend.Event) (backend.Reply, error) {
+		var room string
+		if err := e.Args.Decode(&room); err != nil {
+			return nil, err
+		}
+		x.Join(e.Target(), room)
+		x.Emit(backend.Rooms(room).Without(e.ID), "joined", e.ID)
+		x.Reply(e, "welcome")
+		return nil, nil
+	})
+	// A question to a browser holds up none of that.
+	answer := x.Call(backend.Conn{ID: "…", Namespace: "/"}, time.Minute, "still there?")
+	if args, err := answer.Wait(ctx); err == nil {
+		log.Print("it says ", args.JSON())
+	}
+	if err := x.Close(); err != nil { // when all that was given is answered
+		log.Fatal(err)
+	}
+}
+
+// A login after the connect: the connection is the user's from then on, and recovers as
+// it.
+func ExampleConn_Update() {
+	var c *backend.Consumer // of client.Consumer
+	c.On("login", func(ctx context.Context, e *backend.Event) (backend.Reply, error) {
+		user := "42" // whom its arguments prove to be there
+		if err := e.Update(ctx, backend.Update{User: &user}); err != nil {
+			return nil, err
+		}
+		return backend.Reply{"ok"}, nil
+	})
+}
+
+// Backends tell each other what each of them has to know.
+func ExampleConsumer_OnPublished() {
+	ctx := context.Background()
+	var client *backend.Client // of Dial
+	c := client.Consumer(backend.ConsumerOptions{Group: "chat"})
+	c.OnPublished("settings changed", func(_ context.Context, m *backend.Message) (backend.Reply, error) {
+		var name string
+		if err := m.Args.Decode(&name); err != nil {
+			return nil, err
+		}
+		log.Print("reading anew: ", name)
+		return backend.Reply{"done"}, nil
+	})
+	_ = c.Run // as above
+
+	res, err := client.Publish(ctx, &fanoutv1.PublishRequest{
+		Topic: "settings changed", Group: "chat", Timeout: durationpb.New(time.Second),
+	}, "limits")
+	if err == nil {
+		log.Printf("%d did, and %d did not say so", len(res.GetAnswers()), len(res.GetMissing()))
+	}
 }

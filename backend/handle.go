@@ -105,7 +105,7 @@ func (c *Consumer) answer(ctx context.Context, e *Event) (_ *fanoutv1.ConsumeReq
 		return nil, nil
 	}
 	reply, err := h(ctx, e)
-	if err != nil || !e.ReplyExpected {
+	if err != nil || !e.ReplyExpected || e.replied.Load() {
 		return nil, err
 	}
 	text, attachments, err := encode(reply)
@@ -177,6 +177,10 @@ func dataText(data any) (string, error) {
 // rejected deals with a settlement that the daemon did not carry out.
 func (c *Consumer) rejected(s *stream, qs *queues, r *fanoutv1.ConsumeResponse_Rejected) {
 	log := c.log.With("delivery", r.GetDeliveryId(), "request", r.GetRequest().String(), "why", r.GetStatus().GetMessage())
+	if r.GetRequest() == fanoutv1.ConsumeResponse_Rejected_ANSWER {
+		log.Warn("an answer to a message was not taken, or came too late")
+		return
+	}
 	if codes.Code(r.GetStatus().GetCode()) != codes.InvalidArgument {
 		log.Debug("too late: the delivery went elsewhere, or its browser left")
 		qs.resume(s, r.GetDeliveryId())

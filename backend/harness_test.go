@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/cluster/clustertest"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/grpcserver"
@@ -74,15 +75,21 @@ func (w *world) startNode(o sio.Options) (hub control.Hub, services control.Opti
 	w.t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	w.browsers, w.dispatcher = wiretest.Listen(), dispatch.New(dispatch.Options{Logger: quiet})
-	o.Backend, o.Engine.Logger = w.dispatcher, quiet
+	o.Backend, o.Owners, o.ChangeListener, o.Engine.Logger = w.dispatcher, w.dispatcher, w.dispatcher, quiet
+	keeper, err := blocks.NewKeeper("n1", nil, quiet)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o.Blocks = keeper
 	sockets, err := sio.NewServer(o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	keeper.Enforce(sockets)
 	web := &http.Server{Handler: sockets}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = web.Serve(w.browsers) })
-	return sockets, control.Options{Dispatcher: control.DispatcherOf(w.dispatcher)}, func(ctx context.Context) {
+	return sockets, control.Options{Dispatcher: control.DispatcherOf(w.dispatcher), Blocks: control.BlocksOf(keeper)}, func(ctx context.Context) {
 		if err := sockets.Shutdown(ctx); err != nil {
 			w.t.Errorf("Shutdown of sio: %v", err)
 		}
@@ -96,7 +103,7 @@ func (w *world) startNodes(o sio.Options) (hub control.Hub, services control.Opt
 	w.t.Helper()
 	nodes := clustertest.Start(w.t, 3, clustertest.Options{Sockets: o})
 	w.browsers, w.dispatcher, w.apart = nodes[0].Browsers, nodes[0].Local, true
-	return nodes[1], control.Options{Dispatcher: control.ClusterDispatcherOf(nodes[1].Consumers), Keys: nodes[1]}, func(context.Context) {
+	return nodes[1], control.Options{Dispatcher: control.ClusterDispatcherOf(nodes[1].Consumers), Keys: nodes[1], Blocks: nodes[1]}, func(context.Context) {
 		for _, n := range nodes {
 			n.Stop()
 		}

@@ -9,11 +9,14 @@ import (
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
-// delivery is an event as one stream has brought it.
+// delivery is an event as one stream has brought it, or what is not to be settled.
 type delivery struct {
-	stream *stream
-	event  *Event
-	kind   fanoutv1.Event_Kind
+	stream  *stream
+	event   *Event
+	kind    fanoutv1.Event_Kind
+	ends    bool // the connection is owned no more when it has been handled
+	aside   aside
+	message *Message // if that is published
 }
 
 // queues handles deliveries: those of one connection in order, one at a time,
@@ -23,7 +26,8 @@ type delivery struct {
 type queues struct {
 	ctx     context.Context // of handlers
 	handle  func(context.Context, *delivery) outcome
-	max     int // workers
+	tell    func(context.Context, *delivery) // handles what is not to be settled
+	max     int                              // workers
 	workers sync.WaitGroup
 
 	mu     sync.Mutex
@@ -31,6 +35,7 @@ type queues struct {
 	ready  []*queue          // that have something to handle and no worker
 	busy   int               // workers
 	recent memory
+	owned  map[string]Conn // that were told to be owned
 }
 
 // queue is one connection's queue. queues.mu guards it.
@@ -46,18 +51,52 @@ type queue struct {
 	failed *delivery
 }
 
-func newQueues(ctx context.Context, workers int, handle func(context.Context, *delivery) outcome) *queues {
-	return &queues{ctx: ctx, handle: handle, max: workers, all: map[string]*queue{}}
+func newQueues(ctx context.Context, workers int, handle func(context.Context, *delivery) outcome, tell func(context.Context, *delivery)) *queues {
+	return &queues{ctx: ctx, handle: handle, tell: tell, max: workers, all: map[string]*queue{}, owned: map[string]Conn{}}
 }
 
 // add queues a delivery; it never blocks.
 func (qs *queues) add(d *delivery) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
+	qs.addLocked(d)
+}
+
+// knowsLater puts a change in the place of one that waits, so that no more than one does; it
+// is false if none does.
+func (q *queue) knowsLater(d *delivery) bool {
+	for i, other := range slices.Backward(q.waiting) {
+		switch other.aside {
+		case changed:
+			q.waiting[i] = d
+			return true
+		case becomesOwn, ownNoMore: // what is before it is about another time
+			return false
+		case anEvent, published:
+		}
+	}
+	return false
+}
+
+// addUpTo queues a delivery unless so many wait in its queue, and reports whether it did.
+func (qs *queues) addUpTo(d *delivery, most int) bool {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	if q := qs.all[d.event.ID]; q != nil && len(q.waiting) >= most {
+		return false
+	}
+	qs.addLocked(d)
+	return true
+}
+
+func (qs *queues) addLocked(d *delivery) {
 	q := qs.all[d.event.ID]
 	if q == nil {
 		q = &queue{id: d.event.ID}
 		qs.all[d.event.ID] = q
+	}
+	if d.aside == changed && q.knowsLater(d) {
+		return
 	}
 	q.waiting = append(q.waiting, d)
 	qs.activateLocked(q)
@@ -86,7 +125,14 @@ func (qs *queues) work() {
 			d := q.waiting[0]
 			q.waiting[0] = nil
 			q.waiting = q.waiting[1:]
-			qs.workLocked(q, d)
+			if d.aside == anEvent {
+				qs.workLocked(q, d)
+			} else {
+				qs.tellLocked(d)
+			}
+			if d.ends {
+				qs.tellLocked(released(d.stream, d.event.Conn))
+			}
 		}
 		q.active = false
 		qs.activateLocked(q)
@@ -122,15 +168,45 @@ func (qs *queues) workLocked(q *queue, d *delivery) {
 	d.stream.settle(o)
 }
 
+// tellLocked runs the handler for what is not to be settled, without the lock meanwhile:
+// each connection is told to be owned and then to be owned no more.
+func (qs *queues) tellLocked(d *delivery) {
+	id := d.event.ID
+	conn, owned := qs.owned[id]
+	switch {
+	case d.aside == published:
+	case d.aside == becomesOwn && owned:
+		qs.tellLocked(released(d.stream, conn))
+		fallthrough
+	case d.aside == becomesOwn:
+		qs.owned[id] = d.event.Conn
+	case !owned:
+		return
+	case d.aside == changed:
+		if d.event.Connection != nil {
+			qs.owned[id] = d.event.Conn
+		}
+	default:
+		delete(qs.owned, id)
+		d.event.Conn = conn
+	}
+	qs.mu.Unlock()
+	defer qs.mu.Lock()
+	qs.tell(qs.ctx, d)
+}
+
 // discardLocked discards what waits in a queue and came by s: it comes again.
 func (qs *queues) discardLocked(q *queue, s *stream) {
-	kept := q.waiting[:0]
+	kept, settled := q.waiting[:0], 0
 	for _, d := range q.waiting {
-		if d.stream != s {
+		switch {
+		case d.stream != s:
 			kept = append(kept, d)
+		case d.aside == anEvent:
+			settled++
 		}
 	}
-	s.abandon(len(q.waiting) - len(kept))
+	s.abandon(settled)
 	clear(q.waiting[len(kept):])
 	q.waiting = kept
 }
@@ -145,11 +221,18 @@ func (qs *queues) cancel(s *stream, ids []string) {
 		if d := q.handled; d != nil && d.stream == s && slices.Contains(ids, d.event.deliveryID) {
 			q.cancel(errCancelled)
 		}
-		n := len(q.waiting)
+		n := 0
 		q.waiting = slices.DeleteFunc(q.waiting, func(d *delivery) bool {
-			return d.stream == s && slices.Contains(ids, d.event.deliveryID)
+			if d.stream != s || !slices.Contains(ids, d.event.deliveryID) {
+				return false
+			}
+			n++
+			if d.ends { // nothing else says that it is owned no more
+				*d = *released(s, d.event.Conn)
+			}
+			return d.aside == anEvent
 		})
-		s.abandon(n - len(q.waiting))
+		s.abandon(n)
 		if q.failedBy(s) && slices.Contains(ids, q.failed.event.deliveryID) {
 			q.failed = nil
 			qs.activateLocked(q)
@@ -183,15 +266,18 @@ func (qs *queues) oldest(s *stream) (ids []string) {
 		switch {
 		case q.handled != nil && q.handled.stream == s:
 			ids = append(ids, q.handled.event.deliveryID)
-		case q.failed == nil && len(q.waiting) > 0 && q.waiting[0].stream == s:
-			ids = append(ids, q.waiting[0].event.deliveryID)
+		case q.failed == nil:
+			if i := slices.IndexFunc(q.waiting, func(d *delivery) bool { return d.aside == anEvent }); i >= 0 && q.waiting[i].stream == s {
+				ids = append(ids, q.waiting[i].event.deliveryID)
+			}
 		}
 	}
 	return ids
 }
 
 // detach discards all that came by a stream that has ended: it comes again, here or
-// elsewhere. Handlers that are at work go on.
+// elsewhere, and so do its connections, which are owned no more. Handlers that are at work
+// go on.
 func (qs *queues) detach(s *stream) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
@@ -203,6 +289,9 @@ func (qs *queues) detach(s *stream) {
 			qs.activateLocked(q) // by a later stream
 		}
 		qs.cleanLocked(q)
+	}
+	for _, conn := range qs.owned {
+		qs.addLocked(released(s, conn))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
 
 var (
@@ -43,7 +45,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer c.running.Store(false)
 
 	handling, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	qs := newQueues(handling, c.opts.Concurrency, c.handle)
+	qs := newQueues(handling, c.opts.Concurrency, c.handle, c.tell)
 	defer qs.wait()
 	defer stop(errOver)
 
@@ -132,8 +134,17 @@ func (c *Consumer) receive(s *stream, qs *queues) (ready bool, err error) {
 		case res.GetEvents() != nil:
 			for _, e := range res.GetEvents().GetEvents() {
 				s.received()
-				qs.add(&delivery{stream: s, event: c.client.event(e), kind: e.GetKind()})
+				ends := e.GetKind() == fanoutv1.Event_DISCONNECTED && !e.GetReplayed()
+				qs.add(&delivery{stream: s, event: c.client.event(e), kind: e.GetKind(), ends: ends})
 			}
+		case res.GetAssigned() != nil:
+			c.own(s, qs, becomesOwn, res.GetAssigned().GetConnections(), res.GetAssigned().GetTooLarge())
+		case res.GetChanged() != nil:
+			c.own(s, qs, changed, res.GetChanged().GetConnections(), res.GetChanged().GetTooLarge())
+		case res.GetPublished() != nil:
+			c.hear(s, qs, res.GetPublished())
+		case res.GetReleased() != nil:
+			c.release(s, qs, res.GetReleased().GetConnectionIds())
 		case res.GetDraining() != nil:
 			s.draining()
 		case res.GetCancelled() != nil:

@@ -107,6 +107,16 @@ func (s *stream) queueLocked(o outcome) {
 	s.wake()
 }
 
+// tell queues what settles nothing.
+func (s *stream) tell(r *fanoutv1.ConsumeRequest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.others = append(s.others, r)
+		s.wake()
+	}
+}
+
 // working asks for more time for deliveries.
 func (s *stream) working(ids []string) {
 	s.mu.Lock()

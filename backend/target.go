@@ -17,6 +17,9 @@ type Target struct {
 	Users     []string
 	Except    []string
 	All       bool // every connection of the namespace
+
+	// Owner leaves those alone that this consumer owns: see [Consumer.OnAssigned].
+	Owner *fanoutv1.Target_Owner
 }
 
 // All means every connection of the default namespace.
@@ -44,9 +47,15 @@ func (t Target) Without(rooms ...string) Target {
 	return t
 }
 
+// OwnedBy returns those of the target that a consumer of a group owns.
+func (t Target) OwnedBy(group, consumerID string) Target {
+	t.Owner = &fanoutv1.Target_Owner{Group: group, ConsumerId: consumerID}
+	return t
+}
+
 // Proto returns the target as the contract's message.
 func (t Target) Proto() *fanoutv1.Target {
 	return &fanoutv1.Target{
-		Namespace: t.Namespace, Rooms: t.Rooms, Ids: t.IDs, Users: t.Users, Except: t.Except, All: t.All,
+		Namespace: t.Namespace, Rooms: t.Rooms, Ids: t.IDs, Users: t.Users, Except: t.Except, All: t.All, Owner: t.Owner,
 	}
 }

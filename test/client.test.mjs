@@ -59,7 +59,7 @@ for (const mode of modes) {
       const api = backend(t, daemon);
       const socket = await join(t, daemon, { query: { tenant: "acme" }, auth: { secret: "of the handshake" } });
 
-      const { connections } = await api.listConnections({ to: { all: true } });
+      const { connections } = await api.listConnections({ to: { all: true }, view: "FULL" });
       assert.equal(connections.length, 1);
       const [connection] = connections;
       assert.equal(connection.id, socket.id);
@@ -67,9 +67,9 @@ for (const mode of modes) {
       assert.equal(connection.transport, mode.transport);
       assert.equal(connection.protocol, 4);
       assert.deepEqual(connection.rooms, [socket.id]);
-      assert.equal(connection.query.tenant, "acme");
+      assert.equal(connection.handshake.query.tenant, "acme");
       assert.notEqual(connection.node, "");
-      assert.match(connection.remote_address, /^127\.0\.0\.1:\d+$/);
+      assert.match(connection.handshake.address, /^127\.0\.0\.1:\d+$/);
 
       // The Engine.IO sid and the handshake's auth are secrets.
       const everything = JSON.stringify(connections);

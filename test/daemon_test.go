@@ -123,10 +123,11 @@ func binary(ctx context.Context, t *testing.T) string {
 }
 
 // Ports below those that systems hand out by themselves, to connections and to who
-// listens at port 0: so nothing takes one between its choice and its use.
+// listens at port 0, and above those of the tests in JavaScript, which run beside these: so
+// nothing takes one between its choice and its use, or while its daemon restarts.
 const (
-	lowestPort = 20_000
-	ports      = 12_000
+	lowestPort = 26_000
+	ports      = 6_000
 )
 
 // nextPort begins anywhere: other processes may choose ports likewise.

@@ -123,6 +123,26 @@ func checksums(t *testing.T, dir string) map[string]string {
 // unpack returns the files of an archive, which belong to root and may be read by all.
 func unpack(t *testing.T, path string) map[string][]byte {
 	t.Helper()
+	return unpackEach(t, path, func(h *tar.Header) {
+		want := int64(0o644)
+		if h.Typeflag == tar.TypeDir || strings.HasSuffix(h.Name, "/fanoutd") {
+			want = 0o755
+		}
+		if h.Uid != 0 || h.Gid != 0 || h.Mode != want {
+			t.Errorf("%s belongs to %d:%d with mode %o, want 0:0 and %o", h.Name, h.Uid, h.Gid, h.Mode, want)
+		}
+	})
+}
+
+// unpackNpm returns the files of an npm package.
+func unpackNpm(t *testing.T, path string) map[string][]byte {
+	t.Helper()
+	return unpackEach(t, path, func(*tar.Header) {})
+}
+
+// unpackEach returns the files of an archive, whose headers check sees.
+func unpackEach(t *testing.T, path string, check func(*tar.Header)) map[string][]byte {
+	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -146,13 +166,7 @@ func unpack(t *testing.T, path string) map[string][]byte {
 			t.Fatal(err)
 		}
 		files[h.Name] = text
-		want := int64(0o644)
-		if h.Typeflag == tar.TypeDir || strings.HasSuffix(h.Name, "/fanoutd") {
-			want = 0o755
-		}
-		if h.Uid != 0 || h.Gid != 0 || h.Mode != want {
-			t.Errorf("%s belongs to %d:%d with mode %o, want 0:0 and %o", h.Name, h.Uid, h.Gid, h.Mode, want)
-		}
+		check(h)
 	}
 }
 

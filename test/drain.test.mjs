@@ -9,7 +9,7 @@ import { sleep, until } from "./lib/until.mjs";
 
 const transports = [["polling"], ["polling", "websocket"], ["websocket"]];
 
-test("stock clients come back by themselves, as who they were, and miss nothing", async (t) => {
+test("stock clients come back by themselves, as who they were, and miss nothing", { timeout: 120_000 }, async (t) => {
   const nodes = await startCluster(t, 2, { "recovery-window": "30s" });
   const [leaving, staying] = nodes;
   const behind = [leaving];
@@ -24,6 +24,7 @@ test("stock clients come back by themselves, as who they were, and miss nothing"
   behind.push(staying);
 
   let [numbers, emitting] = [0, true];
+  t.after(() => (emitting = false));
   const emits = (async () => {
     for (; emitting; await sleep(20)) await staying.api.emit({ to: { all: true }, event: "n", args_json: `[${numbers++}]` });
   })();

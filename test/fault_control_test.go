@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -46,6 +48,9 @@ func begin(ctx context.Context, conn *grpc.ClientConn, method string, req any) e
 	return stream.RecvMsg(&emptypb.Empty{})
 }
 
+// patient is a setting for attacks that make this process too busy to answer each ping in time.
+const patient = "--ping-timeout=20s"
+
 // TestFaultControlStrangers: who has no key is refused by the headers of a call. What comes
 // behind them, some of it large and none of it ended, the daemon does not hold.
 func TestFaultControlStrangers(t *testing.T) {
@@ -53,12 +58,16 @@ func TestFaultControlStrangers(t *testing.T) {
 		t.Skip("sends hundreds of MB; run without -short")
 	}
 	needLinux(t)
-	s := besiege(t, binary(t.Context(), t), "--control-key="+controlKey)
+	s := besiege(t, binary(t.Context(), t), "--control-key="+controlKey, patient)
 	conns := s.strangers(4)
 	large := &fanoutv1.EmitRequest{Event: "e", ArgsJson: strings.Repeat("x", 4<<20)}
 	err := swarm(64, 64, func(i int) error {
 		for range 4 {
 			err := begin(s.ctx, conns[i%len(conns)], fanoutv1.EmitterService_Emit_FullMethodName, large)
+			// Who has brought no key for a while has its connection closed; the next call opens another.
+			for status.Code(err) == codes.Unavailable && s.ctx.Err() == nil {
+				err = begin(s.ctx, conns[i%len(conns)], fanoutv1.EmitterService_Emit_FullMethodName, large)
+			}
 			if status.Code(err) != codes.Unauthenticated {
 				return fmt.Errorf("a call without a key was answered %w, want UNAUTHENTICATED", err)
 			}
@@ -78,14 +87,19 @@ func TestFaultControlResets(t *testing.T) {
 		t.Skip("resets 80,000 calls; run without -short")
 	}
 	needLinux(t)
-	s := besiege(t, binary(t.Context(), t), "--control-key="+controlKey)
+	s := besiege(t, binary(t.Context(), t), "--control-key="+controlKey, patient)
 	err := swarm(8, 8, func(i int) error {
 		c, err := net.Dial("tcp", s.control)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		return reset(c, 10_000, i%2 == 0)
+		withKey := i%2 == 0
+		err = reset(c, 10_000, withKey)
+		if !withKey && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF)) {
+			return nil // who has brought no key for a while has its connection closed: a slow machine takes that long
+		}
+		return err
 	})
 	if err != nil {
 		t.Error(err)

@@ -2,14 +2,16 @@
 // story of two browsers, and every refusal with its field.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { describe, test } from "node:test";
 
 import { backend, status } from "./lib/backend.mjs";
 import { client, connected, heard, upgraded } from "./lib/browser-like.mjs";
 import { apart, Daemon, root } from "./lib/daemon.mjs";
-import { call, line, refusal } from "./lib/grpcurl.mjs";
+import { certificate } from "./lib/certificate.mjs";
+import { call, follow, line, refusal } from "./lib/grpcurl.mjs";
 import { sleep, until } from "./lib/until.mjs";
 
 // What an emit to one browser is answered that does not wait for other nodes.
@@ -40,9 +42,10 @@ test("the README's one-liners", async (t) => {
   assert.deepEqual(await heard(socket, 2), [["new message", { msg: "hello" }], ["some event"]]);
 });
 
-// Each line of docs/backends.md, in its order, on a group whose consumer chat-1 gives
+// Each line of docs/backends.md that ends by itself, in its order, on a group whose consumer chat-1 gives
 // back whatever it gets. A consumer by hand sends the first of the messages that
-// are shown, then its input ends.
+// are shown, then its input ends. What chat-1 is asked by another backend it answers, and "…"
+// is the browser's id.
 test("the lines for those who write backends", async (t) => {
   const text = await readFile(path.join(root, "docs/backends.md"), "utf8");
   const lines = [...text.matchAll(/^ +(grpcurl .*)\n(?: +(\{.*\})$)?/gm)].map(([, it, input]) => [it, input]);
@@ -50,17 +53,26 @@ test("the lines for those who write backends", async (t) => {
   const socket = await connected(client(t, daemon));
   const chat = backend(t, daemon).consume();
   const ended = new Promise((resolve) => chat.on("error", resolve));
-  chat.on("data", ({ events }) => {
+  chat.on("data", ({ events, published }) => {
+    if (published?.reply_expected) chat.write({ answer: { publish_id: published.publish_id, args_json: "[7]" } });
     if (events) chat.write({ nack: { delivery_ids: events.events.map((e) => e.delivery_id) } });
   });
-  chat.write({ open: { group: "chat", consumer_id: "chat-1" } });
+  chat.write({ open: { group: "chat", consumer_id: "chat-1", topics: ["cache", "load"] } });
   const group = async () => (await call(daemon, "AdminService/ListConsumers", {})).groups?.find(({ name }) => name === "chat");
   await until(async () => (await group())?.consumers?.length === 1, "the consumer is there");
   socket.emit("some event");
   await until(async () => Number((await group()).deadLetters ?? 0) === 1, "the event is a dead letter");
 
+  const published = [];
   const told = {
-    Consume: ({ ready }) => assert.equal(ready.maxInFlight, 1000),
+    // It may be told of the browser, too, before its input has ended.
+    Consume: (answer) => {
+      const { ready } = typeof answer === "string" ? JSON.parse(answer.slice(0, answer.indexOf("\n}\n") + 2)) : answer;
+      assert.equal(ready.maxInFlight, 1000);
+    },
+    Publish: (answer) => published.push(answer),
+    // With two nodes the browser is at the other one, which nobody waited for.
+    Emit: (answer) => assert.deepEqual(answer, answer.forwarded ? { forwarded: 1 } : { matched: 1 }),
     ListDeadLetters: (answer) => assert.equal(answer.deadLetters[0].event.event, "some event"),
     ReplayDeadLetters: (answer) => assert.deepEqual(answer, { affected: 1 }),
     DeleteDeadLetters: (answer) => assert.deepEqual(answer, { affected: 1 }),
@@ -69,6 +81,8 @@ test("the lines for those who write backends", async (t) => {
       assert.deepEqual(answer, {});
       assert.equal((await ended).code, status.ABORTED);
     },
+    UpdateConnection: ({ connection }) => assert.equal(connection.userId, "42"),
+    UpdateConnections: (answer) => assert.deepEqual(answer, { affected: 1 }),
     DeleteGroup: async (answer) => {
       assert.deepEqual(answer, {});
       assert.equal(await group(), undefined);
@@ -77,12 +91,91 @@ test("the lines for those who write backends", async (t) => {
   const run = [];
   for (const [it, input] of lines) {
     const method = it.slice(it.lastIndexOf("/") + 1);
-    if (method === "Tail") continue; // it goes on until it is interrupted
+    if (["Tail", "Watch"].includes(method)) continue; // they go on until they are interrupted: see below
     assert.ok(told[method], `nothing is known of what this line does: ${it}`);
-    await told[method](await line(daemon, it, input));
+    await told[method](await line(daemon, it.replace("…", socket.id), input));
     run.push(method);
   }
-  assert.deepEqual(run, Object.keys(told));
+  assert.deepEqual([...new Set(run)], Object.keys(told));
+  assert.deepEqual(published, [
+    { matched: 1 },
+    { matched: 1, answers: [{ group: "chat", consumerId: "chat-1", args: [7], argsJson: "[7]" }] },
+  ]);
+});
+
+test("the lines for those who write backends that go on", async (t) => {
+  const text = await readFile(path.join(root, "docs/backends.md"), "utf8");
+  const lines = [...text.matchAll(/^ +(grpcurl .*\/(?:Tail|Watch))$/gm)].map(([, it]) => it);
+  assert.equal(lines.length, 3);
+  const [tail, encrypted, watch] = lines;
+  const daemon = await Daemon.start(t);
+  const watched = follow(t, daemon, watch);
+  const { changes } = await watched.next();
+  assert.deepEqual(changes, [{ synced: {} }]);
+  const socket = await connected(client(t, daemon));
+  await call(daemon, "RegistryService/UpdateConnection", { id: socket.id, user_id: "42" });
+  await call(daemon, "RegistryService/Join", { to: { ids: [socket.id] }, rooms: ["some room"] });
+  assert.deepEqual((await watched.next()).changes, [{ userOnline: { namespace: "/", userId: "42" } }]);
+
+  // Until the line is there to hear it.
+  const shows = async (shown, socket) => {
+    const saying = setInterval(() => socket.emit("something"), 100);
+    t.after(() => clearInterval(saying));
+    for (;;) {
+      const { event } = await shown.next();
+      if (event?.event === "something") return;
+    }
+  };
+  await shows(follow(t, daemon, tail), socket);
+  socket.disconnect();
+  assert.deepEqual((await watched.next()).changes, [{ userOffline: { namespace: "/", userId: "42" } }]);
+
+  const dir = await mkdtemp(path.join(os.tmpdir(), "fanoutd-tls-"));
+  t.after(() => rm(dir, { recursive: true }));
+  await certificate(dir);
+  const file = (name) => path.join(dir, name);
+  const key = "correct-horse-battery-staple";
+  const closed = await Daemon.start(t, { "control-key": key, "control-tls-cert-file": file("CERT.pem"), "control-tls-key-file": file("KEY.pem") });
+  await shows(follow(t, closed, encrypted.replace("ca.pem", file("CERT.pem")), { KEY: key }), await connected(client(t, closed)));
+});
+
+test("a consumer by hand says what docs/backends.md shows", async (t) => {
+  const text = await readFile(path.join(root, "docs/backends.md"), "utf8");
+  const [, consume, shown] = text.match(/^ +(grpcurl .*\/Consume)\n((?: +\{.*\}\n)+)/m);
+  const messages = shown.trim().split(/\n */);
+  assert.deepEqual(messages.map((message) => Object.keys(JSON.parse(message))), [["open"], ["ack"], ["reply"]]);
+  const [open, ack, reply] = messages;
+  const daemon = await Daemon.start(t);
+  const consumer = follow(t, daemon, consume);
+  consumer.say(open);
+  assert.equal((await consumer.next()).ready.group, "by hand");
+  const socket = await connected(client(t, daemon));
+  const event = async () => (await consumer.next()).events.events[0];
+  const came = await event();
+  assert.deepEqual([came.kind, came.connectionId], ["CONNECTED", socket.id]);
+  consumer.say(ack.replace("…", came.deliveryId));
+  const answer = socket.timeout(20_000).emitWithAck("a question");
+  const asked = await event();
+  assert.deepEqual([asked.event, asked.replyExpected], ["a question", true]);
+  consumer.say(reply.replace("…", asked.deliveryId));
+  assert.equal(await answer, "an answer");
+  await until(async () => !Number((await call(daemon, "AdminService/ListConsumers", {})).groups[0].consumers[0].inFlight ?? 0), "all is settled");
+});
+
+test("the lines for operators about sessions that are to go elsewhere", async (t) => {
+  const text = await readFile(path.join(root, "docs/operating.md"), "utf8");
+  const lines = [...text.matchAll(/^ +(grpcurl .*\/(?:Drain|Rebalance))$/gm)].map(([, it]) => it);
+  assert.equal(lines.length, 2);
+  const [drain, rebalance] = lines;
+  const daemon = await Daemon.start(t);
+  if (apart) assert.equal((await follow(t, daemon, rebalance).next()).nodes.length, 2);
+  else await assert.rejects(line(daemon, rebalance), ({ stderr }) => /FailedPrecondition/.test(stderr));
+
+  const sooner = drain.replace('"5s"', '"0s"').replace('"60s"', '"0s"');
+  assert.match(sooner, /"delay":"0s","time":"0s"/);
+  const drained = follow(t, daemon, sooner);
+  let phase;
+  while (phase !== "DONE") ({ phase } = await drained.next());
 });
 
 test("two browsers, one of them in a room", async (t) => {

@@ -352,6 +352,25 @@ func joined(packet string) (string, error) {
 	return id, nil
 }
 
+// join reads the answer to a CONNECT; pings may come before it.
+func (h *honest) join() error {
+	for {
+		packets, err := h.next()
+		if err != nil {
+			return err
+		}
+		for _, p := range packets {
+			if p != "2" {
+				h.id, err = joined(p)
+				return err
+			}
+			if err := h.pong(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
 // overWebSocket connects an honest client.
 func (s *siege) overWebSocket() *honest {
 	s.Helper()
@@ -370,11 +389,7 @@ func (s *siege) overWebSocket() *honest {
 	if err := w.say("40"); err != nil {
 		s.Errorf("an honest client: %v", err)
 	}
-	text, err := w.hear()
-	if err == nil {
-		h.id, err = joined(text)
-	}
-	if err != nil {
+	if err := h.join(); err != nil {
 		s.Errorf("an honest client over WebSocket: %v", err)
 	}
 	return h
@@ -395,12 +410,8 @@ func (s *siege) overPolling() *honest {
 	if err == nil {
 		err = p.post("40")
 	}
-	var body string
 	if err == nil {
-		body, err = p.get()
-	}
-	if err == nil {
-		h.id, err = joined(body)
+		err = h.join()
 	}
 	if err != nil {
 		s.Fatalf("an honest client over polling: %v", err)

@@ -78,6 +78,10 @@ test("each line of docs/http.md, in its order", { skip }, async (t) => {
       assert.deepEqual(answer, { affected: 1 });
       await until(() => socket.connected && socket.id !== before, "the client is back");
     },
+    "RegistryService/Block": (answer) => assert.deepEqual(answer, {}),
+    "RegistryService/ListBlocks": (answer) => assert.deepEqual(answer.blocks.map(({ userId, reason }) => [userId, reason]), [["somebody", "spam"]]),
+    "EventService/Publish": (answer) => assert.deepEqual(answer, {}),
+    "RegistryService/Unblock": (answer) => assert.deepEqual(answer, { affected: 1 }),
     healthz: (answer) => assert.deepEqual(answer, { status: "SERVING" }),
     "openapi.json": (answer) => assert.ok(answer.paths["/fanout.v1.EmitterService/Emit"]),
     proto: (answer) => assert.match(answer, /^fanout\/v1\/emitter\.proto$/m),
@@ -99,13 +103,19 @@ test("each line of docs/http.md, in its order", { skip }, async (t) => {
       done.add("Tail");
       continue;
     }
+    if (line.endsWith("/Watch")) {
+      const shown = follow(t, daemon, line);
+      assert.equal((await shown.next()).value, 'data: {"changes":[{"synced":{}}]}');
+      done.add("Watch");
+      continue;
+    }
     const name = line.match(/localhost:8081\/(?:fanout\.v1\.)?([\w./]+)/)[1] + (line.includes("event-stream") ? ", as events" : "");
     assert.ok(told[name], `nothing is known of what this line does: ${it}`);
     const before = socket.id;
     await told[name](await curl(daemon, line), before);
     done.add(name);
   }
-  assert.deepEqual([...done].sort(), [...Object.keys(told), "Tail"].sort());
+  assert.deepEqual([...done].sort(), [...Object.keys(told), "Tail", "Watch"].sort());
   assert.deepEqual((await heard(socket, 2)).slice(0, 2), [["new message", { msg: "hello" }], ["some event"]]);
 });
 

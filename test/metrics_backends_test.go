@@ -300,6 +300,9 @@ func (m *metricsTest) consume(conn *grpc.ClientConn, open *fanoutv1.ConsumeReque
 			if r := res.GetRejected(); r != nil {
 				m.Errorf("group %s: %v", group, r)
 			}
+			if p := res.GetPublished(); p != nil {
+				c.answer(p)
+			}
 			for _, e := range res.GetEvents().GetEvents() {
 				m.count("fanoutd_group_delivered_total", "group", group)
 				if request := settle(e); request != nil && c.send(request) != nil {

@@ -104,6 +104,27 @@ func (m *metricsTest) refusedConnections() {
 	c.close()
 }
 
+// blocked has a user blocked, refused and let in again.
+func (m *metricsTest) blocked() {
+	const user = "unwanted"
+	if _, err := m.registry.Block(m.ctx, &fanoutv1.BlockRequest{Users: []string{user, "nobody"}, Addresses: []string{"203.0.113.7"}}); err != nil {
+		m.Errorf("Block: %v", err)
+	}
+	c := m.overWebSocket()
+	if answer := c.join("/", user); answer != `error {"message":"blocked"}` {
+		m.Errorf("it was answered %q", answer)
+	}
+	m.count("fanoutd_connects_blocked_total")
+	m.count("fanoutd_admissions_total", "outcome", "refused")
+	c.close()
+	if _, err := m.registry.Unblock(m.ctx, &fanoutv1.UnblockRequest{Users: []string{user}}); err != nil {
+		m.Errorf("Unblock: %v", err)
+	}
+	for kind, n := range map[string]float64{"users": 1, "addresses": 1, "lifted": 1} {
+		m.set(n, "fanoutd_blocks", "kind", kind)
+	}
+}
+
 func isUndecided(e *fanoutv1.Event) bool { return e.GetUserId() == "undecided" }
 
 // undecided has browsers on whom nobody decides, and one that does not wait for it.

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -162,17 +163,31 @@ func (m *metricsTest) compareNow() {
 		m.count("fanoutd_emits_total")
 		answered <- err
 	}()
+	ctx, stop := context.WithCancel(m.ctx)
+	watch, err := m.registry.Watch(ctx, &fanoutv1.WatchRequest{To: everybody("/")})
+	if err == nil {
+		_, err = watch.Header()
+	}
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.set(1, "fanoutd_watches")
 	m.set(1, "fanoutd_acks_awaited")
 	m.count("fanoutd_control_calls_in_flight", "method", fanoutv1.EmitterService_Call_FullMethodName[1:])
 	gauges := []string{
 		"fanoutd_sessions", "fanoutd_connections", "fanoutd_namespaces", "fanoutd_rooms", "fanoutd_queue_bytes", "fanoutd_queue_largest_bytes",
 		"fanoutd_group_consumers", "fanoutd_group_pending_events", "fanoutd_group_pending_bytes", "fanoutd_group_in_flight_events",
-		"fanoutd_acks_awaited", "fanoutd_control_calls_in_flight",
+		"fanoutd_acks_awaited", "fanoutd_control_calls_in_flight", "fanoutd_watches",
 	}
 	m.compare("while clients are there", func(series string) bool { return slices.Contains(gauges, metricName(series)) })
 	if m.all()["fanoutd_queue_bytes"] == 0 {
 		m.Error("nothing waits for who does not poll")
 	}
+	stop()
+	for err == nil {
+		_, err = watch.Recv()
+	}
+	m.set(0, "fanoutd_watches")
 	silent.listen()
 	if err := <-answered; err != nil {
 		m.Errorf("Call: %v", err)

@@ -34,6 +34,7 @@ var unseen = map[string]string{
 	"fanoutd_sessions_stalled_total":                   "it takes consumers that hang for hold-timeout: TestNobodyElse",
 	"fanoutd_consumers_stalled_total":                  "it takes a consumer that hangs: TestStalledSubscription",
 	"fanoutd_dead_letters_dropped_total":               "it takes 1 MiB of dead letters: TestDeadLettersAreBounded",
+	"fanoutd_watch_resyncs_total":                      "it takes a reader that is 16 MiB behind: TestWatchOfASlowReader",
 	"fanoutd_offline_sessions":                         "recovery is off: TestOfflineIsCounted",
 	"fanoutd_recovery_bytes":                           "recovery is off: TestOfflineIsCounted",
 	"fanoutd_bus_connected":                            "there is one node: TestNodesMeet",
@@ -115,8 +116,8 @@ func TestMetrics(t *testing.T) {
 	m.compareNow()
 	var ends sync.WaitGroup
 	for _, end := range []func(){
-		m.closed, m.refusedHandshakes, m.refusedCalls, m.refusedConnections, m.disconnected, m.slow, m.volatile, m.failedUpgrade,
-		func() { m.undecided(gate) }, m.deadLetters, repeat, m.dropped, m.hooked,
+		m.closed, m.refusedHandshakes, m.refusedCalls, m.refusedConnections, m.blocked, m.disconnected, m.slow, m.volatile, m.failedUpgrade,
+		func() { m.undecided(gate) }, m.deadLetters, repeat, m.dropped, m.hooked, m.published,
 	} {
 		ends.Go(end)
 	}

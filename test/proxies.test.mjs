@@ -66,8 +66,8 @@ for (const name of Object.keys(proxies)) {
       await t.test("who clients are, whatever they say", async () => {
         const socket = await connected(connect({ extraHeaders: { "x-forwarded-for": "9.9.9.9" } }));
         const { connection } = await api.getConnection({ id: socket.id });
-        assert.equal(connection.remote_address.replace(/:\d+$/, ""), browsersAddress);
-        assert.equal(connection.secure, true);
+        assert.equal(connection.handshake.address.replace(/:\d+$/, ""), browsersAddress);
+        assert.equal(connection.handshake.secure, true);
         socket.disconnect();
       });
 

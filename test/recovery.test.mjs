@@ -142,3 +142,28 @@ test("without a window nothing is added to events", async (t) => {
   assert.ok(!socket.recovered);
   assert.notEqual(socket.id, id);
 });
+
+test("a login after the connect outlasts a cut, and a logout is not undone", async (t) => {
+  const daemon = await Daemon.start(t, { "recovery-window": "30s" });
+  const api = backend(t, daemon);
+  const socket = await connected(client(t, daemon, { transports: ["websocket"] }));
+  const { id } = socket;
+  const users = async () => (await api.listUsers({})).users.map(({ user_id, connections }) => [user_id, connections]);
+  const { connection } = await api.updateConnection({ id, user_id: "42" });
+  assert.deepEqual([connection.user_id, connection.handshake], ["42", null]);
+  assert.deepEqual(await users(), [["42", 1]]);
+
+  cut(socket);
+  await reconnected(socket);
+  assert.deepEqual([socket.recovered, socket.id], [true, id]);
+  await api.emit({ to: { users: ["42"] }, event: "hello" });
+  await heard(socket, 1);
+  const seen = (await api.getConnection({ id })).connection;
+  assert.deepEqual([seen.user_id, seen.handshake.query.transport], ["42", "websocket"]);
+
+  assert.equal((await api.updateConnections({ to: { users: ["42"] }, user_id: "" })).affected, 1);
+  assert.deepEqual(await users(), []);
+  cut(socket);
+  await reconnected(socket);
+  assert.equal((await api.getConnection({ id })).connection.user_id, "");
+});

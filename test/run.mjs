@@ -1,5 +1,5 @@
-// Runs every test there is, one kind after the other: the Go packages with the
-// race detector, then the files of Node's own test runner. Says what was
+// Runs every test there is: the Go packages with the race detector, and beside
+// them, since both mostly wait, the files of Node's own test runner. Says what was
 // skipped and why, and ends with one line that adds all up.
 //
 // Words after the command choose what runs: "go", "web", "peers", "nodes",
@@ -24,13 +24,19 @@ const ofOneNode = {
   "errors.test.mjs": "no backend takes part",
   "http-pages.test.mjs": "it is about the API of one daemon, and pages of other sites",
   "limits.test.mjs": "no backend takes part",
+  "nodejs-docs.test.mjs": "it is about documents",
   "page.test.mjs": "it is about what a page shows, in a browser",
   "proxies.test.mjs": "it starts nodes of its own",
+  "python-sdk.test.mjs": "it starts daemons of its own",
+  "sdk-commands.test.mjs": "no daemon takes part",
+  "sdk-kills.test.mjs": "it starts nodes of its own",
+  "sdk-packages.test.mjs": "it is about packages, and starts daemons of its own",
   "serve.test.mjs": "no backend takes part",
   "tls.test.mjs": "it is about how browsers reach one daemon",
   "webtransport.test.mjs": "it is about one session's transport",
 };
 
+// In the order of their start; those of Node's test runner come one after the other.
 const kinds = {
   go: ["the Go packages, with the race detector", () => goTests(root, tally)],
   web: ["the demo page's own parts", () => nodeTests("web/demo")],
@@ -46,13 +52,18 @@ if (unknown.length > 0) {
   console.error(`unknown: ${unknown.join(", ")}; there are: ${Object.keys(kinds).join(", ")}`);
   process.exit(2);
 }
-for (const [name, [title, start]] of Object.entries(kinds)) {
-  if (chosen.length > 0 && !chosen.includes(name)) continue;
-  console.log(`\n\x1b[1m== test: ${title}\x1b[0m`);
-  await start();
-}
+const start = Object.keys(kinds).filter((name) => chosen.length === 0 || chosen.includes(name));
+await Promise.all([oneByOne(start.filter((name) => name === "go")), oneByOne(start.filter((name) => name !== "go"))]);
 tally.print();
 process.exitCode = tally.failed > 0 ? 1 : 0;
+
+async function oneByOne(names) {
+  for (const name of names) {
+    const [title, tests] = kinds[name];
+    console.log(`\n\x1b[1m== test: ${title}\x1b[0m`);
+    await tests();
+  }
+}
 
 async function overNodes() {
   for (const [name, reason] of Object.entries(ofOneNode)) console.log(`not run with two nodes: test/${name}: ${reason}`);

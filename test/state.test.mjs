@@ -63,12 +63,12 @@ for (const [way, transports] of Object.entries(ways)) {
     // Who asks to come in is seen as whoever has come in.
     await until(() => heard.filter(({ kind }) => kind === "CONNECTED").length === 2, "both are in");
     for (const { kind, connection } of heard) {
-      assert.deepEqual(connection.headers, { cookie, "x-tenant": "t1" }, kind);
-      assert.equal(connection.auth_json, '{"name":"ada"}');
-      assert.match(connection.url, /^\/socket\.io\/\?/);
-      assert.match(connection.url, /\ba=1\b/);
-      assert.doesNotMatch(connection.url, /sid=/);
-      assert.equal(connection.secure, true);
+      assert.deepEqual(connection.handshake.headers, { cookie, "x-tenant": "t1" }, kind);
+      assert.equal(connection.handshake.auth_json, '{"name":"ada"}');
+      assert.match(connection.handshake.url, /^\/socket\.io\/\?/);
+      assert.match(connection.handshake.url, /\ba=1\b/);
+      assert.doesNotMatch(connection.handshake.url, /sid=/);
+      assert.equal(connection.handshake.secure, true);
       assert.equal(connection.session, heard[0].connection.session);
     }
     assert.match(heard[0].connection.session, /^[\w-]{20}$/);

@@ -50,7 +50,7 @@ for (const [name, options, ready, transport] of [
     await api.emit({ to: { ids: [socket.id] }, event: "hello", args_json: '["you",{"_placeholder":true,"num":0}]', attachments: [bytes] });
     assert.deepEqual((await heard(socket, 1))[0], ["hello", "you", bytes]);
     const { connection } = await api.getConnection({ id: socket.id });
-    assert.deepEqual([connection.secure, connection.transport], [true, transport]);
+    assert.deepEqual([connection.handshake.secure, connection.transport], [true, transport]);
     await until(() => pings >= 3, "pings have come");
     assert.deepEqual(app.errors, []);
     assert.deepEqual(socket.ends, []);
@@ -84,8 +84,8 @@ test("the demo page by HTTP/2, and its upgrade to wss", { skip, timeout: 120_000
   const it = await browser(t);
   const { page, complaints } = await openTab(await it.newContext(untrusting), daemon);
   assert.deepEqual(await protocols(page, "polling"), ["h2"]);
-  const { connections } = await backend(t, daemon).listConnections({ to: { all: true } });
-  assert.deepEqual(connections.map(({ transport, secure }) => [transport, secure]), [["websocket", true]]);
+  const { connections } = await backend(t, daemon).listConnections({ to: { all: true }, view: "FULL" });
+  assert.deepEqual(connections.map(({ transport, handshake }) => [transport, handshake.secure]), [["websocket", true]]);
   assert.deepEqual(complaints, []);
 });
 

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Checks proto/ for changes that would break clients: against the latest
-# release tag that this commit descends from or, before the first release,
+# Checks proto/ for changes that would break clients: against each level of the API
+# that test/testdata keeps, and against the latest release tag that this commit descends from or, before the first release,
 # against the commit checked out. Says which. Usage: tools/breaking.sh BUF
 set -euo pipefail
 
 buf=$(realpath "$1")
 cd "$(dirname "$0")/.."
+
+for level in test/testdata/api-level-*.binpb; do
+	echo "breaking: comparing with $level"
+	"$buf" breaking --against "$level"
+done
 
 if tag=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null); then
 	base=$tag

@@ -4,9 +4,11 @@
 //	go run ./compare [-daemon ../bin/fanoutd] [-peers node,python,rust,go] [-clients 2000] [-rounds 3]
 //	go run ./compare -growth [-sizes 1000,5000,10000,15000]
 //	go run ./compare -cluster [-clients 900]
+//	go run ./compare -npm [-clients 4000]
 //
 // The second form prints instead how cost grows with connections, the third what three
-// nodes cost beside one, and beside the npm server with its Redis adapter. A peer that
+// nodes cost beside one, and beside the npm server with its Redis adapter, the fourth what
+// a program by @fanoutd/socket.io costs beside the same by plain socket.io. A peer that
 // cannot be had, or that fails, is named with the reason, and the others go on.
 //
 // Absolute figures are this machine's of this minute; the ratios are medians over
@@ -54,6 +56,7 @@ func main() {
 	window := flag.Duration("window", 3*time.Second, "length of each measurement")
 	grow := flag.Bool("growth", false, "show how cost grows with connections")
 	clustered := flag.Bool("cluster", false, "measure three nodes beside one, and beside the npm server with its Redis adapter")
+	packages := flag.Bool("npm", false, "measure a program by @fanoutd/socket.io beside the same by plain socket.io")
 	sizes := flag.String("sizes", "1000,5000,10000,15000", "connections, with -growth")
 	flag.Parse()
 
@@ -71,6 +74,12 @@ func main() {
 	fmt.Printf("%s\n", machine())
 	if *clustered {
 		if err := cluster(ctx, os.Stdout, *daemon, *rounds, *clients, *window); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	if *packages {
+		if err := npm(ctx, os.Stdout, *daemon, *rounds, *clients, *window); err != nil {
 			log.Fatal(err)
 		}
 		return

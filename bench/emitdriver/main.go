@@ -69,12 +69,12 @@ func join(ctx context.Context, registry fanoutv1.RegistryServiceClient) error {
 	rooms := map[string][]string{}
 	all := &fanoutv1.Target{All: true}
 	for token := ""; ; {
-		page, err := registry.ListConnections(ctx, &fanoutv1.ListConnectionsRequest{To: all, PageSize: 1000, PageToken: token})
+		page, err := registry.ListConnections(ctx, &fanoutv1.ListConnectionsRequest{To: all, PageSize: 1000, PageToken: token, View: fanoutv1.Connection_FULL})
 		if err != nil {
 			return err
 		}
 		for _, c := range page.Connections {
-			if r := c.Query["room"]; r != "" {
+			if r := c.Handshake.Query["room"]; r != "" {
 				rooms[r] = append(rooms[r], c.Id)
 			}
 		}

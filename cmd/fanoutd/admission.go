@@ -36,14 +36,14 @@ func newAdmissionSources(c *config, log *slog.Logger) (*admissionSources, error)
 }
 
 // then returns those that are configured, in their order, with another source at
-// the end.
-func (a *admissionSources) then(last admission.Source) admission.Sources {
+// the end. Who is blocked by then gets no further.
+func (a *admissionSources) then(last admission.Source, blocked func(user string) bool) admission.Sources {
 	var all admission.Sources
 	if a.tokens != nil {
-		all = append(all, a.tokens)
+		all = append(all, a.tokens, admission.NotBlocked{User: blocked})
 	}
 	if a.hook != nil {
-		all = append(all, a.hook)
+		all = append(all, a.hook, admission.NotBlocked{User: blocked})
 	}
 	return append(all, last)
 }

@@ -156,7 +156,7 @@ func TestDecide(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer sources.close()
-			got, err := sources.then(admission.Sources{}).Decide(t.Context(), &admission.Request{
+			got, err := sources.then(admission.Sources{}, func(string) bool { return false }).Decide(t.Context(), &admission.Request{
 				Connection: func() sio.Connection { return sio.Connection{ID: "id", Namespace: "/"} }, Auth: tt.auth, Authorization: tt.header,
 				SecretQuery: func(name string) string { return map[string]string{"token": good}[name] },
 			}, sio.Admission{})
@@ -192,6 +192,14 @@ func TestDecide(t *testing.T) {
 // an answer that starts so.
 func join(t *testing.T, address, auth, answer string) browser {
 	t.Helper()
+	b := knock(t, address, auth)
+	b.read(t, answer)
+	return b
+}
+
+// knock is join without the answer.
+func knock(t *testing.T, address, auth string) browser {
+	t.Helper()
 	conn, resp, err := websocket.DefaultDialer.Dial("ws://"+address+"/socket.io/?EIO=4&transport=websocket", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -203,8 +211,31 @@ func join(t *testing.T, address, auth, answer string) browser {
 	if err := conn.WriteMessage(websocket.TextMessage, []byte("40"+auth)); err != nil {
 		t.Fatal(err)
 	}
-	b.read(t, answer)
 	return b
+}
+
+// TestEveryNamespaceOfADaemon: what only the star of namespaces has the hook lets clients into,
+// and a token alone does not.
+func TestEveryNamespaceOfADaemon(t *testing.T) {
+	b := &backend{answer: func(req *hookv1.AuthorizeRequest) (*hookv1.AuthorizeResponse, error) {
+		if req.GetNamespace() == "/other" {
+			return refusesHook(&hookv1.AuthorizeResponse_Refuse{Message: "no such namespace"})(req)
+		}
+		return allows(nil)(req)
+	}}
+	d := start(t, "--namespaces=*", "--hook="+serveHook(t, b))
+	join(t, d.at["browsers"], "/rooms/1,", `40/rooms/1,{"sid":"`)
+	join(t, d.at["browsers"], "", `40{"sid":"`)
+	join(t, d.at["browsers"], "/other,", `44/other,{"message":"no such namespace"}`)
+
+	d = start(t, tokenArgs("--namespaces=*,/open")...)
+	auth := `{"token":"` + mintToken(t, tokenArgs("--user=42")...) + `"}`
+	join(t, d.at["browsers"], "/open,"+auth, `40/open,{"sid":"`)
+	in := knock(t, d.at["browsers"], "/rooms/1,"+auth)
+	in.setDeadline(t)
+	if _, _, err := in.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseNormalClosure) || !strings.Contains(err.Error(), sio.ReasonUnavailable) {
+		t.Errorf("it ends with %v, want %s", err, sio.ReasonUnavailable)
+	}
 }
 
 // TestAuthorizedDaemon: tokens and hook, as browsers and operators see them.

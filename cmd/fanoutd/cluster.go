@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
@@ -71,7 +72,7 @@ func openEmbedded(c *clusterConfig, log *slog.Logger) (clusterBus, error) {
 }
 
 // newNode returns this node, which has met no other yet.
-func newNode(c *config, l *listeners, version string, connections func() int, busy func() float64, end *drain.Drain, log *slog.Logger) (*cluster.Node, error) {
+func newNode(c *config, l *listeners, version string, connections func() int, busy func() float64, end *drain.Drain, keeper *blocks.Keeper, log *slog.Logger) (*cluster.Node, error) {
 	address, err := c.cluster.forwardAddress(l.forNodes().Addr())
 	if err != nil {
 		return nil, err
@@ -80,6 +81,7 @@ func newNode(c *config, l *listeners, version string, connections func() int, bu
 		Self:   link.Self{Name: c.cluster.node, Epoch: link.NewEpoch(), Address: address, Version: version},
 		Link:   link.Options{Cluster: c.cluster.name, Connections: connections, Load: busy, Logger: log},
 		Drain:  end,
+		Blocks: keeper,
 		Logger: log,
 
 		Settings: c.alike(),
@@ -239,11 +241,11 @@ func (d *daemon) dispatcher() control.Dispatcher {
 }
 
 // factsTimeout is how long a node that starts waits to learn from the others what groups
-// authorise.
+// authorise, and for more of who is blocked.
 const factsTimeout = 10 * time.Second
 
 // startNode finds the other nodes, if there is a cluster, and learns from them what
-// groups authorise: before that nobody may be let in.
+// groups authorise and who is blocked: before that nobody may be let in.
 func (d *daemon) startNode() error {
 	if d.node == nil {
 		return nil
@@ -255,6 +257,9 @@ func (d *daemon) startNode() error {
 	defer cancel()
 	if err := d.relay.Synced(ctx); err != nil {
 		return errors.New("no other node tells what groups authorise, so nobody could be let in; start again when the nodes reach each other")
+	}
+	if err := d.node.BlocksSynced(context.Background(), factsTimeout); err != nil {
+		return errors.New("no other node tells who is blocked, so nobody could be let in; start again when the nodes reach each other")
 	}
 	d.log.Info("node", "node", d.config.cluster.node, "cluster", d.config.cluster.name, "epoch", d.node.Self().Epoch, "peers", len(d.node.Peers()))
 	return nil

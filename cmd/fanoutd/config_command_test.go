@@ -133,7 +133,7 @@ func TestConfigHidesSecrets(t *testing.T) {
 // source, the value and what is allowed.
 func TestBadValues(t *testing.T) {
 	const bad = ",?: , =*"
-	anyText := []string{"jwt-secret", "jwks-url", "jwt-issuer", "jwt-user-claim", "hook-key", "webhook-url", "webhook-group"}
+	anyText := []string{"jwt-secret", "jwks-url", "jwt-issuer", "jwt-user-claim", "hook-key", "webhook-url", "webhook-group", "data-dir"}
 	for _, x := range newSettings(&config{}).All() {
 		if x.Name == settings.ConfigFile || slices.Contains(anyText, x.Name) {
 			continue

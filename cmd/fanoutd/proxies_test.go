@@ -34,11 +34,11 @@ const secureHeader = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x1e" + "\xcb\x00\x71\x0
 func (d *running) remote(t *testing.T) string {
 	t.Helper()
 	list, err := fanoutv1.NewRegistryServiceClient(dialControl(t, d.at["backends"])).ListConnections(t.Context(),
-		&fanoutv1.ListConnectionsRequest{To: &fanoutv1.Target{All: true}})
+		&fanoutv1.ListConnectionsRequest{To: &fanoutv1.Target{All: true}, View: fanoutv1.Connection_FULL})
 	if err != nil || len(list.Connections) != 1 {
 		t.Fatalf("connections %v, %v, want one", list, err)
 	}
-	return list.Connections[0].RemoteAddress
+	return list.Connections[0].Handshake.Address
 }
 
 // joinBy joins the default namespace by a WebSocket, and echoes a ping.
@@ -115,8 +115,8 @@ func TestProxyProtocol(t *testing.T) {
 			t.Errorf("a poll of its plain page is answered %d %q", status, text)
 		}
 		list, err := fanoutv1.NewRegistryServiceClient(dialControl(t, d.at["backends"])).ListConnections(t.Context(),
-			&fanoutv1.ListConnectionsRequest{To: &fanoutv1.Target{All: true}})
-		if err != nil || len(list.Connections) != 1 || !list.Connections[0].Secure || list.Connections[0].RemoteAddress != client {
+			&fanoutv1.ListConnectionsRequest{To: &fanoutv1.Target{All: true}, View: fanoutv1.Connection_FULL})
+		if err != nil || len(list.Connections) != 1 || !list.Connections[0].Handshake.Secure || list.Connections[0].Handshake.Address != client {
 			t.Errorf("got %v, %v, want one connection, secure and from %s", list, err, client)
 		}
 	})

@@ -14,12 +14,14 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/fanoutd/fanoutd/internal/admission"
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
+	"github.com/fanoutd/fanoutd/internal/datadir"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/loadmeter"
@@ -50,6 +52,8 @@ type daemon struct {
 	bus             clusterBus            // to other nodes; nil: there is no cluster
 	node            *cluster.Node         // this one among them; nil likewise
 	relay           *consumers.Dispatcher // between them; nil likewise
+	data            *datadir.Dir          // nil: nothing is kept
+	blocks          *blocks.Keeper
 	ready           ops.Readiness
 	drain           *drain.Drain
 	load            *loadmeter.Meter
@@ -84,8 +88,19 @@ func serve(ctx context.Context, c *config, log *slog.Logger, lines logWriter, fr
 		l.close()
 		return err
 	}
-	d, err := newDaemon(c, log, lines, l, nodes)
+	data, err := openData(&c.operations)
 	if err != nil {
+		if nodes != nil {
+			nodes.Close()
+		}
+		l.close()
+		return err
+	}
+	d, err := newDaemon(c, log, lines, l, nodes, data)
+	if err != nil {
+		if data != nil {
+			data.Close()
+		}
 		if nodes != nil {
 			nodes.Close()
 		}
@@ -96,8 +111,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger, lines logWriter, fr
 	return d.run(ctx)
 }
 
-func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes clusterBus) (*daemon, error) {
-	d := &daemon{config: c, log: log, listeners: l, bus: nodes, manager: &serviceManager{log: log}}
+func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes clusterBus, data *datadir.Dir) (*daemon, error) {
+	d := &daemon{config: c, log: log, listeners: l, bus: nodes, data: data, manager: &serviceManager{log: log}}
 	d.drain = drain.New(c.operations.drain, d.counts)
 	d.load = loadmeter.New(func() (open, most int) { return d.sockets.OpenSessions(), d.sockets.MaxSessions() })
 	b := readBuild()
@@ -109,15 +124,18 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		return nil, err
 	}
 	d.ready.Missing = d.admission.missing
+	if d.blocks, err = newKeeper(c.cluster.node, data, log); err != nil {
+		return nil, err
+	}
 	if d.traces, err = newTraces(c, b.version, log); err != nil {
 		return nil, err
 	}
 	if nodes != nil {
-		if d.node, err = newNode(c, l, b.version, d.connections, d.busy, d.drain, log); err != nil {
+		if d.node, err = newNode(c, l, b.version, d.connections, d.busy, d.drain, d.blocks, log); err != nil {
 			return nil, err
 		}
 	}
-	events := dispatch.Options{Namespaces: c.namespaces.names, Tracer: d.tracer(), Logger: log}
+	events := dispatch.Options{Namespaces: c.namespaces.names, OthersDecide: c.hook.on(), Tracer: d.tracer(), Logger: log}
 	if d.node != nil {
 		events.Epoch = d.node.Self().Epoch
 	}
@@ -127,8 +145,8 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	c.browsers.options(&engine)
 	c.limits.engineOptions(&engine)
 	c.operations.engineOptions(&engine)
-	d.admitted = admission.New(d.consumers, log, d.admission.then(d.consumers))
-	sockets := sio.Options{Node: c.cluster.node, Engine: engine, Backend: d.admitted, SecretQuery: c.tokens.secretQuery()}
+	d.admitted = admission.New(d.consumers, log, d.admission.then(d.consumers, d.blocks.User))
+	sockets := sio.Options{Node: c.cluster.node, Engine: engine, Backend: d.admitted, Owners: d.consumers, ChangeListener: d.consumers, SecretQuery: c.tokens.secretQuery(), Blocks: d.blocks}
 	if d.node != nil {
 		sockets.Engine.Epoch, sockets.Interest, sockets.Backend = d.node.Self().Epoch, d.node.Interest(), d.node.Backend(d.admitted)
 	}
@@ -142,6 +160,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	if err != nil {
 		return nil, err
 	}
+	d.blocks.Enforce(d.sockets)
 	d.services = control.New(d.hub(), control.Options{
 		Info: control.Info{
 			Version: b.version, Commit: b.commit, Node: c.cluster.node, Epoch: sockets.Engine.Epoch, StartedAt: time.Now(),
@@ -150,6 +169,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		},
 		Dispatcher: d.dispatcher(),
 		Keys:       d.keys(),
+		Blocks:     d.blocksOf(),
 		Nodes:      d.nodes(),
 		Drain:      d.drainNode,
 		Rebalance:  d.rebalance(),
@@ -164,6 +184,7 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	sources := ops.Sources{Sockets: d.sockets.Stats, Consumers: d.consumers.Stats, Admission: d.admitted.Stats, Certificates: d.certificates.watcher.Expiries}
 	sources.Calls, sources.Webhooks = d.calls, d.webhooks.Stats
 	sources.Load = d.load.Load
+	sources.Blocks = d.blocks.Counts
 	sources.State = func() ops.State {
 		return ops.State{Ready: d.ready.Why() == "", Draining: d.drain.Phase() != drain.Serving}
 	}
@@ -248,6 +269,7 @@ func (d *daemon) run(ctx context.Context) error {
 	serving.Go(func() { d.admission.run(background) })
 	serving.Go(func() { d.keepKeys(background) })
 	serving.Go(func() { d.load.Run(background) })
+	serving.Go(func() { d.blocks.Run(background) })
 	serving.Go(func() { d.certificates.watch(background) })
 	d.setWebhooks(&d.config.webhooks)
 	serving.Go(func() { d.keepWebhooks(background) })
@@ -297,5 +319,6 @@ func (d *daemon) run(ctx context.Context) error {
 	end()
 	d.admission.close()
 	serving.Wait()
+	d.closeData()
 	return err
 }

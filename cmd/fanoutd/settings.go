@@ -54,7 +54,7 @@ func (c *config) subjects() []subject {
 		{declare: c.limits.declare},
 		{declare: c.cluster.declare, needs: []string{"listen", "proxy-protocol"},
 			check: func(s *settings.Set) error { return c.cluster.check(s, c.closedToNodes()) }},
-		{declare: c.operations.declare},
+		{declare: c.operations.declare, check: c.operations.check},
 	}
 }
 

@@ -36,7 +36,7 @@ func (c *consumerConfig) declare(s *settings.Set) {
 			Value: policies(&c.absence, absencePolicies, "buffer", "buffer, drop or refuse"),
 		},
 		settings.Setting{
-			Name: "require-verdict", Help: "refuse every connection that no consumer decided on",
+			Name: "require-verdict", Help: "refuse every connection that no consumer decided on; namespaces that only the * of namespaces has need that, or the hook, in any case",
 			Value: settings.Bool(&c.requireVerdict, false),
 		},
 		settings.Setting{

@@ -33,8 +33,8 @@ const (
 func (c *namespaceConfig) declare(s *settings.Set) {
 	s.Declare("Namespaces",
 		settings.Setting{
-			Name: "namespaces", Help: "the namespaces that clients may join; /tenant-* lets them join, and so make, any whose name fits",
-			Value: settings.List(&c.names, []string{"/"}, "names such as /chat and patterns such as /tenant-*, each once, without comma or question mark", parseNamespaces),
+			Name: "namespaces", Help: "the namespaces that clients may join; /tenant-* lets them join, and so make, any whose name fits, and * any at all, / included, that nothing else of the list has and that a consumer or the hook lets them into",
+			Value: settings.List(&c.names, []string{"/"}, "names such as /chat and patterns such as /tenant-*, or * alone, each once, without comma or question mark", parseNamespaces),
 		},
 		settings.Setting{
 			Name: "max-namespaces", Help: "how many namespaces may exist at once because they match a pattern",
@@ -78,6 +78,14 @@ func (c *namespaceConfig) options(o *sio.Options) {
 	o.RecoveryBytes = int64(c.recoveryBytes)
 }
 
+// fullName is the name of a namespace, or a pattern, whose slash in front may be left out.
+func fullName(name string) string {
+	if name == sio.EveryNamespace || strings.HasPrefix(name, "/") {
+		return name
+	}
+	return "/" + name
+}
+
 // parseNamespaces checks the namespaces; the slash in front may be left out.
 func parseNamespaces(names []string) ([]string, error) {
 	if len(names) == 0 {
@@ -86,9 +94,7 @@ func parseNamespaces(names []string) ([]string, error) {
 	seen := map[string]bool{}
 	full := make([]string, len(names))
 	for i, name := range names {
-		if !strings.HasPrefix(name, "/") {
-			name = "/" + name
-		}
+		name = fullName(name)
 		if err := sio.CheckNamespace(name); err != nil {
 			return nil, err
 		}

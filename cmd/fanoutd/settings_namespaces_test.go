@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -31,10 +32,23 @@ func TestNamespaceSettings(t *testing.T) {
 	if !slices.Equal(c.namespaces.names, []string{"/", "/tenant-*"}) {
 		t.Errorf("namespaces are %q", c.namespaces.names)
 	}
+	c, err = load([]string{"--namespaces=*,chat", "--no-consumer=*=refuse", "--volatile=*=drop-oldest", "--webhook-url=http://h", "--webhook-namespaces=*"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.alike()["namespaces"]; got != "*,/chat" {
+		t.Errorf("namespaces with a star are %q to other nodes", got)
+	}
+	if got := c.webhooks.endpoints[0].Namespaces; !slices.Equal(got, []string{"*"}) {
+		t.Errorf("the namespaces of the webhook are %q", got)
+	}
+	if c.consumers.absence.policies["*"] != dispatch.Refuse || c.namespaces.volatile.policies["*"] != sio.DropOldest {
+		t.Errorf("the policies of the star are %v and %v", c.consumers.absence.policies, c.namespaces.volatile.policies)
+	}
 	if c, err = load([]string{"--recovery-window=0"}, nil); err != nil || c.namespaces.recoveryWindow != 0 {
 		t.Errorf("recovery-window=0: %v", err)
 	}
-	for _, bad := range []string{"max-namespaces=0", "max-namespaces=x", "recovery-window=-1s", "recovery-window=1ms", "recovery-window=25h", "recovery-bytes=1", "attachment-timeout=0", "namespaces=/**"} {
+	for _, bad := range []string{"max-namespaces=0", "max-namespaces=x", "recovery-window=-1s", "recovery-window=1ms", "recovery-window=25h", "recovery-bytes=1", "attachment-timeout=0", "namespaces=/**", "namespaces=**", "namespaces=*,*", "no-consumer=*=refuse"} {
 		name, _, _ := strings.Cut(bad, "=")
 		if _, err := load([]string{"--" + bad}, nil); err == nil || !strings.HasPrefix(err.Error(), name) {
 			t.Errorf("%s: %v", bad, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net/url"
+	"os"
 	"strconv"
 	"time"
 
@@ -19,6 +20,7 @@ type operationConfig struct {
 	maxAge    time.Duration // of a session
 	drain     drain.Plan
 	file      string
+	dataDir   string // empty: nothing is kept
 
 	otlpEndpoint string // empty: nothing is traced
 	sampleRatio  float64
@@ -42,6 +44,11 @@ func (c *operationConfig) declare(s *settings.Set) {
 		settings.Setting{
 			Name: "log-format", Help: "how it is logged: text or json",
 			Value: settings.Choice(&c.logFormat, logText, map[string]string{logText: logText, logJSON: logJSON}),
+		},
+		settings.Setting{
+			Name:  "data-dir",
+			Help:  "a directory of this node's own for what outlives a restart: who is blocked; it is made if it is not there; empty: in memory alone, so that a restart forgets what no other node of the cluster knows",
+			Value: settings.String(&c.dataDir, ""),
 		},
 		settings.Setting{
 			Name:  "drain-delay",
@@ -77,6 +84,17 @@ func (c *operationConfig) declare(s *settings.Set) {
 			Value: settings.File(&c.file),
 		},
 	)
+}
+
+// check refuses a data-dir that is none. What is in it is looked at when it is opened.
+func (c *operationConfig) check(s *settings.Set) error {
+	if c.dataDir == "" {
+		return nil
+	}
+	if i, err := os.Stat(c.dataDir); err == nil && !i.IsDir() {
+		return s.Get("data-dir").Errorf("%s is no directory", c.dataDir)
+	}
+	return nil
 }
 
 // engineOptions sets what the settings say.

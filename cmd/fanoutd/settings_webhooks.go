@@ -62,7 +62,7 @@ func (c *webhookConfig) declare(s *settings.Set) {
 		},
 		settings.Setting{
 			Name: "webhook-namespaces", Reloadable: true, Help: "the namespaces whose events it wants; none: all",
-			Value: settings.Strings(&e.Namespaces, nil, "names or patterns, as in /,/tenant-*"),
+			Value: settings.Strings(&e.Namespaces, nil, "names or patterns, as in /,/tenant-*; * is all"),
 		},
 		settings.Setting{
 			Name: "webhook-events", Reloadable: true, Help: "the names of the events it wants; none: all",
@@ -282,9 +282,7 @@ func (w *webhookEntry) endpoint() (webhook.Endpoint, error) {
 func fullNames(names []string) []string {
 	full := slices.Clone(names)
 	for i, name := range names {
-		if !strings.HasPrefix(name, "/") {
-			full[i] = "/" + name
-		}
+		full[i] = fullName(name)
 	}
 	return full
 }

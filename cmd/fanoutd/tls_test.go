@@ -218,8 +218,8 @@ func TestWebSocketByTLS(t *testing.T) {
 	}
 	b.read(t, `40{"sid":"`)
 	list, err := fanoutv1.NewRegistryServiceClient(dialControl(t, d.at["backends"])).ListConnections(t.Context(),
-		&fanoutv1.ListConnectionsRequest{To: &fanoutv1.Target{All: true}})
-	if err != nil || len(list.Connections) != 1 || !list.Connections[0].Secure {
+		&fanoutv1.ListConnectionsRequest{To: &fanoutv1.Target{All: true}, View: fanoutv1.Connection_FULL})
+	if err != nil || len(list.Connections) != 1 || !list.Connections[0].Handshake.Secure {
 		t.Errorf("connections %v, %v, want one that is secure", list, err)
 	}
 	if _, err := dial("http://" + address); err == nil {

@@ -18,7 +18,7 @@ func TestTracesOfADaemon(t *testing.T) {
 	collector := otlptest.Start(t)
 	d := start(t, "--otlp-endpoint="+collector.URL, "--otlp-sample-ratio=1", "--node-name=n1")
 	conn := dialControl(t, d.at["backends"])
-	consume := d.consume(t, &fanoutv1.ConsumeRequest_Open{Group: "g"})
+	consume := d.consume(t, &fanoutv1.ConsumeRequest_Open{Group: "g", Topics: []string{"t"}})
 	send := func(id string) {
 		t.Helper()
 		if err := consume.Send(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Ack_{Ack: &fanoutv1.ConsumeRequest_Ack{DeliveryIds: []string{id}}}}); err != nil {
@@ -28,6 +28,13 @@ func TestTracesOfADaemon(t *testing.T) {
 	b := connect(t, d.at["browsers"])
 	const trace = "0123456789abcdef0123456789abcdef"
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", "00-"+trace+"-0123456789abcdef-01")
+	if _, err := fanoutv1.NewEventServiceClient(conn).Publish(ctx, &fanoutv1.PublishRequest{Topic: "t", All: true}); err != nil {
+		t.Fatal(err)
+	}
+	published, err := consume.Recv()
+	if err != nil || published.GetPublished() == nil {
+		t.Fatalf("got %v, %v", published, err)
+	}
 	if _, err := fanoutv1.NewEmitterServiceClient(conn).Emit(ctx, &fanoutv1.EmitRequest{To: &fanoutv1.Target{All: true}, Event: "tick"}); err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +60,9 @@ func TestTracesOfADaemon(t *testing.T) {
 	spans := map[string]*tracev1.Span{}
 	for _, s := range collector.Spans() {
 		spans[s.GetName()] = s
+	}
+	if want := "00-" + trace + "-" + hex.EncodeToString(spans["fanout.v1.EventService/Publish"].GetSpanId()) + "-01"; published.GetPublished().GetTraceparent() != want {
+		t.Errorf("the published message's traceparent is %q, want %q", published.GetPublished().GetTraceparent(), want)
 	}
 	call, fanOut, event, delivery := spans["fanout.v1.EmitterService/Emit"], spans["fan-out"], spans["event"], spans["delivery"]
 	if call == nil || fanOut == nil || event == nil || delivery == nil {

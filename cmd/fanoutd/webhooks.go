@@ -26,7 +26,7 @@ func parseWebhookSecret(text string) (w *standardwebhooks.Webhook, n int, err er
 
 // newWebhooks returns what brings events to HTTP endpoints, without any yet.
 func (d *daemon) newWebhooks() *webhook.Server {
-	return webhook.New(webhook.Options{Node: d.config.cluster.node, Events: d.services.Events, Operations: d.services.Emitter, Logger: d.log})
+	return webhook.New(webhook.Options{Node: d.config.cluster.node, Events: d.services.Events, Operations: d.services.Emitter, Tracer: d.tracer(), Logger: d.log})
 }
 
 // webhookSettings are the latest settings of webhooks, whose files are looked at.

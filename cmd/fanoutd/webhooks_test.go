@@ -31,7 +31,7 @@ func TestWebhooksAuthorizeAtOnce(t *testing.T) {
 	}
 	defer l.close()
 	log := slog.New(slog.DiscardHandler)
-	d, err := newDaemon(c, log, newLogWriter(io.Discard, "json"), l, nil)
+	d, err := newDaemon(c, log, newLogWriter(io.Discard, "json"), l, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

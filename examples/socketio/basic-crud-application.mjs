@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 
 import Joi from "joi";
 
-import { emit, others, serve } from "./backend.mjs";
+import { daemon, others, serve } from "./backend.mjs";
 
 const todos = new Map();
 const notFound = { error: "entity not found" };
@@ -28,7 +28,7 @@ serve("basic-crud-application", {
       if (error) return error;
       const todo = { ...value, id: randomUUID() };
       todos.set(todo.id, todo);
-      await emit(others(client), "todo:created", todo);
+      await daemon.emit(others(client), "todo:created", todo);
       return { data: todo.id };
     },
     "todo:read": (client, key) => (todos.has(key) ? { data: todos.get(key) } : notFound),
@@ -36,11 +36,11 @@ serve("basic-crud-application", {
       const { error, value } = validate(schemas.update, payload);
       if (error) return error;
       todos.set(value.id, value);
-      await emit(others(client), "todo:updated", value);
+      await daemon.emit(others(client), "todo:updated", value);
     },
     async "todo:delete"(client, key) {
       if (!todos.delete(key)) return notFound;
-      await emit(others(client), "todo:deleted", key);
+      await daemon.emit(others(client), "todo:deleted", key);
     },
     "todo:list": () => ({ data: [...todos.values()] }),
   },

@@ -5,10 +5,11 @@
 import { resolve } from "node:path";
 import { promisify } from "node:util";
 
+import { Refusal } from "@fanoutd/client";
 import express from "express";
 import session from "express-session";
 
-import { disconnect, emit, only, serve } from "./backend.mjs";
+import { daemon, only, serve } from "./backend.mjs";
 
 const sessions = session({ secret: "changeit", resave: true, saveUninitialized: true });
 const page = resolve(process.argv[3]);
@@ -20,18 +21,18 @@ app.get("/", (req, res) => res.sendFile(page));
 app.post("/incr", async ({ session }, res) => {
   session.count = (session.count ?? 0) + 1;
   res.end(`${session.count}`);
-  await emit({ rooms: [session.id] }, "current count", session.count);
+  await daemon.emit({ rooms: [session.id] }, "current count", session.count);
 });
 
 app.post("/logout", async ({ session }, res) => {
   await promisify(session.destroy).call(session);
-  await disconnect({ rooms: [session.id] });
+  await daemon.disconnect({ rooms: [session.id] });
   res.status(204).end();
 });
 
 // The session that the cookie of a client's handshake names; null if there is none.
 async function sessionOf(client) {
-  const request = { url: "/", headers: client.connection.headers ?? {} };
+  const request = { url: "/", headers: client.connection.handshake?.headers ?? {} };
   await promisify(sessions)(request, {});
   return promisify(request.session.reload).call(request.session).then(() => request.session, () => null);
 }
@@ -39,13 +40,13 @@ async function sessionOf(client) {
 serve("express-session", {
   async connecting(client) {
     const session = await sessionOf(client);
-    if (!session) throw new Error("no session");
+    if (!session) throw new Refusal("no session");
     return { rooms: [session.id] };
   },
   events: {
     async incr(client) {
       const session = await sessionOf(client);
-      if (!session) return disconnect(only(client)); // logged out, or expired
+      if (!session) return void daemon.disconnect(only(client)); // logged out, or expired
       session.count = (session.count ?? 0) + 1;
       await promisify(session.save).call(session);
       return session.count;

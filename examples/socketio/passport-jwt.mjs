@@ -35,7 +35,7 @@ app.post("/login", ({ body }, res) => {
 });
 
 serve("passport-jwt", {
-  events: { whoami: ({ connection }) => JSON.parse(connection.data_json).username },
+  events: { whoami: ({ connection }) => JSON.parse(connection.dataJson).username },
 });
 
 const server = app.listen(process.env.PORT ?? 3000, () => console.log(`the page is at http://localhost:${server.address().port}`));

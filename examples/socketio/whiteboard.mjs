@@ -1,7 +1,7 @@
 // Serves the client of Socket.IO's example "whiteboard".
 
-import { emit, others, serve } from "./backend.mjs";
+import { daemon, others, serve } from "./backend.mjs";
 
 serve("whiteboard", {
-  events: { drawing: (client, data) => emit(others(client), "drawing", data) },
+  events: { drawing: (client, data) => daemon.emit(others(client), "drawing", data) },
 });

@@ -34,7 +34,7 @@ func (b *Backend) Connecting(ctx context.Context, s *sio.Socket, auth []byte) (s
 	if err != nil {
 		outcome := b.count(ctx, err)
 		b.log.Debug("not letting a connection in", "outcome", outcome, "namespace", s.Namespace(),
-			"remote", s.Connection().RemoteAddr, "error", err)
+			"remote", s.RemoteAddr(), "error", err)
 		return sio.Admission{}, err
 	}
 	b.admitted.Add(1)

@@ -3,7 +3,8 @@
 // A decision is made of up to three parts: what a token says (package token),
 // what the hook answers (package hook), and the verdicts of the consumers that
 // authorise (package dispatch). Each is a [Source]. They are asked one after the
-// other, in this order, and all of them have to allow; [Merge] says what becomes
+// other, in this order, and all of them have to allow; a [NotBlocked] between them refuses
+// whom they have named and somebody has blocked; [Merge] says what becomes
 // of what they grant. [Backend] asks them for a Socket.IO server.
 //
 // # Errors

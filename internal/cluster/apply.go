@@ -12,8 +12,8 @@ import (
 // Apply carries out one operation here and at the peers that may have connections of
 // the target. An Emit that is not to be Applied is handed to the links, and
 // Result.Forwarded counts them; all else is answered when the peers have answered, or
-// are named in Result.Unreachable. A Join is in force for whatever any node is asked
-// next, but for those that Result.Unreachable names.
+// are named in Result.Unreachable. A Join, and a change of users, is in force for whatever any node
+// is asked next, but for those that Result.Unreachable names.
 //
 // Errors are those of [sio.Server.Apply]. What a peer refused is an error too, if
 // nothing else was done.
@@ -29,7 +29,7 @@ func (n *Node) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 // place in the order. wait, which is to be called once, returns what Apply would have; nil:
 // nothing is to be waited for, and that is what Submit returns. An operation that is submitted
 // before a Join's wait has returned may miss members that the Join gave a room that its
-// target names, at peers that had none.
+// target names, at peers that had none; and so with users.
 func (n *Node) Submit(ctx context.Context, op sio.Op) (result sio.Result, wait func() (sio.Result, error), err error) {
 	if op, ok := op.(sio.Update); ok {
 		result, err = n.update(ctx, op)
@@ -51,15 +51,30 @@ func (n *Node) Submit(ctx context.Context, op sio.Op) (result sio.Result, wait f
 			return result, nil, err
 		}
 		op = o
-	case sio.Join:
-		return n.submitJoin(ctx, peers, o, result)
+	}
+	if adds(op) {
+		return n.submitAdding(ctx, peers, op, result)
 	}
 	return n.submitAt(ctx, peers, op, result)
 }
 
-// submitJoin is submitAt, and waits besides until all peers know of the rooms that this
-// node has members of now.
-func (n *Node) submitJoin(ctx context.Context, peers []*peer, op sio.Join, result sio.Result) (sio.Result, func() (sio.Result, error), error) {
+// adds reports whether an operation may make connections members of what the node that
+// holds them had none of.
+func adds(op sio.Op) bool {
+	switch o := op.(type) {
+	case sio.Join:
+		return true
+	case sio.Update:
+		return o.User != nil
+	case sio.UpdateAll:
+		return o.User != nil
+	}
+	return false
+}
+
+// submitAdding is submitAt, and waits besides until all peers know of the rooms and users
+// that this node has members of now.
+func (n *Node) submitAdding(ctx context.Context, peers []*peer, op sio.Op, result sio.Result) (sio.Result, func() (sio.Result, error), error) {
 	if len(n.all()) == 0 {
 		return result, nil, nil
 	}
@@ -155,11 +170,17 @@ func (n *Node) update(ctx context.Context, op sio.Update) (result sio.Result, er
 	}
 	err = n.atHolder(op.ID, op.Namespace, func(p *peer) (err error) {
 		if p == nil {
-			result, err = n.hub.Apply(ctx, op)
+			if result, err = n.hub.Apply(ctx, op); err == nil && adds(op) {
+				n.unreachable(&result.Coverage, n.confirm(ctx, nil)...)
+			}
 			return err
 		}
 		a, err := n.askOne(ctx, p, &clusterv1.Message{Body: &clusterv1.Message_Operation{Operation: m}})
 		result.Matched = int(a.GetResult().GetMatched())
+		n.unreachable(&result.Coverage, a.GetUnconfirmed()...)
+		if errors.Is(err, errUnsupported) {
+			err = &sio.UnreachableError{Node: p.name}
+		}
 		return err
 	})
 	return result, err

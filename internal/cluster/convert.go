@@ -18,13 +18,17 @@ import (
 // The types of package sio as nodes tell them each other, and back.
 
 func fromTarget(t *sio.Target) *clusterv1.Target {
-	return &clusterv1.Target{Namespace: t.Namespace, Rooms: t.Rooms, Except: t.Except, Ids: t.IDs, Users: t.Users, All: t.All}
+	m := &clusterv1.Target{Namespace: t.Namespace, Rooms: t.Rooms, Except: t.Except, Ids: t.IDs, Users: t.Users, All: t.All}
+	if (t.Owner != sio.Owner{}) {
+		m.Owner = &clusterv1.Target_Owner{Group: t.Owner.Group, ConsumerId: t.Owner.ConsumerID}
+	}
+	return m
 }
 
 func toTarget(m *clusterv1.Target) sio.Target {
 	return sio.Target{Namespace: m.GetNamespace(), Selector: room.Selector{
 		Rooms: m.GetRooms(), Except: m.GetExcept(), IDs: m.GetIds(), Users: m.GetUsers(), All: m.GetAll(),
-	}}
+	}, Owner: sio.Owner{Group: m.GetOwner().GetGroup(), ConsumerID: m.GetOwner().GetConsumerId()}}
 }
 
 func fromOp(op sio.Op) (*clusterv1.Operation, error) {
@@ -32,35 +36,43 @@ func fromOp(op sio.Op) (*clusterv1.Operation, error) {
 	case sio.Emit:
 		return fromEmit(&op), nil
 	case sio.Join:
-		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Join{Join: &clusterv1.Rooms{Names: op.Rooms}}}, nil
+		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Join{Join: &clusterv1.Rooms{Names: op.Rooms}}, By: string(op.By)}, nil
 	case sio.Leave:
-		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Leave{Leave: &clusterv1.Rooms{Names: op.Rooms}}}, nil
+		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Leave{Leave: &clusterv1.Rooms{Names: op.Rooms}}, By: string(op.By)}, nil
 	case sio.Disconnect:
 		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Disconnect{
 			Disconnect: &clusterv1.Disconnect{Mode: int32(op.Mode), Reason: op.Reason},
-		}}, nil
+		}, By: string(op.By)}, nil
 	case sio.Update:
-		update, err := fromChanges(op.Changes)
-		return &clusterv1.Operation{
-			To: &clusterv1.Target{Namespace: op.Namespace, Ids: []string{op.ID}}, Kind: &clusterv1.Operation_Update{Update: update},
-		}, err
+		return fromUpdate(&clusterv1.Target{Namespace: op.Namespace, Ids: []string{op.ID}}, &op.Changes, false)
 	case sio.UpdateAll:
-		update, err := fromChanges(op.Changes)
-		update.All = true
-		return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Update{Update: update}}, err
+		return fromUpdate(fromTarget(&op.To), &op.Changes, true)
 	}
 	panic(fmt.Sprintf("cluster: unknown operation %T", op)) // the set is sealed
 }
 
-// fromChanges returns an Update in any case.
-func fromChanges(c sio.Changes) (*clusterv1.Update, error) {
+func fromUpdate(to *clusterv1.Target, c *sio.Changes, all bool) (*clusterv1.Operation, error) {
 	data, err := fromData(c.Data)
-	return &clusterv1.Update{Data: data, Replace: c.Replace, Expire: fromTime(c.Expire), Lasting: c.Lasting}, err
+	update := &clusterv1.Update{Data: data, Replace: c.Replace, Expire: fromTime(c.Expire), Lasting: c.Lasting, All: all}
+	m := &clusterv1.Operation{To: to, Kind: &clusterv1.Operation_Update{Update: update}, By: string(c.By)}
+	if c.User != nil {
+		m.Kind = &clusterv1.Operation_UpdateUser{UpdateUser: &clusterv1.UpdateUser{Update: update, User: *c.User}}
+	}
+	return m, err
 }
 
-func toChanges(m *clusterv1.Update) (sio.Changes, error) {
+func toUpdate(to sio.Target, m *clusterv1.Update, by sio.Actor, user *string) (sio.Op, error) {
 	data, err := toData(m.GetData())
-	return sio.Changes{Data: data, Replace: m.GetReplace(), Expire: toTime(m.GetExpire()), Lasting: m.GetLasting()}, err
+	changes := sio.Changes{Data: data, Replace: m.GetReplace(), Expire: toTime(m.GetExpire()), Lasting: m.GetLasting(), User: user, By: by}
+	switch {
+	case err != nil:
+		return nil, err
+	case m.GetAll():
+		return sio.UpdateAll{To: to, Changes: changes}, nil
+	case len(to.IDs) != 1:
+		return nil, errUnsupported
+	}
+	return sio.Update{Namespace: to.Namespace, ID: to.IDs[0], Changes: changes}, nil
 }
 
 func fromEmit(op *sio.Emit) *clusterv1.Operation {
@@ -73,27 +85,20 @@ func fromEmit(op *sio.Emit) *clusterv1.Operation {
 var errUnsupported = errors.New("cluster: a peer wants what this version does not know")
 
 func toOp(m *clusterv1.Operation) (sio.Op, error) {
-	to := toTarget(m.GetTo())
+	to, by := toTarget(m.GetTo()), sio.Actor(m.GetBy())
 	switch kind := m.GetKind().(type) {
 	case *clusterv1.Operation_Emit:
 		return toEmit(m), nil
 	case *clusterv1.Operation_Join:
-		return sio.Join{To: to, Rooms: kind.Join.GetNames()}, nil
+		return sio.Join{To: to, Rooms: kind.Join.GetNames(), By: by}, nil
 	case *clusterv1.Operation_Leave:
-		return sio.Leave{To: to, Rooms: kind.Leave.GetNames()}, nil
+		return sio.Leave{To: to, Rooms: kind.Leave.GetNames(), By: by}, nil
 	case *clusterv1.Operation_Disconnect:
-		return sio.Disconnect{To: to, Mode: sio.DisconnectMode(kind.Disconnect.GetMode()), Reason: kind.Disconnect.GetReason()}, nil
+		return sio.Disconnect{To: to, Mode: sio.DisconnectMode(kind.Disconnect.GetMode()), Reason: kind.Disconnect.GetReason(), By: by}, nil
 	case *clusterv1.Operation_Update:
-		changes, err := toChanges(kind.Update)
-		switch {
-		case err != nil:
-			return nil, err
-		case kind.Update.GetAll():
-			return sio.UpdateAll{To: to, Changes: changes}, nil
-		case len(to.IDs) != 1:
-			return nil, errUnsupported
-		}
-		return sio.Update{Namespace: to.Namespace, ID: to.IDs[0], Changes: changes}, nil
+		return toUpdate(to, kind.Update, by, nil)
+	case *clusterv1.Operation_UpdateUser:
+		return toUpdate(to, kind.UpdateUser.GetUpdate(), by, &kind.UpdateUser.User)
 	}
 	return nil, errUnsupported
 }
@@ -151,13 +156,17 @@ func FromConnection(c *sio.Connection) (*clusterv1.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &clusterv1.Connection{
+	m := &clusterv1.Connection{
 		Cursor: c.Cursor, Node: c.Node, Id: c.ID, Namespace: c.Namespace, User: c.UserID, Rooms: c.Rooms,
-		Transport: c.Transport, Protocol: int32(c.Protocol), RemoteAddress: c.RemoteAddr, //nolint:gosec // 3 or 4
+		Transport: c.Transport, Protocol: int32(c.Protocol), Session: c.Session, //nolint:gosec // 3 or 4
 		ConnectedAt: fromTime(c.ConnectedAt), Recovered: c.Recovered(), Recovery: string(c.Recovery), Data: data, Expire: fromTime(c.Expire),
-		Headers: c.Headers, Query: c.Query, Auth: c.Auth, Url: c.URL, Secure: c.Secure, Session: c.Session,
-		QueuedBytes: int64(c.QueuedBytes), VolatileDropped: int64(c.VolatileDropped),
-	}, nil
+		QueuedBytes: int64(c.QueuedBytes), VolatileDropped: int64(c.VolatileDropped), RemoteAddress: c.RemoteAddr,
+	}
+	if h := c.Handshake; h != nil {
+		m.IssuedAt, m.Secure, m.Url = fromTime(h.IssuedAt), h.Secure, h.URL
+		m.Query, m.Headers, m.Auth = h.Query, h.Headers, h.Auth
+	}
+	return m, nil
 }
 
 // ToConnection is the inverse of FromConnection.
@@ -166,13 +175,19 @@ func ToConnection(m *clusterv1.Connection) (sio.Connection, error) {
 	if err != nil {
 		return sio.Connection{}, err
 	}
-	return sio.Connection{
+	c := sio.Connection{
 		Cursor: m.GetCursor(), Node: m.GetNode(), ID: m.GetId(), Namespace: m.GetNamespace(), UserID: m.GetUser(), Rooms: m.GetRooms(),
-		Transport: m.GetTransport(), Protocol: int(m.GetProtocol()), RemoteAddr: m.GetRemoteAddress(),
+		Transport: m.GetTransport(), Protocol: int(m.GetProtocol()), Session: m.GetSession(),
 		ConnectedAt: toTime(m.GetConnectedAt()), Recovery: toRecovery(m), Data: data, Expire: toTime(m.GetExpire()),
-		Headers: m.GetHeaders(), Query: m.GetQuery(), Auth: m.GetAuth(), URL: m.GetUrl(), Secure: m.GetSecure(), Session: m.GetSession(),
-		QueuedBytes: int(m.GetQueuedBytes()), VolatileDropped: int(m.GetVolatileDropped()),
-	}, nil
+		QueuedBytes: int(m.GetQueuedBytes()), VolatileDropped: int(m.GetVolatileDropped()), RemoteAddr: m.GetRemoteAddress(),
+	}
+	if m.GetIssuedAt() != nil {
+		c.Handshake = &sio.Handshake{
+			IssuedAt: toTime(m.GetIssuedAt()), Secure: m.GetSecure(), URL: m.GetUrl(),
+			Query: m.GetQuery(), Headers: m.GetHeaders(), Auth: m.GetAuth(),
+		}
+	}
+	return c, nil
 }
 
 // toRecovery reads what older nodes say too.

@@ -13,14 +13,18 @@ import (
 func fromSession(s *sio.OfflineSession) (*clusterv1.Session, error) {
 	data, err := fromData(s.Data)
 	return &clusterv1.Session{
-		Pid: s.PID, Id: s.ID, User: s.User, Rooms: s.Rooms, Granted: s.Granted, Data: data, Number: s.Number, Left: int64(s.Left), Claim: s.Claim,
+		Pid: s.PID, Id: s.ID, User: s.User, Admitted: &s.Admitted, Rooms: s.Rooms, Granted: s.Granted, Data: data, Number: s.Number, Left: int64(s.Left), Claim: s.Claim,
 	}, err
 }
 
 func toSession(m *clusterv1.Session) (sio.OfflineSession, error) {
 	data, err := toData(m.GetData())
+	admitted := m.GetUser()
+	if m.Admitted != nil {
+		admitted = m.GetAdmitted()
+	}
 	return sio.OfflineSession{
-		PID: m.GetPid(), ID: m.GetId(), User: m.GetUser(), Rooms: m.GetRooms(), Granted: m.GetGranted(), Data: data,
+		PID: m.GetPid(), ID: m.GetId(), User: m.GetUser(), Admitted: admitted, Rooms: m.GetRooms(), Granted: m.GetGranted(), Data: data,
 		Number: m.GetNumber(), Left: time.Duration(m.GetLeft()), Claim: m.GetClaim(),
 	}, err
 }

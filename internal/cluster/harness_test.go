@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -68,7 +69,13 @@ func startNode(t *testing.T, memory *bus.Memory, name, epoch string, change ...f
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	n := &testNode{t: t, admit: &admit{there: make(chan struct{}, 1)}, listener: wiretest.Listen()}
-	n.Node = New(Options{Self: link.Self{Name: name, Epoch: epoch}, Link: link.Options{JoinWait: -1, Logger: log}, Logger: log})
+	options := Options{Self: link.Self{Name: name, Epoch: epoch}, Link: link.Options{JoinWait: -1, Logger: log}, Logger: log}
+	changed := sio.Options{Node: name}
+	for _, f := range change {
+		f(&changed)
+	}
+	options.Blocks, _ = changed.Blocks.(*blocks.Keeper)
+	n.Node = New(options)
 	o := sio.Options{
 		Node: name, Namespaces: []string{"/", "/chat"}, Backend: n.Backend(n.admit), Interest: n.Interest(),
 		// Clients of these tests answer no ping.
@@ -80,6 +87,9 @@ func startNode(t *testing.T, memory *bus.Memory, name, epoch string, change ...f
 	var err error
 	if n.server, err = sio.NewServer(o); err != nil {
 		t.Fatal(err)
+	}
+	if options.Blocks != nil {
+		options.Blocks.Enforce(n.server)
 	}
 	n.http = &http.Server{Handler: n.server}
 	go n.http.Serve(n.listener)

@@ -19,6 +19,7 @@ type Hub interface {
 	Rooms(ctx context.Context, namespace string, filter sio.RoomFilter, cursor string, limit int) (sio.NamePage, error)
 	Users(ctx context.Context, namespace, prefix, cursor string, limit int) (sio.NamePage, error)
 	Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error)
+	Watch(ctx context.Context, request sio.WatchRequest) (sio.Watch, error)
 }
 
 // Server is a [Hub] whose connections may be moved to other servers; see [sio.Others].

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/interest"
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
@@ -33,6 +34,9 @@ type Options struct {
 	ConfirmTimeout time.Duration
 	// Drain is this node's, which peers may begin and follow. Nil: they cannot.
 	Drain *drain.Drain
+	// Blocks is who may not connect, here; its changes are to be made through the Node.
+	// Nil: nobody can be blocked.
+	Blocks *blocks.Keeper
 	// Settings are those that all nodes have to have alike, by name: their values, as text that
 	// is the same where the values mean the same. A peer that has others is logged.
 	Settings map[string]string
@@ -61,11 +65,15 @@ type Node struct {
 
 	moving   atomic.Bool // sessions are being closed, for a rebalance
 	requests requests
+	watches  watches
 	applying applying
-	serving  sync.WaitGroup // of peers' requests
-	started  chan struct{}  // closed by Start, when mesh is there
-	ended    chan struct{}  // closed by Close
-	closing  sync.Once
+
+	blockPages atomic.Uint64 // that peers have told this node
+
+	serving sync.WaitGroup // of peers' requests
+	started chan struct{}  // closed by Start, when mesh is there
+	ended   chan struct{}  // closed by Close
+	closing sync.Once
 }
 
 // New returns a Node that has no peers yet.
@@ -111,6 +119,7 @@ func (n *Node) Close(ctx context.Context) error {
 // end ends what goes on by itself. Later calls do nothing.
 func (n *Node) end() {
 	n.closing.Do(func() { close(n.ended) })
+	n.watches.end()
 	for _, p := range n.all() {
 		p.end()
 	}
@@ -136,8 +145,10 @@ type peer struct {
 
 	interest  *interest.Set
 	suspected atomic.Bool
+	pulled    atomic.Bool   // all that it knew of blocks when it was asked last
 	answers   chan posted   // to be sent to it
 	back      chan struct{} // holds one: it answers again
+	returned  chan struct{} // the same, for who pulls blocks; or it is to be asked for another reason
 	slots     chan struct{} // one for each question of the peer that is being answered
 	awaited   chan struct{} // one for each answer that Close waits for: of moves and drains
 	gone      chan struct{} // closed by end
@@ -159,7 +170,7 @@ const (
 func (n *Node) newPeer(info *link.Peer) *peer {
 	return &peer{
 		node: n, name: info.Name, epoch: info.Epoch, interest: interest.NewSet(),
-		answers: make(chan posted, maxAnswers), back: make(chan struct{}, 1),
+		answers: make(chan posted, maxAnswers), back: make(chan struct{}, 1), returned: make(chan struct{}, 1),
 		slots: make(chan struct{}, maxQuestions), awaited: make(chan struct{}, maxAwaited), gone: make(chan struct{}),
 		served: map[uint64]*served{}, leases: map[uint64]*lease{},
 	}
@@ -173,6 +184,16 @@ func (p *peer) end() {
 	defer p.mu.Unlock()
 	for _, s := range p.served {
 		s.cancel()
+	}
+}
+
+// isGone reports whether end has been called.
+func (p *peer) isGone() bool {
+	select {
+	case <-p.gone:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -215,8 +236,12 @@ func (h *handler) Joined(info link.Peer) {
 	n.joined = time.Now()
 	n.mu.Unlock()
 	n.serving.Go(p.sendAnswers)
+	if n.opts.Blocks != nil {
+		n.serving.Go(p.pullBlocks)
+	}
 	p.sendSettings()
 	n.interest.add(p)
+	n.watches.joined(p)
 	if n.consumers != nil {
 		n.consumers.Joined(p.epoch, p.name)
 	}
@@ -269,6 +294,7 @@ func (h *handler) Changed(info link.Peer) {
 		case p.back <- struct{}{}:
 		default:
 		}
+		p.pullNow()
 		n.log.Info("a node answers again", "node", p.name, "epoch", p.epoch)
 	}
 }

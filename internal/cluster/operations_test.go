@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
@@ -91,6 +92,34 @@ func TestIDsRoute(t *testing.T) {
 	}
 }
 
+// byListener hears who asked for changes.
+type byListener chan sio.Actor
+
+func (byListener) Listens() bool { return true }
+
+func (l byListener) Changed(c *sio.Change) { l <- c.By }
+
+// TestActorIsTold: whose change it was is known at the node that has the connection.
+func TestActorIsTold(t *testing.T) {
+	told := make(byListener, 100)
+	nodes := startNodes(t, bus.NewMemory(), 2, func(o *sio.Options) { o.ChangeListener = told })
+	_, id := nodes[1].connect("/", "")
+	<-told
+	one, data := to(room.Selector{IDs: []string{id}}), map[string]any{"k": "v"}
+	for _, op := range []sio.Op{
+		sio.Join{To: one, Rooms: []string{"r"}, By: "join"}, sio.Leave{To: one, Rooms: []string{"r"}, By: "leave"},
+		sio.Update{Namespace: "/", ID: id, Changes: sio.Changes{Data: data, By: "update"}},
+		sio.UpdateAll{To: one, Changes: sio.Changes{Data: data, By: "update all"}}, sio.Disconnect{To: one, By: "disconnect"},
+	} {
+		nodes[0].apply(op)
+	}
+	for _, want := range []sio.Actor{"join", "leave", "update", "update all", "disconnect"} {
+		if by := <-told; by != want {
+			t.Errorf("a change by %q, want %q", by, want)
+		}
+	}
+}
+
 // TestJoinIsInForce: a join that one node has answered is in force for an emit at any
 // other right afterwards, whoever holds the connection; and a leave likewise.
 func TestJoinIsInForce(t *testing.T) {
@@ -121,6 +150,72 @@ func TestJoinIsInForce(t *testing.T) {
 			t.Fatalf("emit after leave %d: %+v", i, r)
 		}
 	}
+}
+
+// TestLoginIsInForce: a change of users that one node has answered is in force for an emit
+// at any other right afterwards, whoever holds the connection, and for a list of users.
+func TestLoginIsInForce(t *testing.T) {
+	nodes := startNodes(t, bus.NewMemory(), 3)
+	var ids []string
+	for _, n := range nodes {
+		_, id := n.connect("/", "")
+		ids = append(ids, id)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	any := func() *testNode { return nodes[random.IntN(len(nodes))] }
+	emit := func(user string) sio.Result {
+		return any().apply(sio.Emit{To: to(room.Selector{Users: []string{user}}), Event: "e", Applied: true})
+	}
+	before := map[string]string{}
+	for i := range 1000 {
+		user, id := fmt.Sprint("u", i), ids[random.IntN(len(ids))]
+		changes := sio.Changes{User: &user}
+		var op sio.Op = sio.Update{Namespace: "/", ID: id, Changes: changes}
+		if i%2 == 0 {
+			op = sio.UpdateAll{To: to(room.Selector{IDs: []string{id}}), Changes: changes}
+		}
+		if r := any().apply(op); r.Matched != 1 || r.Partial {
+			t.Fatalf("login %d: %+v", i, r)
+		}
+		if r := emit(user); r.Matched != 1 || r.Partial {
+			t.Fatalf("emit after login %d: %+v", i, r)
+		}
+		if r := emit(before[id]); before[id] != "" && r.Matched != 0 {
+			t.Fatalf("emit to who it was, %d: %+v", i, r)
+		}
+		before[id] = user
+		page, err := any().Users(t.Context(), "/", user, "", 10)
+		if err != nil || len(page.Names) != 1 && i > 99 || page.Names[0].Name != user {
+			t.Fatalf("users after login %d: %+v, %v", i, page, err)
+		}
+	}
+}
+
+// TestLoginThatAPeerDoesNotConfirm is partial, and names it.
+func TestLoginThatAPeerDoesNotConfirm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := bus.NewMemory()
+		nodes := startNodes(t, memory, 3)
+		a, here := nodes[0].connect("/", "")
+		b, there := nodes[1].connect("/", "")
+		synctest.Wait()
+		memory.Cut("n1", "n3")
+		memory.Cut("n2", "n3")
+		user := "u"
+		for i, id := range []string{here, there} {
+			for _, op := range []sio.Op{
+				sio.Update{Namespace: "/", ID: id, Changes: sio.Changes{User: &user}},
+				sio.UpdateAll{To: to(room.Selector{IDs: []string{id}}), Changes: sio.Changes{User: &user}},
+			} {
+				r := nodes[0].apply(op)
+				if r.Matched != 1 || !r.Partial || !slices.Equal(r.Unreachable, []string{"n3"}) {
+					t.Errorf("of node %d, %T: %+v", i+1, op, r)
+				}
+			}
+		}
+		a.Close()
+		b.Close()
+	})
 }
 
 // TestConnectedIsInForce: when the backend hears of a connection, every node reaches

@@ -40,7 +40,7 @@ const (
 func drawCommand(t *rapid.T) command {
 	return command{
 		caller: rapid.IntRange(0, randomCallers-1).Draw(t, "caller"),
-		what:   rapid.IntRange(0, 9).Draw(t, "what"),
+		what:   rapid.IntRange(0, 11).Draw(t, "what"),
 		whom:   rapid.IntRange(0, 4).Draw(t, "whom"),
 		which:  rapid.IntRange(0, randomClients-1).Draw(t, "which"),
 		pause:  rapid.IntRange(0, 100).Draw(t, "pause"),
@@ -185,6 +185,11 @@ func (r *randomRun) do(caller, number int, c command) {
 			time.Sleep(5 * time.Second)
 			r.memory.Heal(pair[0], pair[1])
 		}
+	case 5:
+		if call.Kind, call.IDs, call.User = history.Login, one.IDs, fmt.Sprint("u", c.whom%3); call.User == "u2" {
+			call.User = ""
+		}
+		r.apply(ctx, n, &call, sio.Update{Namespace: "/", ID: id, Changes: sio.Changes{User: &call.User}})
 	default:
 		sel := one
 		switch c.whom {

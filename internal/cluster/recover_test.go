@@ -249,6 +249,13 @@ func TestNoReturn(t *testing.T) {
 		"after more than is sent at once": {sio.RecoveryTooMuch, func(_ *bus.Memory, nodes []*testNode, _ *returner) {
 			nodes[0].emitMuch("missed", 3<<20)
 		}},
+		"after a logout": {sio.RecoveryChanged, func(_ *bus.Memory, nodes []*testNode, r *returner) {
+			nobody := ""
+			_, err := nodes[2].Apply(context.Background(), sio.Update{Namespace: "/", ID: r.id, Changes: sio.Changes{User: &nobody}})
+			if !errors.Is(err, sio.ErrNotFound) {
+				r.t.Error(err)
+			}
+		}},
 		"as another user": {sio.RecoveryOtherUser, func(_ *bus.Memory, nodes []*testNode, _ *returner) {
 			nodes[1].admit.admission = sio.Admission{User: "v"}
 		}},
@@ -280,6 +287,40 @@ func TestNoReturn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReturnElsewhereAfterLogin: a client that comes back to another node belongs to who
+// logged in, whoever asked for that, and is admitted as who it was before.
+func TestReturnElsewhereAfterLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := startNodes(t, bus.NewMemory(), 3, recovering)
+		r := &returner{t: t}
+		r.connect(nodes[0])
+		user := "42"
+		nodes[1].apply(sio.Update{Namespace: "/", ID: r.id, Changes: sio.Changes{User: &user}})
+		of := room.Selector{Users: []string{user}}
+		for i := range 3 {
+			r.cut()
+			nodes[2].emit(of, fmt.Sprint("missed ", i))
+			r.back(nodes[(i+1)%3], fmt.Sprint("missed ", i))
+			if v, err := nodes[i].Connection(t.Context(), "/", r.id); err != nil || v.UserID != user {
+				t.Errorf("whose it is: %q, %v", v.UserID, err)
+			}
+			if m := nodes[i].emit(of, "there"); m.Matched != 1 {
+				t.Errorf("an emit to the user: %+v", m)
+			}
+			r.next()
+		}
+		r.cut()
+		nobody := ""
+		if m := nodes[2].apply(sio.UpdateAll{To: to(of), Changes: sio.Changes{User: &nobody}}); m.Matched != 0 || m.Partial {
+			t.Errorf("a logout of who is away: %+v", m)
+		}
+		if r.connect(nodes[1]); r.recovered {
+			t.Error("a logout is undone")
+		}
+		r.ws.Close()
+	})
 }
 
 // TestReturnsUnderFire: clients are cut off and come back to any node, all the while

@@ -22,6 +22,9 @@ func (n *Node) interested(to *sio.Target) []*peer {
 // mayHave reports whether the peer may have connections of the target. It says no only
 // where that is certain.
 func (p *peer) mayHave(to *sio.Target) bool {
+	if sio.Spans(to.Namespace) {
+		return true // what it has in which namespaces is known of single names alone
+	}
 	if to.All || to.Namespace == "" {
 		return to.Namespace == "" || p.interest.Has(interest.Namespace, to.Namespace, "")
 	}

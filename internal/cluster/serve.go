@@ -38,6 +38,8 @@ func (h *handler) Receive(info link.Peer, message []byte) {
 		n.readInterest(p, p.interest.Apply(body.InterestAll.GetSet()))
 	case *clusterv1.Message_AckRequest:
 		n.serveAcks(tracing.WithParent(context.Background(), m.GetTraceparent()), p, m.GetRequest(), body.AckRequest)
+	case *clusterv1.Message_Watch:
+		n.serveWatch(p, m.GetRequest(), body.Watch)
 	case *clusterv1.Message_Continue:
 		p.more(body.Continue.GetRequest())
 	case *clusterv1.Message_Cancel:
@@ -54,6 +56,10 @@ func (h *handler) Receive(info link.Peer, message []byte) {
 		n.serveCloseSessions(p, m.GetRequest(), body.CloseSessions)
 	case *clusterv1.Message_Settings:
 		n.compareSettings(p, body.Settings.GetValues())
+	case *clusterv1.Message_BlockEntries:
+		n.serveBlocks(p, m.GetRequest(), body.BlockEntries)
+	case *clusterv1.Message_BlockPull:
+		n.servePull(p, m.GetRequest(), body.BlockPull)
 	case *clusterv1.Message_Query:
 		n.serveQuery(p, m.GetRequest(), body.Query)
 	default:
@@ -170,11 +176,11 @@ func (n *Node) serveOperation(ctx context.Context, p *peer, request uint64, m *c
 		result, err = n.hub.Apply(ctx, op)
 	}
 	a := &clusterv1.Answer{Code: n.code(p, err), Kind: &clusterv1.Answer_Result{Result: &clusterv1.Result{Matched: count(result.Matched)}}}
-	if _, ok := op.(sio.Join); !ok || err != nil || request == 0 {
+	if err != nil || !adds(op) || request == 0 {
 		p.answer(request, a)
 		return
 	}
-	// Who asked hears of the rooms before it hears the answer.
+	// Who asked hears of the rooms and users before it hears the answer.
 	n.serving.Go(func() {
 		a.Unconfirmed = n.confirm(context.Background(), p)
 		p.answer(request, a)

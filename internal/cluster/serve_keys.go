@@ -197,12 +197,7 @@ func weight(s clusterv1.KeyAnswer_State) int {
 func (p *peer) addLease(number uint64, a *idempotency.Attempt) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.gone:
-		return false
-	default:
-	}
-	if len(p.leases) >= maxServed || p.leases[number] != nil {
+	if p.isGone() || len(p.leases) >= maxServed || p.leases[number] != nil {
 		return false
 	}
 	p.leases[number] = &lease{a, time.AfterFunc(keyLease, func() {

@@ -40,7 +40,7 @@ func TestSettingsDiffer(t *testing.T) {
 		memory := bus.NewMemory()
 		var logs [2]warnings
 		for i, settings := range []map[string]string{
-			{"path": "/socket.io/", "namespaces": "/,/chat", "recovery-window": "2m0s", "unknown at the other": "x"},
+			{"path": "/socket.io/", "namespaces": "*,/chat", "recovery-window": "2m0s", "unknown at the other": "x"},
 			{"path": "/socket.io/", "namespaces": "/", "recovery-window": "0s", "later": "y"},
 		} {
 			log := slog.New(slog.NewTextHandler(&logs[i], &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -62,8 +62,8 @@ func TestSettingsDiffer(t *testing.T) {
 		}
 		synctest.Wait()
 		for i, want := range [][]string{
-			{"node=b setting=namespaces here=/,/chat there=/", "node=b setting=recovery-window here=2m0s there=0s"},
-			{"node=a setting=namespaces here=/ there=/,/chat", "node=a setting=recovery-window here=0s there=2m0s"},
+			{"node=b setting=namespaces here=*,/chat there=/", "node=b setting=recovery-window here=2m0s there=0s"},
+			{"node=a setting=namespaces here=/ there=*,/chat", "node=a setting=recovery-window here=0s there=2m0s"},
 		} {
 			lines := logs[i].lines()
 			if len(lines) != len(want) {

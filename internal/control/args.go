@@ -25,6 +25,8 @@ var (
 	_ arguments = (*fanoutv1.EmitRequest)(nil)
 	_ arguments = (*fanoutv1.CallRequest)(nil)
 	_ arguments = (*fanoutv1.ReplyRequest)(nil)
+	_ arguments = (*fanoutv1.PublishRequest)(nil)
+	_ arguments = (*fanoutv1.ConsumeRequest_Answer)(nil)
 )
 
 // toArgs converts arguments to the text of a JSON array and checks them

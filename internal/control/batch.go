@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
 )
 
 // maxBatchBytes bounds a message of several events: beyond it, more of them in a
@@ -20,7 +21,9 @@ type batch struct {
 	decode bool
 	// include has messages come with their connection.
 	include bool
-	most    int // bytes of a message
+	// view says how much of connections.
+	view dispatch.View
+	most int // bytes of a message
 
 	list  []*fanoutv1.Event
 	bytes int             // of list, in its message
@@ -51,7 +54,7 @@ func (b *batch) fill(s Subscription) (more bool, err error) {
 		if !ok {
 			return false, err
 		}
-		e := b.events.delivery(&d, b.decode, b.include)
+		e := b.events.delivery(&d, b.decode, b.include, b.view)
 		if sizeInBatch(e)+batchOverhead > b.most {
 			e.Connection = nil // better the event alone than none
 		}

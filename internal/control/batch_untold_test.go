@@ -11,6 +11,7 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/publish"
 )
 
 // racedSubscription takes its deliveries back before those too large for the consumer's
@@ -34,6 +35,7 @@ func (s *racedSubscription) Poll() (d dispatch.Delivery, ok bool, err error) {
 }
 
 func (*racedSubscription) Handover() (h dispatch.Handover, told bool) { return h, false }
+func (*racedSubscription) Published() (p publish.Delivery, ok bool)   { return p, false }
 
 func (s *racedSubscription) BuryTooLarge(id string) error {
 	if s.told {

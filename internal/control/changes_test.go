@@ -87,6 +87,87 @@ func TestUpdateConnections(t *testing.T) {
 	})
 }
 
+// TestUpdateOfUsers: a connection becomes another user's, or nobody's: for lists, for
+// emits, and for what it does from then on.
+func TestUpdateOfUsers(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{Lifecycle: true})
+		a, idA := w.connect("")
+		b, idB := w.connect("")
+		for range 2 {
+			k.say(acking(k.get().GetEvents().GetEvents()[0].GetDeliveryId()))
+		}
+		registry, emitter := fanoutv1.NewRegistryServiceClient(w.conn), fanoutv1.NewEmitterServiceClient(w.conn)
+		users := func() string {
+			t.Helper()
+			list, err := registry.ListUsers(w.ctx(), &fanoutv1.ListUsersRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all []string
+			for _, u := range list.GetUsers() {
+				all = append(all, fmt.Sprint(u.GetUserId(), ":", u.GetConnections()))
+			}
+			return strings.Join(all, " ")
+		}
+		ada, nobody := "ada", ""
+		got, err := registry.UpdateConnection(w.ctx(), &fanoutv1.UpdateConnectionRequest{Id: idA, UserId: &ada, DataJson: `{"a":1}`})
+		if err != nil || got.GetConnection().GetUserId() != ada || got.GetPartial() || users() != "ada:1" {
+			t.Errorf("a login: %v, %v, users %s", got, err, users())
+		}
+		if got, err = registry.UpdateConnection(w.ctx(), &fanoutv1.UpdateConnectionRequest{Id: idA, DataJson: `{"b":1}`}); got.GetConnection().GetUserId() != ada {
+			t.Errorf("data alone: %v, %v", got, err)
+		}
+		emit := func() uint32 {
+			t.Helper()
+			sent, err := emitter.Emit(w.ctx(), &fanoutv1.EmitRequest{To: &fanoutv1.Target{Users: []string{ada}}, Event: "e", Wait: fanoutv1.EmitRequest_APPLIED})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return sent.GetMatched()
+		}
+		if n := emit(); n != 1 {
+			t.Errorf("an emit to the user reaches %d", n)
+		}
+		a.Next()
+		a.Say(`42["x"]`)
+		message := k.event("MESSAGE / x[]")
+		if message.GetUserId() != ada {
+			t.Errorf("what it does after the login is %q's", message.GetUserId())
+		}
+		k.say(acking(message.GetDeliveryId()))
+		results, err := emitter.Batch(w.ctx(), &fanoutv1.BatchRequest{Operations: []*fanoutv1.Operation{
+			{Operation: &fanoutv1.Operation_Update{Update: &fanoutv1.UpdateConnectionRequest{Id: idB, UserId: &ada}}},
+			{Operation: &fanoutv1.Operation_UpdateAll{UpdateAll: &fanoutv1.UpdateConnectionsRequest{To: &fanoutv1.Target{Users: []string{ada}}, UserId: &nobody, IdempotencyKey: "k"}}},
+		}})
+		if r := results.GetResults(); err != nil || r[0].GetUpdate().GetConnection().GetUserId() != ada || r[1].GetUpdateAll().GetAffected() != 2 || users() != "" || emit() != 0 {
+			t.Errorf("a batch: %v, %v, users %s", results, err, users())
+		}
+		// The key is of a logout.
+		for _, user := range []*string{nil, &ada} {
+			_, err = registry.UpdateConnections(w.ctx(), &fanoutv1.UpdateConnectionsRequest{To: &fanoutv1.Target{Users: []string{ada}}, UserId: user, IdempotencyKey: "k"})
+			if got := fields(t, err); !slices.Equal(got, []string{"idempotency_key"}) {
+				t.Errorf("the key with another request: %q", got)
+			}
+		}
+		long := strings.Repeat("x", 1025)
+		_, err = registry.UpdateConnection(w.ctx(), &fanoutv1.UpdateConnectionRequest{Id: idA, UserId: &long})
+		if got := fields(t, err); !slices.Equal(got, []string{"user_id"}) {
+			t.Errorf("a long name: %q", got)
+		}
+		_, err = registry.UpdateConnection(w.ctx(), &fanoutv1.UpdateConnectionRequest{Id: idA, UserId: &ada})
+		if err != nil {
+			t.Error(err)
+		}
+		a.Say("41")
+		if end := k.event("DISCONNECTED / client namespace disconnect"); end.GetUserId() != ada || end.GetConnection().GetUserId() != ada {
+			t.Errorf("its end: %v", end)
+		}
+		a.Close()
+		b.Close()
+	})
+}
+
 // Each change with a key takes effect once, at whichever node it is asked for: a repetition
 // gets the first answer, and the same key with another request is refused.
 func TestChangesWithKeys(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"time"
 	"unicode"
@@ -169,6 +170,8 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 		SkipExisting: m.GetSkipExisting(),
 		Authorize:    m.GetAuthorize(),
 		Assignments:  m.GetAssignments(),
+		NoEvents:     m.GetNoEvents(),
+		Topics:       toTopics(p, m.GetTopics()),
 		OneByOne:     m.GetOneByOne(),
 		MaxInFlight:  int(min(m.GetMaxInFlight(), maxInFlight)),
 		Node:         e.node,
@@ -176,10 +179,14 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 		OnlyOwn:      p.caller.Limited(),
 
 		IncludeConnection: m.GetIncludeConnection(),
+		View:              toView(p, m.GetView()),
 		RecoveryExpired:   m.GetRecoveryExpired(),
 	}
 	if sub.RecoveryExpired && !sub.Lifecycle {
 		p.add("recovery_expired", "needs lifecycle")
+	}
+	if sub.NoEvents {
+		needNoEvents(p, m)
 	}
 	if sub.Group == "" {
 		p.add("group", "must not be empty")
@@ -194,6 +201,25 @@ func (e *Events) toSubscription(ctx context.Context, p *problems, m *fanoutv1.Co
 	}
 	sub.AckWait = toDuration(p, "ack_wait", m.GetAckWait(), minAckWait, maxAckWait)
 	return sub
+}
+
+// needNoEvents notes what an open that declines events must not ask for, and that it has to
+// ask for something.
+func needNoEvents(p *problems, m *fanoutv1.ConsumeRequest_Open) {
+	if len(m.GetTopics()) == 0 {
+		p.add("no_events", "needs topics")
+	}
+	for _, f := range []struct {
+		name  string
+		asked bool
+	}{
+		{"namespaces", len(m.GetNamespaces()) > 0}, {"events", len(m.GetEvents()) > 0}, {"lifecycle", m.GetLifecycle()},
+		{"authorize", m.GetAuthorize()}, {"assignments", m.GetAssignments()},
+	} {
+		if f.asked {
+			p.add(f.name, "asks for events, which no_events declines")
+		}
+	}
 }
 
 // toMessageBytes converts the field `max_message_bytes`.
@@ -224,8 +250,9 @@ func (c *consumer) send() error {
 	}
 	leave, ending := (<-chan struct{})(c.leave), c.events.ending
 	closing := false
-	batch := batch{events: c.events, decode: c.decode, include: c.sub.IncludeConnection, most: c.maxMessageBytes}
+	batch := batch{events: c.events, decode: c.decode, include: c.sub.IncludeConnection, view: c.sub.View, most: c.maxMessageBytes}
 	for {
+		runtime.Gosched() // those that have more to be sent come first: one message of many costs less
 		more, err := batch.fill(c.subscription)
 		if m := batch.take(); m != nil {
 			if err := out.send(m); err != nil {
@@ -241,6 +268,11 @@ func (c *consumer) send() error {
 			more = true
 		}
 		if told, err := c.tellHandover(out); err != nil {
+			return err
+		} else if told {
+			more = true
+		}
+		if told, err := c.tellPublished(out); err != nil {
 			return err
 		} else if told {
 			more = true

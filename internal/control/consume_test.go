@@ -25,7 +25,7 @@ func TestConsumeLifeOfAConnection(t *testing.T) {
 		expire := time.Now().Add(time.Hour)
 		c := w.knock(`40{"token":"secret"}`)
 		connecting := k.event(`CONNECTING / [{"token":"secret"}]`)
-		if v := connecting.GetConnection(); v.GetId() != connecting.GetConnectionId() || v.GetNode() != "n1" || v.GetQuery()["q"] != "1" || v.GetTransport() != "websocket" {
+		if v := connecting.GetConnection(); v.GetId() != connecting.GetConnectionId() || v.GetNode() != "n1" || v.GetHandshake().GetQuery()["q"] != "1" || v.GetTransport() != "websocket" {
 			t.Errorf("connection of the CONNECTING: %v", v)
 		}
 		k.say(allowing(connecting.GetDeliveryId(), &fanoutv1.ConsumeRequest_Verdict_Allow{
@@ -200,6 +200,53 @@ func TestConsumeIncludesConnections(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// TestConsumeViews: which connections come with their handshake, by default and when a
+// worker asks for more or less.
+func TestConsumeViews(t *testing.T) {
+	for view, want := range map[fanoutv1.Connection_View]string{
+		fanoutv1.Connection_DEFAULT: "CONNECTING CONNECTED assigned DISCONNECTED",
+		fanoutv1.Connection_BASIC:   "",
+		fanoutv1.Connection_FULL:    "CONNECTING CONNECTED MESSAGE assigned DISCONNECTED",
+	} {
+		t.Run(view.String(), func(t *testing.T) {
+			inWorld(t, dispatch.Options{}, func(w *world) {
+				var got []string
+				saw := func(what string, c *fanoutv1.Connection) {
+					t.Helper()
+					if c.GetId() == "" {
+						t.Errorf("%s without its connection", what)
+					}
+					if h := c.GetHandshake(); h != nil {
+						got = append(got, what)
+						if h.GetAddress() == "" || h.GetQuery()["EIO"] != "4" || !h.GetIssuedAt().IsValid() {
+							t.Errorf("%s: %v", what, h)
+						}
+					}
+				}
+				k := w.consume(&fanoutv1.ConsumeRequest_Open{Authorize: true, Lifecycle: true, IncludeConnection: true, View: view})
+				c := w.knock("40")
+				connecting := k.event("CONNECTING / []")
+				saw("CONNECTING", connecting.GetConnection())
+				k.say(allowing(connecting.GetDeliveryId(), &fanoutv1.ConsumeRequest_Verdict_Allow{}))
+				connected := k.event("CONNECTED /")
+				saw("CONNECTED", connected.GetConnection())
+				c.Say(`42["a"]`)
+				message := k.event("MESSAGE / a[]")
+				saw("MESSAGE", message.GetConnection())
+				k.say(acking(connected.GetDeliveryId(), message.GetDeliveryId()))
+				other := w.consume(&fanoutv1.ConsumeRequest_Open{Group: "other", Assignments: true, View: view})
+				saw("assigned", other.assigned()[0])
+				c.Say("41")
+				saw("DISCONNECTED", k.event("DISCONNECTED / client namespace disconnect").GetConnection())
+				c.Close()
+				if text := strings.Join(got, " "); text != want {
+					t.Errorf("handshakes came with %q, want %q", text, want)
+				}
+			})
+		})
+	}
 }
 
 // TestConsumeExisting: a group hears of the connections that were there before, as

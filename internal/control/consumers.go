@@ -108,7 +108,7 @@ func fromConsumer(c *dispatch.SubscriptionStatus, node string) *fanoutv1.ListCon
 		ConsumerId: c.ConsumerID, Node: cmp.Or(c.Node, node),
 		Namespaces: c.Namespaces, Events: c.Events, Lifecycle: c.Lifecycle, Authorize: c.Authorize,
 		MaxInFlight: count(c.MaxInFlight), InFlight: count(c.InFlight), Connections: count(c.Connections),
-		QueuedBytes: count(c.QueuedBytes), Leaving: c.Draining, LastActive: timestamppb.New(c.LastActive),
+		QueuedBytes: count(c.QueuedBytes), Leaving: c.Draining, Topics: c.Topics, LastActive: timestamppb.New(c.LastActive),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
 	"github.com/fanoutd/fanoutd/internal/sio/room"
@@ -35,11 +36,20 @@ func namespaceName(s string) string {
 	return s
 }
 
+// namespacePattern is namespaceName where a pattern may be written too: a star alone is
+// every namespace.
+func namespacePattern(s string) string {
+	if s == sio.EveryNamespace {
+		return s
+	}
+	return namespaceName(s)
+}
+
 // toTarget converts the required field `to`, and holds it to the caller's limits. The target shares its slices with
 // m, which nobody changes once it has been received.
 func toTarget(p *problems, m *fanoutv1.Target) sio.Target {
 	to := sio.Target{
-		Namespace: namespaceName(m.GetNamespace()),
+		Namespace: namespacePattern(m.GetNamespace()),
 		Selector: room.Selector{
 			Rooms:  m.GetRooms(),
 			Except: m.GetExcept(),
@@ -47,6 +57,7 @@ func toTarget(p *problems, m *fanoutv1.Target) sio.Target {
 			Users:  m.GetUsers(),
 			All:    m.GetAll(),
 		},
+		Owner: toOwner(p, m.GetOwner()),
 	}
 	named := len(to.Rooms) + len(to.IDs) + len(to.Users)
 	switch {
@@ -61,6 +72,13 @@ func toTarget(p *problems, m *fanoutv1.Target) sio.Target {
 	noneEmpty(p, "to.ids", to.IDs)
 	noneEmpty(p, "to.users", to.Users)
 	return to
+}
+
+func toOwner(p *problems, m *fanoutv1.Target_Owner) sio.Owner {
+	if m != nil && (m.GetGroup() == "" || m.GetConsumerId() == "") {
+		p.add("to.owner", "must name a group and a consumer")
+	}
+	return sio.Owner{Group: m.GetGroup(), ConsumerID: m.GetConsumerId()}
 }
 
 func noneEmpty(p *problems, field string, names []string) {
@@ -149,22 +167,20 @@ func toEmit(p *problems, m *fanoutv1.EmitRequest) sio.Emit {
 }
 
 // fromConnection converts what is known about one connection, its data in this
-// form. Text that a browser chose is made valid UTF-8: anything else cannot be
-// encoded, and one odd query string must not spoil a listing.
-func fromConnection(c *sio.Connection, data dataForm) (*fanoutv1.Connection, error) {
+// form, and its handshake if that is asked for.
+func fromConnection(c *sio.Connection, data dataForm, handshake bool) (*fanoutv1.Connection, error) {
 	m := &fanoutv1.Connection{
-		Id:            c.ID,
-		Namespace:     c.Namespace,
-		UserId:        c.UserID,
-		Rooms:         c.Rooms,
-		Transport:     c.Transport,
-		Protocol:      count(c.Protocol),
-		Node:          c.Node,
+		Id:          c.ID,
+		Namespace:   c.Namespace,
+		UserId:      c.UserID,
+		Rooms:       c.Rooms,
+		Transport:   c.Transport,
+		Protocol:    count(c.Protocol),
+		Node:        c.Node,
+		ConnectedAt: timestamppb.New(c.ConnectedAt),
+		QueuedBytes: count(c.QueuedBytes),
+
 		RemoteAddress: c.RemoteAddr,
-		ConnectedAt:   timestamppb.New(c.ConnectedAt),
-		Headers:       c.Headers,
-		Query:         c.Query,
-		QueuedBytes:   count(c.QueuedBytes),
 
 		VolatileDropped: count(c.VolatileDropped),
 	}
@@ -174,12 +190,50 @@ func fromConnection(c *sio.Connection, data dataForm) (*fanoutv1.Connection, err
 		}
 	}
 	m.Recovered, m.Recovery = c.Recovered(), toRecovery(c.Recovery)
-	m.AuthJson = c.Auth
-	m.Session, m.Url, m.Secure = c.Session, c.URL, c.Secure
+	m.Session = c.Session
 	if !c.Expire.IsZero() {
 		m.ExpiresAt = timestamppb.New(c.Expire)
 	}
+	if handshake && c.Handshake != nil {
+		m.Handshake = fromHandshake(c.Handshake, data)
+		m.Handshake.Address = c.RemoteAddr
+		if data == dataAsStruct {
+			m.Query = c.Handshake.Query //nolint:staticcheck // kept for those who read it here
+		}
+	}
 	return m, nil
+}
+
+// fromHandshake converts a handshake, its auth in this form.
+func fromHandshake(h *sio.Handshake, auth dataForm) *fanoutv1.Handshake {
+	m := &fanoutv1.Handshake{
+		Headers: h.Headers, Query: h.Query, Url: h.URL, Secure: h.Secure,
+		IssuedAt: timestamppb.New(h.IssuedAt),
+	}
+	if h.Auth != "" && auth == dataAsStruct {
+		if object, err := parseObject(h.Auth); err == nil {
+			m.Auth = decodeValue(object, maxDecodedDepth).GetStructValue()
+		}
+	}
+	if m.Auth == nil {
+		m.AuthJson = h.Auth
+	}
+	return m
+}
+
+// toView converts a field `view`.
+func toView(p *problems, v fanoutv1.Connection_View) dispatch.View {
+	view, ok := views[v]
+	if !ok {
+		p.add("view", "%d is no value of this field", v)
+	}
+	return view
+}
+
+var views = map[fanoutv1.Connection_View]dispatch.View{
+	fanoutv1.Connection_DEFAULT: dispatch.ViewDefault,
+	fanoutv1.Connection_BASIC:   dispatch.ViewBasic,
+	fanoutv1.Connection_FULL:    dispatch.ViewFull,
 }
 
 // count is n as the contract's counts are: 32 bits, which JSON prints as a

@@ -44,13 +44,13 @@ var kinds = map[dispatch.Kind]fanoutv1.Event_Kind{
 
 // delivery is one delivery to a consumer. decode asks for its arguments as values
 // too, include for the connection of a message.
-func (e *Events) delivery(d *dispatch.Delivery, decode, include bool) *fanoutv1.Event {
+func (e *Events) delivery(d *dispatch.Delivery, decode, include bool, view dispatch.View) *fanoutv1.Event {
 	var m eventMessage
 	connection := d.Connection
 	if include || d.Kind == dispatch.Connected {
-		connection = d.Current()
+		connection = d.Current(view)
 	}
-	e.errors.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event, connection)
+	e.errors.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event, connection, view)
 	m.event.DeliveryId, m.event.Attempt = d.ID(), d.Attempt
 	m.event.ArgsJson = string(d.Args)
 	if decode {
@@ -90,9 +90,9 @@ type eventMessage struct {
 }
 
 // describe fills m with all of ev but its arguments, which are shown in several
-// ways, and with what is known of its connection, nil to leave that out. method is
+// ways, and with what view has of its connection, nil to leave that out. method is
 // the one whose answer m is.
-func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Event, connection *sio.Connection) {
+func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Event, connection *sio.Connection, view dispatch.View) {
 	m.at.Seconds, m.at.Nanos = ev.ReceivedAt.Unix(), int32(ev.ReceivedAt.Nanosecond())
 	m.event.Kind = kinds[ev.Kind]
 	m.event.Namespace = ev.Namespace
@@ -113,7 +113,7 @@ func (r *ErrorReporter) describe(method string, m *eventMessage, ev *dispatch.Ev
 	}
 	m.event.ReceivedAt = &m.at
 	if connection != nil {
-		c, err := fromConnection(connection, dataAsText)
+		c, err := fromConnection(connection, dataAsText, view.Handshake(ev.Kind))
 		if err != nil {
 			_ = r.Code(context.Background(), method,
 				fmt.Errorf("an event is delivered without its connection: %w", err))

@@ -30,7 +30,7 @@ func TestDisconnectIsLogged(t *testing.T) {
 			hub.connect("/", "a", "42")
 			hub.connect("/", "b", "")
 			var out strings.Builder
-			r := newRegistry(hub, nil, slog.New(slog.NewTextHandler(&out, nil)))
+			r := newRegistry(hub, nil, nil, slog.New(slog.NewTextHandler(&out, nil)), nil)
 			ctx := identity.NewContext(t.Context(), identity.Unlimited("shop"))
 			if _, err := r.Disconnect(ctx, tt.request); err != nil {
 				t.Fatal(err)
@@ -40,7 +40,7 @@ func TestDisconnectIsLogged(t *testing.T) {
 			}
 		})
 	}
-	_, err := newRegistry(newMemHub(), nil, slog.New(slog.DiscardHandler)).Disconnect(identity.NewContext(t.Context(), identity.Unlimited("")), &fanoutv1.DisconnectRequest{To: toAll(), Reason: strings.Repeat("x", maxReason+1)})
+	_, err := newRegistry(newMemHub(), nil, nil, slog.New(slog.DiscardHandler), nil).Disconnect(identity.NewContext(t.Context(), identity.Unlimited("")), &fanoutv1.DisconnectRequest{To: toAll(), Reason: strings.Repeat("x", maxReason+1)})
 	if got := fields(t, err); !slices.Equal(got, []string{"reason"}) {
 		t.Errorf("a long reason: got %q", got)
 	}

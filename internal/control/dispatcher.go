@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/publish"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -20,7 +21,15 @@ type Dispatcher interface {
 	Tail(dispatch.TailFilter) (Tail, error)
 
 	replier
+	publisher
 	administrator
+}
+
+type publisher interface {
+	// Publish hands a message to consumers that asked for its topic. It returns when the
+	// message has its place behind what the caller published before, and waits for no
+	// consumer: the Publication does, which is to be waited for. Error: [publish.ErrBusy].
+	Publish(*publish.Request) (*publish.Publication, error)
 }
 
 type replier interface {
@@ -57,7 +66,7 @@ type administrator interface {
 }
 
 // Subscription is one consumer's place in its group; see [dispatch.Subscription]. Poll,
-// News, Cancelled and Handover are for one goroutine; all else may be called at once.
+// News, Cancelled, Handover and Published are for one goroutine; all else may be called at once.
 type Subscription interface {
 	// Poll returns the next delivery, false if there is none now. Its error is why there
 	// will be none any more.
@@ -70,6 +79,13 @@ type Subscription interface {
 	// Handover returns the next piece of what a consumer with Assignments is to be told of
 	// the connections that it owns, false if there is none now.
 	Handover() (dispatch.Handover, bool)
+	// Published returns the next message that was published to the consumer's topics, false
+	// if there is none now.
+	Published() (publish.Delivery, bool)
+	// PublishedTooLarge says that a message does not fit into the consumer's messages.
+	PublishedTooLarge(id string)
+	// Answer answers a message. Error: [publish.ErrNotAwaited].
+	Answer(id string, args []byte, attachments [][]byte) error
 
 	// What settles a delivery fails with [dispatch.ErrNotInFlight] or
 	// [dispatch.ErrNoVerdict].

@@ -13,6 +13,7 @@ type source[S Subscription, T Tail] interface {
 	Subscribe(dispatch.SubscriptionOptions) (S, error)
 	Tail(dispatch.TailFilter) (T, error)
 	replier
+	publisher
 }
 
 // local is what a dispatcher that knows of no other nodes does beside that; see
@@ -34,7 +35,7 @@ func DispatcherOf[S Subscription, T Tail](d interface {
 	source[S, T]
 	local
 }) Dispatcher {
-	return dispatcherOf[S, T]{d, onlyNode{d}, d}
+	return dispatcherOf[S, T]{d, d, onlyNode{d}, d}
 }
 
 // ClusterDispatcherOf returns d, which asks the other nodes, as a Dispatcher.
@@ -42,11 +43,12 @@ func ClusterDispatcherOf[S Subscription, T Tail](d interface {
 	source[S, T]
 	administrator
 }) Dispatcher {
-	return dispatcherOf[S, T]{d, d, d}
+	return dispatcherOf[S, T]{d, d, d, d}
 }
 
 type dispatcherOf[S Subscription, T Tail] struct {
 	replier
+	publisher
 	administrator
 	source source[S, T]
 }

@@ -16,7 +16,7 @@
 // One file converts (convert.go, with args.go for arguments, delivery.go for
 // events and settle.go for what consumers answer), one codes errors
 // (errors.go), one pages (page.go); each service has a file, and EmitStream,
-// EmitWithAck, Consume and Tail one of their own.
+// EmitWithAck, Consume, Tail and Watch one of their own.
 //
 // Locks: acks.mu and ErrorReporter.mu. Each is innermost, and
 // under it only memory is touched.

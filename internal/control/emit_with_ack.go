@@ -52,7 +52,7 @@ func (e *Emitter) EmitWithAck(req *fanoutv1.EmitWithAckRequest, stream grpc.Serv
 // toAckRequest converts an EmitWithAck, the message that p is about.
 func (e *Emitter) toAckRequest(ctx context.Context, p *problems, req *fanoutv1.EmitWithAckRequest) (sio.AckRequest, error) {
 	at := p.at
-	p.at = p.path("emit")
+	p.at = place{inner: p.path("emit")}
 	request := sio.AckRequest{Emit: toEmit(p, req.GetEmit()), MaxAcks: int(req.GetMaxAcks())}
 	if req.GetEmit().GetIdempotencyKey() != "" {
 		p.add("idempotency_key", "must be empty: answers cannot be given again")
@@ -78,7 +78,7 @@ func (end *ackEnd) response(p *problems, req *fanoutv1.EmitWithAckRequest) (*fan
 	case errors.As(end.err, new(*panicError)):
 		return nil, end.err
 	case errors.Is(end.err, sio.ErrTooLarge):
-		p.at = p.path("emit")
+		p.at = place{inner: p.path("emit")}
 		return nil, tooLarge(p, req.GetEmit())
 	case end.err != nil:
 		return nil, hubError(end.err, p, "emit.to.namespace")
@@ -166,6 +166,9 @@ func (e *Emitter) Call(ctx context.Context, req *fanoutv1.CallRequest) (*fanoutv
 func (e *Emitter) toCall(ctx context.Context, p *problems, req *fanoutv1.CallRequest) (sio.AckRequest, error) {
 	id, namespace := req.GetId(), namespaceName(req.GetNamespace())
 	p.needConnection(namespace)
+	if sio.Spans(namespace) {
+		p.add("namespace", "must be the name of one namespace")
+	}
 	if id == "" {
 		p.add("id", "must not be empty")
 	}

@@ -289,6 +289,9 @@ func TestAskOverTheWire(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.Next()
+		if m, err = stream.Recv(); err != nil || m.GetStarted() == nil {
+			t.Errorf("started: %v, %v", m, err)
+		}
 		cancel()
 		if _, err := stream.Recv(); status.Code(err) != codes.Canceled {
 			t.Errorf("canceled: %v", err)

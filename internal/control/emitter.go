@@ -2,13 +2,11 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
-	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // maxBatch bounds the work of one call, and the size of its answer.
@@ -67,40 +65,18 @@ func (e *Emitter) EmitBatch(ctx context.Context, req *fanoutv1.EmitBatchRequest)
 
 // emit carries out one emit. at is the path of m in its request.
 func (e *Emitter) emit(ctx context.Context, m *fanoutv1.EmitRequest, at string) (*fanoutv1.EmitResponse, error) {
-	return e.submit(ctx, m, at).get()
+	return answer(e.submit(ctx, m, place{inner: at}), emitResponse)
 }
 
 // submit carries out one emit.
-func (e *Emitter) submit(ctx context.Context, m *fanoutv1.EmitRequest, at string) pending[*fanoutv1.EmitResponse] {
-	p := problemsOf(ctx, at)
-	op := toEmit(&p, m)
-	if p.any() {
-		checkNamespace(ctx, e.hub, &p, op.To.Namespace, "to.namespace")
-		return failed[*fanoutv1.EmitResponse](p.err())
-	}
-	return submit(ctx, e.hub, e.keys, &p, change{op, m.GetIdempotencyKey()}, func(res sio.Result, duplicate bool, err error) (*fanoutv1.EmitResponse, error) {
-		return emitResponse(res, duplicate, err), emitError(err, &p, m)
-	})
+func (e *Emitter) submit(ctx context.Context, m *fanoutv1.EmitRequest, at place) pending {
+	p := problemsAt(ctx, at)
+	return carryOut(ctx, e.hub, e.keys, &p, change{toEmit(&p, m), m.GetIdempotencyKey()}, m)
 }
 
-// emitResponse is nil if there was an error.
-func emitResponse(res sio.Result, duplicate bool, err error) *fanoutv1.EmitResponse {
-	if err != nil {
-		return nil
-	}
+func emitResponse(a applied) *fanoutv1.EmitResponse {
 	return &fanoutv1.EmitResponse{
-		Matched: count(res.Matched), Duplicate: duplicate,
-		Partial: res.Partial, Unreachable: res.Unreachable, Forwarded: count(res.Forwarded),
+		Matched: count(a.Matched), Duplicate: a.duplicate,
+		Partial: a.Partial, Unreachable: a.Unreachable, Forwarded: count(a.Forwarded),
 	}
-}
-
-// emitError codes what the Hub answered to an emit.
-func emitError(err error, p *problems, m *fanoutv1.EmitRequest) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, sio.ErrTooLarge):
-		return tooLarge(p, m)
-	}
-	return hubError(err, p, "to.namespace")
 }

@@ -16,6 +16,8 @@ import (
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/idempotency"
+	"github.com/fanoutd/fanoutd/internal/publish"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -30,19 +32,26 @@ const maxViolations = 16
 // problems gathers what is wrong with a request, so that one answer names all
 // of it. The zero value has none.
 type problems struct {
-	at     string               // path of the message that is looked at; empty: the request
+	at     place                // of the message that is looked at
 	caller identity.Principal   // whose limits the request has to keep to; see limits.go
 	denied *identity.LimitError // the first that it does not keep to
 	list   []*errdetails.BadRequest_FieldViolation
 	more   int // found beyond maxViolations
 }
 
+// place is where a message lies in its request: the path of one around it and the path in
+// that. Either may be empty; both are of the request itself. What is well pays for no text.
+type place struct{ outer, inner string }
+
 // path is where field lies in the request.
 func (p *problems) path(field string) string {
-	if p.at == "" {
-		return field
+	path := field
+	for _, outer := range []string{p.at.inner, p.at.outer} {
+		if outer != "" {
+			path = outer + "." + path
+		}
 	}
-	return p.at + "." + field
+	return path
 }
 
 func (p *problems) add(field, format string, args ...any) {
@@ -112,6 +121,12 @@ func errNoConnection(namespace, id string) error {
 	return status.Errorf(codes.NotFound, "no connection %.64q in namespace %.64q", id, namespace)
 }
 
+// errUserBlocked is FAILED_PRECONDITION for a connection that was made a blocked user's.
+func errUserBlocked(user string) error {
+	return newError(codes.FailedPrecondition, fmt.Sprintf("the user %.64q is blocked: the connection is disconnected", user),
+		&errdetails.ErrorInfo{Reason: "USER_BLOCKED", Domain: errorDomain})
+}
+
 // errConnectionEnded is ABORTED for a call whose connection ended before it answered.
 func errConnectionEnded() error {
 	return newError(codes.Aborted, "the connection ended before it answered", &errdetails.ErrorInfo{Reason: "DISCONNECTED", Domain: errorDomain})
@@ -151,6 +166,9 @@ func (e *unexpectedError) GRPCStatus() *status.Status { return status.Convert(er
 // around it, returned.
 // expected is false if an operator has to hear of it.
 func codeError(err error) (coded error, expected bool) {
+	if err == nil {
+		return nil, true
+	}
 	if missing := (*identity.ScopeError)(nil); errors.As(err, &missing) {
 		return errScopeMissing(missing), true
 	}
@@ -161,7 +179,7 @@ func codeError(err error) (coded error, expected bool) {
 		return errPage(page), true
 	}
 	switch {
-	case err == nil, err == errInternal: //nolint:errorlint // as it is, it has been logged
+	case err == errInternal: //nolint:errorlint // as it is, it has been logged
 		return err, true
 	case errors.Is(err, identity.ErrKeyMissing):
 		return errUnauthenticated("KEY_MISSING", identity.ErrKeyMissing.Error()), true
@@ -193,6 +211,8 @@ func hubError(err error, p *problems, namespace string) error {
 	switch {
 	case errors.Is(err, sio.ErrUnknownNamespace):
 		return invalid(p, namespace, "no such namespace")
+	case errors.Is(err, idempotency.ErrOtherContent):
+		return invalid(p, "idempotency_key", "was used for a request with other content")
 	case errors.Is(err, sio.ErrBusy):
 		return newError(codes.ResourceExhausted, err.Error(), &errdetails.RetryInfo{RetryDelay: durationpb.New(retryBusy)})
 	case errors.Is(err, sio.ErrClosed):
@@ -218,7 +238,8 @@ func unexpected(err error) error {
 	return &unexpectedError{err}
 }
 
-// settleError codes what a Member or a Dispatcher answered about one delivery.
+// settleError codes what a Subscription or a Dispatcher answered about one delivery, or one
+// message of another backend.
 func settleError(err error, p *problems) error {
 	switch {
 	case err == nil:
@@ -227,7 +248,7 @@ func settleError(err error, p *problems) error {
 		return invalid(p, "delivery_id", "not the delivery_id of an event")
 	case errors.Is(err, dispatch.ErrNoVerdict):
 		return invalid(p, "delivery_id", "%v", err)
-	case errors.Is(err, dispatch.ErrNotInFlight), errors.Is(err, dispatch.ErrNoReply):
+	case errors.Is(err, dispatch.ErrNotInFlight), errors.Is(err, dispatch.ErrNoReply), errors.Is(err, publish.ErrNotAwaited):
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
 	if away := (*sio.UnreachableError)(nil); errors.As(err, &away) {

@@ -14,6 +14,7 @@ type Events struct {
 
 	hub        Hub
 	dispatcher Dispatcher
+	keys       Keys
 	errors     *ErrorReporter
 	node       string          // this node's name
 	draining   <-chan struct{} // closed when the daemon is about to shut down: nobody joins any more
@@ -25,9 +26,9 @@ type Events struct {
 // newEvents returns the EventService over d. Namespaces are those of hub; node is
 // this node's name. Deliveries that fail inside are reported to errors. Once
 // draining is closed nobody joins any more, and once ending is, streams end.
-func newEvents(hub Hub, d Dispatcher, errors *ErrorReporter, node string, draining, ending <-chan struct{}) *Events {
+func newEvents(hub Hub, d Dispatcher, keys Keys, errors *ErrorReporter, node string, draining, ending <-chan struct{}) *Events {
 	return &Events{
-		hub: hub, dispatcher: d, errors: errors, node: node, draining: draining, ending: ending,
+		hub: hub, dispatcher: d, keys: keys, errors: errors, node: node, draining: draining, ending: ending,
 		streams: streamGoroutines{errors: errors},
 	}
 }

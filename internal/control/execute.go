@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 type executeStream = grpc.BidiStreamingServer[fanoutv1.ExecuteRequest, fanoutv1.ExecuteResponse]
@@ -21,11 +22,14 @@ const (
 	// maxPipelined bounds the commands of a stream that other nodes have not answered.
 	maxPipelined = 1024
 
+	// maxCommands bounds the commands of one message; the contract states it.
+	maxCommands = 1000
+
 	// maxAwaiting bounds the commands of a stream that await browsers; the contract
 	// states it. Each has a goroutine.
 	maxAwaiting = 4096
 
-	// minTidy is how many rooms of Joins are kept before it is looked which are answered.
+	// minTidy is how many rooms and users are kept before it is looked which are answered.
 	minTidy = 1024
 )
 
@@ -43,7 +47,7 @@ type execution struct {
 	last     uint64            // sequence
 	errors   bool              // only results that are not OK are sent
 	behind   uint64            // how many went to answers
-	joined   map[string]uint64 // by namespace and room, Joins that may not be answered: up to which of behind
+	joined   map[string]uint64 // by namespace and room or user, what gave it members and may not be answered: up to which of behind
 	tidyAt   int               // how many of joined make it worth to drop those that are answered
 	awaiting sync.WaitGroup
 
@@ -59,7 +63,8 @@ type executed struct {
 	sequence uint64
 	through  uint64 // so far commands have been submitted
 	result   result
-	silent   bool // it awaits browsers: its results come from there
+	silent   bool // it awaits browsers, and its results come from there, or it is a Sync
+	quiet    bool // nothing is sent for its sake, unless it is refused
 }
 
 // Execute ends as EmitStream does.
@@ -101,6 +106,10 @@ func (x *execution) read() error {
 		switch m := m.GetRequest().(type) {
 		case *fanoutv1.ExecuteRequest_Command_:
 			err = x.command(m.Command)
+		case *fanoutv1.ExecuteRequest_Commands_:
+			err = x.commands(m.Commands.GetCommands())
+		case *fanoutv1.ExecuteRequest_Sync_:
+			err = x.done(executed{through: x.last, silent: true})
 		case *fanoutv1.ExecuteRequest_Cancel_:
 			x.cancel(m.Cancel.GetSequence())
 		case *fanoutv1.ExecuteRequest_Open_:
@@ -123,7 +132,24 @@ func (x *execution) open(m *fanoutv1.ExecuteRequest_Open, first bool) error {
 	case fanoutv1.ExecuteRequest_Open_ERRORS:
 		x.errors = true
 	default:
-		return invalid(&problems{at: "open"}, "results", "%d is no value of this field", m.GetResults())
+		return invalid(&problems{at: place{inner: "open"}}, "results", "%d is no value of this field", m.GetResults())
+	}
+	if (m.GetGroup() == "") != (m.GetConsumerId() == "") {
+		return invalid(&problems{at: place{inner: "open"}}, "consumer_id", "comes with a group, and a group with it")
+	}
+	x.ctx = withActor(x.ctx, sio.Owner{Group: m.GetGroup(), ConsumerID: m.GetConsumerId()}.Actor())
+	return nil
+}
+
+// commands submits those of one message.
+func (x *execution) commands(list []*fanoutv1.ExecuteRequest_Command) error {
+	if len(list) > maxCommands {
+		return invalid(&problems{at: place{inner: "commands"}}, "commands", "%d, but at most %d are allowed", len(list), maxCommands)
+	}
+	for _, m := range list {
+		if err := x.command(m); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -131,8 +157,8 @@ func (x *execution) open(m *fanoutv1.ExecuteRequest_Open, first bool) error {
 // command submits one command.
 func (x *execution) command(m *fanoutv1.ExecuteRequest_Command) error {
 	if m.GetSequence() <= x.last {
-		refused := failed[*fanoutv1.OperationResult](invalid(&problems{at: "command"}, "sequence", "%d does not come after %d", m.GetSequence(), x.last))
-		return x.done(executed{sequence: m.GetSequence(), through: x.last, result: refused})
+		result := refused(invalid(&problems{at: place{inner: "command"}}, "sequence", "%d does not come after %d", m.GetSequence(), x.last))
+		return x.done(executed{sequence: m.GetSequence(), through: x.last, result: result})
 	}
 	x.last = m.GetSequence()
 	op := m.GetOperation()
@@ -148,15 +174,29 @@ func (x *execution) command(m *fanoutv1.ExecuteRequest_Command) error {
 		})
 	case *fanoutv1.Operation_Call:
 		return x.await(fanoutv1.EmitterService_Call_FullMethodName, func(ctx context.Context, placed func()) awaited { return x.call(ctx, kind.Call, at+".call", placed) })
+	case *fanoutv1.Operation_Publish:
+		if kind.Publish.GetTimeout() == nil {
+			break // nothing is awaited
+		}
+		return x.await(fanoutv1.EventService_Publish_FullMethodName, func(ctx context.Context, placed func()) awaited {
+			return x.publish(ctx, kind.Publish, at+".publish", placed)
+		})
 	case *fanoutv1.Operation_Join:
 		r := x.emitter.operation(x.ctx, op, at)
-		err := x.done(executed{sequence: x.last, through: x.last, result: r})
+		err := x.done(executed{sequence: x.last, through: x.last, result: r, quiet: m.GetQuiet()})
 		if r.wait != nil {
-			x.joins(kind.Join)
+			x.joins(roomKey, kind.Join.GetTo(), kind.Join.GetRooms()...)
+		}
+		return err
+	case *fanoutv1.Operation_UpdateAll:
+		r := x.emitter.operation(x.ctx, op, at)
+		err := x.done(executed{sequence: x.last, through: x.last, result: r, quiet: m.GetQuiet()})
+		if r.wait != nil && kind.UpdateAll.GetUserId() != "" {
+			x.joins(userKey, kind.UpdateAll.GetTo(), kind.UpdateAll.GetUserId())
 		}
 		return err
 	}
-	return x.done(executed{sequence: x.last, through: x.last, result: x.emitter.operation(x.ctx, op, at)})
+	return x.done(executed{sequence: x.last, through: x.last, result: x.emitter.operation(x.ctx, op, at), quiet: m.GetQuiet()})
 }
 
 // done hands over a command that is submitted: its result is sent in its turn.
@@ -169,9 +209,7 @@ func (x *execution) done(c executed) error {
 	case x.answers <- c:
 		return nil
 	case <-x.ctx.Done():
-		if c.result.wait != nil { // which ends now
-			_, _ = c.result.get()
-		}
+		c.result.end() // now
 		return status.FromContextError(x.ctx.Err()).Err()
 	}
 }
@@ -182,8 +220,8 @@ func (x *execution) takeAnswers() error {
 	for c := range x.answers {
 		if err == nil {
 			err = x.report(c)
-		} else if c.result.wait != nil {
-			_, _ = c.result.get()
+		} else {
+			c.result.end()
 		}
 		x.answered.Add(1)
 		signal(x.progress)
@@ -195,9 +233,14 @@ func (x *execution) takeAnswers() error {
 func (x *execution) report(c executed) error {
 	var r *fanoutv1.ExecuteResponse_Result
 	if !c.silent {
+		told := !x.errors && !c.quiet
 		var answer *fanoutv1.OperationResult
-		err := Recover(func() (err error) { answer, err = c.result.get(); return err })
-		if err != nil || !x.errors {
+		err := Recover(func() (err error) { answer, err = c.result.get(told); return err })
+		if err == nil && c.quiet {
+			x.results.note(c.through)
+			return nil
+		}
+		if err != nil || told {
 			r = &fanoutv1.ExecuteResponse_Result{Sequence: c.sequence, Last: true, Result: x.toResult(answer, err)}
 		}
 	}
@@ -209,29 +252,46 @@ func (x *execution) toResult(answer *fanoutv1.OperationResult, err error) *fanou
 }
 
 // roomKey names a room among those of all namespaces.
-func roomKey(namespace, room string) string { return namespaceName(namespace) + "\x00" + room }
+func roomKey(namespace, room string) string { return keyNamespace(namespace) + "\x00r" + room }
 
-// joins notes the rooms of the Join that was handed over last.
-func (x *execution) joins(m *fanoutv1.JoinRequest) {
+// userKey names a user likewise.
+func userKey(namespace, user string) string { return keyNamespace(namespace) + "\x00u" + user }
+
+// keyNamespace is the namespace of a target, one for all that span several.
+func keyNamespace(s string) string {
+	if sio.Spans(s) {
+		return sio.EveryNamespace
+	}
+	return namespaceName(s)
+}
+
+// joins notes that the change of a target that was handed over last may have given these
+// their first members at a node.
+func (x *execution) joins(key func(namespace, name string) string, to *fanoutv1.Target, names ...string) {
 	if len(x.joined) >= x.tidyAt {
 		answered := x.answered.Load()
 		maps.DeleteFunc(x.joined, func(_ string, join uint64) bool { return join <= answered })
 		x.tidyAt = max(minTidy, 2*len(x.joined))
 	}
-	for _, room := range m.GetRooms() {
-		x.joined[roomKey(m.GetTo().GetNamespace(), room)] = x.behind
+	for _, name := range names {
+		x.joined[key(to.GetNamespace(), name)] = x.behind
 	}
 }
 
-// letJoin waits until Joins of rooms that the target names are answered: before that it is
-// not known of other nodes that they have members of these rooms.
+// letJoin waits until what gave members to rooms and users that the target names is
+// answered: before that it is not known of other nodes that they have any.
 func (x *execution) letJoin(to *fanoutv1.Target) error {
 	if len(x.joined) == 0 {
 		return nil
 	}
-	var upTo uint64
-	for _, room := range to.GetRooms() {
-		upTo = max(upTo, x.joined[roomKey(to.GetNamespace(), room)])
+	var upTo uint64 // what is for several namespaces goes to every node in any case
+	for _, namespace := range []string{to.GetNamespace(), sio.EveryNamespace} {
+		for _, room := range to.GetRooms() {
+			upTo = max(upTo, x.joined[roomKey(namespace, room)])
+		}
+		for _, user := range to.GetUsers() {
+			upTo = max(upTo, x.joined[userKey(namespace, user)])
+		}
 	}
 	for x.answered.Load() < upTo {
 		select {
@@ -246,7 +306,7 @@ func (x *execution) letJoin(to *fanoutv1.Target) error {
 	return nil
 }
 
-// targetOf is whom an operation means by rooms; nil: it names none.
+// targetOf is whom an operation means by rooms and users; nil: it names none.
 func targetOf(m *fanoutv1.Operation) *fanoutv1.Target {
 	switch op := m.GetOperation().(type) {
 	case *fanoutv1.Operation_Emit:

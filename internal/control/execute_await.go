@@ -6,9 +6,10 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/stack"
 )
 
-// The commands of Execute that await what browsers answer.
+// The commands of Execute that await what browsers, or other backends, answer.
 
 // awaited is the last result of such a command.
 type awaited struct {
@@ -21,19 +22,20 @@ type awaited struct {
 func (x *execution) await(method string, run func(ctx context.Context, placed func()) awaited) error {
 	sequence := x.last
 	if err := requireScopeOf(x.ctx, method); err != nil {
-		return x.done(executed{sequence: sequence, through: sequence, result: failed[*fanoutv1.OperationResult](err)})
+		return x.done(executed{sequence: sequence, through: sequence, result: refused(err)})
 	}
 	if err := x.results.room(x.ctx); err != nil { // for what comes of it, which waits for none
 		return err
 	}
 	ctx, ok := x.begin(sequence)
 	if !ok {
-		return x.done(executed{sequence: sequence, through: sequence, result: failed[*fanoutv1.OperationResult](errTooManyAwaited)})
+		return x.done(executed{sequence: sequence, through: sequence, result: refused(errTooManyAwaited)})
 	}
 	placed := make(chan struct{})
 	place := sync.OnceFunc(func() { close(placed) })
 	x.awaiting.Add(1)
 	x.emitter.streams.Go(func() {
+		stack.Reserve()
 		defer x.awaiting.Done()
 		defer place()
 		defer x.cancel(sequence)
@@ -78,6 +80,13 @@ func (x *execution) call(ctx context.Context, m *fanoutv1.CallRequest, at string
 	request.Placed = placed
 	answer, err := x.emitter.call(ctx, &p, m, request)
 	return awaited{&fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Call{Call: answer}}, err}
+}
+
+func (x *execution) publish(ctx context.Context, m *fanoutv1.PublishRequest, at string, placed func()) awaited {
+	p := x.emitter.publish(ctx, m, place{inner: at})
+	placed()
+	answer, err := p.get()
+	return awaited{publishResult(answer), err}
 }
 
 // emitWithAck reports who is asked and what becomes of each connection. Browsers are not

@@ -228,6 +228,32 @@ func ackID(packet string) string {
 	return n
 }
 
+// TestExecuteAfterLogin: what is for a user comes after the update that made a connection
+// that user's, wherever it is.
+func TestExecuteAfterLogin(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		x := execute(t, w.ctx(), w.conn)
+		c, id := w.connect("")
+		for i := range 50 {
+			user := fmt.Sprint("u", i)
+			op := &fanoutv1.Operation{Operation: &fanoutv1.Operation_UpdateAll{UpdateAll: &fanoutv1.UpdateConnectionsRequest{To: toID(id), UserId: &user}}}
+			if i%2 == 0 {
+				op = &fanoutv1.Operation{Operation: &fanoutv1.Operation_Update{Update: &fanoutv1.UpdateConnectionRequest{Id: id, UserId: &user}}}
+			}
+			x.do(op)
+			x.do(opEmit(&fanoutv1.Target{Users: []string{user}}, user))
+			if i > 0 {
+				x.do(opEmit(&fanoutv1.Target{Users: []string{fmt.Sprint("u", i-1)}}, "nobody hears it"))
+			}
+			if got, want := c.Next(), fmt.Sprintf("42[%q]", user); got != want {
+				t.Fatalf("got %s, want %s", got, want)
+			}
+		}
+		x.finish()
+		c.Close()
+	})
+}
+
 // Joins, leaves and emits to rooms at random: each browser gets just what is due to it,
 // in the order of the stream, however long other nodes take. With SOAK=1 it is a million
 // commands.
@@ -389,6 +415,7 @@ func TestExecuteEnds(t *testing.T) {
 	}{
 		"nothing":         {[]*fanoutv1.ExecuteRequest{{}}, "request: must not be empty"},
 		"open twice":      {[]*fanoutv1.ExecuteRequest{opened, opened}, "open: must be the first message"},
+		"too many":        {[]*fanoutv1.ExecuteRequest{{Request: &fanoutv1.ExecuteRequest_Commands_{Commands: &fanoutv1.ExecuteRequest_Commands{Commands: make([]*fanoutv1.ExecuteRequest_Command, 1001)}}}}, "commands.commands: 1001, but at most 1000 are allowed"},
 		"unknown results": {[]*fanoutv1.ExecuteRequest{{Request: &fanoutv1.ExecuteRequest_Open_{Open: &fanoutv1.ExecuteRequest_Open{Results: 7}}}}, "open.results: 7 is no value of this field"},
 	} {
 		t.Run(name, func(t *testing.T) {

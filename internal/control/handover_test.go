@@ -39,7 +39,7 @@ func TestAssignments(t *testing.T) {
 	inWorld(t, dispatch.Options{}, func(w *world) {
 		c, id := w.connect("")
 		first := w.consume(&fanoutv1.ConsumeRequest_Open{ConsumerId: "first", Lifecycle: true, Assignments: true})
-		if v := first.assigned(); len(v) != 1 || v[0].GetId() != id || v[0].GetUrl() == "" || v[0].GetTransport() != "websocket" {
+		if v := first.assigned(); len(v) != 1 || v[0].GetId() != id || v[0].GetHandshake().GetUrl() == "" || v[0].GetTransport() != "websocket" {
 			t.Errorf("assigned: %v", v)
 		}
 		connected := first.event("CONNECTED /")
@@ -82,7 +82,7 @@ func TestHandoverPieces(t *testing.T) {
 		h.Assigned = append(h.Assigned, sio.Connection{ID: strings.Repeat("i", i+1), Rooms: []string{strings.Repeat("x", 9000)}})
 	}
 	h.Assigned[7].Rooms = []string{strings.Repeat("x", minMessageBytes)}
-	all := (&Events{}).handover(&h, minMessageBytes)
+	all := (&Events{}).handover(&h, dispatch.ViewDefault, minMessageBytes)
 	if ids := all[0].GetReleased().GetConnectionIds(); !slices.Equal(ids, h.Released) {
 		t.Errorf("the first message: %v", ids)
 	}

@@ -50,6 +50,12 @@ type Hub interface {
 
 	// Namespaces does for namespaces with this prefix what Rooms does for rooms.
 	Namespaces(ctx context.Context, prefix, cursor string, limit int) (sio.NamePage, error)
+
+	// Watch begins a watch, which goes on after the end of ctx; see [sio.Server.Watch].
+	// What it tells has the name of the node that it is about: each node's rooms and users
+	// are its own, and so are the order of its events and its Resync and Synced. A Synced
+	// of no node says, once, that all have told what there was. Too many are [sio.ErrBusy].
+	Watch(ctx context.Context, request sio.WatchRequest) (sio.Watch, error)
 }
 
 // Submitter is a Hub whose Apply waits for other nodes, and need not to keep the order.

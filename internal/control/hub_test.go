@@ -33,6 +33,7 @@ type memHub struct {
 	err        error                         // what Apply answers instead of doing anything
 	before     func(context.Context)         // called by Apply, unlocked; may block
 	spoil      func(c *sio.Connection)       // called on every Connection handed out
+	watches    memWatches
 }
 
 var _ Hub = (*memHub)(nil)
@@ -48,6 +49,7 @@ func newMemHub(namespaces ...string) *memHub {
 
 // connect adds a connection.
 func (h *memHub) connect(namespace, id, user string, rooms ...string) {
+	defer h.watches.wake()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.seq++
@@ -55,6 +57,7 @@ func (h *memHub) connect(namespace, id, user string, rooms ...string) {
 	e := r.Add(id, user, &sio.Connection{
 		Node: h.node, ID: id, Namespace: namespace, UserID: user, Transport: "websocket", Protocol: 4,
 		RemoteAddr:  fmt.Sprintf("192.0.2.1:%d", h.seq),
+		Handshake:   &sio.Handshake{IssuedAt: time.Unix(1700000000, 0)},
 		ConnectedAt: time.Unix(1700000000, 0).Add(time.Duration(h.seq) * time.Second),
 		Data:        map[string]any{},
 	})
@@ -64,6 +67,7 @@ func (h *memHub) connect(namespace, id, user string, rooms ...string) {
 }
 
 func (h *memHub) disconnect(namespace, id string) {
+	defer h.watches.wake()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.namespaces[namespace]
@@ -95,13 +99,20 @@ func (h *memHub) selectLocked(to sio.Target) ([]*room.Entry[*sio.Connection], er
 		return nil, sio.ErrUnknownNamespace
 	}
 	var found []*room.Entry[*sio.Connection]
+	if to.Owner != (sio.Owner{}) { // nobody owns any of them
+		return nil, nil
+	}
 	r.Select(to.Selector, func(e *room.Entry[*sio.Connection]) { found = append(found, e) })
 	return found, nil
 }
 
-// updateLocked changes the data of those that were found.
-func updateLocked(found []*room.Entry[*sio.Connection], c *sio.Changes) {
+// updateLocked changes the data and the user of those that were found.
+func updateLocked(r *room.Registry[*sio.Connection], found []*room.Entry[*sio.Connection], c *sio.Changes) {
 	for _, e := range found {
+		if c.User != nil {
+			r.SetUser(e, *c.User)
+			e.Value.UserID = *c.User
+		}
 		data := maps.Clone(e.Value.Data)
 		if c.Replace {
 			data = map[string]any{}
@@ -121,6 +132,7 @@ func (h *memHub) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 	if h.before != nil {
 		h.before(ctx)
 	}
+	defer h.watches.wake()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.err != nil {
@@ -173,9 +185,9 @@ func (h *memHub) Apply(ctx context.Context, op sio.Op) (sio.Result, error) {
 		if len(found) == 0 {
 			return sio.Result{}, sio.ErrNotFound
 		}
-		updateLocked(found, &op.Changes)
+		updateLocked(h.namespaces[sio.TargetOf(op).Namespace], found, &op.Changes)
 	case sio.UpdateAll:
-		updateLocked(found, &op.Changes)
+		updateLocked(h.namespaces[sio.TargetOf(op).Namespace], found, &op.Changes)
 	}
 	h.ops = append(h.ops, op)
 	return sio.Result{Matched: len(found)}, nil
@@ -264,7 +276,7 @@ func (h *memHub) HasNamespace(_ context.Context, name string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for served := range h.namespaces {
-		if sio.Overlap(served, name) {
+		if sio.CheckNamespace(name) == nil && sio.Overlap(served, name) {
 			return true, nil
 		}
 	}

@@ -62,4 +62,8 @@ func hashChanges(h hash.Hash, c *sio.Changes) {
 	hashBool(h, c.Replace)
 	hashBytes(h, []byte(c.Expire.UTC().Format(time.RFC3339Nano)))
 	hashBool(h, c.Lasting)
+	hashBool(h, c.User != nil)
+	if c.User != nil {
+		hashStrings(h, *c.User)
+	}
 }

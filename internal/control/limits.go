@@ -32,6 +32,7 @@ var limited = map[string]bool{
 	fanoutv1.RegistryService_ListRooms_FullMethodName:         true,
 	fanoutv1.RegistryService_ListUsers_FullMethodName:         true,
 	fanoutv1.RegistryService_ListNamespaces_FullMethodName:    true,
+	fanoutv1.RegistryService_Watch_FullMethodName:             true,
 	fanoutv1.RegistryService_Join_FullMethodName:              true,
 	fanoutv1.RegistryService_Leave_FullMethodName:             true,
 	fanoutv1.RegistryService_Disconnect_FullMethodName:        true,
@@ -45,7 +46,10 @@ func HoldsToLimits(method string) bool { return limited[method] }
 
 // problemsOf returns no problems yet of the message at this path in a request of ctx's
 // caller; an empty path is the request.
-func problemsOf(ctx context.Context, at string) problems {
+func problemsOf(ctx context.Context, at string) problems { return problemsAt(ctx, place{inner: at}) }
+
+// problemsAt is problemsOf, of a message in another one.
+func problemsAt(ctx context.Context, at place) problems {
 	return problems{at: at, caller: identity.FromContext(ctx)}
 }
 
@@ -106,9 +110,9 @@ func (p *problems) needConnection(namespace string) {
 }
 
 // needTarget denies a target beyond the caller's namespaces and rooms. What it excepts
-// may be anything: that makes it smaller.
+// may be anything, and so may its owner: that makes it smaller.
 func (p *problems) needTarget(m *fanoutv1.Target) {
-	p.needNamespace("to.namespace", namespaceName(m.GetNamespace()))
+	p.needNamespace("to.namespace", namespacePattern(m.GetNamespace()))
 	p.needRooms("to.rooms", m.GetRooms())
 	switch {
 	case m.GetAll():

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -69,6 +70,23 @@ func TestConsumeKeepsToTheLimits(t *testing.T) {
 		w.consume(&fanoutv1.ConsumeRequest_Open{ConsumerId: "own", Lifecycle: true})
 		again.ends(codes.Aborted)
 		all.quiet()
+	})
+}
+
+// A star alone asks for every namespace, also beside others, and for those who may name all.
+func TestConsumeEveryNamespace(t *testing.T) {
+	inNamespaces(t, func(w *world) {
+		w.control.caller = callerWith(w.t, identity.Rights{Namespaces: []string{"/chat", "*"}})
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{Lifecycle: true, Namespaces: []string{"/chess", "*"}})
+		tail := w.watch(&fanoutv1.TailRequest{Namespaces: []string{"*"}})
+		for _, namespace := range []string{"", "/chat", "/chess"} {
+			w.connect(namespace)
+			full := cmp.Or(namespace, "/")
+			k.say(acking(k.event("CONNECTED " + full).GetDeliveryId()))
+			if e := seen(w.t, tail).GetEvent(); e.GetNamespace() != full {
+				w.t.Errorf("the tail shows %v, want a connection to %s", e, namespace)
+			}
+		}
 	})
 }
 

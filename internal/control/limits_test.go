@@ -110,6 +110,12 @@ func TestLimits(t *testing.T) {
 			return err
 		}
 	}
+	updateAll := func(to *fanoutv1.Target, user *string) call {
+		return func(ctx context.Context, c clients) error {
+			_, err := c.UpdateConnections(ctx, &fanoutv1.UpdateConnectionsRequest{To: to, UserId: user})
+			return err
+		}
+	}
 	ask := func(namespace string) call {
 		return func(ctx context.Context, c clients) error {
 			_, err := c.Call(ctx, &fanoutv1.CallRequest{Namespace: namespace, Id: "nobody", Event: "e", Timeout: durationpb.New(1)})
@@ -119,6 +125,15 @@ func TestLimits(t *testing.T) {
 	rooms := func(namespace string) call {
 		return func(ctx context.Context, c clients) error {
 			_, err := c.ListRooms(ctx, &fanoutv1.ListRoomsRequest{Namespace: namespace})
+			return err
+		}
+	}
+	watch := func(to *fanoutv1.Target) call {
+		return func(ctx context.Context, c clients) error {
+			s, err := c.Watch(ctx, &fanoutv1.WatchRequest{To: to})
+			if err == nil {
+				_, err = s.Recv()
+			}
 			return err
 		}
 	}
@@ -189,6 +204,9 @@ func TestLimits(t *testing.T) {
 		{"list", shop, list(all("/shop")), allowed},
 		{"list another", shop, list(all("/")), "to.namespace"},
 		{"list with rooms", orders, list(in("/", "order:1")), ""},
+		{"watch", shop, watch(all("/shop")), allowed},
+		{"watch another", shop, watch(all("/")), "to.namespace"},
+		{"watch with rooms", orders, watch(in("/", "order:1")), ""},
 		{"count", shop, count(all("/shop"), fanoutv1.CountConnectionsRequest_ROOM), allowed},
 		{"count by namespace", shop, count(all(""), fanoutv1.CountConnectionsRequest_NAMESPACE), "to.namespace"},
 		{"count by namespace, with the root", identity.Rights{Namespaces: []string{"/"}}, count(all(""), fanoutv1.CountConnectionsRequest_NAMESPACE), "to.namespace"},
@@ -205,6 +223,9 @@ func TestLimits(t *testing.T) {
 		{"update", shop, update("/shop"), allowed},
 		{"update of another", shop, update("/"), "namespace"},
 		{"update with rooms", orders, update("/"), "id"},
+		{"update of its room", orders, updateAll(in("/", "order:1"), nil), allowed},
+		{"update of its room's users", orders, updateAll(in("/", "order:1"), new(string)), "user_id"},
+		{"update of its namespace's users", shop, updateAll(in("/shop", "r"), new(string)), allowed},
 		{"join", orders, join(in("/", "order:1"), "order:2"), allowed},
 		{"join another", orders, join(in("/", "order:1"), "order:2", "staff"), "rooms[1]"},
 		{"join who is elsewhere", orders, join(in("/", "staff"), "order:2"), "to.rooms[0]"},
@@ -267,7 +288,7 @@ func TestTailKeepsToTheLimits(t *testing.T) {
 				w.t.Errorf("%v: got %v, want PERMISSION_DENIED of %s", req, st, field)
 			}
 		}
-		for _, namespace := range []string{"/", "/*", "/nowhere"} {
+		for _, namespace := range []string{"/", "/*", "*", "/nowhere"} {
 			denied(&fanoutv1.TailRequest{Namespaces: []string{"/chat", namespace}}, "namespaces[1]: ")
 		}
 		w.control.caller = callerWith(w.t, identity.Rights{Rooms: []string{"r"}})

@@ -15,7 +15,30 @@ import (
 // or a stream of Execute.
 
 // result is what becomes of an operation: an answer of the contract, without a status.
-type result = pending[*fanoutv1.OperationResult]
+type result struct {
+	pending
+	// answer makes the answer, if there is no error, of what the operation did.
+	answer func(applied) *fanoutv1.OperationResult
+}
+
+// get returns the answer, nil unless wanted. It is to be called once.
+func (r *result) get(wanted bool) (*fanoutv1.OperationResult, error) {
+	a, err := r.pending.get()
+	if err != nil || !wanted {
+		return nil, err
+	}
+	return r.answer(a), nil
+}
+
+// end waits for whatever get would.
+func (r *result) end() {
+	if r.wait != nil {
+		_, _ = r.get(false)
+	}
+}
+
+// refused is the result of an operation that was not carried out.
+func refused(err error) result { return result{pending: done(err)} }
 
 // maxBatchAnswer is how much the results of a batch may hold before its updates are answered
 // without their connections, whose data may be large; the contract states it.
@@ -30,7 +53,8 @@ func (e *Emitter) Batch(ctx context.Context, req *fanoutv1.BatchRequest) (*fanou
 	}
 	results, bytes := make([]*fanoutv1.OperationResult, len(operations)), 0
 	for i, op := range operations {
-		answer, err := e.operation(ctx, op, fmt.Sprintf("operations[%d]", i)).get()
+		done := e.operation(ctx, op, fmt.Sprintf("operations[%d]", i))
+		answer, err := done.get(true)
 		if update := answer.GetUpdate(); update != nil && bytes >= maxBatchAnswer {
 			update.Connection = nil
 		}
@@ -48,75 +72,94 @@ func (e *Emitter) toResult(ctx context.Context, method string, answer *fanoutv1.
 	return answer
 }
 
-// operation carries out one operation that awaits no browser, at this path in its request.
-func (e *Emitter) operation(ctx context.Context, m *fanoutv1.Operation, at string) result {
-	switch op := m.GetOperation().(type) {
+// methodOf is the full name of the RPC that does the same; empty: the operation is none that
+// there is.
+func methodOf(m *fanoutv1.Operation) string {
+	switch m.GetOperation().(type) {
 	case *fanoutv1.Operation_Emit:
-		return within(ctx, fanoutv1.EmitterService_Emit_FullMethodName, func() pending[*fanoutv1.EmitResponse] {
-			return e.submit(ctx, op.Emit, at+".emit")
-		}, func(a *fanoutv1.EmitResponse) *fanoutv1.OperationResult {
-			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Emit{Emit: a}}
-		})
-	case *fanoutv1.Operation_Join:
-		return within(ctx, fanoutv1.RegistryService_Join_FullMethodName, func() pending[*fanoutv1.JoinResponse] {
-			return e.registry.join(ctx, op.Join, at+".join")
-		}, func(a *fanoutv1.JoinResponse) *fanoutv1.OperationResult {
-			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Join{Join: a}}
-		})
-	case *fanoutv1.Operation_Leave:
-		return within(ctx, fanoutv1.RegistryService_Leave_FullMethodName, func() pending[*fanoutv1.LeaveResponse] {
-			return e.registry.leave(ctx, op.Leave, at+".leave")
-		}, func(a *fanoutv1.LeaveResponse) *fanoutv1.OperationResult {
-			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Leave{Leave: a}}
-		})
-	case *fanoutv1.Operation_Update:
-		return within(ctx, fanoutv1.RegistryService_UpdateConnection_FullMethodName, func() pending[*fanoutv1.UpdateConnectionResponse] {
-			return done(e.registry.update(ctx, op.Update, at+".update"))
-		}, func(a *fanoutv1.UpdateConnectionResponse) *fanoutv1.OperationResult {
-			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Update{Update: a}}
-		})
-	case *fanoutv1.Operation_UpdateAll:
-		return within(ctx, fanoutv1.RegistryService_UpdateConnections_FullMethodName, func() pending[*fanoutv1.UpdateConnectionsResponse] {
-			return e.registry.updateAll(ctx, op.UpdateAll, at+".update_all")
-		}, func(a *fanoutv1.UpdateConnectionsResponse) *fanoutv1.OperationResult {
-			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_UpdateAll{UpdateAll: a}}
-		})
-	case *fanoutv1.Operation_Disconnect:
-		return within(ctx, fanoutv1.RegistryService_Disconnect_FullMethodName, func() pending[*fanoutv1.DisconnectResponse] {
-			return e.registry.disconnect(ctx, op.Disconnect, at+".disconnect")
-		}, func(a *fanoutv1.DisconnectResponse) *fanoutv1.OperationResult {
-			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Disconnect{Disconnect: a}}
-		})
-	case *fanoutv1.Operation_Reply:
-		return within(ctx, fanoutv1.EventService_Reply_FullMethodName, func() pending[*fanoutv1.ReplyResponse] {
-			return done(e.reply(ctx, op.Reply, at+".reply"))
-		}, func(a *fanoutv1.ReplyResponse) *fanoutv1.OperationResult {
-			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Reply{Reply: a}}
-		})
+		return fanoutv1.EmitterService_Emit_FullMethodName
 	case *fanoutv1.Operation_EmitWithAck:
-		return awaitedHere(ctx, fanoutv1.EmitterService_EmitWithAck_FullMethodName, at, "emit_with_ack")
+		return fanoutv1.EmitterService_EmitWithAck_FullMethodName
 	case *fanoutv1.Operation_Call:
-		return awaitedHere(ctx, fanoutv1.EmitterService_Call_FullMethodName, at, "call")
+		return fanoutv1.EmitterService_Call_FullMethodName
+	case *fanoutv1.Operation_Join:
+		return fanoutv1.RegistryService_Join_FullMethodName
+	case *fanoutv1.Operation_Leave:
+		return fanoutv1.RegistryService_Leave_FullMethodName
+	case *fanoutv1.Operation_Update:
+		return fanoutv1.RegistryService_UpdateConnection_FullMethodName
+	case *fanoutv1.Operation_UpdateAll:
+		return fanoutv1.RegistryService_UpdateConnections_FullMethodName
+	case *fanoutv1.Operation_Disconnect:
+		return fanoutv1.RegistryService_Disconnect_FullMethodName
+	case *fanoutv1.Operation_Reply:
+		return fanoutv1.EventService_Reply_FullMethodName
+	case *fanoutv1.Operation_Publish:
+		return fanoutv1.EventService_Publish_FullMethodName
 	}
-	return failed[*fanoutv1.OperationResult](invalid(&problems{}, at, "must be one of the operations that there are"))
+	return ""
 }
 
-// within carries out an operation, which is named after this method, if the caller may call
-// that; of makes its result of the answer.
-func within[T any](ctx context.Context, method string, do func() pending[T], of func(T) *fanoutv1.OperationResult) result {
-	if err := requireScopeOf(ctx, method); err != nil {
-		return failed[*fanoutv1.OperationResult](err)
+// operation carries out one operation that awaits no browser, if the caller may call the RPC
+// that does the same. at is its path in its request.
+func (e *Emitter) operation(ctx context.Context, m *fanoutv1.Operation, at string) result {
+	method := methodOf(m)
+	if method == "" {
+		return refused(invalid(&problems{}, at, "must be one of the operations that there are"))
 	}
-	return then(do(), of)
+	if err := requireScopeOf(ctx, method); err != nil {
+		return refused(err)
+	}
+	switch op := m.GetOperation().(type) {
+	case *fanoutv1.Operation_Emit:
+		return result{e.submit(ctx, op.Emit, place{at, "emit"}), emitResult}
+	case *fanoutv1.Operation_Join:
+		return result{e.registry.join(ctx, op.Join, place{at, "join"}), joinResult}
+	case *fanoutv1.Operation_Leave:
+		return result{e.registry.leave(ctx, op.Leave, place{at, "leave"}), func(a applied) *fanoutv1.OperationResult {
+			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Leave{Leave: leaveResponse(a)}}
+		}}
+	case *fanoutv1.Operation_Update:
+		answer, err := e.registry.update(ctx, op.Update, place{at, "update"})
+		return result{done(err), func(applied) *fanoutv1.OperationResult {
+			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Update{Update: answer}}
+		}}
+	case *fanoutv1.Operation_UpdateAll:
+		return result{e.registry.updateAll(ctx, op.UpdateAll, place{at, "update_all"}), func(a applied) *fanoutv1.OperationResult {
+			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_UpdateAll{UpdateAll: updateAllResponse(a)}}
+		}}
+	case *fanoutv1.Operation_Disconnect:
+		return result{e.registry.disconnect(ctx, op.Disconnect, place{at, "disconnect"}), func(a applied) *fanoutv1.OperationResult {
+			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Disconnect{Disconnect: disconnectResponse(a)}}
+		}}
+	case *fanoutv1.Operation_Reply:
+		return result{done(e.reply(ctx, op.Reply, place{at, "reply"})), func(applied) *fanoutv1.OperationResult {
+			return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Reply{Reply: &fanoutv1.ReplyResponse{}}}
+		}}
+	case *fanoutv1.Operation_Publish:
+		if op.Publish.GetTimeout() != nil {
+			return awaitedHere(at, "publish.timeout")
+		}
+		return e.publish(ctx, op.Publish, place{at, "publish"}).result()
+	case *fanoutv1.Operation_EmitWithAck:
+		return awaitedHere(at, "emit_with_ack")
+	case *fanoutv1.Operation_Call:
+		return awaitedHere(at, "call")
+	}
+	return refused(ErrUnknownMethod)
+}
+
+func emitResult(a applied) *fanoutv1.OperationResult {
+	return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Emit{Emit: emitResponse(a)}}
+}
+
+func joinResult(a applied) *fanoutv1.OperationResult {
+	return &fanoutv1.OperationResult{Answer: &fanoutv1.OperationResult_Join{Join: joinResponse(a)}}
 }
 
 // awaitedHere refuses an operation that is awaited where nothing can be.
-func awaitedHere(ctx context.Context, method, at, kind string) result {
-	err := requireScopeOf(ctx, method)
-	if err == nil {
-		err = invalid(&problems{at: at}, kind, "is awaited, which only a stream of Execute can do")
-	}
-	return failed[*fanoutv1.OperationResult](err)
+func awaitedHere(at, kind string) result {
+	return refused(invalid(&problems{at: place{inner: at}}, kind, "is awaited, which only a stream of Execute can do"))
 }
 
 // requireScopeOf returns why the caller may not call this method, nil if it may.
@@ -125,28 +168,19 @@ func requireScopeOf(ctx context.Context, method string) error {
 	return identity.FromContext(ctx).Require(scope)
 }
 
-// reply is the EventService's, if there is one.
-func (e *Emitter) reply(ctx context.Context, m *fanoutv1.ReplyRequest, at string) (*fanoutv1.ReplyResponse, error) {
+// publish is the EventService's, if there is one.
+func (e *Emitter) publish(ctx context.Context, m *fanoutv1.PublishRequest, at place) published {
 	if e.events == nil {
-		return nil, ErrUnknownMethod
+		return published{err: ErrUnknownMethod}
 	}
-	p := problemsOf(ctx, at)
-	if err := e.events.reply(&p, m); err != nil {
-		return nil, err
-	}
-	return &fanoutv1.ReplyResponse{}, nil
+	return e.events.publish(ctx, m, at)
 }
 
-// then makes an operation's result of its answer.
-func then[T any](p pending[T], of func(T) *fanoutv1.OperationResult) result {
-	convert := func(answer T, err error) (*fanoutv1.OperationResult, error) {
-		if err != nil {
-			return nil, err
-		}
-		return of(answer), nil
+// reply is the EventService's, if there is one.
+func (e *Emitter) reply(ctx context.Context, m *fanoutv1.ReplyRequest, at place) error {
+	if e.events == nil {
+		return ErrUnknownMethod
 	}
-	if p.wait == nil {
-		return done(convert(p.answer, p.err))
-	}
-	return pending[*fanoutv1.OperationResult]{wait: func() (*fanoutv1.OperationResult, error) { return convert(p.wait()) }}
+	p := problemsAt(ctx, at)
+	return e.events.reply(&p, m)
 }

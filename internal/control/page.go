@@ -109,6 +109,7 @@ func hashTarget(h hash.Hash, to sio.Target) {
 		hashStrings(h, list...)
 	}
 	hashBool(h, to.All)
+	hashStrings(h, to.Owner.Group, to.Owner.ConsumerID)
 }
 
 func hashBool(h hash.Hash, b bool) {

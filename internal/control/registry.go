@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -20,14 +21,18 @@ const maxGroups = 100_000
 type Registry struct {
 	fanoutv1.UnimplementedRegistryServiceServer
 
-	hub  Hub
-	keys Keys
-	log  *slog.Logger
+	hub     Hub
+	keys    Keys
+	blocks  Blocks // nil: nobody can be blocked
+	log     *slog.Logger
+	watches chan struct{}   // one for each Watch
+	ending  <-chan struct{} // closed when they are to end
 }
 
-// newRegistry returns the RegistryService over hub. Each Disconnect is told to log.
-func newRegistry(hub Hub, keys Keys, log *slog.Logger) *Registry {
-	return &Registry{hub: hub, keys: keys, log: log}
+// newRegistry returns the RegistryService over hub. Who ends or blocks somebody is told to
+// log. Watches end when ending is closed.
+func newRegistry(hub Hub, keys Keys, blocks Blocks, log *slog.Logger, ending <-chan struct{}) *Registry {
+	return &Registry{hub: hub, keys: keys, blocks: blocks, log: log, watches: make(chan struct{}, maxWatches), ending: ending}
 }
 
 var _ fanoutv1.RegistryServiceServer = (*Registry)(nil)
@@ -36,6 +41,7 @@ func (r *Registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnec
 	p := problemsOf(ctx, "")
 	to := toTarget(&p, req.GetTo())
 	p.needEveryRoom("") // each connection is shown with all its rooms
+	view := toView(&p, req.GetView())
 	size := toPageSize(&p, req.GetPageSize())
 	list := newTargetListing(to)
 	cursor := list.toCursor(&p, req.GetPageToken())
@@ -54,7 +60,7 @@ func (r *Registry) ListConnections(ctx context.Context, req *fanoutv1.ListConnec
 	resp := &fanoutv1.ListConnectionsResponse{NextPageToken: list.token(page.Next), Unreachable: page.Unreachable}
 	bytes := 0
 	for i := range page.Connections {
-		c, err := fromConnection(&page.Connections[i], dataAsStruct)
+		c, err := fromConnection(&page.Connections[i], dataAsStruct, view == dispatch.ViewFull)
 		if err != nil {
 			return nil, hubError(err, &p, "")
 		}
@@ -74,19 +80,20 @@ func (r *Registry) GetConnection(ctx context.Context, req *fanoutv1.GetConnectio
 	if req.GetId() == "" {
 		p.add("id", "must not be empty")
 	}
+	view := toView(&p, req.GetView())
 	if p.any() {
 		checkNamespace(ctx, r.hub, &p, namespace, "namespace")
 		return nil, p.err()
 	}
-	c, err := r.connection(ctx, &p, namespace, req.GetId())
+	c, err := r.connection(ctx, &p, namespace, req.GetId(), view != dispatch.ViewBasic)
 	if err != nil {
 		return nil, err
 	}
 	return &fanoutv1.GetConnectionResponse{Connection: c}, nil
 }
 
-// connection is one connection.
-func (r *Registry) connection(ctx context.Context, p *problems, namespace, id string) (*fanoutv1.Connection, error) {
+// connection is one connection, with its handshake if that is asked for.
+func (r *Registry) connection(ctx context.Context, p *problems, namespace, id string, handshake bool) (*fanoutv1.Connection, error) {
 	c, err := r.hub.Connection(ctx, namespace, id)
 	if errors.Is(err, sio.ErrNotFound) {
 		return nil, errNoConnection(namespace, id)
@@ -94,7 +101,7 @@ func (r *Registry) connection(ctx context.Context, p *problems, namespace, id st
 	if err != nil {
 		return nil, hubError(err, p, "namespace")
 	}
-	m, err := fromConnection(&c, dataAsStruct)
+	m, err := fromConnection(&c, dataAsStruct, handshake)
 	if err != nil {
 		return nil, hubError(err, p, "")
 	}

@@ -10,6 +10,7 @@ import (
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
+	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -22,37 +23,44 @@ const (
 )
 
 func (r *Registry) Join(ctx context.Context, req *fanoutv1.JoinRequest) (*fanoutv1.JoinResponse, error) {
-	return r.join(ctx, req, "").get()
+	return answer(r.join(ctx, req, place{}), joinResponse)
 }
 
-// join carries out a Join. at is the path of req in its request.
-func (r *Registry) join(ctx context.Context, req *fanoutv1.JoinRequest, at string) pending[*fanoutv1.JoinResponse] {
-	p := problemsOf(ctx, at)
+// join carries out a Join. at is where req lies in its request.
+func (r *Registry) join(ctx context.Context, req *fanoutv1.JoinRequest, at place) pending {
+	p := problemsAt(ctx, at)
 	op := sio.Join{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
-	return apply(ctx, r, &p, change{op, toKey(&p, req)}, func(res sio.Result, duplicate bool) *fanoutv1.JoinResponse {
-		return &fanoutv1.JoinResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Duplicate: duplicate}
-	})
+	op.By = actorOf(ctx, op.To)
+	return carryOut(ctx, r.hub, r.keys, &p, change{op, toKey(&p, req)}, nil)
+}
+
+func joinResponse(a applied) *fanoutv1.JoinResponse {
+	return &fanoutv1.JoinResponse{Affected: count(a.Matched), Partial: a.Partial, Unreachable: a.Unreachable, Duplicate: a.duplicate}
 }
 
 func (r *Registry) Leave(ctx context.Context, req *fanoutv1.LeaveRequest) (*fanoutv1.LeaveResponse, error) {
-	return r.leave(ctx, req, "").get()
+	return answer(r.leave(ctx, req, place{}), leaveResponse)
 }
 
-func (r *Registry) leave(ctx context.Context, req *fanoutv1.LeaveRequest, at string) pending[*fanoutv1.LeaveResponse] {
-	p := problemsOf(ctx, at)
+func (r *Registry) leave(ctx context.Context, req *fanoutv1.LeaveRequest, at place) pending {
+	p := problemsAt(ctx, at)
 	op := sio.Leave{To: toTarget(&p, req.GetTo()), Rooms: toRooms(&p, req.GetRooms())}
-	return apply(ctx, r, &p, change{op, toKey(&p, req)}, func(res sio.Result, duplicate bool) *fanoutv1.LeaveResponse {
-		return &fanoutv1.LeaveResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Duplicate: duplicate}
-	})
+	op.By = actorOf(ctx, op.To)
+	return carryOut(ctx, r.hub, r.keys, &p, change{op, toKey(&p, req)}, nil)
+}
+
+func leaveResponse(a applied) *fanoutv1.LeaveResponse {
+	return &fanoutv1.LeaveResponse{Affected: count(a.Matched), Partial: a.Partial, Unreachable: a.Unreachable, Duplicate: a.duplicate}
 }
 
 func (r *Registry) Disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest) (*fanoutv1.DisconnectResponse, error) {
-	return r.disconnect(ctx, req, "").get()
+	return answer(r.disconnect(ctx, req, place{}), disconnectResponse)
 }
 
-func (r *Registry) disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest, at string) pending[*fanoutv1.DisconnectResponse] {
-	p := problemsOf(ctx, at)
+func (r *Registry) disconnect(ctx context.Context, req *fanoutv1.DisconnectRequest, at place) pending {
+	p := problemsAt(ctx, at)
 	op := sio.Disconnect{To: toTarget(&p, req.GetTo()), Reason: req.GetReason()}
+	op.By = actorOf(ctx, op.To)
 	switch req.GetMode() {
 	case fanoutv1.DisconnectRequest_NAMESPACE:
 	case fanoutv1.DisconnectRequest_TRANSPORT:
@@ -66,12 +74,15 @@ func (r *Registry) disconnect(ctx context.Context, req *fanoutv1.DisconnectReque
 		p.deny("mode") // it ends the clients' connections to other namespaces too
 	}
 	atMost(&p, "reason", req.GetReason(), maxReason)
-	return apply(ctx, r, &p, change{op, toKey(&p, req)}, func(res sio.Result, duplicate bool) *fanoutv1.DisconnectResponse {
-		if !duplicate {
-			r.logDisconnect(ctx, req, op.To, res.Matched)
+	return carryOut(ctx, r.hub, r.keys, &p, change{op, toKey(&p, req)}, nil).then(func(a applied) {
+		if !a.duplicate {
+			r.logDisconnect(ctx, req, op.To, a.Matched)
 		}
-		return &fanoutv1.DisconnectResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Duplicate: duplicate}
 	})
+}
+
+func disconnectResponse(a applied) *fanoutv1.DisconnectResponse {
+	return &fanoutv1.DisconnectResponse{Affected: count(a.Matched), Partial: a.Partial, Unreachable: a.Unreachable, Duplicate: a.duplicate}
 }
 
 // logDisconnect logs who ended how many connections: without it, nothing but the
@@ -86,6 +97,9 @@ func (r *Registry) logDisconnect(ctx context.Context, req *fanoutv1.DisconnectRe
 			args = append(args, part.name, part.names[:min(n, maxLoggedNames)])
 		}
 	}
+	if to.Owner != (sio.Owner{}) {
+		args = append(args, "group", to.Owner.Group, "consumer", to.Owner.ConsumerID)
+	}
 	if reason := req.GetReason(); reason != "" {
 		args = append(args, "reason", reason)
 	}
@@ -93,24 +107,6 @@ func (r *Registry) logDisconnect(ctx context.Context, req *fanoutv1.DisconnectRe
 		args = append(args, "caller", caller)
 	}
 	r.log.InfoContext(ctx, "a backend disconnected connections", args...)
-}
-
-// apply carries out a change of a target's connections unless p has problems, and answers
-// what it did.
-func apply[T any](ctx context.Context, r *Registry, p *problems, c change, answer func(res sio.Result, duplicate bool) T) pending[T] {
-	if p.any() {
-		checkNamespace(ctx, r.hub, p, sio.TargetOf(c.op).Namespace, "to.namespace")
-		return failed[T](p.err())
-	}
-	return submit(ctx, r.hub, r.keys, p, c, func(res sio.Result, duplicate bool, err error) (none T, _ error) {
-		switch {
-		case errors.Is(err, sio.ErrTooManyRooms), errors.Is(err, sio.ErrTooMuchData):
-			return none, status.Error(codes.FailedPrecondition, err.Error())
-		case err != nil:
-			return none, hubError(err, p, "to.namespace")
-		}
-		return answer(res, duplicate), nil
-	})
 }
 
 // toKey checks an idempotency key.
@@ -125,10 +121,12 @@ type updateMessage interface {
 	GetReplace() bool
 	GetExpireAt() *timestamppb.Timestamp
 	GetClearExpireAt() bool
+	GetUserId() string
 	GetIdempotencyKey() string
 }
 
-func toChanges(p *problems, m updateMessage) sio.Changes {
+// toChanges converts changes, to this user if that is not nil.
+func toChanges(p *problems, m updateMessage, user *string) sio.Changes {
 	c := sio.Changes{
 		Data: toData(p, "", m, 0), Replace: m.GetReplace(),
 		Expire: toExpiry(p, "expire_at", m.GetExpireAt()), Lasting: m.GetClearExpireAt(),
@@ -136,55 +134,63 @@ func toChanges(p *problems, m updateMessage) sio.Changes {
 	if c.Lasting && m.GetExpireAt() != nil {
 		p.add("clear_expire_at", "give expire_at or clear_expire_at, not both")
 	}
+	if user != nil {
+		p.needEveryRoom("user_id") // who is meant by users is, whatever the rooms
+		atMost(p, "user_id", *user, maxUser)
+		c.User = user
+	}
 	return c
 }
 
 func (r *Registry) UpdateConnections(ctx context.Context, req *fanoutv1.UpdateConnectionsRequest) (*fanoutv1.UpdateConnectionsResponse, error) {
-	return r.updateAll(ctx, req, "").get()
+	return answer(r.updateAll(ctx, req, place{}), updateAllResponse)
 }
 
-func (r *Registry) updateAll(ctx context.Context, req *fanoutv1.UpdateConnectionsRequest, at string) pending[*fanoutv1.UpdateConnectionsResponse] {
-	p := problemsOf(ctx, at)
-	op := sio.UpdateAll{To: toTarget(&p, req.GetTo()), Changes: toChanges(&p, req)}
-	return apply(ctx, r, &p, change{op, toKey(&p, req)}, func(res sio.Result, duplicate bool) *fanoutv1.UpdateConnectionsResponse {
-		return &fanoutv1.UpdateConnectionsResponse{Affected: count(res.Matched), Partial: res.Partial, Unreachable: res.Unreachable, Duplicate: duplicate}
-	})
+func (r *Registry) updateAll(ctx context.Context, req *fanoutv1.UpdateConnectionsRequest, at place) pending {
+	p := problemsAt(ctx, at)
+	op := sio.UpdateAll{To: toTarget(&p, req.GetTo()), Changes: toChanges(&p, req, req.UserId)}
+	op.By = actorOf(ctx, op.To)
+	return carryOut(ctx, r.hub, r.keys, &p, change{op, toKey(&p, req)}, nil)
+}
+
+func updateAllResponse(a applied) *fanoutv1.UpdateConnectionsResponse {
+	return &fanoutv1.UpdateConnectionsResponse{Affected: count(a.Matched), Partial: a.Partial, Unreachable: a.Unreachable, Duplicate: a.duplicate}
 }
 
 func (r *Registry) UpdateConnection(ctx context.Context, req *fanoutv1.UpdateConnectionRequest) (*fanoutv1.UpdateConnectionResponse, error) {
-	return r.update(ctx, req, "")
+	return r.update(ctx, req, place{})
 }
 
-func (r *Registry) update(ctx context.Context, req *fanoutv1.UpdateConnectionRequest, at string) (*fanoutv1.UpdateConnectionResponse, error) {
-	p := problemsOf(ctx, at)
+func (r *Registry) update(ctx context.Context, req *fanoutv1.UpdateConnectionRequest, at place) (*fanoutv1.UpdateConnectionResponse, error) {
+	p := problemsAt(ctx, at)
 	op := sio.Update{Namespace: namespaceName(req.GetNamespace()), ID: req.GetId()}
 	p.needConnection(op.Namespace)
 	if op.ID == "" {
 		p.add("id", "must not be empty")
 	}
-	op.Changes = toChanges(&p, req)
+	op.Changes = toChanges(&p, req, req.UserId)
+	op.By = actorOf(ctx, sio.TargetOf(op))
+	view := toView(&p, req.GetView())
 	key := toKey(&p, req)
 	if p.any() {
 		checkNamespace(ctx, r.hub, &p, op.Namespace, "namespace")
 		return nil, p.err()
 	}
-	duplicate, err := submit(ctx, r.hub, r.keys, &p, change{op, key}, func(_ sio.Result, duplicate bool, err error) (bool, error) {
-		switch {
-		case errors.Is(err, sio.ErrNotFound):
-			return false, errNoConnection(op.Namespace, op.ID)
-		case errors.Is(err, sio.ErrTooMuchData):
-			return false, status.Error(codes.FailedPrecondition, err.Error())
-		case err != nil:
-			return false, hubError(err, &p, "namespace")
-		}
-		return duplicate, nil
-	}).get()
-	if err != nil {
+	done, err := submit(ctx, r.hub, r.keys, change{op, key}).get()
+	switch {
+	case errors.Is(err, sio.ErrNotFound):
+		return nil, errNoConnection(op.Namespace, op.ID)
+	case errors.Is(err, sio.ErrTooMuchData):
+		return nil, status.Error(codes.FailedPrecondition, err.Error())
+	case err != nil:
+		return nil, hubError(err, &p, "namespace")
+	}
+	c, err := r.connection(ctx, &p, op.Namespace, op.ID, view == dispatch.ViewFull)
+	switch {
+	case status.Code(err) == codes.NotFound && req.UserId != nil && r.blocks != nil && r.blocks.BlockedUser(req.GetUserId()):
+		return nil, errUserBlocked(req.GetUserId())
+	case err != nil:
 		return nil, err
 	}
-	c, err := r.connection(ctx, &p, op.Namespace, op.ID)
-	if err != nil {
-		return nil, err
-	}
-	return &fanoutv1.UpdateConnectionResponse{Connection: c, Duplicate: duplicate}, nil
+	return &fanoutv1.UpdateConnectionResponse{Connection: c, Duplicate: done.duplicate, Partial: done.Partial, Unreachable: done.Unreachable}, nil
 }

@@ -132,22 +132,31 @@ func TestGetConnection(t *testing.T) {
 	hub.connect("/chat", "a", "42", "r")
 	hub.spoil = func(c *sio.Connection) {
 		c.Data = map[string]any{"n": 1.5, "list": []any{"x", nil}}
-		c.Headers = map[string]string{"user-agent": "x"}
-		c.Query = map[string]string{"EIO": "4", "q": "1"}
 		c.QueuedBytes = 7
 		c.Recovery = sio.Recovered
-		c.Auth = `{"a":1}`
-		c.Session, c.URL, c.Secure = "s", "/socket.io/?EIO=4", true
+		c.Session = "s"
+		c.Handshake = &sio.Handshake{
+			IssuedAt: time.Unix(1700000000, 0), URL: "/socket.io/?EIO=4", Secure: true,
+			Headers: map[string]string{"user-agent": "x"}, Query: map[string]string{"EIO": "4", "q": "1"}, Auth: `{"a":1}`,
+		}
 	}
 	data, err := structpb.NewStruct(map[string]any{"n": 1.5, "list": []any{"x", nil}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	auth, err := structpb.NewStruct(map[string]any{"a": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := &fanoutv1.Connection{
 		Id: "a", Namespace: "/chat", UserId: "42", Rooms: []string{"a", "r"}, Transport: "websocket", Protocol: 4,
-		Node: "n1", RemoteAddress: "192.0.2.1:1", ConnectedAt: timestamppb.New(time.Unix(1700000001, 0)), Data: data,
-		Headers: map[string]string{"user-agent": "x"}, Query: map[string]string{"EIO": "4", "q": "1"}, QueuedBytes: 7, Recovered: true,
-		AuthJson: `{"a":1}`, Session: "s", Url: "/socket.io/?EIO=4", Secure: true, Recovery: fanoutv1.Connection_RECOVERED,
+		Node: "n1", ConnectedAt: timestamppb.New(time.Unix(1700000001, 0)), Data: data,
+		QueuedBytes: 7, Recovered: true, Session: "s", Recovery: fanoutv1.Connection_RECOVERED,
+		RemoteAddress: "192.0.2.1:1", Query: map[string]string{"EIO": "4", "q": "1"}, //nolint:staticcheck // readable where it was
+		Handshake: &fanoutv1.Handshake{
+			Address: "192.0.2.1:1", IssuedAt: timestamppb.New(time.Unix(1700000000, 0)), Url: "/socket.io/?EIO=4", Secure: true,
+			Headers: map[string]string{"user-agent": "x"}, Query: map[string]string{"EIO": "4", "q": "1"}, Auth: auth,
+		},
 	}
 	got, err := dialRegistry(t, hub).GetConnection(t.Context(), &fanoutv1.GetConnectionRequest{Namespace: "chat", Id: "a"})
 	if err != nil || !proto.Equal(got.GetConnection(), want) {
@@ -157,6 +166,49 @@ func TestGetConnection(t *testing.T) {
 	hub.spoil = func(c *sio.Connection) { c.Data = map[string]any{"c": make(chan int)} }
 	if _, err := dialRegistry(t, hub).GetConnection(t.Context(), &fanoutv1.GetConnectionRequest{Namespace: "chat", Id: "a"}); status.Code(err) != codes.Internal {
 		t.Errorf("data that is no JSON: got %v, want INTERNAL", err)
+	}
+}
+
+// TestViews: what each call answers of a connection by default, and when it is asked for
+// more or less.
+func TestViews(t *testing.T) {
+	hub := newMemHub()
+	hub.connect("/", "a", "42", "r")
+	c := dialRegistry(t, hub)
+	get := func(v fanoutv1.Connection_View) (*fanoutv1.Connection, error) {
+		r, err := c.GetConnection(t.Context(), &fanoutv1.GetConnectionRequest{Id: "a", View: v})
+		return r.GetConnection(), err
+	}
+	list := func(v fanoutv1.Connection_View) (*fanoutv1.Connection, error) {
+		r, err := c.ListConnections(t.Context(), &fanoutv1.ListConnectionsRequest{To: &fanoutv1.Target{All: true}, View: v})
+		if err != nil {
+			return nil, err
+		}
+		return r.GetConnections()[0], nil
+	}
+	update := func(v fanoutv1.Connection_View) (*fanoutv1.Connection, error) {
+		r, err := c.UpdateConnection(t.Context(), &fanoutv1.UpdateConnectionRequest{Id: "a", View: v})
+		return r.GetConnection(), err
+	}
+	for _, tt := range []struct {
+		name      string
+		call      func(fanoutv1.Connection_View) (*fanoutv1.Connection, error)
+		byDefault bool // the handshake is there
+	}{{"get", get, true}, {"list", list, false}, {"update", update, false}} {
+		for view, want := range map[fanoutv1.Connection_View]bool{
+			fanoutv1.Connection_DEFAULT: tt.byDefault, fanoutv1.Connection_BASIC: false, fanoutv1.Connection_FULL: true,
+		} {
+			got, err := tt.call(view)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.GetUserId() != "42" || len(got.GetRooms()) != 2 || got.GetRemoteAddress() != "192.0.2.1:1" || (got.GetHandshake() != nil) != want {
+				t.Errorf("%s, %v: %v", tt.name, view, got)
+			}
+		}
+		if _, err := tt.call(7); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%s, a view that there is not: %v", tt.name, err)
+		}
 	}
 }
 

@@ -48,6 +48,13 @@ func (s *results) add(ctx context.Context, through uint64, r *fanoutv1.ExecuteRe
 	return nil
 }
 
+// note is add for what nothing is to be sent for: it is told with what is sent next.
+func (s *results) note(through uint64) {
+	s.mu.Lock()
+	s.through = through
+	s.mu.Unlock()
+}
+
 // room blocks while too much waits, until ctx ends.
 func (s *results) room(ctx context.Context) error {
 	err := s.lockWithRoom(ctx, true)

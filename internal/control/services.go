@@ -33,6 +33,9 @@ type Options struct {
 	// Keys remembers idempotency keys. Nil: this node does, by itself.
 	Keys Keys
 
+	// Blocks is who may not connect. Nil: nobody can be blocked.
+	Blocks Blocks
+
 	// Nodes tells of the cluster's other nodes. Nil: there is no cluster.
 	Nodes func() []Node
 
@@ -92,10 +95,10 @@ func New(hub Hub, o Options) *Services {
 		ending:        make(chan struct{}),
 	}
 	s.Emitter = newEmitter(hub, o.Keys, s.Errors, s.draining)
-	s.Registry = newRegistry(hub, o.Keys, o.Logger)
+	s.Registry = newRegistry(hub, o.Keys, o.Blocks, o.Logger, s.ending)
 	s.Admin = newAdmin(hub, &o, s.Errors)
 	if o.Dispatcher != nil {
-		s.Events = newEvents(hub, o.Dispatcher, s.Errors, o.Info.Node, s.draining, s.ending)
+		s.Events = newEvents(hub, o.Dispatcher, o.Keys, s.Errors, o.Info.Node, s.draining, s.ending)
 	}
 	s.Emitter.registry, s.Emitter.events = s.Registry, s.Events
 	return s

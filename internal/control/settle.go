@@ -58,6 +58,8 @@ func (c *consumer) take(m *fanoutv1.ConsumeRequest) error {
 		return c.reject(fanoutv1.ConsumeResponse_Rejected_REPLY, m.Reply.GetDeliveryId(), c.reply(m.Reply))
 	case *fanoutv1.ConsumeRequest_Verdict_:
 		return c.reject(fanoutv1.ConsumeResponse_Rejected_VERDICT, m.Verdict.GetDeliveryId(), c.verdict(m.Verdict))
+	case *fanoutv1.ConsumeRequest_Answer_:
+		return c.reject(fanoutv1.ConsumeResponse_Rejected_ANSWER, m.Answer.GetPublishId(), c.answer(m.Answer))
 	case *fanoutv1.ConsumeRequest_Leave_:
 		if !c.left {
 			c.left = true
@@ -75,7 +77,7 @@ func (c *consumer) each(request fanoutv1.ConsumeResponse_Rejected_Request, ids [
 	for _, id := range ids {
 		if err := settle(id); err != nil {
 			at := strings.ToLower(request.String()) // the field is named alike
-			if err := c.reject(request, id, settleError(err, &problems{at: at})); err != nil {
+			if err := c.reject(request, id, settleError(err, &problems{at: place{inner: at}})); err != nil {
 				return err
 			}
 		}
@@ -84,7 +86,7 @@ func (c *consumer) each(request fanoutv1.ConsumeResponse_Rejected_Request, ids [
 }
 
 func (c *consumer) nack(m *fanoutv1.ConsumeRequest_Nack) error {
-	p := problems{at: "nack"}
+	p := problems{at: place{inner: "nack"}}
 	delay := toDuration(&p, "delay", m.GetDelay(), 0, maxNackDelay)
 	giveBack := func(id string) error { return c.subscription.Nack(id, delay) }
 	switch m.GetReason() {
@@ -117,13 +119,13 @@ func (c *consumer) reply(m *fanoutv1.ReplyRequest) error {
 	}
 	// It may have been settled before; a CONNECTING cannot be settled so.
 	if ackErr := c.subscription.Ack(m.GetDeliveryId()); errors.Is(ackErr, dispatch.ErrNoVerdict) {
-		return settleError(ackErr, &problems{at: "reply"})
+		return settleError(ackErr, &problems{at: place{inner: "reply"}})
 	}
 	return err
 }
 
 func (c *consumer) verdict(m *fanoutv1.ConsumeRequest_Verdict) error {
-	p := problems{at: "verdict"}
+	p := problems{at: place{inner: "verdict"}}
 	v := toVerdict(&p, m)
 	if p.any() {
 		return p.err()

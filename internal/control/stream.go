@@ -78,7 +78,7 @@ func (e *Emitter) receive(stream emitStream, a *acks) error {
 			err = invalid(&problems{}, "sequence", "%d does not come after %d", sequence, last)
 		} else {
 			last = sequence
-			_, err = e.emit(ctx, item.GetEmit(), "emit")
+			_, err = e.submit(ctx, item.GetEmit(), place{inner: "emit"}).get()
 		}
 		err = e.errors.Code(ctx, fanoutv1.EmitterService_EmitStream_FullMethodName, err)
 		if err := a.add(ctx, last, sequence, err); err != nil {

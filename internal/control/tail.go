@@ -17,6 +17,7 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 	ctx := stream.Context()
 	p := problemsOf(ctx, "")
 	filter := e.toTailFilter(ctx, &p, req)
+	view := toView(&p, req.GetView())
 	if p.any() {
 		return p.err()
 	}
@@ -36,7 +37,7 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 		select {
 		case ev := <-tail.Events():
 			dropped := tail.Dropped()
-			m := e.shown(ev, decode)
+			m := e.shown(ev, decode, view)
 			m.Dropped = count(int(dropped - told))
 			told = dropped
 			m.Unreachable = tail.Unreachable()
@@ -57,9 +58,9 @@ func (e *Events) Tail(req *fanoutv1.TailRequest, stream grpc.ServerStreamingServ
 }
 
 // shown is an event for eyes: its arguments in one form only.
-func (e *Events) shown(ev *dispatch.Event, decode bool) *fanoutv1.TailResponse {
+func (e *Events) shown(ev *dispatch.Event, decode bool, view dispatch.View) *fanoutv1.TailResponse {
 	var m eventMessage
-	e.errors.describe(fanoutv1.EventService_Tail_FullMethodName, &m, ev, ev.Connection)
+	e.errors.describe(fanoutv1.EventService_Tail_FullMethodName, &m, ev, ev.Connection, view)
 	if decode {
 		m.event.Args = decodeArgs(ev.Args)
 	}
@@ -109,7 +110,7 @@ func (e *Events) toNamespaces(ctx context.Context, p *problems, list []string) [
 	}
 	full := make([]string, len(list))
 	for i, s := range list {
-		full[i] = namespaceName(s)
+		full[i] = namespacePattern(s)
 		p.needNamespace(fmt.Sprintf("namespaces[%d]", i), full[i])
 		namespaceExists(ctx, e.hub, p, full[i], fmt.Sprintf("namespaces[%d]", i))
 	}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/cluster/clustertest"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -36,6 +37,7 @@ type world struct {
 	node     string              // the name of the one with the API
 	apart    bool                // the browsers are at another
 	nodes    []*clustertest.Node // n1 has the browsers, n2 the API; nil: there is one
+	blocks   *blocks.Keeper      // of one node; nil: nobody can be blocked
 }
 
 // inWorld runs f twice: with one node, and with the browsers at another node than the API.
@@ -64,7 +66,10 @@ func (w *world) startNode(so sio.Options, o dispatch.Options) {
 	w.t.Helper()
 	o.Logger = slog.New(slog.DiscardHandler)
 	w.events, w.listener = dispatch.New(o), wiretest.Listen()
-	so.Node, so.Backend, so.Engine.Logger = "n1", w.events, o.Logger
+	so.Node, so.Backend, so.Owners, so.ChangeListener, so.Engine.Logger = "n1", w.events, w.events, w.events, o.Logger
+	if w.blocks != nil {
+		so.Blocks = w.blocks
+	}
 	sockets, err := sio.NewServer(so)
 	if err != nil {
 		w.t.Fatal(err)
@@ -79,7 +84,12 @@ func (w *world) startNode(so sio.Options, o dispatch.Options) {
 		}
 		web.Close()
 	})
-	w.serve(sockets, Options{Dispatcher: DispatcherOf(w.events), Info: Info{Node: "n1"}})
+	services := Options{Dispatcher: DispatcherOf(w.events), Info: Info{Node: "n1"}}
+	if w.blocks != nil {
+		w.blocks.Enforce(sockets)
+		services.Blocks = BlocksOf(w.blocks)
+	}
+	w.serve(sockets, services)
 }
 
 func (w *world) startNodes(so sio.Options, o dispatch.Options) {

@@ -79,7 +79,7 @@ func (d *Dispatcher) askGroups(ctx context.Context, c *client, auth []byte, a si
 	namespace := c.socket.Namespace()
 	groups := slices.DeleteFunc(d.all(), func(g *group) bool { return !g.authorizes(namespace) })
 	if len(groups) == 0 {
-		if d.opts.RequireVerdict {
+		if d.needsVerdict(namespace) {
 			return sio.Admission{}, undecided(errNobodyDecides)
 		}
 		return a, nil
@@ -96,6 +96,11 @@ func (d *Dispatcher) askGroups(ctx context.Context, c *client, auth []byte, a si
 		}
 	}
 	return a, nil
+}
+
+// needsVerdict reports whether nobody gets into the namespace without a consumer's verdict.
+func (d *Dispatcher) needsVerdict(namespace string) bool {
+	return d.opts.RequireVerdict || !d.opts.OthersDecide && sio.OnlyEvery(d.opts.Namespaces, namespace)
 }
 
 // askGroup waits for one group's verdict.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -62,6 +63,7 @@ func TestChurn(t *testing.T) {
 				}
 			})
 		}
+		synctest.Wait() // there is a group
 		var ids []string
 		for range browsers {
 			c, id := w.connect("")

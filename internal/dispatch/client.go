@@ -43,17 +43,25 @@ type client struct {
 // awaited is an event whose browser waits for a reply.
 type awaited struct{ sequence, ack uint64 }
 
+// userNow returns whose the connection is.
+func (c *client) userNow() string {
+	if user, known := c.socket.User(); known {
+		return user
+	}
+	return c.user
+}
+
 func (c *client) event(k Kind) *Event {
 	e := &Event{
-		Kind: k, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.user,
+		Kind: k, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.userNow(),
 		Sequence: c.socket.Number(), ReceivedAt: time.Now(),
 	}
 	if k == Message {
 		e.view = c.view
 	} else {
 		v := c.socket.Connection()
-		if v.UserID == "" { // it never became a member
-			v.UserID = c.user
+		if v.UserID == "" { // it may never have become a member
+			v.UserID = e.UserID
 		}
 		e.Connection = &v
 	}
@@ -64,7 +72,7 @@ func (c *client) event(k Kind) *Event {
 // existing returns its Connected for a group that did not hear of it when it came.
 func (c *client) existing() *Event {
 	e := &Event{
-		Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.user,
+		Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.userNow(),
 		Sequence: c.connected, ReceivedAt: c.since, Existing: true, view: c.view,
 	}
 	e.measure()
@@ -74,7 +82,7 @@ func (c *client) existing() *Event {
 // returned returns its Connected for a group that was told that it is lost.
 func (c *client) returned() *Event {
 	e := &Event{
-		Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.user,
+		Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.userNow(),
 		Sequence: c.socket.Number(), ReceivedAt: time.Now(), view: c.view, returned: true,
 	}
 	e.measure()

@@ -679,7 +679,7 @@ func TestConnectionOfEvents(t *testing.T) {
 		d := m.get(t)
 		see := func(d Delivery) string {
 			v := d.Connection
-			return fmt.Sprint(v.ID == d.ConnectionID, " ", v.UserID, " ", slices.DeleteFunc(slices.Clone(v.Rooms), func(r string) bool { return r == v.ID }), v.Data, v.Query)
+			return fmt.Sprint(v.ID == d.ConnectionID, " ", v.UserID, " ", slices.DeleteFunc(slices.Clone(v.Rooms), func(r string) bool { return r == v.ID }), v.Data, v.Handshake.Query)
 		}
 		expect(t, "connecting", see(d), "true u [r] map[x:1] map[EIO:4 q:1 transport:websocket]")
 		ok(t, m.Verdict(d.ID(), Verdict{Allow: true, User: "v", Rooms: []string{"s"}}))

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/publish"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -31,11 +32,14 @@ type Dispatcher struct {
 	clients map[string]*client // by connection id
 	tails   map[*Tail]bool
 
-	roster roster
+	roster  roster
+	changes changes
 
 	emptied chan struct{} // holds one: a load has become empty; for Drain
 
 	deadLetters *deadLetters
+
+	topics *publish.Topics // of this node's consumers
 
 	events               atomic.Uint64 // from browsers, of every kind
 	unheard              atomic.Uint64 // that no group asked for
@@ -56,10 +60,14 @@ var _ sio.Backend = (*Dispatcher)(nil)
 // New returns a Dispatcher.
 func New(o Options) *Dispatcher {
 	o = o.withDefaults()
-	return &Dispatcher{
+	d := &Dispatcher{
 		opts: o, log: o.Logger, began: time.Now(), groups: map[string]*group{}, clients: map[string]*client{}, tails: map[*Tail]bool{},
-		emptied: make(chan struct{}, 1), deadLetters: newDeadLetters(o.DeadLetterBytes, o.Epoch),
+		emptied: make(chan struct{}, 1), deadLetters: newDeadLetters(o.DeadLetterBytes, o.Epoch), topics: publish.NewTopics(),
 	}
+	if o.Tracer != nil {
+		d.topics.Trace(d.traceHanded)
+	}
+	return d
 }
 
 // policy returns what holds in a namespace.
@@ -87,7 +95,7 @@ func (d *Dispatcher) Connected(s *sio.Socket) {
 	}
 	e := c.event(Connected)
 	c.connected, c.since = e.Sequence, e.ReceivedAt
-	d.publish(c, e)
+	d.distribute(c, e)
 }
 
 // joinedUnheard puts a new connection in the roster if there is nobody to publish its
@@ -117,7 +125,7 @@ func (d *Dispatcher) Event(s *sio.Socket, in sio.Event) {
 		c.await(e.Sequence, in.AckID)
 	}
 	d.traced(e, func() {
-		if n := d.publish(c, e); n == 0 && in.WantsAck {
+		if n := d.distribute(c, e); n == 0 && in.WantsAck {
 			c.answered(e.Sequence)
 		}
 	})
@@ -135,7 +143,7 @@ func (d *Dispatcher) Disconnected(s *sio.Socket, end sio.End) {
 		e.Reason, e.Detail, e.Recoverable = end.Reason, end.Detail, s.Recoverable()
 		c.view.freeze(e.Connection)
 		e.measure()
-		d.publish(c, e)
+		d.distribute(c, e)
 	}
 	d.mu.Lock()
 	delete(d.clients, s.ID())
@@ -155,7 +163,7 @@ func (d *Dispatcher) RecoveryExpired(c sio.LostConnection) {
 		Sequence: c.Number, Reason: string(c.Why), ReceivedAt: time.Now(),
 	}
 	e.measure()
-	d.publish(nil, e)
+	d.distribute(nil, e)
 	for _, g := range d.all() {
 		g.end(c.ID)
 	}

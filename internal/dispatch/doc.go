@@ -12,7 +12,8 @@
 // at an event that its owner did not ask for, it moves to one that did, once
 // nothing is in flight. Where the subscriptions' shares differ by more than a quarter,
 // queues with nothing in them move, some at a time, to those that have the fewest and
-// asked for all that the owner did.
+// asked for all that the owner did; and, where there is none with nothing in it, queues
+// whose next event has waited for a while, once nothing is in flight.
 // An event leaves its queue when it is settled by an ack or a verdict, when it has
 // failed too often, when nobody wants it any more, and with its group. When a subscription ends, its
 // queues rewind to the first unacked event and move to another: delivery is at
@@ -63,19 +64,22 @@
 //
 // An event that was given back, was not settled in time or brought its consumer
 // down is struck; with Options.MaxAttempts strikes it becomes a dead letter. All
-// that was in flight to a subscription that ends is suspect until it is settled;
-// one suspect at a time is in flight to a subscription, and the next end strikes
-// that one: so what only stood beside the culprit is not buried.
+// that was in flight to a subscription that ends is suspect until it is settled. A quarter
+// as many suspects at most are in flight to a subscription again, a quarter of that after
+// the next end, and at last one, which another end strikes: so what only stood beside the
+// culprit is not buried, and does not wait for all others.
 //
 // # Locks
 //
-//	Dispatcher.mu -> group.mu -> deadLetters.mu
-//	client.mu, roster.mu, leaves
+//	Dispatcher.mu -> group.mu -> deadLetters.mu, publish.Topics.mu
+//	client.mu, roster.mu, changes.mu, leaves
 //
 // Dispatcher.mu guards which groups, clients and tails there are; group.mu all
 // that a group holds: subscriptions, queues, loads; deadLetters.mu the dead letters
-// of all groups; roster.mu the list of connections. Under them only memory is
+// of all groups; roster.mu the list of connections; changes.mu, which is taken under locks of
+// package sio, those that have changed. Under them only memory is
 // touched: channels are closed, or sent to without waiting, and timers are set.
 // Nothing is logged, encoded or written, no session is closed, and no other
-// package's lock is taken.
+// package's lock is taken, but those of package publish and of who hears of a consumer's
+// end there.
 package dispatch

@@ -1,6 +1,9 @@
 package dispatch
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // How connections move between subscriptions so that these have about equal shares.
 const (
@@ -62,7 +65,78 @@ func (g *group) even() {
 	case moves > 0:
 		g.evenAfterLocked(evenInterval)
 	case g.canEvenOutLocked():
+		g.handOverBusyLocked()
 		g.evenAfterLocked(evenRetry)
+	}
+}
+
+// handOverBusyLocked has some connections move that are never quiet because their events
+// wait for a consumer that has more than its share: once what is in flight of them is settled.
+func (g *group) handOverBusyLocked() {
+	moves, looks := evenMoves, evenLooks
+	for _, from := range slices.Clone(g.subscriptions) {
+		if from.draining {
+			continue
+		}
+		for _, q := range from.backedUpLocked(&looks) {
+			if moves > 0 && q.owner == from && g.underLocked(from, q) {
+				q.leaveLocked()
+				moves--
+			}
+		}
+	}
+}
+
+// backedUpLocked returns queues whose next event has waited for a while. It looks at no
+// more than looks queues: those that are ready, and those with something in flight for longest.
+func (s *Subscription) backedUpLocked(looks *int) (queues []*queue) {
+	before := s.group.dispatcher.age() - evenInterval
+	look := func(q *queue) {
+		*looks--
+		if (q.phase == ready || q.phase == idle) && q.sent < len(q.items) && q.items[q.sent].since < before {
+			queues = append(queues, q)
+		}
+	}
+	for _, t := range s.readyLocked() {
+		for q := t.first; q != nil && *looks > 0; q = q.next {
+			look(q)
+		}
+	}
+	for q := s.acks.first; q != nil && *looks > 0; q = q.waitNext {
+		if q.turn == nil {
+			look(q)
+		}
+	}
+	return queues
+}
+
+// underLocked reports whether another subscription is to have the queue of from: one that
+// takes all that from does of it has less than its share, also when those have come that are
+// leaving already.
+func (g *group) underLocked(from *Subscription, q *queue) bool {
+	now, leaving := time.Now(), 0
+	for _, s := range g.subscriptions {
+		leaving += s.leaving
+	}
+	return slices.ContainsFunc(g.subscriptions, func(s *Subscription) bool {
+		return uneven(from.owned.count-from.leaving, s.owned.count+leaving) &&
+			!s.draining && !now.Before(s.lateUntil) && s.interest.coversIn(q.namespace, &from.interest) && g.fitsLocked(&s.load, q.bytes)
+	})
+}
+
+// leaveLocked has the queue move to another subscription, once nothing of it is in flight.
+func (q *queue) leaveLocked() {
+	q.leaving = true
+	q.owner.leaving++
+	q.advanceLocked()
+	q.moveLocked()
+}
+
+// stayLocked is the end of leaveLocked.
+func (q *queue) stayLocked() {
+	if q.leaving {
+		q.leaving = false
+		q.owner.leaving--
 	}
 }
 
@@ -70,7 +144,7 @@ func (g *group) even() {
 // the excluded ones, nil if there is none.
 func (g *group) largestLocked(except map[*Subscription]bool) (largest *Subscription) {
 	for _, s := range g.subscriptions {
-		if !s.draining && !except[s] && (largest == nil || s.queues > largest.queues) {
+		if !s.draining && !except[s] && (largest == nil || s.owned.count > largest.owned.count) {
 			largest = s
 		}
 	}
@@ -87,7 +161,7 @@ func (g *group) movableLocked(from *Subscription, looks *int) (*queue, *Subscrip
 		*looks--
 		var to *Subscription
 		for _, s := range g.subscriptions {
-			if uneven(from.queues, s.queues) && (to == nil || s.queues < to.queues) &&
+			if uneven(from.owned.count, s.owned.count) && (to == nil || s.owned.count < to.owned.count) &&
 				!s.draining && !now.Before(s.lateUntil) && s.interest.coversIn(q.namespace, &from.interest) {
 				to = s
 			}
@@ -109,7 +183,7 @@ func (g *group) movableLocked(from *Subscription, looks *int) (*queue, *Subscrip
 func (g *group) canEvenOutLocked() bool {
 	for _, from := range g.subscriptions {
 		for _, to := range g.subscriptions {
-			if uneven(from.queues, to.queues) && !from.draining && !to.draining && to.interest.covers(&from.interest) {
+			if uneven(from.owned.count, to.owned.count) && !from.draining && !to.draining && to.interest.covers(&from.interest) {
 				return true
 			}
 		}

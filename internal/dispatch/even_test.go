@@ -156,8 +156,9 @@ func TestRollingDeployEvensOut(t *testing.T) {
 	})
 }
 
-// A connection with something in flight, or waiting, stays where it is.
-func TestBusyConnectionsStay(t *testing.T) {
+// A connection with something in flight stays where it is until all of that is settled, and
+// one of which events wait moves then.
+func TestBusyConnectionsAreHandedOver(t *testing.T) {
 	const connections = 100
 	inCrowd(t, connections, SubscriptionOptions{ConsumerID: "a", AckWait: time.Hour}, func(c *crowd, a *Subscription) {
 		c.push()
@@ -168,15 +169,21 @@ func TestBusyConnectionsStay(t *testing.T) {
 		c.push() // waits behind
 		b := c.join(SubscriptionOptions{ConsumerID: "b"})
 		c.wait(time.Minute)
-		expect(t, "moved while all are busy", c.moves, 0)
+		expect(t, "moved while all have something in flight", c.moves, 0)
+		_, more, err := a.Poll()
+		expect(t, "one that stays has its next event", more, true)
+		ok(t, err)
 		for _, d := range taken {
 			ok(t, a.Ack(d.ID()))
 		}
-		c.wait(time.Minute)
-		expect(t, "moved while events wait", c.moves, 0)
-		expect(t, "waiting", len(c.take(a)), connections)
-		c.wait(time.Minute)
+		c.look()
 		c.wantEven()
+		if x, y := len(c.take(a)), len(c.take(b)); uneven(x, y) || x+y != connections-1 {
+			t.Errorf("%d of the events that waited went to the one and %d to the other", x, y)
+		}
+		moves := c.moves
+		c.wait(time.Minute)
+		expect(t, "moves once all is even", c.moves, moves)
 		c.push()
 		x, y := len(c.take(a)), len(c.take(b))
 		expect(t, "events of both", x+y, connections)

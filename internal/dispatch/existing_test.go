@@ -47,7 +47,7 @@ func TestGroupIsToldOfWhoIsThere(t *testing.T) {
 				expect(t, "delivery", show(d), "connected / existing")
 				expect(t, "connection", d.ConnectionID, ids[i])
 				expect(t, "sequence", d.Sequence, 1)
-				if c := d.Current(); c == nil || !slices.Contains(c.Rooms, "later") {
+				if c := d.Current(ViewDefault); c == nil || !slices.Contains(c.Rooms, "later") {
 					t.Errorf("connection %+v, want it in the room that it joined later", c)
 				}
 			}

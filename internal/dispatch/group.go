@@ -158,9 +158,15 @@ func (g *group) fullLocked(ld *load) bool {
 // queuesLocked returns the subscription's queues; nil: those of nobody. Those that
 // hold events come first, in the order of how long the oldest of each has been there.
 func (g *group) queuesLocked(s *Subscription) (queues []*queue) {
-	for _, q := range g.queues {
-		if q.owner == s {
+	if s != nil {
+		for q := s.owned.first; q != nil; q = q.ownedNext {
 			queues = append(queues, q)
+		}
+	} else {
+		for _, q := range g.queues {
+			if q.owner == nil {
+				queues = append(queues, q)
+			}
 		}
 	}
 	slices.SortFunc(queues, func(a, b *queue) int {
@@ -205,6 +211,12 @@ func (g *group) pickLocked(q *queue, next *Event) *Subscription {
 	}
 	inTime := func(s *Subscription) bool { return takes(s) && !now.Before(s.lateUntil) }
 	another := func(s *Subscription) bool { return takes(s) && s != q.owner }
+	if q.leaving && q.owner.cause == nil && takes(q.owner) {
+		if s := g.winnerLocked(q, func(s *Subscription) bool { return inTime(s) && another(s) && g.fitsLocked(&s.load, q.bytes) }); s != nil {
+			return s
+		}
+		return q.owner // it does after all
+	}
 	for _, eligible := range []func(*Subscription) bool{inTime, another, takes} {
 		if s := g.winnerLocked(q, eligible); s != nil {
 			return s
@@ -220,7 +232,7 @@ func (g *group) winnerLocked(q *queue, eligible func(*Subscription) bool) *Subsc
 	total, n := 0, 0
 	for _, s := range g.subscriptions {
 		if eligible(s) {
-			total += s.queues
+			total += s.owned.count
 			n++
 		}
 	}
@@ -231,7 +243,7 @@ func (g *group) winnerLocked(q *queue, eligible func(*Subscription) bool) *Subsc
 	var best *Subscription
 	var bestScore uint64
 	for _, s := range g.subscriptions {
-		if !eligible(s) || s.queues >= limit {
+		if !eligible(s) || s.owned.count >= limit {
 			continue
 		}
 		score := maphash.Comparable(seed, [2]string{s.options.ConsumerID, q.id})

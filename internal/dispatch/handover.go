@@ -20,6 +20,10 @@ type Handover struct {
 	// Assigned are those that it owns, as they are now, or were at their end if they have
 	// ended and something of them is left to be delivered.
 	Assigned []sio.Connection
+	// Changed are those that it was told of and somebody else has changed, as they are now. What
+	// the consumer changes itself, by [sio.Owner.Actor], is left out, unless somebody else has
+	// changed the connection while it owned it: then what it is told may cross what it does.
+	Changed []sio.Connection
 }
 
 // Handover returns the next piece of what a subscription with Assignments is to be told
@@ -28,43 +32,52 @@ type Handover struct {
 // Disconnected that is delivered says itself that the connection is owned no more. It is
 // for the goroutine that polls, and takes no lock while it describes connections.
 func (s *Subscription) Handover() (Handover, bool) {
-	released, views := s.takeHandover()
-	h := Handover{Released: released}
+	released, assigned, changed := s.takeHandover()
+	h := Handover{
+		Released: released,
+		Assigned: allNow(assigned, s.options.View.AssignedHandshake()), Changed: allNow(changed, s.options.View.ChangedHandshake()),
+	}
+	return h, len(h.Released)+len(h.Assigned)+len(h.Changed) > 0
+}
+
+// allNow returns what the connections are now, or were at their ends.
+func allNow(views []*view, handshake bool) (all []sio.Connection) {
 	for _, v := range views {
-		if c := v.now(); c != nil {
-			h.Assigned = append(h.Assigned, *c)
+		if c := v.now(handshake); c != nil {
+			all = append(all, *c)
 		}
 	}
-	return h, len(h.Released)+len(h.Assigned) > 0
+	return all
 }
 
 // takeHandover notes a piece of what there is as told, and returns it.
-func (s *Subscription) takeHandover() (released []string, views []*view) {
+func (s *Subscription) takeHandover() (released []string, assigned, changed []*view) {
 	if !s.options.Assignments {
-		return nil, nil
+		return nil, nil, nil
 	}
 	s.group.mu.Lock()
 	defer s.group.mu.Unlock()
 	if s.cause != nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	s.tellLocked()
 	n := min(len(s.released), maxReleased)
 	released = slices.Clone(s.released[:n])
 	if s.released = s.released[n:]; len(s.released) > 0 {
-		return released, nil // what is released goes before what is assigned
+		return released, nil, nil // what is released goes before what is assigned
 	}
 	s.released = nil
-	for len(views) < maxHandover && s.coming.Len() > 0 {
+	for len(assigned) < maxHandover && s.coming.Len() > 0 {
 		q := s.coming.Front().Value.(*queue)
 		q.leaveComingLocked()
 		q.assigned = true
-		views = append(views, q.view)
+		assigned = append(assigned, q.view)
 	}
-	if len(released)+len(views) > 0 {
+	changed = s.takeChangedLocked(maxHandover - len(assigned))
+	if len(released)+len(assigned)+len(changed) > 0 {
 		s.watchdog.progressed()
 	}
-	return released, views
+	return released, assigned, changed
 }
 
 // assignsLocked reports whether a subscription is to own every connection of the
@@ -92,8 +105,11 @@ func (g *group) adoptLocked(c *client) {
 }
 
 // knowLocked notes how the connection can be described, so that its owner can be told of
-// it.
+// it, or how it is now that it has come back.
 func (q *queue) knowLocked(v *view) {
+	if q.view != nil && q.view != v && q.owner != nil {
+		q.changedLocked()
+	}
 	q.view = v
 	q.comeLocked(q.owner)
 }
@@ -130,6 +146,7 @@ func (q *queue) passLocked(to *Subscription) {
 		return
 	}
 	q.leaveComingLocked()
+	q.passKnownLocked(to)
 	if q.assigned && from.cause == nil {
 		from.released = append(from.released, q.id) // as often as it was told of
 		from.wake()

@@ -20,7 +20,7 @@ type keeper struct {
 	*Subscription
 	t     *testing.T
 	owned map[string]sio.Connection
-	said  []string // "+id", "-id", and deliveries
+	said  []string // "+id", "-id", "*id" for a change, and deliveries
 }
 
 func (w *world) keeper(o SubscriptionOptions) *keeper {
@@ -71,6 +71,13 @@ func (k *keeper) takeHandovers() (told bool) {
 			}
 			k.owned[c.ID] = c
 			k.said = append(k.said, "+"+c.ID)
+		}
+		for _, c := range h.Changed {
+			if _, ok := k.owned[c.ID]; !ok {
+				k.t.Errorf("%s has changed, which was not assigned", c.ID)
+			}
+			k.owned[c.ID] = c
+			k.said = append(k.said, "*"+c.ID)
 		}
 	}
 	return told
@@ -136,7 +143,7 @@ func TestTakeOver(t *testing.T) {
 		for _, id := range ids {
 			c := next.owned[id]
 			if c.UserID != "u" || !slices.Contains(c.Rooms, "r") || !slices.Contains(c.Rooms, "later") || c.Data["a"] != "b" ||
-				c.URL == "" || c.Query["EIO"] != "4" || c.RemoteAddr == "" || c.ConnectedAt.IsZero() || c.Headers == nil {
+				c.Handshake.URL == "" || c.Handshake.Query["EIO"] != "4" || c.RemoteAddr == "" || c.ConnectedAt.IsZero() || c.Handshake.Headers == nil {
 				t.Fatalf("connection %+v", c)
 			}
 		}
@@ -246,6 +253,7 @@ func TestHandoverInPieces(t *testing.T) {
 		first, _ := k.Handover()
 		expect(t, "the first piece", len(first.Assigned), maxHandover)
 		all[0].Say(`42["told"]`)
+		synctest.Wait()
 		all[len(all)-1].Say(`42["untold"]`)
 		synctest.Wait()
 		d, there, err := k.Poll()

@@ -39,9 +39,12 @@ func inBubble(t *testing.T, opts Options, f func(*world), sources ...admission.S
 		if opts.Logger == nil {
 			opts.Logger = slog.New(slog.DiscardHandler)
 		}
+		if opts.Namespaces == nil {
+			opts.Namespaces = []string{"/", "/chat"}
+		}
 		d := New(opts)
 		s, err := sio.NewServer(sio.Options{
-			Namespaces: []string{"/", "/chat"}, Backend: admission.New(d, opts.Logger, append(admission.Sources(sources), d)), RecoveryWindow: time.Minute,
+			Namespaces: opts.Namespaces, Owners: d, ChangeListener: d, Backend: admission.New(d, opts.Logger, append(admission.Sources(sources), d)), RecoveryWindow: time.Minute,
 			Engine: engineio.Options{Logger: slog.New(slog.DiscardHandler)},
 		})
 		if err != nil {

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
@@ -16,12 +15,16 @@ type namespaceSet struct {
 	patterns   map[string]sio.Pattern // by their text
 }
 
-// newNamespaceSet returns the set of a list of names and patterns, which is empty
-// for everything.
+// newNamespaceSet returns the set of a list of names and patterns, which is empty, or
+// has [sio.EveryNamespace], for everything.
 func newNamespaceSet(list []string) namespaceSet {
-	s := namespaceSet{everything: len(list) == 0, names: map[string]bool{}, patterns: map[string]sio.Pattern{}}
+	s := namespaceSet{names: map[string]bool{}, patterns: map[string]sio.Pattern{}}
+	if len(list) == 0 || slices.Contains(list, sio.EveryNamespace) {
+		s.everything = true
+		return s
+	}
 	for _, name := range list {
-		if strings.Contains(name, "*") {
+		if sio.Spans(name) {
 			s.patterns[name] = sio.NewPattern(name)
 		} else {
 			s.names[name] = true
@@ -74,10 +77,10 @@ func (s *namespaceSet) union(o *namespaceSet) namespaceSet {
 	return u
 }
 
-// list returns the names and patterns in order; "*" stands for everything.
+// list returns the names and patterns in order; [sio.EveryNamespace] stands for everything.
 func (s *namespaceSet) list() []string {
 	if s.everything {
-		return []string{"*"}
+		return []string{sio.EveryNamespace}
 	}
 	list := slices.AppendSeq(slices.Collect(maps.Keys(s.names)), maps.Keys(s.patterns))
 	slices.Sort(list)
@@ -94,6 +97,9 @@ type interest struct {
 }
 
 func newInterest(o *SubscriptionOptions) interest {
+	if o.NoEvents {
+		return interest{}
+	}
 	i := interest{namespaces: newNamespaceSet(o.Namespaces), lifecycle: o.Lifecycle, authorize: o.Authorize, skipExisting: o.SkipExisting, recoveryExpired: o.RecoveryExpired}
 	if len(o.Events) > 0 {
 		i.events = map[string]bool{}

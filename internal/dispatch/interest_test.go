@@ -28,7 +28,7 @@ func (w *world) knock(namespace string, decide func()) bool {
 // A namespace that a group authorises stays authorised, no matter who joins, looks on or
 // leaves, until the group is deleted.
 func TestAuthorisationStays(t *testing.T) {
-	for name, authorized := range map[string][]string{"everything": nil, "a name": {"/chat"}, "a pattern": {"/ch*"}} {
+	for name, authorized := range map[string][]string{"everything": nil, "a star": {"/", "*"}, "a name": {"/chat"}, "a pattern": {"/ch*"}} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, Options{VerdictTimeout: time.Second}, func(w *world) {
 				nobody := func() {}

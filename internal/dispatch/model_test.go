@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -63,7 +64,7 @@ type modelEvent struct {
 	acked    bool          // an earlier one is in flight
 	attempt  uint32
 	refusals int
-	suspect  bool
+	suspect  suspicion
 	strikes  int
 }
 
@@ -234,8 +235,8 @@ func (m *model) take(s *Subscription) bool {
 		return false
 	}
 	e := &c.events[j]
-	if e.suspect && m.suspects(s) > 0 {
-		m.t.Errorf("%s is delivered though another suspect is in flight", d.ID())
+	if n, few := m.suspects(s); e.suspect > 0 && n >= min(few, e.suspect.company()) {
+		m.t.Errorf("%s, one among %d, is delivered though %d suspects are in flight, of which one is among %d", d.ID(), e.suspect.company(), n, few)
 	}
 	e.attempt++
 	e.to = s
@@ -268,16 +269,18 @@ func (m *model) tell(s *Subscription) (told bool) {
 	return told
 }
 
-// suspects returns how many are in flight to s.
-func (m *model) suspects(s *Subscription) (n int) {
+// suspects returns how many are in flight to s, and the least that one of them may be among.
+func (m *model) suspects(s *Subscription) (n, few int) {
+	few = math.MaxInt
 	for _, c := range m.connections {
 		for _, e := range c.events {
-			if e.to == s && e.suspect {
+			if e.to == s && e.suspect > 0 {
 				n++
+				few = min(few, e.suspect.company())
 			}
 		}
 	}
-	return n
+	return n, few
 }
 
 func (m *model) inFlight(s *Subscription) (n int) {
@@ -356,7 +359,7 @@ func (m *model) nack() {
 	m.settled[s] = true
 	e.refusals++
 	e.strikes++
-	e.suspect = false
+	e.suspect = 0
 	if e.strikes >= 10 {
 		c.rewound(i)
 		c.events = slices.Delete(c.events, i, i+1)
@@ -413,17 +416,22 @@ func (m *model) close() {
 func (m *model) ended(s *Subscription) {
 	m.letIn()
 	m.subscriptions = slices.DeleteFunc(m.subscriptions, func(o *Subscription) bool { return o == s })
-	sole := m.inFlight(s) == 1
+	suspects, _ := m.suspects(s)
+	inFlight := m.inFlight(s)
 	for _, c := range m.connections {
 		if !slices.ContainsFunc(c.events, func(e modelEvent) bool { return e.to == s }) {
 			continue
 		}
 		for i := range c.events {
 			if e := &c.events[i]; e.to == s {
-				if e.suspect || sole {
+				beside := inFlight
+				if e.suspect > 0 {
+					beside = suspects
+				}
+				if beside == 1 {
 					e.strikes++
 				}
-				e.suspect = true
+				e.suspect = suspicionAmong(beside)
 			}
 		}
 		c.rewound(0)
@@ -504,7 +512,7 @@ func (m *model) check(after string) {
 	g := m.group
 	g.mu.Lock() // pauses end meanwhile
 	defer g.mu.Unlock()
-	type counted struct{ queues, bytes, inFlight, ready, quiet int }
+	type counted struct{ queues, bytes, inFlight, ready, quiet, leaving int }
 	want := map[*Subscription]counted{}
 	events, all, oldest := 0, 0, time.Duration(0)
 	for _, q := range g.queues {
@@ -513,6 +521,9 @@ func (m *model) check(after string) {
 		}
 		n := want[q.owner]
 		n.queues++
+		if q.leaving {
+			n.leaving++
+		}
 		bytes := 0
 		for i, it := range q.items {
 			bytes += it.event.size
@@ -540,7 +551,7 @@ func (m *model) check(after string) {
 		case paused:
 			right = !time.Now().After(q.pausedUntil)
 		case handingOver:
-			right = q.owner != nil && q.owner.draining && q.sent > 0
+			right = q.owner != nil && (q.owner.draining || q.leaving) && q.sent > 0
 		case unowned:
 			right = q.owner == nil
 		}
@@ -565,8 +576,19 @@ func (m *model) check(after string) {
 	expect(m.t, after+": bytes of nobody", g.unowned.bytes, want[nil].bytes)
 	m.checkWaiting(after, &g.unowned)
 	for _, s := range g.subscriptions {
-		ready := s.turns.len() + s.suspects.len()
-		expect(m.t, after+": subscription", counted{s.queues, s.bytes, s.inFlight, ready, s.quiet.len()}, want[s])
+		ready := 0
+		for _, t := range s.readyLocked() {
+			ready += t.len()
+		}
+		suspects, _ := m.suspects(s)
+		expect(m.t, after+": suspects in flight", s.suspects.countLocked(), suspects)
+		expect(m.t, after+": subscription", counted{s.owned.count, s.bytes, s.inFlight, ready, s.quiet.len(), s.leaving}, want[s])
+		listed := 0
+		for q := s.owned.first; q != nil && listed <= len(g.queues); q = q.ownedNext {
+			expect(m.t, after+": the owner of a queue in the list of one", q.owner, s)
+			listed++
+		}
+		expect(m.t, after+": queues listed", listed, s.owned.count)
 		expect(m.t, after+": in flight", s.inFlight, m.inFlight(s))
 		m.checkWaiting(after, &s.load)
 		m.checkToldLocked(after, s)

@@ -22,8 +22,10 @@ const (
 // Options of a [Dispatcher]. The zero value is valid.
 type Options struct {
 	// RequireVerdict refuses every connection that no consumer decided on, also
-	// while no authorising consumer has ever been seen.
-	RequireVerdict bool
+	// while no authorising consumer has ever been seen. Without it those to namespaces
+	// are refused that [sio.EveryNamespace] alone has among Namespaces, unless
+	// OthersDecide: another source, asked before, decides on every connection.
+	RequireVerdict, OthersDecide bool
 	// Policy holds where Policies have no other. Default: Buffer.
 	Policy Policy
 	// Policies are by namespace or by pattern, one of Namespaces.

@@ -17,4 +17,15 @@ func TestPolicyOfAPattern(t *testing.T) {
 			t.Errorf("%s: %v, want %v", namespace, got, want)
 		}
 	}
+	// That of the star holds where no other pattern matches, wherever it stands.
+	d = New(Options{
+		Policy:     Drop,
+		Namespaces: []string{"*", "/", "/t-*", "/u-*"},
+		Policies:   map[string]Policy{"/": Buffer, "*": Refuse, "/t-*": Buffer},
+	})
+	for namespace, want := range map[string]Policy{"/": Buffer, "/t-1": Buffer, "/u-1": Drop, "/x": Refuse, "/t-1/x": Refuse} {
+		if got := d.policy(namespace); got != want {
+			t.Errorf("beside a star, %s: %v, want %v", namespace, got, want)
+		}
+	}
 }

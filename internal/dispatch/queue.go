@@ -2,10 +2,7 @@ package dispatch
 
 import (
 	"container/list"
-	"slices"
 	"time"
-
-	"github.com/fanoutd/fanoutd/internal/tracing"
 )
 
 // phase says what a queue waits for before its next delivery.
@@ -16,8 +13,8 @@ import (
 //	ready              its turn: an event is delivered               ready, as the last in turn; or idle
 //	idle               the last event is settled                     quiet
 //	quiet              its owner has more than its share             quiet, with another owner
-//	idle, quiet,       the owner drains, or did not ask for the      handingOver
-//	  ready              next event
+//	idle, quiet,       the owner drains, did not ask for the next    handingOver
+//	  ready              event, or has more than its share
 //	idle, quiet,       the owner ends                                ready, quiet or handingOver with another
 //	  ready,                                                           owner; unowned
 //	  handingOver
@@ -36,7 +33,7 @@ const (
 	quiet                    // for an event: there is none, and another owner would do as well
 	ready                    // for its turn among those of its owner
 	paused                   // for the end of the pause that a refusal began
-	handingOver              // for another owner: its own drains, or did not ask for what is next
+	handingOver              // for another owner: its own drains, has too many, or did not ask for what is next
 	unowned                  // for a subscription that serves it
 	closed                   // for nothing: it is not in group.queues any more
 )
@@ -52,10 +49,7 @@ type item struct {
 	refusals  int
 	consumer  string // to which it was delivered last
 
-	// A consumer that ends may have been brought down by any of the events in
-	// flight to it: all of them are suspects until they are settled. Since only one
-	// suspect at a time is in flight to a consumer, the next end strikes that one.
-	suspect    bool
+	suspect    suspicion
 	strikes    int
 	lastStrike DeathReason
 }
@@ -73,12 +67,18 @@ type queue struct {
 	view        *view         // of the connection, once it has been a member; nil: it was none
 	assigned    bool          // the owner has been told that it owns the connection, and not of its end
 	coming      *list.Element // in owner.coming; nil: the owner need not be told
+	changing    *list.Element // in owner.changing; nil: likewise
+	shared      bool          // the owner is told of its own changes too
+	knew        []string      // consumers that owned the connection before, and were told so
 	told        bool          // its Connected is in the queue, has been or is held
 	missed      bool          // its Connected was dropped
 	pausedUntil time.Time
 	pause       *time.Timer
 	turn        *turns // of owner, in which it stands while phase is ready or quiet
+	leaving     bool   // to another owner, since its own has more than its share
 	prev, next  *queue // in turn
+
+	ownedPrev, ownedNext *queue // in owner.owned
 
 	awaitsAck          bool      // it stands in owner.acks
 	ackWaitSince       time.Time // when that began
@@ -125,17 +125,11 @@ func (q *queue) takeTurnLocked() {
 	if s.nextTurnLocked() == nil {
 		s.watchdog.progressed() // it had nothing to do until now
 	}
-	switch it := &q.items[q.sent]; {
-	case !it.suspect:
-		q.turn = &s.turns
-		q.turn.add(q)
-	case it.strikes > 0:
-		q.turn = &s.suspects
-		q.turn.add(q)
-	default: // more likely to have stood beside the culprit
-		q.turn = &s.suspects
-		q.turn.addFirst(q)
+	q.turn = &s.turns
+	if it := &q.items[q.sent]; it.suspect > 0 {
+		q.turn = s.suspects.turnLocked(it)
 	}
+	q.turn.add(q)
 	s.wake()
 }
 
@@ -147,7 +141,7 @@ func (q *queue) advanceLocked() {
 	case q.phase == paused, q.phase == closed:
 	case q.owner == nil:
 		q.enterLocked(unowned)
-	case q.owner.draining, q.sent < len(q.items) && !q.owner.interest.wants(q.items[q.sent].event):
+	case q.owner.draining, q.leaving, q.sent < len(q.items) && !q.owner.interest.wants(q.items[q.sent].event):
 		q.enterLocked(handingOver)
 	case q.sent < len(q.items) && (q.sent == 0 || !q.owner.options.OneByOne):
 		q.enterLocked(ready)
@@ -225,98 +219,6 @@ func (q *queue) countLocked(events, bytes int) {
 	q.group.emptiedLocked(ld)
 }
 
-// takeLocked begins the flight of the next event. The phase is ready.
-func (q *queue) takeLocked() Delivery {
-	it := &q.items[q.sent]
-	q.sent++
-	q.toldOfLocked(it)
-	if it.event.Kind == Disconnected && !it.event.Replayed() {
-		q.assigned = false // it says so itself
-	}
-	q.group.counts.Delivered++
-	it.attempt++
-	it.consumer = q.owner.options.ConsumerID
-	if tracing.Sampled(it.event.Traceparent) {
-		it.delivered = q.group.dispatcher.age()
-	}
-	q.owner.inFlight++
-	if it.suspect {
-		q.owner.suspected = true
-	}
-	if q.sent == 1 {
-		q.awaitAckLocked()
-	}
-	q.enterLocked(idle) // behind the others
-	q.advanceLocked()
-	return Delivery{Event: it.event, Attempt: it.attempt}
-}
-
-// findLocked returns the index of the event in flight with this id, or -1.
-func (q *queue) findLocked(id eventID) int {
-	return slices.IndexFunc(q.items[:q.sent], func(it item) bool {
-		return it.event.Sequence == id.sequence && it.event.Replay == id.replay && !it.acked
-	})
-}
-
-// ackLocked ends the flight of items[i] and removes from the front what is done.
-func (q *queue) ackLocked(i int) {
-	q.items[i].acked = true
-	if e := q.items[i].event; e.Replayed() {
-		q.group.dispatcher.deadLetters.settle(e)
-	}
-	q.landLocked(&q.items[i])
-	oldest := i == 0
-	q.removeSettledLocked()
-	if oldest {
-		q.awaitAckLocked()
-	}
-}
-
-// removeSettledLocked removes from the front what is settled.
-func (q *queue) removeSettledLocked() {
-	for q.sent > 0 && q.items[0].acked {
-		q.countLocked(-1, -q.items[0].event.size)
-		q.items[0] = item{}
-		q.items = q.items[1:]
-		q.sent--
-	}
-	if len(q.items) == 0 {
-		q.items = nil
-	}
-}
-
-// landLocked ends the flight of an item that the owner has not settled before.
-func (q *queue) landLocked(it *item) {
-	if q.owner.inFlight >= q.owner.limit {
-		q.owner.watchdog.progressed() // it could not take what waits until now
-	}
-	q.owner.inFlight--
-	if it.suspect {
-		q.owner.suspected = false
-	}
-}
-
-// rewindLocked takes items[from:sent] back out of flight, in order; those that
-// were acked already are done. It returns how many will be delivered again.
-func (q *queue) rewindLocked(from int) int {
-	kept := from
-	for _, it := range q.items[from:q.sent] {
-		if it.acked {
-			q.countLocked(-1, -it.event.size)
-			continue
-		}
-		q.landLocked(&it)
-		q.items[kept] = it
-		kept++
-	}
-	q.items = slices.Delete(q.items, kept, q.sent)
-	q.sent = from
-	if from == 0 {
-		q.awaitAckLocked()
-	}
-	return kept - from
-}
-
 // assignLocked gives the queue, none of whose events is in flight, to s; nil: to
 // nobody.
 func (q *queue) assignLocked(s *Subscription) {
@@ -324,11 +226,12 @@ func (q *queue) assignLocked(s *Subscription) {
 		q.enterLocked(idle) // it leaves its turn with the old owner
 	}
 	q.leaveWaitingLocked()
+	q.stayLocked()
 	q.loadLocked().bytes -= q.bytes
 	q.loadLocked().untold -= q.untold
 	q.group.emptiedLocked(q.loadLocked())
 	if q.owner != nil {
-		q.owner.queues--
+		q.owner.owned.remove(q)
 		if q.untold > 0 {
 			q.owner.wake() // it may go on with its walk
 		}
@@ -337,7 +240,7 @@ func (q *queue) assignLocked(s *Subscription) {
 	q.passLocked(s)
 	q.owner = s
 	if s != nil {
-		s.queues++
+		s.owned.add(q)
 	}
 	q.loadLocked().bytes += q.bytes
 	q.loadLocked().untold += q.untold
@@ -375,7 +278,8 @@ func (q *queue) closeLocked() {
 				q.landLocked(&it)
 			}
 		}
-		q.owner.queues--
+		q.stayLocked()
+		q.owner.owned.remove(q)
 		q.owner.wake() // it may take others now, or be drained
 		q.group.evenOutLocked()
 	}

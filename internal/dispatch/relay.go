@@ -1,9 +1,6 @@
 package dispatch
 
-import (
-	"errors"
-	"slices"
-)
+import "errors"
 
 // What somebody needs who relays deliveries to a consumer that is elsewhere, or has
 // other sources of them beside.
@@ -96,7 +93,7 @@ func (d *Dispatcher) Authorizes(group string, namespaces []string) bool {
 // Authorize has a group authorise namespaces, as if a consumer that does had been there.
 // It does not take back what the group authorises already. Error: [ErrTooMany].
 func (d *Dispatcher) Authorize(group string, namespaces []string) error {
-	s, err := d.subscribe(SubscriptionOptions{Group: group, ConsumerID: "\x00authorize", Namespaces: everything(namespaces), Authorize: true, SkipExisting: true, Relayed: true})
+	s, err := d.subscribe(SubscriptionOptions{Group: group, ConsumerID: "\x00authorize", Namespaces: namespaces, Authorize: true, SkipExisting: true, Relayed: true})
 	if s != nil {
 		s.group.mu.Lock()
 		s.leaveLocked(ErrClosed, false)
@@ -104,14 +101,6 @@ func (d *Dispatcher) Authorize(group string, namespaces []string) error {
 		s.group.settleDown()
 	}
 	return err
-}
-
-// everything is how SubscriptionOptions have "*".
-func everything(namespaces []string) []string {
-	if slices.Contains(namespaces, "*") {
-		return nil
-	}
-	return namespaces
 }
 
 // Assignment says whether a connection belongs to a subscription.

@@ -94,7 +94,7 @@ func (s *Subscription) nack(id string, delay time.Duration) (*tracedDelivery, er
 	}
 	s.cancelLocked(GivenBack, q.items[i:q.sent]) // so that it knows which it has in vain
 	q.rewindLocked(i)
-	q.items[i].suspect = false // the consumer that nacks it has survived it
+	q.items[i].suspect = 0 // the consumer that nacks it has survived it
 	events := len(q.items)
 	q.buryLocked()
 	if len(q.items) == events { // what followed a dead letter need not wait
@@ -127,7 +127,7 @@ func (s *Subscription) postpone(id string, delay time.Duration) (*tracedDelivery
 	f := q.deliveryLocked(&q.items[i])
 	s.cancelLocked(GivenBack, q.items[i:q.sent])
 	q.rewindLocked(i)
-	q.items[i].suspect = false
+	q.items[i].suspect = 0
 	q.stuck = true
 	s.lateUntil = time.Now().Add(s.options.AckWait)
 	q.pauseLocked(max(delay, minPause))

@@ -3,6 +3,8 @@ package dispatch
 import (
 	"maps"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/publish"
 )
 
 // SubscriptionStatus is a copy of what is known about one subscription.
@@ -39,7 +41,7 @@ func (g *group) status() GroupStatus {
 	st := GroupStatus{Name: g.name, Authorized: g.authorized.list(), UnownedBytes: g.unowned.bytes, GroupCounts: g.countsLocked()}
 	for _, s := range g.subscriptions {
 		st.Subscriptions = append(st.Subscriptions, SubscriptionStatus{
-			SubscriptionOptions: s.options, Connections: s.queues, InFlight: s.inFlight,
+			SubscriptionOptions: s.options, Connections: s.owned.count, InFlight: s.inFlight,
 			QueuedBytes: s.bytes, Draining: s.draining, LastActive: s.watchdog.progress,
 		})
 	}
@@ -56,6 +58,8 @@ type Stats struct {
 	Lost                                                                     uint64 // of those Dropped: see GroupCounts
 	// Groups are those that have subscriptions, or remember some, by name: 100 at most.
 	Groups map[string]GroupCounts
+	// Topics counts messages between backends.
+	Topics publish.Stats
 }
 
 // Stats returns the current counts.
@@ -71,6 +75,7 @@ func (d *Dispatcher) Stats() Stats {
 		dead, forgotten, d.replayed.Load(),
 		d.lost.Load(),
 		d.groupCounts(),
+		d.topics.Stats(),
 	}
 }
 
@@ -87,6 +92,7 @@ func (s *Stats) Add(o *Stats) {
 	s.DeadLettersDropped += o.DeadLettersDropped
 	s.DeadLettersReplayed += o.DeadLettersReplayed
 	s.Lost += o.Lost
+	s.Topics.Add(&o.Topics)
 	groups := make(map[string]GroupCounts, len(s.Groups))
 	maps.Copy(groups, s.Groups)
 	for name, c := range o.Groups {

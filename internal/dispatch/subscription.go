@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/publish"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 var (
@@ -30,7 +33,12 @@ type SubscriptionOptions struct {
 	ConsumerID string
 	Namespaces []string // names and patterns; empty: all
 	Events     []string // names of messages; empty: all
-	Lifecycle  bool     // Connected and Disconnected too
+	// NoEvents asks for no event, of whatever kind, and for no connection.
+	NoEvents bool
+	// Topics are those of messages between backends that the consumer gets; see
+	// [Subscription.Published]. Not if Relayed: they go to where the consumer is.
+	Topics    []string
+	Lifecycle bool // Connected and Disconnected too
 	// SkipExisting declines the Connected of connections that were there before.
 	SkipExisting bool
 	// RecoveryExpired asks for the events of that kind too.
@@ -54,6 +62,9 @@ type SubscriptionOptions struct {
 	// IncludeConnection says that the consumer wants to see the connection of each Message.
 	// It changes nothing: see [Event.Current].
 	IncludeConnection bool
+	// View says how much of connections the consumer wants to see. It spares work and
+	// leaves out nothing for sure.
+	View View
 	// Assignments says that the consumer wants to know which connections it owns: see
 	// [Subscription.Handover]. All that are members of its namespaces then belong to a
 	// subscription of the group, those too that nothing else is asked for of.
@@ -73,18 +84,20 @@ type SubscriptionOptions struct {
 type Subscription struct {
 	group    *group
 	options  SubscriptionOptions
+	actor    sio.Actor // of what the consumer changes itself
 	interest interest
 	done     chan struct{}
-	news     chan struct{} // holds one: Next is to look again
+	news     chan struct{}    // holds one: Next is to look again
+	mailbox  *publish.Mailbox // nil: it asked for no topic
 
 	// Guarded by group.mu.
 	load
 	cause       error // why done is closed
-	queues      int   // that it owns
+	owned       owned
 	turns       turns // of those queues, the ones that are ready
-	suspects    turns // likewise, with a suspect next; one at a time is in flight
-	suspected   bool  // a suspect is in flight
+	suspects    suspects
 	quiet       turns // of those queues, the ones with nothing in them
+	leaving     int   // of those queues, the ones that are
 	walk        *walk // through the connections that it may not have been told of; nil: none is left
 	acks        ackWaits
 	cancelled   []Cancelled // to be told
@@ -96,6 +109,7 @@ type Subscription struct {
 	watchdog    watchdog
 	assignments map[string]Assignment // to be told; nil: nobody wants to know
 	coming      list.List             // of *queue: those that it owns and has not been told of, if it is to be
+	changing    list.List             // of *queue: those that others have changed, which it is to be told of
 	released    []string              // connections that it was told of and owns no more, to be told
 }
 
@@ -120,7 +134,7 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 		o.News = make(chan struct{}, 1)
 	}
 	s := &Subscription{
-		options: o, interest: newInterest(&o), done: make(chan struct{}), news: o.News, limit: o.MaxInFlight,
+		options: o, actor: sio.Owner{Group: o.Group, ConsumerID: o.ConsumerID}.Actor(), interest: newInterest(&o), done: make(chan struct{}), news: o.News, limit: o.MaxInFlight,
 	}
 	if o.Relayed && o.Lifecycle {
 		s.assignments = map[string]Assignment{}
@@ -157,8 +171,15 @@ func (d *Dispatcher) subscribe(o SubscriptionOptions) (*Subscription, error) {
 		s.watchdog.start(d.opts.StallTimeout, s.watch)
 	}
 	g.subscriptions = append(g.subscriptions, s)
-	if old >= 0 {
-		g.subscriptions[old].endLocked(ErrReplaced)
+	if o.Assignments {
+		d.changes.wanted.Add(1) // before it is told of any
+	}
+	if old < 0 {
+		s.joinTopics(nil)
+	} else {
+		replaced := g.subscriptions[old]
+		s.joinTopics(replaced)
+		replaced.endLocked(ErrReplaced)
 	}
 	g.reassignLocked(&g.unowned, g.queuesLocked(nil)...)
 	if o.Lifecycle && !o.SkipExisting || o.Assignments {
@@ -244,8 +265,8 @@ func (s *Subscription) Poll() (Delivery, bool, error) {
 // nextTurnLocked returns the queue whose event is delivered next, nil if none is
 // ready.
 func (s *Subscription) nextTurnLocked() *queue {
-	if s.suspects.first != nil && !s.suspected {
-		return s.suspects.first
+	if q := s.suspects.nextLocked(); q != nil {
+		return q
 	}
 	return s.turns.first
 }
@@ -270,6 +291,7 @@ func (s *Subscription) Drain() {
 		return
 	}
 	s.draining = true
+	s.mailbox.Drain()
 	s.wake()
 	queues := s.group.queuesLocked(s)
 	for _, q := range queues {
@@ -327,7 +349,11 @@ func (s *Subscription) leaveLocked(cause error, suspect bool) {
 		return
 	}
 	s.cause = cause
+	if s.options.Assignments {
+		s.group.dispatcher.changes.wanted.Add(-1)
+	}
 	close(s.done)
+	s.mailbox.Close()
 	s.watchdog.stop()
 	s.endWalkLocked()
 	if s.acks.timer != nil {
@@ -337,12 +363,13 @@ func (s *Subscription) leaveLocked(cause error, suspect bool) {
 	g.subscriptions = slices.DeleteFunc(g.subscriptions, func(o *Subscription) bool { return o == s })
 	g.rememberLocked(s)
 	queues := g.queuesLocked(s)
-	sole := s.inFlight == 1
+	inFlight, suspects := s.inFlight, s.suspects.countLocked()
 	for _, q := range queues {
+		n := q.rewindLocked(0)
 		if suspect {
-			q.suspectLocked(sole)
+			q.suspectLocked(n, inFlight, suspects)
 		}
-		g.takenBackLocked(q.rewindLocked(0))
+		g.takenBackLocked(n)
 		q.buryLocked()
 		q.dropUnwantedLocked()
 	}
@@ -355,19 +382,4 @@ func (s *Subscription) leaveLocked(cause error, suspect bool) {
 	}
 	g.scheduleLocked()
 	g.evenOutLocked()
-}
-
-// suspectLocked makes suspects of what is in flight to an owner that ends, and
-// strikes the one that was a suspect already, or was in flight alone.
-func (q *queue) suspectLocked(sole bool) {
-	for i := range q.items[:q.sent] {
-		it := &q.items[i]
-		if it.acked || it.event.Kind == Connecting { // which has a time limit
-			continue
-		}
-		if it.suspect || sole {
-			it.strike(Crashed)
-		}
-		it.suspect = true
-	}
 }

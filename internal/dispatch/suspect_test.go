@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -110,5 +111,110 @@ func TestNackDelay(t *testing.T) {
 		m.none(t)
 		time.Sleep(time.Second)
 		m.expect(t, "message / a[] attempt 2", "message / b[] attempt 2")
+	})
+}
+
+// However many were in flight, few consumers end until the one event that brings them down
+// is buried, nothing else is, and all else is handled a quarter as many at a time.
+func TestCulpritAmongMany(t *testing.T) {
+	for n, tt := range map[int]struct{ together, ends int }{
+		1:    {1, 10},
+		2:    {1, 11},
+		15:   {1, 11},
+		16:   {4, 12},
+		64:   {16, 13},
+		1000: {64, 14},
+	} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			inCrowd(t, n, SubscriptionOptions{ConsumerID: "first", AckWait: time.Hour}, func(c *crowd, s *Subscription) {
+				const culprit = "c0"
+				c.push()
+				handled, ends, together := 0, 0, 0
+				for {
+					var batch []Delivery
+					ending := false
+					for d, more, _ := s.Poll(); more; d, more, _ = s.Poll() {
+						batch = append(batch, d)
+						ending = ending || d.ConnectionID == culprit
+					}
+					if len(batch) == 0 {
+						break
+					}
+					if ends > 0 {
+						together = max(together, len(batch))
+					}
+					if ending {
+						s.Close()
+						ends++
+						s = c.join(SubscriptionOptions{ConsumerID: fmt.Sprint("after ", ends), AckWait: time.Hour})
+						continue
+					}
+					for _, d := range batch {
+						ok(t, s.Ack(d.ID()))
+						handled++
+					}
+				}
+				expect(t, "handled", handled, n-1)
+				expect(t, "ends", ends, tt.ends)
+				if n > 1 {
+					expect(t, "suspects together, at most", together, tt.together)
+				}
+				letters := c.dispatcher.deadLetters.letters
+				if len(letters) != 1 || letters[0].Event.ConnectionID != culprit || letters[0].Reason != Crashed {
+					t.Errorf("dead letters: %+v", letters)
+				}
+			})
+		})
+	}
+}
+
+// Suspects come one after the other as earlier ones are settled, beside what is none; one
+// that may have few beside it waits until there are as few.
+func TestSuspectsBesideOthers(t *testing.T) {
+	inCrowd(t, 40, SubscriptionOptions{ConsumerID: "a", AckWait: time.Hour}, func(c *crowd, a *Subscription) {
+		c.push()
+		for range 40 {
+			a.get(t)
+		}
+		a.Close()
+		b := c.join(SubscriptionOptions{ConsumerID: "b", AckWait: time.Hour})
+		take := func() (ds []Delivery) {
+			for d, more, _ := b.Poll(); more; d, more, _ = b.Poll() {
+				ds = append(ds, d)
+			}
+			return ds
+		}
+		four := take()
+		expect(t, "suspects among 40", len(four), 4)
+		b.Close() // with four: these come one at a time, behind the others
+		b = c.join(SubscriptionOptions{ConsumerID: "c", AckWait: time.Hour})
+		alone := map[string]bool{}
+		for _, d := range four {
+			alone[d.ID()] = true
+		}
+		flying := take()
+		for left := 36; left > 0; left-- {
+			expect(t, "in flight", len(flying), min(4, left))
+			for _, d := range flying {
+				expect(t, "was among four", alone[d.ID()], false)
+			}
+			ok(t, b.Ack(flying[0].ID()))
+			flying = append(flying[1:], take()...)
+			if left == 1 {
+				break
+			}
+		}
+		c.sequence++
+		e := &Event{Kind: Message, Namespace: "/", ConnectionID: "another", Sequence: 1}
+		e.measure()
+		expect(t, "offer", c.dispatcher.groups["g"].offer(nil, e, false), accepted)
+		flying = append(flying, take()...)
+		expect(t, "in flight, with one that is no suspect", len(flying), 2)
+		for range 3 {
+			i := slices.IndexFunc(flying, func(d Delivery) bool { return alone[d.ID()] })
+			ok(t, b.Ack(flying[i].ID()))
+			flying = append(slices.Delete(flying, i, i+1), take()...)
+			expect(t, "in flight", len(flying), 2)
+		}
 	})
 }

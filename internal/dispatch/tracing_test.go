@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/fanoutd/fanoutd/internal/publish"
 	"github.com/fanoutd/fanoutd/internal/tracing"
 )
 
@@ -54,6 +55,49 @@ func TestTracesOfEvents(t *testing.T) {
 			expect(t, "delivery", value(s, "fanoutd.delivery"), d.ID())
 		}
 		expect(t, "how long the delivery took", all[2].EndTime.Sub(all[2].StartTime).Round(time.Millisecond), time.Second)
+	})
+}
+
+// A message between backends that belongs to a trace has a span for each consumer that has it,
+// or has answered it.
+func TestTracesOfPublished(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	const sampled, not = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	inBubble(t, Options{Tracer: provider.Tracer(tracing.Scope)}, func(w *world) {
+		m := w.subscribe(SubscriptionOptions{ConsumerID: "a", Topics: []string{"t"}})
+		for _, r := range []publish.Request{
+			{Message: publish.Message{Topic: "t"}},
+			{Message: publish.Message{Topic: "t", Traceparent: not}},
+			{Message: publish.Message{Topic: "t", Traceparent: sampled}},
+			{Message: publish.Message{Topic: "t", Traceparent: sampled}, Timeout: time.Minute},
+		} {
+			_, _, stop := w.Topics().Deliver(&r, func(publish.Outcome) {})
+			defer stop()
+		}
+		time.Sleep(time.Second)
+		var traceparents []string
+		for d, more := m.Published(); more; d, more = m.Published() {
+			traceparents = append(traceparents, d.Traceparent)
+			if d.AnswerAwaited {
+				time.Sleep(time.Second)
+				ok(t, m.Answer(d.ID, nil, nil))
+			}
+		}
+		if !slices.Equal(traceparents, []string{"", not, sampled, sampled}) {
+			t.Errorf("told of %q", traceparents)
+		}
+		all := spans.GetSpans()
+		expect(t, "spans", len(all), 2)
+		for i, outcome := range []string{"sent", "answered"} {
+			s := all[i]
+			expect(t, "name", s.Name, "delivery")
+			expect(t, "parent", s.Parent.SpanID().String(), "b7ad6b7169203331")
+			expect(t, "outcome", value(s, "fanoutd.outcome"), outcome)
+			expect(t, "topic", value(s, "fanoutd.topic"), "t")
+			expect(t, "consumer", value(s, "fanoutd.consumer"), "a")
+			expect(t, "how long it took", s.EndTime.Sub(s.StartTime).Round(time.Millisecond), time.Duration(i+1)*time.Second)
+		}
 	})
 }
 

@@ -15,17 +15,6 @@ func (t *turns) add(q *queue) {
 	t.last = q
 }
 
-// addFirst puts q at the front.
-func (t *turns) addFirst(q *queue) {
-	q.prev, q.next = nil, t.first
-	if t.first == nil {
-		t.last = q
-	} else {
-		t.first.prev = q
-	}
-	t.first = q
-}
-
 // remove takes q out, wherever it stands.
 func (t *turns) remove(q *queue) {
 	if q.prev == nil {

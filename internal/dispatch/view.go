@@ -6,6 +6,26 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
+// View says how much of connections is asked for.
+type View int
+
+// The views.
+const (
+	ViewDefault View = iota // all of it, but of a Message what ViewBasic says
+	ViewBasic               // all but the handshake
+	ViewFull                // all of it
+)
+
+// Handshake reports whether v has the handshake of the connection of an event of kind k.
+func (v View) Handshake(k Kind) bool { return v == ViewFull || v == ViewDefault && k != Message }
+
+// AssignedHandshake reports whether v has the handshake of a connection that is assigned.
+func (v View) AssignedHandshake() bool { return v != ViewBasic }
+
+// ChangedHandshake reports whether v has the handshake of a connection that has changed, which
+// the handshake does not.
+func (v View) ChangedHandshake() bool { return v == ViewFull }
+
 // view shows a connection as it is, and once it has ended as it was then. Events
 // that wait have it, so from then on it does not keep the socket in memory. It is
 // safe for concurrent use.
@@ -26,10 +46,14 @@ func (v *view) freeze(end *sio.Connection) {
 	v.socket.Store(nil)
 }
 
-// now returns what the connection is now, or was at its end.
-func (v *view) now() *sio.Connection {
+// now returns what the connection is now, or was at its end, with its handshake if that is
+// asked for; at its end in any case.
+func (v *view) now(handshake bool) *sio.Connection {
 	if s := v.socket.Load(); s != nil {
-		c := s.Connection()
+		c := s.BasicConnection()
+		if handshake {
+			c.Handshake = s.Handshake()
+		}
 		return &c
 	}
 	return v.end.Load()
@@ -37,12 +61,13 @@ func (v *view) now() *sio.Connection {
 
 // Current returns the connection of a Message, or of a Connected that was made for one
 // group, as it is now, or was at its end; of others what [Event.Connection] has. It is nil
-// if that is not known any more: the event was a dead letter, and its connection is gone.
-func (e *Event) Current() *sio.Connection {
+// if that is not known any more: the event was a dead letter, and its connection is gone. What
+// v does not ask for may be left out.
+func (e *Event) Current(v View) *sio.Connection {
 	if e.Connection != nil || e.view == nil {
 		return e.Connection
 	}
-	c := e.view.now()
+	c := e.view.now(v.Handshake(e.Kind))
 	if e.returned && c != nil {
 		back := *c
 		back.Recovery = sio.Recovered

@@ -34,15 +34,15 @@ func TestEventsShowTheirConnection(t *testing.T) {
 		c.Say(`42["a"]`)
 		message := next()
 		join("r")
-		if v := message.Current(); v == nil || !slices.Contains(v.Rooms, "r") || message.Connection != nil {
+		if v := message.Current(ViewDefault); v == nil || !slices.Contains(v.Rooms, "r") || message.Connection != nil {
 			t.Errorf("now: %+v", v)
 		}
-		if v := connected.Current(); v == nil || slices.Contains(v.Rooms, "r") {
+		if v := connected.Current(ViewDefault); v == nil || slices.Contains(v.Rooms, "r") {
 			t.Errorf("when it connected: %+v", v)
 		}
 		c.Say("41")
 		gone := next()
-		if v := message.Current(); v != gone.Connection || !slices.Contains(v.Rooms, "r") {
+		if v := message.Current(ViewDefault); v != gone.Connection || !slices.Contains(v.Rooms, "r") {
 			t.Errorf("afterwards: %+v, want %+v", v, gone.Connection)
 		}
 		if message.view.socket.Load() != nil {
@@ -53,7 +53,7 @@ func TestEventsShowTheirConnection(t *testing.T) {
 		}
 		synctest.Wait()
 		letters, _ := w.DeadLetters(DeadLetterFilter{}, "", 10)
-		if len(letters) != 1 || letters[0].Event.Current() != nil || message.Current() == nil {
+		if len(letters) != 1 || letters[0].Event.Current(ViewDefault) != nil || message.Current(ViewDefault) == nil {
 			t.Errorf("dead letters: %+v", letters)
 		}
 		c.Close()

@@ -13,6 +13,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/admission/hook"
 	"github.com/fanoutd/fanoutd/internal/admission/token"
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/certfile"
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
@@ -34,6 +35,7 @@ func TestFamilies(t *testing.T) {
 		Tokens:       func() (s token.Stats) { return s },
 		Hook:         func() (s hook.Stats) { return s },
 		Webhooks:     func() (s webhook.Stats) { return s },
+		Blocks:       func() (c blocks.Counts) { return c },
 		Refusals:     func() map[string]uint64 { return nil },
 		Connections:  func() (c Connections) { return c },
 		Bus:          func() (s bus.Stats) { return s },

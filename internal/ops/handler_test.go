@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
@@ -38,12 +39,13 @@ func testHandler(ready *Readiness) http.Handler {
 				},
 				Connections: 4, Received: 5, Emitted: 6, Sent: 7,
 				Offline: 80, Retained: 81, Namespaces: 50, Rooms: 51, Joined: 52, Ended: map[string]uint64{"transport close": 53}, Recoveries: map[string]uint64{"expired": 38},
-				AcksReceived: 54, AcksSent: 55, AwaitedAcks: 56,
+				AcksReceived: 54, AcksSent: 55, AwaitedAcks: 56, Watches: 94, WatchResyncs: 95,
 				FanOut:  metrics.Distribution{Count: 3, Sum: time.Second, Within: map[time.Duration]uint64{time.Millisecond: 2}},
 				Refused: map[string]uint64{"max-sessions": 39},
-				Delayed: 40, Delays: 1500 * time.Millisecond,
+				Blocked: 93, Delayed: 40, Delays: 1500 * time.Millisecond,
 			}
 		},
+		Blocks:   func() blocks.Counts { return blocks.Counts{Users: 90, Addresses: 91, Lifted: 92} },
 		Refusals: func() map[string]uint64 { return map[string]uint64{"KEY_INVALID": 55} },
 		Connections: func() Connections {
 			return Connections{Open: 75, Strangers: 76, Closed: map[string]uint64{"no-call": 77}}
@@ -95,6 +97,8 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_delayed_total 40\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_delay_seconds_total 1.5\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_refused_total{reason=\"max-sessions\"} 39\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_blocks{kind=\"users\"} 90\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_connects_blocked_total 93\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_events_total 10\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_unheard_total 11\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_deliveries_dropped_total 12\n"},
@@ -130,6 +134,8 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_acks_received_total 54\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_acks_sent_total 55\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_acks_awaited 56\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_watches 94\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_watch_resyncs_total 95\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_fanout_duration_seconds_bucket{le=\"0.001\"} 2\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_fanout_duration_seconds_sum 1\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_fanout_duration_seconds_count 3\n"},

@@ -9,6 +9,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/admission"
 	"github.com/fanoutd/fanoutd/internal/admission/hook"
 	"github.com/fanoutd/fanoutd/internal/admission/token"
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/certfile"
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
@@ -35,6 +36,7 @@ type Sources struct {
 	Tokens    func() token.Stats
 	Hook      func() hook.Stats
 	Webhooks  func() webhook.Stats
+	Blocks    func() blocks.Counts
 	Refusals  func() map[string]uint64 // calls of backends that were refused for who called, by reason
 	Bus       func() bus.Stats
 
@@ -87,6 +89,9 @@ func NewRegistry(b Build, from Sources) *prometheus.Registry {
 	}
 	if from.Webhooks != nil {
 		r.MustRegister(collector[webhook.Stats]{from.Webhooks, webhookMetrics})
+	}
+	if from.Blocks != nil {
+		r.MustRegister(collector[blocks.Counts]{from.Blocks, blockMetrics})
 	}
 	if from.Refusals != nil {
 		r.MustRegister(collector[map[string]uint64]{from.Refusals, refusalMetrics})

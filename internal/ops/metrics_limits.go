@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
@@ -31,12 +32,24 @@ var connectionMetrics = []metric[Connections]{
 		func(c Connections) map[string]uint64 { return c.Closed }),
 }
 
+// blockMetrics are about who may not connect.
+var blockMetrics = []metric[blocks.Counts]{
+	labeled(Gauge, "fanoutd_blocks",
+		"Users and networks that are blocked, by kind: users, addresses; or lifted: those that are not any more, which is remembered for a while.", []string{"kind"},
+		func(c blocks.Counts) []sample {
+			return samples(map[string]int{"users": c.Users, "addresses": c.Addresses, "lifted": c.Lifted})
+		}),
+}
+
 // limitMetrics are about what browsers were not given.
 var limitMetrics = []metric[sio.Stats]{
 	reasons("fanoutd_refused_total",
 		"Requests of browsers that were refused, mostly handshakes, by reason: the setting that says so; protocol: the request is none of Engine.IO; "+
-			"unknown-session: its session has ended, or is another server's; shutdown: no new sessions during a drain.",
+			"unknown-session: its session has ended, or is another server's; blocked: its address is blocked; shutdown: no new sessions during a drain.",
 		func(s sio.Stats) map[string]uint64 { return s.Refused }),
+	counter("fanoutd_connects_blocked_total",
+		"Connections that were refused because their user is blocked; those of blocked addresses are in fanoutd_refused_total.",
+		func(s sio.Stats) uint64 { return s.Blocked }),
 	counter("fanoutd_events_delayed_total",
 		"Packets of browsers after which their connection was not read for a while, because of max-event-rate.",
 		func(s sio.Stats) uint64 { return s.Delayed }),

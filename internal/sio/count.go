@@ -18,25 +18,26 @@ import (
 func (s *Server) Count(ctx context.Context, to Target, by GroupBy) (Counts, error) {
 	counts := Counts{Groups: map[string]int{}}
 	if by == GroupNamespace && to.Namespace == "" {
-		for _, n := range s.namespaces.all() {
-			if err := n.count(ctx, &counts, to.Selector, by); err != nil {
-				return Counts{}, err
-			}
-		}
-		return counts, nil
+		to.Namespace = EveryNamespace
 	}
-	n := s.namespaces.find(to.Namespace)
-	if n == nil {
+	all, ok := s.namespaces.meant(to.Namespace)
+	if !ok {
 		return Counts{}, ErrUnknownNamespace
 	}
-	if err := n.count(ctx, &counts, to.Selector, by); err != nil {
-		return Counts{}, err
+	for _, n := range all {
+		if err := n.count(ctx, &counts, to, by); err != nil {
+			return Counts{}, err
+		}
 	}
 	return counts, nil
 }
 
 // count adds the selected members to counts.
-func (n *Namespace) count(ctx context.Context, counts *Counts, sel room.Selector, by GroupBy) error {
+func (n *Namespace) count(ctx context.Context, counts *Counts, to Target, by GroupBy) error {
+	sel, err := n.selectorOf(ctx, to)
+	if err != nil {
+		return err
+	}
 	total, known := n.counter(sel)
 	switch by {
 	case GroupNone, GroupNode, GroupNamespace:

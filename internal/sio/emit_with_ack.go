@@ -2,6 +2,7 @@ package sio
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -73,9 +74,17 @@ const (
 // Errors: those of [Server.Apply], [ErrBusy], and the cause of ctx's end; with
 // that the AckSummary says how far it came.
 func (s *Server) EmitWithAck(ctx context.Context, o AckRequest, yield func(AckResult) bool) (AckSummary, error) {
-	timer := time.NewTimer(o.Timeout)
-	defer timer.Stop()
-	n, a, t, err := s.requestAcks(o)
+	deadline := time.Now().Add(o.Timeout)
+	asked, err := s.requestAcks(ctx, o)
+	defer func() {
+		for _, a := range asked {
+			a.namespace.endAckRequest(a.pendingAcks, a.Expected)
+		}
+	}()
+	var t AckSummary
+	for _, a := range asked {
+		t.Expected += a.Expected
+	}
 	if err == nil && o.Placed != nil {
 		o.Placed()
 	}
@@ -85,8 +94,28 @@ func (s *Server) EmitWithAck(ctx context.Context, o AckRequest, yield func(AckRe
 	if err != nil || t.Expected == 0 {
 		return t, err
 	}
-	defer n.endAckRequest(a, t.Expected)
-	s.engine.Pace(a.queued)
+	for _, a := range asked {
+		s.engine.Pace(a.queued)
+	}
+	if len(asked) > 1 {
+		return awaitAcksOfAll(ctx, asked, deadline, o.MaxAcks, yield)
+	}
+	err = asked[0].await(ctx, deadline, o.MaxAcks, yield)
+	return asked[0].AckSummary, err
+}
+
+// asked is a request to the connections of one namespace, and what has come of it.
+type asked struct {
+	namespace *Namespace
+	*pendingAcks
+	AckSummary
+}
+
+// await yields what becomes of each connection. Error: the cause of ctx's end.
+func (t *asked) await(ctx context.Context, deadline time.Time, most int, yield func(AckResult) bool) error {
+	n, a := t.namespace, t.pendingAcks
+	timer := time.NewTimer(max(time.Until(deadline), 1))
+	defer timer.Stop()
 	report := func(ids []string, outcome Outcome, count *int) bool {
 		for _, id := range ids {
 			*count++
@@ -96,22 +125,65 @@ func (s *Server) EmitWithAck(ctx context.Context, o AckRequest, yield func(AckRe
 		}
 		return true
 	}
-	for t.Answered+t.Disconnected < t.Expected && (o.MaxAcks <= 0 || t.Answered < o.MaxAcks) {
+	for t.Answered+t.Disconnected < t.Expected && (most <= 0 || t.Answered < most) {
 		select {
 		case got := <-a.answers:
 			n.taken(a, got.socket)
 			t.Answered++
 			if !yield(got.AckResult) {
-				return t, nil
+				return nil
 			}
 		case <-a.wake:
 			if !report(n.takeDisconnected(a), Disconnected, &t.Disconnected) {
-				return t, nil
+				return nil
 			}
 		case <-timer.C:
 			late, gone := n.endWaiting(a)
 			_ = report(gone, Disconnected, &t.Disconnected) && report(late, TimedOut, &t.TimedOut)
-			return t, nil
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// awaitAcksOfAll is await of several namespaces: each has a goroutine, and yield is called
+// on the caller's.
+func awaitAcksOfAll(ctx context.Context, all []*asked, deadline time.Time, most int, yield func(AckResult) bool) (t AckSummary, err error) {
+	within, cancel := context.WithCancel(ctx)
+	results, over := make(chan AckResult), make(chan struct{})
+	var awaiting sync.WaitGroup
+	for _, a := range all {
+		t.Expected += a.Expected
+		awaiting.Go(func() {
+			_ = a.await(within, deadline, 0, func(r AckResult) bool { // its error is ctx's
+				select {
+				case results <- r:
+					return true
+				case <-within.Done():
+					return false
+				}
+			})
+		})
+	}
+	go func() {
+		awaiting.Wait()
+		close(over)
+	}()
+	defer func() {
+		cancel()
+		<-over
+	}()
+	for most <= 0 || t.Answered < most {
+		select {
+		case r := <-results:
+			t.note(r.Outcome)
+			if !yield(r) {
+				return t, nil
+			}
+		case <-over:
+			return t, context.Cause(ctx) // which may be why
 		case <-ctx.Done():
 			return t, context.Cause(ctx)
 		}
@@ -119,16 +191,46 @@ func (s *Server) EmitWithAck(ctx context.Context, o AckRequest, yield func(AckRe
 	return t, nil
 }
 
-// requestAcks sends the event and notes who is to answer.
-func (s *Server) requestAcks(o AckRequest) (*Namespace, *pendingAcks, AckSummary, error) {
+// note counts an outcome.
+func (t *AckSummary) note(o Outcome) {
+	switch o {
+	case Answered:
+		t.Answered++
+	case TimedOut:
+		t.TimedOut++
+	case Disconnected:
+		t.Disconnected++
+	}
+}
+
+// requestAcks sends the event and notes who is to answer, for each namespace where that is
+// anybody. With an error some may have been sent it.
+func (s *Server) requestAcks(ctx context.Context, o AckRequest) (all []*asked, err error) {
 	s.applying.RLock()
 	defer s.applying.RUnlock()
 	if s.closing {
-		return nil, nil, AckSummary{}, ErrClosed
+		return nil, ErrClosed
 	}
-	n := s.namespaces.find(o.Emit.To.Namespace)
-	if n == nil {
-		return nil, nil, AckSummary{}, ErrUnknownNamespace
+	namespaces, ok := s.namespaces.meant(o.Emit.To.Namespace)
+	if !ok {
+		return nil, ErrUnknownNamespace
+	}
+	for _, n := range namespaces {
+		a, err := n.ask(ctx, o.Emit)
+		if err != nil {
+			return all, err
+		}
+		if a.Expected > 0 {
+			all = append(all, a)
+		}
+	}
+	return all, nil
+}
+
+// ask sends the event and notes who is to answer in this namespace.
+func (n *Namespace) ask(ctx context.Context, o Emit) (_ *asked, err error) {
+	if o.To.Selector, err = n.selectorOf(ctx, o.To); err != nil {
+		return nil, err
 	}
 	a := &pendingAcks{
 		id:      n.lastAckID.Add(1),
@@ -137,8 +239,8 @@ func (s *Server) requestAcks(o AckRequest) (*Namespace, *pendingAcks, AckSummary
 		wake:    make(chan struct{}, 1),
 		waiting: map[*Socket]progress{},
 	}
-	expected, err := n.requestAcks(a, o.Emit)
-	return n, a, AckSummary{Expected: expected}, err
+	expected, err := n.requestAcks(a, o)
+	return &asked{namespace: n, pendingAcks: a, AckSummary: AckSummary{Expected: expected}}, err
 }
 
 // requestAcks sends the event and returns how many sockets are expected to answer it.

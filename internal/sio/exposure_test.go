@@ -69,7 +69,7 @@ func TestExposureOfAConnection(t *testing.T) {
 		var seen []string
 		see := func(s *Socket) {
 			c := s.Connection()
-			seen = append(seen, fmt.Sprint(c.Namespace, c.Headers["cookie"], c.Auth))
+			seen = append(seen, fmt.Sprint(c.Namespace, c.Handshake.Headers["cookie"], c.Handshake.Auth))
 		}
 		w.backend.decide = func(_ context.Context, s *Socket) (Admission, error) { see(s); return Admission{}, nil }
 		w.backend.ended = func(s *Socket, _ End) { see(s) }

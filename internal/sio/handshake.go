@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unique"
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
@@ -13,6 +14,7 @@ import (
 // the little that is asked for later, never the request itself.
 type handshake struct {
 	remoteAddr string
+	issuedAt   time.Time // when it came
 	// authorization is that header's value: a secret for the Backend's eyes, kept
 	// because a namespace may be joined at any later time.
 	authorization string
@@ -49,7 +51,7 @@ const maxURL = 2 << 10
 const maxAuthorization = 8 << 10
 
 func newHandshake(r *http.Request, secrets []string, show *Exposure) *handshake {
-	h := &handshake{remoteAddr: r.RemoteAddr, headers: show.headers(r.Header)}
+	h := &handshake{remoteAddr: r.RemoteAddr, issuedAt: time.Now(), headers: show.headers(r.Header)}
 	if v := r.Header.Get("Authorization"); len(v) <= maxAuthorization {
 		h.authorization = strings.Clone(v)
 	}

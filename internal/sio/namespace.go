@@ -29,6 +29,7 @@ type Namespace struct {
 
 	mu      sync.Mutex
 	members *room.Registry[*Socket]
+	watches watchIndex
 }
 
 // newNamespace returns an empty namespace; see [recovery] for what else it may
@@ -68,11 +69,12 @@ func (n *Namespace) add(s *Socket, a *Admission) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.addLocked(s, a, reply)
-	s.granted = a.Rooms
+	s.admitted, s.granted = a.User, a.Rooms
 	if n.recovery != nil {
 		next := n.recovery.log.next()
 		s.history = eventHistory{joined: next, roomsChanged: next}
 	}
+	n.changedLocked(Change{Kind: ConnectionAdded, Socket: s})
 }
 
 // addLocked makes s a member and sends it what comes first, in one step: no
@@ -82,6 +84,7 @@ func (n *Namespace) addLocked(s *Socket, a *Admission, first []*engineio.Message
 	n.readers[s.encoding].Add(1)
 	s.recovering = nil
 	s.entry = n.members.Add(s.id, a.User, s)
+	s.user.Store(userOf(a.User))
 	s.conn.presence.join(s)
 	for _, name := range a.Rooms {
 		n.members.Join(s.entry, name)
@@ -96,15 +99,15 @@ func (n *Namespace) remove(s *Socket, reason string) bool {
 	defer n.server.retention.evict()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.removeLocked(s, reason)
+	return n.removeLocked(s, reason, "")
 }
 
-func (n *Namespace) removeLocked(s *Socket, reason string) bool {
+func (n *Namespace) removeLocked(s *Socket, reason string, by Actor) bool {
 	if s.gone.Swap(true) {
 		return false
 	}
 	n.server.counters.ended.Add(reason, 1)
-	s.user, s.rooms = s.entry.User(), s.entry.Rooms()
+	s.rooms = s.entry.Rooms()
 	if n.recovery != nil {
 		n.recovery.keepLocked(s, reason)
 	}
@@ -114,6 +117,7 @@ func (n *Namespace) removeLocked(s *Socket, reason string) bool {
 	s.endPendingAcksLocked()
 	n.server.namespaces.release(n)
 	s.stopExpiryLocked()
+	n.changedLocked(Change{Kind: ConnectionRemoved, Socket: s, Reason: reason, By: by})
 	return true
 }
 
@@ -123,9 +127,9 @@ func (n *Namespace) size() int {
 	return n.members.Len()
 }
 
-// emit encodes the event and queues it for every socket of the target. queued is
-// the event in one of its encodings, nil if nobody was sent it.
-func (n *Namespace) emit(o Emit) (_ Result, queued []*engineio.Message, err error) {
+// emit encodes the event, which has this number, and queues it for every socket of the
+// target. queued is the event in one of its encodings, nil if nobody was sent it.
+func (n *Namespace) emit(o Emit, number uint64) (_ Result, queued []*engineio.Message, err error) {
 	began := time.Now()
 	send := (*engineio.Session).Send
 	switch {
@@ -135,10 +139,6 @@ func (n *Namespace) emit(o Emit) (_ Result, queued []*engineio.Message, err erro
 		send = (*engineio.Session).SendVolatile
 	}
 	out := n.outgoing(&o)
-	var number uint64
-	if n.server.opts.RecoveryWindow > 0 && !o.Volatile {
-		number = n.server.numbers.Add(1) // also of an event for a namespace that is not there: it may be at others
-	}
 	var l *logged
 	if n.recovery != nil && number > 0 {
 		l = n.recovery.logged(&o, number, out)
@@ -192,11 +192,7 @@ func (n *Namespace) join(o Join) (matched int, err error) {
 		}
 	}
 	for _, s := range sockets {
-		for _, name := range o.Rooms {
-			if n.members.Join(s.entry, name) {
-				s.noteRoomsChangedLocked()
-			}
-		}
+		n.changeRoomsLocked(s, ConnectionJoined, o.Rooms, o.By, n.members.Join)
 	}
 	n.discardOfflineLocked(o.To.Selector)
 	return len(sockets), nil
@@ -207,17 +203,14 @@ func (n *Namespace) leave(o Leave) int {
 	defer n.mu.Unlock()
 	sockets := n.selectLocked(o.To.Selector)
 	for _, s := range sockets {
-		for _, name := range o.Rooms {
-			if n.members.Leave(s.entry, name) {
-				s.noteRoomsChangedLocked()
-			}
-		}
+		n.changeRoomsLocked(s, ConnectionLeft, o.Rooms, o.By, n.members.Leave)
 	}
 	n.discardOfflineLocked(o.To.Selector)
 	return len(sockets)
 }
 
-// noteRoomsChangedLocked notes that the rooms of s have changed.
+// noteRoomsChangedLocked notes that the rooms of s have changed, or its user: which events
+// are meant for it.
 func (s *Socket) noteRoomsChangedLocked() {
 	if r := s.nsp.recovery; r != nil {
 		s.history.roomsChanged = r.log.next()

@@ -2,10 +2,10 @@ package sio
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 )
 
@@ -19,43 +19,42 @@ type namespaces struct {
 	// Immutable.
 	server      *Server
 	named       map[string]*Namespace
-	patterns    []Pattern
+	patterns    []Pattern // EveryNamespace last
 	maxChildren int
+
+	watchBytes atomic.Int64 // that wait for the readers of all watches
 
 	mu       sync.RWMutex
 	children map[string]*Namespace
-	ordered  []*Namespace // named ones and children, by name
-}
-
-// Pattern matches names of namespaces; see [CheckNamespace].
-type Pattern struct{ name, match string } // match: as path.Match takes it
-
-// NewPattern returns the pattern with this text, which CheckNamespace accepts.
-func NewPattern(name string) Pattern {
-	// A star stands for something: "/" is no child of "/*".
-	return Pattern{name, strings.ReplaceAll(name, "*", "?*")}
-}
-
-// Matches reports whether the pattern matches the whole name.
-func (p Pattern) Matches(name string) bool {
-	ok, err := path.Match(p.match, name)
-	return ok && err == nil
+	// undecided are those that would be children, and that nobody was let into yet: any
+	// client may name one. They are not listed, and take no child's place.
+	undecided map[string]*Namespace
+	ordered   []*Namespace // named ones and children, by name
+	watches   []*serverWatch
 }
 
 func newNamespaces(s *Server, names []string, maxChildren int) (*namespaces, error) {
 	ns := &namespaces{
 		server: s, maxChildren: maxChildren,
-		named: map[string]*Namespace{}, children: map[string]*Namespace{},
+		named: map[string]*Namespace{}, children: map[string]*Namespace{}, undecided: map[string]*Namespace{},
 	}
+	every := false
 	for _, name := range names {
 		if err := CheckNamespace(name); err != nil {
 			return nil, err
 		}
-		if strings.Contains(name, "*") {
+		switch {
+		case name == EveryNamespace:
+			every = true
+		case Spans(name):
 			ns.patterns = append(ns.patterns, NewPattern(name))
-			continue
 		}
-		if ns.named[name] == nil {
+	}
+	if every {
+		ns.patterns = append(ns.patterns, NewPattern(EveryNamespace))
+	}
+	for _, name := range names { // once all patterns are known, which say something of names too
+		if !Spans(name) && ns.named[name] == nil {
 			ns.named[name] = ns.lasting(name)
 			ns.insertLocked(ns.named[name]) // nobody else has ns yet
 		}
@@ -66,70 +65,6 @@ func newNamespaces(s *Server, names []string, maxChildren int) (*namespaces, err
 		}
 	}
 	return ns, nil
-}
-
-// CheckNamespace reports why name is neither the name of a namespace nor a
-// pattern of names, if so. In a pattern, each * stands for one character or
-// more, none of them a slash.
-func CheckNamespace(name string) error {
-	switch {
-	case !strings.HasPrefix(name, "/"), strings.ContainsAny(name, ",?"):
-		return fmt.Errorf("%q is no namespace: it starts with / and holds neither comma nor question mark", name)
-	case strings.Contains(name, "*") && (strings.Contains(name, "**") || strings.ContainsAny(name, `[]\`)):
-		return fmt.Errorf("%q is no pattern: besides single * it holds no **, brackets or backslashes", name)
-	}
-	return nil
-}
-
-// Overlap reports whether a name exists that both match: each is a name, or a
-// pattern that [CheckNamespace] accepts.
-func Overlap(a, b string) bool {
-	// A state is how much of each has matched the same bytes of a name.
-	type state struct{ i, j int }
-	done := map[state]bool{}
-	todo := []state{{0, 0}}
-	// next returns how much has matched after one more byte: a star takes one or
-	// more.
-	next := func(s string, i int) []int {
-		if s[i] == '*' {
-			return []int{i, i + 1}
-		}
-		return []int{i + 1}
-	}
-	for len(todo) > 0 {
-		at := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if at.i == len(a) && at.j == len(b) {
-			return true
-		}
-		if done[at] || at.i == len(a) || at.j == len(b) || !sameByte(a[at.i], b[at.j]) {
-			continue
-		}
-		done[at] = true
-		for _, i := range next(a, at.i) {
-			for _, j := range next(b, at.j) {
-				todo = append(todo, state{i, j})
-			}
-		}
-	}
-	return false
-}
-
-// sameByte reports whether a byte exists that both match; a star matches any but
-// a slash.
-func sameByte(x, y byte) bool {
-	return x == y || x == '*' && y != '/' || y == '*' && x != '/'
-}
-
-// FindPattern returns the first pattern among names that the namespace matches,
-// empty if there is none.
-func FindPattern(names []string, namespace string) string {
-	for _, name := range names {
-		if strings.Contains(name, "*") && NewPattern(name).Matches(namespace) {
-			return name
-		}
-	}
-	return ""
 }
 
 // find returns the namespace with this name, for operations on it, or nil if
@@ -156,9 +91,12 @@ func (ns *namespaces) possible(name string) bool {
 	return ns.named[name] != nil || ns.matches(name)
 }
 
+// errTooManyNamespaces is why no more children come into being.
+var errTooManyNamespaces = &Unavailable{Message: "too many namespaces"}
+
 // acquire returns the namespace with this name for a client that wants to join,
-// and keeps it in existence until release. Errors: errInvalidNamespace, and an
-// [*Unavailable] if there are too many.
+// and keeps it in memory until release; it is there for others once somebody has entered.
+// Errors: errInvalidNamespace, and errTooManyNamespaces.
 func (ns *namespaces) acquire(name string) (*Namespace, error) {
 	if n := ns.named[name]; n != nil {
 		return n, nil
@@ -171,14 +109,36 @@ func (ns *namespaces) acquire(name string) (*Namespace, error) {
 	n := ns.children[name]
 	if n == nil {
 		if len(ns.children) >= ns.maxChildren {
-			return nil, &Unavailable{Message: "too many namespaces"}
+			return nil, errTooManyNamespaces
 		}
-		n = ns.lasting(name)
-		ns.children[name] = n
-		ns.insertLocked(n)
+		if n = ns.undecided[name]; n == nil {
+			n = ns.lasting(name)
+			ns.undecided[name] = n
+		}
 	}
 	n.references++
 	return n, nil
+}
+
+// enter makes a namespace that was acquired one that is there, if it is not, for somebody
+// who was let in. Error: errTooManyNamespaces.
+func (ns *namespaces) enter(n *Namespace) error {
+	if ns.named[n.name] == n {
+		return nil
+	}
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	switch {
+	case ns.children[n.name] == n:
+		return nil
+	case len(ns.children) >= ns.maxChildren:
+		return errTooManyNamespaces
+	}
+	ns.watchNewLocked(n)
+	delete(ns.undecided, n.name)
+	ns.children[n.name] = n
+	ns.insertLocked(n)
+	return nil
 }
 
 // release gives up what acquire or retain took: a child that nobody needs goes.
@@ -188,7 +148,11 @@ func (ns *namespaces) release(n *Namespace) {
 	}
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
-	if n.references--; n.references == 0 {
+	if n.references--; n.references > 0 {
+		return
+	}
+	delete(ns.undecided, n.name)
+	if ns.children[n.name] == n {
 		delete(ns.children, n.name)
 		ns.removeLocked(n)
 	}

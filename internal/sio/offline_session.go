@@ -18,6 +18,7 @@ type offlineSession struct {
 	pid         string // the client's secret; who knows it may come back
 	id          string
 	user        string
+	admitted    string   // the user that its admission named; see Changes.User
 	rooms       []string // sorted
 	granted     []string // those of them that its admission gave it, and others that it has left
 	data        map[string]any
@@ -47,7 +48,7 @@ type offlineSession struct {
 type eventHistory struct {
 	joined       uint64 // position in the log when it joined, or was moved here
 	before       string // offset of the last event that it was sent before; empty: none
-	roomsChanged uint64 // position when its rooms changed last
+	roomsChanged uint64 // position when its rooms or its user changed last
 	lastOffset   string // offset of the last event that was meant for it; empty: none
 }
 
@@ -69,7 +70,7 @@ const offlineOverhead = 1000
 
 func newOfflineSession(s *Socket, end uint64, until time.Time) *offlineSession {
 	o := &offlineSession{
-		pid: s.pid, id: s.id, user: s.user, rooms: s.rooms, granted: s.granted, data: s.data,
+		pid: s.pid, id: s.id, user: *s.user.Load(), admitted: s.admitted, rooms: s.rooms, granted: s.granted, data: s.data,
 		history: s.history, endPosition: end, until: until, reported: make(chan struct{}),
 	}
 	o.weigh()
@@ -180,6 +181,10 @@ func (o *offlineSession) wants(sel *room.Selector, rooms []string) bool {
 		slices.ContainsFunc(sel.Rooms, in)
 	return meant && !slices.ContainsFunc(sel.Except, in)
 }
+
+// isOf reports whether a client that is admitted as this user may come back as o: it was
+// admitted so before, or has become that user since.
+func (o *offlineSession) isOf(user string) bool { return user == o.admitted || user == o.user }
 
 // roomsOnReturn returns the rooms of o when it comes back with this admission: those
 // that backends put it into, and those that it is granted now. Of the latter

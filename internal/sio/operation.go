@@ -6,12 +6,15 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio/room"
 )
 
-// Target says which connections an operation means: the union a
-// [room.Selector] describes, inside one namespace. The zero Target selects
+// Target says which connections an operation means: of the union that a
+// [room.Selector] describes, inside one namespace, those of the Owner. The zero Target selects
 // nobody; callers that want everybody say so with All.
 type Target struct {
-	Namespace string // always with its leading slash; "/" is the default namespace
+	// Namespace always has its leading slash; "/" is the default namespace. A pattern means
+	// all that match it and are there; see [EveryNamespace].
+	Namespace string
 	room.Selector
+	Owner Owner
 }
 
 // Op is one operation on the connections of one namespace: [Emit], [Join],
@@ -58,6 +61,7 @@ type Origin struct {
 type Join struct {
 	To    Target
 	Rooms []string
+	By    Actor
 }
 
 // Leave removes rooms from every connection of the target; rooms it is not in
@@ -65,6 +69,7 @@ type Join struct {
 type Leave struct {
 	To    Target
 	Rooms []string
+	By    Actor
 }
 
 // Disconnect ends every connection of the target.
@@ -73,6 +78,7 @@ type Disconnect struct {
 	Mode DisconnectMode
 	// Reason goes with what the Backend hears, as [End.Detail]. Optional.
 	Reason string
+	By     Actor
 }
 
 // DisconnectMode says what a [Disconnect] ends beside the connection, and what the
@@ -120,6 +126,11 @@ type Changes struct {
 	Expire time.Time
 	// Lasting has the authorisation not run out any more.
 	Lasting bool
+	// User is whose the connection is from now on, empty: nobody's; nil leaves it as it is.
+	// A client that comes back may be admitted as who it was admitted as before, too, and
+	// keeps this user. One that is away and meant as well cannot come back any more.
+	User *string
+	By   Actor
 }
 
 // TargetOf returns whom an operation means.

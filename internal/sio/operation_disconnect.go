@@ -7,17 +7,17 @@ import (
 
 // disconnect ends the target's memberships at once, and with DisconnectSession those
 // of the same clients in other namespaces; what the wire and the backend learn of
-// it follows. It returns how many it ended.
-func (n *Namespace) disconnect(o Disconnect) int {
+// it follows. It returns those of the target, and how many it ended in all.
+func (n *Namespace) disconnect(o Disconnect) (selected []*Socket, all int) {
 	why := newEnd(ReasonServerDisconnect, o.Reason)
 	if o.Mode == DisconnectTransport {
 		why.Reason = string(engineio.ReasonForcedServer)
 	}
 	ended := n.endSelected(o, why)
-	selected := ended
+	selected = ended
 	if o.Mode == DisconnectSession {
 		for _, s := range selected {
-			ended = append(ended, s.conn.endOthers(n.name, why)...)
+			ended = append(ended, s.conn.endOthers(n.name, why, o.By)...)
 		}
 	}
 	n.server.retention.evict()
@@ -35,7 +35,7 @@ func (n *Namespace) disconnect(o Disconnect) int {
 			s.conn.reportEnds()
 		}
 	})
-	return len(ended)
+	return selected, len(ended)
 }
 
 // endSelected ends the memberships of the target in this namespace, and tells the
@@ -45,7 +45,7 @@ func (n *Namespace) endSelected(o Disconnect, why End) (ended []*Socket) {
 		ended = n.selectLocked(o.To.Selector)
 		n.discardOfflineLocked(o.To.Selector)
 		for _, s := range ended {
-			n.removeLocked(s, why.Reason)
+			n.removeLocked(s, why.Reason, o.By)
 			if o.Mode != DisconnectTransport {
 				s.conn.session.Send(msgs[s.encoding]...)
 			}
@@ -61,7 +61,7 @@ func disconnectPacket(namespace string) *outgoing {
 // endOthers ends what the client is, or wants to be, in other namespaces than this
 // one, tells it so, and returns the sockets that were members. It waits for no
 // backend that the client is held up by.
-func (c *conn) endOthers(namespace string, why End) (ended []*Socket) {
+func (c *conn) endOthers(namespace string, why End, by Actor) (ended []*Socket) {
 	for _, p := range c.presence.list() {
 		if p.namespace == namespace {
 			continue
@@ -73,7 +73,7 @@ func (c *conn) endOthers(namespace string, why End) (ended []*Socket) {
 		switch s := p.socket; {
 		case s == nil:
 			c.session.Send(msgs...)
-		case s.nsp.end(s, why, msgs):
+		case s.nsp.end(s, why, by, msgs):
 			ended = append(ended, s)
 		}
 	}
@@ -82,10 +82,10 @@ func (c *conn) endOthers(namespace string, why End) (ended []*Socket) {
 
 // end ends s's membership, tells its client by msgs, and reports whether s was a
 // member.
-func (n *Namespace) end(s *Socket, why End, msgs []*engineio.Message) bool {
+func (n *Namespace) end(s *Socket, why End, by Actor, msgs []*engineio.Message) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.removeLocked(s, why.Reason) {
+	if !n.removeLocked(s, why.Reason, by) {
 		return false
 	}
 	s.conn.session.Send(msgs...)

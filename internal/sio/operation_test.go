@@ -218,6 +218,38 @@ func TestConnections(t *testing.T) {
 	})
 }
 
+// Between two pages connections become other users of the target: each is listed once.
+func TestConnectionsWhoseUserChanges(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		var ids, got []string
+		users := []string{"u", "v"}
+		for i := range 10 {
+			w.backend.admit.User = users[i%2]
+			c, id := w.connect("")
+			defer c.Close()
+			ids = append(ids, id)
+		}
+		for page, cursor := 0, ""; ; page++ {
+			list, err := w.Connections(context.Background(), to(room.Selector{Users: users, IDs: ids[:3]}), cursor, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range list.Connections {
+				got = append(got, c.ID)
+			}
+			if cursor = list.Next; cursor == "" {
+				break
+			}
+			for i, id := range ids {
+				w.apply(Update{Namespace: "/", ID: id, Changes: Changes{User: &users[(i+page)%2]}})
+			}
+		}
+		if !slices.Equal(got, ids) {
+			t.Errorf("listed %v, want %v", got, ids)
+		}
+	})
+}
+
 func TestCounts(t *testing.T) {
 	inBubble(t, Options{Namespaces: []string{"/", "/chat"}}, func(w *world) {
 		a, idA := w.connect("")

@@ -19,30 +19,45 @@ const (
 
 // Connections returns up to limit connections of the target in the order in which
 // they joined the namespace, beginning where the cursor of an earlier page says,
-// and whether there are more. An empty cursor begins at the first.
+// and whether there are more. An empty cursor begins at the first. Of a target that
+// spans namespaces they come by the names of these, and the last page may be empty.
 //
 // Paging is exact while connections come and go: none that is in the target all
-// the while is missed or seen twice. What it costs grows with the limit and with
+// the while is missed or seen twice. One that changes from one part of the target to another,
+// such as from one of its users to another, is not seen twice, and may be missed if that
+// happens while one page looks at more than a thousand. What it costs grows with the limit and with
 // the parts of the target, not with how many connections these have; connections
 // in rooms to except are looked at too.
 //
 // Errors: [ErrUnknownNamespace], [ErrBadCursor], and the cause of ctx's end.
 func (s *Server) Connections(ctx context.Context, to Target, cursor string, limit int) (ConnectionPage, error) {
-	n := s.namespaces.find(to.Namespace)
-	if n == nil {
+	all, ok := s.namespaces.meant(to.Namespace)
+	switch {
+	case !ok:
 		return ConnectionPage{}, ErrUnknownNamespace
+	case Spans(to.Namespace):
+		return s.connectionsSpanning(ctx, all, to, cursor, max(limit, 0))
 	}
 	after, ok := s.parseCursor(cursor)
 	if !ok {
 		return ConnectionPage{}, ErrBadCursor
 	}
-	found, more, err := n.list(ctx, to.Selector, after, max(limit, 0))
+	return all[0].connections(ctx, to, after, max(limit, 0))
+}
+
+// connections returns those behind the one with the sequence number after.
+func (n *Namespace) connections(ctx context.Context, to Target, after uint64, limit int) (ConnectionPage, error) {
+	sel, err := n.selectorOf(ctx, to)
+	if err != nil {
+		return ConnectionPage{}, err
+	}
+	found, more, err := n.list(ctx, sel, after, limit)
 	if err != nil {
 		return ConnectionPage{}, err
 	}
 	page := ConnectionPage{Connections: n.views(found)}
 	if more && len(found) > 0 {
-		page.Next = s.cursor(found[len(found)-1])
+		page.Next = n.server.cursor(found[len(found)-1])
 	}
 	return page, nil
 }
@@ -94,6 +109,7 @@ func (n *Namespace) views(members []*room.Entry[*Socket]) []Connection {
 	}
 	for i, s := range sockets {
 		s.completeView(&views[i])
+		views[i].Handshake = s.Handshake()
 		views[i].Cursor = n.server.cursor(s.entry)
 	}
 	return views
@@ -133,6 +149,7 @@ func (s *Server) Connection(_ context.Context, namespace, id string) (Connection
 	c := e.Value.viewLocked()
 	n.mu.Unlock()
 	e.Value.completeView(&c)
+	c.Handshake = e.Value.Handshake()
 	return c, nil
 }
 
@@ -141,8 +158,7 @@ func (s *Server) Connection(_ context.Context, namespace, id string) (Connection
 // whether it can match the name of such a namespace.
 func (s *Server) HasNamespace(_ context.Context, name string) (bool, error) {
 	if strings.Contains(name, "*") {
-		overlaps := func(served string) bool { return Overlap(served, name) }
-		return CheckNamespace(name) == nil && slices.ContainsFunc(s.opts.Namespaces, overlaps), nil
+		return s.namespaces.overlaps(name), nil
 	}
 	return s.namespaces.find(name) != nil, nil
 }

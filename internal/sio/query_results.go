@@ -18,20 +18,38 @@ type Connection struct {
 	Rooms       []string // sorted; its own ID among them
 	Transport   string   // "polling", "websocket" or "webtransport", at this moment
 	Protocol    int      // Engine.IO revision: 3 or 4
-	RemoteAddr  string   // host:port of the peer
 	ConnectedAt time.Time
-	Recovery    Recovery          // what came of its wish to come back; Recovered: it was cut off, and ConnectedAt is when it came back
-	Data        map[string]any    // read-only for the receiver; JSON-like values
-	Expire      time.Time         // when the authorisation runs out; zero: never
-	Headers     map[string]string // valid UTF-8, as Query: anything else became U+FFFD
-	Query       map[string]string
-	Auth        string // text of a JSON object: what [Exposure] shows of the client's auth; empty: nothing
-	URL         string // path and query of the handshake's request, without the sid and secrets; valid UTF-8
-	Secure      bool   // the client came by TLS, to us or to the trusted proxy in front
+	RemoteAddr  string         // host:port of the peer
+	Recovery    Recovery       // what came of its wish to come back; Recovered: it was cut off, and ConnectedAt is when it came back
+	Data        map[string]any // read-only for the receiver; JSON-like values
+	Expire      time.Time      // when the authorisation runs out; zero: never
+	Handshake   *Handshake     // read-only for the receiver; nil: it was not asked for, or is not known
 	// Of its session, which its namespaces share.
 	Session         string // what that may be told from others by; no secret
 	QueuedBytes     int    // waiting in the outbox
 	VolatileDropped int    // volatile events dropped so far
+}
+
+// Handshake is what is shown of the request that opened the session of a connection, and of
+// what came with its CONNECT.
+type Handshake struct {
+	IssuedAt time.Time // when the request came
+	Secure   bool      // the client came by TLS, to us or to the trusted proxy in front
+	URL      string    // path and query, without the sid and secrets; valid UTF-8
+	Query    map[string]string
+	Headers  map[string]string // valid UTF-8, as Query: anything else became U+FFFD
+	Auth     string            // text of a JSON object: what [Exposure] shows of the client's auth; empty: nothing
+}
+
+// size is about how many bytes h keeps in memory that nobody else does.
+func (h *Handshake) size() int {
+	n := 128 + len(h.URL) + len(h.Auth)
+	for _, m := range []map[string]string{h.Headers, h.Query} { // the client's choice
+		for name, value := range m {
+			n += 32 + len(name) + len(value)
+		}
+	}
+	return n
 }
 
 // Recovered reports whether it was cut off and came back; ConnectedAt is when.
@@ -39,14 +57,12 @@ func (c *Connection) Recovered() bool { return c.Recovery == Recovered }
 
 // Size is about how many bytes c keeps in memory that nobody else does.
 func (c *Connection) Size() int {
-	n := int(weigh(c.Data)) + len(c.URL) + len(c.Auth)
+	n := int(weigh(c.Data))
 	for _, name := range c.Rooms {
 		n += 16 + len(name)
 	}
-	for _, m := range []map[string]string{c.Headers, c.Query} { // the client's choice
-		for name, value := range m {
-			n += 32 + len(name) + len(value)
-		}
+	if c.Handshake != nil {
+		n += c.Handshake.size()
 	}
 	return n
 }

@@ -43,6 +43,7 @@ func TestRecoveryExpiredIsTold(t *testing.T) {
 		synctest.Wait()
 		expect(t, "heard later", strings.Join(w.backend.take(), "; "), "")
 		first.back(false)
+		synctest.Wait() // it is counted once it has been answered
 		expect(t, "counted", fmt.Sprint(w.counters.recoveries.All()), "map[expired:1 recovered:1]")
 		first.Close()
 		second.Close()

@@ -50,6 +50,7 @@ type OfflineSession struct {
 	PID       string // the client's secret
 	ID        string
 	User      string
+	Admitted  string   // the user that its admission named; see [Changes.User]
 	Rooms     []string // sorted
 	Granted   []string // see Socket.granted
 	Data      map[string]any
@@ -102,7 +103,7 @@ func (r *recovery) exportLocked(o *offlineSession) OfflineSession {
 	pid, claim := o.pid, o.claim
 	time.AfterFunc(claimTime, func() { r.release(pid, claim) })
 	return OfflineSession{
-		Namespace: r.nsp.name, PID: pid, ID: o.id, User: o.user, Rooms: o.rooms, Granted: o.granted, Data: o.data,
+		Namespace: r.nsp.name, PID: pid, ID: o.id, User: o.user, Admitted: o.admitted, Rooms: o.rooms, Granted: o.granted, Data: o.data,
 		Number: o.number, Left: time.Until(o.until), Claim: claim,
 	}
 }

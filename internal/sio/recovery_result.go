@@ -17,7 +17,7 @@ const (
 	RecoveryExpired       Recovery = "expired"        // it came after Options.RecoveryWindow
 	RecoveryEvicted       Recovery = "evicted"        // the connection, or what it missed, made room: Options.RecoveryBytes
 	RecoveryUnknownOffset Recovery = "unknown_offset" // what it missed is not known: no event with its offset, or rooms changed since
-	RecoveryOtherUser     Recovery = "other_user"     // it was admitted as another user than before
+	RecoveryOtherUser     Recovery = "other_user"     // it was admitted as another user than before, and than it has become
 	RecoveryNodeGone      Recovery = "node_gone"      // the server that kept the connection has ended, or one that has to be asked does not answer
 	RecoveryChanged       Recovery = "changed"        // a Join, Leave or Disconnect was meant for it while it was away
 	RecoveryTooMuch       Recovery = "too_much"       // it missed more than is sent at once

@@ -148,7 +148,7 @@ func (r *recovery) resume(s *Socket, o *offlineSession, offset string, a *Admiss
 		maps.Copy(admission.Data, a.Data)
 	}
 	reply := r.nsp.connected(s)
-	s.granted = a.Rooms // before anybody can find it
+	s.admitted, s.granted = a.User, a.Rooms // before anybody can find it
 	m, why := r.begin(o, offset)
 	for why == Recovered {
 		m.look(o, old)
@@ -248,6 +248,7 @@ func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []stri
 		history.joined, history.roomsChanged, history.before = r.log.next(), r.log.next(), history.lastOffset
 	}
 	s.history = history
+	n.changedLocked(Change{Kind: ConnectionAdded, Socket: s})
 	return resumed
 }
 

@@ -99,14 +99,18 @@ func (r *recovery) take(ctx context.Context, away *OfflineSession, offset string
 }
 
 // arrive keeps the connection as one that was cut off here, and has missed nothing since
-// the offset, and claims it. It is nil if there is one of its name.
+// the offset, and claims it. It is nil if there is one of its name, or no room for its
+// namespace.
 func (r *recovery) arrive(away *OfflineSession, offset string) *offlineSession {
 	o := &offlineSession{
-		pid: away.PID, id: away.ID, user: away.User, rooms: away.Rooms, granted: away.Granted, data: away.Data,
+		pid: away.PID, id: away.ID, user: away.User, admitted: away.Admitted, rooms: away.Rooms, granted: away.Granted, data: away.Data,
 		until: time.Now().Add(min(away.Left, r.window)), reported: make(chan struct{}), number: away.Number, claimed: true, moving: true,
 	}
 	close(o.reported)
 	o.weigh()
+	if r.nsp.server.namespaces.enter(r.nsp) != nil {
+		return nil
+	}
 	r.nsp.mu.Lock()
 	defer r.nsp.mu.Unlock()
 	if r.pids[o.pid] != nil || r.nsp.members.Lookup(o.id) != nil {

@@ -220,7 +220,7 @@ func TestRecoveryIsNot(t *testing.T) {
 		{"after the window", RecoveryExpired, false, func(*world, *returner) { time.Sleep(time.Minute) }},
 		{"with an offset that never was", RecoveryUnknownOffset, false, func(_ *world, r *returner) { r.offset = "zzz" }},
 		{"with an offset that is none", RecoveryUnknownOffset, false, func(_ *world, r *returner) { r.offset = "-1" }},
-		{"with another pid", RecoveryUnknown, true, func(_ *world, r *returner) { r.pid = r.pid[:len(r.pid)-1] + "-" }},
+		{"with another pid", RecoveryUnknown, true, func(_ *world, r *returner) { r.pid = r.pid[:len(r.pid)-1] + "!" }},
 		{"with a pid of another run", RecoveryNodeGone, true, func(_ *world, r *returner) { r.pid = "other" + r.pid[5:] }},
 		{"in another namespace", RecoveryUnknown, true, func(_ *world, r *returner) { r.namespace = "/n-1," }},
 		{"as another user", RecoveryOtherUser, true, func(w *world, _ *returner) { w.backend.admit.User = "v" }},
@@ -387,6 +387,42 @@ func TestRecoveryOfWhatWasOnItsWay(t *testing.T) {
 		w.emit(room.Selector{Rooms: []string{"r"}}, "eighth")
 		r.back(true, "eighth")
 		r.Close()
+	})
+}
+
+// ownerOf owns these connections.
+type ownerOf struct {
+	noOwners
+	ids []string
+}
+
+func (o *ownerOf) Owned(string, Owner) []string { return slices.Clone(o.ids) }
+
+// What was for an owner's connections comes again to those that were the owner's when it was
+// sent; a client that is away is nobody's.
+func TestRecoveryOfWhatWasForAnOwner(t *testing.T) {
+	owner := &ownerOf{}
+	opts := recovering
+	opts.Owners = owner
+	inBubble(t, opts, func(w *world) {
+		r, other := w.returner(""), w.returner("")
+		emit := func(name string) {
+			to := to(all)
+			to.Owner = Owner{"group", "consumer"}
+			w.apply(Emit{To: to, Event: name})
+		}
+		owner.ids = []string{r.id}
+		w.emit(all, "first")
+		emit("of its owner") // on its way when it is cut
+		r.next()
+		r.cut()
+		owner.ids = nil
+		emit("while it is nobody's")
+		r.back(true, "of its owner")
+		other.cut()
+		other.back(true, "first")
+		r.Close()
+		other.Close()
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/parser"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
 	"github.com/fanoutd/fanoutd/internal/stack"
 )
 
@@ -127,7 +128,7 @@ func (r *request) comeBack(o *offlineSession, offset string) (done bool, result 
 	s.number.Store(o.number)
 	result = Recovered
 	done = r.decide(s, func(a *Admission) bool {
-		if result = RecoveryOtherUser; a.User == o.user {
+		if result = RecoveryOtherUser; o.isOf(a.User) {
 			result = r.nsp.recovery.resume(s, o, offset, a)
 		}
 		if result != Recovered {
@@ -154,9 +155,26 @@ func (r *request) decide(s *Socket, join func(*Admission) bool) (done bool) {
 			c.server.namespaces.release(r.nsp)
 			return true
 		case err != nil:
+			if errors.Is(err, ErrBlocked) {
+				c.server.counters.blocked.Add(1)
+			}
 			r.unclaimLocked(s)
 			return r.failLocked(err)
+		case c.server.blockedUser(admission.User):
+			c.server.counters.blocked.Add(1)
+			c.disconnected(s, newEnd(ReasonServerDisconnect, whyBlocked))
+			r.unclaimLocked(s)
+			return r.failLocked(ErrBlocked)
+		case c.server.namespaces.enter(r.nsp) != nil:
+			c.disconnected(s, newEnd(ReasonUnavailable, errTooManyNamespaces.Message))
+			r.unclaimLocked(s)
+			return r.failLocked(errTooManyNamespaces)
 		case join(&admission):
+			if user, _ := s.User(); c.server.blockedUser(user) { // since: nobody else looks for it any more
+				r.nsp.disconnect(Disconnect{
+					To: Target{Namespace: r.name, Selector: room.Selector{IDs: []string{s.id}}}, Mode: DisconnectSession, Reason: whyBlocked,
+				})
+			}
 			r.joinedLocked(s)
 			return true
 		}

@@ -66,8 +66,14 @@ type Options struct {
 	// Others are the servers that a client which comes back may have been cut off from.
 	// Default: there are none.
 	Others Others
+	// Blocks says who may not connect. Default: everybody may.
+	Blocks Blocks
+	// Owners know which connections belong to whom. Default: none belongs to anybody.
+	Owners Owners
 	// Interest hears which rooms and users there are. Default: nobody does.
 	Interest Interest
+	// ChangeListener hears what becomes of connections. Default: nobody does.
+	ChangeListener ChangeListener
 }
 
 // Interest is told, as it happens, which sets of connections the server has members of:
@@ -162,6 +168,12 @@ func NewServer(opts Options) (*Server, error) {
 	if s.backend == nil {
 		s.backend = noBackend{}
 	}
+	if opts.Blocks != nil {
+		opts.Engine.Blocked = opts.Blocks.Address
+	}
+	if s.opts.Owners == nil {
+		s.opts.Owners = noOwners{}
+	}
 	var err error
 	if s.engine, err = engineio.NewServer(opts.Engine, s); err != nil {
 		return nil, err
@@ -215,40 +227,66 @@ func decoderLimit(maxPayload int64) int { return int(2 * maxPayload) }
 // browser. Errors: [ErrUnknownNamespace], [ErrTooLarge], [ErrClosed], for a Join
 // [ErrTooManyRooms], for an Update [ErrNotFound], and for it and an UpdateAll
 // [ErrTooMuchData].
-func (s *Server) Apply(_ context.Context, op Op) (Result, error) {
-	result, queued, err := s.apply(op)
+func (s *Server) Apply(ctx context.Context, op Op) (Result, error) {
+	result, queued, err := s.apply(ctx, op)
 	s.engine.Pace(queued)
 	return result, err
 }
 
 // apply is Apply, and returns in one of its encodings what it queued, if that is
 // an event, for the caller to pace by.
-func (s *Server) apply(op Op) (_ Result, queued []*engineio.Message, err error) {
+func (s *Server) apply(ctx context.Context, op Op) (_ Result, queued []*engineio.Message, err error) {
 	s.applying.RLock()
 	defer s.applying.RUnlock()
 	if s.closing && s.opts.Others == nil { // else it concerns those who may come back to others
 		return Result{}, nil, ErrClosed
 	}
-	n := s.namespaces.find(op.target().Namespace)
+	var number uint64
+	if e, ok := op.(Emit); ok && s.opts.RecoveryWindow > 0 && !e.Volatile {
+		number = s.numbers.Add(1) // also of an event for a namespace that is not there: it may be at others
+	}
+	namespace := op.target().Namespace
+	if _, one := op.(Update); !one && Spans(namespace) {
+		all, ok := s.namespaces.spanned(namespace)
+		if !ok {
+			return Result{}, nil, ErrUnknownNamespace
+		}
+		return s.applySpanning(ctx, all, op, number)
+	}
+	n := s.namespaces.find(namespace)
 	if n == nil {
 		return Result{}, nil, ErrUnknownNamespace
+	}
+	return n.apply(ctx, op, number)
+}
+
+// apply carries out an operation on what it selects in this namespace; number is that of an
+// Emit. queued is as in [Server.apply].
+func (n *Namespace) apply(ctx context.Context, op Op, number uint64) (_ Result, queued []*engineio.Message, err error) {
+	sel, err := n.selectorOf(ctx, op.target())
+	if err != nil {
+		return Result{}, nil, err
 	}
 	var result Result
 	switch op := op.(type) {
 	case Emit:
-		return n.emit(op)
+		op.To.Selector = sel
+		return n.emit(op, number)
 	case Join:
+		op.To.Selector = sel
 		result.Matched, err = n.join(op)
 	case Leave:
+		op.To.Selector = sel
 		result.Matched = n.leave(op)
 	case Disconnect:
-		result.Matched = n.disconnect(op)
+		op.To.Selector = sel
+		_, result.Matched = n.disconnect(op)
 	case Update:
-		if result.Matched, err = n.update(op.target().Selector, op.Changes); err == nil && result.Matched == 0 {
+		if result.Matched, err = n.update(sel, op.Changes); err == nil && result.Matched == 0 {
 			err = ErrNotFound
 		}
 	case UpdateAll:
-		result.Matched, err = n.update(op.To.Selector, op.Changes)
+		result.Matched, err = n.update(sel, op.Changes)
 	default:
 		panic(fmt.Sprintf("sio: unknown operation %T", op)) // the set is sealed
 	}

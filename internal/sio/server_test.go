@@ -38,8 +38,8 @@ func TestConnect(t *testing.T) {
 		}
 		expect(t, "rooms", strings.Join(v.Rooms, ","), id)
 		expect(t, "transport", v.Transport, "websocket")
-		expect(t, "query", fmt.Sprint(v.Query), "map[EIO:4 token:b transport:websocket]")
-		expect(t, "user agent", v.Headers["user-agent"], "Go-http-client/1.1")
+		expect(t, "query", fmt.Sprint(v.Handshake.Query), "map[EIO:4 token:b transport:websocket]")
+		expect(t, "user agent", v.Handshake.Headers["user-agent"], "Go-http-client/1.1")
 		c.Close()
 	})
 }

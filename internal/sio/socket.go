@@ -31,19 +31,33 @@ type Socket struct {
 
 	number atomic.Uint64 // see Number
 
+	// user is whose it is, or was when it left the namespace; nil before it is a member.
+	// It changes under Namespace.mu.
+	user atomic.Pointer[string]
+
 	// Guarded by Namespace.mu.
 	entry       *room.Entry[*Socket]    // nil before the socket is a member
 	pendingAcks map[uint64]*pendingAcks // by ack id: who awaits an answer; nil: nobody
 	recovering  *offlineSession         // as what it comes back, before it is a member
 	offline     *offlineSession         // as what it may come back, after it was a member
 	history     eventHistory
-	// granted are the rooms that its admission gave it.
-	granted []string
-	data    map[string]any // replaced, never changed: views share it
-	// user and rooms are what it had when it left the namespace.
-	user   string
+	// admitted and granted are the user and the rooms that its admission gave it.
+	admitted string
+	granted  []string
+	data     map[string]any // replaced, never changed: views share it
+	// rooms are those that it had when it left the namespace.
 	rooms  []string
 	expiry *expiry // of its authorisation; nil: that lasts
+}
+
+// nobody is the user of those that have none.
+var nobody string
+
+func userOf(name string) *string {
+	if name == "" {
+		return &nobody
+	}
+	return &name
 }
 
 func newSocket(n *Namespace, c *conn, e parser.Encoding, auth []byte) *Socket {
@@ -57,6 +71,15 @@ func newSocket(n *Namespace, c *conn, e parser.Encoding, auth []byte) *Socket {
 // ID is what the client sees as socket.id.
 func (s *Socket) ID() string { return s.id }
 
+// User returns whose the socket is, or was when it left its namespace; false: it was never
+// a member, and its admission will tell.
+func (s *Socket) User() (name string, known bool) {
+	if u := s.user.Load(); u != nil {
+		return *u, true
+	}
+	return "", false
+}
+
 // Namespace is the name of the socket's namespace.
 func (s *Socket) Namespace() string { return s.nsp.name }
 
@@ -65,6 +88,14 @@ func (s *Socket) Namespace() string { return s.nsp.name }
 // connection that it wants to come back as, and after its end: then it says what
 // the socket was when it left its namespace.
 func (s *Socket) Connection() Connection {
+	c := s.BasicConnection()
+	c.Handshake = s.Handshake()
+	return c
+}
+
+// BasicConnection is Connection without the handshake, which costs about as much as the
+// rest and never changes.
+func (s *Socket) BasicConnection() Connection {
 	s.nsp.mu.Lock()
 	c := s.viewLocked()
 	s.nsp.mu.Unlock()
@@ -87,6 +118,19 @@ func (s *Socket) Recoverable() bool {
 // Number returns 1, 2, 3 and so on, for the Backend to number what it hears of a
 // connection: one that comes back goes on where it was cut.
 func (s *Socket) Number() uint64 { return s.number.Add(1) }
+
+// RemoteAddr is host:port of the client's peer.
+func (s *Socket) RemoteAddr() string { return s.conn.handshake.remoteAddr }
+
+// Handshake returns a copy of what is shown of the request that opened its session, and of
+// the auth that came with its CONNECT.
+func (s *Socket) Handshake() *Handshake {
+	h := s.conn.handshake
+	return &Handshake{
+		IssuedAt: h.issuedAt, Secure: s.conn.session.Secure(), URL: h.url(),
+		Query: h.query(), Headers: asMap(h.headers), Auth: s.auth,
+	}
+}
 
 // Authorization returns the Authorization header of the request that opened the
 // session: a secret, for the Backend to decide by and never to pass on.
@@ -147,7 +191,7 @@ func (s *Socket) viewLocked() Connection {
 	}
 	switch {
 	case s.gone.Load():
-		c.UserID, c.Rooms = s.user, slices.Clone(s.rooms)
+		c.UserID, c.Rooms = *s.user.Load(), slices.Clone(s.rooms)
 	case s.entry != nil:
 		c.UserID, c.Rooms = s.entry.User(), s.entry.Rooms()
 	case s.recovering != nil:
@@ -156,15 +200,14 @@ func (s *Socket) viewLocked() Connection {
 	return c
 }
 
-// completeView adds what needs no lock of the namespace.
+// completeView adds what needs no lock of the namespace, but the handshake.
 func (s *Socket) completeView(c *Connection) {
-	h, session := s.conn.handshake, s.conn.session
+	session := s.conn.session
 	c.Node = s.nsp.server.opts.Node
 	c.ID, c.Namespace = s.id, s.nsp.name
-	c.Transport, c.Protocol, c.RemoteAddr = session.Transport(), session.Protocol(), h.remoteAddr
-	c.Session, c.Secure, c.URL = session.Name(), session.Secure(), h.url()
+	c.Transport, c.Protocol, c.Session = session.Transport(), session.Protocol(), session.Name()
 	c.ConnectedAt, c.Recovery = s.born, s.recovery
-	c.Headers, c.Query, c.Auth = asMap(h.headers), h.query(), s.auth
+	c.RemoteAddr = s.conn.handshake.remoteAddr
 	c.VolatileDropped = session.Dropped()
 	if !s.gone.Load() { // what waits is not its any more
 		c.QueuedBytes = session.Queued()

@@ -27,6 +27,7 @@ type Stats struct {
 	Ended       map[string]uint64 // connections, by why
 	Recoveries  map[string]uint64 // connections whose clients wished to come back as what they were, by what came of it
 	Refused     map[string]uint64 // requests, by the setting that says so or what else was wrong
+	Blocked     uint64            // connections that were refused because of their user
 	Panics      uint64            // caught in what single browsers did
 	Delayed     uint64            // packets after which their client was not read for a while, by MaxEventRate
 	Delays      time.Duration     // of those, all together
@@ -37,6 +38,8 @@ type Stats struct {
 	Emitted      uint64 // emits applied
 	Sent         uint64 // events queued for browsers
 	AwaitedAcks  int    // answers of browsers that are awaited now
+	Watches      int    // there are now
+	WatchResyncs uint64 // watches that began anew, since their readers were too slow
 
 	// FanOut is how long emits took, from their encoding until they were queued for
 	// everybody.
@@ -48,11 +51,13 @@ type counters struct {
 	joined       atomic.Uint64
 	ended        metrics.Labeled
 	recoveries   metrics.Labeled
+	blocked      atomic.Uint64
 	received     atomic.Uint64
 	acksReceived atomic.Uint64
 	acksSent     atomic.Uint64
 	emitted      atomic.Uint64
 	sent         atomic.Uint64
+	watchResyncs atomic.Uint64
 	fanOut       *metrics.Histogram
 }
 
@@ -78,8 +83,10 @@ func (s *Server) Stats() Stats {
 	st := Stats{
 		Engine: s.engine.Stats(),
 		Joined: c.joined.Load(), Ended: c.ended.All(reasons...), Recoveries: c.recoveries.All(recoveryResults...), Refused: s.engine.Refused(), Panics: s.engine.Panics(),
+		Blocked: c.blocked.Load(),
 		Delayed: s.delays.packets.Load(), Delays: time.Duration(s.delays.time.Load()),
 		Received: c.received.Load(), AcksReceived: c.acksReceived.Load(), AcksSent: c.acksSent.Load(),
+		Watches: s.namespaces.watchCount(), WatchResyncs: s.counters.watchResyncs.Load(),
 		Emitted: c.emitted.Load(), Sent: c.sent.Load(), AwaitedAcks: int(s.awaited.Load()),
 		Retained: s.retention.kept(),
 		FanOut:   c.fanOut.Distribution(),

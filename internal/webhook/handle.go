@@ -24,7 +24,9 @@ const operationsTime = 10 * time.Second
 func (m *member) handle(ctx context.Context, s *stream, e *fanoutv1.Event) {
 	began := time.Now()
 	m.counts.inFlight.Add(1)
+	ctx, end := m.traced(ctx, e)
 	a, err := guarded(func() (answer, error) { return m.ask(ctx, e) })
+	end(err)
 	m.logPanic(err)
 	m.counts.inFlight.Add(-1)
 	m.counts.duration.Observe(time.Since(began))
@@ -160,6 +162,9 @@ func (m *member) operate(ctx context.Context, id string, batch *fanoutv1.BatchRe
 	for i, op := range batch.GetOperations() {
 		if emit := op.GetEmit(); emit != nil && emit.GetIdempotencyKey() == "" {
 			emit.IdempotencyKey = fmt.Sprint(id, "/", i)
+		}
+		if publish := op.GetPublish(); publish != nil && publish.GetIdempotencyKey() == "" && publish.GetTimeout() == nil {
+			publish.IdempotencyKey = fmt.Sprint(id, "/", i)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationsTime)

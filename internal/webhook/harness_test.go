@@ -17,6 +17,7 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -24,6 +25,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
+	"github.com/fanoutd/fanoutd/internal/tracing"
 )
 
 // world is a daemon without its control listener, and an HTTP endpoint.
@@ -160,6 +162,17 @@ func inWorld(t *testing.T, o dispatch.Options, answer answering, f func(*world),
 // inRecoveringWorld is inWorld where clients can come back for so long.
 func inRecoveringWorld(t *testing.T, window time.Duration, o dispatch.Options, answer answering, f func(*world), endpoints ...Endpoint) {
 	t.Helper()
+	inSomeWorld(t, nil, window, o, answer, f, endpoints...)
+}
+
+// inTracedWorld is inWorld with spans.
+func inTracedWorld(t *testing.T, tracer trace.Tracer, o dispatch.Options, answer answering, f func(*world), endpoints ...Endpoint) {
+	t.Helper()
+	inSomeWorld(t, tracer, 0, o, answer, f, endpoints...)
+}
+
+func inSomeWorld(t *testing.T, tracer trace.Tracer, window time.Duration, o dispatch.Options, answer answering, f func(*world), endpoints ...Endpoint) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, logged: &log{}}
 		logger := slog.New(slog.NewTextHandler(w.logged, nil))
@@ -173,11 +186,15 @@ func inRecoveringWorld(t *testing.T, window time.Duration, o dispatch.Options, a
 		}
 		web := &http.Server{Handler: sockets}
 		go web.Serve(w.browsers)
-		w.services = control.New(sockets, control.Options{Dispatcher: control.DispatcherOf(w.events), Info: control.Info{Node: "n 1", MaxPayload: 1e6}, Logger: o.Logger})
+		var hub control.Hub = sockets
+		if tracer != nil {
+			hub = tracing.NewServer(sockets, tracer)
+		}
+		w.services = control.New(hub, control.Options{Dispatcher: control.DispatcherOf(w.events), Info: control.Info{Node: "n 1", MaxPayload: 1e6}, Logger: o.Logger})
 		w.endpoint = &endpointServer{listener: wiretest.Listen(), busy: map[string]int{}}
 		w.endpoint.http = &http.Server{Handler: w.endpoint.serve(answer)}
 		go w.endpoint.http.Serve(w.endpoint.listener)
-		w.server = New(Options{Node: "n 1", Events: w.services.Events, Operations: w.services.Emitter, Logger: logger, dial: w.endpoint.dial})
+		w.server = New(Options{Node: "n 1", Events: w.services.Events, Operations: w.services.Emitter, Tracer: tracer, Logger: logger, dial: w.endpoint.dial})
 		if len(endpoints) == 0 {
 			endpoints = []Endpoint{{}}
 		}

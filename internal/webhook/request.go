@@ -68,10 +68,7 @@ func (e *Endpoint) newRequest(ctx context.Context, node string, event *fanoutv1.
 	set("Ce-Source", "/"+url.PathEscape(node)+"/"+url.PathEscape(event.GetNamespace()))
 	set("Ce-Subject", event.GetConnectionId())
 	set("Ce-Time", event.GetReceivedAt().AsTime().Format(time.RFC3339Nano))
-	if t := event.GetTraceparent(); t != "" {
-		set("Traceparent", t)
-		set("Ce-Traceparent", t)
-	}
+	setTrace(ctx, r.Header)
 	return r, e.sign(r.Header, id, body)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -23,6 +24,8 @@ type Options struct {
 	Operations interface {
 		Batch(context.Context, *fanoutv1.BatchRequest) (*fanoutv1.BatchResponse, error)
 	}
+	// Tracer makes the spans of requests; nil: there are none.
+	Tracer trace.Tracer
 	// Logger. Default: slog.Default().
 	Logger *slog.Logger
 

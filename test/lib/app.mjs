@@ -15,8 +15,8 @@ export class App {
     this.errors = [];
   }
 
-  // check(handshake) returns or throws; what it throws is the client's
-  // connect_error: its message, and its data.
+  // check(handshake, namespace) returns or throws; what it throws is the client's
+  // connect_error: its message, and its data. The namespace "*" is every other one.
   use(namespace, check) {
     this.middlewares.set(namespace, check);
   }
@@ -68,7 +68,7 @@ export class App {
         const socket = new Socket(this.api, event);
         this.sockets.set(id, socket);
         try {
-          await this.middlewares.get(namespace)?.(socket.handshake);
+          await (this.middlewares.get(namespace) ?? this.middlewares.get("*"))?.(socket.handshake, namespace);
           this.stream.write({ verdict: { delivery_id, allow: {} } });
         } catch (err) {
           this.stream.write({ verdict: { delivery_id, refuse: { message: err.message, data_json: err.data && JSON.stringify(err.data) } } });
@@ -103,9 +103,9 @@ class Socket {
     const [auth = {}] = JSON.parse(args_json);
     this.handshake = {
       auth,
-      query: connection.query,
-      headers: connection.headers,
-      address: connection.remote_address,
+      query: connection.handshake.query,
+      headers: connection.handshake.headers,
+      address: connection.handshake.address,
       issued: Number(received_at.seconds) * 1000,
       time: String(new Date(Number(received_at.seconds) * 1000)),
     };

@@ -71,8 +71,10 @@ export function backend(t, daemon) {
     leave: unary(registry, "Leave"),
     disconnect: unary(registry, "Disconnect"),
     updateConnection: unary(registry, "UpdateConnection"),
+    updateConnections: unary(registry, "UpdateConnections"),
     consume: () => events.Consume(),
     reply: unary(events, "Reply"),
+    publish: unary(events, "Publish"),
     listConsumers: unary(admin, "ListConsumers"),
     listNodes: unary(admin, "ListNodes"),
     // Resolves with all messages of the answer.

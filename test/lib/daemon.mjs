@@ -16,6 +16,11 @@ export const binary = process.env.DAEMON ?? path.join(root, "bin/fanoutd");
 // Only the latest part of the log is kept: a chatty failure must not fill memory.
 const maxLog = 1 << 20; // characters
 
+// How long a daemon may take to end, in a test, and with one: then nobody waits for what it
+// would still deliver.
+const patienceMs = 15_000;
+const patienceAfterMs = 1_000;
+
 // With CLUSTER=1 every daemon that a test starts is two nodes, browsers at the one and
 // backends at the other.
 export const apart = Boolean(process.env.CLUSTER);
@@ -31,7 +36,7 @@ export class Daemon {
     const daemon = new this(flags);
     daemon.dir = await mkdtemp(path.join(os.tmpdir(), "fanoutd-test-"));
     t.after(async () => {
-      await daemon.stop();
+      await daemon.stop("SIGTERM", patienceAfterMs);
       await rm(daemon.dir, { recursive: true });
     });
     // A port that was free may be taken by the time the daemon wants it.
@@ -87,13 +92,13 @@ export class Daemon {
     }, "the daemon is ready");
   }
 
-  // Ends the daemon and says how it ended: {code, signal}.
-  async stop(signal = "SIGTERM") {
+  // Ends the daemon, by force after so many milliseconds, and says how it ended: {code, signal}.
+  async stop(signal = "SIGTERM", patience = patienceMs) {
     if (!this.process) return this.end;
     const child = this.process;
     this.process = null;
     if (!this.end) child.kill(signal);
-    const hurry = setTimeout(() => child.kill("SIGKILL"), 15_000);
+    const hurry = setTimeout(() => child.kill("SIGKILL"), patience);
     try {
       return await this.ended;
     } finally {
@@ -133,18 +138,19 @@ class Pair extends Daemon {
   }
 
   // The first ends before the second, which tells its backends of all ends.
-  async stop(signal) {
-    const end = await super.stop(signal);
-    await this.second.stop(signal);
+  async stop(signal, patience) {
+    const end = await super.stop(signal, patience);
+    await this.second.stop(signal, patience);
     return end;
   }
 }
 
 // Ports below those that systems hand out by themselves, to connections and to who
-// listens at port 0: so nothing takes one between its choice and its use. It begins
+// listens at port 0, and below those of the tests in Go, which run beside these: so nothing
+// takes one between its choice and its use, or while its daemon restarts. It begins
 // anywhere, since other processes may choose likewise.
 const lowestPort = 20_000;
-const ports = 12_000;
+const ports = 6_000;
 let nextPort = Math.floor(Math.random() * ports);
 
 // n ports that were free a moment ago.

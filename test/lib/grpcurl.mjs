@@ -1,11 +1,14 @@
 // The real grpcurl, as a person at a terminal uses it.
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import path from "node:path";
+import readline from "node:readline";
 import { promisify } from "node:util";
 
 import { root } from "./daemon.mjs";
+import { within } from "./until.mjs";
 
 const program = process.env.GRPCURL ?? path.join(root, "bin/grpcurl");
 const run = promisify(execFile);
@@ -17,12 +20,39 @@ const exitBase = 64;
 // address, with input on its standard input. Resolves with what it prints, as
 // JSON if it is JSON.
 export async function line(daemon, text, input = "") {
-  if (!existsSync(program)) throw new Error(`${program} is not there: run "make bin/grpcurl" first`);
-  if (!text.startsWith("grpcurl ")) throw new Error(`not a grpcurl line: ${text}`);
-  const command = `"$0" ${text.slice("grpcurl ".length).replace("localhost:8081", '"$1"')}`;
-  const running = run("sh", ["-c", command, program, daemon.control], { timeout: 20_000 });
+  const running = run("sh", ["-c", command(text), program, daemon.control], { timeout: 20_000 });
   running.child.stdin.end(input);
   return parse((await running).stdout);
+}
+
+// Runs a line that goes on, with these variables, until the test ends. say writes a line of its
+// input, next resolves with the next message that it prints.
+export function follow(t, daemon, text, env = {}) {
+  const child = spawn("sh", ["-c", `exec ${command(text)}`, program, daemon.control], { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "inherit"] });
+  const ended = once(child, "exit"); // the daemon may end first, and with it the line
+  child.stdin.on("error", () => {});
+  t.after(async () => {
+    child.kill();
+    await ended;
+  });
+  const lines = readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const message = async () => {
+    let json = "";
+    for (;;) {
+      const { value, done } = await lines.next();
+      if (done) throw new Error(`it has ended, after ${json}`);
+      json += value;
+      if (value === "}") return JSON.parse(json);
+    }
+  };
+  return { say: (line) => child.stdin.write(`${line}\n`), next: () => within(message(), `a message of ${text}`) };
+}
+
+// A line for the shell, in which $0 is the program and $1 the address.
+function command(text) {
+  if (!existsSync(program)) throw new Error(`${program} is not there: run "make bin/grpcurl" first`);
+  if (!text.startsWith("grpcurl ")) throw new Error(`not a grpcurl line: ${text}`);
+  return `"$0" ${text.slice("grpcurl ".length).replace(/(?:localhost|127\.0\.0\.1|fanoutd\.example):8081/, () => '"$1"')}`;
 }
 
 export function call(daemon, method, request) {

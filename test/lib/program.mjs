@@ -1,9 +1,6 @@
 // A backend of ours as a process of its own.
 
-import { execFile, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import path from "node:path";
-import { promisify } from "node:util";
+import { spawn } from "node:child_process";
 
 import { root } from "./daemon.mjs";
 import { until } from "./until.mjs";
@@ -12,11 +9,15 @@ import { until } from "./until.mjs";
 const maxLog = 1 << 18; // characters
 
 export class Program {
-  // Starts a program for one test; it ends with it.
+  // Starts a program for one test; it ends with it. If it has ended by itself until then,
+  // the test says what it said last.
   static start(t, command, args, options = {}) {
     const program = new Program(command, args, options);
     program.run();
-    t.after(() => program.stop());
+    t.after(async () => {
+      if (program.end && !program.stopped && program.end.code !== 0) t.diagnostic(`${args[0]} ended by itself, ${JSON.stringify(program.end)}: ${program.log.slice(-2000)}`);
+      await program.stop();
+    });
     return program;
   }
 
@@ -29,6 +30,7 @@ export class Program {
     const { env: more, ...options } = this.options;
     const child = spawn(this.command, this.args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], ...options, env: { ...env, ...more } });
     this.process = child;
+    this.stopped = false;
     this.end = null;
     this.ended = new Promise((resolve) => {
       child.on("error", (error) => resolve({ code: null, signal: null, error }));
@@ -43,6 +45,7 @@ export class Program {
   // Ends it and says how it ended: {code, signal}.
   async stop(signal = "SIGTERM") {
     if (this.end) return this.end;
+    this.stopped = true;
     this.process.kill(signal);
     const hurry = setTimeout(() => this.process.kill("SIGKILL"), 15_000);
     try {
@@ -59,24 +62,4 @@ export function members(api, group, n) {
     const { groups } = await api.listConsumers({ group });
     return groups.reduce((sum, { consumers }) => sum + consumers.length, 0) === n;
   }, `the group ${group} has ${n} consumers`);
-}
-
-const run = promisify(execFile);
-
-// The Python that has the example's libraries, in a folder of the example's
-// own; or why there is none.
-export async function python() {
-  const dir = path.join(root, "examples/chat/python");
-  const program = path.join(dir, ".venv/bin/python");
-  const works = () => run(program, ["-c", "import grpc, grpc_tools"], { timeout: 60_000 });
-  try {
-    if (!existsSync(program)) await run("python3", ["-m", "venv", path.join(dir, ".venv")], { timeout: 120_000 });
-    await works().catch(async () => {
-      await run(program, ["-m", "pip", "install", "--quiet", "--requirement", path.join(dir, "requirements.txt")], { timeout: 300_000 });
-      await works();
-    });
-    return { program };
-  } catch (err) {
-    return { why: `Python with grpcio is not to be had here: ${String(err.stderr || err.message).trim().split("\n").at(-1)}` };
-  }
 }

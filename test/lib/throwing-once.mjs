@@ -1,7 +1,7 @@
 // A backend, on what those of examples/socketio share, of which one handler
 // throws one time.
 
-import { emit, only, serve } from "../../examples/socketio/backend.mjs";
+import { daemon, only, serve } from "../../examples/socketio/backend.mjs";
 
 let thrown = false;
 
@@ -12,7 +12,7 @@ serve("throwing-once", {
         thrown = true;
         throw new Error("once");
       }
-      await emit(only(client), "number", n);
+      await daemon.emit(only(client), "number", n);
     },
   },
 });

@@ -2130,7 +2130,9 @@ type ListConsumersResponse_Consumer struct {
 	Leaving bool `protobuf:"varint,11,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	// When it last took or settled a delivery; before the first, when its
 	// stream began or events began to wait.
-	LastActive    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=last_active,json=lastActive,proto3" json:"last_active,omitempty"`
+	LastActive *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=last_active,json=lastActive,proto3" json:"last_active,omitempty"`
+	// The topics that it asked for.
+	Topics        []string `protobuf:"bytes,13,rep,name=topics,proto3" json:"topics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2245,6 +2247,13 @@ func (x *ListConsumersResponse_Consumer) GetLeaving() bool {
 func (x *ListConsumersResponse_Consumer) GetLastActive() *timestamppb.Timestamp {
 	if x != nil {
 		return x.LastActive
+	}
+	return nil
+}
+
+func (x *ListConsumersResponse_Consumer) GetTopics() []string {
+	if x != nil {
+		return x.Topics
 	}
 	return nil
 }
@@ -2609,13 +2618,12 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\xf3\n" +
-	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\x8b\v\n" +
 	"\x15ListConsumersResponse\x12>\n" +
 	"\x06groups\x18\x01 \x03(\v2&.fanout.v1.ListConsumersResponse.GroupR\x06groups\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12?\n" +
 	"\x06counts\x18\x03 \x01(\v2'.fanout.v1.ListConsumersResponse.CountsR\x06counts\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable\x1a\x90\x03\n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\x1a\xa8\x03\n" +
 	"\bConsumer\x12\x1f\n" +
 	"\vconsumer_id\x18\x01 \x01(\tR\n" +
 	"consumerId\x12\x12\n" +
@@ -2633,7 +2641,8 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	" \x01(\rR\vqueuedBytes\x12\x18\n" +
 	"\aleaving\x18\v \x01(\bR\aleaving\x12;\n" +
 	"\vlast_active\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"lastActive\x1a\xaa\x04\n" +
+	"lastActive\x12\x16\n" +
+	"\x06topics\x18\r \x03(\tR\x06topics\x1a\xaa\x04\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\tconsumers\x18\x02 \x03(\v2).fanout.v1.ListConsumersResponse.ConsumerR\tconsumers\x12%\n" +

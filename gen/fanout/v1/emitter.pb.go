@@ -1047,6 +1047,7 @@ type Operation struct {
 	//	*Operation_Disconnect
 	//	*Operation_UpdateAll
 	//	*Operation_Reply
+	//	*Operation_Publish
 	Operation     isOperation_Operation `protobuf_oneof:"operation"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1170,6 +1171,15 @@ func (x *Operation) GetReply() *ReplyRequest {
 	return nil
 }
 
+func (x *Operation) GetPublish() *PublishRequest {
+	if x != nil {
+		if x, ok := x.Operation.(*Operation_Publish); ok {
+			return x.Publish
+		}
+	}
+	return nil
+}
+
 type isOperation_Operation interface {
 	isOperation_Operation()
 }
@@ -1220,6 +1230,11 @@ type Operation_Reply struct {
 	Reply *ReplyRequest `protobuf:"bytes,8,opt,name=reply,proto3,oneof"`
 }
 
+type Operation_Publish struct {
+	// As EventService.Publish. With `timeout` it awaits, as emit_with_ack does.
+	Publish *PublishRequest `protobuf:"bytes,10,opt,name=publish,proto3,oneof"`
+}
+
 func (*Operation_Emit) isOperation_Operation() {}
 
 func (*Operation_EmitWithAck) isOperation_Operation() {}
@@ -1237,6 +1252,8 @@ func (*Operation_Disconnect) isOperation_Operation() {}
 func (*Operation_UpdateAll) isOperation_Operation() {}
 
 func (*Operation_Reply) isOperation_Operation() {}
+
+func (*Operation_Publish) isOperation_Operation() {}
 
 // OperationResult is what an operation was answered.
 type OperationResult struct {
@@ -1256,6 +1273,7 @@ type OperationResult struct {
 	//	*OperationResult_Disconnect
 	//	*OperationResult_Reply
 	//	*OperationResult_UpdateAll
+	//	*OperationResult_Publish
 	Answer        isOperationResult_Answer `protobuf_oneof:"answer"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1386,6 +1404,15 @@ func (x *OperationResult) GetUpdateAll() *UpdateConnectionsResponse {
 	return nil
 }
 
+func (x *OperationResult) GetPublish() *PublishResponse {
+	if x != nil {
+		if x, ok := x.Answer.(*OperationResult_Publish); ok {
+			return x.Publish
+		}
+	}
+	return nil
+}
+
 type isOperationResult_Answer interface {
 	isOperationResult_Answer()
 }
@@ -1435,6 +1462,11 @@ type OperationResult_UpdateAll struct {
 	UpdateAll *UpdateConnectionsResponse `protobuf:"bytes,10,opt,name=update_all,json=updateAll,proto3,oneof"`
 }
 
+type OperationResult_Publish struct {
+	// To a publish.
+	Publish *PublishResponse `protobuf:"bytes,11,opt,name=publish,proto3,oneof"`
+}
+
 func (*OperationResult_Emit) isOperationResult_Answer() {}
 
 func (*OperationResult_EmitWithAck) isOperationResult_Answer() {}
@@ -1453,6 +1485,8 @@ func (*OperationResult_Reply) isOperationResult_Answer() {}
 
 func (*OperationResult_UpdateAll) isOperationResult_Answer() {}
 
+func (*OperationResult_Publish) isOperationResult_Answer() {}
+
 // ExecuteRequest is one message of the caller of Execute.
 type ExecuteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1463,6 +1497,8 @@ type ExecuteRequest struct {
 	//	*ExecuteRequest_Open_
 	//	*ExecuteRequest_Command_
 	//	*ExecuteRequest_Cancel_
+	//	*ExecuteRequest_Commands_
+	//	*ExecuteRequest_Sync_
 	Request       isExecuteRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1532,6 +1568,24 @@ func (x *ExecuteRequest) GetCancel() *ExecuteRequest_Cancel {
 	return nil
 }
 
+func (x *ExecuteRequest) GetCommands() *ExecuteRequest_Commands {
+	if x != nil {
+		if x, ok := x.Request.(*ExecuteRequest_Commands_); ok {
+			return x.Commands
+		}
+	}
+	return nil
+}
+
+func (x *ExecuteRequest) GetSync() *ExecuteRequest_Sync {
+	if x != nil {
+		if x, ok := x.Request.(*ExecuteRequest_Sync_); ok {
+			return x.Sync
+		}
+	}
+	return nil
+}
+
 type isExecuteRequest_Request interface {
 	isExecuteRequest_Request()
 }
@@ -1551,11 +1605,25 @@ type ExecuteRequest_Cancel_ struct {
 	Cancel *ExecuteRequest_Cancel `protobuf:"bytes,3,opt,name=cancel,proto3,oneof"`
 }
 
+type ExecuteRequest_Commands_ struct {
+	// To be carried out, one after the other.
+	Commands *ExecuteRequest_Commands `protobuf:"bytes,4,opt,name=commands,proto3,oneof"`
+}
+
+type ExecuteRequest_Sync_ struct {
+	// To be told how far the commands are.
+	Sync *ExecuteRequest_Sync `protobuf:"bytes,5,opt,name=sync,proto3,oneof"`
+}
+
 func (*ExecuteRequest_Open_) isExecuteRequest_Request() {}
 
 func (*ExecuteRequest_Command_) isExecuteRequest_Request() {}
 
 func (*ExecuteRequest_Cancel_) isExecuteRequest_Request() {}
+
+func (*ExecuteRequest_Commands_) isExecuteRequest_Request() {}
+
+func (*ExecuteRequest_Sync_) isExecuteRequest_Request() {}
 
 // ExecuteResponse reports progress. Each one replaces the previous as to
 // `acked_through`, and adds to it as to `results`.
@@ -2145,7 +2213,13 @@ func (*EmitWithAckResponse_Heartbeat) Descriptor() ([]byte, []int) {
 type ExecuteRequest_Open struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which results are sent.
-	Results       ExecuteRequest_Open_Results `protobuf:"varint,1,opt,name=results,proto3,enum=fanout.v1.ExecuteRequest_Open_Results" json:"results,omitempty"`
+	Results ExecuteRequest_Open_Results `protobuf:"varint,1,opt,name=results,proto3,enum=fanout.v1.ExecuteRequest_Open_Results" json:"results,omitempty"`
+	// The group of the consumer whose commands these are. With `consumer_id`, or neither.
+	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// The consumer whose commands these are, as `ready` of its Consume has it: what they change
+	// of connections is not told to it as what others did; see ConsumeResponse.Changed.
+	// It need not be there.
+	ConsumerId    string `protobuf:"bytes,3,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2187,6 +2261,20 @@ func (x *ExecuteRequest_Open) GetResults() ExecuteRequest_Open_Results {
 	return ExecuteRequest_Open_ALL
 }
 
+func (x *ExecuteRequest_Open) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ExecuteRequest_Open) GetConsumerId() string {
+	if x != nil {
+		return x.ConsumerId
+	}
+	return ""
+}
+
 // Command is one operation.
 type ExecuteRequest_Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2195,7 +2283,11 @@ type ExecuteRequest_Command struct {
 	// INVALID_ARGUMENT.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// What to do. Required.
-	Operation     *Operation `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	Operation *Operation `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	// True has its result sent only if it is refused, and no message sent for its sake: that it
+	// is carried out stands in `acked_through` of whatever is sent next, which a Sync asks
+	// for. To commands that await answers it means nothing.
+	Quiet         bool `protobuf:"varint,3,opt,name=quiet,proto3" json:"quiet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2244,6 +2336,98 @@ func (x *ExecuteRequest_Command) GetOperation() *Operation {
 	return nil
 }
 
+func (x *ExecuteRequest_Command) GetQuiet() bool {
+	if x != nil {
+		return x.Quiet
+	}
+	return false
+}
+
+// Commands are several commands, carried out as if each came in a message of its own. One
+// message of many costs far less than many of one.
+type ExecuteRequest_Commands struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the stream. At most 1000: more end the stream with INVALID_ARGUMENT.
+	Commands      []*ExecuteRequest_Command `protobuf:"bytes,1,rep,name=commands,proto3" json:"commands,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRequest_Commands) Reset() {
+	*x = ExecuteRequest_Commands{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRequest_Commands) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRequest_Commands) ProtoMessage() {}
+
+func (x *ExecuteRequest_Commands) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRequest_Commands.ProtoReflect.Descriptor instead.
+func (*ExecuteRequest_Commands) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{12, 2}
+}
+
+func (x *ExecuteRequest_Commands) GetCommands() []*ExecuteRequest_Command {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+// Sync asks for `acked_through` to be sent once all commands before it have been carried
+// out, if it has not been by then.
+type ExecuteRequest_Sync struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRequest_Sync) Reset() {
+	*x = ExecuteRequest_Sync{}
+	mi := &file_fanout_v1_emitter_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRequest_Sync) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRequest_Sync) ProtoMessage() {}
+
+func (x *ExecuteRequest_Sync) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_emitter_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRequest_Sync.ProtoReflect.Descriptor instead.
+func (*ExecuteRequest_Sync) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{12, 3}
+}
+
 // Cancel ends the waiting for answers to an emit_with_ack or a call: its last result
 // is CANCELLED. For any other command, and one that has ended, it does nothing.
 type ExecuteRequest_Cancel struct {
@@ -2256,7 +2440,7 @@ type ExecuteRequest_Cancel struct {
 
 func (x *ExecuteRequest_Cancel) Reset() {
 	*x = ExecuteRequest_Cancel{}
-	mi := &file_fanout_v1_emitter_proto_msgTypes[25]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2452,7 @@ func (x *ExecuteRequest_Cancel) String() string {
 func (*ExecuteRequest_Cancel) ProtoMessage() {}
 
 func (x *ExecuteRequest_Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_emitter_proto_msgTypes[25]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2465,7 @@ func (x *ExecuteRequest_Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteRequest_Cancel.ProtoReflect.Descriptor instead.
 func (*ExecuteRequest_Cancel) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{12, 2}
+	return file_fanout_v1_emitter_proto_rawDescGZIP(), []int{12, 4}
 }
 
 func (x *ExecuteRequest_Cancel) GetSequence() uint64 {
@@ -2307,7 +2491,7 @@ type ExecuteResponse_Result struct {
 
 func (x *ExecuteResponse_Result) Reset() {
 	*x = ExecuteResponse_Result{}
-	mi := &file_fanout_v1_emitter_proto_msgTypes[26]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2503,7 @@ func (x *ExecuteResponse_Result) String() string {
 func (*ExecuteResponse_Result) ProtoMessage() {}
 
 func (x *ExecuteResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_emitter_proto_msgTypes[26]
+	mi := &file_fanout_v1_emitter_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2629,7 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\fCallResponse\x12*\n" +
 	"\x04args\x18\x01 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
 	"\targs_json\x18\x02 \x01(\tR\bargsJson\x12 \n" +
-	"\vattachments\x18\x03 \x03(\fR\vattachments\"\x8d\x04\n" +
+	"\vattachments\x18\x03 \x03(\fR\vattachments\"\xc4\x04\n" +
 	"\tOperation\x12,\n" +
 	"\x04emit\x18\x01 \x01(\v2\x16.fanout.v1.EmitRequestH\x00R\x04emit\x12C\n" +
 	"\remit_with_ack\x18\x02 \x01(\v2\x1d.fanout.v1.EmitWithAckRequestH\x00R\vemitWithAck\x12,\n" +
@@ -2458,8 +2642,10 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"disconnect\x12D\n" +
 	"\n" +
 	"update_all\x18\t \x01(\v2#.fanout.v1.UpdateConnectionsRequestH\x00R\tupdateAll\x12/\n" +
-	"\x05reply\x18\b \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05replyB\v\n" +
-	"\toperation\"\xc4\x04\n" +
+	"\x05reply\x18\b \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05reply\x125\n" +
+	"\apublish\x18\n" +
+	" \x01(\v2\x19.fanout.v1.PublishRequestH\x00R\apublishB\v\n" +
+	"\toperation\"\xfc\x04\n" +
 	"\x0fOperationResult\x12)\n" +
 	"\x06status\x18\x01 \x01(\v2\x11.fanout.v1.StatusR\x06status\x12-\n" +
 	"\x04emit\x18\x02 \x01(\v2\x17.fanout.v1.EmitResponseH\x00R\x04emit\x12D\n" +
@@ -2474,21 +2660,31 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\x05reply\x18\t \x01(\v2\x18.fanout.v1.ReplyResponseH\x00R\x05reply\x12E\n" +
 	"\n" +
 	"update_all\x18\n" +
-	" \x01(\v2$.fanout.v1.UpdateConnectionsResponseH\x00R\tupdateAllB\b\n" +
-	"\x06answer\"\xb7\x03\n" +
+	" \x01(\v2$.fanout.v1.UpdateConnectionsResponseH\x00R\tupdateAll\x126\n" +
+	"\apublish\x18\v \x01(\v2\x1a.fanout.v1.PublishResponseH\x00R\apublishB\b\n" +
+	"\x06answer\"\xd0\x05\n" +
 	"\x0eExecuteRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ExecuteRequest.OpenH\x00R\x04open\x12=\n" +
 	"\acommand\x18\x02 \x01(\v2!.fanout.v1.ExecuteRequest.CommandH\x00R\acommand\x12:\n" +
-	"\x06cancel\x18\x03 \x01(\v2 .fanout.v1.ExecuteRequest.CancelH\x00R\x06cancel\x1ah\n" +
+	"\x06cancel\x18\x03 \x01(\v2 .fanout.v1.ExecuteRequest.CancelH\x00R\x06cancel\x12@\n" +
+	"\bcommands\x18\x04 \x01(\v2\".fanout.v1.ExecuteRequest.CommandsH\x00R\bcommands\x124\n" +
+	"\x04sync\x18\x05 \x01(\v2\x1e.fanout.v1.ExecuteRequest.SyncH\x00R\x04sync\x1a\x9f\x01\n" +
 	"\x04Open\x12@\n" +
-	"\aresults\x18\x01 \x01(\x0e2&.fanout.v1.ExecuteRequest.Open.ResultsR\aresults\"\x1e\n" +
+	"\aresults\x18\x01 \x01(\x0e2&.fanout.v1.ExecuteRequest.Open.ResultsR\aresults\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x1f\n" +
+	"\vconsumer_id\x18\x03 \x01(\tR\n" +
+	"consumerId\"\x1e\n" +
 	"\aResults\x12\a\n" +
 	"\x03ALL\x10\x00\x12\n" +
 	"\n" +
-	"\x06ERRORS\x10\x01\x1aY\n" +
+	"\x06ERRORS\x10\x01\x1ao\n" +
 	"\aCommand\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x122\n" +
-	"\toperation\x18\x02 \x01(\v2\x14.fanout.v1.OperationR\toperation\x1a$\n" +
+	"\toperation\x18\x02 \x01(\v2\x14.fanout.v1.OperationR\toperation\x12\x14\n" +
+	"\x05quiet\x18\x03 \x01(\bR\x05quiet\x1aI\n" +
+	"\bCommands\x12=\n" +
+	"\bcommands\x18\x01 \x03(\v2!.fanout.v1.ExecuteRequest.CommandR\bcommands\x1a\x06\n" +
+	"\x04Sync\x1a$\n" +
 	"\x06Cancel\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequenceB\t\n" +
 	"\arequest\"\xfd\x01\n" +
@@ -2529,7 +2725,7 @@ func file_fanout_v1_emitter_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_emitter_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fanout_v1_emitter_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_fanout_v1_emitter_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_fanout_v1_emitter_proto_goTypes = []any{
 	(EmitRequest_Wait)(0),                  // 0: fanout.v1.EmitRequest.Wait
 	(EmitWithAckResponse_Failed_Reason)(0), // 1: fanout.v1.EmitWithAckResponse.Failed.Reason
@@ -2559,95 +2755,104 @@ var file_fanout_v1_emitter_proto_goTypes = []any{
 	(*EmitWithAckResponse_Heartbeat)(nil),  // 25: fanout.v1.EmitWithAckResponse.Heartbeat
 	(*ExecuteRequest_Open)(nil),            // 26: fanout.v1.ExecuteRequest.Open
 	(*ExecuteRequest_Command)(nil),         // 27: fanout.v1.ExecuteRequest.Command
-	(*ExecuteRequest_Cancel)(nil),          // 28: fanout.v1.ExecuteRequest.Cancel
-	(*ExecuteResponse_Result)(nil),         // 29: fanout.v1.ExecuteResponse.Result
-	(*Target)(nil),                         // 30: fanout.v1.Target
-	(*structpb.Value)(nil),                 // 31: google.protobuf.Value
-	(*durationpb.Duration)(nil),            // 32: google.protobuf.Duration
-	(*JoinRequest)(nil),                    // 33: fanout.v1.JoinRequest
-	(*LeaveRequest)(nil),                   // 34: fanout.v1.LeaveRequest
-	(*UpdateConnectionRequest)(nil),        // 35: fanout.v1.UpdateConnectionRequest
-	(*DisconnectRequest)(nil),              // 36: fanout.v1.DisconnectRequest
-	(*UpdateConnectionsRequest)(nil),       // 37: fanout.v1.UpdateConnectionsRequest
-	(*ReplyRequest)(nil),                   // 38: fanout.v1.ReplyRequest
-	(*Status)(nil),                         // 39: fanout.v1.Status
-	(*JoinResponse)(nil),                   // 40: fanout.v1.JoinResponse
-	(*LeaveResponse)(nil),                  // 41: fanout.v1.LeaveResponse
-	(*UpdateConnectionResponse)(nil),       // 42: fanout.v1.UpdateConnectionResponse
-	(*DisconnectResponse)(nil),             // 43: fanout.v1.DisconnectResponse
-	(*ReplyResponse)(nil),                  // 44: fanout.v1.ReplyResponse
-	(*UpdateConnectionsResponse)(nil),      // 45: fanout.v1.UpdateConnectionsResponse
+	(*ExecuteRequest_Commands)(nil),        // 28: fanout.v1.ExecuteRequest.Commands
+	(*ExecuteRequest_Sync)(nil),            // 29: fanout.v1.ExecuteRequest.Sync
+	(*ExecuteRequest_Cancel)(nil),          // 30: fanout.v1.ExecuteRequest.Cancel
+	(*ExecuteResponse_Result)(nil),         // 31: fanout.v1.ExecuteResponse.Result
+	(*Target)(nil),                         // 32: fanout.v1.Target
+	(*structpb.Value)(nil),                 // 33: google.protobuf.Value
+	(*durationpb.Duration)(nil),            // 34: google.protobuf.Duration
+	(*JoinRequest)(nil),                    // 35: fanout.v1.JoinRequest
+	(*LeaveRequest)(nil),                   // 36: fanout.v1.LeaveRequest
+	(*UpdateConnectionRequest)(nil),        // 37: fanout.v1.UpdateConnectionRequest
+	(*DisconnectRequest)(nil),              // 38: fanout.v1.DisconnectRequest
+	(*UpdateConnectionsRequest)(nil),       // 39: fanout.v1.UpdateConnectionsRequest
+	(*ReplyRequest)(nil),                   // 40: fanout.v1.ReplyRequest
+	(*PublishRequest)(nil),                 // 41: fanout.v1.PublishRequest
+	(*Status)(nil),                         // 42: fanout.v1.Status
+	(*JoinResponse)(nil),                   // 43: fanout.v1.JoinResponse
+	(*LeaveResponse)(nil),                  // 44: fanout.v1.LeaveResponse
+	(*UpdateConnectionResponse)(nil),       // 45: fanout.v1.UpdateConnectionResponse
+	(*DisconnectResponse)(nil),             // 46: fanout.v1.DisconnectResponse
+	(*ReplyResponse)(nil),                  // 47: fanout.v1.ReplyResponse
+	(*UpdateConnectionsResponse)(nil),      // 48: fanout.v1.UpdateConnectionsResponse
+	(*PublishResponse)(nil),                // 49: fanout.v1.PublishResponse
 }
 var file_fanout_v1_emitter_proto_depIdxs = []int32{
-	30, // 0: fanout.v1.EmitRequest.to:type_name -> fanout.v1.Target
-	31, // 1: fanout.v1.EmitRequest.args:type_name -> google.protobuf.Value
+	32, // 0: fanout.v1.EmitRequest.to:type_name -> fanout.v1.Target
+	33, // 1: fanout.v1.EmitRequest.args:type_name -> google.protobuf.Value
 	0,  // 2: fanout.v1.EmitRequest.wait:type_name -> fanout.v1.EmitRequest.Wait
 	3,  // 3: fanout.v1.EmitBatchRequest.emits:type_name -> fanout.v1.EmitRequest
 	19, // 4: fanout.v1.EmitBatchResponse.results:type_name -> fanout.v1.EmitBatchResponse.Result
 	3,  // 5: fanout.v1.EmitStreamRequest.emit:type_name -> fanout.v1.EmitRequest
 	20, // 6: fanout.v1.EmitStreamResponse.errors:type_name -> fanout.v1.EmitStreamResponse.Error
 	3,  // 7: fanout.v1.EmitWithAckRequest.emit:type_name -> fanout.v1.EmitRequest
-	32, // 8: fanout.v1.EmitWithAckRequest.timeout:type_name -> google.protobuf.Duration
+	34, // 8: fanout.v1.EmitWithAckRequest.timeout:type_name -> google.protobuf.Duration
 	22, // 9: fanout.v1.EmitWithAckResponse.ack:type_name -> fanout.v1.EmitWithAckResponse.Ack
 	23, // 10: fanout.v1.EmitWithAckResponse.failed:type_name -> fanout.v1.EmitWithAckResponse.Failed
 	24, // 11: fanout.v1.EmitWithAckResponse.summary:type_name -> fanout.v1.EmitWithAckResponse.Summary
 	25, // 12: fanout.v1.EmitWithAckResponse.heartbeat:type_name -> fanout.v1.EmitWithAckResponse.Heartbeat
 	21, // 13: fanout.v1.EmitWithAckResponse.started:type_name -> fanout.v1.EmitWithAckResponse.Started
-	31, // 14: fanout.v1.CallRequest.args:type_name -> google.protobuf.Value
-	32, // 15: fanout.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	31, // 16: fanout.v1.CallResponse.args:type_name -> google.protobuf.Value
+	33, // 14: fanout.v1.CallRequest.args:type_name -> google.protobuf.Value
+	34, // 15: fanout.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	33, // 16: fanout.v1.CallResponse.args:type_name -> google.protobuf.Value
 	3,  // 17: fanout.v1.Operation.emit:type_name -> fanout.v1.EmitRequest
 	9,  // 18: fanout.v1.Operation.emit_with_ack:type_name -> fanout.v1.EmitWithAckRequest
 	11, // 19: fanout.v1.Operation.call:type_name -> fanout.v1.CallRequest
-	33, // 20: fanout.v1.Operation.join:type_name -> fanout.v1.JoinRequest
-	34, // 21: fanout.v1.Operation.leave:type_name -> fanout.v1.LeaveRequest
-	35, // 22: fanout.v1.Operation.update:type_name -> fanout.v1.UpdateConnectionRequest
-	36, // 23: fanout.v1.Operation.disconnect:type_name -> fanout.v1.DisconnectRequest
-	37, // 24: fanout.v1.Operation.update_all:type_name -> fanout.v1.UpdateConnectionsRequest
-	38, // 25: fanout.v1.Operation.reply:type_name -> fanout.v1.ReplyRequest
-	39, // 26: fanout.v1.OperationResult.status:type_name -> fanout.v1.Status
-	4,  // 27: fanout.v1.OperationResult.emit:type_name -> fanout.v1.EmitResponse
-	10, // 28: fanout.v1.OperationResult.emit_with_ack:type_name -> fanout.v1.EmitWithAckResponse
-	12, // 29: fanout.v1.OperationResult.call:type_name -> fanout.v1.CallResponse
-	40, // 30: fanout.v1.OperationResult.join:type_name -> fanout.v1.JoinResponse
-	41, // 31: fanout.v1.OperationResult.leave:type_name -> fanout.v1.LeaveResponse
-	42, // 32: fanout.v1.OperationResult.update:type_name -> fanout.v1.UpdateConnectionResponse
-	43, // 33: fanout.v1.OperationResult.disconnect:type_name -> fanout.v1.DisconnectResponse
-	44, // 34: fanout.v1.OperationResult.reply:type_name -> fanout.v1.ReplyResponse
-	45, // 35: fanout.v1.OperationResult.update_all:type_name -> fanout.v1.UpdateConnectionsResponse
-	26, // 36: fanout.v1.ExecuteRequest.open:type_name -> fanout.v1.ExecuteRequest.Open
-	27, // 37: fanout.v1.ExecuteRequest.command:type_name -> fanout.v1.ExecuteRequest.Command
-	28, // 38: fanout.v1.ExecuteRequest.cancel:type_name -> fanout.v1.ExecuteRequest.Cancel
-	29, // 39: fanout.v1.ExecuteResponse.results:type_name -> fanout.v1.ExecuteResponse.Result
-	13, // 40: fanout.v1.BatchRequest.operations:type_name -> fanout.v1.Operation
-	14, // 41: fanout.v1.BatchResponse.results:type_name -> fanout.v1.OperationResult
-	39, // 42: fanout.v1.EmitBatchResponse.Result.status:type_name -> fanout.v1.Status
-	4,  // 43: fanout.v1.EmitBatchResponse.Result.response:type_name -> fanout.v1.EmitResponse
-	39, // 44: fanout.v1.EmitStreamResponse.Error.status:type_name -> fanout.v1.Status
-	31, // 45: fanout.v1.EmitWithAckResponse.Ack.args:type_name -> google.protobuf.Value
-	1,  // 46: fanout.v1.EmitWithAckResponse.Failed.reason:type_name -> fanout.v1.EmitWithAckResponse.Failed.Reason
-	2,  // 47: fanout.v1.ExecuteRequest.Open.results:type_name -> fanout.v1.ExecuteRequest.Open.Results
-	13, // 48: fanout.v1.ExecuteRequest.Command.operation:type_name -> fanout.v1.Operation
-	14, // 49: fanout.v1.ExecuteResponse.Result.result:type_name -> fanout.v1.OperationResult
-	3,  // 50: fanout.v1.EmitterService.Emit:input_type -> fanout.v1.EmitRequest
-	5,  // 51: fanout.v1.EmitterService.EmitBatch:input_type -> fanout.v1.EmitBatchRequest
-	7,  // 52: fanout.v1.EmitterService.EmitStream:input_type -> fanout.v1.EmitStreamRequest
-	9,  // 53: fanout.v1.EmitterService.EmitWithAck:input_type -> fanout.v1.EmitWithAckRequest
-	11, // 54: fanout.v1.EmitterService.Call:input_type -> fanout.v1.CallRequest
-	15, // 55: fanout.v1.EmitterService.Execute:input_type -> fanout.v1.ExecuteRequest
-	17, // 56: fanout.v1.EmitterService.Batch:input_type -> fanout.v1.BatchRequest
-	4,  // 57: fanout.v1.EmitterService.Emit:output_type -> fanout.v1.EmitResponse
-	6,  // 58: fanout.v1.EmitterService.EmitBatch:output_type -> fanout.v1.EmitBatchResponse
-	8,  // 59: fanout.v1.EmitterService.EmitStream:output_type -> fanout.v1.EmitStreamResponse
-	10, // 60: fanout.v1.EmitterService.EmitWithAck:output_type -> fanout.v1.EmitWithAckResponse
-	12, // 61: fanout.v1.EmitterService.Call:output_type -> fanout.v1.CallResponse
-	16, // 62: fanout.v1.EmitterService.Execute:output_type -> fanout.v1.ExecuteResponse
-	18, // 63: fanout.v1.EmitterService.Batch:output_type -> fanout.v1.BatchResponse
-	57, // [57:64] is the sub-list for method output_type
-	50, // [50:57] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	35, // 20: fanout.v1.Operation.join:type_name -> fanout.v1.JoinRequest
+	36, // 21: fanout.v1.Operation.leave:type_name -> fanout.v1.LeaveRequest
+	37, // 22: fanout.v1.Operation.update:type_name -> fanout.v1.UpdateConnectionRequest
+	38, // 23: fanout.v1.Operation.disconnect:type_name -> fanout.v1.DisconnectRequest
+	39, // 24: fanout.v1.Operation.update_all:type_name -> fanout.v1.UpdateConnectionsRequest
+	40, // 25: fanout.v1.Operation.reply:type_name -> fanout.v1.ReplyRequest
+	41, // 26: fanout.v1.Operation.publish:type_name -> fanout.v1.PublishRequest
+	42, // 27: fanout.v1.OperationResult.status:type_name -> fanout.v1.Status
+	4,  // 28: fanout.v1.OperationResult.emit:type_name -> fanout.v1.EmitResponse
+	10, // 29: fanout.v1.OperationResult.emit_with_ack:type_name -> fanout.v1.EmitWithAckResponse
+	12, // 30: fanout.v1.OperationResult.call:type_name -> fanout.v1.CallResponse
+	43, // 31: fanout.v1.OperationResult.join:type_name -> fanout.v1.JoinResponse
+	44, // 32: fanout.v1.OperationResult.leave:type_name -> fanout.v1.LeaveResponse
+	45, // 33: fanout.v1.OperationResult.update:type_name -> fanout.v1.UpdateConnectionResponse
+	46, // 34: fanout.v1.OperationResult.disconnect:type_name -> fanout.v1.DisconnectResponse
+	47, // 35: fanout.v1.OperationResult.reply:type_name -> fanout.v1.ReplyResponse
+	48, // 36: fanout.v1.OperationResult.update_all:type_name -> fanout.v1.UpdateConnectionsResponse
+	49, // 37: fanout.v1.OperationResult.publish:type_name -> fanout.v1.PublishResponse
+	26, // 38: fanout.v1.ExecuteRequest.open:type_name -> fanout.v1.ExecuteRequest.Open
+	27, // 39: fanout.v1.ExecuteRequest.command:type_name -> fanout.v1.ExecuteRequest.Command
+	30, // 40: fanout.v1.ExecuteRequest.cancel:type_name -> fanout.v1.ExecuteRequest.Cancel
+	28, // 41: fanout.v1.ExecuteRequest.commands:type_name -> fanout.v1.ExecuteRequest.Commands
+	29, // 42: fanout.v1.ExecuteRequest.sync:type_name -> fanout.v1.ExecuteRequest.Sync
+	31, // 43: fanout.v1.ExecuteResponse.results:type_name -> fanout.v1.ExecuteResponse.Result
+	13, // 44: fanout.v1.BatchRequest.operations:type_name -> fanout.v1.Operation
+	14, // 45: fanout.v1.BatchResponse.results:type_name -> fanout.v1.OperationResult
+	42, // 46: fanout.v1.EmitBatchResponse.Result.status:type_name -> fanout.v1.Status
+	4,  // 47: fanout.v1.EmitBatchResponse.Result.response:type_name -> fanout.v1.EmitResponse
+	42, // 48: fanout.v1.EmitStreamResponse.Error.status:type_name -> fanout.v1.Status
+	33, // 49: fanout.v1.EmitWithAckResponse.Ack.args:type_name -> google.protobuf.Value
+	1,  // 50: fanout.v1.EmitWithAckResponse.Failed.reason:type_name -> fanout.v1.EmitWithAckResponse.Failed.Reason
+	2,  // 51: fanout.v1.ExecuteRequest.Open.results:type_name -> fanout.v1.ExecuteRequest.Open.Results
+	13, // 52: fanout.v1.ExecuteRequest.Command.operation:type_name -> fanout.v1.Operation
+	27, // 53: fanout.v1.ExecuteRequest.Commands.commands:type_name -> fanout.v1.ExecuteRequest.Command
+	14, // 54: fanout.v1.ExecuteResponse.Result.result:type_name -> fanout.v1.OperationResult
+	3,  // 55: fanout.v1.EmitterService.Emit:input_type -> fanout.v1.EmitRequest
+	5,  // 56: fanout.v1.EmitterService.EmitBatch:input_type -> fanout.v1.EmitBatchRequest
+	7,  // 57: fanout.v1.EmitterService.EmitStream:input_type -> fanout.v1.EmitStreamRequest
+	9,  // 58: fanout.v1.EmitterService.EmitWithAck:input_type -> fanout.v1.EmitWithAckRequest
+	11, // 59: fanout.v1.EmitterService.Call:input_type -> fanout.v1.CallRequest
+	15, // 60: fanout.v1.EmitterService.Execute:input_type -> fanout.v1.ExecuteRequest
+	17, // 61: fanout.v1.EmitterService.Batch:input_type -> fanout.v1.BatchRequest
+	4,  // 62: fanout.v1.EmitterService.Emit:output_type -> fanout.v1.EmitResponse
+	6,  // 63: fanout.v1.EmitterService.EmitBatch:output_type -> fanout.v1.EmitBatchResponse
+	8,  // 64: fanout.v1.EmitterService.EmitStream:output_type -> fanout.v1.EmitStreamResponse
+	10, // 65: fanout.v1.EmitterService.EmitWithAck:output_type -> fanout.v1.EmitWithAckResponse
+	12, // 66: fanout.v1.EmitterService.Call:output_type -> fanout.v1.CallResponse
+	16, // 67: fanout.v1.EmitterService.Execute:output_type -> fanout.v1.ExecuteResponse
+	18, // 68: fanout.v1.EmitterService.Batch:output_type -> fanout.v1.BatchResponse
+	62, // [62:69] is the sub-list for method output_type
+	55, // [55:62] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_emitter_proto_init() }
@@ -2678,6 +2883,7 @@ func file_fanout_v1_emitter_proto_init() {
 		(*Operation_Disconnect)(nil),
 		(*Operation_UpdateAll)(nil),
 		(*Operation_Reply)(nil),
+		(*Operation_Publish)(nil),
 	}
 	file_fanout_v1_emitter_proto_msgTypes[11].OneofWrappers = []any{
 		(*OperationResult_Emit)(nil),
@@ -2689,11 +2895,14 @@ func file_fanout_v1_emitter_proto_init() {
 		(*OperationResult_Disconnect)(nil),
 		(*OperationResult_Reply)(nil),
 		(*OperationResult_UpdateAll)(nil),
+		(*OperationResult_Publish)(nil),
 	}
 	file_fanout_v1_emitter_proto_msgTypes[12].OneofWrappers = []any{
 		(*ExecuteRequest_Open_)(nil),
 		(*ExecuteRequest_Command_)(nil),
 		(*ExecuteRequest_Cancel_)(nil),
+		(*ExecuteRequest_Commands_)(nil),
+		(*ExecuteRequest_Sync_)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2701,7 +2910,7 @@ func file_fanout_v1_emitter_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_emitter_proto_rawDesc), len(file_fanout_v1_emitter_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

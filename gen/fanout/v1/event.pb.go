@@ -297,6 +297,8 @@ const (
 	ConsumeResponse_Rejected_REPLY ConsumeResponse_Rejected_Request = 4
 	// A `verdict`.
 	ConsumeResponse_Rejected_VERDICT ConsumeResponse_Rejected_Request = 5
+	// An `answer`.
+	ConsumeResponse_Rejected_ANSWER ConsumeResponse_Rejected_Request = 6
 )
 
 // Enum value maps for ConsumeResponse_Rejected_Request.
@@ -308,6 +310,7 @@ var (
 		3: "WORKING",
 		4: "REPLY",
 		5: "VERDICT",
+		6: "ANSWER",
 	}
 	ConsumeResponse_Rejected_Request_value = map[string]int32{
 		"UNSPECIFIED": 0,
@@ -316,6 +319,7 @@ var (
 		"WORKING":     3,
 		"REPLY":       4,
 		"VERDICT":     5,
+		"ANSWER":      6,
 	}
 )
 
@@ -412,6 +416,77 @@ func (ConsumeResponse_Cancelled_Reason) EnumDescriptor() ([]byte, []int) {
 	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 4, 0}
 }
 
+// Reason says why.
+type PublishResponse_Missing_Reason int32
+
+const (
+	// Never sent.
+	PublishResponse_Missing_UNSPECIFIED PublishResponse_Missing_Reason = 0
+	// It did not answer in time.
+	PublishResponse_Missing_TIMEOUT PublishResponse_Missing_Reason = 1
+	// Its stream ended, or it was leaving, before it answered. It may have got the message.
+	PublishResponse_Missing_DISCONNECTED PublishResponse_Missing_Reason = 2
+	// More than 4 MiB of messages would wait for it, or it owes 4096 answers, or all members
+	// at its node together 100000: it did not get the message.
+	PublishResponse_Missing_FULL PublishResponse_Missing_Reason = 3
+	// The message is larger than its `open.max_message_bytes`: it did not get it.
+	PublishResponse_Missing_TOO_LARGE PublishResponse_Missing_Reason = 4
+	// It answered, and there was no room: the answers to one publish have 3 MiB, and those
+	// that one node gathers at a time 64 MiB.
+	PublishResponse_Missing_ANSWER_DROPPED PublishResponse_Missing_Reason = 5
+	// Its node does not answer. It may have got the message.
+	PublishResponse_Missing_UNREACHABLE PublishResponse_Missing_Reason = 6
+)
+
+// Enum value maps for PublishResponse_Missing_Reason.
+var (
+	PublishResponse_Missing_Reason_name = map[int32]string{
+		0: "UNSPECIFIED",
+		1: "TIMEOUT",
+		2: "DISCONNECTED",
+		3: "FULL",
+		4: "TOO_LARGE",
+		5: "ANSWER_DROPPED",
+		6: "UNREACHABLE",
+	}
+	PublishResponse_Missing_Reason_value = map[string]int32{
+		"UNSPECIFIED":    0,
+		"TIMEOUT":        1,
+		"DISCONNECTED":   2,
+		"FULL":           3,
+		"TOO_LARGE":      4,
+		"ANSWER_DROPPED": 5,
+		"UNREACHABLE":    6,
+	}
+)
+
+func (x PublishResponse_Missing_Reason) Enum() *PublishResponse_Missing_Reason {
+	p := new(PublishResponse_Missing_Reason)
+	*p = x
+	return p
+}
+
+func (x PublishResponse_Missing_Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PublishResponse_Missing_Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_event_proto_enumTypes[5].Descriptor()
+}
+
+func (PublishResponse_Missing_Reason) Type() protoreflect.EnumType {
+	return &file_fanout_v1_event_proto_enumTypes[5]
+}
+
+func (x PublishResponse_Missing_Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PublishResponse_Missing_Reason.Descriptor instead.
+func (PublishResponse_Missing_Reason) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{7, 1, 0}
+}
+
 // Event is one thing that a connection did.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -459,7 +534,7 @@ type Event struct {
 	// and data included. Of a CONNECTED that is `existing`, and of a MESSAGE where
 	// `open.include_connection` asked for it: as it is when it is delivered, or was
 	// at its end if that came before; left out of one that is `replayed` after its
-	// connection is gone. Its data come as `data_json`. Left out if the event would exceed `open.max_message_bytes` with it.
+	// connection is gone. `open.view` says how much of it. Its data come as `data_json`. Left out if the event would exceed `open.max_message_bytes` with it.
 	Connection *Connection `protobuf:"bytes,15,opt,name=connection,proto3" json:"connection,omitempty"`
 	// Of a CONNECTED: the connection was there before a member of the group asked
 	// for it. `sequence` and `received_at` are those of its beginning, so what a group
@@ -688,6 +763,7 @@ type ConsumeRequest struct {
 	//	*ConsumeRequest_Verdict_
 	//	*ConsumeRequest_Leave_
 	//	*ConsumeRequest_Working_
+	//	*ConsumeRequest_Answer_
 	Request       isConsumeRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -793,6 +869,15 @@ func (x *ConsumeRequest) GetWorking() *ConsumeRequest_Working {
 	return nil
 }
 
+func (x *ConsumeRequest) GetAnswer() *ConsumeRequest_Answer {
+	if x != nil {
+		if x, ok := x.Request.(*ConsumeRequest_Answer_); ok {
+			return x.Answer
+		}
+	}
+	return nil
+}
+
 type isConsumeRequest_Request interface {
 	isConsumeRequest_Request()
 }
@@ -835,6 +920,11 @@ type ConsumeRequest_Working_ struct {
 	Working *ConsumeRequest_Working `protobuf:"bytes,7,opt,name=working,proto3,oneof"`
 }
 
+type ConsumeRequest_Answer_ struct {
+	// Answers a message of another backend.
+	Answer *ConsumeRequest_Answer `protobuf:"bytes,8,opt,name=answer,proto3,oneof"`
+}
+
 func (*ConsumeRequest_Open_) isConsumeRequest_Request() {}
 
 func (*ConsumeRequest_Ack_) isConsumeRequest_Request() {}
@@ -848,6 +938,8 @@ func (*ConsumeRequest_Verdict_) isConsumeRequest_Request() {}
 func (*ConsumeRequest_Leave_) isConsumeRequest_Request() {}
 
 func (*ConsumeRequest_Working_) isConsumeRequest_Request() {}
+
+func (*ConsumeRequest_Answer_) isConsumeRequest_Request() {}
 
 // ConsumeResponse is one message to a worker.
 type ConsumeResponse struct {
@@ -864,6 +956,8 @@ type ConsumeResponse struct {
 	//	*ConsumeResponse_Heartbeat_
 	//	*ConsumeResponse_Assigned_
 	//	*ConsumeResponse_Released_
+	//	*ConsumeResponse_Changed_
+	//	*ConsumeResponse_Published_
 	Response      isConsumeResponse_Response `protobuf_oneof:"response"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -978,6 +1072,24 @@ func (x *ConsumeResponse) GetReleased() *ConsumeResponse_Released {
 	return nil
 }
 
+func (x *ConsumeResponse) GetChanged() *ConsumeResponse_Changed {
+	if x != nil {
+		if x, ok := x.Response.(*ConsumeResponse_Changed_); ok {
+			return x.Changed
+		}
+	}
+	return nil
+}
+
+func (x *ConsumeResponse) GetPublished() *ConsumeResponse_Published {
+	if x != nil {
+		if x, ok := x.Response.(*ConsumeResponse_Published_); ok {
+			return x.Published
+		}
+	}
+	return nil
+}
+
 type isConsumeResponse_Response interface {
 	isConsumeResponse_Response()
 }
@@ -1023,6 +1135,16 @@ type ConsumeResponse_Released_ struct {
 	Released *ConsumeResponse_Released `protobuf:"bytes,8,opt,name=released,proto3,oneof"`
 }
 
+type ConsumeResponse_Changed_ struct {
+	// Connections that it owns and others have changed.
+	Changed *ConsumeResponse_Changed `protobuf:"bytes,9,opt,name=changed,proto3,oneof"`
+}
+
+type ConsumeResponse_Published_ struct {
+	// A message of another backend.
+	Published *ConsumeResponse_Published `protobuf:"bytes,10,opt,name=published,proto3,oneof"`
+}
+
 func (*ConsumeResponse_Ready_) isConsumeResponse_Response() {}
 
 func (*ConsumeResponse_Events_) isConsumeResponse_Response() {}
@@ -1038,6 +1160,10 @@ func (*ConsumeResponse_Heartbeat_) isConsumeResponse_Response() {}
 func (*ConsumeResponse_Assigned_) isConsumeResponse_Response() {}
 
 func (*ConsumeResponse_Released_) isConsumeResponse_Response() {}
+
+func (*ConsumeResponse_Changed_) isConsumeResponse_Response() {}
+
+func (*ConsumeResponse_Published_) isConsumeResponse_Response() {}
 
 // ReplyRequest answers the ack callback of one event.
 type ReplyRequest struct {
@@ -1152,11 +1278,292 @@ func (*ReplyResponse) Descriptor() ([]byte, []int) {
 	return file_fanout_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
+// ConsumerName names one consumer.
+type ConsumerName struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its group. Required.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Its id in the group. Required.
+	ConsumerId    string `protobuf:"bytes,2,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumerName) Reset() {
+	*x = ConsumerName{}
+	mi := &file_fanout_v1_event_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumerName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumerName) ProtoMessage() {}
+
+func (x *ConsumerName) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumerName.ProtoReflect.Descriptor instead.
+func (*ConsumerName) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ConsumerName) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ConsumerName) GetConsumerId() string {
+	if x != nil {
+		return x.ConsumerId
+	}
+	return ""
+}
+
+// PublishRequest is a message for consumers.
+type PublishRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who asked for this topic gets it. Required, with the limits of `open.topics`.
+	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	// The group whose members are meant. Of `group` and `all` exactly one is required. A group
+	// that is not there has no members.
+	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// The members of every group are meant.
+	All bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	// Is left out, as the caller's own consumer may want to be.
+	Except *ConsumerName `protobuf:"bytes,4,opt,name=except,proto3" json:"except,omitempty"`
+	// The arguments as natural JSON values, with the rules of EmitRequest's. Of `args` and
+	// `args_json` at most one may be given; neither means none.
+	Args []*structpb.Value `protobuf:"bytes,5,rep,name=args,proto3" json:"args,omitempty"`
+	// The arguments as the text of one JSON array.
+	ArgsJson string `protobuf:"bytes,6,opt,name=args_json,json=argsJson,proto3" json:"args_json,omitempty"`
+	// Binary arguments, with the rules of EmitRequest's.
+	Attachments [][]byte `protobuf:"bytes,7,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// How long to await answers: more than 0 and at most 24 hours. A deadline of the call that
+	// comes earlier counts, and what there is then is answered just before it. Unset: none are
+	// awaited.
+	Timeout *durationpb.Duration `protobuf:"bytes,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// True asks for `args` of answers besides `args_json`, which costs several times as much.
+	Decode bool `protobuf:"varint,9,opt,name=decode,proto3" json:"decode,omitempty"`
+	// See EmitRequest.idempotency_key. Must be empty with `timeout`, since answers cannot be
+	// given again. A duplicate is answered without `missing`.
+	IdempotencyKey string `protobuf:"bytes,10,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PublishRequest) Reset() {
+	*x = PublishRequest{}
+	mi := &file_fanout_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishRequest) ProtoMessage() {}
+
+func (x *PublishRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
+func (*PublishRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PublishRequest) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *PublishRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *PublishRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *PublishRequest) GetExcept() *ConsumerName {
+	if x != nil {
+		return x.Except
+	}
+	return nil
+}
+
+func (x *PublishRequest) GetArgs() []*structpb.Value {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *PublishRequest) GetArgsJson() string {
+	if x != nil {
+		return x.ArgsJson
+	}
+	return ""
+}
+
+func (x *PublishRequest) GetAttachments() [][]byte {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *PublishRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *PublishRequest) GetDecode() bool {
+	if x != nil {
+		return x.Decode
+	}
+	return false
+}
+
+func (x *PublishRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// PublishResponse says who got a message, and what they answered.
+type PublishResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Members that the message was handed to, whether or not they answered. 0, which JSON output
+	// leaves out, means that nobody who is there asked for the topic.
+	Matched uint32 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	// This key was used before: nothing was published now, and the other fields are the first
+	// request's answer.
+	Duplicate bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	// A node did not answer: it may have members that are not in `missing`. Never set on a
+	// single node.
+	Partial bool `protobuf:"varint,3,opt,name=partial,proto3" json:"partial,omitempty"`
+	// Names of those nodes. Always empty on a single node.
+	Unreachable []string `protobuf:"bytes,4,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// The answers, in the order in which they came. None without `timeout`.
+	Answers []*PublishResponse_Answer `protobuf:"bytes,5,rep,name=answers,proto3" json:"answers,omitempty"`
+	// Those that are missing. Without `timeout`, those that it could not be handed to.
+	Missing       []*PublishResponse_Missing `protobuf:"bytes,6,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishResponse) Reset() {
+	*x = PublishResponse{}
+	mi := &file_fanout_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishResponse) ProtoMessage() {}
+
+func (x *PublishResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
+func (*PublishResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PublishResponse) GetMatched() uint32 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *PublishResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
+func (x *PublishResponse) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *PublishResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
+}
+
+func (x *PublishResponse) GetAnswers() []*PublishResponse_Answer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+func (x *PublishResponse) GetMissing() []*PublishResponse_Missing {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
 // TailRequest narrows what is shown. Empty, it shows everything. Several fields
 // narrow together.
 type TailRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only these namespaces, names or patterns as in a Consume. Empty: all. A
+	// Only these namespaces, names or patterns as in a Consume, "*" too. Empty: all. A
 	// missing leading slash is added; a name that is not served, and a pattern
 	// that no served name or pattern can match, is INVALID_ARGUMENT. At most 100.
 	Namespaces []string `protobuf:"bytes,1,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
@@ -1170,14 +1577,16 @@ type TailRequest struct {
 	Kinds []Event_Kind `protobuf:"varint,4,rep,packed,name=kinds,proto3,enum=fanout.v1.Event_Kind" json:"kinds,omitempty"`
 	// How arguments are shown. Unset or true: as `args` alone, or as `args_json`
 	// where Event.args says that it is left out. False: as `args_json` alone.
-	Decode        *bool `protobuf:"varint,5,opt,name=decode,proto3,oneof" json:"decode,omitempty"`
+	Decode *bool `protobuf:"varint,5,opt,name=decode,proto3,oneof" json:"decode,omitempty"`
+	// How much of the connections of events, as `open.view` of a Consume.
+	View          Connection_View `protobuf:"varint,6,opt,name=view,proto3,enum=fanout.v1.Connection_View" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TailRequest) Reset() {
 	*x = TailRequest{}
-	mi := &file_fanout_v1_event_proto_msgTypes[5]
+	mi := &file_fanout_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1189,7 +1598,7 @@ func (x *TailRequest) String() string {
 func (*TailRequest) ProtoMessage() {}
 
 func (x *TailRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[5]
+	mi := &file_fanout_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1202,7 +1611,7 @@ func (x *TailRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailRequest.ProtoReflect.Descriptor instead.
 func (*TailRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TailRequest) GetNamespaces() []string {
@@ -1240,6 +1649,13 @@ func (x *TailRequest) GetDecode() bool {
 	return false
 }
 
+func (x *TailRequest) GetView() Connection_View {
+	if x != nil {
+		return x.View
+	}
+	return Connection_DEFAULT
+}
+
 // TailResponse shows one event.
 type TailResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1260,7 +1676,7 @@ type TailResponse struct {
 
 func (x *TailResponse) Reset() {
 	*x = TailResponse{}
-	mi := &file_fanout_v1_event_proto_msgTypes[6]
+	mi := &file_fanout_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1688,7 @@ func (x *TailResponse) String() string {
 func (*TailResponse) ProtoMessage() {}
 
 func (x *TailResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[6]
+	mi := &file_fanout_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1701,7 @@ func (x *TailResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailResponse.ProtoReflect.Descriptor instead.
 func (*TailResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TailResponse) GetEvent() *Event {
@@ -1331,8 +1747,8 @@ type ConsumeRequest_Open struct {
 	ConsumerId string `protobuf:"bytes,2,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
 	// The namespaces whose events it wants, or patterns of names such as
 	// "/tenant-*", where a * stands for one character or more, none of them a
-	// slash. Empty: all that the caller's key may name. A missing leading slash is
-	// added; a name that is not served, and a pattern that no served name or pattern
+	// slash; "*" alone is every namespace. Empty: all that the caller's key may name. A
+	// missing leading slash is added; a name that is not served, and a pattern that no served name or pattern
 	// can match, is INVALID_ARGUMENT, field `open.namespaces[i]`, and one beyond the
 	// key's namespaces PERMISSION_DENIED. At most 100.
 	Namespaces []string `protobuf:"bytes,3,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
@@ -1350,7 +1766,8 @@ type ConsumeRequest_Open struct {
 	// none of its members is there: then clients are not let in and try again.
 	// AdminService.DeleteGroup ends that. If several groups do, all have to
 	// allow. After a restart of the daemon it holds from the first member's
-	// joining on: the setting `require-verdict` keeps the time before closed.
+	// joining on: the setting `require-verdict` keeps the time before closed, and so are
+	// namespaces that the setting `namespaces` has by "*" alone.
 	// The key needs the scope authorize too: otherwise PERMISSION_DENIED.
 	Authorize bool `protobuf:"varint,6,opt,name=authorize,proto3" json:"authorize,omitempty"`
 	// Events that may be delivered and not settled. 0 means 1000. More than
@@ -1376,8 +1793,8 @@ type ConsumeRequest_Open struct {
 	SkipExisting bool `protobuf:"varint,12,opt,name=skip_existing,json=skipExisting,proto3" json:"skip_existing,omitempty"`
 	// True asks for RECOVERY_EXPIRED too. INVALID_ARGUMENT without `lifecycle`.
 	RecoveryExpired bool `protobuf:"varint,13,opt,name=recovery_expired,json=recoveryExpired,proto3" json:"recovery_expired,omitempty"`
-	// True asks for `assigned` and `released`: which connections this member owns, that
-	// is, which it gets the events of. Every connection of its namespaces then has an
+	// True asks for `assigned`, `released` and `changed`: which connections this member owns,
+	// that is, which it gets the events of, and what others change of them. Every connection of its namespaces then has an
 	// owner in the group, also those of which the group hears nothing else, so a worker
 	// that restarts, or takes over from another, has all of its connections again.
 	Assignments bool `protobuf:"varint,14,opt,name=assignments,proto3" json:"assignments,omitempty"`
@@ -1385,14 +1802,25 @@ type ConsumeRequest_Open struct {
 	// when the one before it is settled. So a worker that handles events as they come,
 	// many at once, handles those of a connection in order, and a busy connection
 	// takes up one place in flight.
-	OneByOne      bool `protobuf:"varint,15,opt,name=one_by_one,json=oneByOne,proto3" json:"one_by_one,omitempty"`
+	OneByOne bool `protobuf:"varint,15,opt,name=one_by_one,json=oneByOne,proto3" json:"one_by_one,omitempty"`
+	// The topics whose messages it gets, as `published`: see Publish. At most 1000, each of 1
+	// to 256 bytes, without control characters and without `*`. A key with namespaces or
+	// rooms may name none: PERMISSION_DENIED.
+	Topics []string `protobuf:"bytes,16,rep,name=topics,proto3" json:"topics,omitempty"`
+	// How much of the connections of `assigned` and of events. DEFAULT means FULL, but
+	// with a MESSAGE BASIC.
+	View Connection_View `protobuf:"varint,17,opt,name=view,proto3,enum=fanout.v1.Connection_View" json:"view,omitempty"`
+	// True declines all events: the worker is there for its topics only, and owns no
+	// connection. INVALID_ARGUMENT without `topics`, and with anything that asks for events:
+	// `namespaces`, `events`, `lifecycle`, `authorize`, `assignments`, `recovery_expired`.
+	NoEvents      bool `protobuf:"varint,18,opt,name=no_events,json=noEvents,proto3" json:"no_events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConsumeRequest_Open) Reset() {
 	*x = ConsumeRequest_Open{}
-	mi := &file_fanout_v1_event_proto_msgTypes[7]
+	mi := &file_fanout_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1832,7 @@ func (x *ConsumeRequest_Open) String() string {
 func (*ConsumeRequest_Open) ProtoMessage() {}
 
 func (x *ConsumeRequest_Open) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[7]
+	mi := &file_fanout_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,6 +1953,27 @@ func (x *ConsumeRequest_Open) GetOneByOne() bool {
 	return false
 }
 
+func (x *ConsumeRequest_Open) GetTopics() []string {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *ConsumeRequest_Open) GetView() Connection_View {
+	if x != nil {
+		return x.View
+	}
+	return Connection_DEFAULT
+}
+
+func (x *ConsumeRequest_Open) GetNoEvents() bool {
+	if x != nil {
+		return x.NoEvents
+	}
+	return false
+}
+
 // Ack settles deliveries: they were handled.
 type ConsumeRequest_Ack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1537,7 +1986,7 @@ type ConsumeRequest_Ack struct {
 
 func (x *ConsumeRequest_Ack) Reset() {
 	*x = ConsumeRequest_Ack{}
-	mi := &file_fanout_v1_event_proto_msgTypes[8]
+	mi := &file_fanout_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1998,7 @@ func (x *ConsumeRequest_Ack) String() string {
 func (*ConsumeRequest_Ack) ProtoMessage() {}
 
 func (x *ConsumeRequest_Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[8]
+	mi := &file_fanout_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +2041,7 @@ type ConsumeRequest_Nack struct {
 
 func (x *ConsumeRequest_Nack) Reset() {
 	*x = ConsumeRequest_Nack{}
-	mi := &file_fanout_v1_event_proto_msgTypes[9]
+	mi := &file_fanout_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +2053,7 @@ func (x *ConsumeRequest_Nack) String() string {
 func (*ConsumeRequest_Nack) ProtoMessage() {}
 
 func (x *ConsumeRequest_Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[9]
+	mi := &file_fanout_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +2102,7 @@ type ConsumeRequest_Working struct {
 
 func (x *ConsumeRequest_Working) Reset() {
 	*x = ConsumeRequest_Working{}
-	mi := &file_fanout_v1_event_proto_msgTypes[10]
+	mi := &file_fanout_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +2114,7 @@ func (x *ConsumeRequest_Working) String() string {
 func (*ConsumeRequest_Working) ProtoMessage() {}
 
 func (x *ConsumeRequest_Working) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[10]
+	mi := &file_fanout_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1707,7 +2156,7 @@ type ConsumeRequest_Verdict struct {
 
 func (x *ConsumeRequest_Verdict) Reset() {
 	*x = ConsumeRequest_Verdict{}
-	mi := &file_fanout_v1_event_proto_msgTypes[11]
+	mi := &file_fanout_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +2168,7 @@ func (x *ConsumeRequest_Verdict) String() string {
 func (*ConsumeRequest_Verdict) ProtoMessage() {}
 
 func (x *ConsumeRequest_Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[11]
+	mi := &file_fanout_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +2246,7 @@ type ConsumeRequest_Leave struct {
 
 func (x *ConsumeRequest_Leave) Reset() {
 	*x = ConsumeRequest_Leave{}
-	mi := &file_fanout_v1_event_proto_msgTypes[12]
+	mi := &file_fanout_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +2258,7 @@ func (x *ConsumeRequest_Leave) String() string {
 func (*ConsumeRequest_Leave) ProtoMessage() {}
 
 func (x *ConsumeRequest_Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[12]
+	mi := &file_fanout_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,6 +2272,81 @@ func (x *ConsumeRequest_Leave) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ConsumeRequest_Leave.ProtoReflect.Descriptor instead.
 func (*ConsumeRequest_Leave) Descriptor() ([]byte, []int) {
 	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 5}
+}
+
+// Answer answers a `published`. The first counts. One that cannot be understood is
+// `rejected`, and another may follow; so is one that comes too late, as FAILED_PRECONDITION.
+type ConsumeRequest_Answer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The `publish_id` that is meant. Required.
+	PublishId string `protobuf:"bytes,1,opt,name=publish_id,json=publishId,proto3" json:"publish_id,omitempty"`
+	// The answer as natural JSON values, with the rules of EmitRequest's. Of `args` and
+	// `args_json` at most one may be given; neither means an answer without arguments.
+	Args []*structpb.Value `protobuf:"bytes,2,rep,name=args,proto3" json:"args,omitempty"`
+	// The answer as the text of one JSON array.
+	ArgsJson string `protobuf:"bytes,3,opt,name=args_json,json=argsJson,proto3" json:"args_json,omitempty"`
+	// Binary parts, with the rules of EmitRequest's.
+	Attachments   [][]byte `protobuf:"bytes,4,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeRequest_Answer) Reset() {
+	*x = ConsumeRequest_Answer{}
+	mi := &file_fanout_v1_event_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeRequest_Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeRequest_Answer) ProtoMessage() {}
+
+func (x *ConsumeRequest_Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeRequest_Answer.ProtoReflect.Descriptor instead.
+func (*ConsumeRequest_Answer) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 6}
+}
+
+func (x *ConsumeRequest_Answer) GetPublishId() string {
+	if x != nil {
+		return x.PublishId
+	}
+	return ""
+}
+
+func (x *ConsumeRequest_Answer) GetArgs() []*structpb.Value {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *ConsumeRequest_Answer) GetArgsJson() string {
+	if x != nil {
+		return x.ArgsJson
+	}
+	return ""
+}
+
+func (x *ConsumeRequest_Answer) GetAttachments() [][]byte {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
 }
 
 // Allow lets the client connect.
@@ -1849,7 +2373,7 @@ type ConsumeRequest_Verdict_Allow struct {
 
 func (x *ConsumeRequest_Verdict_Allow) Reset() {
 	*x = ConsumeRequest_Verdict_Allow{}
-	mi := &file_fanout_v1_event_proto_msgTypes[13]
+	mi := &file_fanout_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +2385,7 @@ func (x *ConsumeRequest_Verdict_Allow) String() string {
 func (*ConsumeRequest_Verdict_Allow) ProtoMessage() {}
 
 func (x *ConsumeRequest_Verdict_Allow) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[13]
+	mi := &file_fanout_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +2458,7 @@ type ConsumeRequest_Verdict_Refuse struct {
 
 func (x *ConsumeRequest_Verdict_Refuse) Reset() {
 	*x = ConsumeRequest_Verdict_Refuse{}
-	mi := &file_fanout_v1_event_proto_msgTypes[14]
+	mi := &file_fanout_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2470,7 @@ func (x *ConsumeRequest_Verdict_Refuse) String() string {
 func (*ConsumeRequest_Verdict_Refuse) ProtoMessage() {}
 
 func (x *ConsumeRequest_Verdict_Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[14]
+	mi := &file_fanout_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2532,7 @@ type ConsumeResponse_Ready struct {
 
 func (x *ConsumeResponse_Ready) Reset() {
 	*x = ConsumeResponse_Ready{}
-	mi := &file_fanout_v1_event_proto_msgTypes[15]
+	mi := &file_fanout_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2020,7 +2544,7 @@ func (x *ConsumeResponse_Ready) String() string {
 func (*ConsumeResponse_Ready) ProtoMessage() {}
 
 func (x *ConsumeResponse_Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[15]
+	mi := &file_fanout_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2599,7 @@ type ConsumeResponse_Draining struct {
 
 func (x *ConsumeResponse_Draining) Reset() {
 	*x = ConsumeResponse_Draining{}
-	mi := &file_fanout_v1_event_proto_msgTypes[16]
+	mi := &file_fanout_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2611,7 @@ func (x *ConsumeResponse_Draining) String() string {
 func (*ConsumeResponse_Draining) ProtoMessage() {}
 
 func (x *ConsumeResponse_Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[16]
+	mi := &file_fanout_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2103,12 +2627,12 @@ func (*ConsumeResponse_Draining) Descriptor() ([]byte, []int) {
 	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 1}
 }
 
-// Rejected is an ack, nack, working, reply or verdict that was not carried out.
+// Rejected is an ack, nack, working, reply, verdict or answer that was not carried out.
 // The stream lives on.
 type ConsumeResponse_Rejected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The delivery that was meant, as the worker wrote it; of more than 256 bytes,
-	// which no delivery_id has, the beginning.
+	// The delivery that was meant, of an answer the `publish_id`, as the worker wrote it; of
+	// more than 256 bytes, which no such id has, the beginning.
 	DeliveryId string `protobuf:"bytes,1,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
 	// Why; its code is never 0: INVALID_ARGUMENT if the message was at fault, as
 	// an ack of a CONNECTING is; FAILED_PRECONDITION if it came too late: the
@@ -2123,7 +2647,7 @@ type ConsumeResponse_Rejected struct {
 
 func (x *ConsumeResponse_Rejected) Reset() {
 	*x = ConsumeResponse_Rejected{}
-	mi := &file_fanout_v1_event_proto_msgTypes[17]
+	mi := &file_fanout_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2135,7 +2659,7 @@ func (x *ConsumeResponse_Rejected) String() string {
 func (*ConsumeResponse_Rejected) ProtoMessage() {}
 
 func (x *ConsumeResponse_Rejected) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[17]
+	mi := &file_fanout_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2708,7 @@ type ConsumeResponse_Events struct {
 
 func (x *ConsumeResponse_Events) Reset() {
 	*x = ConsumeResponse_Events{}
-	mi := &file_fanout_v1_event_proto_msgTypes[18]
+	mi := &file_fanout_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2720,7 @@ func (x *ConsumeResponse_Events) String() string {
 func (*ConsumeResponse_Events) ProtoMessage() {}
 
 func (x *ConsumeResponse_Events) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[18]
+	mi := &file_fanout_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2758,7 @@ type ConsumeResponse_Cancelled struct {
 
 func (x *ConsumeResponse_Cancelled) Reset() {
 	*x = ConsumeResponse_Cancelled{}
-	mi := &file_fanout_v1_event_proto_msgTypes[19]
+	mi := &file_fanout_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2770,7 @@ func (x *ConsumeResponse_Cancelled) String() string {
 func (*ConsumeResponse_Cancelled) ProtoMessage() {}
 
 func (x *ConsumeResponse_Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[19]
+	mi := &file_fanout_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +2820,7 @@ type ConsumeResponse_Assigned struct {
 
 func (x *ConsumeResponse_Assigned) Reset() {
 	*x = ConsumeResponse_Assigned{}
-	mi := &file_fanout_v1_event_proto_msgTypes[20]
+	mi := &file_fanout_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2308,7 +2832,7 @@ func (x *ConsumeResponse_Assigned) String() string {
 func (*ConsumeResponse_Assigned) ProtoMessage() {}
 
 func (x *ConsumeResponse_Assigned) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[20]
+	mi := &file_fanout_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2877,7 @@ type ConsumeResponse_Released struct {
 
 func (x *ConsumeResponse_Released) Reset() {
 	*x = ConsumeResponse_Released{}
-	mi := &file_fanout_v1_event_proto_msgTypes[21]
+	mi := &file_fanout_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2365,7 +2889,7 @@ func (x *ConsumeResponse_Released) String() string {
 func (*ConsumeResponse_Released) ProtoMessage() {}
 
 func (x *ConsumeResponse_Released) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[21]
+	mi := &file_fanout_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2388,6 +2912,180 @@ func (x *ConsumeResponse_Released) GetConnectionIds() []string {
 	return nil
 }
 
+// Published is a message of another backend: see Publish. It is not to be settled, and comes
+// among events in no particular order. Of what waits, more than 4 MiB is let in only where
+// nothing else waits; beyond that, and above `open.max_message_bytes`, a message is dropped,
+// and its publisher told. None comes after `draining`.
+type ConsumeResponse_Published struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names this message in `answer`, on this stream. Opaque.
+	PublishId string `protobuf:"bytes,1,opt,name=publish_id,json=publishId,proto3" json:"publish_id,omitempty"`
+	// Its topic.
+	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	// The arguments as natural JSON values, if `open.decode` asked for them, with the limits
+	// of Event.args.
+	Args []*structpb.Value `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	// The arguments as the text of one JSON array, as the publisher wrote it; [] without any.
+	ArgsJson string `protobuf:"bytes,4,opt,name=args_json,json=argsJson,proto3" json:"args_json,omitempty"`
+	// Binary arguments.
+	Attachments [][]byte `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// The publisher awaits an `answer`.
+	ReplyExpected bool `protobuf:"varint,6,opt,name=reply_expected,json=replyExpected,proto3" json:"reply_expected,omitempty"`
+	// The trace that the publish belongs to, as a header `traceparent` of W3C Trace Context
+	// has it; empty where the daemon does not trace.
+	Traceparent   string `protobuf:"bytes,7,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeResponse_Published) Reset() {
+	*x = ConsumeResponse_Published{}
+	mi := &file_fanout_v1_event_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeResponse_Published) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeResponse_Published) ProtoMessage() {}
+
+func (x *ConsumeResponse_Published) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeResponse_Published.ProtoReflect.Descriptor instead.
+func (*ConsumeResponse_Published) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 7}
+}
+
+func (x *ConsumeResponse_Published) GetPublishId() string {
+	if x != nil {
+		return x.PublishId
+	}
+	return ""
+}
+
+func (x *ConsumeResponse_Published) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *ConsumeResponse_Published) GetArgs() []*structpb.Value {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *ConsumeResponse_Published) GetArgsJson() string {
+	if x != nil {
+		return x.ArgsJson
+	}
+	return ""
+}
+
+func (x *ConsumeResponse_Published) GetAttachments() [][]byte {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *ConsumeResponse_Published) GetReplyExpected() bool {
+	if x != nil {
+		return x.ReplyExpected
+	}
+	return false
+}
+
+func (x *ConsumeResponse_Published) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
+// Changed tells a worker that said `assignments` that somebody else has changed
+// connections that it owns: had them join or leave rooms, changed their data or their user,
+// or when they expire. Somebody else is whoever has not said by `open` of
+// EmitterService.Execute that it is this consumer: unary calls and Batch have nobody who
+// could say so. Of this consumer's own commands those are left out that name connections by
+// `ids` alone; whom others reach only the daemon knows. Once it has been told so of
+// a connection, and if it had owned that before, it is told of its own changes of it too, for
+// what it is told may cross what it asks for. So a worker that keeps connections changes
+// what it keeps when it sends a command, and replaces it by what it is told.
+//
+// It comes after the connection's `assigned`, and soon. Of several changes
+// the last may be all that is told. It is not to be settled. Ends are no changes: DISCONNECTED and
+// `released` tell of these.
+type ConsumeResponse_Changed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connections as they are now; with FULL as `open.view` with their handshakes, which
+	// do not change.
+	Connections []*Connection `protobuf:"bytes,1,rep,name=connections,proto3" json:"connections,omitempty"`
+	// Ids of those that are larger than `open.max_message_bytes` allows. GetConnection has
+	// them.
+	TooLarge      []string `protobuf:"bytes,2,rep,name=too_large,json=tooLarge,proto3" json:"too_large,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeResponse_Changed) Reset() {
+	*x = ConsumeResponse_Changed{}
+	mi := &file_fanout_v1_event_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeResponse_Changed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeResponse_Changed) ProtoMessage() {}
+
+func (x *ConsumeResponse_Changed) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeResponse_Changed.ProtoReflect.Descriptor instead.
+func (*ConsumeResponse_Changed) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 8}
+}
+
+func (x *ConsumeResponse_Changed) GetConnections() []*Connection {
+	if x != nil {
+		return x.Connections
+	}
+	return nil
+}
+
+func (x *ConsumeResponse_Changed) GetTooLarge() []string {
+	if x != nil {
+		return x.TooLarge
+	}
+	return nil
+}
+
 // Heartbeat says nothing, so that proxies do not take a silent stream for a
 // dead one.
 type ConsumeResponse_Heartbeat struct {
@@ -2398,7 +3096,7 @@ type ConsumeResponse_Heartbeat struct {
 
 func (x *ConsumeResponse_Heartbeat) Reset() {
 	*x = ConsumeResponse_Heartbeat{}
-	mi := &file_fanout_v1_event_proto_msgTypes[22]
+	mi := &file_fanout_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2410,7 +3108,7 @@ func (x *ConsumeResponse_Heartbeat) String() string {
 func (*ConsumeResponse_Heartbeat) ProtoMessage() {}
 
 func (x *ConsumeResponse_Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[22]
+	mi := &file_fanout_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2423,7 +3121,154 @@ func (x *ConsumeResponse_Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeResponse_Heartbeat.ProtoReflect.Descriptor instead.
 func (*ConsumeResponse_Heartbeat) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 7}
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{2, 9}
+}
+
+// Answer is that of one member.
+type PublishResponse_Answer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member's group.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Its id in the group.
+	ConsumerId string `protobuf:"bytes,2,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
+	// The answer as natural JSON values, if the request asked for them, with the limits of
+	// Event.args. Left out too once the response has 3 MiB.
+	Args []*structpb.Value `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	// The answer as the text of one JSON array, as the member wrote it.
+	ArgsJson string `protobuf:"bytes,4,opt,name=args_json,json=argsJson,proto3" json:"args_json,omitempty"`
+	// Binary parts of the answer.
+	Attachments   [][]byte `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishResponse_Answer) Reset() {
+	*x = PublishResponse_Answer{}
+	mi := &file_fanout_v1_event_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishResponse_Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishResponse_Answer) ProtoMessage() {}
+
+func (x *PublishResponse_Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishResponse_Answer.ProtoReflect.Descriptor instead.
+func (*PublishResponse_Answer) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{7, 0}
+}
+
+func (x *PublishResponse_Answer) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *PublishResponse_Answer) GetConsumerId() string {
+	if x != nil {
+		return x.ConsumerId
+	}
+	return ""
+}
+
+func (x *PublishResponse_Answer) GetArgs() []*structpb.Value {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *PublishResponse_Answer) GetArgsJson() string {
+	if x != nil {
+		return x.ArgsJson
+	}
+	return ""
+}
+
+func (x *PublishResponse_Answer) GetAttachments() [][]byte {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+// Missing is a member that is meant, and did not get the message or did not answer it.
+type PublishResponse_Missing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member's group.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Its id in the group.
+	ConsumerId string `protobuf:"bytes,2,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
+	// Why.
+	Reason        PublishResponse_Missing_Reason `protobuf:"varint,3,opt,name=reason,proto3,enum=fanout.v1.PublishResponse_Missing_Reason" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishResponse_Missing) Reset() {
+	*x = PublishResponse_Missing{}
+	mi := &file_fanout_v1_event_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishResponse_Missing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishResponse_Missing) ProtoMessage() {}
+
+func (x *PublishResponse_Missing) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishResponse_Missing.ProtoReflect.Descriptor instead.
+func (*PublishResponse_Missing) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{7, 1}
+}
+
+func (x *PublishResponse_Missing) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *PublishResponse_Missing) GetConsumerId() string {
+	if x != nil {
+		return x.ConsumerId
+	}
+	return ""
+}
+
+func (x *PublishResponse_Missing) GetReason() PublishResponse_Missing_Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return PublishResponse_Missing_UNSPECIFIED
 }
 
 var File_fanout_v1_event_proto protoreflect.FileDescriptor
@@ -2485,7 +3330,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\rNOT_RECOVERED\x10\r\x12\t\n" +
 	"\x05OTHER\x10\x0e\x12\v\n" +
 	"\aMAX_AGE\x10\x0f\x12\r\n" +
-	"\tREBALANCE\x10\x10\"\xe3\r\n" +
+	"\tREBALANCE\x10\x10\"\x99\x10\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -2493,7 +3338,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05reply\x18\x04 \x01(\v2\x17.fanout.v1.ReplyRequestH\x00R\x05reply\x12=\n" +
 	"\averdict\x18\x05 \x01(\v2!.fanout.v1.ConsumeRequest.VerdictH\x00R\averdict\x127\n" +
 	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x12=\n" +
-	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x1a\x8e\x04\n" +
+	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x12:\n" +
+	"\x06answer\x18\b \x01(\v2 .fanout.v1.ConsumeRequest.AnswerH\x00R\x06answer\x1a\xf3\x04\n" +
 	"\x04Open\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2514,7 +3360,10 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x10recovery_expired\x18\r \x01(\bR\x0frecoveryExpired\x12 \n" +
 	"\vassignments\x18\x0e \x01(\bR\vassignments\x12\x1c\n" +
 	"\n" +
-	"one_by_one\x18\x0f \x01(\bR\boneByOne\x1a(\n" +
+	"one_by_one\x18\x0f \x01(\bR\boneByOne\x12\x16\n" +
+	"\x06topics\x18\x10 \x03(\tR\x06topics\x12.\n" +
+	"\x04view\x18\x11 \x01(\x0e2\x1a.fanout.v1.Connection.ViewR\x04view\x12\x1b\n" +
+	"\tno_events\x18\x12 \x01(\bR\bnoEvents\x1a(\n" +
 	"\x03Ack\x12!\n" +
 	"\fdelivery_ids\x18\x01 \x03(\tR\vdeliveryIds\x1a\xce\x01\n" +
 	"\x04Nack\x12!\n" +
@@ -2546,9 +3395,14 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x05retry\x18\x04 \x01(\bR\x05retryB\n" +
 	"\n" +
 	"\bdecision\x1a\a\n" +
-	"\x05LeaveB\t\n" +
-	"\arequest\"\xc5\n" +
+	"\x05Leave\x1a\x92\x01\n" +
+	"\x06Answer\x12\x1d\n" +
 	"\n" +
+	"publish_id\x18\x01 \x01(\tR\tpublishId\x12*\n" +
+	"\x04args\x18\x02 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
+	"\targs_json\x18\x03 \x01(\tR\bargsJson\x12 \n" +
+	"\vattachments\x18\x04 \x03(\fR\vattachmentsB\t\n" +
+	"\arequest\"\xaf\x0e\n" +
 	"\x0fConsumeResponse\x128\n" +
 	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12;\n" +
 	"\x06events\x18\x02 \x01(\v2!.fanout.v1.ConsumeResponse.EventsH\x00R\x06events\x12A\n" +
@@ -2557,7 +3411,10 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\tcancelled\x18\x05 \x01(\v2$.fanout.v1.ConsumeResponse.CancelledH\x00R\tcancelled\x12D\n" +
 	"\theartbeat\x18\x06 \x01(\v2$.fanout.v1.ConsumeResponse.HeartbeatH\x00R\theartbeat\x12A\n" +
 	"\bassigned\x18\a \x01(\v2#.fanout.v1.ConsumeResponse.AssignedH\x00R\bassigned\x12A\n" +
-	"\breleased\x18\b \x01(\v2#.fanout.v1.ConsumeResponse.ReleasedH\x00R\breleased\x1av\n" +
+	"\breleased\x18\b \x01(\v2#.fanout.v1.ConsumeResponse.ReleasedH\x00R\breleased\x12>\n" +
+	"\achanged\x18\t \x01(\v2\".fanout.v1.ConsumeResponse.ChangedH\x00R\achanged\x12D\n" +
+	"\tpublished\x18\n" +
+	" \x01(\v2$.fanout.v1.ConsumeResponse.PublishedH\x00R\tpublished\x1av\n" +
 	"\x05Ready\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2565,19 +3422,21 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\"\n" +
 	"\rmax_in_flight\x18\x04 \x01(\rR\vmaxInFlight\x1a\n" +
 	"\n" +
-	"\bDraining\x1a\xf1\x01\n" +
+	"\bDraining\x1a\xfd\x01\n" +
 	"\bRejected\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12)\n" +
 	"\x06status\x18\x02 \x01(\v2\x11.fanout.v1.StatusR\x06status\x12E\n" +
-	"\arequest\x18\x03 \x01(\x0e2+.fanout.v1.ConsumeResponse.Rejected.RequestR\arequest\"R\n" +
+	"\arequest\x18\x03 \x01(\x0e2+.fanout.v1.ConsumeResponse.Rejected.RequestR\arequest\"^\n" +
 	"\aRequest\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\a\n" +
 	"\x03ACK\x10\x01\x12\b\n" +
 	"\x04NACK\x10\x02\x12\v\n" +
 	"\aWORKING\x10\x03\x12\t\n" +
 	"\x05REPLY\x10\x04\x12\v\n" +
-	"\aVERDICT\x10\x05\x1a2\n" +
+	"\aVERDICT\x10\x05\x12\n" +
+	"\n" +
+	"\x06ANSWER\x10\x06\x1a2\n" +
 	"\x06Events\x12(\n" +
 	"\x06events\x18\x01 \x03(\v2\x10.fanout.v1.EventR\x06events\x1a\xc8\x01\n" +
 	"\tCancelled\x12!\n" +
@@ -2594,7 +3453,19 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\vconnections\x18\x01 \x03(\v2\x15.fanout.v1.ConnectionR\vconnections\x12\x1b\n" +
 	"\ttoo_large\x18\x02 \x03(\tR\btooLarge\x1a1\n" +
 	"\bReleased\x12%\n" +
-	"\x0econnection_ids\x18\x01 \x03(\tR\rconnectionIds\x1a\v\n" +
+	"\x0econnection_ids\x18\x01 \x03(\tR\rconnectionIds\x1a\xf4\x01\n" +
+	"\tPublished\x12\x1d\n" +
+	"\n" +
+	"publish_id\x18\x01 \x01(\tR\tpublishId\x12\x14\n" +
+	"\x05topic\x18\x02 \x01(\tR\x05topic\x12*\n" +
+	"\x04args\x18\x03 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
+	"\targs_json\x18\x04 \x01(\tR\bargsJson\x12 \n" +
+	"\vattachments\x18\x05 \x03(\fR\vattachments\x12%\n" +
+	"\x0ereply_expected\x18\x06 \x01(\bR\rreplyExpected\x12 \n" +
+	"\vtraceparent\x18\a \x01(\tR\vtraceparent\x1a_\n" +
+	"\aChanged\x127\n" +
+	"\vconnections\x18\x01 \x03(\v2\x15.fanout.v1.ConnectionR\vconnections\x12\x1b\n" +
+	"\ttoo_large\x18\x02 \x03(\tR\btooLarge\x1a\v\n" +
 	"\tHeartbeatB\n" +
 	"\n" +
 	"\bresponse\"\x9a\x01\n" +
@@ -2604,7 +3475,50 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x04args\x18\x02 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
 	"\targs_json\x18\x03 \x01(\tR\bargsJson\x12 \n" +
 	"\vattachments\x18\x04 \x03(\fR\vattachments\"\x0f\n" +
-	"\rReplyResponse\"\xc1\x01\n" +
+	"\rReplyResponse\"E\n" +
+	"\fConsumerName\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
+	"\vconsumer_id\x18\x02 \x01(\tR\n" +
+	"consumerId\"\xe0\x02\n" +
+	"\x0ePublishRequest\x12\x14\n" +
+	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\x12/\n" +
+	"\x06except\x18\x04 \x01(\v2\x17.fanout.v1.ConsumerNameR\x06except\x12*\n" +
+	"\x04args\x18\x05 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
+	"\targs_json\x18\x06 \x01(\tR\bargsJson\x12 \n" +
+	"\vattachments\x18\a \x03(\fR\vattachments\x123\n" +
+	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x16\n" +
+	"\x06decode\x18\t \x01(\bR\x06decode\x12'\n" +
+	"\x0fidempotency_key\x18\n" +
+	" \x01(\tR\x0eidempotencyKey\"\xab\x05\n" +
+	"\x0fPublishResponse\x12\x18\n" +
+	"\amatched\x18\x01 \x01(\rR\amatched\x12\x1c\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\x12\x18\n" +
+	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\x12;\n" +
+	"\aanswers\x18\x05 \x03(\v2!.fanout.v1.PublishResponse.AnswerR\aanswers\x12<\n" +
+	"\amissing\x18\x06 \x03(\v2\".fanout.v1.PublishResponse.MissingR\amissing\x1a\xaa\x01\n" +
+	"\x06Answer\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
+	"\vconsumer_id\x18\x02 \x01(\tR\n" +
+	"consumerId\x12*\n" +
+	"\x04args\x18\x03 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
+	"\targs_json\x18\x04 \x01(\tR\bargsJson\x12 \n" +
+	"\vattachments\x18\x05 \x03(\fR\vattachments\x1a\xfb\x01\n" +
+	"\aMissing\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
+	"\vconsumer_id\x18\x02 \x01(\tR\n" +
+	"consumerId\x12A\n" +
+	"\x06reason\x18\x03 \x01(\x0e2).fanout.v1.PublishResponse.Missing.ReasonR\x06reason\"v\n" +
+	"\x06Reason\x12\x0f\n" +
+	"\vUNSPECIFIED\x10\x00\x12\v\n" +
+	"\aTIMEOUT\x10\x01\x12\x10\n" +
+	"\fDISCONNECTED\x10\x02\x12\b\n" +
+	"\x04FULL\x10\x03\x12\r\n" +
+	"\tTOO_LARGE\x10\x04\x12\x12\n" +
+	"\x0eANSWER_DROPPED\x10\x05\x12\x0f\n" +
+	"\vUNREACHABLE\x10\x06\"\xf1\x01\n" +
 	"\vTailRequest\x12\x1e\n" +
 	"\n" +
 	"namespaces\x18\x01 \x03(\tR\n" +
@@ -2612,17 +3526,19 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\x06events\x18\x02 \x03(\tR\x06events\x12%\n" +
 	"\x0econnection_ids\x18\x03 \x03(\tR\rconnectionIds\x12+\n" +
 	"\x05kinds\x18\x04 \x03(\x0e2\x15.fanout.v1.Event.KindR\x05kinds\x12\x1b\n" +
-	"\x06decode\x18\x05 \x01(\bH\x00R\x06decode\x88\x01\x01B\t\n" +
+	"\x06decode\x18\x05 \x01(\bH\x00R\x06decode\x88\x01\x01\x12.\n" +
+	"\x04view\x18\x06 \x01(\x0e2\x1a.fanout.v1.Connection.ViewR\x04viewB\t\n" +
 	"\a_decode\"\x90\x01\n" +
 	"\fTailResponse\x12&\n" +
 	"\x05event\x18\x01 \x01(\v2\x10.fanout.v1.EventR\x05event\x12\x18\n" +
 	"\adropped\x18\x02 \x01(\rR\adropped\x12\x1c\n" +
 	"\theartbeat\x18\x03 \x01(\bR\theartbeat\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable2\xef\x01\n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable2\xbe\x02\n" +
 	"\fEventService\x12Q\n" +
 	"\aConsume\x12\x19.fanout.v1.ConsumeRequest\x1a\x1a.fanout.v1.ConsumeResponse\"\v\x92\xa7!\aconsume(\x010\x01\x12G\n" +
 	"\x05Reply\x12\x17.fanout.v1.ReplyRequest\x1a\x18.fanout.v1.ReplyResponse\"\v\x92\xa7!\aconsume\x12C\n" +
-	"\x04Tail\x12\x16.fanout.v1.TailRequest\x1a\x17.fanout.v1.TailResponse\"\b\x92\xa7!\x04tail0\x01B3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"\x04Tail\x12\x16.fanout.v1.TailRequest\x1a\x17.fanout.v1.TailResponse\"\b\x92\xa7!\x04tail0\x01\x12M\n" +
+	"\aPublish\x12\x19.fanout.v1.PublishRequest\x1a\x1a.fanout.v1.PublishResponse\"\v\x92\xa7!\aconsumeB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_event_proto_rawDescOnce sync.Once
@@ -2636,94 +3552,121 @@ func file_fanout_v1_event_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_event_proto_rawDescData
 }
 
-var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_fanout_v1_event_proto_goTypes = []any{
 	(Event_Kind)(0),                       // 0: fanout.v1.Event.Kind
 	(Event_Cause)(0),                      // 1: fanout.v1.Event.Cause
 	(ConsumeRequest_Nack_Reason)(0),       // 2: fanout.v1.ConsumeRequest.Nack.Reason
 	(ConsumeResponse_Rejected_Request)(0), // 3: fanout.v1.ConsumeResponse.Rejected.Request
 	(ConsumeResponse_Cancelled_Reason)(0), // 4: fanout.v1.ConsumeResponse.Cancelled.Reason
-	(*Event)(nil),                         // 5: fanout.v1.Event
-	(*ConsumeRequest)(nil),                // 6: fanout.v1.ConsumeRequest
-	(*ConsumeResponse)(nil),               // 7: fanout.v1.ConsumeResponse
-	(*ReplyRequest)(nil),                  // 8: fanout.v1.ReplyRequest
-	(*ReplyResponse)(nil),                 // 9: fanout.v1.ReplyResponse
-	(*TailRequest)(nil),                   // 10: fanout.v1.TailRequest
-	(*TailResponse)(nil),                  // 11: fanout.v1.TailResponse
-	(*ConsumeRequest_Open)(nil),           // 12: fanout.v1.ConsumeRequest.Open
-	(*ConsumeRequest_Ack)(nil),            // 13: fanout.v1.ConsumeRequest.Ack
-	(*ConsumeRequest_Nack)(nil),           // 14: fanout.v1.ConsumeRequest.Nack
-	(*ConsumeRequest_Working)(nil),        // 15: fanout.v1.ConsumeRequest.Working
-	(*ConsumeRequest_Verdict)(nil),        // 16: fanout.v1.ConsumeRequest.Verdict
-	(*ConsumeRequest_Leave)(nil),          // 17: fanout.v1.ConsumeRequest.Leave
-	(*ConsumeRequest_Verdict_Allow)(nil),  // 18: fanout.v1.ConsumeRequest.Verdict.Allow
-	(*ConsumeRequest_Verdict_Refuse)(nil), // 19: fanout.v1.ConsumeRequest.Verdict.Refuse
-	(*ConsumeResponse_Ready)(nil),         // 20: fanout.v1.ConsumeResponse.Ready
-	(*ConsumeResponse_Draining)(nil),      // 21: fanout.v1.ConsumeResponse.Draining
-	(*ConsumeResponse_Rejected)(nil),      // 22: fanout.v1.ConsumeResponse.Rejected
-	(*ConsumeResponse_Events)(nil),        // 23: fanout.v1.ConsumeResponse.Events
-	(*ConsumeResponse_Cancelled)(nil),     // 24: fanout.v1.ConsumeResponse.Cancelled
-	(*ConsumeResponse_Assigned)(nil),      // 25: fanout.v1.ConsumeResponse.Assigned
-	(*ConsumeResponse_Released)(nil),      // 26: fanout.v1.ConsumeResponse.Released
-	(*ConsumeResponse_Heartbeat)(nil),     // 27: fanout.v1.ConsumeResponse.Heartbeat
-	(*structpb.Value)(nil),                // 28: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil),         // 29: google.protobuf.Timestamp
-	(*Connection)(nil),                    // 30: fanout.v1.Connection
-	(Connection_Recovery)(0),              // 31: fanout.v1.Connection.Recovery
-	(*durationpb.Duration)(nil),           // 32: google.protobuf.Duration
-	(*structpb.Struct)(nil),               // 33: google.protobuf.Struct
-	(*Status)(nil),                        // 34: fanout.v1.Status
+	(PublishResponse_Missing_Reason)(0),   // 5: fanout.v1.PublishResponse.Missing.Reason
+	(*Event)(nil),                         // 6: fanout.v1.Event
+	(*ConsumeRequest)(nil),                // 7: fanout.v1.ConsumeRequest
+	(*ConsumeResponse)(nil),               // 8: fanout.v1.ConsumeResponse
+	(*ReplyRequest)(nil),                  // 9: fanout.v1.ReplyRequest
+	(*ReplyResponse)(nil),                 // 10: fanout.v1.ReplyResponse
+	(*ConsumerName)(nil),                  // 11: fanout.v1.ConsumerName
+	(*PublishRequest)(nil),                // 12: fanout.v1.PublishRequest
+	(*PublishResponse)(nil),               // 13: fanout.v1.PublishResponse
+	(*TailRequest)(nil),                   // 14: fanout.v1.TailRequest
+	(*TailResponse)(nil),                  // 15: fanout.v1.TailResponse
+	(*ConsumeRequest_Open)(nil),           // 16: fanout.v1.ConsumeRequest.Open
+	(*ConsumeRequest_Ack)(nil),            // 17: fanout.v1.ConsumeRequest.Ack
+	(*ConsumeRequest_Nack)(nil),           // 18: fanout.v1.ConsumeRequest.Nack
+	(*ConsumeRequest_Working)(nil),        // 19: fanout.v1.ConsumeRequest.Working
+	(*ConsumeRequest_Verdict)(nil),        // 20: fanout.v1.ConsumeRequest.Verdict
+	(*ConsumeRequest_Leave)(nil),          // 21: fanout.v1.ConsumeRequest.Leave
+	(*ConsumeRequest_Answer)(nil),         // 22: fanout.v1.ConsumeRequest.Answer
+	(*ConsumeRequest_Verdict_Allow)(nil),  // 23: fanout.v1.ConsumeRequest.Verdict.Allow
+	(*ConsumeRequest_Verdict_Refuse)(nil), // 24: fanout.v1.ConsumeRequest.Verdict.Refuse
+	(*ConsumeResponse_Ready)(nil),         // 25: fanout.v1.ConsumeResponse.Ready
+	(*ConsumeResponse_Draining)(nil),      // 26: fanout.v1.ConsumeResponse.Draining
+	(*ConsumeResponse_Rejected)(nil),      // 27: fanout.v1.ConsumeResponse.Rejected
+	(*ConsumeResponse_Events)(nil),        // 28: fanout.v1.ConsumeResponse.Events
+	(*ConsumeResponse_Cancelled)(nil),     // 29: fanout.v1.ConsumeResponse.Cancelled
+	(*ConsumeResponse_Assigned)(nil),      // 30: fanout.v1.ConsumeResponse.Assigned
+	(*ConsumeResponse_Released)(nil),      // 31: fanout.v1.ConsumeResponse.Released
+	(*ConsumeResponse_Published)(nil),     // 32: fanout.v1.ConsumeResponse.Published
+	(*ConsumeResponse_Changed)(nil),       // 33: fanout.v1.ConsumeResponse.Changed
+	(*ConsumeResponse_Heartbeat)(nil),     // 34: fanout.v1.ConsumeResponse.Heartbeat
+	(*PublishResponse_Answer)(nil),        // 35: fanout.v1.PublishResponse.Answer
+	(*PublishResponse_Missing)(nil),       // 36: fanout.v1.PublishResponse.Missing
+	(*structpb.Value)(nil),                // 37: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),         // 38: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 39: fanout.v1.Connection
+	(Connection_Recovery)(0),              // 40: fanout.v1.Connection.Recovery
+	(*durationpb.Duration)(nil),           // 41: google.protobuf.Duration
+	(Connection_View)(0),                  // 42: fanout.v1.Connection.View
+	(*structpb.Struct)(nil),               // 43: google.protobuf.Struct
+	(*Status)(nil),                        // 44: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
-	28, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
-	29, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	30, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
+	37, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
+	38, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	39, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
 	1,  // 4: fanout.v1.Event.cause:type_name -> fanout.v1.Event.Cause
-	31, // 5: fanout.v1.Event.recovery:type_name -> fanout.v1.Connection.Recovery
-	12, // 6: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
-	13, // 7: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
-	14, // 8: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
-	8,  // 9: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
-	16, // 10: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
-	17, // 11: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
-	15, // 12: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
-	20, // 13: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
-	23, // 14: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
-	21, // 15: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
-	22, // 16: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
-	24, // 17: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
-	27, // 18: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
-	25, // 19: fanout.v1.ConsumeResponse.assigned:type_name -> fanout.v1.ConsumeResponse.Assigned
-	26, // 20: fanout.v1.ConsumeResponse.released:type_name -> fanout.v1.ConsumeResponse.Released
-	28, // 21: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
-	0,  // 22: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
-	5,  // 23: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
-	32, // 24: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
-	32, // 25: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
-	2,  // 26: fanout.v1.ConsumeRequest.Nack.reason:type_name -> fanout.v1.ConsumeRequest.Nack.Reason
-	18, // 27: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
-	19, // 28: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	33, // 29: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	29, // 30: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	28, // 31: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
-	34, // 32: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
-	3,  // 33: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
-	5,  // 34: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
-	4,  // 35: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
-	30, // 36: fanout.v1.ConsumeResponse.Assigned.connections:type_name -> fanout.v1.Connection
-	6,  // 37: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	8,  // 38: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	10, // 39: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	7,  // 40: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	9,  // 41: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	11, // 42: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	40, // [40:43] is the sub-list for method output_type
-	37, // [37:40] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	40, // 5: fanout.v1.Event.recovery:type_name -> fanout.v1.Connection.Recovery
+	16, // 6: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
+	17, // 7: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
+	18, // 8: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
+	9,  // 9: fanout.v1.ConsumeRequest.reply:type_name -> fanout.v1.ReplyRequest
+	20, // 10: fanout.v1.ConsumeRequest.verdict:type_name -> fanout.v1.ConsumeRequest.Verdict
+	21, // 11: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
+	19, // 12: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
+	22, // 13: fanout.v1.ConsumeRequest.answer:type_name -> fanout.v1.ConsumeRequest.Answer
+	25, // 14: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
+	28, // 15: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
+	26, // 16: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
+	27, // 17: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
+	29, // 18: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
+	34, // 19: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
+	30, // 20: fanout.v1.ConsumeResponse.assigned:type_name -> fanout.v1.ConsumeResponse.Assigned
+	31, // 21: fanout.v1.ConsumeResponse.released:type_name -> fanout.v1.ConsumeResponse.Released
+	33, // 22: fanout.v1.ConsumeResponse.changed:type_name -> fanout.v1.ConsumeResponse.Changed
+	32, // 23: fanout.v1.ConsumeResponse.published:type_name -> fanout.v1.ConsumeResponse.Published
+	37, // 24: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	11, // 25: fanout.v1.PublishRequest.except:type_name -> fanout.v1.ConsumerName
+	37, // 26: fanout.v1.PublishRequest.args:type_name -> google.protobuf.Value
+	41, // 27: fanout.v1.PublishRequest.timeout:type_name -> google.protobuf.Duration
+	35, // 28: fanout.v1.PublishResponse.answers:type_name -> fanout.v1.PublishResponse.Answer
+	36, // 29: fanout.v1.PublishResponse.missing:type_name -> fanout.v1.PublishResponse.Missing
+	0,  // 30: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
+	42, // 31: fanout.v1.TailRequest.view:type_name -> fanout.v1.Connection.View
+	6,  // 32: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
+	41, // 33: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
+	42, // 34: fanout.v1.ConsumeRequest.Open.view:type_name -> fanout.v1.Connection.View
+	41, // 35: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
+	2,  // 36: fanout.v1.ConsumeRequest.Nack.reason:type_name -> fanout.v1.ConsumeRequest.Nack.Reason
+	23, // 37: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
+	24, // 38: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
+	37, // 39: fanout.v1.ConsumeRequest.Answer.args:type_name -> google.protobuf.Value
+	43, // 40: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	38, // 41: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	37, // 42: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
+	44, // 43: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	3,  // 44: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
+	6,  // 45: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	4,  // 46: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
+	39, // 47: fanout.v1.ConsumeResponse.Assigned.connections:type_name -> fanout.v1.Connection
+	37, // 48: fanout.v1.ConsumeResponse.Published.args:type_name -> google.protobuf.Value
+	39, // 49: fanout.v1.ConsumeResponse.Changed.connections:type_name -> fanout.v1.Connection
+	37, // 50: fanout.v1.PublishResponse.Answer.args:type_name -> google.protobuf.Value
+	5,  // 51: fanout.v1.PublishResponse.Missing.reason:type_name -> fanout.v1.PublishResponse.Missing.Reason
+	7,  // 52: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	9,  // 53: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	14, // 54: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	12, // 55: fanout.v1.EventService.Publish:input_type -> fanout.v1.PublishRequest
+	8,  // 56: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	10, // 57: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	15, // 58: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	13, // 59: fanout.v1.EventService.Publish:output_type -> fanout.v1.PublishResponse
+	56, // [56:60] is the sub-list for method output_type
+	52, // [52:56] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }
@@ -2742,6 +3685,7 @@ func file_fanout_v1_event_proto_init() {
 		(*ConsumeRequest_Verdict_)(nil),
 		(*ConsumeRequest_Leave_)(nil),
 		(*ConsumeRequest_Working_)(nil),
+		(*ConsumeRequest_Answer_)(nil),
 	}
 	file_fanout_v1_event_proto_msgTypes[2].OneofWrappers = []any{
 		(*ConsumeResponse_Ready_)(nil),
@@ -2752,9 +3696,11 @@ func file_fanout_v1_event_proto_init() {
 		(*ConsumeResponse_Heartbeat_)(nil),
 		(*ConsumeResponse_Assigned_)(nil),
 		(*ConsumeResponse_Released_)(nil),
+		(*ConsumeResponse_Changed_)(nil),
+		(*ConsumeResponse_Published_)(nil),
 	}
-	file_fanout_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
-	file_fanout_v1_event_proto_msgTypes[11].OneofWrappers = []any{
+	file_fanout_v1_event_proto_msgTypes[8].OneofWrappers = []any{}
+	file_fanout_v1_event_proto_msgTypes[14].OneofWrappers = []any{
 		(*ConsumeRequest_Verdict_Allow_)(nil),
 		(*ConsumeRequest_Verdict_Refuse_)(nil),
 	}
@@ -2763,8 +3709,8 @@ func file_fanout_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_event_proto_rawDesc), len(file_fanout_v1_event_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   23,
+			NumEnums:      6,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,13 +22,14 @@ const (
 	EventService_Consume_FullMethodName = "/fanout.v1.EventService/Consume"
 	EventService_Reply_FullMethodName   = "/fanout.v1.EventService/Reply"
 	EventService_Tail_FullMethodName    = "/fanout.v1.EventService/Tail"
+	EventService_Publish_FullMethodName = "/fanout.v1.EventService/Publish"
 )
 
 // EventServiceClient is the client API for EventService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// EventService brings what browsers do to backends.
+// EventService brings what browsers do to backends, and what backends publish to each other.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
 // PERMISSION_DENIED (the key is not for this call; see scope),
@@ -41,8 +42,9 @@ type EventServiceClient interface {
 	// happened: CONNECTING, CONNECTED, any number of MESSAGE, DISCONNECTED and, to who
 	// asks, RECOVERY_EXPIRED. It moves
 	// to another when all of it is settled: to one that asked for its next event,
-	// if its member did not or leaves; and, while it is quiet, to members that have
-	// more than a quarter fewer connections and asked for all that its own did.
+	// if its member did not or leaves; and to members that have more than a quarter
+	// fewer connections and asked for all that its own did, if it is quiet, or if its
+	// next event waits for its own member and no quiet connection could move instead.
 	//
 	// The caller opens with `open` and is answered `ready`. Then events come, and
 	// each is to be settled: by `ack`, `nack`, `reply`, or `verdict` for a
@@ -93,6 +95,20 @@ type EventServiceClient interface {
 	// events, and is told how many. It changes nothing and holds nobody up.
 	// RESOURCE_EXHAUSTED, with a RetryInfo, if too many watch already.
 	Tail(ctx context.Context, in *TailRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailResponse], error)
+	// Publish hands a message to consumers at any node: to each member of one group or all
+	// that asked for its topic by `open.topics`. It comes on their streams as `published`, to
+	// each at most once, and counts neither as an event nor as in flight. Nothing is kept for
+	// who is not there, and a member whose backlog has no room misses it: neither the caller nor
+	// other members wait for that one. What one caller publishes comes to each member in order.
+	//
+	// With `timeout` the answers of the members are awaited. Without, OK means that the message
+	// waits for them.
+	//
+	// Keys with namespaces or rooms may not call it, since topics are in none.
+	//
+	// RESOURCE_EXHAUSTED, with a RetryInfo: 4096 publishes of this node await answers already.
+	// A drain or the end of the daemon ends the waiting: those that did not answer are missing.
+	Publish(ctx context.Context, in *PublishRequest, opts ...grpc.CallOption) (*PublishResponse, error)
 }
 
 type eventServiceClient struct {
@@ -145,11 +161,21 @@ func (c *eventServiceClient) Tail(ctx context.Context, in *TailRequest, opts ...
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type EventService_TailClient = grpc.ServerStreamingClient[TailResponse]
 
+func (c *eventServiceClient) Publish(ctx context.Context, in *PublishRequest, opts ...grpc.CallOption) (*PublishResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PublishResponse)
+	err := c.cc.Invoke(ctx, EventService_Publish_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EventServiceServer is the server API for EventService service.
 // All implementations must embed UnimplementedEventServiceServer
 // for forward compatibility.
 //
-// EventService brings what browsers do to backends.
+// EventService brings what browsers do to backends, and what backends publish to each other.
 //
 // Errors that any of its RPCs may answer: UNAUTHENTICATED (no valid key),
 // PERMISSION_DENIED (the key is not for this call; see scope),
@@ -162,8 +188,9 @@ type EventServiceServer interface {
 	// happened: CONNECTING, CONNECTED, any number of MESSAGE, DISCONNECTED and, to who
 	// asks, RECOVERY_EXPIRED. It moves
 	// to another when all of it is settled: to one that asked for its next event,
-	// if its member did not or leaves; and, while it is quiet, to members that have
-	// more than a quarter fewer connections and asked for all that its own did.
+	// if its member did not or leaves; and to members that have more than a quarter
+	// fewer connections and asked for all that its own did, if it is quiet, or if its
+	// next event waits for its own member and no quiet connection could move instead.
 	//
 	// The caller opens with `open` and is answered `ready`. Then events come, and
 	// each is to be settled: by `ack`, `nack`, `reply`, or `verdict` for a
@@ -214,6 +241,20 @@ type EventServiceServer interface {
 	// events, and is told how many. It changes nothing and holds nobody up.
 	// RESOURCE_EXHAUSTED, with a RetryInfo, if too many watch already.
 	Tail(*TailRequest, grpc.ServerStreamingServer[TailResponse]) error
+	// Publish hands a message to consumers at any node: to each member of one group or all
+	// that asked for its topic by `open.topics`. It comes on their streams as `published`, to
+	// each at most once, and counts neither as an event nor as in flight. Nothing is kept for
+	// who is not there, and a member whose backlog has no room misses it: neither the caller nor
+	// other members wait for that one. What one caller publishes comes to each member in order.
+	//
+	// With `timeout` the answers of the members are awaited. Without, OK means that the message
+	// waits for them.
+	//
+	// Keys with namespaces or rooms may not call it, since topics are in none.
+	//
+	// RESOURCE_EXHAUSTED, with a RetryInfo: 4096 publishes of this node await answers already.
+	// A drain or the end of the daemon ends the waiting: those that did not answer are missing.
+	Publish(context.Context, *PublishRequest) (*PublishResponse, error)
 	mustEmbedUnimplementedEventServiceServer()
 }
 
@@ -232,6 +273,9 @@ func (UnimplementedEventServiceServer) Reply(context.Context, *ReplyRequest) (*R
 }
 func (UnimplementedEventServiceServer) Tail(*TailRequest, grpc.ServerStreamingServer[TailResponse]) error {
 	return status.Error(codes.Unimplemented, "method Tail not implemented")
+}
+func (UnimplementedEventServiceServer) Publish(context.Context, *PublishRequest) (*PublishResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Publish not implemented")
 }
 func (UnimplementedEventServiceServer) mustEmbedUnimplementedEventServiceServer() {}
 func (UnimplementedEventServiceServer) testEmbeddedByValue()                      {}
@@ -290,6 +334,24 @@ func _EventService_Tail_Handler(srv interface{}, stream grpc.ServerStream) error
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type EventService_TailServer = grpc.ServerStreamingServer[TailResponse]
 
+func _EventService_Publish_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PublishRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventServiceServer).Publish(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EventService_Publish_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventServiceServer).Publish(ctx, req.(*PublishRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // EventService_ServiceDesc is the grpc.ServiceDesc for EventService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -300,6 +362,10 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Reply",
 			Handler:    _EventService_Reply_Handler,
+		},
+		{
+			MethodName: "Publish",
+			Handler:    _EventService_Publish_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -23,6 +23,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// View says how much of a connection is asked for.
+type Connection_View int32
+
+const (
+	// What stands at the field that asks.
+	Connection_DEFAULT Connection_View = 0
+	// All of it but its `handshake`.
+	Connection_BASIC Connection_View = 1
+	// All of it.
+	Connection_FULL Connection_View = 2
+)
+
+// Enum value maps for Connection_View.
+var (
+	Connection_View_name = map[int32]string{
+		0: "DEFAULT",
+		1: "BASIC",
+		2: "FULL",
+	}
+	Connection_View_value = map[string]int32{
+		"DEFAULT": 0,
+		"BASIC":   1,
+		"FULL":    2,
+	}
+)
+
+func (x Connection_View) Enum() *Connection_View {
+	p := new(Connection_View)
+	*p = x
+	return p
+}
+
+func (x Connection_View) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Connection_View) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_registry_proto_enumTypes[0].Descriptor()
+}
+
+func (Connection_View) Type() protoreflect.EnumType {
+	return &file_fanout_v1_registry_proto_enumTypes[0]
+}
+
+func (x Connection_View) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Connection_View.Descriptor instead.
+func (Connection_View) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{0, 0}
+}
+
 // Recovery is what came of a client's wish to come back as the connection that it was
 // before it was cut off, and why not. But for RECOVERED it is connected as somebody new,
 // with a new id.
@@ -41,13 +94,14 @@ const (
 	// What it missed is not known: no event has the offset that it named, or its rooms
 	// changed since, while others were on their way.
 	Connection_UNKNOWN_OFFSET Connection_Recovery = 4
-	// It was let in as another user than before. The connection is kept on for its own.
+	// It was let in as another user than it was let in as before, and than it is now, if
+	// `user_id` of an update changed that. The connection is kept on for its own.
 	Connection_OTHER_USER Connection_Recovery = 5
 	// The node that kept the connection has ended or died, or a node that would have to
 	// be asked does not answer.
 	Connection_NODE_GONE Connection_Recovery = 6
-	// A Join, Leave or Disconnect was meant for the connection while it was away, and is
-	// not to be undone by a return.
+	// A Join, Leave, Disconnect or change of users was meant for the connection while it
+	// was away, and is not to be undone by a return.
 	Connection_CHANGED Connection_Recovery = 7
 	// It missed more than is sent at once: half of the setting `max-queue`.
 	Connection_TOO_MUCH Connection_Recovery = 8
@@ -99,11 +153,11 @@ func (x Connection_Recovery) String() string {
 }
 
 func (Connection_Recovery) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_registry_proto_enumTypes[0].Descriptor()
+	return file_fanout_v1_registry_proto_enumTypes[1].Descriptor()
 }
 
 func (Connection_Recovery) Type() protoreflect.EnumType {
-	return &file_fanout_v1_registry_proto_enumTypes[0]
+	return &file_fanout_v1_registry_proto_enumTypes[1]
 }
 
 func (x Connection_Recovery) Number() protoreflect.EnumNumber {
@@ -112,7 +166,7 @@ func (x Connection_Recovery) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Connection_Recovery.Descriptor instead.
 func (Connection_Recovery) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{0, 0}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{0, 1}
 }
 
 // GroupBy says how to split the count.
@@ -165,11 +219,11 @@ func (x CountConnectionsRequest_GroupBy) String() string {
 }
 
 func (CountConnectionsRequest_GroupBy) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_registry_proto_enumTypes[1].Descriptor()
+	return file_fanout_v1_registry_proto_enumTypes[2].Descriptor()
 }
 
 func (CountConnectionsRequest_GroupBy) Type() protoreflect.EnumType {
-	return &file_fanout_v1_registry_proto_enumTypes[1]
+	return &file_fanout_v1_registry_proto_enumTypes[2]
 }
 
 func (x CountConnectionsRequest_GroupBy) Number() protoreflect.EnumNumber {
@@ -178,7 +232,7 @@ func (x CountConnectionsRequest_GroupBy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CountConnectionsRequest_GroupBy.Descriptor instead.
 func (CountConnectionsRequest_GroupBy) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{5, 0}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // Mode says what the client makes of it.
@@ -224,11 +278,11 @@ func (x DisconnectRequest_Mode) String() string {
 }
 
 func (DisconnectRequest_Mode) Descriptor() protoreflect.EnumDescriptor {
-	return file_fanout_v1_registry_proto_enumTypes[2].Descriptor()
+	return file_fanout_v1_registry_proto_enumTypes[3].Descriptor()
 }
 
 func (DisconnectRequest_Mode) Type() protoreflect.EnumType {
-	return &file_fanout_v1_registry_proto_enumTypes[2]
+	return &file_fanout_v1_registry_proto_enumTypes[3]
 }
 
 func (x DisconnectRequest_Mode) Number() protoreflect.EnumNumber {
@@ -237,7 +291,61 @@ func (x DisconnectRequest_Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DisconnectRequest_Mode.Descriptor instead.
 func (DisconnectRequest_Mode) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{17, 0}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{18, 0}
+}
+
+// Kind is what is told of the target's connections.
+type WatchRequest_Kind int32
+
+const (
+	// Each connection: Added, Removed, Updated, Joined, Left.
+	WatchRequest_CONNECTIONS WatchRequest_Kind = 0
+	// Which rooms have members among them: RoomCreated, RoomDeleted. The rooms of their
+	// own ids are left out.
+	WatchRequest_ROOMS WatchRequest_Kind = 1
+	// Which users have connections among them: UserOnline, UserOffline.
+	WatchRequest_USERS WatchRequest_Kind = 2
+)
+
+// Enum value maps for WatchRequest_Kind.
+var (
+	WatchRequest_Kind_name = map[int32]string{
+		0: "CONNECTIONS",
+		1: "ROOMS",
+		2: "USERS",
+	}
+	WatchRequest_Kind_value = map[string]int32{
+		"CONNECTIONS": 0,
+		"ROOMS":       1,
+		"USERS":       2,
+	}
+)
+
+func (x WatchRequest_Kind) Enum() *WatchRequest_Kind {
+	p := new(WatchRequest_Kind)
+	*p = x
+	return p
+}
+
+func (x WatchRequest_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WatchRequest_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_fanout_v1_registry_proto_enumTypes[4].Descriptor()
+}
+
+func (WatchRequest_Kind) Type() protoreflect.EnumType {
+	return &file_fanout_v1_registry_proto_enumTypes[4]
+}
+
+func (x WatchRequest_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WatchRequest_Kind.Descriptor instead.
+func (WatchRequest_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Connection is one client in one namespace: what Socket.IO calls a
@@ -251,7 +359,7 @@ type Connection struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The namespace, with its leading slash.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// The user it belongs to. Empty: none.
+	// The user it belongs to: as it was let in, or as an update says since. Empty: none.
 	UserId string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// The rooms it is in, sorted; its own id is one of them.
 	Rooms []string `protobuf:"bytes,4,rep,name=rooms,proto3" json:"rooms,omitempty"`
@@ -263,21 +371,23 @@ type Connection struct {
 	Protocol uint32 `protobuf:"varint,6,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	// Name of the node that holds it.
 	Node string `protobuf:"bytes,7,opt,name=node,proto3" json:"node,omitempty"`
-	// The address of the browser as host:port, as far as the daemon's setting
-	// `trusted-proxies` lets proxies tell it; of any other proxy it is the proxy's.
-	RemoteAddress string `protobuf:"bytes,8,opt,name=remote_address,json=remoteAddress,proto3" json:"remote_address,omitempty"`
+	// The request that opened its session, if the view has it.
+	Handshake *Handshake `protobuf:"bytes,8,opt,name=handshake,proto3" json:"handshake,omitempty"`
 	// When the client joined the namespace.
 	ConnectedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"`
+	// The address of the browser as host:port, in every view, as far as the daemon's
+	// setting `trusted-proxies` lets proxies tell it; of any other proxy it is the proxy's.
+	// The same as `handshake.address`.
+	RemoteAddress string `protobuf:"bytes,11,opt,name=remote_address,json=remoteAddress,proto3" json:"remote_address,omitempty"`
+	// The same as `handshake.query`, in answers of unary calls whose view has the
+	// handshake. Read it there.
+	//
+	// Deprecated: Marked as deprecated in fanout/v1/registry.proto.
+	Query map[string]string `protobuf:"bytes,12,rep,name=query,proto3" json:"query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What backends have stored with it by UpdateConnection. Unset: nothing, or it
 	// stands in `data_json`: unary calls answer `data`, unless a Struct cannot hold
 	// it (a number beyond a double, more than 30 levels), and streams `data_json`.
 	Data *structpb.Struct `protobuf:"bytes,10,opt,name=data,proto3" json:"data,omitempty"`
-	// Those headers of the handshake that the daemon is set to show, by
-	// lower-case name: the setting `expose-headers`. "cookie" holds the cookies that
-	// `expose-cookies` names, as the client wrote them, and no others.
-	Headers map[string]string `protobuf:"bytes,11,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The query parameters of the handshake; of a repeated one the last.
-	Query map[string]string `protobuf:"bytes,12,rep,name=query,proto3" json:"query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Bytes that wait to be sent to the client, for all the namespaces it uses
 	// together.
 	QueuedBytes uint32 `protobuf:"varint,13,opt,name=queued_bytes,json=queuedBytes,proto3" json:"queued_bytes,omitempty"`
@@ -296,18 +406,9 @@ type Connection struct {
 	// cut off; one that is `recovered` has a new one. Opaque, no secret, and nothing
 	// can be done with it but to compare it.
 	Session string `protobuf:"bytes,17,opt,name=session,proto3" json:"session,omitempty"`
-	// The path and query of the handshake's request, as the client sent it,
-	// without sid and tokens; at most 2048 bytes of it.
-	Url string `protobuf:"bytes,18,opt,name=url,proto3" json:"url,omitempty"`
-	// The client reached the daemon, or the trusted proxy in front of it, by TLS.
-	Secure bool `protobuf:"varint,19,opt,name=secure,proto3" json:"secure,omitempty"`
 	// What backends have stored with it, as the text of a JSON object. Empty:
 	// nothing, or it stands in `data`.
 	DataJson string `protobuf:"bytes,20,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
-	// What the client passed as `auth`, as the text of a JSON object, as far as the
-	// setting `expose-auth` has it kept and shown. Empty: nothing. Of a CONNECTING all
-	// of it stands in `args_json` in any case.
-	AuthJson string `protobuf:"bytes,21,opt,name=auth_json,json=authJson,proto3" json:"auth_json,omitempty"`
 	// What came of the client's wish to come back as what it was, for as long as the
 	// connection lasts: RECOVERED if it is `recovered`, or why it is not. Of a CONNECTING:
 	// RECOVERED if it wants to and may, so far.
@@ -395,11 +496,11 @@ func (x *Connection) GetNode() string {
 	return ""
 }
 
-func (x *Connection) GetRemoteAddress() string {
+func (x *Connection) GetHandshake() *Handshake {
 	if x != nil {
-		return x.RemoteAddress
+		return x.Handshake
 	}
-	return ""
+	return nil
 }
 
 func (x *Connection) GetConnectedAt() *timestamppb.Timestamp {
@@ -409,23 +510,24 @@ func (x *Connection) GetConnectedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Connection) GetData() *structpb.Struct {
+func (x *Connection) GetRemoteAddress() string {
 	if x != nil {
-		return x.Data
+		return x.RemoteAddress
 	}
-	return nil
+	return ""
 }
 
-func (x *Connection) GetHeaders() map[string]string {
-	if x != nil {
-		return x.Headers
-	}
-	return nil
-}
-
+// Deprecated: Marked as deprecated in fanout/v1/registry.proto.
 func (x *Connection) GetQuery() map[string]string {
 	if x != nil {
 		return x.Query
+	}
+	return nil
+}
+
+func (x *Connection) GetData() *structpb.Struct {
+	if x != nil {
+		return x.Data
 	}
 	return nil
 }
@@ -465,30 +567,9 @@ func (x *Connection) GetSession() string {
 	return ""
 }
 
-func (x *Connection) GetUrl() string {
-	if x != nil {
-		return x.Url
-	}
-	return ""
-}
-
-func (x *Connection) GetSecure() bool {
-	if x != nil {
-		return x.Secure
-	}
-	return false
-}
-
 func (x *Connection) GetDataJson() string {
 	if x != nil {
 		return x.DataJson
-	}
-	return ""
-}
-
-func (x *Connection) GetAuthJson() string {
-	if x != nil {
-		return x.AuthJson
 	}
 	return ""
 }
@@ -498,6 +579,123 @@ func (x *Connection) GetRecovery() Connection_Recovery {
 		return x.Recovery
 	}
 	return Connection_NONE
+}
+
+// Handshake is what is shown of the request that opened the session under a connection:
+// what Socket.IO calls socket.handshake. All namespaces that a client uses share it, but
+// for `auth`.
+type Handshake struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those headers that the daemon is set to show, by lower-case name: the setting
+	// `expose-headers`. "cookie" holds the cookies that `expose-cookies` names, as the
+	// client wrote them, and no others.
+	Headers map[string]string `protobuf:"bytes,1,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The query parameters; of a repeated one the last.
+	Query map[string]string `protobuf:"bytes,2,rep,name=query,proto3" json:"query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The path and query, as the client sent them, without sid and tokens; at most 2048
+	// bytes of it.
+	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// The client reached the daemon, or the trusted proxy in front of it, by TLS.
+	Secure bool `protobuf:"varint,4,opt,name=secure,proto3" json:"secure,omitempty"`
+	// The same as the connection's `remote_address`.
+	Address string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
+	// When the daemon got the request.
+	IssuedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
+	// What the client passed as `auth` with its connection, as far as the setting
+	// `expose-auth` has it kept and shown. Unset: nothing, or it stands in `auth_json`, on
+	// the terms of Connection.data. Of a CONNECTING all of it stands in `args_json` in any
+	// case.
+	Auth *structpb.Struct `protobuf:"bytes,7,opt,name=auth,proto3" json:"auth,omitempty"`
+	// `auth` as the text of a JSON object. Empty: nothing, or it stands in `auth`.
+	AuthJson      string `protobuf:"bytes,8,opt,name=auth_json,json=authJson,proto3" json:"auth_json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Handshake) Reset() {
+	*x = Handshake{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Handshake) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Handshake) ProtoMessage() {}
+
+func (x *Handshake) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Handshake.ProtoReflect.Descriptor instead.
+func (*Handshake) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Handshake) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Handshake) GetQuery() map[string]string {
+	if x != nil {
+		return x.Query
+	}
+	return nil
+}
+
+func (x *Handshake) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Handshake) GetSecure() bool {
+	if x != nil {
+		return x.Secure
+	}
+	return false
+}
+
+func (x *Handshake) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Handshake) GetIssuedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssuedAt
+	}
+	return nil
+}
+
+func (x *Handshake) GetAuth() *structpb.Struct {
+	if x != nil {
+		return x.Auth
+	}
+	return nil
+}
+
+func (x *Handshake) GetAuthJson() string {
+	if x != nil {
+		return x.AuthJson
+	}
+	return ""
 }
 
 // ListConnectionsRequest asks for one page.
@@ -511,14 +709,16 @@ type ListConnectionsRequest struct {
 	// The `next_page_token` of the page before. Empty: the first page. It holds
 	// only for the same target and the same run of the daemon; any other is
 	// INVALID_ARGUMENT, field `page_token`.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// How much of each. DEFAULT means BASIC.
+	View          Connection_View `protobuf:"varint,4,opt,name=view,proto3,enum=fanout.v1.Connection_View" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListConnectionsRequest) Reset() {
 	*x = ListConnectionsRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[1]
+	mi := &file_fanout_v1_registry_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +730,7 @@ func (x *ListConnectionsRequest) String() string {
 func (*ListConnectionsRequest) ProtoMessage() {}
 
 func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[1]
+	mi := &file_fanout_v1_registry_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +743,7 @@ func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{1}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ListConnectionsRequest) GetTo() *Target {
@@ -567,6 +767,13 @@ func (x *ListConnectionsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListConnectionsRequest) GetView() Connection_View {
+	if x != nil {
+		return x.View
+	}
+	return Connection_DEFAULT
+}
+
 // ListConnectionsResponse is one page.
 type ListConnectionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -582,7 +789,7 @@ type ListConnectionsResponse struct {
 
 func (x *ListConnectionsResponse) Reset() {
 	*x = ListConnectionsResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[2]
+	mi := &file_fanout_v1_registry_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +801,7 @@ func (x *ListConnectionsResponse) String() string {
 func (*ListConnectionsResponse) ProtoMessage() {}
 
 func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[2]
+	mi := &file_fanout_v1_registry_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +814,7 @@ func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{2}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListConnectionsResponse) GetConnections() []*Connection {
@@ -638,14 +845,16 @@ type GetConnectionRequest struct {
 	// is not served is INVALID_ARGUMENT, field `namespace`.
 	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Its id. Required.
-	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// How much of it. DEFAULT means FULL.
+	View          Connection_View `protobuf:"varint,3,opt,name=view,proto3,enum=fanout.v1.Connection_View" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetConnectionRequest) Reset() {
 	*x = GetConnectionRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[3]
+	mi := &file_fanout_v1_registry_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +866,7 @@ func (x *GetConnectionRequest) String() string {
 func (*GetConnectionRequest) ProtoMessage() {}
 
 func (x *GetConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[3]
+	mi := &file_fanout_v1_registry_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +879,7 @@ func (x *GetConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConnectionRequest.ProtoReflect.Descriptor instead.
 func (*GetConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{3}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetConnectionRequest) GetNamespace() string {
@@ -687,11 +896,18 @@ func (x *GetConnectionRequest) GetId() string {
 	return ""
 }
 
+func (x *GetConnectionRequest) GetView() Connection_View {
+	if x != nil {
+		return x.View
+	}
+	return Connection_DEFAULT
+}
+
 // GetConnectionResponse is never partial: if the node that holds the
 // connection cannot be reached, the call fails with UNAVAILABLE.
 type GetConnectionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The connection, all of it.
+	// The connection.
 	Connection    *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -699,7 +915,7 @@ type GetConnectionResponse struct {
 
 func (x *GetConnectionResponse) Reset() {
 	*x = GetConnectionResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[4]
+	mi := &file_fanout_v1_registry_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +927,7 @@ func (x *GetConnectionResponse) String() string {
 func (*GetConnectionResponse) ProtoMessage() {}
 
 func (x *GetConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[4]
+	mi := &file_fanout_v1_registry_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +940,7 @@ func (x *GetConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConnectionResponse.ProtoReflect.Descriptor instead.
 func (*GetConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{4}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetConnectionResponse) GetConnection() *Connection {
@@ -747,7 +963,7 @@ type CountConnectionsRequest struct {
 
 func (x *CountConnectionsRequest) Reset() {
 	*x = CountConnectionsRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[5]
+	mi := &file_fanout_v1_registry_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +975,7 @@ func (x *CountConnectionsRequest) String() string {
 func (*CountConnectionsRequest) ProtoMessage() {}
 
 func (x *CountConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[5]
+	mi := &file_fanout_v1_registry_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +988,7 @@ func (x *CountConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*CountConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{5}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CountConnectionsRequest) GetTo() *Target {
@@ -806,7 +1022,7 @@ type CountConnectionsResponse struct {
 
 func (x *CountConnectionsResponse) Reset() {
 	*x = CountConnectionsResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[6]
+	mi := &file_fanout_v1_registry_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +1034,7 @@ func (x *CountConnectionsResponse) String() string {
 func (*CountConnectionsResponse) ProtoMessage() {}
 
 func (x *CountConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[6]
+	mi := &file_fanout_v1_registry_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +1047,7 @@ func (x *CountConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*CountConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{6}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CountConnectionsResponse) GetTotal() uint32 {
@@ -879,7 +1095,7 @@ type ListRoomsRequest struct {
 
 func (x *ListRoomsRequest) Reset() {
 	*x = ListRoomsRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[7]
+	mi := &file_fanout_v1_registry_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +1107,7 @@ func (x *ListRoomsRequest) String() string {
 func (*ListRoomsRequest) ProtoMessage() {}
 
 func (x *ListRoomsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[7]
+	mi := &file_fanout_v1_registry_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +1120,7 @@ func (x *ListRoomsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoomsRequest.ProtoReflect.Descriptor instead.
 func (*ListRoomsRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{7}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListRoomsRequest) GetNamespace() string {
@@ -957,7 +1173,7 @@ type ListRoomsResponse struct {
 
 func (x *ListRoomsResponse) Reset() {
 	*x = ListRoomsResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[8]
+	mi := &file_fanout_v1_registry_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1185,7 @@ func (x *ListRoomsResponse) String() string {
 func (*ListRoomsResponse) ProtoMessage() {}
 
 func (x *ListRoomsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[8]
+	mi := &file_fanout_v1_registry_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1198,7 @@ func (x *ListRoomsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoomsResponse.ProtoReflect.Descriptor instead.
 func (*ListRoomsResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{8}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListRoomsResponse) GetRooms() []*ListRoomsResponse_Room {
@@ -1028,7 +1244,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[9]
+	mi := &file_fanout_v1_registry_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1256,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[9]
+	mi := &file_fanout_v1_registry_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1269,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{9}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListUsersRequest) GetNamespace() string {
@@ -1099,7 +1315,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[10]
+	mi := &file_fanout_v1_registry_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1327,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[10]
+	mi := &file_fanout_v1_registry_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1340,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{10}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListUsersResponse) GetUsers() []*ListUsersResponse_User {
@@ -1165,7 +1381,7 @@ type ListNamespacesRequest struct {
 
 func (x *ListNamespacesRequest) Reset() {
 	*x = ListNamespacesRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[11]
+	mi := &file_fanout_v1_registry_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1393,7 @@ func (x *ListNamespacesRequest) String() string {
 func (*ListNamespacesRequest) ProtoMessage() {}
 
 func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[11]
+	mi := &file_fanout_v1_registry_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1406,7 @@ func (x *ListNamespacesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesRequest.ProtoReflect.Descriptor instead.
 func (*ListNamespacesRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{11}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListNamespacesRequest) GetPrefix() string {
@@ -1229,7 +1445,7 @@ type ListNamespacesResponse struct {
 
 func (x *ListNamespacesResponse) Reset() {
 	*x = ListNamespacesResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[12]
+	mi := &file_fanout_v1_registry_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1457,7 @@ func (x *ListNamespacesResponse) String() string {
 func (*ListNamespacesResponse) ProtoMessage() {}
 
 func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[12]
+	mi := &file_fanout_v1_registry_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1470,7 @@ func (x *ListNamespacesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesResponse.ProtoReflect.Descriptor instead.
 func (*ListNamespacesResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{12}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListNamespacesResponse) GetNamespaces() []*ListNamespacesResponse_Namespace {
@@ -1294,7 +1510,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[13]
+	mi := &file_fanout_v1_registry_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1522,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[13]
+	mi := &file_fanout_v1_registry_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1535,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{13}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JoinRequest) GetTo() *Target {
@@ -1363,7 +1579,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[14]
+	mi := &file_fanout_v1_registry_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1591,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[14]
+	mi := &file_fanout_v1_registry_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1604,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{14}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *JoinResponse) GetAffected() uint32 {
@@ -1436,7 +1652,7 @@ type LeaveRequest struct {
 
 func (x *LeaveRequest) Reset() {
 	*x = LeaveRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[15]
+	mi := &file_fanout_v1_registry_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1664,7 @@ func (x *LeaveRequest) String() string {
 func (*LeaveRequest) ProtoMessage() {}
 
 func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[15]
+	mi := &file_fanout_v1_registry_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1677,7 @@ func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
 func (*LeaveRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{15}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LeaveRequest) GetTo() *Target {
@@ -1505,7 +1721,7 @@ type LeaveResponse struct {
 
 func (x *LeaveResponse) Reset() {
 	*x = LeaveResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[16]
+	mi := &file_fanout_v1_registry_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1733,7 @@ func (x *LeaveResponse) String() string {
 func (*LeaveResponse) ProtoMessage() {}
 
 func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[16]
+	mi := &file_fanout_v1_registry_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1746,7 @@ func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
 func (*LeaveResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{16}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LeaveResponse) GetAffected() uint32 {
@@ -1579,7 +1795,7 @@ type DisconnectRequest struct {
 
 func (x *DisconnectRequest) Reset() {
 	*x = DisconnectRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[17]
+	mi := &file_fanout_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1807,7 @@ func (x *DisconnectRequest) String() string {
 func (*DisconnectRequest) ProtoMessage() {}
 
 func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[17]
+	mi := &file_fanout_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1820,7 @@ func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{17}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DisconnectRequest) GetTo() *Target {
@@ -1655,7 +1871,7 @@ type DisconnectResponse struct {
 
 func (x *DisconnectResponse) Reset() {
 	*x = DisconnectResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[18]
+	mi := &file_fanout_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1667,7 +1883,7 @@ func (x *DisconnectResponse) String() string {
 func (*DisconnectResponse) ProtoMessage() {}
 
 func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[18]
+	mi := &file_fanout_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1680,7 +1896,7 @@ func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{18}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DisconnectResponse) GetAffected() uint32 {
@@ -1741,13 +1957,23 @@ type UpdateConnectionRequest struct {
 	ClearExpireAt bool `protobuf:"varint,7,opt,name=clear_expire_at,json=clearExpireAt,proto3" json:"clear_expire_at,omitempty"`
 	// Makes a repeated request harmless; see EmitRequest.idempotency_key.
 	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How much of it is answered. DEFAULT means BASIC.
+	View Connection_View `protobuf:"varint,9,opt,name=view,proto3,enum=fanout.v1.Connection_View" json:"view,omitempty"`
+	// Makes the connection one of this user, as a login after the connect does; empty: of
+	// nobody, as a logout. Unset leaves it as it is. At most 1024 bytes. In force for every
+	// later call. A client that is cut off may come back as the connection if it is let in
+	// as the user that it was let in as before, or as this one, and the connection stays
+	// this user's; one that is away now, and meant too, cannot come back. A connection that
+	// comes to be a blocked user's is disconnected in its namespace, by a DISCONNECT packet; in
+	// others its client stays. A key with rooms may not say it.
+	UserId        *string `protobuf:"bytes,10,opt,name=user_id,json=userId,proto3,oneof" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateConnectionRequest) Reset() {
 	*x = UpdateConnectionRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[19]
+	mi := &file_fanout_v1_registry_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +1985,7 @@ func (x *UpdateConnectionRequest) String() string {
 func (*UpdateConnectionRequest) ProtoMessage() {}
 
 func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[19]
+	mi := &file_fanout_v1_registry_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +1998,7 @@ func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionRequest.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{19}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpdateConnectionRequest) GetNamespace() string {
@@ -1831,20 +2057,39 @@ func (x *UpdateConnectionRequest) GetIdempotencyKey() string {
 	return ""
 }
 
+func (x *UpdateConnectionRequest) GetView() Connection_View {
+	if x != nil {
+		return x.View
+	}
+	return Connection_DEFAULT
+}
+
+func (x *UpdateConnectionRequest) GetUserId() string {
+	if x != nil && x.UserId != nil {
+		return *x.UserId
+	}
+	return ""
+}
+
 // UpdateConnectionResponse is the outcome.
 type UpdateConnectionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The connection after the change.
 	Connection *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
 	// The request's key was used before: nothing was done now.
-	Duplicate     bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	Duplicate bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	// Not every node of the cluster is known to know of the connection's user: what these
+	// are asked next for that user may miss it. Never set on a single node.
+	Partial bool `protobuf:"varint,3,opt,name=partial,proto3" json:"partial,omitempty"`
+	// Names of the nodes that did not confirm it.
+	Unreachable   []string `protobuf:"bytes,4,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateConnectionResponse) Reset() {
 	*x = UpdateConnectionResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[20]
+	mi := &file_fanout_v1_registry_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +2101,7 @@ func (x *UpdateConnectionResponse) String() string {
 func (*UpdateConnectionResponse) ProtoMessage() {}
 
 func (x *UpdateConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[20]
+	mi := &file_fanout_v1_registry_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,7 +2114,7 @@ func (x *UpdateConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionResponse.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{20}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateConnectionResponse) GetConnection() *Connection {
@@ -1884,6 +2129,20 @@ func (x *UpdateConnectionResponse) GetDuplicate() bool {
 		return x.Duplicate
 	}
 	return false
+}
+
+func (x *UpdateConnectionResponse) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *UpdateConnectionResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
 }
 
 // UpdateConnectionsRequest changes all connections of a target.
@@ -1903,13 +2162,17 @@ type UpdateConnectionsRequest struct {
 	ClearExpireAt bool `protobuf:"varint,6,opt,name=clear_expire_at,json=clearExpireAt,proto3" json:"clear_expire_at,omitempty"`
 	// Makes a repeated request harmless; see EmitRequest.idempotency_key.
 	IdempotencyKey string `protobuf:"bytes,7,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// As UpdateConnectionRequest.user_id; of a blocked user `affected` counts those that were
+	// disconnected, and it is no error. With `"users":["42"],"user_id":""` a user is
+	// logged out everywhere, and those who are away cannot come back as that user's.
+	UserId        *string `protobuf:"bytes,8,opt,name=user_id,json=userId,proto3,oneof" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateConnectionsRequest) Reset() {
 	*x = UpdateConnectionsRequest{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[21]
+	mi := &file_fanout_v1_registry_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1921,7 +2184,7 @@ func (x *UpdateConnectionsRequest) String() string {
 func (*UpdateConnectionsRequest) ProtoMessage() {}
 
 func (x *UpdateConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[21]
+	mi := &file_fanout_v1_registry_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1934,7 +2197,7 @@ func (x *UpdateConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{21}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UpdateConnectionsRequest) GetTo() *Target {
@@ -1986,6 +2249,13 @@ func (x *UpdateConnectionsRequest) GetIdempotencyKey() string {
 	return ""
 }
 
+func (x *UpdateConnectionsRequest) GetUserId() string {
+	if x != nil && x.UserId != nil {
+		return *x.UserId
+	}
+	return ""
+}
+
 // UpdateConnectionsResponse says who was meant.
 type UpdateConnectionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2006,7 +2276,7 @@ type UpdateConnectionsResponse struct {
 
 func (x *UpdateConnectionsResponse) Reset() {
 	*x = UpdateConnectionsResponse{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[22]
+	mi := &file_fanout_v1_registry_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2288,7 @@ func (x *UpdateConnectionsResponse) String() string {
 func (*UpdateConnectionsResponse) ProtoMessage() {}
 
 func (x *UpdateConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[22]
+	mi := &file_fanout_v1_registry_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2301,7 @@ func (x *UpdateConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{22}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UpdateConnectionsResponse) GetAffected() uint32 {
@@ -2062,6 +2332,138 @@ func (x *UpdateConnectionsResponse) GetDuplicate() bool {
 	return false
 }
 
+// WatchRequest says what is watched.
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connections; required. A connection is watched while it is in the target: one
+	// that joins a room of the target is Added, one that leaves it Removed. `namespace` may
+	// be a pattern, as those of the setting `namespaces`; no `owner`.
+	To *Target `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	// What is told of them. Empty: CONNECTIONS.
+	Kinds []WatchRequest_Kind `protobuf:"varint,2,rep,packed,name=kinds,proto3,enum=fanout.v1.WatchRequest_Kind" json:"kinds,omitempty"`
+	// How much of each connection is shown. DEFAULT: BASIC.
+	View          Connection_View `protobuf:"varint,3,opt,name=view,proto3,enum=fanout.v1.Connection_View" json:"view,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *WatchRequest) GetTo() *Target {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetKinds() []WatchRequest_Kind {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetView() Connection_View {
+	if x != nil {
+		return x.View
+	}
+	return Connection_DEFAULT
+}
+
+// WatchResponse is what has happened since the one before, in its order.
+type WatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What has happened.
+	Changes []*WatchResponse_Change `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Names of nodes that do not answer at present, or do again and have not told all yet:
+	// until their Synced. What was told of their connections stands as it was last known.
+	Unreachable []string `protobuf:"bytes,2,rep,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// Nothing has happened for 20 s: this message only keeps the stream alive, and has no
+	// changes.
+	Heartbeat     bool `protobuf:"varint,3,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse) Reset() {
+	*x = WatchResponse{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse) ProtoMessage() {}
+
+func (x *WatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
+func (*WatchResponse) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *WatchResponse) GetChanges() []*WatchResponse_Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetUnreachable() []string {
+	if x != nil {
+		return x.Unreachable
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetHeartbeat() bool {
+	if x != nil {
+		return x.Heartbeat
+	}
+	return false
+}
+
 // Room is one room.
 type ListRoomsResponse_Room struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2075,7 +2477,7 @@ type ListRoomsResponse_Room struct {
 
 func (x *ListRoomsResponse_Room) Reset() {
 	*x = ListRoomsResponse_Room{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[26]
+	mi := &file_fanout_v1_registry_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2489,7 @@ func (x *ListRoomsResponse_Room) String() string {
 func (*ListRoomsResponse_Room) ProtoMessage() {}
 
 func (x *ListRoomsResponse_Room) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[26]
+	mi := &file_fanout_v1_registry_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2502,7 @@ func (x *ListRoomsResponse_Room) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoomsResponse_Room.ProtoReflect.Descriptor instead.
 func (*ListRoomsResponse_Room) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{8, 0}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{9, 0}
 }
 
 func (x *ListRoomsResponse_Room) GetName() string {
@@ -2120,7 +2522,7 @@ func (x *ListRoomsResponse_Room) GetConnections() uint32 {
 // User is one user.
 type ListUsersResponse_User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name, as admissions gave it.
+	// Its name, as admissions and updates gave it.
 	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// Its connections in the namespace; never 0.
 	Connections   uint32 `protobuf:"varint,2,opt,name=connections,proto3" json:"connections,omitempty"`
@@ -2130,7 +2532,7 @@ type ListUsersResponse_User struct {
 
 func (x *ListUsersResponse_User) Reset() {
 	*x = ListUsersResponse_User{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[27]
+	mi := &file_fanout_v1_registry_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2544,7 @@ func (x *ListUsersResponse_User) String() string {
 func (*ListUsersResponse_User) ProtoMessage() {}
 
 func (x *ListUsersResponse_User) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[27]
+	mi := &file_fanout_v1_registry_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2557,7 @@ func (x *ListUsersResponse_User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse_User.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse_User) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{10, 0}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{11, 0}
 }
 
 func (x *ListUsersResponse_User) GetUserId() string {
@@ -2187,7 +2589,7 @@ type ListNamespacesResponse_Namespace struct {
 
 func (x *ListNamespacesResponse_Namespace) Reset() {
 	*x = ListNamespacesResponse_Namespace{}
-	mi := &file_fanout_v1_registry_proto_msgTypes[28]
+	mi := &file_fanout_v1_registry_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2601,7 @@ func (x *ListNamespacesResponse_Namespace) String() string {
 func (*ListNamespacesResponse_Namespace) ProtoMessage() {}
 
 func (x *ListNamespacesResponse_Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_registry_proto_msgTypes[28]
+	mi := &file_fanout_v1_registry_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2614,7 @@ func (x *ListNamespacesResponse_Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespacesResponse_Namespace.ProtoReflect.Descriptor instead.
 func (*ListNamespacesResponse_Namespace) Descriptor() ([]byte, []int) {
-	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{12, 0}
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{13, 0}
 }
 
 func (x *ListNamespacesResponse_Namespace) GetName() string {
@@ -2236,11 +2638,861 @@ func (x *ListNamespacesResponse_Namespace) GetRooms() uint32 {
 	return 0
 }
 
+// Added: a connection is in the target. One that was there already, of the same node,
+// namespace and id, is replaced.
+type WatchResponse_Added struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection.
+	Connection    *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Added) Reset() {
+	*x = WatchResponse_Added{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Added) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Added) ProtoMessage() {}
+
+func (x *WatchResponse_Added) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Added.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Added) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 0}
+}
+
+func (x *WatchResponse_Added) GetConnection() *Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+// Removed: a connection is not in the target any more.
+type WatchResponse_Removed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its namespace.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Its id.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Why it has ended, in Socket.IO's words, as an Event's. Empty: it lives, and has
+	// left the target.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Removed) Reset() {
+	*x = WatchResponse_Removed{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Removed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Removed) ProtoMessage() {}
+
+func (x *WatchResponse_Removed) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Removed.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Removed) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 1}
+}
+
+func (x *WatchResponse_Removed) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchResponse_Removed) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WatchResponse_Removed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Updated: a connection has other data, another user, or another `expires_at`.
+type WatchResponse_Updated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection, as it is now.
+	Connection    *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Updated) Reset() {
+	*x = WatchResponse_Updated{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Updated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Updated) ProtoMessage() {}
+
+func (x *WatchResponse_Updated) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Updated.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Updated) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 2}
+}
+
+func (x *WatchResponse_Updated) GetConnection() *Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+// Joined: a connection has joined rooms, and was and is in the target.
+type WatchResponse_Joined struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its namespace.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Its id.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The rooms that it was not in.
+	Rooms         []string `protobuf:"bytes,3,rep,name=rooms,proto3" json:"rooms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Joined) Reset() {
+	*x = WatchResponse_Joined{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Joined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Joined) ProtoMessage() {}
+
+func (x *WatchResponse_Joined) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Joined.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Joined) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 3}
+}
+
+func (x *WatchResponse_Joined) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchResponse_Joined) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WatchResponse_Joined) GetRooms() []string {
+	if x != nil {
+		return x.Rooms
+	}
+	return nil
+}
+
+// Left: a connection has left rooms, and was and is in the target.
+type WatchResponse_Left struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its namespace.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Its id.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The rooms that it was in.
+	Rooms         []string `protobuf:"bytes,3,rep,name=rooms,proto3" json:"rooms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Left) Reset() {
+	*x = WatchResponse_Left{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Left) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Left) ProtoMessage() {}
+
+func (x *WatchResponse_Left) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Left.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Left) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 4}
+}
+
+func (x *WatchResponse_Left) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchResponse_Left) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WatchResponse_Left) GetRooms() []string {
+	if x != nil {
+		return x.Rooms
+	}
+	return nil
+}
+
+// RoomCreated: a first connection of the target is in a room, at any node.
+type WatchResponse_RoomCreated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The namespace.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The room.
+	Room          string `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_RoomCreated) Reset() {
+	*x = WatchResponse_RoomCreated{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_RoomCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_RoomCreated) ProtoMessage() {}
+
+func (x *WatchResponse_RoomCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_RoomCreated.ProtoReflect.Descriptor instead.
+func (*WatchResponse_RoomCreated) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 5}
+}
+
+func (x *WatchResponse_RoomCreated) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchResponse_RoomCreated) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+// RoomDeleted: none is in it any more.
+type WatchResponse_RoomDeleted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The namespace.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The room.
+	Room          string `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_RoomDeleted) Reset() {
+	*x = WatchResponse_RoomDeleted{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_RoomDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_RoomDeleted) ProtoMessage() {}
+
+func (x *WatchResponse_RoomDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_RoomDeleted.ProtoReflect.Descriptor instead.
+func (*WatchResponse_RoomDeleted) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 6}
+}
+
+func (x *WatchResponse_RoomDeleted) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchResponse_RoomDeleted) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+// UserOnline: there is a first connection of a user in the target, at any node.
+type WatchResponse_UserOnline struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The namespace.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The user.
+	UserId        string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_UserOnline) Reset() {
+	*x = WatchResponse_UserOnline{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_UserOnline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_UserOnline) ProtoMessage() {}
+
+func (x *WatchResponse_UserOnline) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_UserOnline.ProtoReflect.Descriptor instead.
+func (*WatchResponse_UserOnline) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 7}
+}
+
+func (x *WatchResponse_UserOnline) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchResponse_UserOnline) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// UserOffline: there is none any more.
+type WatchResponse_UserOffline struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The namespace.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The user.
+	UserId        string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_UserOffline) Reset() {
+	*x = WatchResponse_UserOffline{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_UserOffline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_UserOffline) ProtoMessage() {}
+
+func (x *WatchResponse_UserOffline) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_UserOffline.ProtoReflect.Descriptor instead.
+func (*WatchResponse_UserOffline) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 8}
+}
+
+func (x *WatchResponse_UserOffline) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchResponse_UserOffline) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// Synced: all that there was has been told.
+type WatchResponse_Synced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At this node, after its Resync. Empty, and once: at all nodes but those that are
+	// `unreachable`.
+	Node          string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Synced) Reset() {
+	*x = WatchResponse_Synced{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Synced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Synced) ProtoMessage() {}
+
+func (x *WatchResponse_Synced) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Synced.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Synced) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 9}
+}
+
+func (x *WatchResponse_Synced) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// Resync: forget the connections of a node. Those that there are follow, then its Synced;
+// none follow if the node has ended or died. What rooms and users there are need not be
+// forgotten: what has become of them meanwhile is told before the Synced.
+type WatchResponse_Resync struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node. Empty: all.
+	Node          string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Resync) Reset() {
+	*x = WatchResponse_Resync{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Resync) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Resync) ProtoMessage() {}
+
+func (x *WatchResponse_Resync) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Resync.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Resync) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 10}
+}
+
+func (x *WatchResponse_Resync) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// Change is one thing that has happened.
+type WatchResponse_Change struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node that the connection is at. Empty where no connection is told of.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// What has happened.
+	//
+	// Types that are valid to be assigned to Change:
+	//
+	//	*WatchResponse_Change_Added
+	//	*WatchResponse_Change_Removed
+	//	*WatchResponse_Change_Updated
+	//	*WatchResponse_Change_Joined
+	//	*WatchResponse_Change_Left
+	//	*WatchResponse_Change_RoomCreated
+	//	*WatchResponse_Change_RoomDeleted
+	//	*WatchResponse_Change_UserOnline
+	//	*WatchResponse_Change_UserOffline
+	//	*WatchResponse_Change_Synced
+	//	*WatchResponse_Change_Resync
+	Change        isWatchResponse_Change_Change `protobuf_oneof:"change"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Change) Reset() {
+	*x = WatchResponse_Change{}
+	mi := &file_fanout_v1_registry_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Change) ProtoMessage() {}
+
+func (x *WatchResponse_Change) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_registry_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Change.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Change) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_registry_proto_rawDescGZIP(), []int{25, 11}
+}
+
+func (x *WatchResponse_Change) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *WatchResponse_Change) GetChange() isWatchResponse_Change_Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetAdded() *WatchResponse_Added {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_Added); ok {
+			return x.Added
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetRemoved() *WatchResponse_Removed {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_Removed); ok {
+			return x.Removed
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetUpdated() *WatchResponse_Updated {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_Updated); ok {
+			return x.Updated
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetJoined() *WatchResponse_Joined {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_Joined); ok {
+			return x.Joined
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetLeft() *WatchResponse_Left {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_Left); ok {
+			return x.Left
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetRoomCreated() *WatchResponse_RoomCreated {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_RoomCreated); ok {
+			return x.RoomCreated
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetRoomDeleted() *WatchResponse_RoomDeleted {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_RoomDeleted); ok {
+			return x.RoomDeleted
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetUserOnline() *WatchResponse_UserOnline {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_UserOnline); ok {
+			return x.UserOnline
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetUserOffline() *WatchResponse_UserOffline {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_UserOffline); ok {
+			return x.UserOffline
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetSynced() *WatchResponse_Synced {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_Synced); ok {
+			return x.Synced
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse_Change) GetResync() *WatchResponse_Resync {
+	if x != nil {
+		if x, ok := x.Change.(*WatchResponse_Change_Resync); ok {
+			return x.Resync
+		}
+	}
+	return nil
+}
+
+type isWatchResponse_Change_Change interface {
+	isWatchResponse_Change_Change()
+}
+
+type WatchResponse_Change_Added struct {
+	// A connection is in the target.
+	Added *WatchResponse_Added `protobuf:"bytes,2,opt,name=added,proto3,oneof"`
+}
+
+type WatchResponse_Change_Removed struct {
+	// One is not any more.
+	Removed *WatchResponse_Removed `protobuf:"bytes,3,opt,name=removed,proto3,oneof"`
+}
+
+type WatchResponse_Change_Updated struct {
+	// One is described anew.
+	Updated *WatchResponse_Updated `protobuf:"bytes,4,opt,name=updated,proto3,oneof"`
+}
+
+type WatchResponse_Change_Joined struct {
+	// One has joined rooms.
+	Joined *WatchResponse_Joined `protobuf:"bytes,5,opt,name=joined,proto3,oneof"`
+}
+
+type WatchResponse_Change_Left struct {
+	// One has left rooms.
+	Left *WatchResponse_Left `protobuf:"bytes,6,opt,name=left,proto3,oneof"`
+}
+
+type WatchResponse_Change_RoomCreated struct {
+	// There is a room.
+	RoomCreated *WatchResponse_RoomCreated `protobuf:"bytes,7,opt,name=room_created,json=roomCreated,proto3,oneof"`
+}
+
+type WatchResponse_Change_RoomDeleted struct {
+	// A room is no more.
+	RoomDeleted *WatchResponse_RoomDeleted `protobuf:"bytes,8,opt,name=room_deleted,json=roomDeleted,proto3,oneof"`
+}
+
+type WatchResponse_Change_UserOnline struct {
+	// There is a user.
+	UserOnline *WatchResponse_UserOnline `protobuf:"bytes,9,opt,name=user_online,json=userOnline,proto3,oneof"`
+}
+
+type WatchResponse_Change_UserOffline struct {
+	// A user is no more.
+	UserOffline *WatchResponse_UserOffline `protobuf:"bytes,10,opt,name=user_offline,json=userOffline,proto3,oneof"`
+}
+
+type WatchResponse_Change_Synced struct {
+	// All that there was has been told.
+	Synced *WatchResponse_Synced `protobuf:"bytes,11,opt,name=synced,proto3,oneof"`
+}
+
+type WatchResponse_Change_Resync struct {
+	// Connections are to be forgotten.
+	Resync *WatchResponse_Resync `protobuf:"bytes,12,opt,name=resync,proto3,oneof"`
+}
+
+func (*WatchResponse_Change_Added) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_Removed) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_Updated) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_Joined) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_Left) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_RoomCreated) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_RoomDeleted) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_UserOnline) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_UserOffline) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_Synced) isWatchResponse_Change_Change() {}
+
+func (*WatchResponse_Change_Resync) isWatchResponse_Change_Change() {}
+
 var File_fanout_v1_registry_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x17fanout/v1/options.proto\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\b\n" +
+	"\x18fanout/v1/registry.proto\x12\tfanout.v1\x1a\x15fanout/v1/block.proto\x1a\x17fanout/v1/options.proto\x1a\x16fanout/v1/target.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\a\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -2249,31 +3501,29 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\x05rooms\x18\x04 \x03(\tR\x05rooms\x12\x1c\n" +
 	"\ttransport\x18\x05 \x01(\tR\ttransport\x12\x1a\n" +
 	"\bprotocol\x18\x06 \x01(\rR\bprotocol\x12\x12\n" +
-	"\x04node\x18\a \x01(\tR\x04node\x12%\n" +
-	"\x0eremote_address\x18\b \x01(\tR\rremoteAddress\x12=\n" +
-	"\fconnected_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vconnectedAt\x12+\n" +
+	"\x04node\x18\a \x01(\tR\x04node\x122\n" +
+	"\thandshake\x18\b \x01(\v2\x14.fanout.v1.HandshakeR\thandshake\x12=\n" +
+	"\fconnected_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vconnectedAt\x12%\n" +
+	"\x0eremote_address\x18\v \x01(\tR\rremoteAddress\x12:\n" +
+	"\x05query\x18\f \x03(\v2 .fanout.v1.Connection.QueryEntryB\x02\x18\x01R\x05query\x12+\n" +
 	"\x04data\x18\n" +
-	" \x01(\v2\x17.google.protobuf.StructR\x04data\x12<\n" +
-	"\aheaders\x18\v \x03(\v2\".fanout.v1.Connection.HeadersEntryR\aheaders\x126\n" +
-	"\x05query\x18\f \x03(\v2 .fanout.v1.Connection.QueryEntryR\x05query\x12!\n" +
+	" \x01(\v2\x17.google.protobuf.StructR\x04data\x12!\n" +
 	"\fqueued_bytes\x18\r \x01(\rR\vqueuedBytes\x129\n" +
 	"\n" +
 	"expires_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1c\n" +
 	"\trecovered\x18\x0f \x01(\bR\trecovered\x12)\n" +
 	"\x10volatile_dropped\x18\x10 \x01(\rR\x0fvolatileDropped\x12\x18\n" +
-	"\asession\x18\x11 \x01(\tR\asession\x12\x10\n" +
-	"\x03url\x18\x12 \x01(\tR\x03url\x12\x16\n" +
-	"\x06secure\x18\x13 \x01(\bR\x06secure\x12\x1b\n" +
-	"\tdata_json\x18\x14 \x01(\tR\bdataJson\x12\x1b\n" +
-	"\tauth_json\x18\x15 \x01(\tR\bauthJson\x12:\n" +
-	"\brecovery\x18\x16 \x01(\x0e2\x1e.fanout.v1.Connection.RecoveryR\brecovery\x1a:\n" +
-	"\fHeadersEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
+	"\asession\x18\x11 \x01(\tR\asession\x12\x1b\n" +
+	"\tdata_json\x18\x14 \x01(\tR\bdataJson\x12:\n" +
+	"\brecovery\x18\x16 \x01(\x0e2\x1e.fanout.v1.Connection.RecoveryR\brecovery\x1a8\n" +
 	"\n" +
 	"QueryEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa2\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"(\n" +
+	"\x04View\x12\v\n" +
+	"\aDEFAULT\x10\x00\x12\t\n" +
+	"\x05BASIC\x10\x01\x12\b\n" +
+	"\x04FULL\x10\x02\"\xa2\x01\n" +
 	"\bRecovery\x12\b\n" +
 	"\x04NONE\x10\x00\x12\r\n" +
 	"\tRECOVERED\x10\x01\x12\v\n" +
@@ -2287,19 +3537,37 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\bTOO_MUCH\x10\b\x12\b\n" +
 	"\x04BUSY\x10\t\x12\v\n" +
 	"\aUNKNOWN\x10\n" +
-	"\"w\n" +
+	"\"\xbc\x03\n" +
+	"\tHandshake\x12;\n" +
+	"\aheaders\x18\x01 \x03(\v2!.fanout.v1.Handshake.HeadersEntryR\aheaders\x125\n" +
+	"\x05query\x18\x02 \x03(\v2\x1f.fanout.v1.Handshake.QueryEntryR\x05query\x12\x10\n" +
+	"\x03url\x18\x03 \x01(\tR\x03url\x12\x16\n" +
+	"\x06secure\x18\x04 \x01(\bR\x06secure\x12\x18\n" +
+	"\aaddress\x18\x05 \x01(\tR\aaddress\x127\n" +
+	"\tissued_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\x12+\n" +
+	"\x04auth\x18\a \x01(\v2\x17.google.protobuf.StructR\x04auth\x12\x1b\n" +
+	"\tauth_json\x18\b \x01(\tR\bauthJson\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
+	"\n" +
+	"QueryEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa7\x01\n" +
 	"\x16ListConnectionsRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x9c\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12.\n" +
+	"\x04view\x18\x04 \x01(\x0e2\x1a.fanout.v1.Connection.ViewR\x04view\"\x9c\x01\n" +
 	"\x17ListConnectionsResponse\x127\n" +
 	"\vconnections\x18\x01 \x03(\v2\x15.fanout.v1.ConnectionR\vconnections\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12 \n" +
-	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"D\n" +
+	"\vunreachable\x18\x03 \x03(\tR\vunreachable\"t\n" +
 	"\x14GetConnectionRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"N\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12.\n" +
+	"\x04view\x18\x03 \x01(\x0e2\x1a.fanout.v1.Connection.ViewR\x04view\"N\n" +
 	"\x15GetConnectionResponse\x125\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2\x15.fanout.v1.ConnectionR\n" +
@@ -2395,7 +3663,7 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
 	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x12\x1c\n" +
-	"\tduplicate\x18\x04 \x01(\bR\tduplicate\"\xb5\x02\n" +
+	"\tduplicate\x18\x04 \x01(\bR\tduplicate\"\x8f\x03\n" +
 	"\x17UpdateConnectionRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12+\n" +
@@ -2404,12 +3672,19 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\tdata_json\x18\x05 \x01(\tR\bdataJson\x12\x18\n" +
 	"\areplace\x18\x06 \x01(\bR\areplace\x12&\n" +
 	"\x0fclear_expire_at\x18\a \x01(\bR\rclearExpireAt\x12'\n" +
-	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\"o\n" +
+	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\x12.\n" +
+	"\x04view\x18\t \x01(\x0e2\x1a.fanout.v1.Connection.ViewR\x04view\x12\x1c\n" +
+	"\auser_id\x18\n" +
+	" \x01(\tH\x00R\x06userId\x88\x01\x01B\n" +
+	"\n" +
+	"\b_user_id\"\xab\x01\n" +
 	"\x18UpdateConnectionResponse\x125\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2\x15.fanout.v1.ConnectionR\n" +
 	"connection\x12\x1c\n" +
-	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"\xab\x02\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\x12\x18\n" +
+	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xd5\x02\n" +
 	"\x18UpdateConnectionsRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x12+\n" +
 	"\x04data\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x04data\x12\x1b\n" +
@@ -2417,26 +3692,102 @@ const file_fanout_v1_registry_proto_rawDesc = "" +
 	"\areplace\x18\x04 \x01(\bR\areplace\x127\n" +
 	"\texpire_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bexpireAt\x12&\n" +
 	"\x0fclear_expire_at\x18\x06 \x01(\bR\rclearExpireAt\x12'\n" +
-	"\x0fidempotency_key\x18\a \x01(\tR\x0eidempotencyKey\"\x91\x01\n" +
+	"\x0fidempotency_key\x18\a \x01(\tR\x0eidempotencyKey\x12\x1c\n" +
+	"\auser_id\x18\b \x01(\tH\x00R\x06userId\x88\x01\x01B\n" +
+	"\n" +
+	"\b_user_id\"\x91\x01\n" +
 	"\x19UpdateConnectionsResponse\x12\x1a\n" +
 	"\baffected\x18\x01 \x01(\rR\baffected\x12\x18\n" +
 	"\apartial\x18\x02 \x01(\bR\apartial\x12 \n" +
 	"\vunreachable\x18\x03 \x03(\tR\vunreachable\x12\x1c\n" +
-	"\tduplicate\x18\x04 \x01(\bR\tduplicate2\xf8\a\n" +
+	"\tduplicate\x18\x04 \x01(\bR\tduplicate\"\xc4\x01\n" +
+	"\fWatchRequest\x12!\n" +
+	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x122\n" +
+	"\x05kinds\x18\x02 \x03(\x0e2\x1c.fanout.v1.WatchRequest.KindR\x05kinds\x12.\n" +
+	"\x04view\x18\x03 \x01(\x0e2\x1a.fanout.v1.Connection.ViewR\x04view\"-\n" +
+	"\x04Kind\x12\x0f\n" +
+	"\vCONNECTIONS\x10\x00\x12\t\n" +
+	"\x05ROOMS\x10\x01\x12\t\n" +
+	"\x05USERS\x10\x02\"\xac\f\n" +
+	"\rWatchResponse\x129\n" +
+	"\achanges\x18\x01 \x03(\v2\x1f.fanout.v1.WatchResponse.ChangeR\achanges\x12 \n" +
+	"\vunreachable\x18\x02 \x03(\tR\vunreachable\x12\x1c\n" +
+	"\theartbeat\x18\x03 \x01(\bR\theartbeat\x1a>\n" +
+	"\x05Added\x125\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\v2\x15.fanout.v1.ConnectionR\n" +
+	"connection\x1aO\n" +
+	"\aRemoved\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x1a@\n" +
+	"\aUpdated\x125\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\v2\x15.fanout.v1.ConnectionR\n" +
+	"connection\x1aL\n" +
+	"\x06Joined\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
+	"\x05rooms\x18\x03 \x03(\tR\x05rooms\x1aJ\n" +
+	"\x04Left\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
+	"\x05rooms\x18\x03 \x03(\tR\x05rooms\x1a?\n" +
+	"\vRoomCreated\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04room\x18\x02 \x01(\tR\x04room\x1a?\n" +
+	"\vRoomDeleted\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04room\x18\x02 \x01(\tR\x04room\x1aC\n" +
+	"\n" +
+	"UserOnline\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x1aD\n" +
+	"\vUserOffline\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x1a\x1c\n" +
+	"\x06Synced\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x1a\x1c\n" +
+	"\x06Resync\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x1a\xe9\x05\n" +
+	"\x06Change\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x126\n" +
+	"\x05added\x18\x02 \x01(\v2\x1e.fanout.v1.WatchResponse.AddedH\x00R\x05added\x12<\n" +
+	"\aremoved\x18\x03 \x01(\v2 .fanout.v1.WatchResponse.RemovedH\x00R\aremoved\x12<\n" +
+	"\aupdated\x18\x04 \x01(\v2 .fanout.v1.WatchResponse.UpdatedH\x00R\aupdated\x129\n" +
+	"\x06joined\x18\x05 \x01(\v2\x1f.fanout.v1.WatchResponse.JoinedH\x00R\x06joined\x123\n" +
+	"\x04left\x18\x06 \x01(\v2\x1d.fanout.v1.WatchResponse.LeftH\x00R\x04left\x12I\n" +
+	"\froom_created\x18\a \x01(\v2$.fanout.v1.WatchResponse.RoomCreatedH\x00R\vroomCreated\x12I\n" +
+	"\froom_deleted\x18\b \x01(\v2$.fanout.v1.WatchResponse.RoomDeletedH\x00R\vroomDeleted\x12F\n" +
+	"\vuser_online\x18\t \x01(\v2#.fanout.v1.WatchResponse.UserOnlineH\x00R\n" +
+	"userOnline\x12I\n" +
+	"\fuser_offline\x18\n" +
+	" \x01(\v2$.fanout.v1.WatchResponse.UserOfflineH\x00R\vuserOffline\x129\n" +
+	"\x06synced\x18\v \x01(\v2\x1f.fanout.v1.WatchResponse.SyncedH\x00R\x06synced\x129\n" +
+	"\x06resync\x18\f \x01(\v2\x1f.fanout.v1.WatchResponse.ResyncH\x00R\x06resyncB\b\n" +
+	"\x06change2\xb3\n" +
+	"\n" +
 	"\x0fRegistryService\x12b\n" +
 	"\x0fListConnections\x12!.fanout.v1.ListConnectionsRequest\x1a\".fanout.v1.ListConnectionsResponse\"\b\x92\xa7!\x04read\x12\\\n" +
 	"\rGetConnection\x12\x1f.fanout.v1.GetConnectionRequest\x1a .fanout.v1.GetConnectionResponse\"\b\x92\xa7!\x04read\x12e\n" +
 	"\x10CountConnections\x12\".fanout.v1.CountConnectionsRequest\x1a#.fanout.v1.CountConnectionsResponse\"\b\x92\xa7!\x04read\x12P\n" +
 	"\tListRooms\x12\x1b.fanout.v1.ListRoomsRequest\x1a\x1c.fanout.v1.ListRoomsResponse\"\b\x92\xa7!\x04read\x12P\n" +
 	"\tListUsers\x12\x1b.fanout.v1.ListUsersRequest\x1a\x1c.fanout.v1.ListUsersResponse\"\b\x92\xa7!\x04read\x12_\n" +
-	"\x0eListNamespaces\x12 .fanout.v1.ListNamespacesRequest\x1a!.fanout.v1.ListNamespacesResponse\"\b\x92\xa7!\x04read\x12B\n" +
+	"\x0eListNamespaces\x12 .fanout.v1.ListNamespacesRequest\x1a!.fanout.v1.ListNamespacesResponse\"\b\x92\xa7!\x04read\x12F\n" +
+	"\x05Watch\x12\x17.fanout.v1.WatchRequest\x1a\x18.fanout.v1.WatchResponse\"\b\x92\xa7!\x04read0\x01\x12B\n" +
 	"\x04Join\x12\x16.fanout.v1.JoinRequest\x1a\x17.fanout.v1.JoinResponse\"\t\x92\xa7!\x05write\x12E\n" +
 	"\x05Leave\x12\x17.fanout.v1.LeaveRequest\x1a\x18.fanout.v1.LeaveResponse\"\t\x92\xa7!\x05write\x12Y\n" +
 	"\n" +
 	"Disconnect\x12\x1c.fanout.v1.DisconnectRequest\x1a\x1d.fanout.v1.DisconnectResponse\"\x0e\x92\xa7!\n" +
 	"disconnect\x12f\n" +
 	"\x10UpdateConnection\x12\".fanout.v1.UpdateConnectionRequest\x1a#.fanout.v1.UpdateConnectionResponse\"\t\x92\xa7!\x05write\x12i\n" +
-	"\x11UpdateConnections\x12#.fanout.v1.UpdateConnectionsRequest\x1a$.fanout.v1.UpdateConnectionsResponse\"\t\x92\xa7!\x05writeB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"\x11UpdateConnections\x12#.fanout.v1.UpdateConnectionsRequest\x1a$.fanout.v1.UpdateConnectionsResponse\"\t\x92\xa7!\x05write\x12J\n" +
+	"\x05Block\x12\x17.fanout.v1.BlockRequest\x1a\x18.fanout.v1.BlockResponse\"\x0e\x92\xa7!\n" +
+	"disconnect\x12P\n" +
+	"\aUnblock\x12\x19.fanout.v1.UnblockRequest\x1a\x1a.fanout.v1.UnblockResponse\"\x0e\x92\xa7!\n" +
+	"disconnect\x12S\n" +
+	"\n" +
+	"ListBlocks\x12\x1c.fanout.v1.ListBlocksRequest\x1a\x1d.fanout.v1.ListBlocksResponse\"\b\x92\xa7!\x04readB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_registry_proto_rawDescOnce sync.Once
@@ -2450,98 +3801,154 @@ func file_fanout_v1_registry_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_registry_proto_rawDescData
 }
 
-var file_fanout_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fanout_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_fanout_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_fanout_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_fanout_v1_registry_proto_goTypes = []any{
-	(Connection_Recovery)(0),                 // 0: fanout.v1.Connection.Recovery
-	(CountConnectionsRequest_GroupBy)(0),     // 1: fanout.v1.CountConnectionsRequest.GroupBy
-	(DisconnectRequest_Mode)(0),              // 2: fanout.v1.DisconnectRequest.Mode
-	(*Connection)(nil),                       // 3: fanout.v1.Connection
-	(*ListConnectionsRequest)(nil),           // 4: fanout.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil),          // 5: fanout.v1.ListConnectionsResponse
-	(*GetConnectionRequest)(nil),             // 6: fanout.v1.GetConnectionRequest
-	(*GetConnectionResponse)(nil),            // 7: fanout.v1.GetConnectionResponse
-	(*CountConnectionsRequest)(nil),          // 8: fanout.v1.CountConnectionsRequest
-	(*CountConnectionsResponse)(nil),         // 9: fanout.v1.CountConnectionsResponse
-	(*ListRoomsRequest)(nil),                 // 10: fanout.v1.ListRoomsRequest
-	(*ListRoomsResponse)(nil),                // 11: fanout.v1.ListRoomsResponse
-	(*ListUsersRequest)(nil),                 // 12: fanout.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),                // 13: fanout.v1.ListUsersResponse
-	(*ListNamespacesRequest)(nil),            // 14: fanout.v1.ListNamespacesRequest
-	(*ListNamespacesResponse)(nil),           // 15: fanout.v1.ListNamespacesResponse
-	(*JoinRequest)(nil),                      // 16: fanout.v1.JoinRequest
-	(*JoinResponse)(nil),                     // 17: fanout.v1.JoinResponse
-	(*LeaveRequest)(nil),                     // 18: fanout.v1.LeaveRequest
-	(*LeaveResponse)(nil),                    // 19: fanout.v1.LeaveResponse
-	(*DisconnectRequest)(nil),                // 20: fanout.v1.DisconnectRequest
-	(*DisconnectResponse)(nil),               // 21: fanout.v1.DisconnectResponse
-	(*UpdateConnectionRequest)(nil),          // 22: fanout.v1.UpdateConnectionRequest
-	(*UpdateConnectionResponse)(nil),         // 23: fanout.v1.UpdateConnectionResponse
-	(*UpdateConnectionsRequest)(nil),         // 24: fanout.v1.UpdateConnectionsRequest
-	(*UpdateConnectionsResponse)(nil),        // 25: fanout.v1.UpdateConnectionsResponse
-	nil,                                      // 26: fanout.v1.Connection.HeadersEntry
-	nil,                                      // 27: fanout.v1.Connection.QueryEntry
-	nil,                                      // 28: fanout.v1.CountConnectionsResponse.CountsEntry
-	(*ListRoomsResponse_Room)(nil),           // 29: fanout.v1.ListRoomsResponse.Room
-	(*ListUsersResponse_User)(nil),           // 30: fanout.v1.ListUsersResponse.User
-	(*ListNamespacesResponse_Namespace)(nil), // 31: fanout.v1.ListNamespacesResponse.Namespace
-	(*timestamppb.Timestamp)(nil),            // 32: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),                  // 33: google.protobuf.Struct
-	(*Target)(nil),                           // 34: fanout.v1.Target
+	(Connection_View)(0),                     // 0: fanout.v1.Connection.View
+	(Connection_Recovery)(0),                 // 1: fanout.v1.Connection.Recovery
+	(CountConnectionsRequest_GroupBy)(0),     // 2: fanout.v1.CountConnectionsRequest.GroupBy
+	(DisconnectRequest_Mode)(0),              // 3: fanout.v1.DisconnectRequest.Mode
+	(WatchRequest_Kind)(0),                   // 4: fanout.v1.WatchRequest.Kind
+	(*Connection)(nil),                       // 5: fanout.v1.Connection
+	(*Handshake)(nil),                        // 6: fanout.v1.Handshake
+	(*ListConnectionsRequest)(nil),           // 7: fanout.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil),          // 8: fanout.v1.ListConnectionsResponse
+	(*GetConnectionRequest)(nil),             // 9: fanout.v1.GetConnectionRequest
+	(*GetConnectionResponse)(nil),            // 10: fanout.v1.GetConnectionResponse
+	(*CountConnectionsRequest)(nil),          // 11: fanout.v1.CountConnectionsRequest
+	(*CountConnectionsResponse)(nil),         // 12: fanout.v1.CountConnectionsResponse
+	(*ListRoomsRequest)(nil),                 // 13: fanout.v1.ListRoomsRequest
+	(*ListRoomsResponse)(nil),                // 14: fanout.v1.ListRoomsResponse
+	(*ListUsersRequest)(nil),                 // 15: fanout.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),                // 16: fanout.v1.ListUsersResponse
+	(*ListNamespacesRequest)(nil),            // 17: fanout.v1.ListNamespacesRequest
+	(*ListNamespacesResponse)(nil),           // 18: fanout.v1.ListNamespacesResponse
+	(*JoinRequest)(nil),                      // 19: fanout.v1.JoinRequest
+	(*JoinResponse)(nil),                     // 20: fanout.v1.JoinResponse
+	(*LeaveRequest)(nil),                     // 21: fanout.v1.LeaveRequest
+	(*LeaveResponse)(nil),                    // 22: fanout.v1.LeaveResponse
+	(*DisconnectRequest)(nil),                // 23: fanout.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),               // 24: fanout.v1.DisconnectResponse
+	(*UpdateConnectionRequest)(nil),          // 25: fanout.v1.UpdateConnectionRequest
+	(*UpdateConnectionResponse)(nil),         // 26: fanout.v1.UpdateConnectionResponse
+	(*UpdateConnectionsRequest)(nil),         // 27: fanout.v1.UpdateConnectionsRequest
+	(*UpdateConnectionsResponse)(nil),        // 28: fanout.v1.UpdateConnectionsResponse
+	(*WatchRequest)(nil),                     // 29: fanout.v1.WatchRequest
+	(*WatchResponse)(nil),                    // 30: fanout.v1.WatchResponse
+	nil,                                      // 31: fanout.v1.Connection.QueryEntry
+	nil,                                      // 32: fanout.v1.Handshake.HeadersEntry
+	nil,                                      // 33: fanout.v1.Handshake.QueryEntry
+	nil,                                      // 34: fanout.v1.CountConnectionsResponse.CountsEntry
+	(*ListRoomsResponse_Room)(nil),           // 35: fanout.v1.ListRoomsResponse.Room
+	(*ListUsersResponse_User)(nil),           // 36: fanout.v1.ListUsersResponse.User
+	(*ListNamespacesResponse_Namespace)(nil), // 37: fanout.v1.ListNamespacesResponse.Namespace
+	(*WatchResponse_Added)(nil),              // 38: fanout.v1.WatchResponse.Added
+	(*WatchResponse_Removed)(nil),            // 39: fanout.v1.WatchResponse.Removed
+	(*WatchResponse_Updated)(nil),            // 40: fanout.v1.WatchResponse.Updated
+	(*WatchResponse_Joined)(nil),             // 41: fanout.v1.WatchResponse.Joined
+	(*WatchResponse_Left)(nil),               // 42: fanout.v1.WatchResponse.Left
+	(*WatchResponse_RoomCreated)(nil),        // 43: fanout.v1.WatchResponse.RoomCreated
+	(*WatchResponse_RoomDeleted)(nil),        // 44: fanout.v1.WatchResponse.RoomDeleted
+	(*WatchResponse_UserOnline)(nil),         // 45: fanout.v1.WatchResponse.UserOnline
+	(*WatchResponse_UserOffline)(nil),        // 46: fanout.v1.WatchResponse.UserOffline
+	(*WatchResponse_Synced)(nil),             // 47: fanout.v1.WatchResponse.Synced
+	(*WatchResponse_Resync)(nil),             // 48: fanout.v1.WatchResponse.Resync
+	(*WatchResponse_Change)(nil),             // 49: fanout.v1.WatchResponse.Change
+	(*timestamppb.Timestamp)(nil),            // 50: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),                  // 51: google.protobuf.Struct
+	(*Target)(nil),                           // 52: fanout.v1.Target
+	(*BlockRequest)(nil),                     // 53: fanout.v1.BlockRequest
+	(*UnblockRequest)(nil),                   // 54: fanout.v1.UnblockRequest
+	(*ListBlocksRequest)(nil),                // 55: fanout.v1.ListBlocksRequest
+	(*BlockResponse)(nil),                    // 56: fanout.v1.BlockResponse
+	(*UnblockResponse)(nil),                  // 57: fanout.v1.UnblockResponse
+	(*ListBlocksResponse)(nil),               // 58: fanout.v1.ListBlocksResponse
 }
 var file_fanout_v1_registry_proto_depIdxs = []int32{
-	32, // 0: fanout.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	33, // 1: fanout.v1.Connection.data:type_name -> google.protobuf.Struct
-	26, // 2: fanout.v1.Connection.headers:type_name -> fanout.v1.Connection.HeadersEntry
-	27, // 3: fanout.v1.Connection.query:type_name -> fanout.v1.Connection.QueryEntry
-	32, // 4: fanout.v1.Connection.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 5: fanout.v1.Connection.recovery:type_name -> fanout.v1.Connection.Recovery
-	34, // 6: fanout.v1.ListConnectionsRequest.to:type_name -> fanout.v1.Target
-	3,  // 7: fanout.v1.ListConnectionsResponse.connections:type_name -> fanout.v1.Connection
-	3,  // 8: fanout.v1.GetConnectionResponse.connection:type_name -> fanout.v1.Connection
-	34, // 9: fanout.v1.CountConnectionsRequest.to:type_name -> fanout.v1.Target
-	1,  // 10: fanout.v1.CountConnectionsRequest.group_by:type_name -> fanout.v1.CountConnectionsRequest.GroupBy
-	28, // 11: fanout.v1.CountConnectionsResponse.counts:type_name -> fanout.v1.CountConnectionsResponse.CountsEntry
-	29, // 12: fanout.v1.ListRoomsResponse.rooms:type_name -> fanout.v1.ListRoomsResponse.Room
-	30, // 13: fanout.v1.ListUsersResponse.users:type_name -> fanout.v1.ListUsersResponse.User
-	31, // 14: fanout.v1.ListNamespacesResponse.namespaces:type_name -> fanout.v1.ListNamespacesResponse.Namespace
-	34, // 15: fanout.v1.JoinRequest.to:type_name -> fanout.v1.Target
-	34, // 16: fanout.v1.LeaveRequest.to:type_name -> fanout.v1.Target
-	34, // 17: fanout.v1.DisconnectRequest.to:type_name -> fanout.v1.Target
-	2,  // 18: fanout.v1.DisconnectRequest.mode:type_name -> fanout.v1.DisconnectRequest.Mode
-	33, // 19: fanout.v1.UpdateConnectionRequest.data:type_name -> google.protobuf.Struct
-	32, // 20: fanout.v1.UpdateConnectionRequest.expire_at:type_name -> google.protobuf.Timestamp
-	3,  // 21: fanout.v1.UpdateConnectionResponse.connection:type_name -> fanout.v1.Connection
-	34, // 22: fanout.v1.UpdateConnectionsRequest.to:type_name -> fanout.v1.Target
-	33, // 23: fanout.v1.UpdateConnectionsRequest.data:type_name -> google.protobuf.Struct
-	32, // 24: fanout.v1.UpdateConnectionsRequest.expire_at:type_name -> google.protobuf.Timestamp
-	4,  // 25: fanout.v1.RegistryService.ListConnections:input_type -> fanout.v1.ListConnectionsRequest
-	6,  // 26: fanout.v1.RegistryService.GetConnection:input_type -> fanout.v1.GetConnectionRequest
-	8,  // 27: fanout.v1.RegistryService.CountConnections:input_type -> fanout.v1.CountConnectionsRequest
-	10, // 28: fanout.v1.RegistryService.ListRooms:input_type -> fanout.v1.ListRoomsRequest
-	12, // 29: fanout.v1.RegistryService.ListUsers:input_type -> fanout.v1.ListUsersRequest
-	14, // 30: fanout.v1.RegistryService.ListNamespaces:input_type -> fanout.v1.ListNamespacesRequest
-	16, // 31: fanout.v1.RegistryService.Join:input_type -> fanout.v1.JoinRequest
-	18, // 32: fanout.v1.RegistryService.Leave:input_type -> fanout.v1.LeaveRequest
-	20, // 33: fanout.v1.RegistryService.Disconnect:input_type -> fanout.v1.DisconnectRequest
-	22, // 34: fanout.v1.RegistryService.UpdateConnection:input_type -> fanout.v1.UpdateConnectionRequest
-	24, // 35: fanout.v1.RegistryService.UpdateConnections:input_type -> fanout.v1.UpdateConnectionsRequest
-	5,  // 36: fanout.v1.RegistryService.ListConnections:output_type -> fanout.v1.ListConnectionsResponse
-	7,  // 37: fanout.v1.RegistryService.GetConnection:output_type -> fanout.v1.GetConnectionResponse
-	9,  // 38: fanout.v1.RegistryService.CountConnections:output_type -> fanout.v1.CountConnectionsResponse
-	11, // 39: fanout.v1.RegistryService.ListRooms:output_type -> fanout.v1.ListRoomsResponse
-	13, // 40: fanout.v1.RegistryService.ListUsers:output_type -> fanout.v1.ListUsersResponse
-	15, // 41: fanout.v1.RegistryService.ListNamespaces:output_type -> fanout.v1.ListNamespacesResponse
-	17, // 42: fanout.v1.RegistryService.Join:output_type -> fanout.v1.JoinResponse
-	19, // 43: fanout.v1.RegistryService.Leave:output_type -> fanout.v1.LeaveResponse
-	21, // 44: fanout.v1.RegistryService.Disconnect:output_type -> fanout.v1.DisconnectResponse
-	23, // 45: fanout.v1.RegistryService.UpdateConnection:output_type -> fanout.v1.UpdateConnectionResponse
-	25, // 46: fanout.v1.RegistryService.UpdateConnections:output_type -> fanout.v1.UpdateConnectionsResponse
-	36, // [36:47] is the sub-list for method output_type
-	25, // [25:36] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	6,  // 0: fanout.v1.Connection.handshake:type_name -> fanout.v1.Handshake
+	50, // 1: fanout.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	31, // 2: fanout.v1.Connection.query:type_name -> fanout.v1.Connection.QueryEntry
+	51, // 3: fanout.v1.Connection.data:type_name -> google.protobuf.Struct
+	50, // 4: fanout.v1.Connection.expires_at:type_name -> google.protobuf.Timestamp
+	1,  // 5: fanout.v1.Connection.recovery:type_name -> fanout.v1.Connection.Recovery
+	32, // 6: fanout.v1.Handshake.headers:type_name -> fanout.v1.Handshake.HeadersEntry
+	33, // 7: fanout.v1.Handshake.query:type_name -> fanout.v1.Handshake.QueryEntry
+	50, // 8: fanout.v1.Handshake.issued_at:type_name -> google.protobuf.Timestamp
+	51, // 9: fanout.v1.Handshake.auth:type_name -> google.protobuf.Struct
+	52, // 10: fanout.v1.ListConnectionsRequest.to:type_name -> fanout.v1.Target
+	0,  // 11: fanout.v1.ListConnectionsRequest.view:type_name -> fanout.v1.Connection.View
+	5,  // 12: fanout.v1.ListConnectionsResponse.connections:type_name -> fanout.v1.Connection
+	0,  // 13: fanout.v1.GetConnectionRequest.view:type_name -> fanout.v1.Connection.View
+	5,  // 14: fanout.v1.GetConnectionResponse.connection:type_name -> fanout.v1.Connection
+	52, // 15: fanout.v1.CountConnectionsRequest.to:type_name -> fanout.v1.Target
+	2,  // 16: fanout.v1.CountConnectionsRequest.group_by:type_name -> fanout.v1.CountConnectionsRequest.GroupBy
+	34, // 17: fanout.v1.CountConnectionsResponse.counts:type_name -> fanout.v1.CountConnectionsResponse.CountsEntry
+	35, // 18: fanout.v1.ListRoomsResponse.rooms:type_name -> fanout.v1.ListRoomsResponse.Room
+	36, // 19: fanout.v1.ListUsersResponse.users:type_name -> fanout.v1.ListUsersResponse.User
+	37, // 20: fanout.v1.ListNamespacesResponse.namespaces:type_name -> fanout.v1.ListNamespacesResponse.Namespace
+	52, // 21: fanout.v1.JoinRequest.to:type_name -> fanout.v1.Target
+	52, // 22: fanout.v1.LeaveRequest.to:type_name -> fanout.v1.Target
+	52, // 23: fanout.v1.DisconnectRequest.to:type_name -> fanout.v1.Target
+	3,  // 24: fanout.v1.DisconnectRequest.mode:type_name -> fanout.v1.DisconnectRequest.Mode
+	51, // 25: fanout.v1.UpdateConnectionRequest.data:type_name -> google.protobuf.Struct
+	50, // 26: fanout.v1.UpdateConnectionRequest.expire_at:type_name -> google.protobuf.Timestamp
+	0,  // 27: fanout.v1.UpdateConnectionRequest.view:type_name -> fanout.v1.Connection.View
+	5,  // 28: fanout.v1.UpdateConnectionResponse.connection:type_name -> fanout.v1.Connection
+	52, // 29: fanout.v1.UpdateConnectionsRequest.to:type_name -> fanout.v1.Target
+	51, // 30: fanout.v1.UpdateConnectionsRequest.data:type_name -> google.protobuf.Struct
+	50, // 31: fanout.v1.UpdateConnectionsRequest.expire_at:type_name -> google.protobuf.Timestamp
+	52, // 32: fanout.v1.WatchRequest.to:type_name -> fanout.v1.Target
+	4,  // 33: fanout.v1.WatchRequest.kinds:type_name -> fanout.v1.WatchRequest.Kind
+	0,  // 34: fanout.v1.WatchRequest.view:type_name -> fanout.v1.Connection.View
+	49, // 35: fanout.v1.WatchResponse.changes:type_name -> fanout.v1.WatchResponse.Change
+	5,  // 36: fanout.v1.WatchResponse.Added.connection:type_name -> fanout.v1.Connection
+	5,  // 37: fanout.v1.WatchResponse.Updated.connection:type_name -> fanout.v1.Connection
+	38, // 38: fanout.v1.WatchResponse.Change.added:type_name -> fanout.v1.WatchResponse.Added
+	39, // 39: fanout.v1.WatchResponse.Change.removed:type_name -> fanout.v1.WatchResponse.Removed
+	40, // 40: fanout.v1.WatchResponse.Change.updated:type_name -> fanout.v1.WatchResponse.Updated
+	41, // 41: fanout.v1.WatchResponse.Change.joined:type_name -> fanout.v1.WatchResponse.Joined
+	42, // 42: fanout.v1.WatchResponse.Change.left:type_name -> fanout.v1.WatchResponse.Left
+	43, // 43: fanout.v1.WatchResponse.Change.room_created:type_name -> fanout.v1.WatchResponse.RoomCreated
+	44, // 44: fanout.v1.WatchResponse.Change.room_deleted:type_name -> fanout.v1.WatchResponse.RoomDeleted
+	45, // 45: fanout.v1.WatchResponse.Change.user_online:type_name -> fanout.v1.WatchResponse.UserOnline
+	46, // 46: fanout.v1.WatchResponse.Change.user_offline:type_name -> fanout.v1.WatchResponse.UserOffline
+	47, // 47: fanout.v1.WatchResponse.Change.synced:type_name -> fanout.v1.WatchResponse.Synced
+	48, // 48: fanout.v1.WatchResponse.Change.resync:type_name -> fanout.v1.WatchResponse.Resync
+	7,  // 49: fanout.v1.RegistryService.ListConnections:input_type -> fanout.v1.ListConnectionsRequest
+	9,  // 50: fanout.v1.RegistryService.GetConnection:input_type -> fanout.v1.GetConnectionRequest
+	11, // 51: fanout.v1.RegistryService.CountConnections:input_type -> fanout.v1.CountConnectionsRequest
+	13, // 52: fanout.v1.RegistryService.ListRooms:input_type -> fanout.v1.ListRoomsRequest
+	15, // 53: fanout.v1.RegistryService.ListUsers:input_type -> fanout.v1.ListUsersRequest
+	17, // 54: fanout.v1.RegistryService.ListNamespaces:input_type -> fanout.v1.ListNamespacesRequest
+	29, // 55: fanout.v1.RegistryService.Watch:input_type -> fanout.v1.WatchRequest
+	19, // 56: fanout.v1.RegistryService.Join:input_type -> fanout.v1.JoinRequest
+	21, // 57: fanout.v1.RegistryService.Leave:input_type -> fanout.v1.LeaveRequest
+	23, // 58: fanout.v1.RegistryService.Disconnect:input_type -> fanout.v1.DisconnectRequest
+	25, // 59: fanout.v1.RegistryService.UpdateConnection:input_type -> fanout.v1.UpdateConnectionRequest
+	27, // 60: fanout.v1.RegistryService.UpdateConnections:input_type -> fanout.v1.UpdateConnectionsRequest
+	53, // 61: fanout.v1.RegistryService.Block:input_type -> fanout.v1.BlockRequest
+	54, // 62: fanout.v1.RegistryService.Unblock:input_type -> fanout.v1.UnblockRequest
+	55, // 63: fanout.v1.RegistryService.ListBlocks:input_type -> fanout.v1.ListBlocksRequest
+	8,  // 64: fanout.v1.RegistryService.ListConnections:output_type -> fanout.v1.ListConnectionsResponse
+	10, // 65: fanout.v1.RegistryService.GetConnection:output_type -> fanout.v1.GetConnectionResponse
+	12, // 66: fanout.v1.RegistryService.CountConnections:output_type -> fanout.v1.CountConnectionsResponse
+	14, // 67: fanout.v1.RegistryService.ListRooms:output_type -> fanout.v1.ListRoomsResponse
+	16, // 68: fanout.v1.RegistryService.ListUsers:output_type -> fanout.v1.ListUsersResponse
+	18, // 69: fanout.v1.RegistryService.ListNamespaces:output_type -> fanout.v1.ListNamespacesResponse
+	30, // 70: fanout.v1.RegistryService.Watch:output_type -> fanout.v1.WatchResponse
+	20, // 71: fanout.v1.RegistryService.Join:output_type -> fanout.v1.JoinResponse
+	22, // 72: fanout.v1.RegistryService.Leave:output_type -> fanout.v1.LeaveResponse
+	24, // 73: fanout.v1.RegistryService.Disconnect:output_type -> fanout.v1.DisconnectResponse
+	26, // 74: fanout.v1.RegistryService.UpdateConnection:output_type -> fanout.v1.UpdateConnectionResponse
+	28, // 75: fanout.v1.RegistryService.UpdateConnections:output_type -> fanout.v1.UpdateConnectionsResponse
+	56, // 76: fanout.v1.RegistryService.Block:output_type -> fanout.v1.BlockResponse
+	57, // 77: fanout.v1.RegistryService.Unblock:output_type -> fanout.v1.UnblockResponse
+	58, // 78: fanout.v1.RegistryService.ListBlocks:output_type -> fanout.v1.ListBlocksResponse
+	64, // [64:79] is the sub-list for method output_type
+	49, // [49:64] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_registry_proto_init() }
@@ -2549,15 +3956,31 @@ func file_fanout_v1_registry_proto_init() {
 	if File_fanout_v1_registry_proto != nil {
 		return
 	}
+	file_fanout_v1_block_proto_init()
 	file_fanout_v1_options_proto_init()
 	file_fanout_v1_target_proto_init()
+	file_fanout_v1_registry_proto_msgTypes[20].OneofWrappers = []any{}
+	file_fanout_v1_registry_proto_msgTypes[22].OneofWrappers = []any{}
+	file_fanout_v1_registry_proto_msgTypes[44].OneofWrappers = []any{
+		(*WatchResponse_Change_Added)(nil),
+		(*WatchResponse_Change_Removed)(nil),
+		(*WatchResponse_Change_Updated)(nil),
+		(*WatchResponse_Change_Joined)(nil),
+		(*WatchResponse_Change_Left)(nil),
+		(*WatchResponse_Change_RoomCreated)(nil),
+		(*WatchResponse_Change_RoomDeleted)(nil),
+		(*WatchResponse_Change_UserOnline)(nil),
+		(*WatchResponse_Change_UserOffline)(nil),
+		(*WatchResponse_Change_Synced)(nil),
+		(*WatchResponse_Change_Resync)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_registry_proto_rawDesc), len(file_fanout_v1_registry_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   29,
+			NumEnums:      5,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

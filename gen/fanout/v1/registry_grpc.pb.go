@@ -25,11 +25,15 @@ const (
 	RegistryService_ListRooms_FullMethodName         = "/fanout.v1.RegistryService/ListRooms"
 	RegistryService_ListUsers_FullMethodName         = "/fanout.v1.RegistryService/ListUsers"
 	RegistryService_ListNamespaces_FullMethodName    = "/fanout.v1.RegistryService/ListNamespaces"
+	RegistryService_Watch_FullMethodName             = "/fanout.v1.RegistryService/Watch"
 	RegistryService_Join_FullMethodName              = "/fanout.v1.RegistryService/Join"
 	RegistryService_Leave_FullMethodName             = "/fanout.v1.RegistryService/Leave"
 	RegistryService_Disconnect_FullMethodName        = "/fanout.v1.RegistryService/Disconnect"
 	RegistryService_UpdateConnection_FullMethodName  = "/fanout.v1.RegistryService/UpdateConnection"
 	RegistryService_UpdateConnections_FullMethodName = "/fanout.v1.RegistryService/UpdateConnections"
+	RegistryService_Block_FullMethodName             = "/fanout.v1.RegistryService/Block"
+	RegistryService_Unblock_FullMethodName           = "/fanout.v1.RegistryService/Unblock"
+	RegistryService_ListBlocks_FullMethodName        = "/fanout.v1.RegistryService/ListBlocks"
 )
 
 // RegistryServiceClient is the client API for RegistryService service.
@@ -70,6 +74,18 @@ type RegistryServiceClient interface {
 	// pattern it lists the ones that clients are in. A key with namespaces is shown
 	// these.
 	ListNamespaces(ctx context.Context, in *ListNamespacesRequest, opts ...grpc.CallOption) (*ListNamespacesResponse, error)
+	// Watch tells which connections a target has, then Synced, and from then on what
+	// becomes of them: who comes, changes and goes, each change once and in its order. With
+	// `kinds` it tells, or tells too, which rooms and users there are among them. The
+	// headers come when the watch has begun: what happens afterwards is told.
+	//
+	// It holds nobody up. A stream that is read so slowly that 16 MiB wait for it is told
+	// Resync and what there is anew, once a second at most; so is one for which more than
+	// 256 KiB wait, while 256 MiB do at its node for all. In a cluster each node tells its
+	// part in an order of its own: keep what you know by node.
+	//
+	// RESOURCE_EXHAUSTED, with a RetryInfo, if 100 watch at this node already.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// Join puts the connections of a target into rooms. A room they are in
 	// already stays as it is, so repeating is harmless. In force for every later
 	// call. FAILED_PRECONDITION, and nobody has joined, if one of them would be in
@@ -83,15 +99,39 @@ type RegistryServiceClient interface {
 	// all of them) or makes them come back (mode TRANSPORT: the client reconnects
 	// by itself within seconds).
 	Disconnect(ctx context.Context, in *DisconnectRequest, opts ...grpc.CallOption) (*DisconnectResponse, error)
-	// UpdateConnection changes the data kept with one connection, or when its
+	// UpdateConnection changes the data kept with one connection, whose it is, or when its
 	// authorisation runs out. NOT_FOUND if no such connection is there now;
-	// FAILED_PRECONDITION, and nothing changes, if its data would exceed 64 KiB as JSON.
+	// FAILED_PRECONDITION, and nothing changes, if its data would exceed 64 KiB as JSON; and
+	// with the reason `USER_BLOCKED`, and the connection is disconnected, if it would be a
+	// blocked user's.
 	UpdateConnection(ctx context.Context, in *UpdateConnectionRequest, opts ...grpc.CallOption) (*UpdateConnectionResponse, error)
 	// UpdateConnections changes what UpdateConnection does, of every connection of a
 	// target. A target that matches nobody is no error. FAILED_PRECONDITION if the data of
 	// one of them would exceed 64 KiB as JSON: then none has changed, of those on the same
-	// node, unless somebody else changes them in the same moment.
+	// node.
 	UpdateConnections(ctx context.Context, in *UpdateConnectionsRequest, opts ...grpc.CallOption) (*UpdateConnectionsResponse, error)
+	// Block keeps users and addresses out, at every node, until Unblock or a time. Sessions
+	// that are open end in every namespace, and stock clients stay away, as after Disconnect
+	// with mode SESSION; nobody comes back by recovery. Later a user's connection is refused
+	// with a CONNECT_ERROR `blocked` once its admission has named the user, and an address
+	// with 403, whatever the transport. What is blocked already is blocked anew.
+	//
+	// A session is one of each address that carries it or has opened it: it ends with the
+	// block of any of these, and with its next request from an address that is blocked.
+	//
+	// It is in force everywhere but at the nodes in `unreachable` when it answers. With the
+	// setting `data-dir` a node keeps it over a restart; without one it has to hear of it
+	// from another. RESOURCE_EXHAUSTED if there would be more than 100000 blocks;
+	// UNAVAILABLE, `DATA_DIR_FAILED`, if it cannot be written to the directory. With both
+	// nothing was done. Not for keys with namespaces or rooms.
+	Block(ctx context.Context, in *BlockRequest, opts ...grpc.CallOption) (*BlockResponse, error)
+	// Unblock lifts blocks. A node that knows of the block alone, an old `data-dir` perhaps,
+	// does not bring it back, for 90 days. Of what is not blocked it is no error. Errors as
+	// of Block.
+	Unblock(ctx context.Context, in *UnblockRequest, opts ...grpc.CallOption) (*UnblockResponse, error)
+	// ListBlocks lists who is blocked, page by page. What is blocked or lifted meanwhile may
+	// or may not appear. Not for keys with namespaces or rooms.
+	ListBlocks(ctx context.Context, in *ListBlocksRequest, opts ...grpc.CallOption) (*ListBlocksResponse, error)
 }
 
 type registryServiceClient struct {
@@ -162,6 +202,25 @@ func (c *registryServiceClient) ListNamespaces(ctx context.Context, in *ListName
 	return out, nil
 }
 
+func (c *registryServiceClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &RegistryService_ServiceDesc.Streams[0], RegistryService_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type RegistryService_WatchClient = grpc.ServerStreamingClient[WatchResponse]
+
 func (c *registryServiceClient) Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(JoinResponse)
@@ -212,6 +271,36 @@ func (c *registryServiceClient) UpdateConnections(ctx context.Context, in *Updat
 	return out, nil
 }
 
+func (c *registryServiceClient) Block(ctx context.Context, in *BlockRequest, opts ...grpc.CallOption) (*BlockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BlockResponse)
+	err := c.cc.Invoke(ctx, RegistryService_Block_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registryServiceClient) Unblock(ctx context.Context, in *UnblockRequest, opts ...grpc.CallOption) (*UnblockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnblockResponse)
+	err := c.cc.Invoke(ctx, RegistryService_Unblock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registryServiceClient) ListBlocks(ctx context.Context, in *ListBlocksRequest, opts ...grpc.CallOption) (*ListBlocksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListBlocksResponse)
+	err := c.cc.Invoke(ctx, RegistryService_ListBlocks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RegistryServiceServer is the server API for RegistryService service.
 // All implementations must embed UnimplementedRegistryServiceServer
 // for forward compatibility.
@@ -250,6 +339,18 @@ type RegistryServiceServer interface {
 	// pattern it lists the ones that clients are in. A key with namespaces is shown
 	// these.
 	ListNamespaces(context.Context, *ListNamespacesRequest) (*ListNamespacesResponse, error)
+	// Watch tells which connections a target has, then Synced, and from then on what
+	// becomes of them: who comes, changes and goes, each change once and in its order. With
+	// `kinds` it tells, or tells too, which rooms and users there are among them. The
+	// headers come when the watch has begun: what happens afterwards is told.
+	//
+	// It holds nobody up. A stream that is read so slowly that 16 MiB wait for it is told
+	// Resync and what there is anew, once a second at most; so is one for which more than
+	// 256 KiB wait, while 256 MiB do at its node for all. In a cluster each node tells its
+	// part in an order of its own: keep what you know by node.
+	//
+	// RESOURCE_EXHAUSTED, with a RetryInfo, if 100 watch at this node already.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// Join puts the connections of a target into rooms. A room they are in
 	// already stays as it is, so repeating is harmless. In force for every later
 	// call. FAILED_PRECONDITION, and nobody has joined, if one of them would be in
@@ -263,15 +364,39 @@ type RegistryServiceServer interface {
 	// all of them) or makes them come back (mode TRANSPORT: the client reconnects
 	// by itself within seconds).
 	Disconnect(context.Context, *DisconnectRequest) (*DisconnectResponse, error)
-	// UpdateConnection changes the data kept with one connection, or when its
+	// UpdateConnection changes the data kept with one connection, whose it is, or when its
 	// authorisation runs out. NOT_FOUND if no such connection is there now;
-	// FAILED_PRECONDITION, and nothing changes, if its data would exceed 64 KiB as JSON.
+	// FAILED_PRECONDITION, and nothing changes, if its data would exceed 64 KiB as JSON; and
+	// with the reason `USER_BLOCKED`, and the connection is disconnected, if it would be a
+	// blocked user's.
 	UpdateConnection(context.Context, *UpdateConnectionRequest) (*UpdateConnectionResponse, error)
 	// UpdateConnections changes what UpdateConnection does, of every connection of a
 	// target. A target that matches nobody is no error. FAILED_PRECONDITION if the data of
 	// one of them would exceed 64 KiB as JSON: then none has changed, of those on the same
-	// node, unless somebody else changes them in the same moment.
+	// node.
 	UpdateConnections(context.Context, *UpdateConnectionsRequest) (*UpdateConnectionsResponse, error)
+	// Block keeps users and addresses out, at every node, until Unblock or a time. Sessions
+	// that are open end in every namespace, and stock clients stay away, as after Disconnect
+	// with mode SESSION; nobody comes back by recovery. Later a user's connection is refused
+	// with a CONNECT_ERROR `blocked` once its admission has named the user, and an address
+	// with 403, whatever the transport. What is blocked already is blocked anew.
+	//
+	// A session is one of each address that carries it or has opened it: it ends with the
+	// block of any of these, and with its next request from an address that is blocked.
+	//
+	// It is in force everywhere but at the nodes in `unreachable` when it answers. With the
+	// setting `data-dir` a node keeps it over a restart; without one it has to hear of it
+	// from another. RESOURCE_EXHAUSTED if there would be more than 100000 blocks;
+	// UNAVAILABLE, `DATA_DIR_FAILED`, if it cannot be written to the directory. With both
+	// nothing was done. Not for keys with namespaces or rooms.
+	Block(context.Context, *BlockRequest) (*BlockResponse, error)
+	// Unblock lifts blocks. A node that knows of the block alone, an old `data-dir` perhaps,
+	// does not bring it back, for 90 days. Of what is not blocked it is no error. Errors as
+	// of Block.
+	Unblock(context.Context, *UnblockRequest) (*UnblockResponse, error)
+	// ListBlocks lists who is blocked, page by page. What is blocked or lifted meanwhile may
+	// or may not appear. Not for keys with namespaces or rooms.
+	ListBlocks(context.Context, *ListBlocksRequest) (*ListBlocksResponse, error)
 	mustEmbedUnimplementedRegistryServiceServer()
 }
 
@@ -300,6 +425,9 @@ func (UnimplementedRegistryServiceServer) ListUsers(context.Context, *ListUsersR
 func (UnimplementedRegistryServiceServer) ListNamespaces(context.Context, *ListNamespacesRequest) (*ListNamespacesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListNamespaces not implemented")
 }
+func (UnimplementedRegistryServiceServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
 func (UnimplementedRegistryServiceServer) Join(context.Context, *JoinRequest) (*JoinResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Join not implemented")
 }
@@ -314,6 +442,15 @@ func (UnimplementedRegistryServiceServer) UpdateConnection(context.Context, *Upd
 }
 func (UnimplementedRegistryServiceServer) UpdateConnections(context.Context, *UpdateConnectionsRequest) (*UpdateConnectionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateConnections not implemented")
+}
+func (UnimplementedRegistryServiceServer) Block(context.Context, *BlockRequest) (*BlockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Block not implemented")
+}
+func (UnimplementedRegistryServiceServer) Unblock(context.Context, *UnblockRequest) (*UnblockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Unblock not implemented")
+}
+func (UnimplementedRegistryServiceServer) ListBlocks(context.Context, *ListBlocksRequest) (*ListBlocksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBlocks not implemented")
 }
 func (UnimplementedRegistryServiceServer) mustEmbedUnimplementedRegistryServiceServer() {}
 func (UnimplementedRegistryServiceServer) testEmbeddedByValue()                         {}
@@ -444,6 +581,17 @@ func _RegistryService_ListNamespaces_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegistryService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(RegistryServiceServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type RegistryService_WatchServer = grpc.ServerStreamingServer[WatchResponse]
+
 func _RegistryService_Join_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(JoinRequest)
 	if err := dec(in); err != nil {
@@ -534,6 +682,60 @@ func _RegistryService_UpdateConnections_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegistryService_Block_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BlockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).Block(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_Block_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).Block(ctx, req.(*BlockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistryService_Unblock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnblockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).Unblock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_Unblock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).Unblock(ctx, req.(*UnblockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistryService_ListBlocks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListBlocksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).ListBlocks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_ListBlocks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).ListBlocks(ctx, req.(*ListBlocksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RegistryService_ServiceDesc is the grpc.ServiceDesc for RegistryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -585,7 +787,25 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "UpdateConnections",
 			Handler:    _RegistryService_UpdateConnections_Handler,
 		},
+		{
+			MethodName: "Block",
+			Handler:    _RegistryService_Block_Handler,
+		},
+		{
+			MethodName: "Unblock",
+			Handler:    _RegistryService_Unblock_Handler,
+		},
+		{
+			MethodName: "ListBlocks",
+			Handler:    _RegistryService_ListBlocks_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _RegistryService_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "fanout/v1/registry.proto",
 }

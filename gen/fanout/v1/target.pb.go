@@ -33,11 +33,18 @@ const (
 // selects fewer connections, or none.
 type Target struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The namespace; every target lies in exactly one. Empty means "/", the
-	// default namespace; a missing leading slash is added ("chat" is "/chat").
-	// One that the daemon does not serve is INVALID_ARGUMENT, field
-	// `to.namespace`. One that matches a pattern is served, also while nobody is
-	// in it.
+	// The namespace. Empty means "/", the default namespace; a missing leading
+	// slash is added ("chat" is "/chat"). One that the daemon does not serve is
+	// INVALID_ARGUMENT, field `to.namespace`. One that matches a pattern is
+	// served, also while nobody is in it.
+	//
+	// A pattern such as "/tenant-*" means every namespace that it matches and
+	// that somebody is in, or may come back to; a * stands for one character or
+	// more, none of them a slash, and "*" alone means every namespace. What fails
+	// in one of several namespaces is done in the others: the error is answered
+	// if nothing was done, else the answer is `partial`. A pattern that no served
+	// name or pattern can match is INVALID_ARGUMENT, and one beyond the key's
+	// namespaces PERMISSION_DENIED.
 	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Rooms whose members are meant. A room exists while it has members; the id
 	// of a connection is a room with that one member. No name may be empty.
@@ -51,9 +58,20 @@ type Target struct {
 	// Users all of whose connections are meant. A connection without a user is
 	// never selected by this field. No user may be empty.
 	Users []string `protobuf:"bytes,5,rep,name=users,proto3" json:"users,omitempty"`
-	// Every connection of the namespace. Not together with `rooms`, `ids` or
+	// Every connection of the namespace, or of each that a pattern means. Not together with `rooms`, `ids` or
 	// `users`; `except` still applies.
-	All           bool `protobuf:"varint,6,opt,name=all,proto3" json:"all,omitempty"`
+	All bool `protobuf:"varint,6,opt,name=all,proto3" json:"all,omitempty"`
+	// Only connections that belong to this consumer are meant, whatever else selects them: it
+	// narrows as `except` does, and alone it needs `all`. A connection belongs to one consumer of
+	// a group at a time: to the one that is sent its events. In a group of which a consumer has
+	// `open.assignments` each connection of its namespaces belongs to one as soon as it is
+	// there; in others from when something of it is for the group. Whose it is, each node asks
+	// just before it acts, so a connection that moves meanwhile is either's. A group or consumer
+	// that is not there owns nothing: then the target matches nobody. A client that was cut off
+	// is nobody's until it has come back: it is not sent, by recovery, what was emitted to its
+	// owner's connections meanwhile. An empty name is
+	// INVALID_ARGUMENT, field `to.owner`.
+	Owner         *Target_Owner `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -130,18 +148,85 @@ func (x *Target) GetAll() bool {
 	return false
 }
 
+func (x *Target) GetOwner() *Target_Owner {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+// Owner is one consumer of a group.
+type Target_Owner struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The group. Required.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// The consumer. Required.
+	ConsumerId    string `protobuf:"bytes,2,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Target_Owner) Reset() {
+	*x = Target_Owner{}
+	mi := &file_fanout_v1_target_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Target_Owner) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Target_Owner) ProtoMessage() {}
+
+func (x *Target_Owner) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_target_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Target_Owner.ProtoReflect.Descriptor instead.
+func (*Target_Owner) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_target_proto_rawDescGZIP(), []int{0, 0}
+}
+
+func (x *Target_Owner) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Target_Owner) GetConsumerId() string {
+	if x != nil {
+		return x.ConsumerId
+	}
+	return ""
+}
+
 var File_fanout_v1_target_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_target_proto_rawDesc = "" +
 	"\n" +
-	"\x16fanout/v1/target.proto\x12\tfanout.v1\"\x8e\x01\n" +
+	"\x16fanout/v1/target.proto\x12\tfanout.v1\"\xfd\x01\n" +
 	"\x06Target\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x05rooms\x18\x02 \x03(\tR\x05rooms\x12\x16\n" +
 	"\x06except\x18\x03 \x03(\tR\x06except\x12\x10\n" +
 	"\x03ids\x18\x04 \x03(\tR\x03ids\x12\x14\n" +
 	"\x05users\x18\x05 \x03(\tR\x05users\x12\x10\n" +
-	"\x03all\x18\x06 \x01(\bR\x03allB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
+	"\x03all\x18\x06 \x01(\bR\x03all\x12-\n" +
+	"\x05owner\x18\a \x01(\v2\x17.fanout.v1.Target.OwnerR\x05owner\x1a>\n" +
+	"\x05Owner\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
+	"\vconsumer_id\x18\x02 \x01(\tR\n" +
+	"consumerIdB3Z1github.com/fanoutd/fanoutd/gen/fanout/v1;fanoutv1b\x06proto3"
 
 var (
 	file_fanout_v1_target_proto_rawDescOnce sync.Once
@@ -155,16 +240,18 @@ func file_fanout_v1_target_proto_rawDescGZIP() []byte {
 	return file_fanout_v1_target_proto_rawDescData
 }
 
-var file_fanout_v1_target_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_fanout_v1_target_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_fanout_v1_target_proto_goTypes = []any{
-	(*Target)(nil), // 0: fanout.v1.Target
+	(*Target)(nil),       // 0: fanout.v1.Target
+	(*Target_Owner)(nil), // 1: fanout.v1.Target.Owner
 }
 var file_fanout_v1_target_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: fanout.v1.Target.owner:type_name -> fanout.v1.Target.Owner
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_target_proto_init() }
@@ -178,7 +265,7 @@ func file_fanout_v1_target_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_target_proto_rawDesc), len(file_fanout_v1_target_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -42,17 +42,21 @@ func TestRequestArrives(t *testing.T) {
 		b.start()
 		r := request()
 		known := r.Connection()
-		known.Query = map[string]string{"a": "b"}
-		known.URL, known.Secure, known.Session = "/socket.io/?a=b", true, "s"
+		at := time.Unix(1700000000, 0)
+		known.Session = "s"
+		known.Handshake.Query = map[string]string{"a": "b"}
+		known.Handshake.URL, known.Handshake.Secure, known.Handshake.IssuedAt = "/socket.io/?a=b", true, at
 		r.Connection = func() sio.Connection { return known }
 		a, err := c.Decide(t.Context(), r, sio.Admission{User: "42"})
 		if err != nil || !reflect.DeepEqual(a, sio.Admission{User: "42"}) {
 			t.Fatalf("got %+v, %v", a, err)
 		}
 		want := &hookv1.AuthorizeRequest{
-			Namespace: "/chat", ConnectionId: "abc", UserId: "42", AuthJson: `{"token":"s3cr3t"}`, RemoteAddress: "192.0.2.1:5",
-			Headers: map[string]string{"origin": "https://app.example.com"}, Query: map[string]string{"a": "b"},
-			Url: "/socket.io/?a=b", Secure: true, Session: "s",
+			Namespace: "/chat", ConnectionId: "abc", UserId: "42", AuthJson: `{"token":"s3cr3t"}`, Session: "s",
+			Handshake: &hookv1.Handshake{
+				Address: "192.0.2.1:5", IssuedAt: timestamppb.New(at), Url: "/socket.io/?a=b", Secure: true,
+				Headers: map[string]string{"origin": "https://app.example.com"}, Query: map[string]string{"a": "b"},
+			},
 		}
 		if !proto.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)

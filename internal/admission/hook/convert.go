@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	hookv1 "github.com/fanoutd/fanoutd/gen/fanout/hook/v1"
 	"github.com/fanoutd/fanoutd/internal/admission"
@@ -29,18 +30,20 @@ func message(r *admission.Request, user string) (*hookv1.AuthorizeRequest, error
 		return nil, &sio.Refusal{Message: "auth too large"}
 	}
 	c := r.Connection()
-	return &hookv1.AuthorizeRequest{
-		Namespace:     c.Namespace,
-		ConnectionId:  c.ID,
-		UserId:        user,
-		AuthJson:      valid(string(r.Auth)),
-		Query:         c.Query,
-		Headers:       c.Headers,
-		RemoteAddress: c.RemoteAddr,
-		Url:           c.URL,
-		Secure:        c.Secure,
-		Session:       c.Session,
-	}, nil
+	m := &hookv1.AuthorizeRequest{
+		Namespace:    c.Namespace,
+		ConnectionId: c.ID,
+		UserId:       user,
+		AuthJson:     valid(string(r.Auth)),
+		Session:      c.Session,
+	}
+	if h := c.Handshake; h != nil {
+		m.Handshake = &hookv1.Handshake{
+			Headers: h.Headers, Query: h.Query, Url: h.URL, Secure: h.Secure, Address: c.RemoteAddr,
+			IssuedAt: timestamppb.New(h.IssuedAt),
+		}
+	}
+	return m, nil
 }
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -126,7 +126,9 @@ func request() *admission.Request {
 		Connection: func() sio.Connection {
 			return sio.Connection{
 				ID: "abc", Namespace: "/chat", RemoteAddr: "192.0.2.1:5",
-				Headers: map[string]string{"origin": "https://app.example.com"}, Query: map[string]string{"v": "1"},
+				Handshake: &sio.Handshake{
+					Headers: map[string]string{"origin": "https://app.example.com"}, Query: map[string]string{"v": "1"},
+				},
 			}
 		},
 		Auth: []byte(`{"token":"s3cr3t"}`),

@@ -55,6 +55,11 @@ type Bus interface {
 	Close() error
 }
 
+// Routed is a Bus that knows how many other nodes it has ways to at the moment.
+type Routed interface {
+	Others() int
+}
+
 // Message is what a handler gets.
 type Message struct {
 	Subject      string

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
@@ -25,6 +26,8 @@ import (
 type Options struct {
 	Sockets sio.Options
 	Events  dispatch.Options
+	// Backend stands in front of the dispatcher of a node; nil: nothing does.
+	Backend func(dispatcher sio.Backend) sio.Backend
 }
 
 // Node is a node with its browsers' listener: a Hub of all connections.
@@ -65,18 +68,28 @@ func start(t *testing.T, memory *bus.Memory, name, epoch string, o Options) *Nod
 	log := slog.New(slog.DiscardHandler)
 	o.Events.Logger, o.Events.Epoch = log, epoch
 	n := &Node{t: t, Local: dispatch.New(o.Events), Browsers: wiretest.Listen(), Bus: memory}
-	n.Node = cluster.New(cluster.Options{Self: link.Self{Name: name, Epoch: epoch}, Link: link.Options{JoinWait: -1, Logger: log}, Logger: log})
+	keeper, err := blocks.NewKeeper(name, nil, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Node = cluster.New(cluster.Options{Self: link.Self{Name: name, Epoch: epoch}, Link: link.Options{JoinWait: -1, Logger: log}, Blocks: keeper, Logger: log})
 	n.Consumers = consumers.New(n.Local, n.Node, consumers.Options{Epoch: epoch, Logger: log})
 	n.SetConsumers(n.Consumers)
-	o.Sockets.Node, o.Sockets.Backend, o.Sockets.Interest = name, n.Backend(n.Local), n.Interest()
+	var backend sio.Backend = n.Local
+	if o.Backend != nil {
+		backend = o.Backend(backend)
+	}
+	o.Sockets.Node, o.Sockets.Backend, o.Sockets.Owners, o.Sockets.Interest = name, n.Backend(backend), n.Local, n.Interest()
+	o.Sockets.ChangeListener = n.Local
 	if o.Sockets.RecoveryWindow > 0 {
 		o.Sockets.Others = n.Others()
 	}
 	o.Sockets.Engine.Epoch, o.Sockets.Engine.Logger = epoch, log
-	var err error
+	o.Sockets.Blocks = keeper
 	if n.Sockets, err = sio.NewServer(o.Sockets); err != nil {
 		t.Fatal(err)
 	}
+	keeper.Enforce(n.Sockets)
 	n.web = &http.Server{Handler: n.Sockets}
 	n.served.Go(func() { _ = n.web.Serve(n.Browsers) })
 	if err := n.Node.Start(n.Sockets, memory.Join(name)); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/sio"
+	"github.com/fanoutd/fanoutd/internal/sio/room"
 	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
@@ -498,6 +499,30 @@ func TestNodeLost(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		stays.Close()
 		members[0].checkCredits(1000)
+	})
+}
+
+// TestNodeLostOfAnotherUser: the end is of the user that the member was told of last.
+func TestNodeLostOfAnotherUser(t *testing.T) {
+	inCluster(t, 2, func(memory *bus.Memory, nodes []*testNode) {
+		member := nodes[0].consume(dispatch.SubscriptionOptions{Lifecycle: true, Assignments: true})
+		nodes[1].listener.Connect(t, "")
+		time.Sleep(time.Second)
+		user := "another"
+		if _, err := nodes[1].server.Apply(t.Context(), sio.UpdateAll{To: sio.Target{Namespace: "/", Selector: room.Selector{All: true}}, Changes: sio.Changes{User: &user}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		memory.Freeze("n2")
+		time.Sleep(2 * time.Minute)
+		if got, want := member.heard(), []string{"connected", "disconnected node lost"}; !slices.Equal(got, want) {
+			t.Fatalf("it heard %q, want %q", got, want)
+		}
+		if got := member.got[1].UserID; got != user {
+			t.Errorf("the end is of the user %q, want %q", got, user)
+		}
+		memory.Thaw("n2")
+		time.Sleep(5 * time.Second)
 	})
 }
 

@@ -20,8 +20,8 @@ func fromOptions(o *dispatch.SubscriptionOptions, limit int, since int64) *clust
 	return &clusterv1.Subscribe{
 		Group: o.Group, ConsumerId: o.ConsumerID, Namespaces: o.Namespaces, Events: o.Events,
 		Lifecycle: o.Lifecycle, Assignments: o.Assignments, SkipExisting: o.SkipExisting, RecoveryExpired: o.RecoveryExpired, Authorize: o.Authorize, AckWait: int64(o.AckWait),
-		IncludeConnection: o.IncludeConnection, Limit: count(limit), MaxInFlight: count(o.MaxInFlight), Since: since, Node: o.Node,
-		Caller: o.Caller, OnlyOwn: o.OnlyOwn, OneByOne: o.OneByOne,
+		IncludeConnection: o.IncludeConnection, View: int32(o.View), Limit: count(limit), MaxInFlight: count(o.MaxInFlight), Since: since, Node: o.Node,
+		Caller: o.Caller, OnlyOwn: o.OnlyOwn, OneByOne: o.OneByOne, NoEvents: o.NoEvents, Topics: o.Topics,
 	}
 }
 
@@ -29,13 +29,13 @@ func toOptions(m *clusterv1.Subscribe) dispatch.SubscriptionOptions {
 	return dispatch.SubscriptionOptions{
 		Group: m.GetGroup(), ConsumerID: m.GetConsumerId(), Namespaces: m.GetNamespaces(), Events: m.GetEvents(),
 		Lifecycle: m.GetLifecycle(), Assignments: m.GetAssignments(), SkipExisting: m.GetSkipExisting(), RecoveryExpired: m.GetRecoveryExpired(), Authorize: m.GetAuthorize(), AckWait: time.Duration(m.GetAckWait()),
-		IncludeConnection: m.GetIncludeConnection(), MaxInFlight: int(m.GetMaxInFlight()), Node: m.GetNode(), Relayed: true,
-		Caller: m.GetCaller(), OnlyOwn: m.GetOnlyOwn(), OneByOne: m.GetOneByOne(),
+		IncludeConnection: m.GetIncludeConnection(), View: dispatch.View(m.GetView()), MaxInFlight: int(m.GetMaxInFlight()), Node: m.GetNode(), Relayed: true,
+		Caller: m.GetCaller(), OnlyOwn: m.GetOnlyOwn(), OneByOne: m.GetOneByOne(), NoEvents: m.GetNoEvents(), Topics: m.GetTopics(),
 	}
 }
 
 // fromEvent has the connection where it matters: of a message, if its consumer wants it.
-func fromEvent(e *dispatch.Event, include bool) (*clusterv1.Event, error) {
+func fromEvent(e *dispatch.Event, include bool, view dispatch.View) (*clusterv1.Event, error) {
 	m := &clusterv1.Event{
 		Kind: int32(e.Kind), Namespace: e.Namespace, ConnectionId: e.ConnectionID, Epoch: e.Epoch, User: e.UserID, Sequence: e.Sequence, //nolint:gosec // an enum
 		Name: []byte(e.Name), Args: e.Args, Attachments: e.Attachments, ReplyExpected: e.ReplyExpected,
@@ -45,7 +45,7 @@ func fromEvent(e *dispatch.Event, include bool) (*clusterv1.Event, error) {
 	if e.Kind == dispatch.Message && !include {
 		return m, nil
 	}
-	if c := e.Current(); c != nil {
+	if c := e.Current(view); c != nil {
 		var err error
 		if m.Connection, err = cluster.FromConnection(c); err != nil {
 			return nil, err

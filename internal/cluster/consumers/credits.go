@@ -107,6 +107,26 @@ func (c *credits) hungers(h *holder) {
 	c.feed()
 }
 
+// again asks everybody who has something to give back what it does not need, while somebody is
+// hungry: what a holder asked for it may not need any more when it gets it, if what waited
+// was taken back, or moved. It is to be called now and then.
+func (c *credits) again() {
+	if len(c.hungry) == 0 {
+		return
+	}
+	for _, o := range c.holders {
+		switch {
+		case o.limit == 0 || o.asked:
+		case o.lower == nil:
+			o.asked = true
+			o.ask(c.share())
+		default:
+			c.lowered(o, o.lower(0))
+		}
+	}
+	c.feed()
+}
+
 func (c *credits) isHungry(h *holder) bool {
 	for _, o := range c.hungry {
 		if o == h {

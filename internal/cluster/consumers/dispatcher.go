@@ -12,6 +12,7 @@ import (
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/publish"
 )
 
 // Links carry messages to other nodes.
@@ -59,6 +60,8 @@ type Dispatcher struct {
 	calls  calls
 	told   toldLost
 
+	publications publications
+
 	beginning map[string]bool // groups of this node's consumers that authorise, which not every node is known to know
 
 	numbers sync.Map // of remotes: to their *Subscription
@@ -84,7 +87,7 @@ func New(local *dispatch.Dispatcher, links Links, o Options) *Dispatcher {
 	return &Dispatcher{
 		local: local, links: links, opts: o, log: o.Logger, ended: make(chan struct{}),
 		joinings: newJoinings(o.Epoch), homes: map[uint64]*Subscription{}, peers: map[string]*peer{}, tails: map[*Tail]bool{}, beginning: map[string]bool{},
-		calls: calls{waiting: map[uint64]*call{}},
+		calls: calls{waiting: map[uint64]*call{}}, publications: publications{open: map[uint64]*publish.Publication{}},
 	}
 }
 
@@ -126,7 +129,7 @@ func (d *Dispatcher) peer(epoch string) *peer {
 // Joined tells of a new peer: it is told what groups authorise here, and of this node's
 // consumers.
 func (d *Dispatcher) Joined(epoch, nodeName string) {
-	p := &peer{d: d, epoch: epoch, name: nodeName, gone: make(chan struct{}), wake: make(chan struct{}, 1), served: map[uint64]*served{}, watches: map[uint64]*watched{}}
+	p := &peer{d: d, epoch: epoch, name: nodeName, gone: make(chan struct{}), wake: make(chan struct{}, 1), served: map[uint64]*served{}, watches: map[uint64]*watched{}, members: map[uint64]topicMember{}, published: map[uint64]*servedPublish{}}
 	d.mu.Lock()
 	if d.closed {
 		d.mu.Unlock()
@@ -171,6 +174,8 @@ func (d *Dispatcher) Changed(epoch string, suspected bool) {
 	p.mu.Unlock()
 	if suspected {
 		d.calls.fail(epoch)
+		d.publications.fail(epoch)
+		p.publishesOver()
 		for _, s := range served {
 			s.subscription.Interrupt() // others may have what it does not settle
 		}
@@ -193,6 +198,8 @@ func (d *Dispatcher) Gone(epoch string) {
 	p.once.Do(func() { close(p.gone) })
 	p.stopWatches()
 	d.calls.fail(epoch)
+	d.publications.fail(epoch)
+	p.publishesOver()
 	p.mu.Lock()
 	served := p.servedLocked()
 	p.mu.Unlock()
@@ -226,7 +233,18 @@ func (d *Dispatcher) Receive(epoch string, m *clusterv1.ConsumerMessage) {
 		d.serveCall(p, body.Call)
 	case *clusterv1.ConsumerMessage_Result:
 		d.calls.answer(epoch, body.Result)
+	case *clusterv1.ConsumerMessage_Publish:
+		d.servePublish(p, body.Publish)
+	case *clusterv1.ConsumerMessage_PublishOver:
+		p.publishOver(body.PublishOver)
+	case *clusterv1.ConsumerMessage_Placed:
+		d.publications.placed(epoch, body.Placed)
+	case *clusterv1.ConsumerMessage_Outcome:
+		d.publications.outcome(epoch, body.Outcome)
 	case *clusterv1.ConsumerMessage_Limit, *clusterv1.ConsumerMessage_Settle, *clusterv1.ConsumerMessage_OwnershipRead, *clusterv1.ConsumerMessage_Drain, *clusterv1.ConsumerMessage_Close:
+		if m.GetDrain() != nil || m.GetClose() != nil {
+			p.joinsNoMore(m.GetNumber())
+		}
 		p.mu.Lock()
 		s := p.served[m.GetNumber()]
 		p.mu.Unlock()

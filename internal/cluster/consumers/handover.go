@@ -65,17 +65,27 @@ func (s *served) toHandovers(h *dispatch.Handover) (all []*clusterv1.Ownership) 
 	for _, id := range h.Released {
 		m.Bytes += count(len(id))
 	}
-	for i := range h.Assigned {
-		c, err := cluster.FromConnection(&h.Assigned[i])
+	add := func(v *sio.Connection, changed bool) {
+		c, err := cluster.FromConnection(v)
 		if err != nil { // data that is no JSON, which nobody was let in with
 			s.peer.d.log.Error("a connection cannot be told to another node as it is", "group", s.name.group, "error", err)
-			c = &clusterv1.Connection{Id: h.Assigned[i].ID, Namespace: h.Assigned[i].Namespace, User: h.Assigned[i].UserID}
+			c = &clusterv1.Connection{Id: v.ID, Namespace: v.Namespace, User: v.UserID}
 		}
-		m.Assigned, m.Bytes = append(m.Assigned, c), m.Bytes+count(proto.Size(c))
-		if m.GetBytes() >= handoverPiece {
+		if changed {
+			m.Changed = append(m.Changed, c)
+		} else {
+			m.Assigned = append(m.Assigned, c)
+		}
+		if m.Bytes += count(proto.Size(c)); m.GetBytes() >= handoverPiece {
 			all = append(all, m)
 			m = &clusterv1.Ownership{Bytes: handoverOverhead}
 		}
+	}
+	for i := range h.Assigned {
+		add(&h.Assigned[i], false)
+	}
+	for i := range h.Changed {
+		add(&h.Changed[i], true)
 	}
 	if m.GetBytes() > handoverOverhead {
 		all = append(all, m)
@@ -148,6 +158,11 @@ func (s *Subscription) remoteHandover() (dispatch.Handover, bool) {
 		}
 		for i := range d.handover.Assigned {
 			r.assigned[d.handover.Assigned[i].ID] = true
+			r.readConnection(&d.handover.Assigned[i])
+		}
+		d.handover.Changed = slices.DeleteFunc(d.handover.Changed, func(c sio.Connection) bool { return !r.assigned[c.ID] })
+		for i := range d.handover.Changed {
+			r.readConnection(&d.handover.Changed[i])
 		}
 		if d.handover.bytes > 0 {
 			r.peer.post(&clusterv1.ConsumerMessage{Number: r.number, Body: &clusterv1.ConsumerMessage_OwnershipRead{
@@ -161,16 +176,27 @@ func (s *Subscription) remoteHandover() (dispatch.Handover, bool) {
 // handoverLocked has what a holder tells wait to be read.
 func (s *Subscription) handoverLocked(r *remote, m *clusterv1.Ownership) error {
 	h := &handover{dispatch.Handover{Released: m.GetReleased()}, m.GetBytes()}
-	for _, c := range m.GetAssigned() {
-		v, err := cluster.ToConnection(c)
-		if err != nil {
-			return err
-		}
-		h.Assigned = append(h.Assigned, v)
+	var err error
+	if h.Assigned, err = toConnections(m.GetAssigned()); err != nil {
+		return err
+	}
+	if h.Changed, err = toConnections(m.GetChanged()); err != nil {
+		return err
 	}
 	s.ready = append(s.ready, delivery{from: r, handover: h})
 	s.poke()
 	return nil
+}
+
+func toConnections(m []*clusterv1.Connection) (all []sio.Connection, err error) {
+	for _, c := range m {
+		v, err := cluster.ToConnection(c)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 // releaseLocked has the consumer told that it owns these connections no more, of a holder

@@ -2,7 +2,9 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -71,7 +73,7 @@ func TestTakeOver(t *testing.T) {
 			t.Errorf("the next one owns %d connections and heard %d events", len(own), len(next.heard()))
 		}
 		for _, c := range own {
-			if !slices.Contains(c.Rooms, "later") || c.URL == "" || c.Query["EIO"] != "4" || c.ConnectedAt.IsZero() {
+			if !slices.Contains(c.Rooms, "later") || c.Handshake.URL == "" || c.Handshake.Query["EIO"] != "4" || c.ConnectedAt.IsZero() {
 				t.Fatalf("connection %+v", c)
 			}
 		}
@@ -168,10 +170,41 @@ func TestHandoverOverACut(t *testing.T) {
 	})
 }
 
+// joins has one of the connections that the consumer knows to be its own join a room, or leave it.
+func (c *consumer) joins(random *rand.Rand, n *testNode, room string) {
+	c.t.Helper()
+	c.mu.Lock()
+	ids := slices.Sorted(maps.Keys(c.owned))
+	if len(ids) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	v := c.owned[ids[random.IntN(len(ids))]]
+	by := sio.Owner{Group: "g", ConsumerID: c.name}.Actor()
+	op := sio.Op(sio.Leave{To: only(v.ID), Rooms: []string{room}, By: by})
+	v.Rooms = slices.DeleteFunc(slices.Clone(v.Rooms), func(name string) bool { return name == room })
+	if random.IntN(2) == 0 {
+		op, v.Rooms = sio.Join{To: only(v.ID), Rooms: []string{room}, By: by}, append(v.Rooms, room)
+	}
+	c.owned[v.ID] = v
+	c.mu.Unlock()
+	result, err := n.node.Apply(context.Background(), op)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, owned := c.owned[v.ID]; owned && (err != nil || len(result.Unreachable) > 0) {
+		c.unsure[v.ID] = true
+	}
+}
+
+func only(id string) sio.Target {
+	return sio.Target{Namespace: "/", Selector: room.Selector{IDs: []string{id}}}
+}
+
 // TestHandoverAnyCourse: whatever consumers and browsers come and go, and however the nodes
 // lose each other, nothing is delivered to a consumer that was not told it owns the
-// connection, and in the end each knows what it owns.
+// connection, and in the end each knows what it owns, as it is.
 func TestHandoverAnyCourse(t *testing.T) {
+	changes, compared := 0, 0
 	for seed := range uint64(4) {
 		inCluster(t, 3, func(memory *bus.Memory, nodes []*testNode) {
 			random := rand.New(rand.NewPCG(seed, 8))
@@ -212,6 +245,17 @@ func TestHandoverAnyCourse(t *testing.T) {
 					clients[i].Close()
 					clients = slices.Delete(clients, i, i+1)
 				}
+				for range 3 {
+					r, at := fmt.Sprint("r", random.IntN(3)), nodes[random.IntN(3)]
+					op := sio.Op(sio.Join{To: sio.Target{Namespace: "/", Selector: room.Selector{All: true}}, Rooms: []string{r}})
+					if random.IntN(2) == 0 {
+						op = sio.Leave{To: sio.TargetOf(op), Rooms: []string{r}}
+					}
+					if _, err := at.node.Apply(context.Background(), op); err != nil {
+						t.Errorf("%T: %v", op, err)
+					}
+					there[random.IntN(len(there))].joins(random, at, r)
+				}
 				switch random.IntN(6) {
 				case 0:
 					come()
@@ -235,9 +279,27 @@ func TestHandoverAnyCourse(t *testing.T) {
 				time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
 			}
 			time.Sleep(3 * time.Minute)
+			for _, n := range nodes {
+				for _, s := range n.local.Groups()[0].Subscriptions {
+					if s.QueuedBytes > 0 && s.InFlight == 0 {
+						t.Errorf("seed %d: %d bytes wait at %s for %s, who has nothing", seed, s.QueuedBytes, n.name, s.ConsumerID)
+					}
+				}
+			}
 			for _, c := range there {
 				if n, own := c.ownsAt(nodes), c.owns(); c.options.Assignments && len(own) != n {
 					t.Errorf("seed %d: %s knows of %d connections, and owns %d", seed, c.name, len(own), n)
+				}
+				changes += c.changes
+				for id, v := range c.owns() {
+					now, err := nodes[0].node.Connection(context.Background(), "/", id)
+					if c.unsure[id] || errors.Is(err, sio.ErrNotFound) { // it waits to hear of the end
+						continue
+					}
+					if slices.Sort(v.Rooms); err != nil || !slices.Equal(v.Rooms, slices.Sorted(slices.Values(now.Rooms))) {
+						t.Errorf("seed %d: %s knows %s to be in %q, and it is in %q, %v", seed, c.name, id, v.Rooms, now.Rooms, err)
+					}
+					compared++
 				}
 			}
 			for _, c := range there {
@@ -248,5 +310,8 @@ func TestHandoverAnyCourse(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		})
+	}
+	if changes == 0 || compared == 0 {
+		t.Errorf("%d changes were told, %d connections compared", changes, compared)
 	}
 }

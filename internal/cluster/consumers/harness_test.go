@@ -30,6 +30,7 @@ type testNode struct {
 	http     *http.Server
 	listener *wiretest.Listener
 	members  []*consumer
+	others   []*Subscription // that nobody polls, to be closed in the end
 	over     sync.Once
 }
 
@@ -60,7 +61,7 @@ func startNode(t *testing.T, memory *bus.Memory, name, epoch string) *testNode {
 	n.node.SetConsumers(n.Dispatcher)
 	var err error
 	n.server, err = sio.NewServer(sio.Options{
-		Node: name, Namespaces: []string{"/", "/chat"}, Backend: n.node.Backend(local), Interest: n.node.Interest(),
+		Node: name, Namespaces: []string{"/", "/chat"}, Backend: n.node.Backend(local), Owners: local, ChangeListener: local, Interest: n.node.Interest(),
 		// Clients of these tests answer no ping.
 		Engine:         engineio.Options{Epoch: epoch, PingInterval: time.Hour, Logger: log},
 		RecoveryWindow: time.Minute, Others: n.node.Others(),
@@ -89,6 +90,9 @@ func (n *testNode) stop() {
 			c.Close()
 			<-c.ended
 		}
+		for _, s := range n.others {
+			s.Close()
+		}
 		n.Dispatcher.Close()
 		if err := n.node.Close(ctx); err != nil {
 			n.t.Errorf("Close: %v", err)
@@ -110,7 +114,10 @@ type consumer struct {
 	have  map[string]uint32 // attempts
 	ended chan struct{}
 	order *deliveries               // may be nil
-	owned map[string]sio.Connection // as it was told, if it asked for assignments
+	owned map[string]sio.Connection // as it was told, if it asked for assignments, and has them join itself
+
+	unsure  map[string]bool // of those, which a node may not have had join
+	changes int             // that it was told of
 }
 
 // deliveries are those of several consumers, in the order in which they came.
@@ -140,7 +147,7 @@ func (n *testNode) consume(o dispatch.SubscriptionOptions, f ...func(*consumer))
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	c := &consumer{Subscription: s, t: n.t, name: o.ConsumerID, have: map[string]uint32{}, ended: make(chan struct{}), owned: map[string]sio.Connection{}}
+	c := &consumer{Subscription: s, t: n.t, name: o.ConsumerID, have: map[string]uint32{}, ended: make(chan struct{}), owned: map[string]sio.Connection{}, unsure: map[string]bool{}}
 	for _, f := range f {
 		f(c)
 	}
@@ -224,6 +231,15 @@ func (c *consumer) takeHandover() bool {
 			c.t.Errorf("%s: %s is assigned twice", c.name, v.ID)
 		}
 		c.owned[v.ID] = v
+		delete(c.unsure, v.ID)
+	}
+	for _, v := range h.Changed {
+		if _, owned := c.owned[v.ID]; !owned {
+			c.t.Errorf("%s: %s has changed, which was not assigned", c.name, v.ID)
+		}
+		c.owned[v.ID] = v
+		delete(c.unsure, v.ID)
+		c.changes++
 	}
 	return told
 }

@@ -255,11 +255,13 @@ func (s *Subscription) takeCancelledLocked() {
 	}
 }
 
-// watch ends a consumer that reads nothing of what came from other nodes.
+// watch ends a consumer that reads nothing of what came from other nodes, and has what nobody
+// needs handed out anew.
 func (s *Subscription) watch() {
 	s.mu.Lock()
 	over, stalled := s.cause != nil, s.waitsLocked() && time.Since(s.read) >= s.d.opts.StallTimeout
 	if !over && !stalled {
+		s.credits.again()
 		s.watchdog.Reset(s.d.opts.StallTimeout / 4)
 	}
 	s.mu.Unlock()

@@ -25,7 +25,9 @@ type peer struct {
 	refused   bool                         // something posted was not sent: what is open with it begins anew
 	served    map[uint64]*served           // its consumers, here
 	over      []*clusterv1.ConsumerMessage
-	watches   map[uint64]*watched // its watchers, here
+	watches   map[uint64]*watched       // its watchers, here
+	members   map[uint64]topicMember    // its consumers that asked for topics, by the numbers of their subscriptions
+	published map[uint64]*servedPublish // what it published and awaits answers to, of consumers here
 }
 
 // maxPosted bounds what waits to be sent to a peer: each is the consequence of something
@@ -113,8 +115,8 @@ func (p *peer) sendPosted() {
 }
 
 // sendAll sends messages, and returns those from the first that was refused on. Calls and
-// their results may be refused: who waits is told, or hears nothing, and no other message
-// follows from them.
+// their results, and what becomes of publishes, may be refused: who waits is told, or hears
+// nothing, and no other message follows from them.
 func (p *peer) sendAll(messages []*clusterv1.ConsumerMessage) (unsent []*clusterv1.ConsumerMessage) {
 	for i, m := range messages {
 		err := p.d.links.SendConsumer(p.epoch, m)
@@ -122,6 +124,8 @@ func (p *peer) sendAll(messages []*clusterv1.ConsumerMessage) (unsent []*cluster
 		case err == nil:
 		case m.GetCall() != nil:
 			p.d.calls.drop(m.GetCall().GetId())
+		case m.GetPlaced() != nil, m.GetOutcome() != nil, m.GetPublishOver() != 0:
+			p.d.log.Debug("what became of a publish was not told to another node", "node", p.name, "error", err)
 		case m.GetResult() != nil:
 			p.d.log.Debug("what another node asked for was not told to it", "node", p.name, "error", err)
 		default:

@@ -7,6 +7,7 @@ import (
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // delivery is one that waits to be read.
@@ -264,5 +265,13 @@ func (r *remote) read(e *dispatch.Event) {
 	case e.Kind == dispatch.Connected, owned:
 		c.namespace, c.user, c.told = e.Namespace, e.UserID, c.told || e.Kind == dispatch.Connected
 		r.owned[e.ConnectionID] = c
+	}
+}
+
+// readConnection notes whose a connection is, as the consumer is told by what it owns.
+func (r *remote) readConnection(v *sio.Connection) {
+	if c, owned := r.owned[v.ID]; owned {
+		c.user = v.UserID
+		r.owned[v.ID] = c
 	}
 }

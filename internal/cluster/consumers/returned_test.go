@@ -67,7 +67,7 @@ func (c *consumer) heardOf(connection string) (got []string) {
 		}
 		seen[d.ID()] = true
 		what := show(d)
-		if v := d.Current(); d.Kind == dispatch.Connected && v != nil && v.Recovered() {
+		if v := d.Current(dispatch.ViewDefault); d.Kind == dispatch.Connected && v != nil && v.Recovered() {
 			what = "returned"
 		}
 		got = append(got, what)

@@ -17,6 +17,7 @@ type served struct {
 	subscription *dispatch.Subscription
 	lifecycle    bool
 	include      bool
+	view         dispatch.View
 	wake         chan struct{} // holds one; the subscription's News too
 
 	mu       sync.Mutex
@@ -44,7 +45,7 @@ const maxUnsettledBytes = 16 << 20
 // serve makes a consumer of a peer a member here.
 func (d *Dispatcher) serve(p *peer, number uint64, m *clusterv1.Subscribe) {
 	s := &served{
-		peer: p, number: number, name: name{m.GetGroup(), m.GetConsumerId()}, lifecycle: m.GetLifecycle(), include: m.GetIncludeConnection(),
+		peer: p, number: number, name: name{m.GetGroup(), m.GetConsumerId()}, lifecycle: m.GetLifecycle(), include: m.GetIncludeConnection(), view: dispatch.View(m.GetView()),
 		wake: make(chan struct{}, 1), limit: int(m.GetLimit()), flights: map[string]relayed{},
 	}
 	joins := joining{m.GetSince(), p.epoch}
@@ -65,6 +66,7 @@ func (d *Dispatcher) serve(p *peer, number uint64, m *clusterv1.Subscribe) {
 		return
 	}
 	s.subscription.Limit(s.limit)
+	p.joins(number, m)
 	p.mu.Lock()
 	p.served[number] = s
 	p.mu.Unlock()
@@ -117,6 +119,9 @@ func (s *served) run() {
 	delete(p.served, s.number)
 	p.mu.Unlock()
 	p.d.forget(s.name)
+	if !errors.Is(cause, dispatch.ErrInterrupted) {
+		p.joinsNoMore(s.number)
+	}
 	if s.over() == nil { // else the home has ended it
 		p.tellOver(s.message(&clusterv1.ConsumerMessage_Ended{Ended: fromCause(cause)}))
 	}
@@ -200,7 +205,7 @@ func (s *served) tellCancelled() error {
 }
 
 func (s *served) deliver(d *dispatch.Delivery) error {
-	e, err := fromEvent(d.Event, s.include)
+	e, err := fromEvent(d.Event, s.include, s.view)
 	if err != nil { // data that is no JSON, which nobody was let in with
 		s.peer.d.log.Error("an event cannot be told to another node", "group", s.name.group, "error", err)
 		return s.subscription.BuryTooLarge(d.ID())

@@ -208,7 +208,7 @@ func (p *peer) serveWatch(m *clusterv1.Watch, r *clusterv1.CallResult) error {
 		if e == nil {
 			break
 		}
-		event, err := fromEvent(e, false)
+		event, err := fromEvent(e, false, dispatch.ViewFull)
 		w.tail.Took(e)
 		if err != nil {
 			return err

@@ -44,10 +44,10 @@ func (h *History) judgeApplied(found func(string)) {
 	}
 }
 
-// judgeTarget judges whether the connection is one of those that the call means. Rooms
-// are judged by promise 2.
+// judgeTarget judges whether the connection is one of those that the call means. Rooms,
+// and users who come and go, are judged by promise 2.
 func (h *History) judgeTarget(call *Call, c *Connection, received bool, found func(string)) {
-	if len(call.Rooms) > 0 {
+	if len(call.Rooms) > 0 || len(call.Users) > 0 && h.logsIn(c) {
 		return
 	}
 	meant := call.All || slices.Contains(call.IDs, c.ID) || c.User != "" && slices.Contains(call.Users, c.User)
@@ -57,4 +57,9 @@ func (h *History) judgeTarget(call *Call, c *Connection, received bool, found fu
 	case meant && !received && call.Applied && c.during(call) && !call.names(c.Node) && !slices.Contains(c.Unconfirmed, call.Node):
 		found(fmt.Sprintf("3: %s did not receive %s, and %s is not named", c.ID, call.Event, c.Node))
 	}
+}
+
+// logsIn reports whether the connection may become another user's.
+func (h *History) logsIn(c *Connection) bool {
+	return slices.ContainsFunc(h.calls, func(call *Call) bool { return call.Kind == Login && slices.Contains(call.IDs, c.ID) })
 }

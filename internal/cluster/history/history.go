@@ -14,6 +14,7 @@ const (
 	Join       // of Rooms, by the connections IDs
 	Leave      // likewise
 	List       // of the connections in Rooms
+	Login      // as User, of the connections IDs
 )
 
 // Call is one call and its answer. Those of one Caller come one after another, at one node.
@@ -26,6 +27,7 @@ type Call struct {
 	All               bool
 	IDs, Rooms, Users []string
 
+	User    string // Login: empty: of nobody
 	Event   string // Emit: its name, which no other call has but those with the same Key
 	Applied bool   // Emit
 	Key     string // Emit: its idempotency key; empty: none

@@ -35,6 +35,8 @@ func TestJudge(t *testing.T) {
 	toA := func(matched int) Call { return Call{IDs: a, Matched: matched} }
 	room := func(matched int) Call { return Call{Rooms: []string{"r"}, Matched: matched} }
 	join := Call{Kind: Join, Node: "n1", IDs: a, Rooms: []string{"r"}, Matched: 1}
+	user := func(name string, matched int) Call { return Call{Users: []string{name}, Matched: matched} }
+	login := func(user string) Call { return Call{Kind: Login, Node: "n1", IDs: a, User: user, Matched: 1} }
 	leave := join
 	leave.Kind = Leave
 	unconfirmed := join
@@ -110,6 +112,29 @@ func TestJudge(t *testing.T) {
 		"a listing with its members": {"", func(s *script) {
 			s.call(join)
 			s.call(Call{Kind: List, Node: "n2", Rooms: []string{"r"}, Listed: a})
+		}},
+
+		"login, emit, logout, emit": {"", func(s *script) {
+			s.call(login("u"))
+			s.call(emit("1", user("u", 1)), "a")
+			s.call(emit("2", user("ua", 0)))
+			s.call(login(""))
+			s.call(emit("3", user("u", 0)))
+		}},
+		"a login that is not in force": {"2: a in the connections of u", func(s *script) { s.call(login("u")); s.call(emit("1", user("u", 0))) }},
+		"a login that leaves the user as it was": {"2: a in the connections of ua", func(s *script) {
+			s.call(login("u"))
+			s.call(emit("1", user("ua", 1)), "a")
+		}},
+		"a login that the node did not confirm": {"", func(s *script) {
+			c := login("u")
+			c.Partial, c.Unreachable = true, []string{"n1"}
+			s.call(c)
+			s.call(emit("1", user("u", 0)))
+		}},
+		"a login of another": {"3: b received 1, which is not meant", func(s *script) {
+			s.call(login("u"))
+			s.call(emit("1", user("u", 2)), "a", "b")
 		}},
 
 		"counted exactly": {"", func(s *script) { s.call(emit("1", Call{All: true, Matched: 2}), "a", "b") }},

@@ -90,8 +90,8 @@ type Options struct {
 	Cluster string
 	// Announce is how often nodes announce themselves. Default 1 s.
 	Announce time.Duration
-	// JoinWait is how long New waits for the first announcements of peers. Default 1 s;
-	// negative: not at all.
+	// JoinWait is how long New waits for the first announcements of peers, at least; five
+	// times that at most. Default 1 s; negative: not at all.
 	JoinWait time.Duration
 	// SuspectAfter is how long a peer may be silent, or owe an acknowledgement. Default 3 s.
 	SuspectAfter time.Duration

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -335,6 +336,31 @@ func TestGoodbye(t *testing.T) {
 		}
 		if len(b.Peers()) != 0 {
 			t.Errorf("peers: %v", b.Peers())
+		}
+		check(t, nodes...)
+	})
+}
+
+// TestGoodbyeIsLost: the bus loses one, and the node is gone at once all the same.
+func TestGoodbyeIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := bus.NewMemory()
+		nodes := newNodes(t, memory, 2, Options{})
+		a, b := nodes[0], nodes[1]
+		lost := 0
+		memory.SetFaults(func(_, _, _ string, data []byte) bus.Verdict {
+			first := lost == 0 && bytes.Contains(data, []byte(`"goodbye":true`))
+			if first {
+				lost++
+			}
+			return bus.Verdict{Drop: first}
+		})
+		if err := a.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if lost != 1 || len(b.Peers()) != 0 {
+			t.Errorf("%d goodbyes were lost; peers: %v", lost, b.Peers())
 		}
 		check(t, nodes...)
 	})

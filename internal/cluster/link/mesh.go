@@ -46,12 +46,21 @@ type Mesh struct {
 	traffic Traffic          // with peers that are gone
 }
 
+// goodbyes is how often a node says goodbye: the bus may lose messages, and until peers
+// suspect a node that is gone they wait for it, and clients cannot come back as what they were.
+const goodbyes = 3
+
 // maxPast bounds the epochs that are remembered for their goodbye: what they announced
 // before may arrive after it.
 const maxPast = 1024
 
-// New announces self on b, finds the peers, and returns after JoinWait. Calls of h may
-// come before it returns. Error: [ErrEpochTaken], and those of the bus.
+// joinLimit is how many times JoinWait New waits, at most, for peers that the bus reaches and
+// that have not joined: on a busy machine a second is short, and a node that knows of nobody
+// answers for itself alone.
+const joinLimit = 5
+
+// New announces self on b, finds the peers, and returns after JoinWait; later while
+// peers are found that have not joined, or b is [bus.Routed] and reaches more than were found. Calls of h may come before it returns. Error: [ErrEpochTaken], and those of the bus.
 func New(b bus.Bus, self Self, o Options, h Handler) (*Mesh, error) {
 	o = o.withDefaults()
 	if !validEpoch(self.Epoch) {
@@ -78,14 +87,7 @@ func New(b bus.Bus, self Self, o Options, h Handler) (*Mesh, error) {
 	}
 	m.announce(true, false)
 	m.idle.Go(m.run)
-	if o.JoinWait > 0 {
-		wait := time.NewTimer(o.JoinWait)
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-m.epochTaken:
-		}
-	}
+	m.join()
 	select {
 	case <-m.epochTaken:
 		m.end()
@@ -93,6 +95,40 @@ func New(b bus.Bus, self Self, o Options, h Handler) (*Mesh, error) {
 	default:
 		return m, nil
 	}
+}
+
+// join waits for the first announcements of peers. It asks for them now and again: what was
+// published before the bus had its ways to them has reached nobody.
+func (m *Mesh) join() {
+	if m.opts.JoinWait <= 0 {
+		return
+	}
+	const looks, asks = 20, 5 // in JoinWait
+	look := time.NewTicker(max(m.opts.JoinWait/looks, 1))
+	defer look.Stop()
+	others := 0
+	for n := 1; n <= looks*joinLimit; n++ {
+		select {
+		case <-look.C:
+		case <-m.epochTaken:
+			return
+		}
+		if routed, ok := m.bus.(bus.Routed); ok {
+			others = max(others, routed.Others()) // a way may break, and be back soon
+		}
+		if n >= looks && m.haveJoined(others) {
+			return
+		}
+		if n%(looks/asks) == 0 {
+			m.announce(true, false)
+		}
+	}
+}
+
+// haveJoined reports whether all peers that are known have joined, and are so many at least.
+func (m *Mesh) haveJoined(number int) bool {
+	peers := m.all()
+	return len(peers) >= number && !slices.ContainsFunc(peers, func(p *peer) bool { return !p.joined.Load() })
 }
 
 // subject is a subject of the cluster.
@@ -319,7 +355,11 @@ func (m *Mesh) Close(ctx context.Context) error {
 		}
 	}
 	m.end()
-	m.farewell.Do(func() { m.announce(false, true) }) // nothing of this node follows it
+	m.farewell.Do(func() { // nothing of this node follows it
+		for range goodbyes {
+			m.announce(false, true)
+		}
+	})
 	return err
 }
 

@@ -2,6 +2,7 @@ package link
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type peer struct {
 	arrived chan struct{} // holds one: read is to look
 	done    chan struct{} // closed by end
 	quiet   chan struct{} // closed when read has returned
+	joined  atomic.Bool   // the handler has heard of it
 
 	started time.Time
 

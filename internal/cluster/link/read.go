@@ -7,7 +7,6 @@ func (p *peer) read() {
 		<-p.before.quiet
 		p.before = nil
 	}
-	joined := false
 	var message []byte // of which not all pieces have come
 	for {
 		events := p.takeEvents()
@@ -17,8 +16,8 @@ func (p *peer) read() {
 			}
 			switch e := &events[i]; e.kind {
 			case eventJoined:
-				joined = true
 				p.mesh.handler.Joined(p.snapshot())
+				p.joined.Store(true)
 			case eventChanged:
 				p.mesh.handler.Changed(p.snapshot())
 			case eventPiece:
@@ -33,7 +32,7 @@ func (p *peer) read() {
 			continue
 		case <-p.done:
 		}
-		if joined {
+		if p.joined.Load() {
 			p.mesh.handler.Gone(p.snapshot())
 		}
 		return

@@ -13,3 +13,8 @@ func (e *Embedded) Stats() bus.Stats {
 	s.Routes = e.server.NumRoutes()
 	return s
 }
+
+var _ bus.Routed = (*Embedded)(nil)
+
+// Others implements [bus.Routed]: each server that there is a route to is of one node.
+func (e *Embedded) Others() int { return e.server.NumRemotes() }

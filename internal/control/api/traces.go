@@ -34,4 +34,5 @@ var traced = []string{
 	fanoutv1.EmitterService_EmitWithAck_FullMethodName,
 	fanoutv1.EmitterService_Call_FullMethodName,
 	fanoutv1.EventService_Reply_FullMethodName,
+	fanoutv1.EventService_Publish_FullMethodName,
 }

@@ -2,8 +2,6 @@ package grpcserver
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"testing"
@@ -84,42 +82,8 @@ func benchmarkEmit(b *testing.B, conn *grpc.ClientConn) {
 
 func BenchmarkEmitStream(b *testing.B) {
 	c := fanoutv1.NewEmitterServiceClient(dialTCP(b, deafHub{}))
-	stream, err := c.EmitStream(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	type end struct {
-		through uint64
-		answers int
-		err     error
-	}
-	ended := make(chan end, 1)
-	go func() {
-		var e end
-		for {
-			resp, err := stream.Recv()
-			if err != nil {
-				e.err = err
-				ended <- e
-				return
-			}
-			e.through = resp.GetAckedThrough()
-			e.answers++
-		}
-	}()
 	b.ReportAllocs()
 	b.ResetTimer()
-	for i := range b.N {
-		if err := stream.Send(&fanoutv1.EmitStreamRequest{Sequence: uint64(i) + 1, Emit: benchEmit()}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := stream.CloseSend(); err != nil {
-		b.Fatal(err)
-	}
-	e := <-ended
-	if !errors.Is(e.err, io.EOF) || e.through != uint64(b.N) {
-		b.Fatalf("acked through %d of %d, %v", e.through, b.N, e.err)
-	}
-	b.ReportMetric(float64(b.N)/float64(e.answers), "items/ack")
+	answers := benchEmitStream(b, c, b.N)
+	b.ReportMetric(float64(b.N)/float64(answers), "items/ack")
 }

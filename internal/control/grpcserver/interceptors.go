@@ -25,7 +25,7 @@ func (s *Server) streamInterceptor(m middleware.Middleware) grpc.StreamServerInt
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		return m(stream.Context(), callOf(stream.Context(), info.FullMethod), func(ctx context.Context) error {
 			return s.untilKeyEnds(identity.FromContext(ctx), func() error {
-				return next(srv, &contextStream{ServerStream: stream, ctx: ctx, server: s, method: info.FullMethod})
+				return next(srv, &contextStream{ServerStream: stream, ctx: ctx, server: s, method: info.FullMethod, open: open(info.FullMethod)})
 			})
 		})
 	}
@@ -49,7 +49,11 @@ func (s *Server) untilKeyEnds(caller identity.Principal, handle func() error) er
 }
 
 func callOf(ctx context.Context, method string) *middleware.Call {
-	c := &middleware.Call{Method: method, Authorization: metadata.ValueFromIncomingContext(ctx, "authorization")}
+	c := &middleware.Call{
+		Method:        method,
+		Authorization: metadata.ValueFromIncomingContext(ctx, "authorization"),
+		Level:         metadata.ValueFromIncomingContext(ctx, control.LevelHeader),
+	}
 	c.Connection = connections.FromContext(ctx)
 	if p, ok := peer.FromContext(ctx); ok {
 		shown := p.AuthInfo
@@ -69,7 +73,7 @@ func callOf(ctx context.Context, method string) *middleware.Call {
 // in any number of calls, for as long as they like. A read that takes longer ends soon
 // after its call.
 func (s *Server) inTime(method string, read func() error) error {
-	if !slices.Contains(api.Access.Open, method) {
+	if !open(method) {
 		return read()
 	}
 	ended := make(chan error, 1)
@@ -83,6 +87,9 @@ func (s *Server) inTime(method string, read func() error) error {
 		return control.ErrRequestLate
 	}
 }
+
+// open reports whether anybody may call the method.
+func open(method string) bool { return slices.Contains(api.Access.Open, method) }
 
 // readError is err, which reading a request ended with. What gRPC calls INTERNAL, and has
 // told the caller by then, is a request that is none: no failure inside.
@@ -99,10 +106,14 @@ type contextStream struct {
 	ctx    context.Context
 	server *Server
 	method string
+	open   bool // anybody may call it
 }
 
 func (s *contextStream) Context() context.Context { return s.ctx }
 
 func (s *contextStream) RecvMsg(req any) error {
+	if !s.open { // it reads many messages, and pays nothing for each
+		return readError(s.ServerStream.RecvMsg(req))
+	}
 	return readError(s.server.inTime(s.method, func() error { return s.ServerStream.RecvMsg(req) }))
 }

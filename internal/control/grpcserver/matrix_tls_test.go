@@ -36,29 +36,37 @@ import (
 // within are requests that keep to the namespace /n and the room r. They do nothing to
 // the daemon, whoever sends them. An RPC that is not here is called with an empty one.
 var within = map[string]string{
-	"Emit":              `{"to":{"namespace":"n","rooms":["r"]},"event":"e"}`,
-	"EmitBatch":         `{"emits":[{"to":{"namespace":"n","rooms":["r"]},"event":"e"}]}`,
-	"EmitStream":        `{"sequence":1,"emit":{"to":{"namespace":"n","rooms":["r"]},"event":"e"}}`,
-	"EmitWithAck":       `{"emit":{"to":{"namespace":"n","rooms":["r"]},"event":"e"},"timeout":"1s"}`,
-	"Call":              `{"namespace":"n","id":"x","event":"e","timeout":"1s"}`,
-	"Consume":           `{"open":{"group":"g"}}`,
-	"Reply":             `{"delivery_id":"x"}`,
-	"ListConnections":   `{"to":{"namespace":"n","rooms":["r"]}}`,
-	"GetConnection":     `{"namespace":"n","id":"x"}`,
-	"CountConnections":  `{"to":{"namespace":"n","rooms":["r"]},"group_by":"ROOM"}`,
-	"ListRooms":         `{"namespace":"n"}`,
-	"Join":              `{"to":{"namespace":"n","rooms":["r"]},"rooms":["r"]}`,
-	"Leave":             `{"to":{"namespace":"n","rooms":["r"]},"rooms":["r"]}`,
-	"Disconnect":        `{"to":{"namespace":"n","rooms":["r"]},"mode":"NAMESPACE"}`,
-	"UpdateConnection":  `{"namespace":"n","id":"x"}`,
-	"ListUsers":         `{"namespace":"n"}`,
-	"UpdateConnections": `{"to":{"namespace":"n","rooms":["r"]}}`,
+	"Emit":                            `{"to":{"namespace":"n","rooms":["r"]},"event":"e"}`,
+	"EmitBatch":                       `{"emits":[{"to":{"namespace":"n","rooms":["r"]},"event":"e"}]}`,
+	"EmitStream":                      `{"sequence":1,"emit":{"to":{"namespace":"n","rooms":["r"]},"event":"e"}}`,
+	"EmitWithAck":                     `{"emit":{"to":{"namespace":"n","rooms":["r"]},"event":"e"},"timeout":"1s"}`,
+	"Call":                            `{"namespace":"n","id":"x","event":"e","timeout":"1s"}`,
+	"Consume":                         `{"open":{"group":"g"}}`,
+	"Reply":                           `{"delivery_id":"x"}`,
+	"Publish":                         `{"topic":"t","all":true}`,
+	"ListConnections":                 `{"to":{"namespace":"n","rooms":["r"]}}`,
+	"GetConnection":                   `{"namespace":"n","id":"x"}`,
+	"CountConnections":                `{"to":{"namespace":"n","rooms":["r"]},"group_by":"ROOM"}`,
+	"ListRooms":                       `{"namespace":"n"}`,
+	"Join":                            `{"to":{"namespace":"n","rooms":["r"]},"rooms":["r"]}`,
+	"Leave":                           `{"to":{"namespace":"n","rooms":["r"]},"rooms":["r"]}`,
+	"Disconnect":                      `{"to":{"namespace":"n","rooms":["r"]},"mode":"NAMESPACE"}`,
+	"UpdateConnection":                `{"namespace":"n","id":"x"}`,
+	"fanout.v1.RegistryService.Watch": `{"to":{"namespace":"n","rooms":["r"]}}`,
+	"ListUsers":                       `{"namespace":"n"}`,
+	"Block":                           `{"users":["x"]}`,
+	"Unblock":                         `{"addresses":["203.0.113.7"]}`,
+	"ListBlocks":                      `{"user_prefix":"x"}`,
+	"UpdateConnections":               `{"to":{"namespace":"n","rooms":["r"]}}`,
 }
 
 // request is what an RPC of any service is called with.
 func request(t *testing.T, service, rpc string) proto.Message {
 	t.Helper()
-	text, ok := within[rpc]
+	text, ok := within[service+"."+rpc]
+	if !ok {
+		text, ok = within[rpc]
+	}
 	if !ok {
 		return &emptypb.Empty{}
 	}
@@ -244,7 +252,7 @@ func serveTLS(t *testing.T, keys []identity.Key, o *tls.Config) (s *Server, addr
 	if err != nil {
 		t.Fatal(err)
 	}
-	both := h2split.Listen(connections.New(connections.Options{Logger: quiet}).Listen(l), h2split.Options{TLS: o, Timeout: time.Minute})
+	both := h2split.Listen(connections.New(connections.Options{Logger: quiet, Timeout: time.Hour}).Listen(l), h2split.Options{TLS: o, Timeout: time.Minute})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(both.HTTP2()) }()
 	t.Cleanup(func() {

@@ -45,6 +45,7 @@ func Test(t *testing.T, fresh func(t *testing.T) Fixture) {
 		"cursors":           cursors,
 		"counts":            counts,
 		"names":             names,
+		"watches":           watches,
 	} {
 		t.Run(name, func(t *testing.T) { part(t, fresh(t)) })
 	}
@@ -55,6 +56,12 @@ func in(namespace string, sel room.Selector) sio.Target {
 }
 
 func everybody(namespace string) sio.Target { return in(namespace, room.Selector{All: true}) }
+
+// ofNobody is the target for an owner that is not there.
+func ofNobody(to sio.Target) sio.Target {
+	to.Owner = sio.Owner{Group: "none", ConsumerID: "nobody"}
+	return to
+}
 
 func unknownNamespace(t *testing.T, f Fixture) {
 	ctx, to := t.Context(), everybody("/none")
@@ -74,7 +81,7 @@ func unknownNamespace(t *testing.T, f Fixture) {
 			t.Errorf("%s: %v, want ErrUnknownNamespace", what, err)
 		}
 	}
-	for name, want := range map[string]bool{"/": true, "/chat": true, "/none": false, "": false, "/ch*": true, "/no*": false, "*": false} {
+	for name, want := range map[string]bool{"/": true, "/chat": true, "/none": false, "": false, "/ch*": true, "/no*": false, "*": true, "/**": false} {
 		if got, err := f.Hub.HasNamespace(ctx, name); got != want || err != nil {
 			t.Errorf("HasNamespace(%q) = %v, %v, want %v", name, got, err, want)
 		}
@@ -86,6 +93,8 @@ func operations(t *testing.T, f Fixture) {
 	f.Connect("/chat", "u")
 	only := func(id string) sio.Target { return in("/", room.Selector{IDs: []string{id}}) }
 	r := in("/", room.Selector{Rooms: []string{"r"}})
+	of := func(user string) sio.Target { return in("/", room.Selector{Users: []string{user}}) }
+	login, logout := "v", ""
 	for _, step := range []struct {
 		op   sio.Op
 		want int
@@ -97,9 +106,16 @@ func operations(t *testing.T, f Fixture) {
 		{sio.Emit{To: r, Event: "e"}, 1},
 		{sio.Emit{To: in("/", room.Selector{Rooms: []string{"r"}, IDs: []string{a}, Users: []string{"u"}}), Event: "e"}, 2},
 		{sio.Emit{To: in("/", room.Selector{All: true, Except: []string{"r"}}), Event: "e"}, 1},
+		{sio.Emit{To: ofNobody(everybody("/")), Event: "e"}, 0},
+		{sio.Leave{To: ofNobody(r), Rooms: []string{"r"}}, 0},
 		{sio.Leave{To: everybody("/"), Rooms: []string{"r"}}, 2},
 		{sio.Emit{To: r, Event: "e"}, 0},
 		{sio.Update{Namespace: "/", ID: b, Changes: sio.Changes{Data: map[string]any{"k": "v"}}}, 1},
+		{sio.Update{Namespace: "/", ID: b, Changes: sio.Changes{User: &login}}, 1},
+		{sio.Emit{To: of(login), Event: "e"}, 1},
+		{sio.Emit{To: of("u"), Event: "e"}, 1},
+		{sio.UpdateAll{To: of(login), Changes: sio.Changes{User: &logout}}, 1},
+		{sio.Emit{To: of(login), Event: "e"}, 0},
 		{sio.Disconnect{To: only(a)}, 1},
 		{sio.Disconnect{To: only(a), Mode: sio.DisconnectTransport}, 0},
 		{sio.Emit{To: everybody("/"), Event: "e"}, 1},
@@ -113,8 +129,8 @@ func operations(t *testing.T, f Fixture) {
 		t.Errorf("Update of one that is gone: %v, want ErrNotFound", err)
 	}
 	c, err := f.Hub.Connection(t.Context(), "/", b)
-	if err != nil || c.Data["k"] != "v" {
-		t.Errorf("after the Update: %v, %v", c.Data, err)
+	if err != nil || c.Data["k"] != "v" || c.UserID != "" {
+		t.Errorf("after the Updates: %v, %v", c, err)
 	}
 }
 

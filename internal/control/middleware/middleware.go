@@ -22,6 +22,9 @@ type Call struct {
 	// Authorization is the values of the header or metadata "authorization".
 	Authorization []string
 
+	// Level is the values of the header or metadata [control.LevelHeader].
+	Level []string
+
 	// Certificate is the names in the certificate that the caller showed, and that has
 	// been verified: those of DNS, URIs and the common name.
 	Certificate []string
@@ -64,11 +67,12 @@ type Access struct {
 }
 
 // Standard is what belongs around every call: errors are coded and logged, a
-// panic is an error, the context holds the caller, and it may do what it calls.
+// panic is an error, the context holds the caller, and it may do what it calls, which
+// was written for no later API than there is.
 // Tracing belongs in front of it, and what wants to know the caller, such as an
 // audit log, behind it.
 func Standard(r *control.ErrorReporter, a *identity.Authenticator, access Access) Middleware {
-	return chain(reportErrors(r), recoverPanics, authenticate(a, access))
+	return chain(reportErrors(r), recoverPanics, authenticate(a, access), checkLevel)
 }
 
 // Reported is Standard for what is left of a call that Standard has let in already, as a
@@ -138,6 +142,14 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 		}
 		return next(identity.NewContext(ctx, caller))
 	}
+}
+
+// checkLevel ends calls of callers that were written for a later API than this.
+func checkLevel(ctx context.Context, c *Call, next Handler) error {
+	if err := control.CheckLevel(c.Level); err != nil {
+		return err
+	}
+	return next(ctx)
 }
 
 // anybody runs a call that needs no key. The connection of somebody who is not known may have

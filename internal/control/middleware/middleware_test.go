@@ -266,6 +266,31 @@ func TestChain(t *testing.T) {
 	}
 }
 
+// A caller that was written for a later API than this is refused, once it is known who calls.
+func TestLevel(t *testing.T) {
+	a, err := identity.NewAuthenticator([]identity.Key{{Name: "full", Secret: "f"}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := control.New(&fakeHub{}, control.Options{Logger: slog.New(slog.DiscardHandler)})
+	m := Standard(services.Errors, a, Access{Scope: func(string) (identity.Scope, bool) { return identity.Emit, true }})
+	for _, tt := range []struct {
+		key, level string
+		want       codes.Code
+	}{
+		{"f", "1", codes.OK},
+		{"f", "65535", codes.Unimplemented},
+		{"f", "new", codes.InvalidArgument},
+		{"wrong", "65535", codes.Unauthenticated},
+	} {
+		c, ran := &Call{Method: "/s/Emit", Authorization: []string{"Bearer " + tt.key}, Level: []string{tt.level}}, false
+		err := m(t.Context(), c, func(context.Context) error { ran = true; return nil })
+		if status.Code(err) != tt.want || ran != (tt.want == codes.OK) {
+			t.Errorf("level %q with key %q: got %v, ran %v, want %v", tt.level, tt.key, err, ran, tt.want)
+		}
+	}
+}
+
 // A caller needs the scope of what it calls; what has none, nobody may call. One with
 // namespaces or rooms may call what holds it to them only.
 func TestScopes(t *testing.T) {

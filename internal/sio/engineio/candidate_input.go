@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -9,6 +10,7 @@ import (
 // not acted upon yet, so that a poll that comes after the "5" that ends polling is
 // not taken for one that came before.
 type candidateInput struct {
+	from   netip.Addr  // the candidate's; invalid: it has none
 	silent func() bool // nothing waits in the connection; nil: one cannot look, as with TLS
 
 	mu      sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -42,6 +43,9 @@ type Options struct {
 	// request comes from and which host it was sent to. See [ParseProxies].
 	// Default: none.
 	Proxies Proxies
+	// Blocked reports whether an address is blocked: what is asked from it is refused with
+	// 403. It is called with each request, and must not block. Default: none is.
+	Blocked func(netip.Addr) bool
 	// Limits bounds who may hold sessions. The zero value has defaults.
 	Limits Limits
 	// NoHTTPCompression leaves the bodies of polls as they are. By default those

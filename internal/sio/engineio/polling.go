@@ -43,13 +43,16 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 	p := &poll{signal: make(chan struct{}, 1)}
 	x := s.begin(w, r)
 	defer s.finish(x)
+	from := addressOf(r.RemoteAddr)
 	s.mu.Lock()
 	overlap, carried := s.poll != nil, s.link != nil
 	if !overlap && !carried {
 		s.poll = p
 		s.out.attach(p)
+		s.carriedFromLocked(from)
 	}
 	s.mu.Unlock()
+	s.endIfBlocked(from)
 	switch {
 	case carried: // since this request was looked at
 		s.srv.refuse(w, r, errBadRequest)
@@ -166,6 +169,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 		}
 		body = payload
 	}
+	s.endIfBlocked(addressOf(r.RemoteAddr)) // since the request came
 	s.in.Lock()
 	err = s.payloadDecoder(binary)(body, func(p inbound) bool {
 		s.handle(transportPolling, p)

@@ -26,6 +26,7 @@ const (
 	refusedProtocol refusalReason = iota // the request is none of Engine.IO
 	refusedUnknownSession
 	refusedOrigins
+	refusedBlocked
 	refusedMaxSessions
 	refusedMaxAddressSessions
 	refusedMaxAddressPending
@@ -37,7 +38,7 @@ const (
 
 func (r refusalReason) String() string {
 	return [refusalReasons]string{
-		"protocol", "unknown-session", "origins",
+		"protocol", "unknown-session", "origins", "blocked",
 		"max-sessions", "max-address-sessions", "max-address-pending", "max-address-rate", "max-handshake-rate",
 		"shutdown",
 	}[r]
@@ -50,7 +51,7 @@ func (c *refusals) count(r refusalReason) { c[r].Add(1) }
 
 // Refused returns how many requests, mostly handshakes, were refused since the start,
 // by reason: the name of the setting that says so, or "protocol" (the request is none
-// of Engine.IO), "unknown-session" and "shutdown".
+// of Engine.IO), "unknown-session", "blocked" ([Options.Blocked]) and "shutdown".
 func (s *Server) Refused() map[string]uint64 {
 	by := make(map[string]uint64, refusalReasons)
 	for r := range refusalReasons {
@@ -77,6 +78,7 @@ var (
 	errAddressRate = protocolError{4, "Too many handshakes from this address", http.StatusTooManyRequests, refusedMaxAddressRate}
 	errRate        = protocolError{4, "Server busy: too many handshakes", http.StatusServiceUnavailable, refusedMaxHandshakeRate}
 	errFull        = protocolError{4, "Server full", http.StatusServiceUnavailable, refusedMaxSessions}
+	errBlocked     = protocolError{4, "blocked", http.StatusForbidden, refusedBlocked}
 	errClosing     = protocolError{4, "Server shutting down", http.StatusServiceUnavailable, refusedShutdown}
 )
 
@@ -90,14 +92,17 @@ const plainClient = ": this is a Socket.IO server, not a plain WebSocket endpoin
 	"Connect with a Socket.IO client (protocol v4 or later, such as socket.io-client 3 or 4 from npm) to the same address."
 
 // refuse answers with the error: as JSON, or, where a WebSocket upgrade is
-// refused, with the message as plain text and, unless the server is busy, status 400, as
-// the reference does.
+// refused, with the message as plain text and, unless the server is busy or the address
+// blocked, status 400, as the reference does.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e protocolError) {
 	s.refused.count(e.reason)
 	s.log.Debug("request refused", "code", e.code, "message", e.message, "remote", r.RemoteAddr, "method", r.Method)
 	h := w.Header()
 	status := http.StatusBadRequest // of a refused upgrade
-	if e.status == http.StatusTooManyRequests || e.status == http.StatusServiceUnavailable {
+	switch {
+	case e.reason == refusedBlocked:
+		status = e.status
+	case e.status == http.StatusTooManyRequests, e.status == http.StatusServiceUnavailable:
 		status = e.status
 		h.Set("Retry-After", strconv.Itoa(retryAfter+rand.N(retryAfter+1)))
 		h.Set("Connection", "close") // it costs us less to be asked again than to wait

@@ -27,6 +27,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if a := addressOf(remote); s.blocked(a) && (!s.endNamed(r, a) || isUpgrade(r)) {
+		s.refuse(w, r, errBlocked)
+		return
+	}
 	query := r.URL.RawQuery
 	transport, _ := parameter(query, "transport")
 	eio, hasEIO := parameter(query, "EIO")

@@ -109,6 +109,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, transport string, 
 // says that the request came by TLS.
 func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr, secure bool) (*Session, *protocolError) {
 	sess := &Session{srv: s, protocol: protocol, number: s.number.Add(1), id: NewID(s.opts.Epoch), secure: secure, done: make(chan struct{})}
+	sess.client = addressOf(r.RemoteAddr)
 	sess.out.limit = s.opts.MaxQueue
 	if protocol == 3 {
 		sess.framing = framingV3
@@ -121,9 +122,15 @@ func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr, secure 
 	}
 	receiver, err := s.receiver(sess, r)
 	if err == nil {
+		sess.mu.Lock()
 		sess.receiver = receiver
+		sess.mu.Unlock()
 	}
 	sess.in.Unlock()
+	if s.blocked(sess.client) { // since the request came: nobody else looks for it any more
+		sess.Close(ReasonForcedClose)
+		return nil, &errBlocked
+	}
 	if err != nil {
 		sess.Close(ReasonForcedClose)
 		e := errForbidden

@@ -39,11 +39,12 @@ type Session struct {
 	done     chan struct{}
 	out      outbox
 	from     netip.Addr // whom it counts for at the session limiter; invalid: nobody
+	client   netip.Addr // of the request that opened it; invalid: it has none
 
 	pending *list.Element // its place among those that joined nothing; guarded by Server.mu
 
 	in       sync.Mutex // held while the session is opened or one inbound packet is handled
-	receiver Receiver
+	receiver Receiver   // written under mu too, where who does not handle packets reads it
 
 	mu             sync.Mutex
 	phase          phase
@@ -58,6 +59,7 @@ type Session struct {
 	lastTaken      chan struct{}   // in closing: closed when a GET took the last message, or the candidate took over
 	closeFrame     *Message        // in closing: the last message of a WebSocket
 	heartbeat      heartbeat
+	elsewhere      *netip.Addr // of the last poll or of link; nil: client
 	age            *time.Timer // closes a session that has become too old; nil: there is no such age
 }
 

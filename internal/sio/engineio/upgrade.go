@@ -48,6 +48,14 @@ func (s *Session) negotiate(c candidate) bool {
 // addCandidate makes l the candidate to take the session over from polling, whose
 // probe then runs. It reports false while there is another one, or after an upgrade.
 func (s *Session) addCandidate(l link, input *candidateInput, probe func()) bool {
+	if !s.offer(l, input, probe) {
+		return false
+	}
+	s.endIfBlocked(input.from)
+	return true
+}
+
+func (s *Session) offer(l link, input *candidateInput, probe func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase != phasePolling {
@@ -126,6 +134,7 @@ func (s *Session) completeUpgrade(l link) bool {
 		s.signalLastTakenLocked()
 	} else {
 		s.phase, s.link = phaseLinked, l
+		s.carriedFromLocked(s.candidateInput.from)
 		s.srv.counters.upgraded[transportIndex(l.transport())].Add(1)
 	}
 	s.candidate, s.candidateInput = nil, nil

@@ -15,7 +15,7 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // answered; the polling session lives on
 	}
-	input := &candidateInput{busy: t.conn.Buffered() > 0} // what came with the handshake is no longer in the connection
+	input := &candidateInput{from: addressOf(r.RemoteAddr), busy: t.conn.Buffered() > 0} // what came with the handshake is no longer in the connection
 	if t.socket != nil {
 		input.silent = t.socket.Silent
 	}

@@ -90,6 +90,11 @@ func (w *WebTransport) serve(rw http.ResponseWriter, r *http.Request) {
 		s.refuseOrigin(rw, r, at)
 		return
 	}
+	if a := addressOf(remote); s.blocked(a) {
+		s.endNamed(r, a)
+		s.refuse(rw, r, errBlocked)
+		return
+	}
 	query := r.URL.RawQuery
 	transport, hasTransport := parameter(query, "transport")
 	sid, hasSID := parameter(query, "sid")
@@ -158,7 +163,7 @@ func (w *WebTransport) greet(r *http.Request, stream wtStream, sid string, from 
 		return
 	}
 	sess.countReceived(transportWebTransport, p)
-	t, input := newWTConn(sess, stream, reads, reader), &candidateInput{}
+	t, input := newWTConn(sess, stream, reads, reader), &candidateInput{from: addressOf(r.RemoteAddr)}
 	if !sess.addCandidate(t, input, func() { t.probe(input) }) {
 		stream.closeSession()
 	}

@@ -79,12 +79,22 @@ func (w *world) stream(sid string) *wtClient {
 
 // streamBy is stream over what serve makes of the server's end.
 func (w *world) streamBy(sid string, serve func(pipeStream) wtStream) *wtClient {
+	return w.streamOf("", sid, serve)
+}
+
+// streamFrom is stream of a client with this address.
+func (w *world) streamFrom(from, sid string) *wtClient {
+	return w.streamOf(from, sid, func(c pipeStream) wtStream { return c })
+}
+
+func (w *world) streamOf(from, sid string, serve func(pipeStream) wtStream) *wtClient {
 	client, server := net.Pipe()
 	wt := &WebTransport{srv: w.server}
 	r, err := http.NewRequest("CONNECT", "https://server/socket.io/?EIO=4&transport=webtransport", nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	r.RemoteAddr = from
 	go wt.greet(r, serve(pipeStream{server}), sid, netip.Addr{})
 	return newWTClient(w.t, pipeStream{client})
 }

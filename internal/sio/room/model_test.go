@@ -95,7 +95,7 @@ func TestModel(t *testing.T) {
 				if rnd.IntN(2) == 0 {
 					u = user()
 				}
-				switch op := rnd.IntN(10); {
+				switch op := rnd.IntN(11); {
 				case e == nil:
 					if r.Add(i, u, "value of "+i) == nil {
 						t.Fatalf("step %d: Add(%s) found it taken", step, i)
@@ -109,6 +109,11 @@ func TestModel(t *testing.T) {
 					if got, want := r.Join(e, rm), m.join(i, rm); got != want {
 						t.Fatalf("step %d: Join(%s, %s) = %v", step, i, rm, got)
 					}
+				case op == 10:
+					if got, want := r.SetUser(e, u), m.users[i] != u; got != want || e.User() != u {
+						t.Fatalf("step %d: SetUser(%s, %q) = %v, and the user is %q", step, i, u, got, e.User())
+					}
+					m.users[i] = u
 				default:
 					if got, want := r.Leave(e, rm), m.leave(i, rm); got != want {
 						t.Fatalf("step %d: Leave(%s, %s) = %v", step, i, rm, got)

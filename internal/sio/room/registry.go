@@ -64,16 +64,38 @@ func (r *Registry[M]) Add(id, user string, m M) *Entry[M] {
 		r.observe(KindID, id, true)
 	}
 	r.Join(e, id)
-	if user != "" {
-		g := r.users[user]
-		if g == nil {
-			g = newMemberSet[M](user, KindUser)
-			r.users[user] = g
-			r.userNames.insert(g)
-		}
-		r.add(g, e)
-	}
+	r.addToUser(e, user)
 	return e
+}
+
+// addToUser adds e, which is of no user, to the connections of one, unless that is empty.
+func (r *Registry[M]) addToUser(e *Entry[M], user string) {
+	if user == "" {
+		return
+	}
+	g := r.users[user]
+	if g == nil {
+		g = newMemberSet[M](user, KindUser)
+		r.users[user] = g
+		r.userNames.insert(g)
+	}
+	r.add(g, e)
+}
+
+// SetUser makes e one of user's, and of nobody else's; empty: of nobody's. It reports
+// whether that changed anything: false if e was, or has been removed.
+func (r *Registry[M]) SetUser(e *Entry[M], user string) bool {
+	if !e.present() || e.User() == user {
+		return false
+	}
+	for i, m := range e.in {
+		if m.set.kind == KindUser {
+			r.removeFrom(e, i)
+			break
+		}
+	}
+	r.addToUser(e, user)
+	return true
 }
 
 // Remove removes e from every room and from the registry. An entry that is
@@ -187,6 +209,9 @@ func (r *Registry[M]) removeFrom(e *Entry[M], i int) {
 	}
 }
 
+// LastSeq is the sequence number of the member that was added last; 0: none was.
+func (r *Registry[M]) LastSeq() uint64 { return r.seq }
+
 // Seq is the member's sequence number: 1, 2, 3 and so on, in the order in which
 // members were added.
 func (e *Entry[M]) Seq() uint64 { return e.seq }
@@ -212,6 +237,15 @@ func (e *Entry[M]) Rooms() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// EachRoom yields the names of the rooms the member is in, in no particular order.
+func (e *Entry[M]) EachRoom(yield func(name string) bool) {
+	for _, m := range e.in {
+		if m.set.kind == KindRoom && !yield(m.set.name) {
+			return
+		}
+	}
 }
 
 // present reports whether the member is in its registry: it is in the set

@@ -27,6 +27,10 @@ func NewScan[M any](s Selector, after uint64, limit int) *Scan[M] {
 	return &Scan[M]{sel: s, limit: limit, after: after, at: after}
 }
 
+// Position is the sequence number up to which the part that is under way has been looked
+// at.
+func (c *Scan[M]) Position() uint64 { return c.at }
+
 // Next calls yield for the next members, looks at no more than budget of them,
 // and reports whether there may be more. It costs about as much as it looks at.
 // yield must not change memberships.

@@ -141,7 +141,7 @@ func (r *reactions) Event(s *sio.Socket, e sio.Event) {
 	case e.Name == "message":
 		r.emit(s, "message-back", e.Args, e.Attachments)
 	case e.Name == "query":
-		args, err := json.Marshal([]any{s.Connection().Query}) // its members sorted by name
+		args, err := json.Marshal([]any{s.Connection().Handshake.Query}) // its members sorted by name
 		if err == nil {
 			r.emit(s, "message-back", args, nil)
 		}

@@ -92,7 +92,7 @@ func (x Settle_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Settle_Kind.Descriptor instead.
 func (Settle_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{4, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{7, 0}
 }
 
 // Cause is why.
@@ -161,7 +161,7 @@ func (x Ended_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Ended_Cause.Descriptor instead.
 func (Ended_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // ConsumerMessage is what nodes say about consumers: the home of a consumer is the node
@@ -194,6 +194,10 @@ type ConsumerMessage struct {
 	//	*ConsumerMessage_NodeLost
 	//	*ConsumerMessage_Ownership
 	//	*ConsumerMessage_OwnershipRead
+	//	*ConsumerMessage_Publish
+	//	*ConsumerMessage_Placed
+	//	*ConsumerMessage_Outcome
+	//	*ConsumerMessage_PublishOver
 	Body          isConsumerMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -405,6 +409,42 @@ func (x *ConsumerMessage) GetOwnershipRead() *OwnershipRead {
 	return nil
 }
 
+func (x *ConsumerMessage) GetPublish() *Publish {
+	if x != nil {
+		if x, ok := x.Body.(*ConsumerMessage_Publish); ok {
+			return x.Publish
+		}
+	}
+	return nil
+}
+
+func (x *ConsumerMessage) GetPlaced() *Placed {
+	if x != nil {
+		if x, ok := x.Body.(*ConsumerMessage_Placed); ok {
+			return x.Placed
+		}
+	}
+	return nil
+}
+
+func (x *ConsumerMessage) GetOutcome() *PublishOutcome {
+	if x != nil {
+		if x, ok := x.Body.(*ConsumerMessage_Outcome); ok {
+			return x.Outcome
+		}
+	}
+	return nil
+}
+
+func (x *ConsumerMessage) GetPublishOver() uint64 {
+	if x != nil {
+		if x, ok := x.Body.(*ConsumerMessage_PublishOver); ok {
+			return x.PublishOver
+		}
+	}
+	return 0
+}
+
 type isConsumerMessage_Body interface {
 	isConsumerMessage_Body()
 }
@@ -500,6 +540,26 @@ type ConsumerMessage_OwnershipRead struct {
 	OwnershipRead *OwnershipRead `protobuf:"bytes,19,opt,name=ownership_read,json=ownershipRead,proto3,oneof"`
 }
 
+type ConsumerMessage_Publish struct {
+	// A message for the receiver's consumers, answered by Placed.
+	Publish *Publish `protobuf:"bytes,25,opt,name=publish,proto3,oneof"`
+}
+
+type ConsumerMessage_Placed struct {
+	// Whom a Publish was handed to.
+	Placed *Placed `protobuf:"bytes,26,opt,name=placed,proto3,oneof"`
+}
+
+type ConsumerMessage_Outcome struct {
+	// What became of a Publish for one of them.
+	Outcome *PublishOutcome `protobuf:"bytes,27,opt,name=outcome,proto3,oneof"`
+}
+
+type ConsumerMessage_PublishOver struct {
+	// Answers to this Publish of the sender's are awaited no more.
+	PublishOver uint64 `protobuf:"varint,28,opt,name=publish_over,json=publishOver,proto3,oneof"`
+}
+
 func (*ConsumerMessage_Subscribe) isConsumerMessage_Body() {}
 
 func (*ConsumerMessage_Limit) isConsumerMessage_Body() {}
@@ -535,6 +595,14 @@ func (*ConsumerMessage_NodeLost) isConsumerMessage_Body() {}
 func (*ConsumerMessage_Ownership) isConsumerMessage_Body() {}
 
 func (*ConsumerMessage_OwnershipRead) isConsumerMessage_Body() {}
+
+func (*ConsumerMessage_Publish) isConsumerMessage_Body() {}
+
+func (*ConsumerMessage_Placed) isConsumerMessage_Body() {}
+
+func (*ConsumerMessage_Outcome) isConsumerMessage_Body() {}
+
+func (*ConsumerMessage_PublishOver) isConsumerMessage_Body() {}
 
 // Subscribe makes a consumer a member of its group; see dispatch.SubscriptionOptions.
 type Subscribe struct {
@@ -575,7 +643,13 @@ type Subscribe struct {
 	// Of each connection one event at a time.
 	OneByOne bool `protobuf:"varint,17,opt,name=one_by_one,json=oneByOne,proto3" json:"one_by_one,omitempty"`
 	// The consumer is told which connections it owns.
-	Assignments   bool `protobuf:"varint,18,opt,name=assignments,proto3" json:"assignments,omitempty"`
+	Assignments bool `protobuf:"varint,18,opt,name=assignments,proto3" json:"assignments,omitempty"`
+	// How much it wants of connections: dispatch.View.
+	View int32 `protobuf:"varint,19,opt,name=view,proto3" json:"view,omitempty"`
+	// No events at all.
+	NoEvents bool `protobuf:"varint,25,opt,name=no_events,json=noEvents,proto3" json:"no_events,omitempty"`
+	// What messages between backends it gets, at its home.
+	Topics        []string `protobuf:"bytes,26,rep,name=topics,proto3" json:"topics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -736,6 +810,282 @@ func (x *Subscribe) GetAssignments() bool {
 	return false
 }
 
+func (x *Subscribe) GetView() int32 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
+func (x *Subscribe) GetNoEvents() bool {
+	if x != nil {
+		return x.NoEvents
+	}
+	return false
+}
+
+func (x *Subscribe) GetTopics() []string {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+// Publish is publish.Request.
+type Publish struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts those of the sender.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The topic.
+	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	// Whose members are meant; empty: those of all groups.
+	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// Is left out; unset: nobody is.
+	Except *ConsumerName `protobuf:"bytes,4,opt,name=except,proto3" json:"except,omitempty"`
+	// The text of a JSON array.
+	Args []byte `protobuf:"bytes,5,opt,name=args,proto3" json:"args,omitempty"`
+	// Binary arguments.
+	Attachments [][]byte `protobuf:"bytes,6,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// How long answers are awaited, in nanoseconds. 0: none are.
+	Timeout int64 `protobuf:"varint,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// The trace that it belongs to; empty: none.
+	Traceparent   string `protobuf:"bytes,8,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Publish) Reset() {
+	*x = Publish{}
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Publish) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Publish) ProtoMessage() {}
+
+func (x *Publish) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Publish.ProtoReflect.Descriptor instead.
+func (*Publish) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Publish) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Publish) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *Publish) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Publish) GetExcept() *ConsumerName {
+	if x != nil {
+		return x.Except
+	}
+	return nil
+}
+
+func (x *Publish) GetArgs() []byte {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *Publish) GetAttachments() [][]byte {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *Publish) GetTimeout() int64 {
+	if x != nil {
+		return x.Timeout
+	}
+	return 0
+}
+
+func (x *Publish) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
+// Placed says whom a Publish was handed to.
+type Placed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Publish.id.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Those.
+	Asked []*ConsumerName `protobuf:"bytes,2,rep,name=asked,proto3" json:"asked,omitempty"`
+	// Those that it could not be handed to. Their ids are 0.
+	Missing       []*PublishOutcome `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Placed) Reset() {
+	*x = Placed{}
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Placed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Placed) ProtoMessage() {}
+
+func (x *Placed) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Placed.ProtoReflect.Descriptor instead.
+func (*Placed) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Placed) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Placed) GetAsked() []*ConsumerName {
+	if x != nil {
+		return x.Asked
+	}
+	return nil
+}
+
+func (x *Placed) GetMissing() []*PublishOutcome {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+// PublishOutcome is publish.Outcome.
+type PublishOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Publish.id.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Who it is of.
+	Consumer *ConsumerName `protobuf:"bytes,2,opt,name=consumer,proto3" json:"consumer,omitempty"`
+	// publish.Reason.
+	Reason int32 `protobuf:"varint,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Of an answer: the text of a JSON array.
+	Args []byte `protobuf:"bytes,4,opt,name=args,proto3" json:"args,omitempty"`
+	// Of an answer: binary parts.
+	Attachments   [][]byte `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishOutcome) Reset() {
+	*x = PublishOutcome{}
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishOutcome) ProtoMessage() {}
+
+func (x *PublishOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishOutcome.ProtoReflect.Descriptor instead.
+func (*PublishOutcome) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PublishOutcome) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *PublishOutcome) GetConsumer() *ConsumerName {
+	if x != nil {
+		return x.Consumer
+	}
+	return nil
+}
+
+func (x *PublishOutcome) GetReason() int32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *PublishOutcome) GetArgs() []byte {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *PublishOutcome) GetAttachments() [][]byte {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
 // NodeLost says which connections of the receiver a group was told are lost with it.
 type NodeLost struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -749,7 +1099,7 @@ type NodeLost struct {
 
 func (x *NodeLost) Reset() {
 	*x = NodeLost{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[2]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -761,7 +1111,7 @@ func (x *NodeLost) String() string {
 func (*NodeLost) ProtoMessage() {}
 
 func (x *NodeLost) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[2]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -774,7 +1124,7 @@ func (x *NodeLost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeLost.ProtoReflect.Descriptor instead.
 func (*NodeLost) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{2}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NodeLost) GetGroup() string {
@@ -805,7 +1155,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[3]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +1167,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[3]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +1180,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{3}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Limit) GetLimit() uint32 {
@@ -870,7 +1220,7 @@ type Settle struct {
 
 func (x *Settle) Reset() {
 	*x = Settle{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[4]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +1232,7 @@ func (x *Settle) String() string {
 func (*Settle) ProtoMessage() {}
 
 func (x *Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[4]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +1245,7 @@ func (x *Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settle.ProtoReflect.Descriptor instead.
 func (*Settle) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{4}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Settle) GetDeliveryId() string {
@@ -965,7 +1315,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[5]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1327,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[5]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1340,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{5}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Verdict) GetAllow() bool {
@@ -1058,7 +1408,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[6]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1420,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[6]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1433,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{6}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{9}
 }
 
 // Close ends a subscription.
@@ -1095,7 +1445,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[7]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1457,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[7]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1470,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{7}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{10}
 }
 
 // Subscribed says that the subscription is there.
@@ -1132,7 +1482,7 @@ type Subscribed struct {
 
 func (x *Subscribed) Reset() {
 	*x = Subscribed{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[8]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1494,7 @@ func (x *Subscribed) String() string {
 func (*Subscribed) ProtoMessage() {}
 
 func (x *Subscribed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[8]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1507,7 @@ func (x *Subscribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscribed.ProtoReflect.Descriptor instead.
 func (*Subscribed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{8}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{11}
 }
 
 // Deliver is a delivery.
@@ -1173,7 +1523,7 @@ type Deliver struct {
 
 func (x *Deliver) Reset() {
 	*x = Deliver{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[9]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1535,7 @@ func (x *Deliver) String() string {
 func (*Deliver) ProtoMessage() {}
 
 func (x *Deliver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[9]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1548,7 @@ func (x *Deliver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deliver.ProtoReflect.Descriptor instead.
 func (*Deliver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{9}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Deliver) GetEvent() *Event {
@@ -1260,7 +1610,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1622,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1635,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{10}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Event) GetKind() int32 {
@@ -1427,7 +1777,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1789,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1802,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{11}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Cancelled) GetDeliveryIds() []string {
@@ -1478,7 +1828,7 @@ type Hungry struct {
 
 func (x *Hungry) Reset() {
 	*x = Hungry{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1840,7 @@ func (x *Hungry) String() string {
 func (*Hungry) ProtoMessage() {}
 
 func (x *Hungry) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1853,7 @@ func (x *Hungry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hungry.ProtoReflect.Descriptor instead.
 func (*Hungry) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{12}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{15}
 }
 
 // Limited says what the limit is.
@@ -1517,7 +1867,7 @@ type Limited struct {
 
 func (x *Limited) Reset() {
 	*x = Limited{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1879,7 @@ func (x *Limited) String() string {
 func (*Limited) ProtoMessage() {}
 
 func (x *Limited) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1892,7 @@ func (x *Limited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limited.ProtoReflect.Descriptor instead.
 func (*Limited) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{13}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Limited) GetLimit() uint32 {
@@ -1563,7 +1913,7 @@ type Assigned struct {
 
 func (x *Assigned) Reset() {
 	*x = Assigned{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1925,7 @@ func (x *Assigned) String() string {
 func (*Assigned) ProtoMessage() {}
 
 func (x *Assigned) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1938,7 @@ func (x *Assigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assigned.ProtoReflect.Descriptor instead.
 func (*Assigned) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{14}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Assigned) GetConnections() []*Assigned_Assignment {
@@ -1606,14 +1956,16 @@ type Ownership struct {
 	// Those that it owns.
 	Assigned []*Connection `protobuf:"bytes,2,rep,name=assigned,proto3" json:"assigned,omitempty"`
 	// What it counts as until it has been read.
-	Bytes         uint32 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Bytes uint32 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Those that it owns and others have changed.
+	Changed       []*Connection `protobuf:"bytes,4,rep,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Ownership) Reset() {
 	*x = Ownership{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1977,7 @@ func (x *Ownership) String() string {
 func (*Ownership) ProtoMessage() {}
 
 func (x *Ownership) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1990,7 @@ func (x *Ownership) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ownership.ProtoReflect.Descriptor instead.
 func (*Ownership) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{15}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ownership) GetReleased() []string {
@@ -1662,6 +2014,13 @@ func (x *Ownership) GetBytes() uint32 {
 	return 0
 }
 
+func (x *Ownership) GetChanged() []*Connection {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
 // OwnershipRead says that there is room for others.
 type OwnershipRead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1673,7 +2032,7 @@ type OwnershipRead struct {
 
 func (x *OwnershipRead) Reset() {
 	*x = OwnershipRead{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +2044,7 @@ func (x *OwnershipRead) String() string {
 func (*OwnershipRead) ProtoMessage() {}
 
 func (x *OwnershipRead) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +2057,7 @@ func (x *OwnershipRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnershipRead.ProtoReflect.Descriptor instead.
 func (*OwnershipRead) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{16}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *OwnershipRead) GetBytes() uint32 {
@@ -1721,7 +2080,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +2092,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +2105,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Ended) GetCause() Ended_Cause {
@@ -1774,7 +2133,7 @@ type Facts struct {
 
 func (x *Facts) Reset() {
 	*x = Facts{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +2145,7 @@ func (x *Facts) String() string {
 func (*Facts) ProtoMessage() {}
 
 func (x *Facts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +2158,7 @@ func (x *Facts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Facts.ProtoReflect.Descriptor instead.
 func (*Facts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Facts) GetGroups() []*Facts_Group {
@@ -1834,7 +2193,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +2205,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +2218,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Call) GetId() uint64 {
@@ -2041,7 +2400,7 @@ type Watch struct {
 
 func (x *Watch) Reset() {
 	*x = Watch{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2412,7 @@ func (x *Watch) String() string {
 func (*Watch) ProtoMessage() {}
 
 func (x *Watch) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2425,7 @@ func (x *Watch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watch.ProtoReflect.Descriptor instead.
 func (*Watch) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Watch) GetNumber() uint64 {
@@ -2108,7 +2467,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2479,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2492,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Reply) GetDeliveryId() string {
@@ -2177,7 +2536,7 @@ type ConsumerName struct {
 
 func (x *ConsumerName) Reset() {
 	*x = ConsumerName{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2548,7 @@ func (x *ConsumerName) String() string {
 func (*ConsumerName) ProtoMessage() {}
 
 func (x *ConsumerName) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2561,7 @@ func (x *ConsumerName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumerName.ProtoReflect.Descriptor instead.
 func (*ConsumerName) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ConsumerName) GetGroup() string {
@@ -2228,7 +2587,7 @@ type Groups struct {
 
 func (x *Groups) Reset() {
 	*x = Groups{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2240,7 +2599,7 @@ func (x *Groups) String() string {
 func (*Groups) ProtoMessage() {}
 
 func (x *Groups) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2253,7 +2612,7 @@ func (x *Groups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Groups.ProtoReflect.Descriptor instead.
 func (*Groups) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{26}
 }
 
 // DeadLetters says which dead letters are meant.
@@ -2271,7 +2630,7 @@ type DeadLetters struct {
 
 func (x *DeadLetters) Reset() {
 	*x = DeadLetters{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2283,7 +2642,7 @@ func (x *DeadLetters) String() string {
 func (*DeadLetters) ProtoMessage() {}
 
 func (x *DeadLetters) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +2655,7 @@ func (x *DeadLetters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetters.ProtoReflect.Descriptor instead.
 func (*DeadLetters) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeadLetters) GetFilter() []byte {
@@ -2345,7 +2704,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +2716,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +2729,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{25}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CallResult) GetId() uint64 {
@@ -2446,7 +2805,7 @@ type Assigned_Assignment struct {
 
 func (x *Assigned_Assignment) Reset() {
 	*x = Assigned_Assignment{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2458,7 +2817,7 @@ func (x *Assigned_Assignment) String() string {
 func (*Assigned_Assignment) ProtoMessage() {}
 
 func (x *Assigned_Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2471,7 +2830,7 @@ func (x *Assigned_Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assigned_Assignment.ProtoReflect.Descriptor instead.
 func (*Assigned_Assignment) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{14, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{17, 0}
 }
 
 func (x *Assigned_Assignment) GetId() string {
@@ -2515,7 +2874,7 @@ type Facts_Group struct {
 
 func (x *Facts_Group) Reset() {
 	*x = Facts_Group{}
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2527,7 +2886,7 @@ func (x *Facts_Group) String() string {
 func (*Facts_Group) ProtoMessage() {}
 
 func (x *Facts_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_consumers_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2540,7 +2899,7 @@ func (x *Facts_Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Facts_Group.ProtoReflect.Descriptor instead.
 func (*Facts_Group) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{18, 0}
+	return file_fanout_cluster_v1_consumers_proto_rawDescGZIP(), []int{21, 0}
 }
 
 func (x *Facts_Group) GetName() string {
@@ -2561,7 +2920,7 @@ var File_fanout_cluster_v1_consumers_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\n" +
-	"!fanout/cluster/v1/consumers.proto\x12\x11fanout.cluster.v1\x1a\x1cfanout/cluster/v1/node.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\b\n" +
+	"!fanout/cluster/v1/consumers.proto\x12\x11fanout.cluster.v1\x1a\x1cfanout/cluster/v1/node.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\t\n" +
 	"\x0fConsumerMessage\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12<\n" +
 	"\tsubscribe\x18\x02 \x01(\v2\x1c.fanout.cluster.v1.SubscribeH\x00R\tsubscribe\x120\n" +
@@ -2584,8 +2943,12 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x06result\x18\x10 \x01(\v2\x1d.fanout.cluster.v1.CallResultH\x00R\x06result\x12:\n" +
 	"\tnode_lost\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.NodeLostH\x00R\bnodeLost\x12<\n" +
 	"\townership\x18\x12 \x01(\v2\x1c.fanout.cluster.v1.OwnershipH\x00R\townership\x12I\n" +
-	"\x0eownership_read\x18\x13 \x01(\v2 .fanout.cluster.v1.OwnershipReadH\x00R\rownershipReadB\x06\n" +
-	"\x04body\"\xa7\x04\n" +
+	"\x0eownership_read\x18\x13 \x01(\v2 .fanout.cluster.v1.OwnershipReadH\x00R\rownershipRead\x126\n" +
+	"\apublish\x18\x19 \x01(\v2\x1a.fanout.cluster.v1.PublishH\x00R\apublish\x123\n" +
+	"\x06placed\x18\x1a \x01(\v2\x19.fanout.cluster.v1.PlacedH\x00R\x06placed\x12=\n" +
+	"\aoutcome\x18\x1b \x01(\v2!.fanout.cluster.v1.PublishOutcomeH\x00R\aoutcome\x12#\n" +
+	"\fpublish_over\x18\x1c \x01(\x04H\x00R\vpublishOverB\x06\n" +
+	"\x04body\"\xf0\x04\n" +
 	"\tSubscribe\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -2609,7 +2972,29 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x10recovery_expired\x18\x10 \x01(\bR\x0frecoveryExpired\x12\x1c\n" +
 	"\n" +
 	"one_by_one\x18\x11 \x01(\bR\boneByOne\x12 \n" +
-	"\vassignments\x18\x12 \x01(\bR\vassignments\"G\n" +
+	"\vassignments\x18\x12 \x01(\bR\vassignments\x12\x12\n" +
+	"\x04view\x18\x13 \x01(\x05R\x04view\x12\x1b\n" +
+	"\tno_events\x18\x19 \x01(\bR\bnoEvents\x12\x16\n" +
+	"\x06topics\x18\x1a \x03(\tR\x06topics\"\xf0\x01\n" +
+	"\aPublish\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
+	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x127\n" +
+	"\x06except\x18\x04 \x01(\v2\x1f.fanout.cluster.v1.ConsumerNameR\x06except\x12\x12\n" +
+	"\x04args\x18\x05 \x01(\fR\x04args\x12 \n" +
+	"\vattachments\x18\x06 \x03(\fR\vattachments\x12\x18\n" +
+	"\atimeout\x18\a \x01(\x03R\atimeout\x12 \n" +
+	"\vtraceparent\x18\b \x01(\tR\vtraceparent\"\x8c\x01\n" +
+	"\x06Placed\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x125\n" +
+	"\x05asked\x18\x02 \x03(\v2\x1f.fanout.cluster.v1.ConsumerNameR\x05asked\x12;\n" +
+	"\amissing\x18\x03 \x03(\v2!.fanout.cluster.v1.PublishOutcomeR\amissing\"\xab\x01\n" +
+	"\x0ePublishOutcome\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12;\n" +
+	"\bconsumer\x18\x02 \x01(\v2\x1f.fanout.cluster.v1.ConsumerNameR\bconsumer\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\x05R\x06reason\x12\x12\n" +
+	"\x04args\x18\x04 \x01(\fR\x04args\x12 \n" +
+	"\vattachments\x18\x05 \x03(\fR\vattachments\"G\n" +
 	"\bNodeLost\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12%\n" +
 	"\x0econnection_ids\x18\x02 \x03(\tR\rconnectionIds\":\n" +
@@ -2687,11 +3072,12 @@ const file_fanout_cluster_v1_consumers_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05owned\x18\x02 \x01(\bR\x05owned\x12\x1c\n" +
 	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04told\x18\x04 \x01(\bR\x04told\"x\n" +
+	"\x04told\x18\x04 \x01(\bR\x04told\"\xb1\x01\n" +
 	"\tOwnership\x12\x1a\n" +
 	"\breleased\x18\x01 \x03(\tR\breleased\x129\n" +
 	"\bassigned\x18\x02 \x03(\v2\x1d.fanout.cluster.v1.ConnectionR\bassigned\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\rR\x05bytes\"%\n" +
+	"\x05bytes\x18\x03 \x01(\rR\x05bytes\x127\n" +
+	"\achanged\x18\x04 \x03(\v2\x1d.fanout.cluster.v1.ConnectionR\achanged\"%\n" +
 	"\rOwnershipRead\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\rR\x05bytes\"\xc3\x01\n" +
 	"\x05Ended\x124\n" +
@@ -2772,83 +3158,94 @@ func file_fanout_cluster_v1_consumers_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_consumers_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_consumers_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_fanout_cluster_v1_consumers_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_fanout_cluster_v1_consumers_proto_goTypes = []any{
 	(Settle_Kind)(0),              // 0: fanout.cluster.v1.Settle.Kind
 	(Ended_Cause)(0),              // 1: fanout.cluster.v1.Ended.Cause
 	(*ConsumerMessage)(nil),       // 2: fanout.cluster.v1.ConsumerMessage
 	(*Subscribe)(nil),             // 3: fanout.cluster.v1.Subscribe
-	(*NodeLost)(nil),              // 4: fanout.cluster.v1.NodeLost
-	(*Limit)(nil),                 // 5: fanout.cluster.v1.Limit
-	(*Settle)(nil),                // 6: fanout.cluster.v1.Settle
-	(*Verdict)(nil),               // 7: fanout.cluster.v1.Verdict
-	(*Drain)(nil),                 // 8: fanout.cluster.v1.Drain
-	(*Close)(nil),                 // 9: fanout.cluster.v1.Close
-	(*Subscribed)(nil),            // 10: fanout.cluster.v1.Subscribed
-	(*Deliver)(nil),               // 11: fanout.cluster.v1.Deliver
-	(*Event)(nil),                 // 12: fanout.cluster.v1.Event
-	(*Cancelled)(nil),             // 13: fanout.cluster.v1.Cancelled
-	(*Hungry)(nil),                // 14: fanout.cluster.v1.Hungry
-	(*Limited)(nil),               // 15: fanout.cluster.v1.Limited
-	(*Assigned)(nil),              // 16: fanout.cluster.v1.Assigned
-	(*Ownership)(nil),             // 17: fanout.cluster.v1.Ownership
-	(*OwnershipRead)(nil),         // 18: fanout.cluster.v1.OwnershipRead
-	(*Ended)(nil),                 // 19: fanout.cluster.v1.Ended
-	(*Facts)(nil),                 // 20: fanout.cluster.v1.Facts
-	(*Call)(nil),                  // 21: fanout.cluster.v1.Call
-	(*Watch)(nil),                 // 22: fanout.cluster.v1.Watch
-	(*Reply)(nil),                 // 23: fanout.cluster.v1.Reply
-	(*ConsumerName)(nil),          // 24: fanout.cluster.v1.ConsumerName
-	(*Groups)(nil),                // 25: fanout.cluster.v1.Groups
-	(*DeadLetters)(nil),           // 26: fanout.cluster.v1.DeadLetters
-	(*CallResult)(nil),            // 27: fanout.cluster.v1.CallResult
-	(*Assigned_Assignment)(nil),   // 28: fanout.cluster.v1.Assigned.Assignment
-	(*Facts_Group)(nil),           // 29: fanout.cluster.v1.Facts.Group
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
-	(*Connection)(nil),            // 31: fanout.cluster.v1.Connection
+	(*Publish)(nil),               // 4: fanout.cluster.v1.Publish
+	(*Placed)(nil),                // 5: fanout.cluster.v1.Placed
+	(*PublishOutcome)(nil),        // 6: fanout.cluster.v1.PublishOutcome
+	(*NodeLost)(nil),              // 7: fanout.cluster.v1.NodeLost
+	(*Limit)(nil),                 // 8: fanout.cluster.v1.Limit
+	(*Settle)(nil),                // 9: fanout.cluster.v1.Settle
+	(*Verdict)(nil),               // 10: fanout.cluster.v1.Verdict
+	(*Drain)(nil),                 // 11: fanout.cluster.v1.Drain
+	(*Close)(nil),                 // 12: fanout.cluster.v1.Close
+	(*Subscribed)(nil),            // 13: fanout.cluster.v1.Subscribed
+	(*Deliver)(nil),               // 14: fanout.cluster.v1.Deliver
+	(*Event)(nil),                 // 15: fanout.cluster.v1.Event
+	(*Cancelled)(nil),             // 16: fanout.cluster.v1.Cancelled
+	(*Hungry)(nil),                // 17: fanout.cluster.v1.Hungry
+	(*Limited)(nil),               // 18: fanout.cluster.v1.Limited
+	(*Assigned)(nil),              // 19: fanout.cluster.v1.Assigned
+	(*Ownership)(nil),             // 20: fanout.cluster.v1.Ownership
+	(*OwnershipRead)(nil),         // 21: fanout.cluster.v1.OwnershipRead
+	(*Ended)(nil),                 // 22: fanout.cluster.v1.Ended
+	(*Facts)(nil),                 // 23: fanout.cluster.v1.Facts
+	(*Call)(nil),                  // 24: fanout.cluster.v1.Call
+	(*Watch)(nil),                 // 25: fanout.cluster.v1.Watch
+	(*Reply)(nil),                 // 26: fanout.cluster.v1.Reply
+	(*ConsumerName)(nil),          // 27: fanout.cluster.v1.ConsumerName
+	(*Groups)(nil),                // 28: fanout.cluster.v1.Groups
+	(*DeadLetters)(nil),           // 29: fanout.cluster.v1.DeadLetters
+	(*CallResult)(nil),            // 30: fanout.cluster.v1.CallResult
+	(*Assigned_Assignment)(nil),   // 31: fanout.cluster.v1.Assigned.Assignment
+	(*Facts_Group)(nil),           // 32: fanout.cluster.v1.Facts.Group
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*Connection)(nil),            // 34: fanout.cluster.v1.Connection
 }
 var file_fanout_cluster_v1_consumers_proto_depIdxs = []int32{
 	3,  // 0: fanout.cluster.v1.ConsumerMessage.subscribe:type_name -> fanout.cluster.v1.Subscribe
-	5,  // 1: fanout.cluster.v1.ConsumerMessage.limit:type_name -> fanout.cluster.v1.Limit
-	6,  // 2: fanout.cluster.v1.ConsumerMessage.settle:type_name -> fanout.cluster.v1.Settle
-	8,  // 3: fanout.cluster.v1.ConsumerMessage.drain:type_name -> fanout.cluster.v1.Drain
-	9,  // 4: fanout.cluster.v1.ConsumerMessage.close:type_name -> fanout.cluster.v1.Close
-	10, // 5: fanout.cluster.v1.ConsumerMessage.subscribed:type_name -> fanout.cluster.v1.Subscribed
-	11, // 6: fanout.cluster.v1.ConsumerMessage.deliver:type_name -> fanout.cluster.v1.Deliver
-	13, // 7: fanout.cluster.v1.ConsumerMessage.cancelled:type_name -> fanout.cluster.v1.Cancelled
-	14, // 8: fanout.cluster.v1.ConsumerMessage.hungry:type_name -> fanout.cluster.v1.Hungry
-	15, // 9: fanout.cluster.v1.ConsumerMessage.limited:type_name -> fanout.cluster.v1.Limited
-	16, // 10: fanout.cluster.v1.ConsumerMessage.assigned:type_name -> fanout.cluster.v1.Assigned
-	19, // 11: fanout.cluster.v1.ConsumerMessage.ended:type_name -> fanout.cluster.v1.Ended
-	20, // 12: fanout.cluster.v1.ConsumerMessage.facts:type_name -> fanout.cluster.v1.Facts
-	21, // 13: fanout.cluster.v1.ConsumerMessage.call:type_name -> fanout.cluster.v1.Call
-	27, // 14: fanout.cluster.v1.ConsumerMessage.result:type_name -> fanout.cluster.v1.CallResult
-	4,  // 15: fanout.cluster.v1.ConsumerMessage.node_lost:type_name -> fanout.cluster.v1.NodeLost
-	17, // 16: fanout.cluster.v1.ConsumerMessage.ownership:type_name -> fanout.cluster.v1.Ownership
-	18, // 17: fanout.cluster.v1.ConsumerMessage.ownership_read:type_name -> fanout.cluster.v1.OwnershipRead
-	0,  // 18: fanout.cluster.v1.Settle.kind:type_name -> fanout.cluster.v1.Settle.Kind
-	7,  // 19: fanout.cluster.v1.Settle.verdict:type_name -> fanout.cluster.v1.Verdict
-	30, // 20: fanout.cluster.v1.Verdict.expires_at:type_name -> google.protobuf.Timestamp
-	12, // 21: fanout.cluster.v1.Deliver.event:type_name -> fanout.cluster.v1.Event
-	30, // 22: fanout.cluster.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	31, // 23: fanout.cluster.v1.Event.connection:type_name -> fanout.cluster.v1.Connection
-	28, // 24: fanout.cluster.v1.Assigned.connections:type_name -> fanout.cluster.v1.Assigned.Assignment
-	31, // 25: fanout.cluster.v1.Ownership.assigned:type_name -> fanout.cluster.v1.Connection
-	1,  // 26: fanout.cluster.v1.Ended.cause:type_name -> fanout.cluster.v1.Ended.Cause
-	29, // 27: fanout.cluster.v1.Facts.groups:type_name -> fanout.cluster.v1.Facts.Group
-	23, // 28: fanout.cluster.v1.Call.reply:type_name -> fanout.cluster.v1.Reply
-	24, // 29: fanout.cluster.v1.Call.disconnect_consumer:type_name -> fanout.cluster.v1.ConsumerName
-	25, // 30: fanout.cluster.v1.Call.groups:type_name -> fanout.cluster.v1.Groups
-	26, // 31: fanout.cluster.v1.Call.dead_letters:type_name -> fanout.cluster.v1.DeadLetters
-	26, // 32: fanout.cluster.v1.Call.replay:type_name -> fanout.cluster.v1.DeadLetters
-	26, // 33: fanout.cluster.v1.Call.delete:type_name -> fanout.cluster.v1.DeadLetters
-	22, // 34: fanout.cluster.v1.Call.watch:type_name -> fanout.cluster.v1.Watch
-	12, // 35: fanout.cluster.v1.CallResult.events:type_name -> fanout.cluster.v1.Event
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	8,  // 1: fanout.cluster.v1.ConsumerMessage.limit:type_name -> fanout.cluster.v1.Limit
+	9,  // 2: fanout.cluster.v1.ConsumerMessage.settle:type_name -> fanout.cluster.v1.Settle
+	11, // 3: fanout.cluster.v1.ConsumerMessage.drain:type_name -> fanout.cluster.v1.Drain
+	12, // 4: fanout.cluster.v1.ConsumerMessage.close:type_name -> fanout.cluster.v1.Close
+	13, // 5: fanout.cluster.v1.ConsumerMessage.subscribed:type_name -> fanout.cluster.v1.Subscribed
+	14, // 6: fanout.cluster.v1.ConsumerMessage.deliver:type_name -> fanout.cluster.v1.Deliver
+	16, // 7: fanout.cluster.v1.ConsumerMessage.cancelled:type_name -> fanout.cluster.v1.Cancelled
+	17, // 8: fanout.cluster.v1.ConsumerMessage.hungry:type_name -> fanout.cluster.v1.Hungry
+	18, // 9: fanout.cluster.v1.ConsumerMessage.limited:type_name -> fanout.cluster.v1.Limited
+	19, // 10: fanout.cluster.v1.ConsumerMessage.assigned:type_name -> fanout.cluster.v1.Assigned
+	22, // 11: fanout.cluster.v1.ConsumerMessage.ended:type_name -> fanout.cluster.v1.Ended
+	23, // 12: fanout.cluster.v1.ConsumerMessage.facts:type_name -> fanout.cluster.v1.Facts
+	24, // 13: fanout.cluster.v1.ConsumerMessage.call:type_name -> fanout.cluster.v1.Call
+	30, // 14: fanout.cluster.v1.ConsumerMessage.result:type_name -> fanout.cluster.v1.CallResult
+	7,  // 15: fanout.cluster.v1.ConsumerMessage.node_lost:type_name -> fanout.cluster.v1.NodeLost
+	20, // 16: fanout.cluster.v1.ConsumerMessage.ownership:type_name -> fanout.cluster.v1.Ownership
+	21, // 17: fanout.cluster.v1.ConsumerMessage.ownership_read:type_name -> fanout.cluster.v1.OwnershipRead
+	4,  // 18: fanout.cluster.v1.ConsumerMessage.publish:type_name -> fanout.cluster.v1.Publish
+	5,  // 19: fanout.cluster.v1.ConsumerMessage.placed:type_name -> fanout.cluster.v1.Placed
+	6,  // 20: fanout.cluster.v1.ConsumerMessage.outcome:type_name -> fanout.cluster.v1.PublishOutcome
+	27, // 21: fanout.cluster.v1.Publish.except:type_name -> fanout.cluster.v1.ConsumerName
+	27, // 22: fanout.cluster.v1.Placed.asked:type_name -> fanout.cluster.v1.ConsumerName
+	6,  // 23: fanout.cluster.v1.Placed.missing:type_name -> fanout.cluster.v1.PublishOutcome
+	27, // 24: fanout.cluster.v1.PublishOutcome.consumer:type_name -> fanout.cluster.v1.ConsumerName
+	0,  // 25: fanout.cluster.v1.Settle.kind:type_name -> fanout.cluster.v1.Settle.Kind
+	10, // 26: fanout.cluster.v1.Settle.verdict:type_name -> fanout.cluster.v1.Verdict
+	33, // 27: fanout.cluster.v1.Verdict.expires_at:type_name -> google.protobuf.Timestamp
+	15, // 28: fanout.cluster.v1.Deliver.event:type_name -> fanout.cluster.v1.Event
+	33, // 29: fanout.cluster.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	34, // 30: fanout.cluster.v1.Event.connection:type_name -> fanout.cluster.v1.Connection
+	31, // 31: fanout.cluster.v1.Assigned.connections:type_name -> fanout.cluster.v1.Assigned.Assignment
+	34, // 32: fanout.cluster.v1.Ownership.assigned:type_name -> fanout.cluster.v1.Connection
+	34, // 33: fanout.cluster.v1.Ownership.changed:type_name -> fanout.cluster.v1.Connection
+	1,  // 34: fanout.cluster.v1.Ended.cause:type_name -> fanout.cluster.v1.Ended.Cause
+	32, // 35: fanout.cluster.v1.Facts.groups:type_name -> fanout.cluster.v1.Facts.Group
+	26, // 36: fanout.cluster.v1.Call.reply:type_name -> fanout.cluster.v1.Reply
+	27, // 37: fanout.cluster.v1.Call.disconnect_consumer:type_name -> fanout.cluster.v1.ConsumerName
+	28, // 38: fanout.cluster.v1.Call.groups:type_name -> fanout.cluster.v1.Groups
+	29, // 39: fanout.cluster.v1.Call.dead_letters:type_name -> fanout.cluster.v1.DeadLetters
+	29, // 40: fanout.cluster.v1.Call.replay:type_name -> fanout.cluster.v1.DeadLetters
+	29, // 41: fanout.cluster.v1.Call.delete:type_name -> fanout.cluster.v1.DeadLetters
+	25, // 42: fanout.cluster.v1.Call.watch:type_name -> fanout.cluster.v1.Watch
+	15, // 43: fanout.cluster.v1.CallResult.events:type_name -> fanout.cluster.v1.Event
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_consumers_proto_init() }
@@ -2876,8 +3273,12 @@ func file_fanout_cluster_v1_consumers_proto_init() {
 		(*ConsumerMessage_NodeLost)(nil),
 		(*ConsumerMessage_Ownership)(nil),
 		(*ConsumerMessage_OwnershipRead)(nil),
+		(*ConsumerMessage_Publish)(nil),
+		(*ConsumerMessage_Placed)(nil),
+		(*ConsumerMessage_Outcome)(nil),
+		(*ConsumerMessage_PublishOver)(nil),
 	}
-	file_fanout_cluster_v1_consumers_proto_msgTypes[19].OneofWrappers = []any{
+	file_fanout_cluster_v1_consumers_proto_msgTypes[22].OneofWrappers = []any{
 		(*Call_Reply)(nil),
 		(*Call_DeleteGroup)(nil),
 		(*Call_DisconnectConsumer)(nil),
@@ -2894,7 +3295,7 @@ func file_fanout_cluster_v1_consumers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_consumers_proto_rawDesc), len(file_fanout_cluster_v1_consumers_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   28,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -93,7 +93,7 @@ func (x KeyAnswer_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyAnswer_State.Descriptor instead.
 func (KeyAnswer_State) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30, 0}
 }
 
 // Code is what went wrong.
@@ -182,7 +182,7 @@ func (x Answer_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Code.Descriptor instead.
 func (Answer_Code) EnumDescriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // Message is one message of a link.
@@ -211,6 +211,9 @@ type Message struct {
 	//	*Message_Drain
 	//	*Message_CloseSessions
 	//	*Message_Settings
+	//	*Message_BlockEntries
+	//	*Message_BlockPull
+	//	*Message_Watch
 	//	*Message_Consumer
 	Body          isMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -385,6 +388,33 @@ func (x *Message) GetSettings() *Settings {
 	return nil
 }
 
+func (x *Message) GetBlockEntries() *BlockEntries {
+	if x != nil {
+		if x, ok := x.Body.(*Message_BlockEntries); ok {
+			return x.BlockEntries
+		}
+	}
+	return nil
+}
+
+func (x *Message) GetBlockPull() *BlockPull {
+	if x != nil {
+		if x, ok := x.Body.(*Message_BlockPull); ok {
+			return x.BlockPull
+		}
+	}
+	return nil
+}
+
+func (x *Message) GetWatch() *WatchConnections {
+	if x != nil {
+		if x, ok := x.Body.(*Message_Watch); ok {
+			return x.Watch
+		}
+	}
+	return nil
+}
+
 func (x *Message) GetConsumer() []byte {
 	if x != nil {
 		if x, ok := x.Body.(*Message_Consumer); ok {
@@ -465,6 +495,25 @@ type Message_Settings struct {
 	Settings *Settings `protobuf:"bytes,17,opt,name=settings,proto3,oneof"`
 }
 
+type Message_BlockEntries struct {
+	// Who is blocked and who is not any more, as far as it is new to the sender. Answered
+	// by Result when it is in force and kept.
+	BlockEntries *BlockEntries `protobuf:"bytes,18,opt,name=block_entries,json=blockEntries,proto3,oneof"`
+}
+
+type Message_BlockPull struct {
+	// The sender asks for what it may not know of who is blocked. Answered by a page of
+	// BlockEntries.
+	BlockPull *BlockPull `protobuf:"bytes,19,opt,name=block_pull,json=blockPull,proto3,oneof"`
+}
+
+type Message_Watch struct {
+	// The receiver's connections are watched. Answered by any number of WatchEvents, which
+	// say `more`: the first at once, each of the others when the one before was followed by
+	// a Continue. After 5 s of silence one without events is sent. A Cancel ends it.
+	Watch *WatchConnections `protobuf:"bytes,24,opt,name=watch,proto3,oneof"`
+}
+
 type Message_Consumer struct {
 	// A ConsumerMessage, encoded: the Node that carries it does not look into it.
 	Consumer []byte `protobuf:"bytes,11,opt,name=consumer,proto3,oneof"`
@@ -495,6 +544,12 @@ func (*Message_Drain) isMessage_Body() {}
 func (*Message_CloseSessions) isMessage_Body() {}
 
 func (*Message_Settings) isMessage_Body() {}
+
+func (*Message_BlockEntries) isMessage_Body() {}
+
+func (*Message_BlockPull) isMessage_Body() {}
+
+func (*Message_Watch) isMessage_Body() {}
 
 func (*Message_Consumer) isMessage_Body() {}
 
@@ -660,7 +715,9 @@ type Target struct {
 	// Users.
 	Users []string `protobuf:"bytes,5,rep,name=users,proto3" json:"users,omitempty"`
 	// Everybody in the namespace.
-	All           bool `protobuf:"varint,6,opt,name=all,proto3" json:"all,omitempty"`
+	All bool `protobuf:"varint,6,opt,name=all,proto3" json:"all,omitempty"`
+	// Only what it owns at the node that acts. Unset: it does not matter whose they are.
+	Owner         *Target_Owner `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -737,6 +794,13 @@ func (x *Target) GetAll() bool {
 	return false
 }
 
+func (x *Target) GetOwner() *Target_Owner {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
 // Operation is one change, or one event to browsers.
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -751,7 +815,10 @@ type Operation struct {
 	//	*Operation_Leave
 	//	*Operation_Disconnect
 	//	*Operation_Update
-	Kind          isOperation_Kind `protobuf_oneof:"kind"`
+	//	*Operation_UpdateUser
+	Kind isOperation_Kind `protobuf_oneof:"kind"`
+	// Who asked for it: a sio.Actor. Empty: nobody who said so.
+	By            string `protobuf:"bytes,7,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -845,6 +912,22 @@ func (x *Operation) GetUpdate() *Update {
 	return nil
 }
 
+func (x *Operation) GetUpdateUser() *UpdateUser {
+	if x != nil {
+		if x, ok := x.Kind.(*Operation_UpdateUser); ok {
+			return x.UpdateUser
+		}
+	}
+	return nil
+}
+
+func (x *Operation) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
 type isOperation_Kind interface {
 	isOperation_Kind()
 }
@@ -874,6 +957,12 @@ type Operation_Update struct {
 	Update *Update `protobuf:"bytes,6,opt,name=update,proto3,oneof"`
 }
 
+type Operation_UpdateUser struct {
+	// As update, and the user changes. Apart from it, so that a node which does not know
+	// of that says so.
+	UpdateUser *UpdateUser `protobuf:"bytes,8,opt,name=update_user,json=updateUser,proto3,oneof"`
+}
+
 func (*Operation_Emit) isOperation_Kind() {}
 
 func (*Operation_Join) isOperation_Kind() {}
@@ -883,6 +972,8 @@ func (*Operation_Leave) isOperation_Kind() {}
 func (*Operation_Disconnect) isOperation_Kind() {}
 
 func (*Operation_Update) isOperation_Kind() {}
+
+func (*Operation_UpdateUser) isOperation_Kind() {}
 
 // Emit is an event for browsers, checked by the node that took it.
 type Emit struct {
@@ -1160,6 +1251,61 @@ func (x *Update) GetAll() bool {
 	return false
 }
 
+// UpdateUser changes whose connections are, and more of them.
+type UpdateUser struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What else changes.
+	Update *Update `protobuf:"bytes,1,opt,name=update,proto3" json:"update,omitempty"`
+	// Their user from now on. Empty: none.
+	User          string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateUser) Reset() {
+	*x = UpdateUser{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateUser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateUser) ProtoMessage() {}
+
+func (x *UpdateUser) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateUser.ProtoReflect.Descriptor instead.
+func (*UpdateUser) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *UpdateUser) GetUpdate() *Update {
+	if x != nil {
+		return x.Update
+	}
+	return nil
+}
+
+func (x *UpdateUser) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
 // AckRequest is an emit whose answers are awaited.
 type AckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1175,7 +1321,7 @@ type AckRequest struct {
 
 func (x *AckRequest) Reset() {
 	*x = AckRequest{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1333,7 @@ func (x *AckRequest) String() string {
 func (*AckRequest) ProtoMessage() {}
 
 func (x *AckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[10]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1346,7 @@ func (x *AckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckRequest.ProtoReflect.Descriptor instead.
 func (*AckRequest) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AckRequest) GetEmit() *Operation {
@@ -1241,7 +1387,7 @@ type NodeDrain struct {
 
 func (x *NodeDrain) Reset() {
 	*x = NodeDrain{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1399,7 @@ func (x *NodeDrain) String() string {
 func (*NodeDrain) ProtoMessage() {}
 
 func (x *NodeDrain) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[11]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1412,7 @@ func (x *NodeDrain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeDrain.ProtoReflect.Descriptor instead.
 func (*NodeDrain) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NodeDrain) GetDelay() int64 {
@@ -1305,7 +1451,7 @@ type CloseSessions struct {
 
 func (x *CloseSessions) Reset() {
 	*x = CloseSessions{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1463,7 @@ func (x *CloseSessions) String() string {
 func (*CloseSessions) ProtoMessage() {}
 
 func (x *CloseSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[12]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1476,7 @@ func (x *CloseSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSessions.ProtoReflect.Descriptor instead.
 func (*CloseSessions) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CloseSessions) GetCount() uint32 {
@@ -1358,7 +1504,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1516,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[13]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1529,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Cancel) GetRequest() uint64 {
@@ -1404,7 +1550,7 @@ type Continue struct {
 
 func (x *Continue) Reset() {
 	*x = Continue{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1562,7 @@ func (x *Continue) String() string {
 func (*Continue) ProtoMessage() {}
 
 func (x *Continue) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[14]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1575,7 @@ func (x *Continue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Continue.ProtoReflect.Descriptor instead.
 func (*Continue) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Continue) GetRequest() uint64 {
@@ -1465,7 +1611,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1623,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[15]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1636,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Query) GetTo() *Target {
@@ -1630,7 +1776,7 @@ type ListConnections struct {
 
 func (x *ListConnections) Reset() {
 	*x = ListConnections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1788,7 @@ func (x *ListConnections) String() string {
 func (*ListConnections) ProtoMessage() {}
 
 func (x *ListConnections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[16]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1801,7 @@ func (x *ListConnections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnections.ProtoReflect.Descriptor instead.
 func (*ListConnections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 // GetConnection asks for one connection.
@@ -1667,7 +1813,7 @@ type GetConnection struct {
 
 func (x *GetConnection) Reset() {
 	*x = GetConnection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +1825,7 @@ func (x *GetConnection) String() string {
 func (*GetConnection) ProtoMessage() {}
 
 func (x *GetConnection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[17]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +1838,7 @@ func (x *GetConnection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConnection.ProtoReflect.Descriptor instead.
 func (*GetConnection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 // Count asks how many connections there are.
@@ -1706,7 +1852,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1864,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[18]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1877,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Count) GetBy() int32 {
@@ -1754,7 +1900,7 @@ type ListRooms struct {
 
 func (x *ListRooms) Reset() {
 	*x = ListRooms{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1912,7 @@ func (x *ListRooms) String() string {
 func (*ListRooms) ProtoMessage() {}
 
 func (x *ListRooms) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[19]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1925,7 @@ func (x *ListRooms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRooms.ProtoReflect.Descriptor instead.
 func (*ListRooms) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListRooms) GetPrefix() string {
@@ -1807,7 +1953,7 @@ type ListUsers struct {
 
 func (x *ListUsers) Reset() {
 	*x = ListUsers{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +1965,7 @@ func (x *ListUsers) String() string {
 func (*ListUsers) ProtoMessage() {}
 
 func (x *ListUsers) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[20]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +1978,7 @@ func (x *ListUsers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsers.ProtoReflect.Descriptor instead.
 func (*ListUsers) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListUsers) GetPrefix() string {
@@ -1853,7 +1999,7 @@ type ListNamespaces struct {
 
 func (x *ListNamespaces) Reset() {
 	*x = ListNamespaces{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1865,7 +2011,7 @@ func (x *ListNamespaces) String() string {
 func (*ListNamespaces) ProtoMessage() {}
 
 func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[21]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1878,7 +2024,7 @@ func (x *ListNamespaces) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamespaces.ProtoReflect.Descriptor instead.
 func (*ListNamespaces) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListNamespaces) GetPrefix() string {
@@ -1931,7 +2077,7 @@ type IdempotencyKey struct {
 
 func (x *IdempotencyKey) Reset() {
 	*x = IdempotencyKey{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2089,7 @@ func (x *IdempotencyKey) String() string {
 func (*IdempotencyKey) ProtoMessage() {}
 
 func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[22]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2102,7 @@ func (x *IdempotencyKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *IdempotencyKey) GetCaller() string {
@@ -2068,7 +2214,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2226,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[23]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2239,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Origin) GetEpoch() string {
@@ -2139,7 +2285,7 @@ type OfflineSession struct {
 
 func (x *OfflineSession) Reset() {
 	*x = OfflineSession{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2151,7 +2297,7 @@ func (x *OfflineSession) String() string {
 func (*OfflineSession) ProtoMessage() {}
 
 func (x *OfflineSession) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[24]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2164,7 +2310,7 @@ func (x *OfflineSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession.ProtoReflect.Descriptor instead.
 func (*OfflineSession) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OfflineSession) GetNamespace() string {
@@ -2323,7 +2469,7 @@ type Sessions struct {
 
 func (x *Sessions) Reset() {
 	*x = Sessions{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +2481,7 @@ func (x *Sessions) String() string {
 func (*Sessions) ProtoMessage() {}
 
 func (x *Sessions) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[25]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2494,7 @@ func (x *Sessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sessions.ProtoReflect.Descriptor instead.
 func (*Sessions) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Sessions) GetSessions() []*Session {
@@ -2373,7 +2519,7 @@ type Handover struct {
 
 func (x *Handover) Reset() {
 	*x = Handover{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2531,7 @@ func (x *Handover) String() string {
 func (*Handover) ProtoMessage() {}
 
 func (x *Handover) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[26]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2544,7 @@ func (x *Handover) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover.ProtoReflect.Descriptor instead.
 func (*Handover) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Handover) GetSessions() []*Handover_HandedOver {
@@ -2435,6 +2581,8 @@ type Session struct {
 	Rooms []string `protobuf:"bytes,3,rep,name=rooms,proto3" json:"rooms,omitempty"`
 	// Those of them that its admission gave it.
 	Granted []string `protobuf:"bytes,4,rep,name=granted,proto3" json:"granted,omitempty"`
+	// The user that its admission named. Unset: `user`.
+	Admitted *string `protobuf:"bytes,10,opt,name=admitted,proto3,oneof" json:"admitted,omitempty"`
 	// A JSON object; empty: none.
 	Data []byte `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
 	// The number of the latest event about it.
@@ -2449,7 +2597,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2461,7 +2609,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[27]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2474,7 +2622,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Session) GetPid() string {
@@ -2510,6 +2658,13 @@ func (x *Session) GetGranted() []string {
 		return x.Granted
 	}
 	return nil
+}
+
+func (x *Session) GetAdmitted() string {
+	if x != nil && x.Admitted != nil {
+		return *x.Admitted
+	}
+	return ""
 }
 
 func (x *Session) GetData() []byte {
@@ -2553,7 +2708,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2720,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[28]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +2733,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Missed) GetEvents() []*Missed_Event {
@@ -2611,7 +2766,7 @@ type KeyAnswer struct {
 
 func (x *KeyAnswer) Reset() {
 	*x = KeyAnswer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +2778,7 @@ func (x *KeyAnswer) String() string {
 func (*KeyAnswer) ProtoMessage() {}
 
 func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[29]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +2791,7 @@ func (x *KeyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyAnswer.ProtoReflect.Descriptor instead.
 func (*KeyAnswer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *KeyAnswer) GetState() KeyAnswer_State {
@@ -2677,7 +2832,7 @@ type KeyResult struct {
 
 func (x *KeyResult) Reset() {
 	*x = KeyResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2689,7 +2844,7 @@ func (x *KeyResult) String() string {
 func (*KeyResult) ProtoMessage() {}
 
 func (x *KeyResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[30]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2702,7 +2857,7 @@ func (x *KeyResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyResult.ProtoReflect.Descriptor instead.
 func (*KeyResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *KeyResult) GetMatched() uint32 {
@@ -2760,6 +2915,8 @@ type Answer struct {
 	//	*Answer_Handover
 	//	*Answer_Drain
 	//	*Answer_Load
+	//	*Answer_Blocks
+	//	*Answer_Watch
 	Kind          isAnswer_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2767,7 +2924,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2779,7 +2936,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[31]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2792,7 +2949,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Answer) GetCode() Answer_Code {
@@ -2938,6 +3095,24 @@ func (x *Answer) GetLoad() *Load {
 	return nil
 }
 
+func (x *Answer) GetBlocks() *BlockEntries {
+	if x != nil {
+		if x, ok := x.Kind.(*Answer_Blocks); ok {
+			return x.Blocks
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetWatch() *WatchEvents {
+	if x != nil {
+		if x, ok := x.Kind.(*Answer_Watch); ok {
+			return x.Watch
+		}
+	}
+	return nil
+}
+
 type isAnswer_Kind interface {
 	isAnswer_Kind()
 }
@@ -3002,6 +3177,16 @@ type Answer_Load struct {
 	Load *Load `protobuf:"bytes,15,opt,name=load,proto3,oneof"`
 }
 
+type Answer_Blocks struct {
+	// Who is blocked.
+	Blocks *BlockEntries `protobuf:"bytes,17,opt,name=blocks,proto3,oneof"`
+}
+
+type Answer_Watch struct {
+	// What has become of connections.
+	Watch *WatchEvents `protobuf:"bytes,24,opt,name=watch,proto3,oneof"`
+}
+
 func (*Answer_Result) isAnswer_Kind() {}
 
 func (*Answer_Acks) isAnswer_Kind() {}
@@ -3026,6 +3211,138 @@ func (*Answer_Drain) isAnswer_Kind() {}
 
 func (*Answer_Load) isAnswer_Kind() {}
 
+func (*Answer_Blocks) isAnswer_Kind() {}
+
+func (*Answer_Watch) isAnswer_Kind() {}
+
+// WatchConnections watches connections of the receiver; see sio.WatchRequest.
+type WatchConnections struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	To *Target `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	// Each connection is told of.
+	Connections bool `protobuf:"varint,2,opt,name=connections,proto3" json:"connections,omitempty"`
+	// The rooms among them are told of.
+	Rooms bool `protobuf:"varint,3,opt,name=rooms,proto3" json:"rooms,omitempty"`
+	// The users among them are told of.
+	Users bool `protobuf:"varint,4,opt,name=users,proto3" json:"users,omitempty"`
+	// Connections are shown with their handshakes.
+	Handshake     bool `protobuf:"varint,5,opt,name=handshake,proto3" json:"handshake,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchConnections) Reset() {
+	*x = WatchConnections{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchConnections) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchConnections) ProtoMessage() {}
+
+func (x *WatchConnections) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchConnections.ProtoReflect.Descriptor instead.
+func (*WatchConnections) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *WatchConnections) GetTo() *Target {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *WatchConnections) GetConnections() bool {
+	if x != nil {
+		return x.Connections
+	}
+	return false
+}
+
+func (x *WatchConnections) GetRooms() bool {
+	if x != nil {
+		return x.Rooms
+	}
+	return false
+}
+
+func (x *WatchConnections) GetUsers() bool {
+	if x != nil {
+		return x.Users
+	}
+	return false
+}
+
+func (x *WatchConnections) GetHandshake() bool {
+	if x != nil {
+		return x.Handshake
+	}
+	return false
+}
+
+// WatchEvents are events of a watch, in their order.
+type WatchEvents struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events.
+	Events        []*WatchEvents_WatchEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchEvents) Reset() {
+	*x = WatchEvents{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchEvents) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchEvents) ProtoMessage() {}
+
+func (x *WatchEvents) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchEvents.ProtoReflect.Descriptor instead.
+func (*WatchEvents) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *WatchEvents) GetEvents() []*WatchEvents_WatchEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
 // Load is how much a node has.
 type Load struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3039,7 +3356,7 @@ type Load struct {
 
 func (x *Load) Reset() {
 	*x = Load{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3051,7 +3368,7 @@ func (x *Load) String() string {
 func (*Load) ProtoMessage() {}
 
 func (x *Load) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[32]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3064,7 +3381,7 @@ func (x *Load) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Load.ProtoReflect.Descriptor instead.
 func (*Load) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Load) GetSessions() uint32 {
@@ -3104,7 +3421,7 @@ type DrainProgress struct {
 
 func (x *DrainProgress) Reset() {
 	*x = DrainProgress{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3116,7 +3433,7 @@ func (x *DrainProgress) String() string {
 func (*DrainProgress) ProtoMessage() {}
 
 func (x *DrainProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[33]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3129,7 +3446,7 @@ func (x *DrainProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainProgress.ProtoReflect.Descriptor instead.
 func (*DrainProgress) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DrainProgress) GetPhase() int32 {
@@ -3185,14 +3502,16 @@ func (x *DrainProgress) GetClosed() uint32 {
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many connections of the receiver's it reached.
-	Matched       uint32 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	Matched uint32 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	// Of BlockEntries: how many blocks that were in force they have lifted.
+	Lifted        uint32 `protobuf:"varint,2,opt,name=lifted,proto3" json:"lifted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3204,7 +3523,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[34]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3217,7 +3536,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Result) GetMatched() uint32 {
@@ -3225,6 +3544,124 @@ func (x *Result) GetMatched() uint32 {
 		return x.Matched
 	}
 	return 0
+}
+
+func (x *Result) GetLifted() uint32 {
+	if x != nil {
+		return x.Lifted
+	}
+	return 0
+}
+
+// BlockEntries say of users and networks that they are blocked, or not any more; see
+// blocks.Entry.
+type BlockEntries struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The entries.
+	Entries []*BlockEntries_Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Of a page: the `after` of the next one. Empty: it is the last.
+	Next          string `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockEntries) Reset() {
+	*x = BlockEntries{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockEntries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockEntries) ProtoMessage() {}
+
+func (x *BlockEntries) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockEntries.ProtoReflect.Descriptor instead.
+func (*BlockEntries) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *BlockEntries) GetEntries() []*BlockEntries_Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *BlockEntries) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+// BlockPull asks for a page of BlockEntries.
+type BlockPull struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the sender knows: blocks.Digest, by part; those that are 0 are left out.
+	Digest map[uint32]uint64 `protobuf:"bytes,1,rep,name=digest,proto3" json:"digest,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// The page begins behind this one. Empty: it is the first.
+	After         string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockPull) Reset() {
+	*x = BlockPull{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockPull) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockPull) ProtoMessage() {}
+
+func (x *BlockPull) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockPull.ProtoReflect.Descriptor instead.
+func (*BlockPull) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *BlockPull) GetDigest() map[uint32]uint64 {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *BlockPull) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
 }
 
 // AckResults are outcomes of an AckRequest. The last ones have the summary.
@@ -3246,7 +3683,7 @@ type AckResults struct {
 
 func (x *AckResults) Reset() {
 	*x = AckResults{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3258,7 +3695,7 @@ func (x *AckResults) String() string {
 func (*AckResults) ProtoMessage() {}
 
 func (x *AckResults) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[35]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3271,7 +3708,7 @@ func (x *AckResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults.ProtoReflect.Descriptor instead.
 func (*AckResults) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AckResults) GetResults() []*AckResults_AckResult {
@@ -3322,7 +3759,7 @@ type Connections struct {
 
 func (x *Connections) Reset() {
 	*x = Connections{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3771,7 @@ func (x *Connections) String() string {
 func (*Connections) ProtoMessage() {}
 
 func (x *Connections) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[36]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3784,7 @@ func (x *Connections) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connections.ProtoReflect.Descriptor instead.
 func (*Connections) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Connections) GetConnections() []*Connection {
@@ -3410,14 +3847,16 @@ type Connection struct {
 	// Volatile events that were dropped.
 	VolatileDropped int64 `protobuf:"varint,21,opt,name=volatile_dropped,json=volatileDropped,proto3" json:"volatile_dropped,omitempty"`
 	// sio.Recovery. Empty: a node that knows `recovered` alone, or nothing was asked for.
-	Recovery      string `protobuf:"bytes,22,opt,name=recovery,proto3" json:"recovery,omitempty"`
+	Recovery string `protobuf:"bytes,22,opt,name=recovery,proto3" json:"recovery,omitempty"`
+	// When the handshake's request came. Unset: the handshake is left out.
+	IssuedAt      *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3429,7 +3868,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[37]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3442,7 +3881,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Connection) GetCursor() string {
@@ -3599,6 +4038,13 @@ func (x *Connection) GetRecovery() string {
 	return ""
 }
 
+func (x *Connection) GetIssuedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssuedAt
+	}
+	return nil
+}
+
 // Names is a page of rooms or namespaces, ordered by name.
 type Names struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3612,7 +4058,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3624,7 +4070,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[38]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3637,7 +4083,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Names) GetNames() []*Names_Name {
@@ -3667,7 +4113,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3679,7 +4125,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[39]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3692,7 +4138,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{39}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Counts) GetTotal() uint32 {
@@ -3709,6 +4155,61 @@ func (x *Counts) GetGroups() map[string]uint32 {
 	return nil
 }
 
+// Owner is a consumer of a group.
+type Target_Owner struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The group.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// The consumer.
+	ConsumerId    string `protobuf:"bytes,2,opt,name=consumer_id,json=consumerId,proto3" json:"consumer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Target_Owner) Reset() {
+	*x = Target_Owner{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Target_Owner) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Target_Owner) ProtoMessage() {}
+
+func (x *Target_Owner) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Target_Owner.ProtoReflect.Descriptor instead.
+func (*Target_Owner) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{4, 0}
+}
+
+func (x *Target_Owner) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Target_Owner) GetConsumerId() string {
+	if x != nil {
+		return x.ConsumerId
+	}
+	return ""
+}
+
 // Begin asks the owner whether the sender may do what is asked for under the key. If
 // it may, the key is the sender's until it says Finished or Failed, is gone, or half a
 // minute has passed; then a retry is a first attempt.
@@ -3720,7 +4221,7 @@ type IdempotencyKey_Begin struct {
 
 func (x *IdempotencyKey_Begin) Reset() {
 	*x = IdempotencyKey_Begin{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +4233,7 @@ func (x *IdempotencyKey_Begin) String() string {
 func (*IdempotencyKey_Begin) ProtoMessage() {}
 
 func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[41]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +4246,7 @@ func (x *IdempotencyKey_Begin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Begin.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Begin) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Finished says what was done. The receiver remembers it.
@@ -3761,7 +4262,7 @@ type IdempotencyKey_Finished struct {
 
 func (x *IdempotencyKey_Finished) Reset() {
 	*x = IdempotencyKey_Finished{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3773,7 +4274,7 @@ func (x *IdempotencyKey_Finished) String() string {
 func (*IdempotencyKey_Finished) ProtoMessage() {}
 
 func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[42]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3786,7 +4287,7 @@ func (x *IdempotencyKey_Finished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Finished.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Finished) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 1}
 }
 
 func (x *IdempotencyKey_Finished) GetBegin() uint64 {
@@ -3814,7 +4315,7 @@ type IdempotencyKey_Failed struct {
 
 func (x *IdempotencyKey_Failed) Reset() {
 	*x = IdempotencyKey_Failed{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3826,7 +4327,7 @@ func (x *IdempotencyKey_Failed) String() string {
 func (*IdempotencyKey_Failed) ProtoMessage() {}
 
 func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[43]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3839,7 +4340,7 @@ func (x *IdempotencyKey_Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Failed.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Failed) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 2}
 }
 
 func (x *IdempotencyKey_Failed) GetBegin() uint64 {
@@ -3858,7 +4359,7 @@ type IdempotencyKey_Look struct {
 
 func (x *IdempotencyKey_Look) Reset() {
 	*x = IdempotencyKey_Look{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3870,7 +4371,7 @@ func (x *IdempotencyKey_Look) String() string {
 func (*IdempotencyKey_Look) ProtoMessage() {}
 
 func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[44]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3883,7 +4384,7 @@ func (x *IdempotencyKey_Look) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdempotencyKey_Look.ProtoReflect.Descriptor instead.
 func (*IdempotencyKey_Look) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{22, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{23, 3}
 }
 
 // Claim asks whether the receiver keeps the connection, for the sender alone. Answered
@@ -3898,7 +4399,7 @@ type OfflineSession_Claim struct {
 
 func (x *OfflineSession_Claim) Reset() {
 	*x = OfflineSession_Claim{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3910,7 +4411,7 @@ func (x *OfflineSession_Claim) String() string {
 func (*OfflineSession_Claim) ProtoMessage() {}
 
 func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[45]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3923,7 +4424,7 @@ func (x *OfflineSession_Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Claim.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Claim) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 0}
 }
 
 func (x *OfflineSession_Claim) GetOffset() string {
@@ -3942,7 +4443,7 @@ type OfflineSession_Release struct {
 
 func (x *OfflineSession_Release) Reset() {
 	*x = OfflineSession_Release{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3954,7 +4455,7 @@ func (x *OfflineSession_Release) String() string {
 func (*OfflineSession_Release) ProtoMessage() {}
 
 func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[46]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3967,7 +4468,7 @@ func (x *OfflineSession_Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Release.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Release) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 1}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 1}
 }
 
 // Settle is answered when all events that the receiver was sending when it got this
@@ -3982,7 +4483,7 @@ type OfflineSession_Settle struct {
 
 func (x *OfflineSession_Settle) Reset() {
 	*x = OfflineSession_Settle{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3994,7 +4495,7 @@ func (x *OfflineSession_Settle) String() string {
 func (*OfflineSession_Settle) ProtoMessage() {}
 
 func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[47]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4007,7 +4508,7 @@ func (x *OfflineSession_Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Settle.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Settle) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 2}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 2}
 }
 
 func (x *OfflineSession_Settle) GetHolder() string {
@@ -4031,7 +4532,7 @@ type OfflineSession_Take struct {
 
 func (x *OfflineSession_Take) Reset() {
 	*x = OfflineSession_Take{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4043,7 +4544,7 @@ func (x *OfflineSession_Take) String() string {
 func (*OfflineSession_Take) ProtoMessage() {}
 
 func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[48]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4056,7 +4557,7 @@ func (x *OfflineSession_Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_Take.ProtoReflect.Descriptor instead.
 func (*OfflineSession_Take) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 3}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 3}
 }
 
 func (x *OfflineSession_Take) GetOffset() string {
@@ -4082,7 +4583,7 @@ type OfflineSession_HandOver struct {
 
 func (x *OfflineSession_HandOver) Reset() {
 	*x = OfflineSession_HandOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4094,7 +4595,7 @@ func (x *OfflineSession_HandOver) String() string {
 func (*OfflineSession_HandOver) ProtoMessage() {}
 
 func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[49]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4107,7 +4608,7 @@ func (x *OfflineSession_HandOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_HandOver.ProtoReflect.Descriptor instead.
 func (*OfflineSession_HandOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 4}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 4}
 }
 
 // ClaimAll claims as many connections as go at once.
@@ -4119,7 +4620,7 @@ type OfflineSession_ClaimAll struct {
 
 func (x *OfflineSession_ClaimAll) Reset() {
 	*x = OfflineSession_ClaimAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4131,7 +4632,7 @@ func (x *OfflineSession_ClaimAll) String() string {
 func (*OfflineSession_ClaimAll) ProtoMessage() {}
 
 func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[50]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4144,7 +4645,7 @@ func (x *OfflineSession_ClaimAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_ClaimAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_ClaimAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 5}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 5}
 }
 
 // TakeAll has them handed over.
@@ -4160,7 +4661,7 @@ type OfflineSession_TakeAll struct {
 
 func (x *OfflineSession_TakeAll) Reset() {
 	*x = OfflineSession_TakeAll{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4172,7 +4673,7 @@ func (x *OfflineSession_TakeAll) String() string {
 func (*OfflineSession_TakeAll) ProtoMessage() {}
 
 func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[51]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4185,7 +4686,7 @@ func (x *OfflineSession_TakeAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineSession_TakeAll.ProtoReflect.Descriptor instead.
 func (*OfflineSession_TakeAll) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{24, 6}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{25, 6}
 }
 
 func (x *OfflineSession_TakeAll) GetSessions() []*Session {
@@ -4223,7 +4724,7 @@ type Handover_HandedOver struct {
 
 func (x *Handover_HandedOver) Reset() {
 	*x = Handover_HandedOver{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4235,7 +4736,7 @@ func (x *Handover_HandedOver) String() string {
 func (*Handover_HandedOver) ProtoMessage() {}
 
 func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[52]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4248,7 +4749,7 @@ func (x *Handover_HandedOver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handover_HandedOver.ProtoReflect.Descriptor instead.
 func (*Handover_HandedOver) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{26, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{27, 0}
 }
 
 func (x *Handover_HandedOver) GetSession() *Session {
@@ -4308,7 +4809,7 @@ type Missed_Event struct {
 
 func (x *Missed_Event) Reset() {
 	*x = Missed_Event{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4320,7 +4821,7 @@ func (x *Missed_Event) String() string {
 func (*Missed_Event) ProtoMessage() {}
 
 func (x *Missed_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[53]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4333,7 +4834,7 @@ func (x *Missed_Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed_Event.ProtoReflect.Descriptor instead.
 func (*Missed_Event) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{28, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{29, 0}
 }
 
 func (x *Missed_Event) GetOffset() string {
@@ -4357,6 +4858,215 @@ func (x *Missed_Event) GetEmit() *Operation {
 	return nil
 }
 
+// WatchEvent is a sio.WatchEvent.
+type WatchEvents_WatchEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// sio.WatchKind.
+	Kind int32 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The namespace.
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The connection's id.
+	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	// The connection.
+	Connection *Connection `protobuf:"bytes,4,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The rooms that it joined or left.
+	Rooms []string `protobuf:"bytes,5,rep,name=rooms,proto3" json:"rooms,omitempty"`
+	// The room or the user.
+	Name string `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	// Why the connection has ended.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchEvents_WatchEvent) Reset() {
+	*x = WatchEvents_WatchEvent{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchEvents_WatchEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchEvents_WatchEvent) ProtoMessage() {}
+
+func (x *WatchEvents_WatchEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchEvents_WatchEvent.ProtoReflect.Descriptor instead.
+func (*WatchEvents_WatchEvent) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{34, 0}
+}
+
+func (x *WatchEvents_WatchEvent) GetKind() int32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *WatchEvents_WatchEvent) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WatchEvents_WatchEvent) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WatchEvents_WatchEvent) GetConnection() *Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *WatchEvents_WatchEvent) GetRooms() []string {
+	if x != nil {
+		return x.Rooms
+	}
+	return nil
+}
+
+func (x *WatchEvents_WatchEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WatchEvents_WatchEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Entry is one of them.
+type BlockEntries_Entry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user. Empty: it is a network.
+	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// The network, in CIDR notation.
+	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// blocks.Stamp.Time.
+	Time int64 `protobuf:"varint,3,opt,name=time,proto3" json:"time,omitempty"`
+	// blocks.Stamp.Node.
+	Node string `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
+	// It is blocked.
+	Blocked bool `protobuf:"varint,5,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	// When that ends by itself. Unset: never.
+	Until *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The name of the caller's key.
+	Caller        string `protobuf:"bytes,8,opt,name=caller,proto3" json:"caller,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockEntries_Entry) Reset() {
+	*x = BlockEntries_Entry{}
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockEntries_Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockEntries_Entry) ProtoMessage() {}
+
+func (x *BlockEntries_Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockEntries_Entry.ProtoReflect.Descriptor instead.
+func (*BlockEntries_Entry) Descriptor() ([]byte, []int) {
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{38, 0}
+}
+
+func (x *BlockEntries_Entry) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *BlockEntries_Entry) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *BlockEntries_Entry) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *BlockEntries_Entry) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *BlockEntries_Entry) GetBlocked() bool {
+	if x != nil {
+		return x.Blocked
+	}
+	return false
+}
+
+func (x *BlockEntries_Entry) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *BlockEntries_Entry) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *BlockEntries_Entry) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
 // AckResult is the outcome of one connection.
 type AckResults_AckResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4374,7 +5084,7 @@ type AckResults_AckResult struct {
 
 func (x *AckResults_AckResult) Reset() {
 	*x = AckResults_AckResult{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4386,7 +5096,7 @@ func (x *AckResults_AckResult) String() string {
 func (*AckResults_AckResult) ProtoMessage() {}
 
 func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[54]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4399,7 +5109,7 @@ func (x *AckResults_AckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AckResults_AckResult.ProtoReflect.Descriptor instead.
 func (*AckResults_AckResult) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{35, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{40, 0}
 }
 
 func (x *AckResults_AckResult) GetId() string {
@@ -4445,7 +5155,7 @@ type Names_Name struct {
 
 func (x *Names_Name) Reset() {
 	*x = Names_Name{}
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[57]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4457,7 +5167,7 @@ func (x *Names_Name) String() string {
 func (*Names_Name) ProtoMessage() {}
 
 func (x *Names_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_cluster_v1_node_proto_msgTypes[57]
+	mi := &file_fanout_cluster_v1_node_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4470,7 +5180,7 @@ func (x *Names_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names_Name.ProtoReflect.Descriptor instead.
 func (*Names_Name) Descriptor() ([]byte, []int) {
-	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{38, 0}
+	return file_fanout_cluster_v1_node_proto_rawDescGZIP(), []int{43, 0}
 }
 
 func (x *Names_Name) GetName() string {
@@ -4498,7 +5208,7 @@ var File_fanout_cluster_v1_node_proto protoreflect.FileDescriptor
 
 const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\a\n" +
+	"\x1cfanout/cluster/v1/node.proto\x12\x11fanout.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\b\n" +
 	"\aMessage\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\x04R\arequest\x12 \n" +
 	"\vtraceparent\x18\x10 \x01(\tR\vtraceparent\x12C\n" +
@@ -4516,7 +5226,11 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x0foffline_session\x18\r \x01(\v2!.fanout.cluster.v1.OfflineSessionH\x00R\x0eofflineSession\x124\n" +
 	"\x05drain\x18\x0e \x01(\v2\x1c.fanout.cluster.v1.NodeDrainH\x00R\x05drain\x12I\n" +
 	"\x0eclose_sessions\x18\x0f \x01(\v2 .fanout.cluster.v1.CloseSessionsH\x00R\rcloseSessions\x129\n" +
-	"\bsettings\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.SettingsH\x00R\bsettings\x12\x1c\n" +
+	"\bsettings\x18\x11 \x01(\v2\x1b.fanout.cluster.v1.SettingsH\x00R\bsettings\x12F\n" +
+	"\rblock_entries\x18\x12 \x01(\v2\x1f.fanout.cluster.v1.BlockEntriesH\x00R\fblockEntries\x12=\n" +
+	"\n" +
+	"block_pull\x18\x13 \x01(\v2\x1c.fanout.cluster.v1.BlockPullH\x00R\tblockPull\x12;\n" +
+	"\x05watch\x18\x18 \x01(\v2#.fanout.cluster.v1.WatchConnectionsH\x00R\x05watch\x12\x1c\n" +
 	"\bconsumer\x18\v \x01(\fH\x00R\bconsumerB\x06\n" +
 	"\x04body\"\x86\x01\n" +
 	"\bSettings\x12?\n" +
@@ -4528,14 +5242,19 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x03set\x18\x01 \x01(\fR\x03set\"<\n" +
 	"\x0eInterestChange\x12\x10\n" +
 	"\x03set\x18\x01 \x03(\rR\x03set\x12\x18\n" +
-	"\acleared\x18\x02 \x03(\rR\acleared\"\x8e\x01\n" +
+	"\acleared\x18\x02 \x03(\rR\acleared\"\x85\x02\n" +
 	"\x06Target\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x05rooms\x18\x02 \x03(\tR\x05rooms\x12\x16\n" +
 	"\x06except\x18\x03 \x03(\tR\x06except\x12\x10\n" +
 	"\x03ids\x18\x04 \x03(\tR\x03ids\x12\x14\n" +
 	"\x05users\x18\x05 \x03(\tR\x05users\x12\x10\n" +
-	"\x03all\x18\x06 \x01(\bR\x03all\"\xc5\x02\n" +
+	"\x03all\x18\x06 \x01(\bR\x03all\x125\n" +
+	"\x05owner\x18\a \x01(\v2\x1f.fanout.cluster.v1.Target.OwnerR\x05owner\x1a>\n" +
+	"\x05Owner\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
+	"\vconsumer_id\x18\x02 \x01(\tR\n" +
+	"consumerId\"\x97\x03\n" +
 	"\tOperation\x12)\n" +
 	"\x02to\x18\x01 \x01(\v2\x19.fanout.cluster.v1.TargetR\x02to\x12-\n" +
 	"\x04emit\x18\x02 \x01(\v2\x17.fanout.cluster.v1.EmitH\x00R\x04emit\x12.\n" +
@@ -4544,7 +5263,10 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"disconnect\x18\x05 \x01(\v2\x1d.fanout.cluster.v1.DisconnectH\x00R\n" +
 	"disconnect\x123\n" +
-	"\x06update\x18\x06 \x01(\v2\x19.fanout.cluster.v1.UpdateH\x00R\x06updateB\x06\n" +
+	"\x06update\x18\x06 \x01(\v2\x19.fanout.cluster.v1.UpdateH\x00R\x06update\x12@\n" +
+	"\vupdate_user\x18\b \x01(\v2\x1d.fanout.cluster.v1.UpdateUserH\x00R\n" +
+	"updateUser\x12\x0e\n" +
+	"\x02by\x18\a \x01(\tR\x02byB\x06\n" +
 	"\x04kind\"\xa2\x01\n" +
 	"\x04Emit\x12\x14\n" +
 	"\x05event\x18\x01 \x01(\tR\x05event\x12\x12\n" +
@@ -4564,7 +5286,11 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x06expire\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06expire\x12\x18\n" +
 	"\areplace\x18\x03 \x01(\bR\areplace\x12\x18\n" +
 	"\alasting\x18\x04 \x01(\bR\alasting\x12\x10\n" +
-	"\x03all\x18\x05 \x01(\bR\x03all\"s\n" +
+	"\x03all\x18\x05 \x01(\bR\x03all\"S\n" +
+	"\n" +
+	"UpdateUser\x121\n" +
+	"\x06update\x18\x01 \x01(\v2\x19.fanout.cluster.v1.UpdateR\x06update\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\"s\n" +
 	"\n" +
 	"AckRequest\x120\n" +
 	"\x04emit\x18\x01 \x01(\v2\x1c.fanout.cluster.v1.OperationR\x04emit\x12\x18\n" +
@@ -4670,17 +5396,20 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x06events\x18\x03 \x03(\rR\x06events\x12\x10\n" +
 	"\x03cut\x18\x04 \x01(\x05R\x03cut\x12\x14\n" +
 	"\x05whole\x18\x05 \x01(\bR\x05whole\x12\x16\n" +
-	"\x06before\x18\x06 \x01(\tR\x06before\"\xc5\x01\n" +
+	"\x06before\x18\x06 \x01(\tR\x06before\"\xf3\x01\n" +
 	"\aSession\x12\x10\n" +
 	"\x03pid\x18\t \x01(\tR\x03pid\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
 	"\x05rooms\x18\x03 \x03(\tR\x05rooms\x12\x18\n" +
-	"\agranted\x18\x04 \x03(\tR\agranted\x12\x12\n" +
+	"\agranted\x18\x04 \x03(\tR\agranted\x12\x1f\n" +
+	"\badmitted\x18\n" +
+	" \x01(\tH\x00R\badmitted\x88\x01\x01\x12\x12\n" +
 	"\x04data\x18\x05 \x01(\fR\x04data\x12\x16\n" +
 	"\x06number\x18\x06 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04left\x18\a \x01(\x03R\x04left\x12\x14\n" +
-	"\x05claim\x18\b \x01(\x04R\x05claim\"\xf9\x01\n" +
+	"\x05claim\x18\b \x01(\x04R\x05claimB\v\n" +
+	"\t_admitted\"\xf9\x01\n" +
 	"\x06Missed\x127\n" +
 	"\x06events\x18\x01 \x03(\v2\x1f.fanout.cluster.v1.Missed.EventR\x06events\x12/\n" +
 	"\x05known\x18\x02 \x03(\v2\x19.fanout.cluster.v1.OriginR\x05known\x1a\x84\x01\n" +
@@ -4704,7 +5433,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\amatched\x18\x01 \x01(\rR\amatched\x12\x1c\n" +
 	"\tforwarded\x18\x02 \x01(\rR\tforwarded\x12\x18\n" +
 	"\apartial\x18\x03 \x01(\bR\apartial\x12 \n" +
-	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xe2\a\n" +
+	"\vunreachable\x18\x04 \x03(\tR\vunreachable\"\xd5\b\n" +
 	"\x06Answer\x122\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1e.fanout.cluster.v1.Answer.CodeR\x04code\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12 \n" +
@@ -4722,7 +5451,9 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\bsessions\x18\f \x01(\v2\x1b.fanout.cluster.v1.SessionsH\x00R\bsessions\x129\n" +
 	"\bhandover\x18\r \x01(\v2\x1b.fanout.cluster.v1.HandoverH\x00R\bhandover\x128\n" +
 	"\x05drain\x18\x0e \x01(\v2 .fanout.cluster.v1.DrainProgressH\x00R\x05drain\x12-\n" +
-	"\x04load\x18\x0f \x01(\v2\x17.fanout.cluster.v1.LoadH\x00R\x04load\"\xbe\x01\n" +
+	"\x04load\x18\x0f \x01(\v2\x17.fanout.cluster.v1.LoadH\x00R\x04load\x129\n" +
+	"\x06blocks\x18\x11 \x01(\v2\x1f.fanout.cluster.v1.BlockEntriesH\x00R\x06blocks\x126\n" +
+	"\x05watch\x18\x18 \x01(\v2\x1e.fanout.cluster.v1.WatchEventsH\x00R\x05watch\"\xbe\x01\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vUNSUPPORTED\x10\x01\x12\f\n" +
@@ -4739,7 +5470,26 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"BAD_CURSOR\x10\n" +
 	"\x12\r\n" +
 	"\tFORGOTTEN\x10\vB\x06\n" +
-	"\x04kind\">\n" +
+	"\x04kind\"\xa9\x01\n" +
+	"\x10WatchConnections\x12)\n" +
+	"\x02to\x18\x01 \x01(\v2\x19.fanout.cluster.v1.TargetR\x02to\x12 \n" +
+	"\vconnections\x18\x02 \x01(\bR\vconnections\x12\x14\n" +
+	"\x05rooms\x18\x03 \x01(\bR\x05rooms\x12\x14\n" +
+	"\x05users\x18\x04 \x01(\bR\x05users\x12\x1c\n" +
+	"\thandshake\x18\x05 \x01(\bR\thandshake\"\xa2\x02\n" +
+	"\vWatchEvents\x12A\n" +
+	"\x06events\x18\x01 \x03(\v2).fanout.cluster.v1.WatchEvents.WatchEventR\x06events\x1a\xcf\x01\n" +
+	"\n" +
+	"WatchEvent\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\x05R\x04kind\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12=\n" +
+	"\n" +
+	"connection\x18\x04 \x01(\v2\x1d.fanout.cluster.v1.ConnectionR\n" +
+	"connection\x12\x14\n" +
+	"\x05rooms\x18\x05 \x03(\tR\x05rooms\x12\x12\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\">\n" +
 	"\x04Load\x12\x1a\n" +
 	"\bsessions\x18\x01 \x01(\rR\bsessions\x12\x1a\n" +
 	"\bdraining\x18\x02 \x01(\bR\bdraining\"\xbf\x01\n" +
@@ -4750,9 +5500,28 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\x04time\x18\x04 \x01(\x03R\x04time\x12\x1a\n" +
 	"\bsessions\x18\x05 \x01(\rR\bsessions\x12 \n" +
 	"\vconnections\x18\x06 \x01(\rR\vconnections\x12\x16\n" +
-	"\x06closed\x18\a \x01(\rR\x06closed\"\"\n" +
+	"\x06closed\x18\a \x01(\rR\x06closed\":\n" +
 	"\x06Result\x12\x18\n" +
-	"\amatched\x18\x01 \x01(\rR\amatched\"\xb5\x02\n" +
+	"\amatched\x18\x01 \x01(\rR\amatched\x12\x16\n" +
+	"\x06lifted\x18\x02 \x01(\rR\x06lifted\"\xbd\x02\n" +
+	"\fBlockEntries\x12?\n" +
+	"\aentries\x18\x01 \x03(\v2%.fanout.cluster.v1.BlockEntries.EntryR\aentries\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\x1a\xd7\x01\n" +
+	"\x05Entry\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x12\n" +
+	"\x04time\x18\x03 \x01(\x03R\x04time\x12\x12\n" +
+	"\x04node\x18\x04 \x01(\tR\x04node\x12\x18\n" +
+	"\ablocked\x18\x05 \x01(\bR\ablocked\x120\n" +
+	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
+	"\x06caller\x18\b \x01(\tR\x06caller\"\x9e\x01\n" +
+	"\tBlockPull\x12@\n" +
+	"\x06digest\x18\x01 \x03(\v2(.fanout.cluster.v1.BlockPull.DigestEntryR\x06digest\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\x1a9\n" +
+	"\vDigestEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x06R\x05value:\x028\x01\"\xb5\x02\n" +
 	"\n" +
 	"AckResults\x12A\n" +
 	"\aresults\x18\x01 \x03(\v2'.fanout.cluster.v1.AckResults.AckResultR\aresults\x12\x1a\n" +
@@ -4767,7 +5536,7 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\vattachments\x18\x04 \x03(\fR\vattachments\"b\n" +
 	"\vConnections\x12?\n" +
 	"\vconnections\x18\x01 \x03(\v2\x1d.fanout.cluster.v1.ConnectionR\vconnections\x12\x12\n" +
-	"\x04next\x18\x02 \x01(\tR\x04next\"\xd4\x06\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\"\x8d\a\n" +
 	"\n" +
 	"Connection\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12\x12\n" +
@@ -4792,7 +5561,8 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\asession\x18\x13 \x01(\tR\asession\x12!\n" +
 	"\fqueued_bytes\x18\x14 \x01(\x03R\vqueuedBytes\x12)\n" +
 	"\x10volatile_dropped\x18\x15 \x01(\x03R\x0fvolatileDropped\x12\x1a\n" +
-	"\brecovery\x18\x16 \x01(\tR\brecovery\x1a:\n" +
+	"\brecovery\x18\x16 \x01(\tR\brecovery\x127\n" +
+	"\tissued_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
@@ -4827,7 +5597,7 @@ func file_fanout_cluster_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_cluster_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_fanout_cluster_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
 var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(KeyAnswer_State)(0),            // 0: fanout.cluster.v1.KeyAnswer.State
 	(Answer_Code)(0),                // 1: fanout.cluster.v1.Answer.Code
@@ -4841,139 +5611,163 @@ var file_fanout_cluster_v1_node_proto_goTypes = []any{
 	(*Rooms)(nil),                   // 9: fanout.cluster.v1.Rooms
 	(*Disconnect)(nil),              // 10: fanout.cluster.v1.Disconnect
 	(*Update)(nil),                  // 11: fanout.cluster.v1.Update
-	(*AckRequest)(nil),              // 12: fanout.cluster.v1.AckRequest
-	(*NodeDrain)(nil),               // 13: fanout.cluster.v1.NodeDrain
-	(*CloseSessions)(nil),           // 14: fanout.cluster.v1.CloseSessions
-	(*Cancel)(nil),                  // 15: fanout.cluster.v1.Cancel
-	(*Continue)(nil),                // 16: fanout.cluster.v1.Continue
-	(*Query)(nil),                   // 17: fanout.cluster.v1.Query
-	(*ListConnections)(nil),         // 18: fanout.cluster.v1.ListConnections
-	(*GetConnection)(nil),           // 19: fanout.cluster.v1.GetConnection
-	(*Count)(nil),                   // 20: fanout.cluster.v1.Count
-	(*ListRooms)(nil),               // 21: fanout.cluster.v1.ListRooms
-	(*ListUsers)(nil),               // 22: fanout.cluster.v1.ListUsers
-	(*ListNamespaces)(nil),          // 23: fanout.cluster.v1.ListNamespaces
-	(*IdempotencyKey)(nil),          // 24: fanout.cluster.v1.IdempotencyKey
-	(*Origin)(nil),                  // 25: fanout.cluster.v1.Origin
-	(*OfflineSession)(nil),          // 26: fanout.cluster.v1.OfflineSession
-	(*Sessions)(nil),                // 27: fanout.cluster.v1.Sessions
-	(*Handover)(nil),                // 28: fanout.cluster.v1.Handover
-	(*Session)(nil),                 // 29: fanout.cluster.v1.Session
-	(*Missed)(nil),                  // 30: fanout.cluster.v1.Missed
-	(*KeyAnswer)(nil),               // 31: fanout.cluster.v1.KeyAnswer
-	(*KeyResult)(nil),               // 32: fanout.cluster.v1.KeyResult
-	(*Answer)(nil),                  // 33: fanout.cluster.v1.Answer
-	(*Load)(nil),                    // 34: fanout.cluster.v1.Load
-	(*DrainProgress)(nil),           // 35: fanout.cluster.v1.DrainProgress
-	(*Result)(nil),                  // 36: fanout.cluster.v1.Result
-	(*AckResults)(nil),              // 37: fanout.cluster.v1.AckResults
-	(*Connections)(nil),             // 38: fanout.cluster.v1.Connections
-	(*Connection)(nil),              // 39: fanout.cluster.v1.Connection
-	(*Names)(nil),                   // 40: fanout.cluster.v1.Names
-	(*Counts)(nil),                  // 41: fanout.cluster.v1.Counts
-	nil,                             // 42: fanout.cluster.v1.Settings.ValuesEntry
-	(*IdempotencyKey_Begin)(nil),    // 43: fanout.cluster.v1.IdempotencyKey.Begin
-	(*IdempotencyKey_Finished)(nil), // 44: fanout.cluster.v1.IdempotencyKey.Finished
-	(*IdempotencyKey_Failed)(nil),   // 45: fanout.cluster.v1.IdempotencyKey.Failed
-	(*IdempotencyKey_Look)(nil),     // 46: fanout.cluster.v1.IdempotencyKey.Look
-	(*OfflineSession_Claim)(nil),    // 47: fanout.cluster.v1.OfflineSession.Claim
-	(*OfflineSession_Release)(nil),  // 48: fanout.cluster.v1.OfflineSession.Release
-	(*OfflineSession_Settle)(nil),   // 49: fanout.cluster.v1.OfflineSession.Settle
-	(*OfflineSession_Take)(nil),     // 50: fanout.cluster.v1.OfflineSession.Take
-	(*OfflineSession_HandOver)(nil), // 51: fanout.cluster.v1.OfflineSession.HandOver
-	(*OfflineSession_ClaimAll)(nil), // 52: fanout.cluster.v1.OfflineSession.ClaimAll
-	(*OfflineSession_TakeAll)(nil),  // 53: fanout.cluster.v1.OfflineSession.TakeAll
-	(*Handover_HandedOver)(nil),     // 54: fanout.cluster.v1.Handover.HandedOver
-	(*Missed_Event)(nil),            // 55: fanout.cluster.v1.Missed.Event
-	(*AckResults_AckResult)(nil),    // 56: fanout.cluster.v1.AckResults.AckResult
-	nil,                             // 57: fanout.cluster.v1.Connection.HeadersEntry
-	nil,                             // 58: fanout.cluster.v1.Connection.QueryEntry
-	(*Names_Name)(nil),              // 59: fanout.cluster.v1.Names.Name
-	nil,                             // 60: fanout.cluster.v1.Counts.GroupsEntry
-	(*timestamppb.Timestamp)(nil),   // 61: google.protobuf.Timestamp
+	(*UpdateUser)(nil),              // 12: fanout.cluster.v1.UpdateUser
+	(*AckRequest)(nil),              // 13: fanout.cluster.v1.AckRequest
+	(*NodeDrain)(nil),               // 14: fanout.cluster.v1.NodeDrain
+	(*CloseSessions)(nil),           // 15: fanout.cluster.v1.CloseSessions
+	(*Cancel)(nil),                  // 16: fanout.cluster.v1.Cancel
+	(*Continue)(nil),                // 17: fanout.cluster.v1.Continue
+	(*Query)(nil),                   // 18: fanout.cluster.v1.Query
+	(*ListConnections)(nil),         // 19: fanout.cluster.v1.ListConnections
+	(*GetConnection)(nil),           // 20: fanout.cluster.v1.GetConnection
+	(*Count)(nil),                   // 21: fanout.cluster.v1.Count
+	(*ListRooms)(nil),               // 22: fanout.cluster.v1.ListRooms
+	(*ListUsers)(nil),               // 23: fanout.cluster.v1.ListUsers
+	(*ListNamespaces)(nil),          // 24: fanout.cluster.v1.ListNamespaces
+	(*IdempotencyKey)(nil),          // 25: fanout.cluster.v1.IdempotencyKey
+	(*Origin)(nil),                  // 26: fanout.cluster.v1.Origin
+	(*OfflineSession)(nil),          // 27: fanout.cluster.v1.OfflineSession
+	(*Sessions)(nil),                // 28: fanout.cluster.v1.Sessions
+	(*Handover)(nil),                // 29: fanout.cluster.v1.Handover
+	(*Session)(nil),                 // 30: fanout.cluster.v1.Session
+	(*Missed)(nil),                  // 31: fanout.cluster.v1.Missed
+	(*KeyAnswer)(nil),               // 32: fanout.cluster.v1.KeyAnswer
+	(*KeyResult)(nil),               // 33: fanout.cluster.v1.KeyResult
+	(*Answer)(nil),                  // 34: fanout.cluster.v1.Answer
+	(*WatchConnections)(nil),        // 35: fanout.cluster.v1.WatchConnections
+	(*WatchEvents)(nil),             // 36: fanout.cluster.v1.WatchEvents
+	(*Load)(nil),                    // 37: fanout.cluster.v1.Load
+	(*DrainProgress)(nil),           // 38: fanout.cluster.v1.DrainProgress
+	(*Result)(nil),                  // 39: fanout.cluster.v1.Result
+	(*BlockEntries)(nil),            // 40: fanout.cluster.v1.BlockEntries
+	(*BlockPull)(nil),               // 41: fanout.cluster.v1.BlockPull
+	(*AckResults)(nil),              // 42: fanout.cluster.v1.AckResults
+	(*Connections)(nil),             // 43: fanout.cluster.v1.Connections
+	(*Connection)(nil),              // 44: fanout.cluster.v1.Connection
+	(*Names)(nil),                   // 45: fanout.cluster.v1.Names
+	(*Counts)(nil),                  // 46: fanout.cluster.v1.Counts
+	nil,                             // 47: fanout.cluster.v1.Settings.ValuesEntry
+	(*Target_Owner)(nil),            // 48: fanout.cluster.v1.Target.Owner
+	(*IdempotencyKey_Begin)(nil),    // 49: fanout.cluster.v1.IdempotencyKey.Begin
+	(*IdempotencyKey_Finished)(nil), // 50: fanout.cluster.v1.IdempotencyKey.Finished
+	(*IdempotencyKey_Failed)(nil),   // 51: fanout.cluster.v1.IdempotencyKey.Failed
+	(*IdempotencyKey_Look)(nil),     // 52: fanout.cluster.v1.IdempotencyKey.Look
+	(*OfflineSession_Claim)(nil),    // 53: fanout.cluster.v1.OfflineSession.Claim
+	(*OfflineSession_Release)(nil),  // 54: fanout.cluster.v1.OfflineSession.Release
+	(*OfflineSession_Settle)(nil),   // 55: fanout.cluster.v1.OfflineSession.Settle
+	(*OfflineSession_Take)(nil),     // 56: fanout.cluster.v1.OfflineSession.Take
+	(*OfflineSession_HandOver)(nil), // 57: fanout.cluster.v1.OfflineSession.HandOver
+	(*OfflineSession_ClaimAll)(nil), // 58: fanout.cluster.v1.OfflineSession.ClaimAll
+	(*OfflineSession_TakeAll)(nil),  // 59: fanout.cluster.v1.OfflineSession.TakeAll
+	(*Handover_HandedOver)(nil),     // 60: fanout.cluster.v1.Handover.HandedOver
+	(*Missed_Event)(nil),            // 61: fanout.cluster.v1.Missed.Event
+	(*WatchEvents_WatchEvent)(nil),  // 62: fanout.cluster.v1.WatchEvents.WatchEvent
+	(*BlockEntries_Entry)(nil),      // 63: fanout.cluster.v1.BlockEntries.Entry
+	nil,                             // 64: fanout.cluster.v1.BlockPull.DigestEntry
+	(*AckResults_AckResult)(nil),    // 65: fanout.cluster.v1.AckResults.AckResult
+	nil,                             // 66: fanout.cluster.v1.Connection.HeadersEntry
+	nil,                             // 67: fanout.cluster.v1.Connection.QueryEntry
+	(*Names_Name)(nil),              // 68: fanout.cluster.v1.Names.Name
+	nil,                             // 69: fanout.cluster.v1.Counts.GroupsEntry
+	(*timestamppb.Timestamp)(nil),   // 70: google.protobuf.Timestamp
 }
 var file_fanout_cluster_v1_node_proto_depIdxs = []int32{
 	4,  // 0: fanout.cluster.v1.Message.interest_all:type_name -> fanout.cluster.v1.InterestAll
 	5,  // 1: fanout.cluster.v1.Message.interest_change:type_name -> fanout.cluster.v1.InterestChange
 	7,  // 2: fanout.cluster.v1.Message.operation:type_name -> fanout.cluster.v1.Operation
-	12, // 3: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
-	15, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
-	16, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
-	17, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
-	33, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
-	24, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
-	26, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
-	13, // 10: fanout.cluster.v1.Message.drain:type_name -> fanout.cluster.v1.NodeDrain
-	14, // 11: fanout.cluster.v1.Message.close_sessions:type_name -> fanout.cluster.v1.CloseSessions
+	13, // 3: fanout.cluster.v1.Message.ack_request:type_name -> fanout.cluster.v1.AckRequest
+	16, // 4: fanout.cluster.v1.Message.cancel:type_name -> fanout.cluster.v1.Cancel
+	17, // 5: fanout.cluster.v1.Message.continue:type_name -> fanout.cluster.v1.Continue
+	18, // 6: fanout.cluster.v1.Message.query:type_name -> fanout.cluster.v1.Query
+	34, // 7: fanout.cluster.v1.Message.answer:type_name -> fanout.cluster.v1.Answer
+	25, // 8: fanout.cluster.v1.Message.key:type_name -> fanout.cluster.v1.IdempotencyKey
+	27, // 9: fanout.cluster.v1.Message.offline_session:type_name -> fanout.cluster.v1.OfflineSession
+	14, // 10: fanout.cluster.v1.Message.drain:type_name -> fanout.cluster.v1.NodeDrain
+	15, // 11: fanout.cluster.v1.Message.close_sessions:type_name -> fanout.cluster.v1.CloseSessions
 	3,  // 12: fanout.cluster.v1.Message.settings:type_name -> fanout.cluster.v1.Settings
-	42, // 13: fanout.cluster.v1.Settings.values:type_name -> fanout.cluster.v1.Settings.ValuesEntry
-	6,  // 14: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
-	8,  // 15: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
-	9,  // 16: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
-	9,  // 17: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
-	10, // 18: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
-	11, // 19: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
-	61, // 20: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
-	7,  // 21: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
-	6,  // 22: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
-	18, // 23: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
-	19, // 24: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
-	20, // 25: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
-	21, // 26: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
-	23, // 27: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
-	22, // 28: fanout.cluster.v1.Query.users:type_name -> fanout.cluster.v1.ListUsers
-	43, // 29: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
-	44, // 30: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
-	45, // 31: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
-	46, // 32: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
-	47, // 33: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
-	48, // 34: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
-	49, // 35: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
-	50, // 36: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
-	51, // 37: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
-	52, // 38: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
-	53, // 39: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
-	29, // 40: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
-	54, // 41: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
-	55, // 42: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
-	25, // 43: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
-	55, // 44: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
-	25, // 45: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
-	0,  // 46: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
-	32, // 47: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
-	1,  // 48: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
-	36, // 49: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
-	37, // 50: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
-	38, // 51: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
-	40, // 52: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
-	41, // 53: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
-	31, // 54: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
-	29, // 55: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
-	30, // 56: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
-	27, // 57: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
-	28, // 58: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
-	35, // 59: fanout.cluster.v1.Answer.drain:type_name -> fanout.cluster.v1.DrainProgress
-	34, // 60: fanout.cluster.v1.Answer.load:type_name -> fanout.cluster.v1.Load
-	56, // 61: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
-	39, // 62: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
-	61, // 63: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
-	61, // 64: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
-	57, // 65: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
-	58, // 66: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
-	59, // 67: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
-	60, // 68: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
-	32, // 69: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
-	25, // 70: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
-	29, // 71: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
-	25, // 72: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
-	29, // 73: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
-	25, // 74: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
-	7,  // 75: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
-	76, // [76:76] is the sub-list for method output_type
-	76, // [76:76] is the sub-list for method input_type
-	76, // [76:76] is the sub-list for extension type_name
-	76, // [76:76] is the sub-list for extension extendee
-	0,  // [0:76] is the sub-list for field type_name
+	40, // 13: fanout.cluster.v1.Message.block_entries:type_name -> fanout.cluster.v1.BlockEntries
+	41, // 14: fanout.cluster.v1.Message.block_pull:type_name -> fanout.cluster.v1.BlockPull
+	35, // 15: fanout.cluster.v1.Message.watch:type_name -> fanout.cluster.v1.WatchConnections
+	47, // 16: fanout.cluster.v1.Settings.values:type_name -> fanout.cluster.v1.Settings.ValuesEntry
+	48, // 17: fanout.cluster.v1.Target.owner:type_name -> fanout.cluster.v1.Target.Owner
+	6,  // 18: fanout.cluster.v1.Operation.to:type_name -> fanout.cluster.v1.Target
+	8,  // 19: fanout.cluster.v1.Operation.emit:type_name -> fanout.cluster.v1.Emit
+	9,  // 20: fanout.cluster.v1.Operation.join:type_name -> fanout.cluster.v1.Rooms
+	9,  // 21: fanout.cluster.v1.Operation.leave:type_name -> fanout.cluster.v1.Rooms
+	10, // 22: fanout.cluster.v1.Operation.disconnect:type_name -> fanout.cluster.v1.Disconnect
+	11, // 23: fanout.cluster.v1.Operation.update:type_name -> fanout.cluster.v1.Update
+	12, // 24: fanout.cluster.v1.Operation.update_user:type_name -> fanout.cluster.v1.UpdateUser
+	70, // 25: fanout.cluster.v1.Update.expire:type_name -> google.protobuf.Timestamp
+	11, // 26: fanout.cluster.v1.UpdateUser.update:type_name -> fanout.cluster.v1.Update
+	7,  // 27: fanout.cluster.v1.AckRequest.emit:type_name -> fanout.cluster.v1.Operation
+	6,  // 28: fanout.cluster.v1.Query.to:type_name -> fanout.cluster.v1.Target
+	19, // 29: fanout.cluster.v1.Query.connections:type_name -> fanout.cluster.v1.ListConnections
+	20, // 30: fanout.cluster.v1.Query.connection:type_name -> fanout.cluster.v1.GetConnection
+	21, // 31: fanout.cluster.v1.Query.count:type_name -> fanout.cluster.v1.Count
+	22, // 32: fanout.cluster.v1.Query.rooms:type_name -> fanout.cluster.v1.ListRooms
+	24, // 33: fanout.cluster.v1.Query.namespaces:type_name -> fanout.cluster.v1.ListNamespaces
+	23, // 34: fanout.cluster.v1.Query.users:type_name -> fanout.cluster.v1.ListUsers
+	49, // 35: fanout.cluster.v1.IdempotencyKey.begin:type_name -> fanout.cluster.v1.IdempotencyKey.Begin
+	50, // 36: fanout.cluster.v1.IdempotencyKey.finished:type_name -> fanout.cluster.v1.IdempotencyKey.Finished
+	51, // 37: fanout.cluster.v1.IdempotencyKey.failed:type_name -> fanout.cluster.v1.IdempotencyKey.Failed
+	52, // 38: fanout.cluster.v1.IdempotencyKey.look:type_name -> fanout.cluster.v1.IdempotencyKey.Look
+	53, // 39: fanout.cluster.v1.OfflineSession.claim_it:type_name -> fanout.cluster.v1.OfflineSession.Claim
+	54, // 40: fanout.cluster.v1.OfflineSession.release:type_name -> fanout.cluster.v1.OfflineSession.Release
+	55, // 41: fanout.cluster.v1.OfflineSession.settle:type_name -> fanout.cluster.v1.OfflineSession.Settle
+	56, // 42: fanout.cluster.v1.OfflineSession.take:type_name -> fanout.cluster.v1.OfflineSession.Take
+	57, // 43: fanout.cluster.v1.OfflineSession.hand_over:type_name -> fanout.cluster.v1.OfflineSession.HandOver
+	58, // 44: fanout.cluster.v1.OfflineSession.claim_all:type_name -> fanout.cluster.v1.OfflineSession.ClaimAll
+	59, // 45: fanout.cluster.v1.OfflineSession.take_all:type_name -> fanout.cluster.v1.OfflineSession.TakeAll
+	30, // 46: fanout.cluster.v1.Sessions.sessions:type_name -> fanout.cluster.v1.Session
+	60, // 47: fanout.cluster.v1.Handover.sessions:type_name -> fanout.cluster.v1.Handover.HandedOver
+	61, // 48: fanout.cluster.v1.Handover.events:type_name -> fanout.cluster.v1.Missed.Event
+	26, // 49: fanout.cluster.v1.Handover.known:type_name -> fanout.cluster.v1.Origin
+	61, // 50: fanout.cluster.v1.Missed.events:type_name -> fanout.cluster.v1.Missed.Event
+	26, // 51: fanout.cluster.v1.Missed.known:type_name -> fanout.cluster.v1.Origin
+	0,  // 52: fanout.cluster.v1.KeyAnswer.state:type_name -> fanout.cluster.v1.KeyAnswer.State
+	33, // 53: fanout.cluster.v1.KeyAnswer.result:type_name -> fanout.cluster.v1.KeyResult
+	1,  // 54: fanout.cluster.v1.Answer.code:type_name -> fanout.cluster.v1.Answer.Code
+	39, // 55: fanout.cluster.v1.Answer.result:type_name -> fanout.cluster.v1.Result
+	42, // 56: fanout.cluster.v1.Answer.acks:type_name -> fanout.cluster.v1.AckResults
+	43, // 57: fanout.cluster.v1.Answer.connections:type_name -> fanout.cluster.v1.Connections
+	45, // 58: fanout.cluster.v1.Answer.names:type_name -> fanout.cluster.v1.Names
+	46, // 59: fanout.cluster.v1.Answer.counts:type_name -> fanout.cluster.v1.Counts
+	32, // 60: fanout.cluster.v1.Answer.key:type_name -> fanout.cluster.v1.KeyAnswer
+	30, // 61: fanout.cluster.v1.Answer.session:type_name -> fanout.cluster.v1.Session
+	31, // 62: fanout.cluster.v1.Answer.missed:type_name -> fanout.cluster.v1.Missed
+	28, // 63: fanout.cluster.v1.Answer.sessions:type_name -> fanout.cluster.v1.Sessions
+	29, // 64: fanout.cluster.v1.Answer.handover:type_name -> fanout.cluster.v1.Handover
+	38, // 65: fanout.cluster.v1.Answer.drain:type_name -> fanout.cluster.v1.DrainProgress
+	37, // 66: fanout.cluster.v1.Answer.load:type_name -> fanout.cluster.v1.Load
+	40, // 67: fanout.cluster.v1.Answer.blocks:type_name -> fanout.cluster.v1.BlockEntries
+	36, // 68: fanout.cluster.v1.Answer.watch:type_name -> fanout.cluster.v1.WatchEvents
+	6,  // 69: fanout.cluster.v1.WatchConnections.to:type_name -> fanout.cluster.v1.Target
+	62, // 70: fanout.cluster.v1.WatchEvents.events:type_name -> fanout.cluster.v1.WatchEvents.WatchEvent
+	63, // 71: fanout.cluster.v1.BlockEntries.entries:type_name -> fanout.cluster.v1.BlockEntries.Entry
+	64, // 72: fanout.cluster.v1.BlockPull.digest:type_name -> fanout.cluster.v1.BlockPull.DigestEntry
+	65, // 73: fanout.cluster.v1.AckResults.results:type_name -> fanout.cluster.v1.AckResults.AckResult
+	44, // 74: fanout.cluster.v1.Connections.connections:type_name -> fanout.cluster.v1.Connection
+	70, // 75: fanout.cluster.v1.Connection.connected_at:type_name -> google.protobuf.Timestamp
+	70, // 76: fanout.cluster.v1.Connection.expire:type_name -> google.protobuf.Timestamp
+	66, // 77: fanout.cluster.v1.Connection.headers:type_name -> fanout.cluster.v1.Connection.HeadersEntry
+	67, // 78: fanout.cluster.v1.Connection.query:type_name -> fanout.cluster.v1.Connection.QueryEntry
+	70, // 79: fanout.cluster.v1.Connection.issued_at:type_name -> google.protobuf.Timestamp
+	68, // 80: fanout.cluster.v1.Names.names:type_name -> fanout.cluster.v1.Names.Name
+	69, // 81: fanout.cluster.v1.Counts.groups:type_name -> fanout.cluster.v1.Counts.GroupsEntry
+	33, // 82: fanout.cluster.v1.IdempotencyKey.Finished.result:type_name -> fanout.cluster.v1.KeyResult
+	26, // 83: fanout.cluster.v1.OfflineSession.Take.have:type_name -> fanout.cluster.v1.Origin
+	30, // 84: fanout.cluster.v1.OfflineSession.TakeAll.sessions:type_name -> fanout.cluster.v1.Session
+	26, // 85: fanout.cluster.v1.OfflineSession.TakeAll.have:type_name -> fanout.cluster.v1.Origin
+	30, // 86: fanout.cluster.v1.Handover.HandedOver.session:type_name -> fanout.cluster.v1.Session
+	26, // 87: fanout.cluster.v1.Missed.Event.origin:type_name -> fanout.cluster.v1.Origin
+	7,  // 88: fanout.cluster.v1.Missed.Event.emit:type_name -> fanout.cluster.v1.Operation
+	44, // 89: fanout.cluster.v1.WatchEvents.WatchEvent.connection:type_name -> fanout.cluster.v1.Connection
+	70, // 90: fanout.cluster.v1.BlockEntries.Entry.until:type_name -> google.protobuf.Timestamp
+	91, // [91:91] is the sub-list for method output_type
+	91, // [91:91] is the sub-list for method input_type
+	91, // [91:91] is the sub-list for extension type_name
+	91, // [91:91] is the sub-list for extension extendee
+	0,  // [0:91] is the sub-list for field type_name
 }
 
 func init() { file_fanout_cluster_v1_node_proto_init() }
@@ -4995,6 +5789,9 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Message_Drain)(nil),
 		(*Message_CloseSessions)(nil),
 		(*Message_Settings)(nil),
+		(*Message_BlockEntries)(nil),
+		(*Message_BlockPull)(nil),
+		(*Message_Watch)(nil),
 		(*Message_Consumer)(nil),
 	}
 	file_fanout_cluster_v1_node_proto_msgTypes[5].OneofWrappers = []any{
@@ -5003,9 +5800,10 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Operation_Leave)(nil),
 		(*Operation_Disconnect)(nil),
 		(*Operation_Update)(nil),
+		(*Operation_UpdateUser)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[11].OneofWrappers = []any{}
-	file_fanout_cluster_v1_node_proto_msgTypes[15].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[12].OneofWrappers = []any{}
+	file_fanout_cluster_v1_node_proto_msgTypes[16].OneofWrappers = []any{
 		(*Query_Connections)(nil),
 		(*Query_Connection)(nil),
 		(*Query_Count)(nil),
@@ -5013,13 +5811,13 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Query_Namespaces)(nil),
 		(*Query_Users)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[22].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[23].OneofWrappers = []any{
 		(*IdempotencyKey_Begin_)(nil),
 		(*IdempotencyKey_Finished_)(nil),
 		(*IdempotencyKey_Failed_)(nil),
 		(*IdempotencyKey_Look_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[24].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[25].OneofWrappers = []any{
 		(*OfflineSession_ClaimIt)(nil),
 		(*OfflineSession_Release_)(nil),
 		(*OfflineSession_Settle_)(nil),
@@ -5028,7 +5826,8 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*OfflineSession_ClaimAll_)(nil),
 		(*OfflineSession_TakeAll_)(nil),
 	}
-	file_fanout_cluster_v1_node_proto_msgTypes[31].OneofWrappers = []any{
+	file_fanout_cluster_v1_node_proto_msgTypes[28].OneofWrappers = []any{}
+	file_fanout_cluster_v1_node_proto_msgTypes[32].OneofWrappers = []any{
 		(*Answer_Result)(nil),
 		(*Answer_Acks)(nil),
 		(*Answer_Connections)(nil),
@@ -5041,6 +5840,8 @@ func file_fanout_cluster_v1_node_proto_init() {
 		(*Answer_Handover)(nil),
 		(*Answer_Drain)(nil),
 		(*Answer_Load)(nil),
+		(*Answer_Blocks)(nil),
+		(*Answer_Watch)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -5048,7 +5849,7 @@ func file_fanout_cluster_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_cluster_v1_node_proto_rawDesc), len(file_fanout_cluster_v1_node_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   59,
+			NumMessages:   68,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

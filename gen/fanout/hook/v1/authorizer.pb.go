@@ -38,24 +38,12 @@ type AuthorizeRequest struct {
 	// secrets, the token among them. A client that passes more than 64 KiB is
 	// refused without a call. Empty: it passed none.
 	AuthJson string `protobuf:"bytes,4,opt,name=auth_json,json=authJson,proto3" json:"auth_json,omitempty"`
-	// The query parameters of the handshake; of a repeated one the last.
-	Query map[string]string `protobuf:"bytes,5,rep,name=query,proto3" json:"query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Those headers of the handshake that the daemon is set to show, by
-	// lower-case name: the setting `expose-headers`. "cookie" holds the cookies that
-	// `expose-cookies` names, and no others.
-	Headers map[string]string `protobuf:"bytes,6,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The address of the browser as host:port, as far as the daemon's setting
-	// `trusted-proxies` lets proxies tell it; of any other proxy it is the proxy's.
-	RemoteAddress string `protobuf:"bytes,7,opt,name=remote_address,json=remoteAddress,proto3" json:"remote_address,omitempty"`
-	// The path and query of the handshake's request, as the client sent it,
-	// without sid and tokens; at most 2048 bytes of it.
-	Url string `protobuf:"bytes,8,opt,name=url,proto3" json:"url,omitempty"`
-	// The client reached the daemon, or the trusted proxy in front of it, by TLS.
-	Secure bool `protobuf:"varint,9,opt,name=secure,proto3" json:"secure,omitempty"`
+	// The request that opened the session under the connection.
+	Handshake *Handshake `protobuf:"bytes,5,opt,name=handshake,proto3" json:"handshake,omitempty"`
 	// Names the browser's session under the connection, as `session` of
 	// fanout.v1.Connection does: the same for all namespaces that one client asks
 	// to join. Opaque, and no secret.
-	Session       string `protobuf:"bytes,10,opt,name=session,proto3" json:"session,omitempty"`
+	Session       string `protobuf:"bytes,6,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -118,39 +106,11 @@ func (x *AuthorizeRequest) GetAuthJson() string {
 	return ""
 }
 
-func (x *AuthorizeRequest) GetQuery() map[string]string {
+func (x *AuthorizeRequest) GetHandshake() *Handshake {
 	if x != nil {
-		return x.Query
+		return x.Handshake
 	}
 	return nil
-}
-
-func (x *AuthorizeRequest) GetHeaders() map[string]string {
-	if x != nil {
-		return x.Headers
-	}
-	return nil
-}
-
-func (x *AuthorizeRequest) GetRemoteAddress() string {
-	if x != nil {
-		return x.RemoteAddress
-	}
-	return ""
-}
-
-func (x *AuthorizeRequest) GetUrl() string {
-	if x != nil {
-		return x.Url
-	}
-	return ""
-}
-
-func (x *AuthorizeRequest) GetSecure() bool {
-	if x != nil {
-		return x.Secure
-	}
-	return false
 }
 
 func (x *AuthorizeRequest) GetSession() string {
@@ -158,6 +118,102 @@ func (x *AuthorizeRequest) GetSession() string {
 		return x.Session
 	}
 	return ""
+}
+
+// Handshake is what is shown of the request that opened a session, as the message of
+// this name in fanout.v1.
+type Handshake struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those headers that the daemon is set to show, by lower-case name: the setting
+	// `expose-headers`. "cookie" holds the cookies that `expose-cookies` names, and no
+	// others.
+	Headers map[string]string `protobuf:"bytes,1,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The query parameters; of a repeated one the last.
+	Query map[string]string `protobuf:"bytes,2,rep,name=query,proto3" json:"query,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The path and query, as the client sent them, without sid and tokens; at most 2048
+	// bytes of it.
+	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// The client reached the daemon, or the trusted proxy in front of it, by TLS.
+	Secure bool `protobuf:"varint,4,opt,name=secure,proto3" json:"secure,omitempty"`
+	// The address of the browser as host:port, as far as the daemon's setting
+	// `trusted-proxies` lets proxies tell it; of any other proxy it is the proxy's.
+	Address string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
+	// When the daemon got the request.
+	IssuedAt      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Handshake) Reset() {
+	*x = Handshake{}
+	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Handshake) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Handshake) ProtoMessage() {}
+
+func (x *Handshake) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Handshake.ProtoReflect.Descriptor instead.
+func (*Handshake) Descriptor() ([]byte, []int) {
+	return file_fanout_hook_v1_authorizer_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Handshake) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Handshake) GetQuery() map[string]string {
+	if x != nil {
+		return x.Query
+	}
+	return nil
+}
+
+func (x *Handshake) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Handshake) GetSecure() bool {
+	if x != nil {
+		return x.Secure
+	}
+	return false
+}
+
+func (x *Handshake) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Handshake) GetIssuedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssuedAt
+	}
+	return nil
 }
 
 // AuthorizeResponse is the decision. One without any refuses.
@@ -176,7 +232,7 @@ type AuthorizeResponse struct {
 
 func (x *AuthorizeResponse) Reset() {
 	*x = AuthorizeResponse{}
-	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[1]
+	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -188,7 +244,7 @@ func (x *AuthorizeResponse) String() string {
 func (*AuthorizeResponse) ProtoMessage() {}
 
 func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[1]
+	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -201,7 +257,7 @@ func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeResponse.ProtoReflect.Descriptor instead.
 func (*AuthorizeResponse) Descriptor() ([]byte, []int) {
-	return file_fanout_hook_v1_authorizer_proto_rawDescGZIP(), []int{1}
+	return file_fanout_hook_v1_authorizer_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AuthorizeResponse) GetDecision() isAuthorizeResponse_Decision {
@@ -273,7 +329,7 @@ type AuthorizeResponse_Allow struct {
 
 func (x *AuthorizeResponse_Allow) Reset() {
 	*x = AuthorizeResponse_Allow{}
-	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[4]
+	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -285,7 +341,7 @@ func (x *AuthorizeResponse_Allow) String() string {
 func (*AuthorizeResponse_Allow) ProtoMessage() {}
 
 func (x *AuthorizeResponse_Allow) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[4]
+	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -298,7 +354,7 @@ func (x *AuthorizeResponse_Allow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeResponse_Allow.ProtoReflect.Descriptor instead.
 func (*AuthorizeResponse_Allow) Descriptor() ([]byte, []int) {
-	return file_fanout_hook_v1_authorizer_proto_rawDescGZIP(), []int{1, 0}
+	return file_fanout_hook_v1_authorizer_proto_rawDescGZIP(), []int{2, 0}
 }
 
 func (x *AuthorizeResponse_Allow) GetUserId() string {
@@ -359,7 +415,7 @@ type AuthorizeResponse_Refuse struct {
 
 func (x *AuthorizeResponse_Refuse) Reset() {
 	*x = AuthorizeResponse_Refuse{}
-	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[5]
+	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -371,7 +427,7 @@ func (x *AuthorizeResponse_Refuse) String() string {
 func (*AuthorizeResponse_Refuse) ProtoMessage() {}
 
 func (x *AuthorizeResponse_Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[5]
+	mi := &file_fanout_hook_v1_authorizer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -384,7 +440,7 @@ func (x *AuthorizeResponse_Refuse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeResponse_Refuse.ProtoReflect.Descriptor instead.
 func (*AuthorizeResponse_Refuse) Descriptor() ([]byte, []int) {
-	return file_fanout_hook_v1_authorizer_proto_rawDescGZIP(), []int{1, 1}
+	return file_fanout_hook_v1_authorizer_proto_rawDescGZIP(), []int{2, 1}
 }
 
 func (x *AuthorizeResponse_Refuse) GetMessage() string {
@@ -419,24 +475,26 @@ var File_fanout_hook_v1_authorizer_proto protoreflect.FileDescriptor
 
 const file_fanout_hook_v1_authorizer_proto_rawDesc = "" +
 	"\n" +
-	"\x1ffanout/hook/v1/authorizer.proto\x12\x0efanout.hook.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x03\n" +
+	"\x1ffanout/hook/v1/authorizer.proto\x12\x0efanout.hook.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x01\n" +
 	"\x10AuthorizeRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12#\n" +
 	"\rconnection_id\x18\x02 \x01(\tR\fconnectionId\x12\x17\n" +
 	"\auser_id\x18\x03 \x01(\tR\x06userId\x12\x1b\n" +
-	"\tauth_json\x18\x04 \x01(\tR\bauthJson\x12A\n" +
-	"\x05query\x18\x05 \x03(\v2+.fanout.hook.v1.AuthorizeRequest.QueryEntryR\x05query\x12G\n" +
-	"\aheaders\x18\x06 \x03(\v2-.fanout.hook.v1.AuthorizeRequest.HeadersEntryR\aheaders\x12%\n" +
-	"\x0eremote_address\x18\a \x01(\tR\rremoteAddress\x12\x10\n" +
-	"\x03url\x18\b \x01(\tR\x03url\x12\x16\n" +
-	"\x06secure\x18\t \x01(\bR\x06secure\x12\x18\n" +
-	"\asession\x18\n" +
-	" \x01(\tR\asession\x1a8\n" +
+	"\tauth_json\x18\x04 \x01(\tR\bauthJson\x127\n" +
+	"\thandshake\x18\x05 \x01(\v2\x19.fanout.hook.v1.HandshakeR\thandshake\x12\x18\n" +
+	"\asession\x18\x06 \x01(\tR\asession\"\xfc\x02\n" +
+	"\tHandshake\x12@\n" +
+	"\aheaders\x18\x01 \x03(\v2&.fanout.hook.v1.Handshake.HeadersEntryR\aheaders\x12:\n" +
+	"\x05query\x18\x02 \x03(\v2$.fanout.hook.v1.Handshake.QueryEntryR\x05query\x12\x10\n" +
+	"\x03url\x18\x03 \x01(\tR\x03url\x12\x16\n" +
+	"\x06secure\x18\x04 \x01(\bR\x06secure\x12\x18\n" +
+	"\aaddress\x18\x05 \x01(\tR\aaddress\x127\n" +
+	"\tissued_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a8\n" +
 	"\n" +
 	"QueryEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
-	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe4\x03\n" +
 	"\x11AuthorizeResponse\x12?\n" +
@@ -470,33 +528,36 @@ func file_fanout_hook_v1_authorizer_proto_rawDescGZIP() []byte {
 	return file_fanout_hook_v1_authorizer_proto_rawDescData
 }
 
-var file_fanout_hook_v1_authorizer_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_fanout_hook_v1_authorizer_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fanout_hook_v1_authorizer_proto_goTypes = []any{
 	(*AuthorizeRequest)(nil),         // 0: fanout.hook.v1.AuthorizeRequest
-	(*AuthorizeResponse)(nil),        // 1: fanout.hook.v1.AuthorizeResponse
-	nil,                              // 2: fanout.hook.v1.AuthorizeRequest.QueryEntry
-	nil,                              // 3: fanout.hook.v1.AuthorizeRequest.HeadersEntry
-	(*AuthorizeResponse_Allow)(nil),  // 4: fanout.hook.v1.AuthorizeResponse.Allow
-	(*AuthorizeResponse_Refuse)(nil), // 5: fanout.hook.v1.AuthorizeResponse.Refuse
-	(*structpb.Struct)(nil),          // 6: google.protobuf.Struct
+	(*Handshake)(nil),                // 1: fanout.hook.v1.Handshake
+	(*AuthorizeResponse)(nil),        // 2: fanout.hook.v1.AuthorizeResponse
+	nil,                              // 3: fanout.hook.v1.Handshake.HeadersEntry
+	nil,                              // 4: fanout.hook.v1.Handshake.QueryEntry
+	(*AuthorizeResponse_Allow)(nil),  // 5: fanout.hook.v1.AuthorizeResponse.Allow
+	(*AuthorizeResponse_Refuse)(nil), // 6: fanout.hook.v1.AuthorizeResponse.Refuse
 	(*timestamppb.Timestamp)(nil),    // 7: google.protobuf.Timestamp
-	(*structpb.Value)(nil),           // 8: google.protobuf.Value
+	(*structpb.Struct)(nil),          // 8: google.protobuf.Struct
+	(*structpb.Value)(nil),           // 9: google.protobuf.Value
 }
 var file_fanout_hook_v1_authorizer_proto_depIdxs = []int32{
-	2, // 0: fanout.hook.v1.AuthorizeRequest.query:type_name -> fanout.hook.v1.AuthorizeRequest.QueryEntry
-	3, // 1: fanout.hook.v1.AuthorizeRequest.headers:type_name -> fanout.hook.v1.AuthorizeRequest.HeadersEntry
-	4, // 2: fanout.hook.v1.AuthorizeResponse.allow:type_name -> fanout.hook.v1.AuthorizeResponse.Allow
-	5, // 3: fanout.hook.v1.AuthorizeResponse.refuse:type_name -> fanout.hook.v1.AuthorizeResponse.Refuse
-	6, // 4: fanout.hook.v1.AuthorizeResponse.Allow.data:type_name -> google.protobuf.Struct
-	7, // 5: fanout.hook.v1.AuthorizeResponse.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	8, // 6: fanout.hook.v1.AuthorizeResponse.Refuse.data:type_name -> google.protobuf.Value
-	0, // 7: fanout.hook.v1.AuthorizerService.Authorize:input_type -> fanout.hook.v1.AuthorizeRequest
-	1, // 8: fanout.hook.v1.AuthorizerService.Authorize:output_type -> fanout.hook.v1.AuthorizeResponse
-	8, // [8:9] is the sub-list for method output_type
-	7, // [7:8] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	1,  // 0: fanout.hook.v1.AuthorizeRequest.handshake:type_name -> fanout.hook.v1.Handshake
+	3,  // 1: fanout.hook.v1.Handshake.headers:type_name -> fanout.hook.v1.Handshake.HeadersEntry
+	4,  // 2: fanout.hook.v1.Handshake.query:type_name -> fanout.hook.v1.Handshake.QueryEntry
+	7,  // 3: fanout.hook.v1.Handshake.issued_at:type_name -> google.protobuf.Timestamp
+	5,  // 4: fanout.hook.v1.AuthorizeResponse.allow:type_name -> fanout.hook.v1.AuthorizeResponse.Allow
+	6,  // 5: fanout.hook.v1.AuthorizeResponse.refuse:type_name -> fanout.hook.v1.AuthorizeResponse.Refuse
+	8,  // 6: fanout.hook.v1.AuthorizeResponse.Allow.data:type_name -> google.protobuf.Struct
+	7,  // 7: fanout.hook.v1.AuthorizeResponse.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	9,  // 8: fanout.hook.v1.AuthorizeResponse.Refuse.data:type_name -> google.protobuf.Value
+	0,  // 9: fanout.hook.v1.AuthorizerService.Authorize:input_type -> fanout.hook.v1.AuthorizeRequest
+	2,  // 10: fanout.hook.v1.AuthorizerService.Authorize:output_type -> fanout.hook.v1.AuthorizeResponse
+	10, // [10:11] is the sub-list for method output_type
+	9,  // [9:10] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fanout_hook_v1_authorizer_proto_init() }
@@ -504,7 +565,7 @@ func file_fanout_hook_v1_authorizer_proto_init() {
 	if File_fanout_hook_v1_authorizer_proto != nil {
 		return
 	}
-	file_fanout_hook_v1_authorizer_proto_msgTypes[1].OneofWrappers = []any{
+	file_fanout_hook_v1_authorizer_proto_msgTypes[2].OneofWrappers = []any{
 		(*AuthorizeResponse_Allow_)(nil),
 		(*AuthorizeResponse_Refuse_)(nil),
 	}
@@ -514,7 +575,7 @@ func file_fanout_hook_v1_authorizer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_hook_v1_authorizer_proto_rawDesc), len(file_fanout_hook_v1_authorizer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

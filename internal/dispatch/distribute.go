@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// publish queues e in every group that asked for it, once there is room in each,
+// distribute queues e in every group that asked for it, once there is room in each,
 // and returns how many took it.
-func (d *Dispatcher) publish(c *client, e *Event) (groups int) {
+func (d *Dispatcher) distribute(c *client, e *Event) (groups int) {
 	d.events.Add(1)
 	asked := false
 	var late []*group
