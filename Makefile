@@ -162,11 +162,12 @@ fuzz: ## Fuzz every decoder, each for FUZZTIME (default 1m)
 ##@ Contract
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/ and proto/openapi.json from proto/, docs/configuration.md and docs/metrics.md
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/, proto/openapi.json and docs/api.md from proto/, docs/configuration.md and docs/metrics.md
 	$(call say,"generate: gen/ from proto/")
 	$(BIN)/buf format --write proto
 	$(BIN)/buf generate
-	@$(call openapi,proto/openapi.json)
+	@$(call contract,openapi,proto/openapi.json)
+	@$(call contract,markdown,docs/api.md)
 	@$(MAKE) --no-print-directory generate-docs # which compiles what was generated
 
 .PHONY: generate-docs
@@ -193,16 +194,19 @@ generate-deploy: ## Generate deploy/kubernetes/ from the Helm chart
 	go -C tools/deploy test -count=1 -run Manifests . -update
 
 .PHONY: generate-check
-generate-check: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Check that gen/ and proto/openapi.json are what proto/ generates, and valid
+generate-check: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Check that gen/, proto/openapi.json and docs/api.md are what proto/ generates, and valid
 	$(call say,"generate-check: gen/ against a fresh generation from proto/")
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
 	$(BIN)/buf generate --output "$$fresh"; \
 	diff --recursive --brief "$$fresh/gen" gen \
 		|| { echo "gen/ is stale: run 'make generate' and commit the result" >&2; exit 1; }; \
-	$(call openapi,"$$fresh/openapi.json"); \
+	$(call contract,openapi,"$$fresh/openapi.json"); \
 	diff --brief "$$fresh/openapi.json" proto/openapi.json \
-		|| { echo "proto/openapi.json is stale: run 'make generate' and commit the result" >&2; exit 1; }
-	go -C tools/openapi test -count=1 ./...
+		|| { echo "proto/openapi.json is stale: run 'make generate' and commit the result" >&2; exit 1; }; \
+	$(call contract,markdown,"$$fresh/api.md"); \
+	diff --brief "$$fresh/api.md" docs/api.md \
+		|| { echo "docs/api.md is stale: run 'make generate' and commit the result" >&2; exit 1; }
+	go -C tools/contract test -count=1 ./...
 
 ##@ Lint
 
@@ -276,9 +280,9 @@ $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 $(BIN)/govulncheck: tools/dependencies/go.mod tools/dependencies/go.sum
 	$(call build-tool,tools/dependencies,golang.org/x/vuln/cmd/govulncheck)
 
-# openapi: where to. The file is replaced when all of it is written, since the daemon embeds
-# it.
-openapi = $(BIN)/buf build proto --as-file-descriptor-set -o - | go -C tools/openapi run . > $(1).new && mv $(1).new $(1)
+# contract: what to write of it, and where to. The file is replaced when all of it is written,
+# since the daemon embeds one.
+contract = $(BIN)/buf build proto --as-file-descriptor-set -o - | go -C tools/contract run . $(1) > $(2).new && mv $(2).new $(2)
 
 # build-tool: module directory, package. golangci-lint and buf take two minutes
 # each on two cores with empty caches.

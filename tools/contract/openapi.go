@@ -148,13 +148,3 @@ func errorSchema() object {
 		"required": []any{"code"},
 	}
 }
-
-// comment is what stands above a declaration.
-func comment(d protoreflect.Descriptor) string {
-	text := d.ParentFile().SourceLocations().ByDescriptor(d).LeadingComments
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	for i, line := range lines {
-		lines[i] = strings.TrimPrefix(strings.TrimRight(line, " "), " ")
-	}
-	return strings.Join(lines, "\n")
-}

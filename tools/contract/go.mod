@@ -1,4 +1,4 @@
-module github.com/fanoutd/fanoutd/tools/openapi
+module github.com/fanoutd/fanoutd/tools/contract
 
 go 1.26.0
 
