@@ -24,13 +24,6 @@ help: ## Show this list
 
 .PHONY: run
 run: build $(BIN)/chat ## Build and run the daemon with its demo page, and a chat backend
-	$(call say,"run: the demo page is at http://localhost:8080 - open it in two tabs")
-	@printf '%s\n' \
-		'Then paste these into another terminal; the page offers more, for the very tab it is in.' \
-		'No grpcurl yet? "make $(BIN)/grpcurl" builds one.' '' \
-		"  grpcurl -plaintext -d '{\"to\":{\"all\":true},\"event\":\"new message\",\"args\":[{\"msg\":\"hello\"}]}' localhost:8081 fanout.v1.EmitterService/Emit" \
-		"  grpcurl -plaintext -d '{\"to\":{\"all\":true}}' localhost:8081 fanout.v1.RegistryService/ListConnections" '' \
-		'Ctrl-C ends the daemon and the chat.'
 	@examples/chat/run.sh
 
 .PHONY: cluster
@@ -91,6 +84,10 @@ test: test-tools ## Run all tests: Go with the race detector, then real peers, w
 test-tools: build sdk $(BIN)/chat $(BIN)/grpcurl test/node_modules/.package-lock.json examples/chat/node/node_modules/.package-lock.json examples/socketio/node_modules/.package-lock.json
 
 SOAK_TIME ?= 1h
+
+.PHONY: docs-test
+docs-test: test-tools ## Check the documentation: each command and snippet is run, or told why not; links and names (part of make test)
+	@node test/run.mjs docs
 
 .PHONY: soak
 soak: build sdk test/node_modules/.package-lock.json ## Long runs: 200,000 connections that come and go, a storm of 5,000, 10 minutes of chaos, 1,000 browsers of a program that is killed again and again, everything at once for SOAK_TIME (default 1h)

@@ -2,12 +2,11 @@
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import path from "node:path";
 import { test } from "node:test";
 
 import { client, connected } from "./lib/browser-like.mjs";
-import { Daemon, root } from "./lib/daemon.mjs";
+import { Daemon } from "./lib/daemon.mjs";
+import { page } from "./lib/docs.mjs";
 import { call, line } from "./lib/grpcurl.mjs";
 import { until } from "./lib/until.mjs";
 
@@ -30,8 +29,7 @@ function from(t, daemon, user, address, options = {}) {
 const refusal = (socket) => new Promise((resolve) => socket.once("connect_error", resolve));
 
 test("the lines about blocks, in their order", async (t) => {
-  const text = await readFile(path.join(root, "docs/operating.md"), "utf8");
-  const lines = [...text.matchAll(/^ +(grpcurl .*(?:Block|Unblock|ListBlocks))$/gm)].map(([, it]) => it.replace("127.0.0.1:8081", "localhost:8081"));
+  const lines = page("docs/operating.md").lines("grpcurl").map(([it]) => it).filter((it) => /\/(?:Block|Unblock|ListBlocks)$/.test(it));
   assert.equal(lines.length, 4);
   const daemon = await Daemon.start(t, settings);
   const spammer = await connected(from(t, daemon, "42", "192.0.2.1"));

@@ -1,54 +1,26 @@
-// The control API as people type it: the one-liners of the README, the whole
+// The control API as people type it: the lines of docs/backends.md and docs/operating.md, the whole
 // story of two browsers, and every refusal with its field.
 
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { describe, test } from "node:test";
 
 import { backend, status } from "./lib/backend.mjs";
 import { client, connected, heard, upgraded } from "./lib/browser-like.mjs";
-import { apart, Daemon, root } from "./lib/daemon.mjs";
+import { apart, Daemon } from "./lib/daemon.mjs";
 import { certificate } from "./lib/certificate.mjs";
+import { page } from "./lib/docs.mjs";
 import { call, follow, line, refusal } from "./lib/grpcurl.mjs";
 import { sleep, until } from "./lib/until.mjs";
-
-// What an emit to one browser is answered that does not wait for other nodes.
-const accepted = apart ? { forwarded: 1 } : { matched: 1 };
-
-test("the README's one-liners", async (t) => {
-  const daemon = await Daemon.start(t);
-  const socket = await upgraded(client(t, daemon));
-
-  const services = (await line(daemon, "grpcurl -plaintext localhost:8081 list")).split("\n");
-  for (const name of ["fanout.v1.EmitterService", "fanout.v1.RegistryService", "fanout.v1.AdminService", "grpc.health.v1.Health"]) {
-    assert.ok(services.includes(name), `${name} is not listed`);
-  }
-  assert.deepEqual(
-    await line(daemon, `grpcurl -plaintext -d '{"to":{"all":true},"event":"new message","args":[{"msg":"hello"}]}' localhost:8081 fanout.v1.EmitterService/Emit`),
-    accepted,
-  );
-  assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"ids":["${socket.id}"]},"rooms":["some room"]}' localhost:8081 fanout.v1.RegistryService/Join`), {
-    affected: 1,
-  });
-  assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"rooms":["some room"]},"event":"some event"}' localhost:8081 fanout.v1.EmitterService/Emit`), accepted);
-  const { connections } = await line(daemon, `grpcurl -plaintext -d '{"to":{"all":true}}' localhost:8081 fanout.v1.RegistryService/ListConnections`);
-  assert.deepEqual(
-    connections.map(({ id, transport, rooms }) => ({ id, transport, rooms })),
-    [{ id: socket.id, transport: "websocket", rooms: [socket.id, "some room"].sort() }],
-  );
-  assert.deepEqual(await line(daemon, `grpcurl -plaintext -d '{"to":{"users":["42"]},"mode":"TRANSPORT"}' localhost:8081 fanout.v1.RegistryService/Disconnect`), {});
-  assert.deepEqual(await heard(socket, 2), [["new message", { msg: "hello" }], ["some event"]]);
-});
 
 // Each line of docs/backends.md that ends by itself, in its order, on a group whose consumer chat-1 gives
 // back whatever it gets. A consumer by hand sends the first of the messages that
 // are shown, then its input ends. What chat-1 is asked by another backend it answers, and "…"
 // is the browser's id.
 test("the lines for those who write backends", async (t) => {
-  const text = await readFile(path.join(root, "docs/backends.md"), "utf8");
-  const lines = [...text.matchAll(/^ +(grpcurl .*)\n(?: +(\{.*\})$)?/gm)].map(([, it, input]) => [it, input]);
+  const lines = page("docs/backends.md").lines("grpcurl").map(([it, below]) => [it, below.split("\n")[0]]);
   const daemon = await Daemon.start(t, { "max-attempts": 1 });
   const socket = await connected(client(t, daemon));
   const chat = backend(t, daemon).consume();
@@ -104,8 +76,7 @@ test("the lines for those who write backends", async (t) => {
 });
 
 test("the lines for those who write backends that go on", async (t) => {
-  const text = await readFile(path.join(root, "docs/backends.md"), "utf8");
-  const lines = [...text.matchAll(/^ +(grpcurl .*\/(?:Tail|Watch))$/gm)].map(([, it]) => it);
+  const lines = page("docs/backends.md").lines("grpcurl").map(([it]) => it).filter((it) => /\/(?:Tail|Watch)$/.test(it));
   assert.equal(lines.length, 3);
   const [tail, encrypted, watch] = lines;
   const daemon = await Daemon.start(t);
@@ -140,9 +111,8 @@ test("the lines for those who write backends that go on", async (t) => {
 });
 
 test("a consumer by hand says what docs/backends.md shows", async (t) => {
-  const text = await readFile(path.join(root, "docs/backends.md"), "utf8");
-  const [, consume, shown] = text.match(/^ +(grpcurl .*\/Consume)\n((?: +\{.*\}\n)+)/m);
-  const messages = shown.trim().split(/\n */);
+  const [consume, shown] = page("docs/backends.md").lines("grpcurl").find(([it]) => it.endsWith("/Consume"));
+  const messages = shown.trim().split("\n");
   assert.deepEqual(messages.map((message) => Object.keys(JSON.parse(message))), [["open"], ["ack"], ["reply"]]);
   const [open, ack, reply] = messages;
   const daemon = await Daemon.start(t);
@@ -163,8 +133,7 @@ test("a consumer by hand says what docs/backends.md shows", async (t) => {
 });
 
 test("the lines for operators about sessions that are to go elsewhere", async (t) => {
-  const text = await readFile(path.join(root, "docs/operating.md"), "utf8");
-  const lines = [...text.matchAll(/^ +(grpcurl .*\/(?:Drain|Rebalance))$/gm)].map(([, it]) => it);
+  const lines = page("docs/operating.md").lines("grpcurl").map(([it]) => it).filter((it) => /\/(?:Drain|Rebalance)$/.test(it));
   assert.equal(lines.length, 2);
   const [drain, rebalance] = lines;
   const daemon = await Daemon.start(t);

@@ -1,17 +1,16 @@
-// The control API over HTTP with curl alone: each line of docs/http.md and of the README,
-// and how a call is refused.
+// The control API over HTTP with curl alone: each line of docs/http.md, and how a call is
+// refused.
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
-import path from "node:path";
 import readline from "node:readline";
 import { test } from "node:test";
 import { promisify } from "node:util";
 
 import { client, connected, heard } from "./lib/browser-like.mjs";
-import { apart, Daemon, root } from "./lib/daemon.mjs";
+import { apart, Daemon } from "./lib/daemon.mjs";
+import { page } from "./lib/docs.mjs";
 import { until } from "./lib/until.mjs";
 
 const run = promisify(execFile);
@@ -47,16 +46,7 @@ function follow(t, daemon, line) {
   return readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]();
 }
 
-const linesOf = async (file) => [...(await readFile(path.join(root, file), "utf8")).matchAll(/^ *(curl .*)$/gm)].map(([, it]) => it);
-
-test("the README's line", { skip }, async (t) => {
-  const daemon = await Daemon.start(t);
-  const socket = await connected(client(t, daemon));
-  const lines = await linesOf("README.md");
-  assert.equal(lines.length, 1);
-  assert.deepEqual(await curl(daemon, lines[0]), accepted);
-  assert.deepEqual(await heard(socket, 1), [["new message", { msg: "hello" }]]);
-});
+const linesOf = (it) => it.lines("curl").map(([line]) => line);
 
 test("each line of docs/http.md, in its order", { skip }, async (t) => {
   const daemon = await Daemon.start(t);
@@ -92,7 +82,7 @@ test("each line of docs/http.md, in its order", { skip }, async (t) => {
     },
   };
   const done = new Set();
-  for (const it of await linesOf("docs/http.md")) {
+  for (const it of linesOf(page("docs/http.md"))) {
     const line = it.replaceAll("…", socket.id);
     if (line.endsWith("/Tail")) {
       const shown = follow(t, daemon, line);
@@ -132,6 +122,8 @@ test("with keys, and how calls are refused", { skip }, async (t) => {
   assert.equal(reason(await emit("-H 'authorization: Bearer wrong'", good)), "KEY_INVALID");
   assert.deepEqual(await emit(withKey, good), {});
   assert.deepEqual(fields(await emit(withKey, '{"to":{},"event":"connect"}')), ["to", "event"]);
+  const refused = await emit(withKey, '{"to":{"all":true}}');
+  assert.deepEqual({ ...refused, details: [{ ...refused.details[0], value: "…" }] }, JSON.parse(page("docs/http.md").block('{"code":"invalid_argument"')));
   assert.deepEqual(fields(await emit(withKey, '{"to":{"all":true},"evnt":"x"}')), ["evnt"]);
   assert.equal(reason(await emit(`${withKey} -H 'origin: https://evil.example'`, good)), "ORIGIN_REFUSED");
   assert.match(await curl(daemon, `curl -s ${withKey} -d '${good}' localhost:8081/fanout.v1.EmitterService/Emit`).then(({ message }) => message), /--json/);

@@ -3,12 +3,13 @@
 // skipped and why, and ends with one line that adds all up.
 //
 // Words after the command choose what runs: "go", "web", "peers", "nodes",
-// "conformance"; none is all.
+// "conformance"; none is all. "docs" is those of the peers that documentation is held to by.
 
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { run } from "node:test";
 
+import { rows } from "./docs-blocks.mjs";
 import { goTests } from "./lib/go-tests.mjs";
 import { root } from "./lib/daemon.mjs";
 import { Tally } from "./lib/tally.mjs";
@@ -20,6 +21,7 @@ const fileTimeoutMs = 10 * 60_000;
 const ofOneNode = {
   "chat-page.test.mjs": "it is about one daemon, started as make run does",
   "cluster.test.mjs": "it starts nodes of its own",
+  "docs.test.mjs": "it is about documents",
   "drain.test.mjs": "it starts nodes of its own",
   "errors.test.mjs": "no backend takes part",
   "http-pages.test.mjs": "it is about the API of one daemon, and pages of other sites",
@@ -28,6 +30,7 @@ const ofOneNode = {
   "page.test.mjs": "it is about what a page shows, in a browser",
   "proxies.test.mjs": "it starts nodes of its own",
   "python-sdk.test.mjs": "it starts daemons of its own",
+  "readme.test.mjs": "it is about one daemon, started as make run does",
   "sdk-commands.test.mjs": "no daemon takes part",
   "sdk-kills.test.mjs": "it starts nodes of its own",
   "sdk-packages.test.mjs": "it is about packages, and starts daemons of its own",
@@ -36,12 +39,18 @@ const ofOneNode = {
   "webtransport.test.mjs": "it is about one session's transport",
 };
 
+// Files that run blocks of pages and that "docs" leaves to "peers", and why.
+const long = {
+  "sdk-packages.test.mjs": "it installs packages, for minutes",
+};
+
 // In the order of their start; those of Node's test runner come one after the other.
 const kinds = {
   go: ["the Go packages, with the race detector", () => goTests(root, tally)],
   web: ["the demo page's own parts", () => nodeTests("web/demo")],
   peers: ["the built daemon with real peers", () => nodeTests("test")],
   nodes: ["the same with two nodes: browsers at the one, backends at the other", overNodes],
+  docs: ["what documentation says", documented],
   conformance: ["the protocols byte by byte, and beside the reference", () => nodeTests("test/conformance")],
 };
 
@@ -52,7 +61,7 @@ if (unknown.length > 0) {
   console.error(`unknown: ${unknown.join(", ")}; there are: ${Object.keys(kinds).join(", ")}`);
   process.exit(2);
 }
-const start = Object.keys(kinds).filter((name) => chosen.length === 0 || chosen.includes(name));
+const start = Object.keys(kinds).filter((name) => (chosen.length === 0 ? name !== "docs" : chosen.includes(name)));
 await Promise.all([oneByOne(start.filter((name) => name === "go")), oneByOne(start.filter((name) => name !== "go"))]);
 tally.print();
 process.exitCode = tally.failed > 0 ? 1 : 0;
@@ -63,6 +72,13 @@ async function oneByOne(names) {
     console.log(`\n\x1b[1m== test: ${title}\x1b[0m`);
     await tests();
   }
+}
+
+// The tests that test/docs-blocks.mjs names, and the one that holds it to that.
+async function documented() {
+  const named = Object.values(rows).flat().flatMap(({ by }) => by ?? []).map(([file]) => path.relative("test", file));
+  for (const [name, reason] of Object.entries(long)) console.log(`left to make test: test/${name}: ${reason}`);
+  await nodeTests("test", (name) => name === "docs.test.mjs" || (named.includes(name) && !(name in long)));
 }
 
 async function overNodes() {

@@ -14,6 +14,7 @@ import { promisify } from "node:util";
 import { io } from "socket.io-client";
 
 import { binary, Daemon as Process, freePorts, root } from "./lib/daemon.mjs";
+import { page } from "./lib/docs.mjs";
 import { Program } from "./lib/program.mjs";
 import { until } from "./lib/until.mjs";
 
@@ -54,14 +55,6 @@ function npm(cwd, command, ...args) {
   return run("npm", [command, "--no-fund", "--no-audit", "--prefer-offline", ...args], { cwd, env, timeout: installMs });
 }
 
-// The code of a document that begins with this, as it stands there.
-async function code(file, language, start) {
-  const text = await readFile(path.join(root, file), "utf8");
-  const found = [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].find(([, is, block]) => is === language && block.startsWith(start));
-  assert.ok(found, `${file} has no code that begins with ${start}`);
-  return found[2];
-}
-
 // An ES module as CommonJS.
 function common(text) {
   return `(async () => {\n${text.replace(/^import (\{.*?\}) from (".*?");$/gm, "const $1 = require($2);")}\n})();\n`;
@@ -98,7 +91,7 @@ test("the code of each README runs", { timeout: 400_000 }, async (t) => {
   const here = (text) => text.replace(/address: "localhost:8081",? ?/, ""); // $FANOUTD_ADDRESS says it
 
   await t.test("@fanoutd/client", async (t) => {
-    await inBothKinds(t, here(await code("sdk/node/client/README.md", "js", "import")), addressed, async (t, program) => {
+    await inBothKinds(t, here(page("sdk/node/client/README.md").block("import")), addressed, async (t, program) => {
       const [alice, bob] = ["alice", "bob"].map((name) => browser(t, daemon.url, { auth: { name } }));
       const heard = once(bob, "new message");
       await Promise.all([once(alice, "connect"), once(bob, "connect")]);
@@ -109,17 +102,17 @@ test("the code of each README runs", { timeout: 400_000 }, async (t) => {
   });
 
   await t.test("@fanoutd/emitter", async (t) => {
-    await inBothKinds(t, here(await code("sdk/node/emitter/README.md", "js", "import")), addressed, async (t, program) => {
+    await inBothKinds(t, here(page("sdk/node/emitter/README.md").block("import")), addressed, async (t, program) => {
       assert.deepEqual(await program.ended, { code: 0, signal: null }, program.log);
     });
   });
 
   await t.test("@fanoutd/socket.io", async (t) => {
     const readme = "sdk/node/socket.io/README.md";
-    const change = (await code(readme, "diff", "-import")).split("\n").filter((line) => !line.startsWith("-")).map((line) => line.slice(1)).join("\n");
+    const change = page(readme).block("-import").split("\n").filter((line) => !line.startsWith("-")).map((line) => line.slice(1)).join("\n");
     const [port] = await freePorts(1);
     assert.ok(change.includes("3000"), change);
-    const text = here(change).replace("3000", port) + (await code(readme, "js", "io.use"));
+    const text = here(change).replace("3000", port) + page(readme).block("io.use");
     await inBothKinds(t, text, addressed, async (t) => {
       for (const url of [daemon.url, `http://localhost:${port}`]) {
         const socket = browser(t, url, { auth: { name: "alice" } });
@@ -131,7 +124,7 @@ test("the code of each README runs", { timeout: 400_000 }, async (t) => {
   });
 
   await t.test("fanoutd", async (t) => {
-    const text = (await code("sdk/node/fanoutd/README.md", "js", "import")).replace("await daemon.stop", 'console.log(JSON.stringify([daemon, await (await fetch(daemon.ops + "/readyz")).text()]));\n$&');
+    const text = page("sdk/node/fanoutd/README.md").block("import").replace("await daemon.stop", 'console.log(JSON.stringify([daemon, await (await fetch(daemon.ops + "/readyz")).text()]));\n$&');
     await inBothKinds(t, text, () => ({}), async (t, program) => {
       assert.deepEqual(await program.ended, { code: 0, signal: null }, program.log);
       const [daemon] = JSON.parse(program.log);
@@ -142,11 +135,11 @@ test("the code of each README runs", { timeout: 400_000 }, async (t) => {
 
 test("the code of each README compiles with tsc --strict", { timeout: 300_000 }, async () => {
   const programs = {
-    "client.mts": await code("sdk/node/client/README.md", "js", "import"),
-    "emitter.mts": await code("sdk/node/emitter/README.md", "js", "import"),
-    "socket.io.mts": `import { Server } from "@fanoutd/socket.io";\nconst io = new Server(3000, { fanoutd: { proxy: true } });\n${await code("sdk/node/socket.io/README.md", "js", "io.use")}`,
-    "fanoutd.mts": await code("sdk/node/fanoutd/README.md", "js", "import"),
-    "server.mts": await code("docs/nodejs.md", "js", "import"),
+    "client.mts": page("sdk/node/client/README.md").block("import"),
+    "emitter.mts": page("sdk/node/emitter/README.md").block("import"),
+    "socket.io.mts": `import { Server } from "@fanoutd/socket.io";\nconst io = new Server(3000, { fanoutd: { proxy: true } });\n${page("sdk/node/socket.io/README.md").block("io.use")}`,
+    "fanoutd.mts": page("sdk/node/fanoutd/README.md").block("import"),
+    "server.mts": page("docs/nodejs.md").block("import"),
     "common.cts": 'import { Daemon } from "@fanoutd/client";\nimport { Server } from "@fanoutd/socket.io";\nimport { Emitter } from "@fanoutd/emitter";\nimport { start } from "fanoutd";\nexport = [Daemon, Server, Emitter, start];\n',
     // What is wrong is seen.
     "wrong.mts": 'import { Daemon } from "@fanoutd/client";\n// @ts-expect-error\nnew Daemon({ adress: "localhost" });\n// @ts-expect-error\nvoid new Daemon().join("room", { all: true });\n',
@@ -163,7 +156,7 @@ test("from nothing to two tabs, as docs/nodejs.md says", { timeout: 400_000 }, a
   const home = await mkdtemp(path.join(os.tmpdir(), "fanoutd-first-"));
   t.after(() => rm(home, { recursive: true, force: true }));
   const doc = "docs/nodejs.md";
-  const [make, init, install] = (await code(doc, "sh", "mkdir")).trim().split("\n");
+  const [make, init, install] = page(doc).block("mkdir").trim().split("\n");
   assert.deepEqual([make, init], ["mkdir chat && cd chat", "npm init -y"]);
   const chat = path.join(home, "chat");
   await mkdir(chat);
@@ -171,11 +164,11 @@ test("from nothing to two tabs, as docs/nodejs.md says", { timeout: 400_000 }, a
   const wanted = install.replace("npm install ", "").split(" ").map((name) => tarballs[name.replace("@fanoutd/", "")] && name !== "socket.io" ? tarballs[name.replace("@fanoutd/", "")] : name);
   await npm(chat, "install", tarballs.client, ...wanted);
   const [port, listen, control, ops] = await freePorts(4);
-  const server = await code(doc, "js", "import");
+  const server = page(doc).block("import");
   assert.equal(server.split("3000").length, 3);
   await writeFile(path.join(chat, "server.mjs"), server.replaceAll("3000", port));
 
-  const [npx, ...args] = (await code(doc, "sh", "npx fanoutd -- ")).trim().split(" ");
+  const [npx, ...args] = page(doc).block("npx fanoutd -- ").trim().split(" ");
   const listeners = { FANOUTD_LISTEN: `127.0.0.1:${listen}`, FANOUTD_CONTROL_LISTEN: `127.0.0.1:${control}`, FANOUTD_OPS_LISTEN: `127.0.0.1:${ops}` };
   const program = Program.start(t, npx, args, { cwd: chat, env: { ...env, ...listeners }, detached: true });
   await until(() => {

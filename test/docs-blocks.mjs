@@ -1,0 +1,122 @@
+// Which test runs each block of code of each page, or why none does.
+//
+// To add a page, or a block to one: write a row for the block, begun by its first words, as far
+// as no other block of the page begins likewise. Then
+//
+//     ran("test/x.test.mjs", "the title of the test")
+//
+// names the test that runs it. The test reads the block with page("docs/x.md") of test/lib/docs.mjs
+// (block(), lines()), so that what is run is what stands there; one in Go or Python reads the
+// page itself. Where no test can, not("…") says why in a sentence. A test of a few seconds that
+// needs only a daemon belongs into test/docs-pages.test.mjs. "make docs-test" checks all of it.
+
+const row = (begins) => ({
+  ran: (file, ...titles) => ({ begins, by: titles.map((title) => [file, title]) }),
+  not: (why) => ({ begins, not: why }),
+});
+
+const drawing = "a drawing, of which nothing can be run";
+
+export const rows = {
+  "ARCHITECTURE.md": [
+    row("7  cmd/fanoutd").not("a list of the packages; the linter holds their arrows, by .golangci.yml"),
+    row("Session.in ->").not("the order of some locks; internal/LOCKS.md has all, and is tested"),
+  ],
+  "README.md": [
+    row("browsers ──").not(drawing),
+    row("make run").ran("test/readme.test.mjs", "what make run serves is where it says"),
+    row("grpcurl -plaintext -d").ran("test/readme.test.mjs", "the lines, pasted in their order: each changes both tabs, or shows something"),
+    row("grpcurl -plaintext localhost").ran("test/readme.test.mjs", "the lines, pasted in their order: each changes both tabs, or shows something"),
+    row("curl --json").ran("test/readme.test.mjs", "the lines, pasted in their order: each changes both tabs, or shows something"),
+    row("<script src=").ran("test/readme.test.mjs", "the page"),
+    row("daemon, err := backend.Dial").ran("test/readme.test.mjs", "the backend in Go"),
+    row("make test").not("it is what runs these tests"),
+  ],
+  "docs/backends.md": [
+    row("grpcurl -plaintext -d '{}' localhost:8081 fanout.v1.EventService/Tail").ran("test/grpcurl.test.mjs", "the lines for those who write backends that go on"),
+    row("grpcurl -cacert ca.pem").ran("test/grpcurl.test.mjs", "the lines for those who write backends that go on"),
+    row("grpcurl -plaintext -d @").ran("test/grpcurl.test.mjs", "a consumer by hand says what docs/backends.md shows"),
+    row("you                                   fanoutd\nopen {group, lifecycle").not(drawing),
+    row("you                                                     fanoutd\ncommand {1").not(drawing),
+    row("grpcurl -plaintext -d '{\"topic\":\"cache\"").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
+    row("grpcurl -plaintext -d '{\"to\":{\"rooms\":[\"some room\"]},\"kinds\"").ran("test/grpcurl.test.mjs", "the lines for those who write backends that go on"),
+    row("grpcurl -plaintext -d '{\"to\":{\"namespace\":\"*\"").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
+    row("grpcurl -plaintext -d '{\"group\":\"chat\"}' localhost:8081 fanout.v1.AdminService/ListDeadLetters").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
+    row("grpcurl -plaintext -d '{\"group\":\"chat\",\"all\":true}' localhost:8081 fanout.v1.AdminService/Delete").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
+    row("grpcurl -plaintext -d '{}' localhost:8081 fanout.v1.AdminService/ListConsumers").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
+    row("grpcurl -plaintext -d '{\"id\":\"…\",\"user_id\":\"42\"}'").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
+    row("grpcurl -plaintext -d '{\"group\":\"chat\"}' localhost:8081 fanout.v1.AdminService/DeleteGroup").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
+  ],
+  "docs/cluster.md": [
+    row("make cluster").not("no test yet pastes it"),
+    row("fanoutd --node-name=a --listen").not("no test yet pastes it"),
+    row("openssl rand").not("no test yet pastes it"),
+    row("fanoutd --node-name=a --cluster-listen").not("no test yet pastes it"),
+    row("FANOUTD_CLUSTER_PEERS=").not("no test yet pastes it"),
+  ],
+  "docs/deploying.md": [
+    row("kubectl create secret").not("no test yet pastes it"),
+  ],
+  "docs/http.md": [
+    row("curl --json").ran("test/http.test.mjs", "each line of docs/http.md, in its order"),
+    row('{"code":"invalid_argument"').ran("test/http.test.mjs", "with keys, and how calls are refused"),
+    row("curl -N --json").ran("test/http.test.mjs", "each line of docs/http.md, in its order"),
+  ],
+  "docs/nodejs.md": [
+    row("mkdir chat").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says"),
+    row("import { createServer }").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says", "the code of each README compiles with tsc --strict"),
+    row("npx fanoutd -- node").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says"),
+    row("npx fanoutd --origins").not("no test yet pastes it"),
+  ],
+  "docs/operating.md": [
+    row("scrape_configs:").not("no test yet pastes it"),
+    row("grpcurl -plaintext -d '{\"delay\"").ran("test/grpcurl.test.mjs", "the lines for operators about sessions that are to go elsewhere"),
+    row("grpcurl -plaintext -d '{\"time\"").ran("test/grpcurl.test.mjs", "the lines for operators about sessions that are to go elsewhere"),
+    row("grpcurl -plaintext -d '{\"users\"").ran("test/blocks.test.mjs", "the lines about blocks, in their order"),
+  ],
+  "docs/security.md": [
+    row("# control-keys-file").not("no test yet pastes it"),
+  ],
+  "docs/webhooks.md": [
+    row("openssl rand").not("no test yet pastes it"),
+    row("- url: https://app.example.com/events").ran("cmd/fanoutd/settings_webhooks_test.go", "TestWebhookGuide"),
+    row("POST /events").ran("internal/webhook/guide_test.go", "TestGuide"),
+    row('{"deliveryId":"3k8…x.1"').ran("internal/webhook/guide_test.go", "TestGuide"),
+    row('{"operations"').ran("internal/webhook/guide_test.go", "TestGuide"),
+  ],
+  "examples/socketio/README.md": [
+    row("make sdk").not("no test yet pastes it"),
+    row("node examples/socketio/express-session.mjs").not("no test yet pastes it"),
+    row("server {").not("no test yet pastes it"),
+  ],
+  "internal/LOCKS.md": [
+    row("engineio.Session.in ->").ran("internal/locks_test.go", "TestLocksAreDocumented"),
+  ],
+  "sdk/node/client/README.md": [
+    row("npm install").not("no test yet pastes it"),
+    row("import").ran("test/sdk-packages.test.mjs", "the code of each README runs", "the code of each README compiles with tsc --strict"),
+  ],
+  "sdk/node/emitter/README.md": [
+    row("npm install").not("no test yet pastes it"),
+    row("import").ran("test/sdk-packages.test.mjs", "the code of each README runs", "the code of each README compiles with tsc --strict"),
+  ],
+  "sdk/node/fanoutd/README.md": [
+    row("npm install").not("no test yet pastes it"),
+    row("npx fanoutd --listen").not("no test yet pastes it"),
+    row("import").ran("test/sdk-packages.test.mjs", "the code of each README runs", "the code of each README compiles with tsc --strict"),
+  ],
+  "sdk/node/socket.io/README.md": [
+    row("npm install").not("no test yet pastes it"),
+    row("-import").ran("test/sdk-packages.test.mjs", "the code of each README runs"),
+    row("io.use").ran("test/sdk-packages.test.mjs", "the code of each README runs", "the code of each README compiles with tsc --strict"),
+    row("fanoutd --namespaces").not("no test yet pastes it"),
+    row("io.engine.use").not("no test yet pastes it"),
+  ],
+  "sdk/python/README.md": [
+    row("pip install").not("no test yet pastes it"),
+    row("from fanoutd import socketio").ran("sdk/python/tests/test_readme.py", "test_the_chat_runs", "test_a_users_program_passes_mypy_strict"),
+    row("import asyncio").ran("sdk/python/tests/test_readme.py", "test_the_greeter_runs", "test_a_users_program_passes_mypy_strict"),
+    row("credentials=").not("no test yet pastes it"),
+    row("nodes = fanoutd.v1").ran("sdk/python/tests/test_readme.py", "test_a_users_program_passes_mypy_strict"),
+  ],
+};
