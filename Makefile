@@ -33,7 +33,7 @@ cluster: build $(BIN)/chat ## Run three nodes, a balancer and the chat on this m
 	@$(BIN)/cluster -fanoutd $(BIN)/fanoutd -chat $(BIN)/chat
 
 .PHONY: build
-build: web ## Build bin/fanoutd with the client and the demo page in it
+build: web ## Build bin/fanoutd with the client, the demo page and the console in it
 	$(call say,"build: $(BIN)/fanoutd")
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/fanoutd ./cmd/fanoutd
@@ -56,8 +56,8 @@ $(BIN)/chat: # the Go build cache knows whether there is anything to do
 .PHONY: web
 web: web/dist/manifest.json ## Build what the daemon serves to browsers, web/dist
 
-web/dist/manifest.json: web/node_modules/.package-lock.json web/build.mjs $(wildcard web/demo/*)
-	$(call say,"web: the Socket.IO client and the demo page into web/dist")
+web/dist/manifest.json: web/node_modules/.package-lock.json web/build.mjs $(wildcard web/demo/* web/console/* web/console/pages/*)
+	$(call say,"web: the Socket.IO client, the demo page and the console into web/dist")
 	node web/build.mjs
 
 .PHONY: sdk
@@ -208,7 +208,7 @@ generate-check: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Che
 ##@ Lint
 
 .PHONY: lint
-lint: lint-proto lint-breaking generate-check lint-go lint-deploy lint-licences lint-vulnerabilities ## Run every check below
+lint: lint-proto lint-breaking generate-check lint-go lint-web lint-deploy lint-licences lint-vulnerabilities ## Run every check below
 
 .PHONY: lint-proto
 lint-proto: $(BIN)/buf ## Check the style and format of proto/
@@ -231,6 +231,11 @@ lint-go: $(BIN)/golangci-lint ## Check the Go code: gofmt, go vet, linters, the 
 	go vet ./...
 	$(call say,"lint-go: golangci-lint - style and the floors of the design")
 	$(BIN)/golangci-lint run
+
+.PHONY: lint-web
+lint-web: web ## Check the types of the console's pages
+	$(call say,"lint-web: tsc")
+	npm --prefix web run --silent check
 
 .PHONY: lint-deploy
 lint-deploy: web ## Check the examples of deploy/ that no test can start

@@ -54,6 +54,9 @@ export const rows = {
     row("fanoutd --node-name=a --cluster-listen").not("no test yet pastes it"),
     row("FANOUTD_CLUSTER_PEERS=").not("no test yet pastes it"),
   ],
+  "docs/console.md": [
+    row("curl -H").ran("test/console.test.mjs", "a key is asked for, and says what may be done"),
+  ],
   "docs/deploying.md": [
     row("kubectl create secret").not("no test yet pastes it"),
   ],

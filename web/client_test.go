@@ -24,6 +24,8 @@ func builtFS() fstest.MapFS {
 		"demo/demo.css":      file("css"),
 		"demo/icon.svg":      file("svg"),
 		"demo/notes.txt":     file("not a part of the page"),
+		"console/index.html": file("<!doctype html>console"),
+		"console/console.js": file("program"),
 	}
 	for _, name := range clientFiles {
 		fsys["client/"+name] = file("plain " + name)
@@ -189,7 +191,8 @@ func TestReadBundle(t *testing.T) {
 		{"bad manifest", func(fsys fstest.MapFS) { fsys["manifest.json"].Data = []byte("{") }, "manifest.json", false},
 		{"manifest without a version", func(fsys fstest.MapFS) { fsys["manifest.json"].Data = []byte("{}") }, "names no client version", false},
 		{"a client file is missing", func(fsys fstest.MapFS) { delete(fsys, "client/socket.io.min.js") }, "client/socket.io.min.js", false},
-		{"no page", func(fsys fstest.MapFS) { delete(fsys, "demo/index.html") }, "no index.html", false},
+		{"no page", func(fsys fstest.MapFS) { delete(fsys, "demo/index.html") }, "the demo page: no index.html", false},
+		{"no console", func(fsys fstest.MapFS) { delete(fsys, "console/index.html") }, "the console: no index.html", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fsys := builtFS()

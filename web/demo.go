@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"path"
 	"strings"
 )
 
@@ -133,32 +132,9 @@ func dialable(listen string) string {
 
 // readDemo reads demo/ of a bundle.
 func readDemo(root fs.FS) (map[string]*asset, error) {
-	entries, err := fs.ReadDir(root, "demo")
+	files, err := readFiles(root, "demo")
 	if err != nil {
 		return nil, fmt.Errorf("the demo page: %w", err)
 	}
-	files := make(map[string]*asset)
-	for _, e := range entries {
-		contentType, ok := demoTypes[path.Ext(e.Name())]
-		if !ok {
-			continue // a compressed form; readAsset finds it
-		}
-		a, err := readAsset(root, "demo/"+e.Name(), contentType, "")
-		if err != nil {
-			return nil, fmt.Errorf("the demo page: %w", err)
-		}
-		files[e.Name()] = a
-	}
-	if files["index.html"] == nil {
-		return nil, fmt.Errorf("the demo page: no index.html")
-	}
 	return files, nil
-}
-
-// demoTypes are the kinds of files the page consists of.
-var demoTypes = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".svg":  "image/svg+xml",
 }

@@ -1,5 +1,5 @@
 // Package web holds what fanoutd serves to browsers besides Socket.IO itself:
-// the stock client's files and the demo page. Both are built by npm into dist/
+// the stock client's files, the demo page and the operators' console. All are built by npm into dist/
 // (see build.mjs) and embedded; without that build the package compiles all
 // the same and its handlers say what is missing.
 //
@@ -27,6 +27,7 @@ type bundle struct {
 	clientVersion string // empty: not built
 	client        map[string]*asset
 	demo          map[string]*asset
+	console       map[string]*asset
 }
 
 // notBuilt is the reason given for every file of a bundle that is not there.
@@ -75,6 +76,9 @@ func readBundle(root fs.FS) (bundle, error) {
 		return bundle{}, err
 	}
 	if b.demo, err = readDemo(root); err != nil {
+		return bundle{}, err
+	}
+	if b.console, err = readConsole(root); err != nil {
 		return bundle{}, err
 	}
 	return b, nil

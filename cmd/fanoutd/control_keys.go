@@ -187,7 +187,7 @@ func (d *daemon) rereadKeys() ([]identity.Key, error) {
 		if c.controlKeys, err = parseKeyFile(text); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.controlKeyFile, err)
 		}
-		if weak := c.weakKey(); weak > 0 && !c.control.Private() {
+		if weak := c.weakKey(); weak > 0 && d.config.listeners.guessable() {
 			return nil, fmt.Errorf("%s: %w", c.controlKeyFile, weakKeyError(weak, c.control))
 		}
 	}

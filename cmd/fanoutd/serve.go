@@ -203,7 +203,8 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	}
 	registry := ops.NewRegistry(ops.Build{Version: b.version, Commit: b.commit, GoVersion: b.goVersion},
 		d.admission.metrics(sources))
-	d.operators = d.httpServer(ops.Handler(&d.ready, registry))
+	metrics := ops.Metrics(registry)
+	d.operators = d.httpServer(ops.Handler(&d.ready, metrics, d.console(metrics, b.version)))
 	d.operators.WriteTimeout = opsTimeout
 	d.webTransport = newWebTransport(c, l.webTransport, d.sockets, d.certificates, log)
 	if err := d.authorizeWebhooks(&c.webhooks); err != nil {

@@ -124,6 +124,10 @@ func (c *config) warn(log *slog.Logger) {
 	if !c.listeners.operators.Private() {
 		log.Warn("the operators' listener asks nobody who they are and others may reach it",
 			"address", c.listeners.operators.String())
+		if c.listeners.noConsole() == "" {
+			log.Warn("control keys are sent to the console in plain text: have a proxy with TLS in front of it, or set console to false, unless the network keeps them secret",
+				"address", c.listeners.operators.String())
+		}
 	}
 	c.cluster.warn(log)
 	unsigned, plain := c.webhooks.open()

@@ -17,6 +17,7 @@ type listenerConfig struct {
 	namedKeys       []identity.Key // of control-keys-file
 	controlKeysFile string
 	insecureControl bool
+	console         bool
 	controlHosts    []string // in lower case
 	controlOrigins  []string // as browsers send them
 	controlTLS      keyPairFiles
@@ -39,8 +40,13 @@ func (c *listenerConfig) declare(s *settings.Set) {
 			Value: settings.HostPortOrUnix(&c.control, "127.0.0.1:8081"),
 		},
 		settings.Setting{
-			Name: "ops-listen", Help: "where operators find health, metrics and profiles: HOST:PORT or unix:/PATH; nobody is asked who they are",
+			Name: "ops-listen", Help: "where operators find health, metrics, profiles and the console: HOST:PORT or unix:/PATH; only the console asks who they are",
 			Value: settings.HostPortOrUnix(&c.operators, "127.0.0.1:8082"),
+		},
+		settings.Setting{
+			Name:  "console",
+			Help:  "serve the console, pages for operators, at /console/ of ops-listen; it asks for a control key if there is one, and without any it is served on loopback and unix only",
+			Value: settings.Bool(&c.console, true),
 		},
 		settings.Setting{
 			Name: "control-key", Secret: true, Reloadable: true,

@@ -20,18 +20,27 @@ const index = `fanoutd, the operators' listener
 /readyz        200 while new browsers are welcome, 503 and the reason if not
 /metrics       for Prometheus
 /debug/pprof/  profiles: go tool pprof http://HOST:PORT/debug/pprof/heap
+/console/      the console: pages for people
 `
 
+// Metrics serves metrics in the text format.
+func Metrics(from prometheus.Gatherer) http.Handler {
+	return promhttp.HandlerFor(from, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
+}
+
 // Handler returns the operators' pages. All methods but GET and HEAD are
-// refused, save for pprof's symbol lookup, whose tool posts.
-func Handler(ready *Readiness, metrics prometheus.Gatherer) http.Handler {
+// refused, save for pprof's symbol lookup, whose tool posts, and what the console,
+// which is below /console/, takes.
+func Handler(ready *Readiness, metrics, console http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, index) })
 	// Liveness asks nothing of anything: an answer is the proof, and a restart
 	// cures nothing that readiness can tell.
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.Handle("GET /readyz", ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
+	mux.Handle("GET /metrics", metrics)
+	mux.Handle("/console/", console)
+	mux.Handle("GET /console", http.RedirectHandler("/console/", http.StatusPermanentRedirect))
 
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

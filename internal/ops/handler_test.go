@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,7 +19,7 @@ import (
 )
 
 func testHandler(ready *Readiness) http.Handler {
-	return Handler(ready, NewRegistry(Build{Version: "1.2.3", Commit: "abc", GoVersion: "go1"}, Sources{
+	return Handler(ready, Metrics(NewRegistry(Build{Version: "1.2.3", Commit: "abc", GoVersion: "go1"}, Sources{
 		Calls: func() []Calls {
 			return []Calls{
 				{Method: "a.B/C", Codes: map[string]uint64{"OK": 60}, InFlight: 61, Durations: metrics.Distribution{Count: 62, Sum: time.Second}},
@@ -64,7 +65,7 @@ func testHandler(ready *Readiness) http.Handler {
 				},
 			}
 		},
-	}))
+	})), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the console") }))
 }
 
 func TestPages(t *testing.T) {
@@ -174,6 +175,9 @@ func TestPages(t *testing.T) {
 		{http.MethodPost, "/debug/pprof/symbol", 200, "num_symbols"},
 		{http.MethodGet, "/debug/pprof/cmdline", 403, "secrets"},
 		{http.MethodPost, "/debug/pprof/cmdline", 405, ""},
+		{http.MethodGet, "/console", 308, ""},
+		{http.MethodGet, "/console/", 200, "the console"},
+		{http.MethodPost, "/console/session", 200, "the console"},
 		{http.MethodGet, "/nothing", 404, ""},
 	}
 	for _, tt := range tests {

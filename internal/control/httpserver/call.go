@@ -80,11 +80,14 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	case m == nil:
 		m = s.unknown
 	}
-	s.calls.Add(1)
+	if !s.begin() {
+		s.writeError(w, r, control.ErrClosing)
+		return
+	}
 	defer s.calls.Done()
 	c := &call{method: m, controller: http.NewResponseController(w), body: &body{ReadCloser: r.Body}}
 	c.Method, c.Authorization, c.Remote = r.URL.Path, r.Header["Authorization"], remote(r.RemoteAddr)
-	c.Level = r.Header.Values(control.LevelHeader)
+	c.Level, c.Session = r.Header.Values(control.LevelHeader), sessionOf(r)
 	c.Certificate, c.Connection = identity.CertificateNames(r.TLS), connections.FromContext(r.Context())
 	ctx := metadata.NewIncomingContext(r.Context(), metadataOf(r.Header))
 	ctx = peer.NewContext(ctx, &peer.Peer{Addr: c.Remote})

@@ -67,8 +67,10 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // check returns why a request is not looked at; nil: it is.
 func (g *guard) check(r *http.Request) error {
-	if host := hostname(r.Host); r.TLS == nil && !local(r) && (g.open || len(g.hosts) > 0) && !g.named(host) {
-		return &identity.PageError{Host: cmp.Or(host, "(none)")}
+	if g.open || len(g.hosts) > 0 {
+		if err := CheckHost(r, g.hosts); err != nil {
+			return err
+		}
 	}
 	if origins := r.Header["Origin"]; len(origins) > 0 {
 		if len(origins) > 1 || !slices.Contains(g.origins, origins[0]) {
@@ -84,10 +86,17 @@ func (g *guard) check(r *http.Request) error {
 	return nil
 }
 
-// named reports whether the server may be called by this name.
-func (g *guard) named(host string) bool {
-	host = strings.TrimSuffix(host, ".")
-	return net.ParseIP(host) != nil || host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(g.hosts, host)
+// CheckHost returns nil if a request calls the server by a name of which a web page cannot
+// have others for its own: with TLS or over a unix socket any, otherwise an IP address,
+// localhost or one of hosts, which are in lower case. The error is a *[identity.PageError].
+func CheckHost(r *http.Request, hosts []string) error {
+	host := hostname(r.Host)
+	name := strings.TrimSuffix(host, ".")
+	switch {
+	case r.TLS != nil, local(r), net.ParseIP(name) != nil, name == "localhost", strings.HasSuffix(name, ".localhost"), slices.Contains(hosts, name):
+		return nil
+	}
+	return &identity.PageError{Host: cmp.Or(host, "(none)")}
 }
 
 // local reports whether a request came over a unix socket, where no browser is.

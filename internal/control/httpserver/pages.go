@@ -57,7 +57,7 @@ func (s *Server) page(name string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &middleware.Call{
 			Method: name, Authorization: r.Header["Authorization"], Certificate: identity.CertificateNames(r.TLS),
-			Connection: connections.FromContext(r.Context()), Remote: remote(r.RemoteAddr),
+			Connection: connections.FromContext(r.Context()), Remote: remote(r.RemoteAddr), Session: sessionOf(r),
 		}
 		err := s.letIn(r.Context(), c, func(context.Context) error {
 			next(w, r)

@@ -50,16 +50,23 @@ type Options struct {
 
 // Server serves fanout.v1, health and reflection. Its methods may be called at once.
 type Server struct {
-	http     *http.Server
-	services *control.Services
-	methods  map[string]*method // by path
-	unknown  *method            // stands for those that there are not
-	stats    []stats.Handler
-	letIn    middleware.Middleware // around who asks, before a request is read
-	reported middleware.Middleware // around what is left of a call
-	errors   *connect.ErrorWriter
-	calls    sync.WaitGroup // under way, and handlers that these have left behind
-	unpacked atomic.Int64   // bytes that compressed requests came to
+	http      *http.Server
+	services  *control.Services
+	methods   map[string]*method // by path
+	unknown   *method            // stands for those that there are not
+	stats     []stats.Handler
+	letIn     middleware.Middleware // around who asks, before a request is read
+	reported  middleware.Middleware // around what is left of a call
+	errors    *connect.ErrorWriter
+	unguarded http.Handler // behind the guard
+	unpacked  atomic.Int64 // bytes that compressed requests came to
+
+	cut   context.Context // ends when Shutdown has waited long enough
+	doCut context.CancelFunc
+	calls sync.WaitGroup // under way, and handlers that these have left behind
+
+	mu    sync.Mutex
+	ended bool // no call begins any more
 }
 
 // New returns a Server of services for those whom a knows.
@@ -86,7 +93,9 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	reflection.Register(to) // v1 and v1alpha, which are streams
 	o.Calls.Know(to.GetServiceInfo())
 	s.unknown = s.newUnknown()
-	guard := guard{open: o.Open, hosts: o.Hosts, origins: o.Origins, refuse: s.refuse, next: s.handler()}
+	s.cut, s.doCut = context.WithCancel(context.Background())
+	s.unguarded = s.handler()
+	guard := guard{open: o.Open, hosts: o.Hosts, origins: o.Origins, refuse: s.refuse, next: s.unguarded}
 	s.http = &http.Server{
 		Handler:           &guard,
 		ReadHeaderTimeout: headerTimeout,
@@ -116,6 +125,17 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
+// begin reports whether a call may begin, which ends with calls.Done then.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.calls.Add(1)
+	return true
+}
+
 // Shutdown ends the services' streams, takes no new calls, and waits until those under way
 // have ended. Once ctx ends it cancels what is left, and returns ctx's error. When it
 // returns, no call is under way; what calls have left behind, [control.Services.Wait]
@@ -126,6 +146,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err != nil {
 		s.http.Close()
 	}
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	stop := context.AfterFunc(ctx, s.doCut) // which calls of ServeAs end at
 	s.calls.Wait()
+	if inTime := stop(); !inTime && err == nil {
+		err = ctx.Err()
+	}
 	return err
 }

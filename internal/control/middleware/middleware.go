@@ -29,6 +29,10 @@ type Call struct {
 	// been verified: those of DNS, URIs and the common name.
 	Certificate []string
 
+	// Session is who calls by a session that somebody has let in before, so that neither
+	// Authorization nor Certificate is looked at; nil: there is none.
+	Session *identity.Principal
+
 	// Connection is what the call came by; nil: it is not bounded.
 	Connection *connections.Conn
 
@@ -114,7 +118,7 @@ func recoverPanics(ctx context.Context, _ *Call, next Handler) error {
 func authenticate(a *identity.Authenticator, access Access) Middleware {
 	open, anyKey := set(access.Open), set(access.AnyKey)
 	return func(ctx context.Context, c *Call, next Handler) error {
-		caller, err := a.Authenticate(c.Authorization, c.Certificate)
+		caller, err := callerOf(a, c)
 		if open[c.Method] {
 			if err == nil { // whose connection it is, is known; that it lasts says nothing once the key has ended
 				c.Connection.Begin(caller.Ended())
@@ -141,6 +145,19 @@ func authenticate(a *identity.Authenticator, access Access) Middleware {
 			}
 		}
 		return next(identity.NewContext(ctx, caller))
+	}
+}
+
+// callerOf returns who calls.
+func callerOf(a *identity.Authenticator, c *Call) (identity.Principal, error) {
+	if c.Session == nil {
+		return a.Authenticate(c.Authorization, c.Certificate)
+	}
+	select {
+	case <-c.Session.Ended():
+		return identity.Principal{}, identity.ErrKeyEnded
+	default:
+		return *c.Session, nil
 	}
 }
 

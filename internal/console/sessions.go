@@ -1,0 +1,143 @@
+package console
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/fanoutd/fanoutd/internal/control/identity"
+)
+
+// How long somebody stays signed in, and how many there are at most: one more ends the
+// session that was used least recently.
+const (
+	sessionTime = 12 * time.Hour // a shift
+	idleTime    = time.Hour      // without a request
+	maxSessions = 1000
+)
+
+// Mode says what a session is for.
+type Mode string
+
+// The modes.
+const (
+	View Mode = "view" // what changes something is refused
+	Act  Mode = "act"  // whatever the key may do
+)
+
+// session is somebody who has signed in.
+type session struct {
+	identity.Principal
+	mode  Mode
+	lasts context.Context // ends with it
+
+	end    context.CancelFunc
+	expiry time.Time
+	used   time.Time // guarded by sessions.mu
+}
+
+// over reports whether the session holds no more.
+func (s *session) over(now time.Time) bool {
+	select {
+	case <-s.Ended():
+		return true
+	default:
+		return now.After(s.expiry) || now.Sub(s.used) > idleTime
+	}
+}
+
+// sessions are those there are, by the hash of their cookie. The zero value has none.
+type sessions struct {
+	mu  sync.Mutex
+	all map[[sha256.Size]byte]*session
+}
+
+// add begins a session and returns its cookie's value.
+func (a *sessions) add(caller identity.Principal, mode Mode) string {
+	now := time.Now()
+	s := &session{Principal: caller, mode: mode, expiry: now.Add(sessionTime), used: now}
+	s.lasts, s.end = context.WithDeadline(context.Background(), s.expiry)
+	token := rand.Text() + rand.Text() // 260 bits
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.all == nil {
+		a.all = map[[sha256.Size]byte]*session{}
+	}
+	a.makeRoomLocked(now)
+	a.all[sha256.Sum256([]byte(token))] = s
+	return token
+}
+
+// makeRoomLocked removes what is over, and the session used least recently if there is no
+// room otherwise.
+func (a *sessions) makeRoomLocked(now time.Time) {
+	var oldest [sha256.Size]byte
+	for at, s := range a.all {
+		if s.over(now) {
+			a.removeLocked(at)
+		} else if o := a.all[oldest]; o == nil || s.used.Before(o.used) {
+			oldest = at
+		}
+	}
+	if len(a.all) >= maxSessions {
+		a.removeLocked(oldest)
+	}
+}
+
+func (a *sessions) removeLocked(at [sha256.Size]byte) {
+	if s := a.all[at]; s != nil {
+		s.end()
+		delete(a.all, at)
+	}
+}
+
+// of returns the session that a request's cookie is of.
+func (a *sessions) of(r *http.Request) (*session, bool) {
+	at, ok := cookieOf(r)
+	if !ok {
+		return nil, false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s, now := a.all[at], time.Now()
+	switch {
+	case s == nil:
+		return nil, false
+	case s.over(now):
+		a.removeLocked(at)
+		return nil, false
+	}
+	s.used = now
+	return s, true
+}
+
+// remove ends the session of a request's cookie, if there is one.
+func (a *sessions) remove(r *http.Request) {
+	if at, ok := cookieOf(r); ok {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.removeLocked(at)
+	}
+}
+
+func cookieOf(r *http.Request) (at [sha256.Size]byte, ok bool) {
+	cookie, err := r.Cookie(cookieName(r))
+	if err != nil {
+		return at, false
+	}
+	return sha256.Sum256([]byte(cookie.Value)), true
+}
+
+// cookieName is that of a session. Browsers send cookies to every port of a host, where the
+// consoles of other daemons may be: each has its own.
+func cookieName(r *http.Request) string {
+	_, port, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		return "fanoutd-console"
+	}
+	return "fanoutd-console-" + port
+}

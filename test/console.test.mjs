@@ -1,0 +1,96 @@
+// The console in a real browser.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+
+import { backend } from "./lib/backend.mjs";
+import { browser, skip } from "./lib/browser.mjs";
+import { client, connected } from "./lib/browser-like.mjs";
+import { openConsole } from "./lib/console.mjs";
+import { Daemon } from "./lib/daemon.mjs";
+import { page as guidePage } from "./lib/docs.mjs";
+import { until } from "./lib/until.mjs";
+
+const guide = guidePage("docs/console.md");
+const key = "a key of thirty-two bytes or more";
+
+test("the overview and the connections are live", { skip, timeout: 120_000 }, async (t) => {
+  const daemon = await Daemon.startAlone(t, {});
+  const api = backend(t, daemon);
+  const sockets = await Promise.all([connected(client(t, daemon)), connected(client(t, daemon))]);
+  const it = await browser(t);
+  const { page, complaints } = await openConsole(await it.newContext(), daemon);
+  await page.getByText("Nothing is wrong that the daemon knows of.").waitFor();
+  await page.locator(".number-card", { hasText: "Connections" }).getByText("2", { exact: true }).waitFor();
+  assert.equal(await page.locator(".chart canvas").count(), 4);
+
+  await page.getByRole("link", { name: "Connections", exact: true }).first().click();
+  const rows = page.locator(".rows .all .row");
+  await until(async () => (await rows.count()) === 2, "both are listed");
+  await connected(client(t, daemon));
+  await until(async () => (await rows.count()) === 3, "a new one comes by itself");
+  await api.join({ to: { ids: [sockets[0].id] }, rooms: ["lobby"] });
+  await page.getByLabel("Search for").fill("LOBB");
+  await until(async () => (await rows.count()) === 1, "a part of a room finds it");
+  await rows.getByRole("link").first().click();
+
+  await page.getByRole("heading", { name: "Connection", exact: true }).waitFor();
+  await page.getByRole("link", { name: "lobby" }).waitFor();
+  await until(async () => (await api.getServerInfo({})) && (await page.getByText("What the browser sends from now on").count()) === 1, "the page is there");
+  await until(async () => {
+    sockets[0].emit("hello", { n: 1 });
+    return (await page.locator(".events li").count()) > 0;
+  }, "its events pass");
+  assert.match(await page.locator(".events li").first().textContent(), /hello \[{"n":1}\]/);
+  sockets[0].on("question", (n, answer) => answer(n + 1));
+  await page.getByRole("button", { name: "Call" }).click();
+  await page.getByLabel("Event", { exact: true }).fill("question");
+  await page.getByLabel("Arguments").fill("[41");
+  await page.getByText("This is no JSON").waitFor();
+  await page.getByLabel("Arguments").fill("[41]");
+  await page.locator("dialog").getByRole("button", { name: "Call" }).click();
+  await page.locator("dialog pre", { hasText: '"argsJson": "[42]"' }).waitFor();
+  assert.deepEqual(complaints, []);
+});
+
+test("a key is asked for, and says what may be done", { skip, timeout: 120_000 }, async (t) => {
+  const keys = path.join(os.tmpdir(), `fanoutd-console-keys-${process.pid}.yaml`);
+  await writeFile(keys, `- name: operator\n  key: ${key.replaceAll(" ", "-")}\n- name: reader\n  key: ${"r".repeat(32)}\n  scopes: [read, tail]\n`);
+  const daemon = await Daemon.startAlone(t, { "control-keys-file": keys });
+  const socket = await connected(client(t, daemon));
+  const it = await browser(t);
+  const context = await it.newContext();
+  const { page, complaints } = await openConsole(context, daemon);
+  const signIn = async (secret, to) => {
+    await page.getByLabel("Control key").fill(secret);
+    await page.getByLabel("To", { exact: true }).selectOption(to);
+    await page.getByRole("button", { name: "Sign in" }).click();
+  };
+  await signIn("wrong", "act");
+  await page.getByText("the key is not valid").waitFor();
+  complaints.length = 0; // the browser tells of the 401
+  await signIn("r".repeat(32), "act");
+  await page.getByText("lacks the scope admin").waitFor();
+  assert.equal(await page.evaluate(() => document.cookie), "");
+  const [cookie] = await context.cookies();
+  assert.deepEqual([cookie.httpOnly, cookie.sameSite, cookie.path], [true, "Strict", "/console/"]);
+  await page.getByRole("button", { name: "Sign out" }).click();
+
+  await signIn(key.replaceAll(" ", "-"), "view");
+  await page.locator(".whoami", { hasText: "operator looking only" }).waitFor();
+  await page.goto(`${daemon.ops}/console/#/connection/${socket.id}?namespace=/`);
+  await page.getByRole("button", { name: "Disconnect" }).click();
+  await page.getByText("You have signed in to look only").waitFor();
+  assert.ok(await page.locator("dialog").getByRole("button", { name: "Disconnect" }).isDisabled());
+  assert.deepEqual(complaints, []);
+
+  // The line for programs.
+  const line = guide.blocks[0].text.replaceAll("localhost:8082", daemon.ops.slice("http://".length));
+  const { stdout } = await promisify(execFile)("sh", ["-c", line], { env: { ...process.env, KEY: key.replaceAll(" ", "-") } });
+  assert.equal(JSON.parse(stdout).nodes.length, 1);
+});
