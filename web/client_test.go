@@ -192,7 +192,8 @@ func TestReadBundle(t *testing.T) {
 		{"manifest without a version", func(fsys fstest.MapFS) { fsys["manifest.json"].Data = []byte("{}") }, "names no client version", false},
 		{"a client file is missing", func(fsys fstest.MapFS) { delete(fsys, "client/socket.io.min.js") }, "client/socket.io.min.js", false},
 		{"no page", func(fsys fstest.MapFS) { delete(fsys, "demo/index.html") }, "the demo page: no index.html", false},
-		{"no console", func(fsys fstest.MapFS) { delete(fsys, "console/index.html") }, "the console: no index.html", false},
+		{"made before there was a console", func(fsys fstest.MapFS) { delete(fsys, "console/index.html"); delete(fsys, "console/console.js") }, "", true},
+		{"no page of the console", func(fsys fstest.MapFS) { delete(fsys, "console/index.html") }, "the console: no index.html", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fsys := builtFS()

@@ -59,7 +59,8 @@ func readFiles(root fs.FS, folder string) (map[string]*asset, error) {
 	return files, nil
 }
 
-// readConsole reads console/ of a bundle.
+// readConsole reads console/ of a bundle. One that was made before there was a console has
+// none: [fs.ErrNotExist].
 func readConsole(root fs.FS) (map[string]*asset, error) {
 	files, err := readFiles(root, "console")
 	if err != nil {

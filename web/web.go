@@ -78,7 +78,7 @@ func readBundle(root fs.FS) (bundle, error) {
 	if b.demo, err = readDemo(root); err != nil {
 		return bundle{}, err
 	}
-	if b.console, err = readConsole(root); err != nil {
+	if b.console, err = readConsole(root); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return bundle{}, err
 	}
 	return b, nil
