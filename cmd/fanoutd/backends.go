@@ -14,6 +14,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/control/httpserver"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/h2split"
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
 // controlTimeout is for the first bytes of a backend's connection, and for its handshake.
@@ -30,7 +31,9 @@ type controlServers struct {
 func newControlServers(c *config, services *control.Services, callers *identity.Authenticator, config *tls.Config, traces *api.Traces, log *slog.Logger) *controlServers {
 	calls := api.NewCallCounter()
 	return &controlServers{
-		grpc: grpcserver.New(services, callers, grpcserver.Options{TLS: config, MaxStreams: c.limits.controlStreams, Traces: traces, Calls: calls}),
+		grpc: grpcserver.New(services, callers, grpcserver.Options{
+			TLS: config, MaxStreams: c.limits.controlStreams, Window: engineio.MaxAhead, Traces: traces, Calls: calls,
+		}),
 		http: httpserver.New(services, callers, httpserver.Options{
 			MaxStreams: c.limits.controlStreams, Open: len(c.listeners.credentials()) == 0,
 			Hosts: c.listeners.controlHosts, Origins: c.listeners.controlOrigins, Traces: traces, Calls: calls, Logger: log,

@@ -38,6 +38,11 @@ type Options struct {
 	// [DefaultMaxStreams].
 	MaxStreams int
 
+	// Window is how many bytes one connection may send, in all or in one call, before they
+	// are read: what callers may be ahead of what is done. Default: gRPC's own, from 64 KiB
+	// on and up to 16 MiB, as the way to a caller is long.
+	Window int32
+
 	// Traces makes spans of calls, but for streams that last; nil: there are none.
 	Traces *api.Traces
 
@@ -60,6 +65,9 @@ func New(services *control.Services, a *identity.Authenticator, o Options) *Serv
 	m := middleware.Standard(services.Errors, a, api.Access)
 	s := &Server{services: services, calls: o.Calls}
 	var more []grpc.ServerOption
+	if o.Window > 0 {
+		more = append(more, grpc.InitialWindowSize(o.Window), grpc.InitialConnWindowSize(o.Window))
+	}
 	if o.Traces != nil {
 		more = append(more, grpc.StatsHandler(o.Traces.Handler()))
 	}

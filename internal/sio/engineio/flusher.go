@@ -15,26 +15,29 @@ import (
 type flusher struct {
 	buffers writeBuffers // the goroutine's own
 
-	passBytes int // that may be emitted between two passes
-
 	mu      sync.Mutex
 	work    sync.Cond // woken is not empty, or stopped
 	turned  sync.Cond // a pass has begun, or the last has ended
 	woken   []*wsConn // whose outboxes got messages since the last pass began
 	passing bool      // a pass is being made
-	paced   int       // bytes emitted since it began
+	ahead   int       // bytes emitted since it began
+	crowded bool      // since it began a connection of its has gathered much
 	stopped bool      // nothing will be woken any more
 }
 
-// maxPassBytes bounds what may be emitted between two passes of a flusher, and
-// with it what a healthy browser's outbox gathers.
-const maxPassBytes = 256 << 10
+// MaxAhead bounds, in bytes, what may be emitted between two passes of a flusher: how
+// far emitters may be ahead of what is written. The further they are, the more gathers
+// for each of many connections in many rooms, and goes out in one system call.
+const MaxAhead = 4 << 20
 
-// passShare is which part of an outbox's limit that is at most. A browser may be
-// the last of a pass and the first of the next, so two passes' worth may wait for
-// it: far below the limit, so that no emitter, however fast, makes browsers that
-// read look slow.
-const passShare = 4
+// Emitters are paced from where a connection that its flusher writes to has gathered
+// maxGathered bytes, or this share of its outbox's limit: far below the limit, so that no
+// emitter, however fast, makes browsers that read look slow. More at once than maxGathered
+// would not fit into a socket's buffer.
+const (
+	maxGathered   = 256 << 10
+	gatheredShare = 4
+)
 
 // writeBuffers are what one pass writes with, kept to allocate nothing.
 type writeBuffers struct {
@@ -58,10 +61,10 @@ type flushers struct {
 	started sync.WaitGroup
 }
 
-func newFlushers(maxQueue int) *flushers {
+func newFlushers() *flushers {
 	f := &flushers{}
 	for range runtime.GOMAXPROCS(0) {
-		x := &flusher{passBytes: min(maxPassBytes, maxQueue/passShare)}
+		x := &flusher{}
 		x.work.L, x.turned.L = &x.mu, &x.mu
 		f.all = append(f.all, x)
 		f.started.Go(x.run)
@@ -72,18 +75,17 @@ func newFlushers(maxQueue int) *flushers {
 // of returns the flusher of the n-th session.
 func (f *flushers) of(n uint64) *flusher { return f.all[n%uint64(len(f.all))] }
 
-// pace is called after bytes were emitted, with no lock held. It waits while much
-// has been emitted since a flusher's pass began and what was may still wait for
-// that pass or the next: for the time of one pass at most. A connection that the
-// pass has not come to yet is not woken again: what gathers there counts as well.
+// pace is called after bytes were emitted, with no lock held. It waits while a
+// connection has gathered much since a flusher's pass began, or much was emitted in all,
+// and may still wait for that pass or the next: for the time of one pass at most.
 func (f *flushers) pace(bytes int) {
 	for _, x := range f.all {
 		x.mu.Lock()
-		for x.paced > x.passBytes && x.busyLocked() && !x.stopped {
+		for (x.crowded || x.ahead > MaxAhead) && x.busyLocked() && !x.stopped {
 			x.turned.Wait()
 		}
 		if x.busyLocked() {
-			x.paced += bytes
+			x.ahead += bytes
 		}
 		x.mu.Unlock()
 	}
@@ -114,11 +116,18 @@ func (x *flusher) add(t *wsConn) {
 	x.mu.Unlock()
 }
 
+// crowd has emitters wait for a pass. It is called with an outbox's lock held.
+func (x *flusher) crowd() {
+	x.mu.Lock()
+	x.crowded = true
+	x.mu.Unlock()
+}
+
 func (x *flusher) run() {
 	var pass []*wsConn
 	for {
 		x.mu.Lock()
-		x.passing, x.paced = false, 0
+		x.passing, x.ahead, x.crowded = false, 0, false
 		x.turned.Broadcast()
 		for len(x.woken) == 0 && !x.stopped {
 			x.work.Wait()
@@ -127,7 +136,8 @@ func (x *flusher) run() {
 			x.mu.Unlock()
 			return
 		}
-		pass, x.woken, x.passing, x.paced = x.woken, pass[:0], true, 0
+		pass, x.woken = x.woken, pass[:0]
+		x.passing, x.ahead, x.crowded = true, 0, false
 		x.mu.Unlock()
 		for i, t := range pass {
 			pass[i] = nil

@@ -22,6 +22,9 @@ type writer interface {
 	// held, at most once until the writer was given nothing, and only starts
 	// or signals the writer.
 	wake()
+	// crowded says that much has gathered, once for each push from there on. It is called
+	// with outbox.mu held, and only notes it.
+	crowded()
 }
 
 // outbox is a session's queue of outbound messages, bounded in bytes, with one
@@ -196,6 +199,9 @@ func (o *outbox) appendLocked(n int, msgs ...*Message) {
 	o.queue = append(o.queue, msgs...)
 	o.bytes += n
 	o.wakeLocked()
+	if o.holder != nil && o.bytes > min(maxGathered, o.limit/gatheredShare) {
+		o.holder.crowded()
+	}
 }
 
 func (o *outbox) wakeLocked() {

@@ -8,7 +8,8 @@ import (
 // idler is a writer that lets things wait until it is told to take them.
 type idler struct{}
 
-func (idler) wake() {}
+func (idler) wake()    {}
+func (idler) crowded() {}
 
 // BenchmarkOutbox is one small message through one outbox, in the ways there are.
 func BenchmarkOutbox(b *testing.B) {

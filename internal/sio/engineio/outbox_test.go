@@ -16,7 +16,8 @@ type wokenWriter struct {
 	woken int
 }
 
-func (c *wokenWriter) wake() { c.woken++ }
+func (c *wokenWriter) wake()    { c.woken++ }
+func (c *wokenWriter) crowded() {}
 
 // naiveOutbox is an outbox as one would write it without a care for speed.
 type naiveOutbox struct {

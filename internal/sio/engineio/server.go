@@ -77,7 +77,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		panics:   newPanics(opts.Logger),
 		limiter:  newLimiter(opts.Limits),
 		sessions: map[string]*Session{},
-		flushers: newFlushers(opts.MaxQueue),
+		flushers: newFlushers(),
 		traffic:  newTraffic(),
 		starter:  newStarter(),
 		aborting: make(chan struct{}),

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -29,6 +30,7 @@ type wsConn struct {
 	written chan struct{} // closed when the last was written
 	closed  chan struct{} // closed when the reader has ended and the connection is closed
 	once    sync.Once
+	slow    atomic.Bool // a goroutine writes, for it did not take all at once
 
 	answer *Message // the close frame that answers the peer's, if there is one; guarded by Session.mu
 }

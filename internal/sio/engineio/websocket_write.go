@@ -26,10 +26,19 @@ func (t *wsConn) send(frame []byte) {
 // wake puts the connection on its flusher's next pass, or starts a goroutine that writes.
 func (t *wsConn) wake() {
 	if t.socket != nil {
+		t.slow.Store(false)
 		t.flusher.add(t)
 		return
 	}
 	t.session.srv.start(func() { t.write(nil) })
+}
+
+// crowded has emitters paced by the flusher. One that is not written to by it, because it
+// is slow, holds up nobody.
+func (t *wsConn) crowded() {
+	if t.socket != nil && !t.slow.Load() {
+		t.flusher.crowd()
+	}
 }
 
 // flush writes what waits without waiting for the browser. What the connection
@@ -93,6 +102,7 @@ func recycle(msgs []*Message) []*Message {
 // startWriter writes frames, then what waits, from a goroutine that waits for
 // the browser and ends when nothing waits.
 func (t *wsConn) startWriter(frames net.Buffers) {
+	t.slow.Store(true)
 	t.session.srv.running.Go(func() { t.write(frames) })
 }
 

@@ -119,6 +119,9 @@ func (t *wtConn) ready() {
 // wake starts a goroutine that writes, which ends when nothing waits.
 func (t *wtConn) wake() { t.session.srv.start(t.write) }
 
+// crowded does nothing: the goroutine waits for this browser alone, and no emitter does.
+func (t *wtConn) crowded() {}
+
 func (t *wtConn) write() {
 	var spare []*Message
 	var chunk []byte
