@@ -8,7 +8,7 @@ import (
 )
 
 // NewEmit returns the request for an event, for those who want to set more than
-// [Client.Emit] does, such as Volatile or IdempotencyKey. Each argument is
+// [Client.Emit] does, such as Volatile, ConflateKey or IdempotencyKey. Each argument is
 // marshalled by encoding/json, except that a []byte among the arguments, or at
 // any depth in a map[string]any or []any among them, becomes a binary
 // attachment. (Inside other types a []byte is base64 text, as always in Go.)

@@ -176,6 +176,22 @@ func (m *metricsTest) volatile() {
 	c.close()
 }
 
+// conflated sends to a browser that does not poll meanwhile.
+func (m *metricsTest) conflated() {
+	c := m.overPolling(false).ask("/", "somebody")
+	c.poll()
+	const sent = 5
+	to := &fanoutv1.Target{Ids: []string{c.id("/")}}
+	for range sent {
+		m.emitted(m.emitter.Emit(m.ctx, &fanoutv1.EmitRequest{To: to, Event: "price", ConflateKey: "price"}))
+	}
+	m.add(sent-1, "fanoutd_conflated_total")
+	m.add(sent-1, "fanoutd_events_sent_total") // they were queued too; the last is counted when it comes
+	c.listen()
+	m.until("the last has come", func() bool { events, _ := c.heard(); return events == 1 })
+	c.close()
+}
+
 // failedUpgrade has a WebSocket not take its session over.
 func (m *metricsTest) failedUpgrade() {
 	c := m.overPolling(true).enter("/")

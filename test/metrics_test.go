@@ -116,7 +116,7 @@ func TestMetrics(t *testing.T) {
 	m.compareNow()
 	var ends sync.WaitGroup
 	for _, end := range []func(){
-		m.closed, m.refusedHandshakes, m.refusedCalls, m.refusedConnections, m.blocked, m.disconnected, m.slow, m.volatile, m.failedUpgrade,
+		m.closed, m.refusedHandshakes, m.refusedCalls, m.refusedConnections, m.blocked, m.disconnected, m.slow, m.volatile, m.conflated, m.failedUpgrade,
 		func() { m.undecided(gate) }, m.deadLetters, repeat, m.dropped, m.hooked, m.published,
 	} {
 		ends.Go(end)

@@ -78,6 +78,7 @@ func toUpdate(to sio.Target, m *clusterv1.Update, by sio.Actor, user *string) (s
 func fromEmit(op *sio.Emit) *clusterv1.Operation {
 	return &clusterv1.Operation{To: fromTarget(&op.To), Kind: &clusterv1.Operation_Emit{Emit: &clusterv1.Emit{
 		Event: op.Event, Args: op.Args, Attachments: op.Attachments, Volatile: op.Volatile, Compress: op.Compress, Number: op.Origin.Number,
+		ConflateKey: op.ConflateKey,
 	}}}
 }
 
@@ -107,7 +108,7 @@ func toEmit(m *clusterv1.Operation) sio.Emit {
 	e := m.GetEmit()
 	return sio.Emit{
 		To: toTarget(m.GetTo()), Event: e.GetEvent(), Args: e.GetArgs(), Attachments: e.GetAttachments(),
-		Volatile: e.GetVolatile(), Compress: e.GetCompress(),
+		Volatile: e.GetVolatile(), ConflateKey: e.GetConflateKey(), Compress: e.GetCompress(),
 	}
 }
 

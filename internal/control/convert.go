@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -22,7 +23,7 @@ import (
 const (
 	maxRooms    = 1000
 	maxRoomName = 1024 // bytes
-	maxKey      = 128  // bytes of an idempotency key
+	maxKey      = 128  // bytes of an idempotency key, and of one to conflate by
 )
 
 // namespaceName is the full name of a namespace as a caller may write it.
@@ -159,11 +160,26 @@ func toEmit(p *problems, m *fanoutv1.EmitRequest) sio.Emit {
 	}
 	op.Args = toArgs(p, m)
 	toKey(p, m)
+	op.ConflateKey = toConflateKey(p, m)
 	op.Applied = m.GetWait() == fanoutv1.EmitRequest_APPLIED
 	if _, known := fanoutv1.EmitRequest_Wait_name[int32(m.GetWait())]; !known {
 		p.add("wait", "%d is no value of this field", m.GetWait())
 	}
 	return op
+}
+
+// toConflateKey converts the optional field `conflate_key`. Callers have keys of their own, so
+// that none drops what another has sent; the length tells where the name ends.
+func toConflateKey(p *problems, m *fanoutv1.EmitRequest) string {
+	key := m.GetConflateKey()
+	if key == "" {
+		return ""
+	}
+	atMost(p, "conflate_key", key, maxKey)
+	if m.GetVolatile() {
+		p.add("conflate_key", "contradicts volatile, which drops the last event too")
+	}
+	return strconv.Itoa(len(p.caller.Name)) + " " + p.caller.Name + " " + key
 }
 
 // fromConnection converts what is known about one connection, its data in this

@@ -57,6 +57,9 @@ func (e *Emitter) toAckRequest(ctx context.Context, p *problems, req *fanoutv1.E
 	if req.GetEmit().GetIdempotencyKey() != "" {
 		p.add("idempotency_key", "must be empty: answers cannot be given again")
 	}
+	if req.GetEmit().GetConflateKey() != "" {
+		p.add("conflate_key", "must be empty: what is replaced would not be answered")
+	}
 	p.at = at
 	request.Timeout = toTimeout(p, req.GetTimeout())
 	if p.any() {

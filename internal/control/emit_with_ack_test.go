@@ -181,6 +181,7 @@ func TestAskRefuses(t *testing.T) {
 		{"invalid timeout", &fanoutv1.EmitWithAckRequest{Emit: ok, Timeout: &durationpb.Duration{Seconds: 1, Nanos: -1}}, []string{"timeout"}},
 		{"reserved event", &fanoutv1.EmitWithAckRequest{Emit: emit(func(m *fanoutv1.EmitRequest) { m.Event = "connect" }), Timeout: seconds(1)}, []string{"emit.event"}},
 		{"idempotency key", &fanoutv1.EmitWithAckRequest{Emit: emit(func(m *fanoutv1.EmitRequest) { m.IdempotencyKey = "k" }), Timeout: seconds(1)}, []string{"emit.idempotency_key"}},
+		{"key to conflate by", &fanoutv1.EmitWithAckRequest{Emit: emit(func(m *fanoutv1.EmitRequest) { m.ConflateKey = "k" }), Timeout: seconds(1)}, []string{"emit.conflate_key"}},
 		{"no JSON", &fanoutv1.EmitWithAckRequest{Emit: emit(func(m *fanoutv1.EmitRequest) { m.ArgsJson = "[" }), Timeout: seconds(1)}, []string{"emit.args_json"}},
 		{"too large", &fanoutv1.EmitWithAckRequest{Emit: emit(func(m *fanoutv1.EmitRequest) { m.ArgsJson = big }), Timeout: seconds(1)}, []string{"emit.args_json"}},
 		{"unknown namespace", &fanoutv1.EmitWithAckRequest{Emit: emit(func(m *fanoutv1.EmitRequest) { m.To.Namespace = "/nope" }), Timeout: seconds(1)}, []string{"emit.to.namespace"}},

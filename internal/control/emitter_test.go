@@ -70,6 +70,11 @@ func TestEmit(t *testing.T) {
 			sio.Emit{To: all, Event: "e", Volatile: true, Applied: true}, 3,
 		},
 		{
+			"a key to conflate by, that nobody else has",
+			&fanoutv1.EmitRequest{To: toAll(), Event: "e", ConflateKey: "price/1"},
+			sio.Emit{To: all, Event: "e", ConflateKey: "0  price/1", Compress: true}, 3,
+		},
+		{
 			"a union",
 			&fanoutv1.EmitRequest{To: &fanoutv1.Target{Rooms: []string{"r"}, Ids: []string{"a"}, Users: []string{"u"}}, Event: "e"},
 			sio.Emit{To: sio.Target{Namespace: "/", Selector: room.Selector{Rooms: []string{"r"}, IDs: []string{"a"}, Users: []string{"u"}}}, Event: "e", Compress: true}, 2,
@@ -164,6 +169,8 @@ func TestEmitRefuses(t *testing.T) {
 			[]string{"args"},
 		},
 		{"a long key", &fanoutv1.EmitRequest{To: toAll(), Event: "e", IdempotencyKey: strings.Repeat("k", 129)}, []string{"idempotency_key"}},
+		{"a long key to conflate by", &fanoutv1.EmitRequest{To: toAll(), Event: "e", ConflateKey: strings.Repeat("k", 129)}, []string{"conflate_key"}},
+		{"a key to conflate by, and volatile", &fanoutv1.EmitRequest{To: toAll(), Event: "e", ConflateKey: "k", Volatile: true}, []string{"conflate_key"}},
 		{"an unknown wait", &fanoutv1.EmitRequest{To: toAll(), Event: "e", Wait: 7}, []string{"wait"}},
 		{"too large by text", &fanoutv1.EmitRequest{To: toAll(), Event: "e", ArgsJson: `["` + strings.Repeat("x", 1000) + `"]`}, []string{"args_json"}},
 		{"too large by values", &fanoutv1.EmitRequest{To: toAll(), Event: "e", Args: []*structpb.Value{value(t, strings.Repeat("x", 1000))}}, []string{"args"}},

@@ -35,6 +35,9 @@ func fingerprintOf(op sio.Op) (f idempotency.Fingerprint) {
 		}
 		hashBool(h, op.Volatile)
 		hashBool(h, op.Compress)
+		if op.ConflateKey != "" { // else as nodes that do not know of it have it
+			hashStrings(h, op.ConflateKey)
+		}
 	case sio.Join:
 		hashStrings(h, op.Rooms...)
 	case sio.Leave:

@@ -96,6 +96,8 @@ func TestFingerprintTellsApart(t *testing.T) {
 		{To: to(room.Selector{All: true}), Event: "e", Attachments: [][]byte{{1, 2}}},
 		{To: to(room.Selector{All: true}), Event: "e", Volatile: true},
 		{To: to(room.Selector{All: true}), Event: "e", Compress: true},
+		{To: to(room.Selector{All: true}), Event: "e", ConflateKey: "a"},
+		{To: to(room.Selector{All: true}), Event: "e", ConflateKey: "b"},
 	}
 	seen := map[idempotency.Fingerprint]int{}
 	for i, e := range emits {

@@ -32,7 +32,7 @@ func testHandler(ready *Readiness) http.Handler {
 		Sockets: func() sio.Stats {
 			return sio.Stats{
 				Engine: sio.SessionStats{
-					Sessions: map[string]int{"polling": 2, "websocket": 3}, Dropped: 8, Slow: 9,
+					Sessions: map[string]int{"polling": 2, "websocket": 3}, Dropped: 8, Conflated: 94, Slow: 9,
 					Opened: map[string]uint64{"polling": 40}, Closed: map[string]uint64{"ping timeout": 41},
 					Upgrades: map[string]uint64{"websocket": 42}, FailedUpgrades: 43, Queued: 44, LargestQueue: 45,
 					Received: []sio.Traffic{{Transport: "polling", Type: "message", Packets: 46, Bytes: 47}},
@@ -89,6 +89,7 @@ func TestPages(t *testing.T) {
 		{http.MethodGet, "/metrics", 200, "fanoutd_emits_total 6\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_events_sent_total 7\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_volatile_dropped_total 8\n"},
+		{http.MethodGet, "/metrics", 200, "fanoutd_conflated_total 94\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_sessions_slow_total 9\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_panics_total{of=\"browsers\"} 42\n"},
 		{http.MethodGet, "/metrics", 200, "fanoutd_log_lines_lost_total 41\n"},

@@ -52,6 +52,9 @@ var socketMetrics = []metric[sio.Stats]{
 	counter("fanoutd_volatile_dropped_total",
 		"Volatile events dropped because a browser could not take them: one for each connection.",
 		func(s sio.Stats) uint64 { return s.Engine.Dropped }),
+	counter("fanoutd_conflated_total",
+		"Events that a newer one of the same conflate_key replaced before they were written to a browser: one for each connection.",
+		func(s sio.Stats) uint64 { return s.Engine.Conflated }),
 }
 
 // sessionMetrics are about the Engine.IO sessions under the connections.

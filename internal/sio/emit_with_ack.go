@@ -10,7 +10,8 @@ import (
 // of their event handler.
 type AckRequest struct {
 	// Emit is what to send. A volatile one asks only those connections that can
-	// take it at once; the others are not expected to answer.
+	// take it at once; the others are not expected to answer. Its ConflateKey means nothing:
+	// every event that is asked for an answer is sent.
 	Emit Emit
 	// Timeout is how long answers are awaited. It must be positive.
 	Timeout time.Duration
@@ -246,6 +247,7 @@ func (n *Namespace) ask(ctx context.Context, o Emit) (_ *asked, err error) {
 // requestAcks sends the event and returns how many sockets are expected to answer it.
 func (n *Namespace) requestAcks(a *pendingAcks, o Emit) (expected int, err error) {
 	began := time.Now()
+	o.ConflateKey = ""
 	out := n.outgoing(&o)
 	out.packet.ID, out.packet.HasID = a.id, true
 	busy := false

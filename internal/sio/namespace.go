@@ -137,6 +137,8 @@ func (n *Namespace) emit(o Emit, number uint64) (_ Result, queued []*engineio.Me
 		send = (*engineio.Session).SendLatest
 	case o.Volatile:
 		send = (*engineio.Session).SendVolatile
+	case o.ConflateKey != "":
+		send = (*engineio.Session).SendConflated
 	}
 	out := n.outgoing(&o)
 	var l *logged

@@ -38,6 +38,11 @@ type Emit struct {
 	// Volatile drops the event for every connection that cannot take it at
 	// once, instead of queueing it.
 	Volatile bool
+	// ConflateKey has the event replace, in the queue of each connection of its target, the
+	// one with the same key that still waits there: that is dropped, and this one comes last. A
+	// key means the same for all events of a namespace, and nothing for a Volatile one, which
+	// does not wait for the next. Empty: it replaces nothing and is not replaced.
+	ConflateKey string
 	// Compress is a hint for transports that negotiated compression.
 	Compress bool
 	// Applied asks whoever carries the event to other servers to answer when they have

@@ -30,6 +30,7 @@ type outgoing struct {
 	args   []byte
 	offset string // not empty: added to the arguments
 	plain  bool   // not worth compressing
+	key    string // not empty: by what it replaces an event that waits; see [Emit.ConflateKey]
 	limit  int    // bytes that the messages may have together; 0: any
 }
 
@@ -69,6 +70,9 @@ func (o *outgoing) encode(e parser.Encoding) ([]*engineio.Message, error) {
 	if o.limit > 0 && !engineio.Fits(o.limit, msgs...) {
 		return nil, ErrTooLarge
 	}
+	if o.key != "" {
+		engineio.Conflate(o.packet.Namespace+"\x00"+o.key, msgs) // one session's namespaces share a queue
+	}
 	if o.plain {
 		for _, m := range msgs {
 			m.Plain()
@@ -79,13 +83,17 @@ func (o *outgoing) encode(e parser.Encoding) ([]*engineio.Message, error) {
 
 // outgoing is what an emit sends.
 func (n *Namespace) outgoing(o *Emit) *outgoing {
-	return &outgoing{
+	out := &outgoing{
 		packet: parser.Packet{Type: parser.Event, Namespace: n.name, Attachments: o.Attachments},
 		event:  o.Event,
 		args:   o.Args,
 		plain:  !o.Compress,
 		limit:  n.server.engine.Options().MaxQueue,
 	}
+	if !o.Volatile {
+		out.key = o.ConflateKey
+	}
+	return out
 }
 
 // encoded is a packet in the encodings that members of a namespace read.

@@ -61,7 +61,7 @@ func (l *logged) encoded(e parser.Encoding, msgs []*engineio.Message) int64 {
 
 // size is about what the packet costs in one encoding, in bytes.
 func (o *outgoing) size() int64 {
-	n := len(o.event) + len(o.args)
+	n := len(o.event) + len(o.args) + len(o.key)
 	for _, a := range o.packet.Attachments {
 		n += len(a)
 	}

@@ -241,7 +241,7 @@ func (r *recovery) missed(m *missed, known []Origin) (Missed, error) {
 func (r *recovery) missedEvent(l *logged) MissedEvent {
 	return MissedEvent{Offset: l.offset, Emit: Emit{
 		To: Target{Namespace: r.nsp.name, Selector: l.to}, Event: l.out.event, Args: l.out.args,
-		Attachments: l.out.packet.Attachments, Compress: !l.out.plain, Origin: l.origin,
+		Attachments: l.out.packet.Attachments, Compress: !l.out.plain, ConflateKey: l.out.key, Origin: l.origin,
 	}}
 }
 

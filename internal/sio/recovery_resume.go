@@ -226,7 +226,7 @@ func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []stri
 	}
 	history := o.history
 	var first []*engineio.Message
-	for _, l := range m.events {
+	for _, l := range newest(m.events) {
 		first = append(first, l.msgs[s.encoding]...)
 		history.lastOffset = l.offset
 	}
@@ -250,6 +250,24 @@ func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []stri
 	s.history = history
 	n.changedLocked(Change{Kind: ConnectionAdded, Socket: s})
 	return resumed
+}
+
+// newest returns those of the events that no later one with the same key replaces, in
+// their order.
+func newest(events []*logged) []*logged {
+	if !slices.ContainsFunc(events, func(l *logged) bool { return l.out.key != "" }) {
+		return events
+	}
+	seen := map[string]bool{}
+	var left []*logged
+	for _, l := range slices.Backward(events) {
+		if l.out.key == "" || !seen[l.out.key] {
+			left = append(left, l)
+		}
+		seen[l.out.key] = true
+	}
+	slices.Reverse(left)
+	return left
 }
 
 // lackLocked returns those of the events that lack an encoding.

@@ -235,7 +235,21 @@ type EmitRequest struct {
 	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// How far to go before answering. EmitStream acknowledges items by the same
 	// rule.
-	Wait          EmitRequest_Wait `protobuf:"varint,9,opt,name=wait,proto3,enum=fanout.v1.EmitRequest_Wait" json:"wait,omitempty"`
+	Wait EmitRequest_Wait `protobuf:"varint,9,opt,name=wait,proto3,enum=fanout.v1.EmitRequest_Wait" json:"wait,omitempty"`
+	// For data of which the last value counts, such as prices or progress. While this event
+	// waits in a connection's queue, the next one with the same key replaces it: the older is
+	// dropped, and the newer takes its turn at the end of the queue, so that what a browser gets
+	// is in the order of the emits, with some left out. Only what waits is replaced: a browser
+	// that takes events faster than they are emitted gets them all, a slower one keeps little
+	// waiting, and both get the last. A batch of one key that comes at once may be down to its last
+	// event before it is written.
+	//
+	// A key means the same for all events that a connection is sent in its namespace, whatever
+	// their names and targets. Each caller, by the name of its bearer key, has keys of its own.
+	//
+	// At most 128 bytes. Empty means none: this event is never replaced. Together with `volatile`
+	// INVALID_ARGUMENT: that drops what cannot be written at once, the last value too.
+	ConflateKey   string `protobuf:"bytes,10,opt,name=conflate_key,json=conflateKey,proto3" json:"conflate_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -331,6 +345,13 @@ func (x *EmitRequest) GetWait() EmitRequest_Wait {
 		return x.Wait
 	}
 	return EmitRequest_ACCEPTED
+}
+
+func (x *EmitRequest) GetConflateKey() string {
+	if x != nil {
+		return x.ConflateKey
+	}
+	return ""
 }
 
 // EmitResponse says where an event went.
@@ -645,8 +666,8 @@ type EmitWithAckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to send. Required. With `volatile`, only connections that can be
 	// written to at this moment are asked and expected to answer.
-	// `idempotency_key` must be empty, since answers cannot be given again; `wait`
-	// means nothing here.
+	// `idempotency_key` must be empty, since answers cannot be given again, and so must
+	// `conflate_key`, since an event that is dropped is never answered; `wait` means nothing here.
 	Emit *EmitRequest `protobuf:"bytes,1,opt,name=emit,proto3" json:"emit,omitempty"`
 	// How long to wait for answers, from the sending on. Required: more than 0
 	// and at most 24 hours.
@@ -2544,7 +2565,7 @@ var File_fanout_v1_emitter_proto protoreflect.FileDescriptor
 
 const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\n" +
-	"\x17fanout/v1/emitter.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x16fanout/v1/target.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf8\x02\n" +
+	"\x17fanout/v1/emitter.proto\x12\tfanout.v1\x1a\x15fanout/v1/event.proto\x1a\x17fanout/v1/options.proto\x1a\x18fanout/v1/registry.proto\x1a\x16fanout/v1/status.proto\x1a\x16fanout/v1/target.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x9b\x03\n" +
 	"\vEmitRequest\x12!\n" +
 	"\x02to\x18\x01 \x01(\v2\x11.fanout.v1.TargetR\x02to\x12\x14\n" +
 	"\x05event\x18\x02 \x01(\tR\x05event\x12*\n" +
@@ -2554,7 +2575,9 @@ const file_fanout_v1_emitter_proto_rawDesc = "" +
 	"\bvolatile\x18\x06 \x01(\bR\bvolatile\x12\x1f\n" +
 	"\bcompress\x18\a \x01(\bH\x00R\bcompress\x88\x01\x01\x12'\n" +
 	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\x12/\n" +
-	"\x04wait\x18\t \x01(\x0e2\x1b.fanout.v1.EmitRequest.WaitR\x04wait\"!\n" +
+	"\x04wait\x18\t \x01(\x0e2\x1b.fanout.v1.EmitRequest.WaitR\x04wait\x12!\n" +
+	"\fconflate_key\x18\n" +
+	" \x01(\tR\vconflateKey\"!\n" +
 	"\x04Wait\x12\f\n" +
 	"\bACCEPTED\x10\x00\x12\v\n" +
 	"\aAPPLIED\x10\x01B\v\n" +

@@ -31,6 +31,7 @@ type Message struct {
 	once    sync.Once
 	encoded []byte // how a binary packet stands in a polling payload: 'b' and base64
 
+	keyed    *keyed                   // the packet that begins with it may be replaced; set before the first use
 	plain    bool                     // never compressed over a WebSocket; set before the first use
 	framings atomic.Pointer[framings] // nil: none was needed
 }

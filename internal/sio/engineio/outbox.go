@@ -35,15 +35,17 @@ type outbox struct {
 
 	mu     sync.Mutex
 	queue  []*Message
-	bytes  int      // of queue
-	holder writer   // who is woken; nil: nobody carries just now
-	next   writer   // takes over when holder, still busy, is given nothing
-	busy   bool     // holder was woken and has not yet been given nothing
-	sealed bool     // no push is accepted any more
-	last   *Message // comes after queue, alone; nil: not sealed, or taken
-	latest *latest  // which of queue newer ones may push out; nil: none was ever slow to go
-	pongs  [2]int   // 1 + the places in queue of answers to pings, of WebSocket and of Engine.IO v3; 0: none waits
-	lost   uint32   // volatile packets that were dropped
+	bytes  int       // of queue
+	holder writer    // who is woken; nil: nobody carries just now
+	next   writer    // takes over when holder, still busy, is given nothing
+	busy   bool      // holder was woken and has not yet been given nothing
+	sealed bool      // no push is accepted any more
+	last   *Message  // comes after queue, alone; nil: not sealed, or taken
+	latest *latest   // which of queue newer ones may push out; nil: none was ever slow to go
+	keys   *keyIndex // which of queue newer ones may replace; nil: never more than a few waited for that
+	gaps   int       // places in queue whose message was dropped: nil
+	pongs  [2]int    // 1 + the places in queue of answers to pings, of WebSocket and of Engine.IO v3; 0: none waits
+	lost   uint32    // volatile packets that were dropped
 }
 
 // latestShare is which part of an outbox's limit pushLatest may use.
@@ -144,25 +146,21 @@ func (o *outbox) dropOldestLocked() {
 	l := o.latest
 	old := l.packets[0]
 	l.packets = slices.Delete(l.packets, 0, 1)
-	for i := range l.packets {
-		l.packets[i].start -= old.messages
-	}
-	o.queue = slices.Delete(o.queue, old.start, old.start+old.messages)
-	for i := range o.pongs {
-		if o.pongs[i] > old.start {
-			o.pongs[i] -= old.messages
-		}
-	}
-	o.bytes -= old.bytes
 	l.bytes -= old.bytes
+	o.dropLocked(old)
 	o.lost++
 }
 
-// clearLatestLocked is called when the queue was taken or dropped.
-func (o *outbox) clearLatestLocked() {
+// restartLocked begins an empty queue in this space, when what waited was taken or dropped.
+func (o *outbox) restartLocked(space []*Message) {
+	o.queue, o.bytes, o.gaps, o.pongs = space[:0], 0, 0, [2]int{}
 	if o.latest != nil {
 		o.latest.packets, o.latest.bytes = o.latest.packets[:0], 0
 	}
+	if o.keys != nil && len(o.keys.places) > maxSpare {
+		o.keys = nil // a slow moment's
+	}
+	o.keys.forget()
 }
 
 // pushControl appends a packet of the protocol's own, limit or not: there is at
@@ -254,9 +252,9 @@ func (o *outbox) take(c writer, spare []*Message) (msgs []*Message, last bool) {
 		o.last = nil
 		return msgs, false
 	}
+	o.closeGapsLocked()
 	msgs = o.queue
-	o.queue, o.bytes, o.pongs = spare[:0], 0, [2]int{}
-	o.clearLatestLocked()
+	o.restartLocked(spare)
 	return msgs, false
 }
 
@@ -293,8 +291,7 @@ func (o *outbox) seal(last *Message, drop bool) {
 	}
 	if drop {
 		clear(o.queue)
-		o.queue, o.bytes, o.pongs = o.queue[:0], 0, [2]int{}
-		o.clearLatestLocked()
+		o.restartLocked(o.queue)
 	}
 	o.sealed, o.last = true, last
 	o.wakeLocked()
@@ -317,7 +314,7 @@ func (o *outbox) empty() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sealed, o.last = true, nil
-	o.queue, o.bytes, o.pongs, o.latest = nil, 0, [2]int{}, nil
+	o.queue, o.bytes, o.gaps, o.pongs, o.latest, o.keys = nil, 0, 0, [2]int{}, nil, nil
 }
 
 // drained reports whether nothing waits and nothing can come any more.
@@ -331,7 +328,7 @@ func (o *outbox) drained() bool {
 func (o *outbox) queued() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.bytes - messageCost*len(o.queue)
+	return o.bytes - messageCost*(len(o.queue)-o.gaps)
 }
 
 // dropped returns how many volatile packets were dropped so far.

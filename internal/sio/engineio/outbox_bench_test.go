@@ -13,7 +13,8 @@ func (idler) crowded() {}
 
 // BenchmarkOutbox is one small message through one outbox, in the ways there are.
 func BenchmarkOutbox(b *testing.B) {
-	m := Text(make([]byte, 100))
+	m, keyed := Text(make([]byte, 100)), Text(make([]byte, 100))
+	Conflate("key", []*Message{keyed})
 	for _, c := range []struct {
 		name string
 		push func(o *outbox) bool
@@ -21,6 +22,7 @@ func BenchmarkOutbox(b *testing.B) {
 		{"push", func(o *outbox) bool { return o.push(m) == nil }},
 		{"pushVolatile", func(o *outbox) bool { return o.pushVolatile(m) }},
 		{"pushLatest", func(o *outbox) bool { _, ok := o.pushLatest(m); return ok }},
+		{"pushConflated", func(o *outbox) bool { _, err := o.pushConflated(keyed); return err == nil }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			o := &outbox{limit: DefaultMaxQueue}
@@ -94,5 +96,33 @@ func BenchmarkOutboxBehind(b *testing.B) {
 				o.pushLatest(m)
 			}
 		})
+	}
+}
+
+// BenchmarkOutboxConflated is a message with a key for a client that reads nothing, where one
+// with the same key waits among others: as many with keys of their own, in turn, or without.
+func BenchmarkOutboxConflated(b *testing.B) {
+	for _, waiting := range []int{1, 4, 8, 16, 32, 64, 512, 5000} {
+		for name, keys := range map[string]int{"own keys": waiting, "one key": 1} {
+			b.Run(fmt.Sprintf("%s/%d", name, waiting), func(b *testing.B) {
+				o := &outbox{limit: 1 << 30}
+				o.attach(idler{})
+				for range waiting - keys {
+					_ = o.push(Text(make([]byte, 100)))
+				}
+				msgs := make([]*Message, keys)
+				for i := range msgs {
+					msgs[i] = Text(make([]byte, 100))
+					Conflate(fmt.Sprint("prices/", i), msgs[i:i+1])
+					_ = o.push(msgs[i])
+				}
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					if replaced, _ := o.pushConflated(msgs[i%keys]); !replaced {
+						b.Fatal("nothing was replaced")
+					}
+				}
+			})
+		}
 	}
 }

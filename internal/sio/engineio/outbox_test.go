@@ -51,6 +51,14 @@ func (o *naiveOutbox) bytes() (n int) {
 	return n
 }
 
+// queued are the bytes that wait, without what messages cost beside them.
+func (o *naiveOutbox) queued() (n int) {
+	for _, q := range o.queue {
+		n += sizeOf(q.msgs) - messageCost*len(q.msgs)
+	}
+	return n
+}
+
 func (o *naiveOutbox) latestBytes() (n int) {
 	for _, q := range o.queue {
 		if q.latest {
@@ -118,6 +126,25 @@ func (o *naiveOutbox) pushLatest(msgs []*Message) (dropped int, ok bool) {
 	}
 	o.append(queued{msgs: msgs, latest: true})
 	return dropped, true
+}
+
+func (o *naiveOutbox) pushConflated(msgs []*Message) (replaced bool, err error) {
+	if o.sealed {
+		return false, errOutboxClosed
+	}
+	queue := slices.Clone(o.queue)
+	for i, q := range slices.Backward(queue) {
+		if k := q.msgs[0].keyed; k != nil && k.key == msgs[0].keyed.key {
+			queue, replaced = slices.Delete(queue, i, i+1), true
+			break
+		}
+	}
+	if (&naiveOutbox{queue: queue}).bytes()+sizeOf(msgs) > o.limit {
+		return false, errOutboxFull
+	}
+	o.queue = queue
+	o.append(queued{msgs: msgs})
+	return replaced, nil
 }
 
 func (o *naiveOutbox) pushPong(m *Message) {
@@ -206,6 +233,12 @@ func TestOutboxModel(t *testing.T) {
 			}
 			return msgs
 		}
+		keys := 1 + r.IntN(12)
+		keyed := func() []*Message {
+			m := packet()
+			Conflate(fmt.Sprint(r.IntN(keys)), m)
+			return m
+		}
 		var did string
 		check := func(ok bool, got, want any) {
 			t.Helper()
@@ -215,10 +248,19 @@ func TestOutboxModel(t *testing.T) {
 		}
 		for range 200 {
 			c := writers[r.IntN(len(writers))]
-			switch op := r.IntN(22); {
+			switch op := r.IntN(28); {
+			case op >= 22:
+				did = "pushConflated"
+				m := keyed()
+				replaced, err := real.pushConflated(m...)
+				wantReplaced, wantErr := model.pushConflated(m)
+				check(replaced == wantReplaced && errors.Is(err, wantErr), err, wantErr)
 			case op < 5:
 				did = "push"
 				m := packet()
+				if r.IntN(8) == 0 { // sent again to a client that has come back
+					m = keyed()
+				}
 				got, want := real.push(m...), model.push(m)
 				check(errors.Is(got, want), got, want)
 			case op < 7:
@@ -269,6 +311,7 @@ func TestOutboxModel(t *testing.T) {
 				model.seal(closePacket, drop)
 			}
 			check(real.bytes == model.bytes(), real.bytes, model.bytes())
+			check(real.queued() == model.queued(), real.queued(), model.queued())
 			check(real.dropped() == model.lost, real.dropped(), model.lost)
 			check(real.busy == model.busy, real.busy, model.busy)
 			check(real.drained() == (model.sealed && !model.waits()), real.drained(), model.sealed)

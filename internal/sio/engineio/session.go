@@ -105,6 +105,19 @@ func (s *Session) SendLatest(msgs ...*Message) bool {
 	return ok
 }
 
+// SendConflated is Send for msgs that [Conflate] has marked: what was sent with the same key
+// and still waits is dropped for them.
+func (s *Session) SendConflated(msgs ...*Message) bool {
+	replaced, err := s.out.pushConflated(msgs...)
+	if replaced {
+		s.srv.counters.conflated.Add(1)
+	}
+	if errors.Is(err, errOutboxFull) {
+		s.Close(ReasonSlowConsumer)
+	}
+	return err == nil
+}
+
 // Protocol returns the version of Engine.IO that the client speaks: 3 or 4.
 func (s *Session) Protocol() int { return int(s.protocol) }
 

@@ -20,8 +20,9 @@ type Stats struct {
 
 	Received, Sent []Traffic
 
-	Dropped uint64 // volatile packets that slow clients did not get
-	Slow    uint64 // sessions closed with [ReasonSlowConsumer]
+	Dropped   uint64 // volatile packets that slow clients did not get
+	Conflated uint64 // packets that newer ones with their key replaced
+	Slow      uint64 // sessions closed with [ReasonSlowConsumer]
 }
 
 // counters are what sessions count beside their traffic. Each change is one of
@@ -30,6 +31,7 @@ type counters struct {
 	opened, upgraded [len(trafficTransports)]atomic.Uint64
 	failedUpgrades   atomic.Uint64
 	dropped          atomic.Uint64   // volatile packets
+	conflated        atomic.Uint64   // packets
 	closed           metrics.Labeled // by Reason
 }
 
@@ -40,7 +42,7 @@ func (s *Server) Stats() Stats {
 		Opened:   map[string]uint64{}, Closed: s.counters.closed.All(Reasons...), Upgrades: map[string]uint64{},
 		FailedUpgrades: s.counters.failedUpgrades.Load(),
 		Received:       s.traffic.all(received), Sent: s.traffic.all(sent),
-		Dropped: s.counters.dropped.Load(),
+		Dropped: s.counters.dropped.Load(), Conflated: s.counters.conflated.Load(),
 	}
 	for i, name := range trafficTransports {
 		if _, served := st.Sessions[name]; served {

@@ -989,7 +989,10 @@ type Emit struct {
 	// Worth compressing.
 	Compress bool `protobuf:"varint,5,opt,name=compress,proto3" json:"compress,omitempty"`
 	// The number that the sender gave the event; see sio.Origin. 0: none.
-	Number        uint64 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	Number uint64 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	// What it replaces in queues; see sio.Emit. Empty: nothing. A node that does not know of
+	// it sends every event.
+	ConflateKey   string `protobuf:"bytes,7,opt,name=conflate_key,json=conflateKey,proto3" json:"conflate_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1064,6 +1067,13 @@ func (x *Emit) GetNumber() uint64 {
 		return x.Number
 	}
 	return 0
+}
+
+func (x *Emit) GetConflateKey() string {
+	if x != nil {
+		return x.ConflateKey
+	}
+	return ""
 }
 
 // Rooms are rooms that are joined or left.
@@ -5267,14 +5277,15 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\vupdate_user\x18\b \x01(\v2\x1d.fanout.cluster.v1.UpdateUserH\x00R\n" +
 	"updateUser\x12\x0e\n" +
 	"\x02by\x18\a \x01(\tR\x02byB\x06\n" +
-	"\x04kind\"\xa2\x01\n" +
+	"\x04kind\"\xc5\x01\n" +
 	"\x04Emit\x12\x14\n" +
 	"\x05event\x18\x01 \x01(\tR\x05event\x12\x12\n" +
 	"\x04args\x18\x02 \x01(\fR\x04args\x12 \n" +
 	"\vattachments\x18\x03 \x03(\fR\vattachments\x12\x1a\n" +
 	"\bvolatile\x18\x04 \x01(\bR\bvolatile\x12\x1a\n" +
 	"\bcompress\x18\x05 \x01(\bR\bcompress\x12\x16\n" +
-	"\x06number\x18\x06 \x01(\x04R\x06number\"\x1d\n" +
+	"\x06number\x18\x06 \x01(\x04R\x06number\x12!\n" +
+	"\fconflate_key\x18\a \x01(\tR\vconflateKey\"\x1d\n" +
 	"\x05Rooms\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\"8\n" +
 	"\n" +

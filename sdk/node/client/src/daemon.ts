@@ -12,7 +12,7 @@ import type { JsonValue } from "./json.js";
 import { duration } from "./time.js";
 
 /** How an event is sent. */
-export type EmitOptions = Pick<EmitRequest, "volatile" | "compress" | "idempotencyKey" | "wait">;
+export type EmitOptions = Pick<EmitRequest, "volatile" | "compress" | "conflateKey" | "idempotencyKey" | "wait">;
 
 /** What one connection answered to an emit with acks. */
 export interface Ack {

@@ -108,12 +108,15 @@ class Client:
         event: str,
         *args: Any,
         volatile: bool = False,
+        conflate_key: str = "",
         idempotency_key: str = "",
     ) -> int:
         """Sends an event to every connection of a target, and returns how many are known by
-        then. bytes among the arguments, at any depth, become binary attachments."""
+        then. bytes among the arguments, at any depth, become binary attachments. An event with
+        a conflate_key is replaced, where it still waits, by the next one with the same key."""
         request = emit_request(to, event, args)
         request.volatile = volatile
+        request.conflate_key = conflate_key
         request.idempotency_key = idempotency_key
         result = await self.commands.run(v1.Operation(emit=request), repeatable=bool(idempotency_key))
         return result.emit.matched
