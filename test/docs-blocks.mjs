@@ -38,6 +38,7 @@ export const rows = {
     row("grpcurl -plaintext -d @").ran("test/grpcurl.test.mjs", "a consumer by hand says what docs/backends.md shows"),
     row("you                                   fanoutd\nopen {group, lifecycle").not(drawing),
     row("you                                                     fanoutd\ncommand {1").not(drawing),
+    row("grpcurl -plaintext -d '{\"to\":{\"all\":true},\"event\":\"price\"").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
     row("grpcurl -plaintext -d '{\"topic\":\"cache\"").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
     row("grpcurl -plaintext -d '{\"to\":{\"rooms\":[\"some room\"]},\"kinds\"").ran("test/grpcurl.test.mjs", "the lines for those who write backends that go on"),
     row("grpcurl -plaintext -d '{\"to\":{\"namespace\":\"*\"").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
