@@ -15,5 +15,17 @@ func (*Poller) Watched() int { return 0 }
 
 func (*Poller) tcpSocket(*net.TCPConn) Socket { return nil }
 
+// Turn has no effect here: see the one for Linux.
+type Turn struct{}
+
+// NewTurn returns nil.
+func NewTurn() *Turn { return nil }
+
+// Give does nothing.
+func (*Turn) Give() {}
+
+// Close does nothing.
+func (*Turn) Close() {}
+
 // Vector is what [Socket.TryWrite] needs to allocate nothing.
 type Vector struct{}

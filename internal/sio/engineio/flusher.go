@@ -125,6 +125,8 @@ func (x *flusher) crowd() {
 
 func (x *flusher) run() {
 	var pass []*wsConn
+	turn := netpoll.NewTurn()
+	defer turn.Close()
 	for {
 		x.mu.Lock()
 		x.passing, x.ahead, x.crowded = false, 0, false
@@ -140,6 +142,9 @@ func (x *flusher) run() {
 		x.passing, x.ahead, x.crowded = true, 0, false
 		x.mu.Unlock()
 		for i, t := range pass {
+			if i%turnAfter == turnAfter-1 {
+				turn.Give()
+			}
 			pass[i] = nil
 			t.flush(&x.buffers)
 		}
@@ -148,6 +153,11 @@ func (x *flusher) run() {
 		}
 	}
 }
+
+// turnAfter is after how many connections of a pass others have a turn: it costs as much as
+// a fraction of one write, and emitters who wait for the network are not held up by a pass
+// of ten thousand, so that what they emit meanwhile gathers.
+const turnAfter = 64
 
 // maxPass bounds, in connections, the list a flusher keeps between bursts.
 const maxPass = 1 << 16
