@@ -38,7 +38,7 @@ func (w *world) poller(from string) *pollingClient {
 	p.query += "&sid=" + o.SID
 	p.do("POST", "40\x1e40/chat,", from)
 	synctest.Wait()
-	if _, got := p.do("GET", "", from); strings.Count(got, "40") != 2 {
+	if _, got := p.do("GET", "", from); strings.Count("\x1e"+got, "\x1e40") != 2 {
 		w.t.Fatalf("joined: %q", got)
 	}
 	return p
