@@ -156,7 +156,7 @@ func (n *Namespace) emit(o Emit, number uint64) (_ Result, queued []*engineio.Me
 			if l != nil {
 				s.history.lastOffset = l.offset // also if it is not sent: it was meant to be
 			}
-			if send(s.conn.session, msgs[s.encoding]...) {
+			if send(s.session, msgs[s.encoding]...) {
 				matched++
 			}
 		})

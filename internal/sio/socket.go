@@ -16,15 +16,18 @@ type Socket struct {
 	// Immutable.
 	nsp  *Namespace
 	conn *conn
-	id   string
-	born time.Time
+	// session is conn's, and with encoding all that an emit reaches for, of each of many:
+	// what lies together is fetched together.
+	session  *engineio.Session
+	encoding parser.Encoding // of what it reads
+	id       string
+	born     time.Time
 	// pid is what the client may come back with after a cut: a secret. Empty: it
 	// may not.
 	pid string
 	// auth is what is shown of what the client passed as auth; empty: nothing.
 	auth     string
-	encoding parser.Encoding // of what it reads
-	recovery Recovery        // what came of its wish to come back; Recovered: it has come back so, or wants to
+	recovery Recovery // what came of its wish to come back; Recovered: it has come back so, or wants to
 
 	// gone is set, under Namespace.mu, when the socket leaves its namespace.
 	gone atomic.Bool
@@ -63,7 +66,7 @@ func userOf(name string) *string {
 func newSocket(n *Namespace, c *conn, e parser.Encoding, auth []byte) *Socket {
 	// Not the session's id, which is a secret.
 	return &Socket{
-		nsp: n, conn: c, id: engineio.NewID(c.server.opts.Engine.Epoch), born: time.Now(),
+		nsp: n, conn: c, session: c.session, id: engineio.NewID(c.server.opts.Engine.Epoch), born: time.Now(),
 		encoding: e, auth: n.server.opts.Expose.auth(auth),
 	}
 }
