@@ -198,6 +198,26 @@ test("a daemon ends with the process that started it, though that is killed", { 
   await isGone(program.log.trim());
 });
 
+test("a daemon ends with the process that started it, also if it has something to log just then", { timeout: 60_000, skip: process.platform !== "linux" && "reads /proc" }, async (t) => {
+  await writeFile(path.join(dir, "logged.mjs"), 'import { start } from "fanoutd";\nconst { address, url } = await start({ args: ["--log-level=debug"], onLog() {} });\nconsole.log(`${address} ${url}`);\nsetInterval(() => {}, 1000);\n');
+  const program = Program.start(t, process.execPath, ["logged.mjs"], { cwd: dir, env });
+  await until(() => program.log.includes("\n"), "the daemon runs");
+  const [address, url] = program.log.trim().split(" ");
+  const { pid } = program.process;
+  const supervisor = Number(await readFile(`/proc/${pid}/task/${pid}/children`, "utf8"));
+  process.kill(supervisor, "SIGSTOP"); // so that it finds lines of the log and the end of the other process together
+  for (let n = 0; n < 5; n++) {
+    const at = `${url}/socket.io/?EIO=4&transport=polling`;
+    const { sid } = JSON.parse((await (await fetch(at)).text()).slice(1));
+    await fetch(`${at}&sid=${sid}`, { method: "POST", body: "no packet" }); // a line of the log
+  }
+  const exit = once(program.process, "exit");
+  program.process.kill("SIGKILL");
+  await exit;
+  process.kill(supervisor, "SIGCONT");
+  await isGone(address);
+});
+
 test("who has no daemon is told what to do", { timeout: 60_000 }, async (t) => {
   const [port] = await freePorts(1);
   const address = `127.0.0.1:${port}`;

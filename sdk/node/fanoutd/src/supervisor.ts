@@ -18,8 +18,10 @@ export type Report = { line: string } | { failed: string } | { code: number | nu
 
 process.once("message", ({ binary, args, env }: Run) => {
   const child = spawn(binary, args, { env, stdio: ["ignore", "ignore", "pipe"] });
+  // Whoever forked this process may be gone already, of which "disconnect" tells next: a report that finds
+  // nobody must not end this process, which would leave the daemon running.
   const report = (what: Report) => {
-    if (process.connected) process.send!(what);
+    if (process.connected) process.send!(what, undefined, undefined, () => {});
   };
   createInterface({ input: child.stderr }).on("line", (line) => report({ line }));
   child.on("error", ({ message }) => {
