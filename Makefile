@@ -57,7 +57,7 @@ $(BIN)/chat: # the Go build cache knows whether there is anything to do
 web: web/dist/manifest.json ## Build what the daemon serves to browsers, web/dist
 
 web/dist/manifest.json: web/node_modules/.package-lock.json web/build.mjs $(wildcard web/demo/* web/console/* web/console/pages/*)
-	$(call say,"web: the Socket.IO client, the demo page and the console into web/dist")
+	$(call say,"web: the Socket.IO client - the demo page - the console - into web/dist")
 	node web/build.mjs
 
 .PHONY: sdk
