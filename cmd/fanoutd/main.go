@@ -53,6 +53,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		}
 		printMetricsDocs(stdout)
 		return exitOK
+	case "errors":
+		if err := nothingBehind("errors", args); err != nil {
+			printProblems(stderr, err)
+			return exitSettings
+		}
+		printErrorsDocs(stdout)
+		return exitOK
 	case "proto":
 		return runProto(args, stdout, stderr)
 	case "token":
@@ -66,7 +73,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		printHelp(stdout)
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, config, metrics, proto, token, healthcheck, version and help\n", command)
+	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, config, metrics, errors, proto, token, healthcheck, version and help\n", command)
 	return exitSettings
 }
 

@@ -156,6 +156,7 @@ Usage:
   fanoutd config default    print a YAML file with every setting, in comments
   fanoutd config docs       print every setting as Markdown
   fanoutd metrics           print every metric as Markdown
+  fanoutd errors            print every error and reason as Markdown
   fanoutd proto [--out DIR] print the files of the contract that this daemon speaks,
                             or write them into a folder
   fanoutd token [flags]     make a token for development, such as browsers need

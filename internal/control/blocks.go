@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -179,8 +178,7 @@ func (r *Registry) blockError(ctx context.Context, p *problems, err error) error
 		return status.Error(codes.ResourceExhausted, err.Error())
 	case errors.As(err, &failed):
 		r.log.ErrorContext(ctx, "a change of who is blocked was not made: data-dir cannot be written", "error", failed.Err)
-		return newError(codes.Unavailable, "data-dir cannot be written: the daemon's log says why; nothing was done",
-			&errdetails.ErrorInfo{Reason: "DATA_DIR_FAILED", Domain: errorDomain})
+		return dataDirFailed.err("data-dir cannot be written: the daemon's log says why; nothing was done")
 	}
 	return hubError(err, p, "")
 }

@@ -31,7 +31,12 @@ func TestEveryReasonHasACause(t *testing.T) {
 			t.Errorf("nothing ends for the reason %q", reason)
 		}
 	}
-	if len(found) < 15 {
+	for _, e := range Ends {
+		if e.When == "" {
+			t.Errorf("%q is not explained", e.Reason)
+		}
+	}
+	if len(found) < 15 || len(causes) != len(Ends) {
 		t.Errorf("only %d reasons were found", len(found))
 	}
 	for reason, want := range map[string]fanoutv1.Event_Cause{

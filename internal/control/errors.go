@@ -21,9 +21,6 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
-// errorDomain qualifies the reasons of ErrorInfo details.
-const errorDomain = "fanoutd"
-
 // maxViolations bounds what one refusal lists. Details travel in HTTP/2
 // trailers, which clients bound (8 KiB in gRPC's C core), and nobody reads
 // more than these.
@@ -112,24 +109,18 @@ func errTooManyGroups() error {
 	return status.Errorf(codes.FailedPrecondition, "there are more than %d groups: page through ListRooms or ListConnections instead", maxGroups)
 }
 
-// errUnauthenticated is UNAUTHENTICATED with a reason that programs can read.
-func errUnauthenticated(reason, msg string) error {
-	return newError(codes.Unauthenticated, msg, &errdetails.ErrorInfo{Reason: reason, Domain: errorDomain})
-}
-
 func errNoConnection(namespace, id string) error {
 	return status.Errorf(codes.NotFound, "no connection %.64q in namespace %.64q", id, namespace)
 }
 
 // errUserBlocked is FAILED_PRECONDITION for a connection that was made a blocked user's.
 func errUserBlocked(user string) error {
-	return newError(codes.FailedPrecondition, fmt.Sprintf("the user %.64q is blocked: the connection is disconnected", user),
-		&errdetails.ErrorInfo{Reason: "USER_BLOCKED", Domain: errorDomain})
+	return userBlocked.err(fmt.Sprintf("the user %.64q is blocked: the connection is disconnected", user))
 }
 
 // errConnectionEnded is ABORTED for a call whose connection ended before it answered.
 func errConnectionEnded() error {
-	return newError(codes.Aborted, "the connection ended before it answered", &errdetails.ErrorInfo{Reason: "DISCONNECTED", Domain: errorDomain})
+	return disconnected.err("the connection ended before it answered")
 }
 
 // errNoAnswer is what a call ends with that its connection did not answer in time.
@@ -182,13 +173,13 @@ func codeError(err error) (coded error, expected bool) {
 	case err == errInternal: //nolint:errorlint // as it is, it has been logged
 		return err, true
 	case errors.Is(err, identity.ErrKeyMissing):
-		return errUnauthenticated("KEY_MISSING", identity.ErrKeyMissing.Error()), true
+		return keyMissing.err(identity.ErrKeyMissing.Error()), true
 	case errors.Is(err, identity.ErrKeyInvalid):
-		return errUnauthenticated("KEY_INVALID", identity.ErrKeyInvalid.Error()), true
+		return keyInvalid.err(identity.ErrKeyInvalid.Error()), true
 	case errors.Is(err, identity.ErrCertificateUnknown):
-		return errUnauthenticated("CERTIFICATE_UNKNOWN", identity.ErrCertificateUnknown.Error()), true
+		return certificateUnknown.err(identity.ErrCertificateUnknown.Error()), true
 	case errors.Is(err, identity.ErrKeyEnded):
-		return errUnauthenticated("KEY_ENDED", identity.ErrKeyEnded.Error()), true
+		return keyEnded.err(identity.ErrKeyEnded.Error()), true
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, "canceled by the caller"), true
 	case errors.Is(err, context.DeadlineExceeded):
@@ -226,8 +217,7 @@ func hubError(err error, p *problems, namespace string) error {
 
 // errUnreachable is UNAVAILABLE for what only a node could do that does not answer.
 func errUnreachable(node string) error {
-	return newError(codes.Unavailable, fmt.Sprintf("node %.64q does not answer", node),
-		&errdetails.ErrorInfo{Reason: "NODE_UNREACHABLE", Domain: errorDomain, Metadata: map[string]string{"node": node}})
+	return nodeUnreachable.err(fmt.Sprintf("node %.64q does not answer", node), node)
 }
 
 // unexpected returns err for the log, unless a context's end explains it.
@@ -272,12 +262,11 @@ const (
 func consumerError(err error) error {
 	switch {
 	case errors.Is(err, dispatch.ErrReplaced):
-		return newError(codes.Aborted, "a consumer with the same id has joined the group again and taken over",
-			&errdetails.ErrorInfo{Reason: "CONSUMER_REPLACED", Domain: errorDomain})
+		return consumerReplaced.err("a consumer with the same id has joined the group again and taken over")
 	case errors.Is(err, dispatch.ErrGroupDeleted):
-		return newError(codes.Aborted, "the group was deleted", &errdetails.ErrorInfo{Reason: "GROUP_DELETED", Domain: errorDomain})
+		return groupDeleted.err("the group was deleted")
 	case errors.Is(err, dispatch.ErrDisconnected):
-		return newError(codes.Aborted, "an operator disconnected the consumer", &errdetails.ErrorInfo{Reason: "CONSUMER_DISCONNECTED", Domain: errorDomain})
+		return consumerDisconnected.err("an operator disconnected the consumer")
 	case errors.Is(err, dispatch.ErrNoGroup), errors.Is(err, dispatch.ErrNoConsumer):
 		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, dispatch.ErrNoRoom):

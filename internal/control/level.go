@@ -3,9 +3,6 @@ package control
 import (
 	"fmt"
 	"strconv"
-
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 )
 
 // APILevel says how much of fanout.v1 this daemon has. It grows by one with each release
@@ -25,15 +22,12 @@ func CheckLevel(values []string) error {
 	for _, value := range values {
 		level, err := strconv.ParseUint(value, 10, 16)
 		if err != nil || level == 0 {
-			return newError(codes.InvalidArgument, fmt.Sprintf("%s: %.64q is no level: they are numbered from 1", LevelHeader, value),
-				&errdetails.ErrorInfo{Reason: "API_LEVEL_INVALID", Domain: errorDomain})
+			return apiLevelInvalid.err(fmt.Sprintf("%s: %.64q is no level: they are numbered from 1", LevelHeader, value))
 		}
 		if level > APILevel {
-			return newError(codes.Unimplemented,
+			return apiTooOld.err(
 				fmt.Sprintf("the caller was written for level %d of the API and this daemon has level %d: upgrade fanoutd, or use an older package", level, APILevel),
-				&errdetails.ErrorInfo{Reason: "API_TOO_OLD", Domain: errorDomain, Metadata: map[string]string{
-					"needed": strconv.FormatUint(level, 10), "level": strconv.Itoa(APILevel),
-				}})
+				strconv.FormatUint(level, 10), strconv.Itoa(APILevel))
 		}
 	}
 	return nil

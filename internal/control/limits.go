@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
-
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/sio"
@@ -127,8 +124,5 @@ func (p *problems) needTarget(m *fanoutv1.Target) {
 // errOutsideLimits is PERMISSION_DENIED for a call that does not keep to the namespaces
 // and rooms of its key.
 func errOutsideLimits(e *identity.LimitError) error {
-	return newError(codes.PermissionDenied, e.Error(), &errdetails.ErrorInfo{
-		Reason: "KEY_LIMITED", Domain: errorDomain,
-		Metadata: map[string]string{"field": e.Field, "key": e.Caller},
-	})
+	return keyLimited.err(e.Error(), e.Field, e.Caller)
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -19,7 +18,7 @@ const maxLoggedMethod = 128
 
 // refusalReasons are the reasons of the ErrorInfo of calls that are refused for who calls.
 // KEY_ENDED is none of them: what ends so was let in.
-var refusalReasons = []string{"KEY_MISSING", "KEY_INVALID", "CERTIFICATE_UNKNOWN", "SCOPE_MISSING", "KEY_LIMITED", "ORIGIN_REFUSED", "HOST_REFUSED"}
+var refusalReasons = []reason{keyMissing, keyInvalid, certificateUnknown, scopeMissing, keyLimited, originRefused, hostRefused}
 
 // Refused counts and logs that a call from this address was refused for who calls it.
 // Any other err is none of its business.
@@ -86,9 +85,8 @@ func isRefusal(err error) bool {
 
 // errPage is PERMISSION_DENIED for what a web page has its browser send.
 func errPage(e *identity.PageError) error {
-	reason := "ORIGIN_REFUSED"
 	if e.Host != "" {
-		reason = "HOST_REFUSED"
+		return hostRefused.err(e.Error())
 	}
-	return newError(codes.PermissionDenied, e.Error(), &errdetails.ErrorInfo{Reason: reason, Domain: errorDomain})
+	return originRefused.err(e.Error())
 }

@@ -45,7 +45,7 @@ type errorLimit struct {
 func newErrorReporter(log *slog.Logger) *ErrorReporter {
 	r := &ErrorReporter{log: log, limits: make(map[string]*errorLimit), refusals: make(map[string]uint64)}
 	for _, reason := range refusalReasons {
-		r.refusals[reason] = 0 // a rate needs a first value
+		r.refusals[reason.String()] = 0 // a rate needs a first value
 	}
 	return r
 }

@@ -3,8 +3,6 @@ package control
 import (
 	"sync"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -40,8 +38,5 @@ var scopes = sync.OnceValue(func() map[string]identity.Scope {
 
 // errScopeMissing is PERMISSION_DENIED for a call whose key is not for it.
 func errScopeMissing(e *identity.ScopeError) error {
-	return newError(codes.PermissionDenied, e.Error(), &errdetails.ErrorInfo{
-		Reason: "SCOPE_MISSING", Domain: errorDomain,
-		Metadata: map[string]string{"scope": string(e.Scope), "key": e.Caller},
-	})
+	return scopeMissing.err(e.Error(), string(e.Scope), e.Caller)
 }

@@ -19,7 +19,7 @@ type Blocks interface {
 
 // ErrBlocked is what the client of a user who is blocked is told. A Backend may refuse a
 // socket by it before it would have to ask somebody.
-var ErrBlocked = &Refusal{Message: "blocked"}
+var ErrBlocked = &Refusal{Message: MessageBlocked}
 
 // whyBlocked is the detail of connections that were blocked as they came.
 const whyBlocked = "blocked"

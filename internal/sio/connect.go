@@ -21,7 +21,7 @@ const maxJoined = 100
 func (c *conn) connect(p *parser.Packet) {
 	name := p.Namespace
 	if c.sockets[name] == nil && !slices.Contains(c.connecting, name) && c.namespacesLocked() >= maxJoined {
-		c.reply(name, &Refusal{Message: "too many namespaces"})
+		c.reply(name, &Refusal{Message: MessageTooManyNamespaces})
 		return
 	}
 	c.leaveLocked(name, ReasonReplaced)

@@ -83,8 +83,7 @@ func (ns *namespaces) find(name string) *Namespace {
 	return n
 }
 
-// errInvalidNamespace has the reference's words (socket.io/lib/client.ts).
-var errInvalidNamespace = &Refusal{Message: "Invalid namespace"}
+var errInvalidNamespace = &Refusal{Message: MessageInvalidNamespace}
 
 // possible reports whether clients may join a namespace with this name.
 func (ns *namespaces) possible(name string) bool {

@@ -5,6 +5,16 @@ import (
 	"errors"
 )
 
+// What clients are told here that may not connect, beside what a [Backend] tells them.
+const (
+	MessageInvalidNamespace  = "Invalid namespace" // the reference's words (socket.io/lib/client.ts)
+	MessageTooManyNamespaces = "too many namespaces"
+	MessageBlocked           = "blocked"
+	MessageTryAgain          = "try again later"
+	MessageRefused           = "connection refused"
+	MessageUnknownParser     = "unknown parser: this server reads JSON, as clients write it by default, and MessagePack (socket.io-msgpack-parser)"
+)
+
 // Refusal is an answer to a client that may not connect: what its
 // connect_error handler gets.
 type Refusal struct {
@@ -44,7 +54,7 @@ func refusal(err error) *Refusal {
 		return r
 	}
 	if passing(err) {
-		return &Refusal{Message: "try again later", Data: []byte(`{"retry":true}`)}
+		return &Refusal{Message: MessageTryAgain, Data: []byte(`{"retry":true}`)}
 	}
-	return &Refusal{Message: "connection refused"}
+	return &Refusal{Message: MessageRefused}
 }

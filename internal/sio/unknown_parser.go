@@ -7,8 +7,6 @@ import (
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
-const unknownParser = "unknown parser: this server reads JSON, as clients write it by default, and MessagePack (socket.io-msgpack-parser)"
-
 // foreign reports whether a client's first message, which could not be decoded, is
 // of another parser: bytes that are no MessagePack packet, or text that begins as a
 // JSON value and not as a packet. Clients of v2 are not asked: they have read a
@@ -28,7 +26,7 @@ func (c *conn) refuseParser(data []byte, binary bool, err error) {
 	}
 	log("refused a client with an unknown parser: its first message is neither a JSON nor a MessagePack packet of Socket.IO", "remote", c.handshake.remoteAddr, "binary", binary, "error", err)
 	if binary {
-		c.reply("/", &Refusal{Message: unknownParser})
+		c.reply("/", &Refusal{Message: MessageUnknownParser})
 	} else {
 		c.session.Send(engineio.Text(connectErrorObject(data)))
 	}
@@ -49,7 +47,7 @@ func connectErrorObject(connect []byte) []byte {
 	if json.Unmarshal(connect, &struct{ Nsp *string }{&p.Nsp}) != nil || p.Nsp == "" {
 		p.Nsp = "/"
 	}
-	p.Type, p.Data.Message = 4, unknownParser
+	p.Type, p.Data.Message = 4, MessageUnknownParser
 	text, _ := json.Marshal(p) // strings and an int cannot fail
 	return text
 }

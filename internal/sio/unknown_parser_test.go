@@ -14,7 +14,7 @@ import (
 // A client whose parser is not known is refused in words that it may understand,
 // and the operator is told, but not of each one.
 func TestUnknownParser(t *testing.T) {
-	const message = `"data":{"message":"` + unknownParser + `"}}`
+	const message = `"data":{"message":"` + MessageUnknownParser + `"}}`
 	for name, tt := range map[string]struct {
 		say    string
 		binary bool
@@ -24,8 +24,8 @@ func TestUnknownParser(t *testing.T) {
 		"object of a namespace": {`{"type":0,"nsp":"/chat","data":{"token":"x"}}`, false, `{"type":4,"nsp":"/chat",` + message},
 		"object, broken":        {`{"type":0,"nsp":7}`, false, `{"type":4,"nsp":"/",` + message},
 		"array":                 {`[0,"/"]`, false, `{"type":4,"nsp":"/",` + message},
-		"bytes":                 {"\x00\x01\x02", true, unknownParser},
-		"MessagePack, no map":   {"\x93\x00\xa1/\x80", true, unknownParser},
+		"bytes":                 {"\x00\x01\x02", true, MessageUnknownParser},
+		"MessagePack, no map":   {"\x93\x00\xa1/\x80", true, MessageUnknownParser},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log strings.Builder

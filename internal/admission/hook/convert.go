@@ -23,11 +23,14 @@ const (
 	maxData    = 4 << 10 // bytes as JSON
 )
 
+// AuthTooLarge is what a client is told that sends more as auth than the hook is asked with.
+const AuthTooLarge = "auth too large"
+
 // message asks about r, of this user. Text that a browser chose is made valid
 // UTF-8, since anything else cannot be encoded.
 func message(r *admission.Request, user string) (*hookv1.AuthorizeRequest, error) {
 	if len(r.Auth) > maxAuth {
-		return nil, &sio.Refusal{Message: "auth too large"}
+		return nil, &sio.Refusal{Message: AuthTooLarge}
 	}
 	c := r.Connection()
 	m := &hookv1.AuthorizeRequest{

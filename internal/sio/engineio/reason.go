@@ -78,6 +78,10 @@ func (r Reason) closeCode() uint16 {
 	return 1000
 }
 
+// CloseCode is the WebSocket status that ends a session for this reason, which may be one of
+// the layers above.
+func CloseCode(reason string) int { return int(Reason(reason).closeCode()) }
+
 // closeFrame is the last frame of a WebSocket.
 func (r Reason) closeFrame() *Message {
 	c := r.closeCode()

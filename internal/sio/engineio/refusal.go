@@ -82,6 +82,46 @@ var (
 	errClosing     = protocolError{4, "Server shutting down", http.StatusServiceUnavailable, refusedShutdown}
 )
 
+// Refusal is what a client may be answered in place of Engine.IO, for people.
+type Refusal struct {
+	Code    int // in the body
+	Status  int
+	Message string
+	Counted string // as [Server.Refused] has it
+	When    string
+}
+
+// Refusals are all of them.
+func Refusals() []Refusal {
+	origin := errForbidden
+	origin.reason, origin.message = refusedOrigins, "origin … is not allowed: …"
+	rows := []struct {
+		protocolError
+		when string
+	}{
+		{errUnknownTransport, "The query names no `transport` that is served, or `transports` leaves it out."},
+		{errUnknownSession, "The session has ended, or another node has it: a balancer in front without sticky sessions. Stock clients come back by themselves."},
+		{errBadMethod, "A session is opened by GET."},
+		{errBadRequest, "The request does not fit the session, or its query."},
+		{errNoUpgrade, "A proxy in front does not pass WebSockets on: see `deploy` for settings of several."},
+		{errForbidden, "A way in that is not allowed for the session."},
+		{origin, "The page's origin is none of `origins`; the message says what to set."},
+		{errVersion, "The client speaks another version of Engine.IO: socket.io-client 3 and 4 speak 4, and 2 speaks 3, which `allow-eio3` lets in."},
+		{errAddressFull, "The address has `max-address-sessions` sessions."},
+		{errAddressBusy, "The address has `max-address-pending` sessions that joined no namespace."},
+		{errAddressRate, "The address exceeds `max-address-rate`."},
+		{errRate, "The node's `max-handshake-rate` is exceeded."},
+		{errFull, "The node has `max-sessions` sessions."},
+		{errBlocked, "The address is blocked: [RegistryService.Block](api.md#registryserviceblock)."},
+		{errClosing, "The node drains or shuts down."},
+	}
+	all := make([]Refusal, len(rows))
+	for i, r := range rows {
+		all[i] = Refusal{r.code, r.status, r.message, r.reason.String(), r.when}
+	}
+	return all
+}
+
 // retryAfter, in seconds, goes with those that pass, and up to as much again: who is
 // refused together is not to come back together. Stock clients have a back-off of
 // their own.
