@@ -23,7 +23,6 @@ const ofOneNode = {
   "cluster.test.mjs": "it starts nodes of its own",
   "console.test.mjs": "it is about what pages show, in a browser",
   "console-pages.test.mjs": "it starts nodes of its own",
-  "console-smooth.test.mjs": "it is about what a page shows, in a browser",
   "console-tasks.test.mjs": "it starts nodes of its own",
   "docs.test.mjs": "it is about documents",
   "drain.test.mjs": "it starts nodes of its own",

@@ -84,4 +84,6 @@ function SignIn({ done }: { done: (s: Session) => void }) {
   );
 }
 
-render(<App />, document.getElementById("app")!);
+const app = document.getElementById("app")!;
+app.replaceChildren();
+render(<App />, app);

@@ -85,7 +85,7 @@ function Paged({ target, total, text }: { target: Target; total: number; text: s
       {text !== "" ? <Through target={target} total={total} text={text} /> : (
         <>
           <Trouble error={page.error} />
-          <Connected list={page.data?.connections} />
+          <Connected list={page.data && (page.data.connections ?? [])} />
           <Pager at={at} next={page.data?.nextPageToken} />
         </>
       )}

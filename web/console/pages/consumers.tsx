@@ -62,8 +62,8 @@ export function DeadLetters({ route }: { route: { query: URLSearchParams } }) {
   const at = useTokens([group]);
   const list = useCall<Page & { deadLetters?: DeadLetter[] }>("AdminService/ListDeadLetters", { group, pageSize: 50, pageToken: at.token }, 3_000);
   const letters = list.data?.deadLetters ?? [];
-  const replay = (of: { ids: string[] } | { all: true }, label: string, says: string) => ({ label, method: "AdminService/ReplayDeadLetters", request: () => ({ group: group || undefined, ...of }), says: (a: Affected) => `${plural(a.affected ?? 0, says)} on the way again.`, done: list.refresh });
-  const remove = (of: { ids: string[] } | { all: true }, label: string, what: string) => ({ label, method: "AdminService/DeleteDeadLetters", warning: `${what} cannot be brought back.`, request: () => ({ group: group || undefined, ...of }), says: (a: Affected) => `${plural(a.affected ?? 0, "dead letter")} deleted.`, done: list.refresh });
+  const replay = (of: { group: string; ids?: string[]; all?: true }, label: string, says: string) => ({ label, method: "AdminService/ReplayDeadLetters", request: () => of, says: (a: Affected) => `${plural(a.affected ?? 0, says)} on the way again.`, done: list.refresh });
+  const remove = (of: { group: string; ids?: string[]; all?: true }, label: string, what: string) => ({ label, method: "AdminService/DeleteDeadLetters", warning: `${what} cannot be brought back.`, request: () => of, says: (a: Affected) => `${plural(a.affected ?? 0, "dead letter")} deleted.`, done: list.refresh });
   return (
     <>
       <Title text="Dead letters" />
@@ -72,12 +72,12 @@ export function DeadLetters({ route }: { route: { query: URLSearchParams } }) {
       </form>
       <Trouble error={list.error} />
       <Unreachable nodes={list.data?.unreachable} />
-      {letters.length > 0 && (
-        <div class="buttons">
-          <ActionButton action={replay({ all: true }, "Replay all", "dead letter")} />
-          <ActionButton action={remove({ all: true }, "Delete all", "What is deleted")} />
+      {[...new Set(letters.map((d) => d.group))].map((g) => (
+        <div key={g} class="buttons">
+          <ActionButton action={replay({ group: g, all: true }, `Replay all of ${g}`, "dead letter")} />
+          <ActionButton action={remove({ group: g, all: true }, `Delete all of ${g}`, "What is deleted")} />
         </div>
-      )}
+      ))}
       {list.data && letters.length === 0 && <p class="empty">There are none: every event was handled.</p>}
       {letters.map((d) => (
         <section key={d.id} class="card" aria-label={`Dead letter ${d.event?.event || d.event?.kind}`}>
@@ -94,8 +94,9 @@ export function DeadLetters({ route }: { route: { query: URLSearchParams } }) {
           ]} />
           <pre tabIndex={0} aria-label="Arguments">{d.event ? clipped(argsText(d.event)) : ""}{d.event?.attachments?.length ? `\n+ ${plural(d.event.attachments.length, "attachment")}` : ""}{Number(d.omittedBytes ?? 0) > 0 ? `\n(${bytes(Number(d.omittedBytes))} are not shown)` : ""}</pre>
           <div class="buttons">
-            {d.replaying ? <span role="status">on its way again</span> : <ActionButton action={replay({ ids: [d.id] }, "Replay", "dead letter")} />}
-            <ActionButton action={remove({ ids: [d.id] }, "Delete", "It")} />
+            {d.replaying && <span role="status">on its way again</span>}
+            <ActionButton action={replay({ group: d.group, ids: [d.id] }, "Replay", "dead letter")} />
+            <ActionButton action={remove({ group: d.group, ids: [d.id] }, "Delete", "It")} />
           </div>
         </section>
       ))}

@@ -80,7 +80,7 @@ export function Overview() {
         {nodes.data && <Number_ name={cluster ? "Connections, all nodes" : "Connections"} value={count(nodes.data.reduce((n, x) => n + (x.connections ?? 0), 0))} to={href(["connections"])} />}
         {now && (cluster || !nodes.data) && <Number_ name={`Connections at ${session.node}`} value={count(sum(now, "fanoutd_connections"))} />}
         {["websocket", "polling", "webtransport"].map((t) => now && <Number_ key={t} name={`Sessions by ${t === "polling" ? t : t === "websocket" ? "WebSocket" : "WebTransport"}`} value={count(sessions[t])} />)}
-        {now && <Number_ name="Rooms" value={count(sum(now, "fanoutd_rooms"))} to={href(["rooms"])} />}
+        {now && <Number_ name="Rooms" value={count(Math.max(0, sum(now, "fanoutd_rooms") - sum(now, "fanoutd_connections")))} to={href(["rooms"])} />}
         {now && <Number_ name="Events from browsers" value={rate(received)} />}
         {now && <Number_ name="Events to browsers" value={rate(sent)} />}
         {now && <Number_ name="Time of a fan-out" value={last(times) === undefined ? "–" : short(last(times)!)} />}

@@ -26,7 +26,7 @@ export function UserPage({ route }: { route: Route }) {
   const admin = !whyNot(session, "AdminService/ListDeadLetters");
   const dead = useCall<{ deadLetters?: DeadLetter[] }>(admin ? "AdminService/ListDeadLetters" : "RegistryService/ListBlocks", admin ? { pageSize: 1000 } : { pageSize: 1 }, 10_000);
   const blocked = blocks.data?.blocks?.find((b) => b.userId === user);
-  const connections = list.data?.connections;
+  const connections = list.data && (list.data.connections ?? []);
   const findings = connections && find(user, connections, blocked, dead.data?.deadLetters ?? []);
   const who = `all connections of the user ${user}`;
   const emit = { ...emitTo(to, "Ask for an answer"), method: "EmitterService/EmitWithAck", stream: true, warning: undefined,
@@ -47,7 +47,7 @@ export function UserPage({ route }: { route: Route }) {
         {findings?.map((f) => <li key={f.text} class={f.bad ? "trouble" : "good"}>{f.text} {f.link && <a href={f.link[1]}>{f.link[0]}</a>}</li>)}
       </ul>
       <h2>Connections</h2>
-      <Connected list={connections ?? (list.data && [])} />
+      <Connected list={connections} />
     </>
   );
 }
