@@ -61,10 +61,19 @@ export const rows = {
   "docs/deploying.md": [
     row("kubectl create secret").not("no test yet pastes it"),
   ],
+  "docs/first-application.md": [
+    ...["mkdir lunch", "fanoutd --origins", "<!doctype html>", "import { createServer }", "node lunch.mjs", "curl --json", "origins:", "fanoutd --config", "fanoutd token"].map((begins) =>
+      row(begins).ran("test/first-application.test.mjs", "lunch, from the first vote to the tokens"),
+    ),
+  ],
   "docs/http.md": [
     row("curl --json").ran("test/http.test.mjs", "each line of docs/http.md, in its order"),
     row('{"code":"invalid_argument"').ran("test/http.test.mjs", "with keys, and how calls are refused"),
     row("curl -N --json").ran("test/http.test.mjs", "each line of docs/http.md, in its order"),
+  ],
+  "docs/moving-from-nodejs.md": [
+    row("npx fanoutd -- node").not("a line of docs/nodejs.md, where it is run, with the name of the reader's program"),
+    row("-import").not("a change of the reader's program; test/sdk-packages.test.mjs makes the same one of the package's README"),
   ],
   "docs/nodejs.md": [
     row("mkdir chat").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says"),
@@ -78,8 +87,23 @@ export const rows = {
     row("grpcurl -plaintext -d '{\"time\"").ran("test/grpcurl.test.mjs", "the lines for operators about sessions that are to go elsewhere"),
     row("grpcurl -plaintext -d '{\"users\"").ran("test/blocks.test.mjs", "the lines about blocks, in their order"),
   ],
+  "docs/presence.md": [
+    ...["grpcurl -plaintext -d '{\"to\":{\"all\":true}}' localhost:8081 fanout.v1.RegistryService/Count", "grpcurl -plaintext -d '{\"to\":{\"all\":true}}' localhost:8081 fanout.v1.RegistryService/List", "grpcurl -plaintext -d '{\"id\":\"…\",\"user_id\"", "grpcurl -plaintext -d '{\"to\":{\"all\":true},\"kinds\"", "curl -N", "grpcurl -plaintext -d '{\"id\":\"…\",\"data\""].map((begins) =>
+      row(begins).ran("test/guides.test.mjs", "docs/presence.md: asking, watching, and keeping something with a connection"),
+    ),
+    row("import { Daemon }").ran("test/guides.test.mjs", "docs/presence.md: a backend that tells browsers how many are there"),
+  ],
+  "docs/recovery.md": [
+    row("fanoutd --recovery-window").ran("test/guides.test.mjs", "docs/recovery.md: a page that was cut off, and one that is new"),
+    row("const socket").ran("test/guides.test.mjs", "docs/recovery.md: a page that was cut off, and one that is new"),
+  ],
   "docs/security.md": [
     row("# control-keys-file").not("no test yet pastes it"),
+  ],
+  "docs/troubleshooting.md": [
+    ...["socket.on", "grpcurl -plaintext -d '{\"to\":{\"users\":[\"42\"]}}'", "grpcurl -plaintext -d '{\"to\":{\"users\":[\"42\"]},\"event\"", "grpcurl -plaintext -d '{}' localhost:8081 fanout.v1.AdminService/ListConsumers", "grpcurl -plaintext -d '{}' localhost:8081 fanout.v1.AdminService/ListNodes"].map((begins) =>
+      row(begins).ran("test/guides.test.mjs", "docs/troubleshooting.md: what a page hears, and the lines that follow an event"),
+    ),
   ],
   "docs/webhooks.md": [
     row("openssl rand").not("no test yet pastes it"),
