@@ -36,6 +36,7 @@ type outcome struct {
 	request *fanoutv1.ConsumeRequest // that settles it; nil: an ack
 	again   bool                     // it is given back
 	last    bool                     // nothing else is left to try
+	bytes   int                      // of request, once it is remembered
 }
 
 // handle runs the handler for an event and says what becomes of it. ctx ends when

@@ -1,6 +1,10 @@
 package backend
 
-import "google.golang.org/protobuf/proto"
+import (
+	"google.golang.org/protobuf/proto"
+
+	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+)
 
 // What is remembered of deliveries that were settled, for the case that the
 // settlement was lost with its stream.
@@ -29,19 +33,25 @@ func (m *memory) put(o outcome) {
 	if !known {
 		m.order = append(m.order, o.id)
 	}
+	o.bytes = size(o)
 	m.outcomes[o.id] = o
-	m.bytes += size(o) - size(old)
+	m.bytes += o.bytes - old.bytes
 	for len(m.order) > memoryCount || m.bytes > memoryBytes {
 		oldest := m.order[0]
 		m.order = m.order[1:]
-		m.bytes -= size(m.outcomes[oldest])
+		m.bytes -= m.outcomes[oldest].bytes
 		delete(m.outcomes, oldest)
 	}
 }
 
+// size is what the request of an outcome takes, near enough: most are replies, of which
+// there are too many to have each measured exactly.
 func size(o outcome) int {
-	if o.request == nil {
+	switch r := o.request.GetRequest().(type) {
+	case nil:
 		return 0
+	case *fanoutv1.ConsumeRequest_Reply:
+		return replySize(r.Reply)
 	}
 	return proto.Size(o.request)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,11 +88,11 @@ func TestPublishToTheSlow(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client := w.dial()
 		defer client.Close()
-		handled := 0
+		var handled atomic.Int64
 		c := client.Consumer(ConsumerOptions{Group: "g"})
 		c.OnPublished("t", func(context.Context, *Message) (Reply, error) {
 			time.Sleep(time.Second)
-			handled++
+			handled.Add(1)
 			return nil, nil
 		})
 		stop := w.start(c)
@@ -101,7 +102,7 @@ func TestPublishToTheSlow(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour)
-		expect(t, "handled", handled, maxMessages+1) // one was being handled
+		expect(t, "handled", handled.Load(), int64(maxMessages+1)) // one was being handled
 		if !strings.Contains(w.log.String(), "a message is dropped") {
 			t.Error("nothing is logged")
 		}

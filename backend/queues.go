@@ -33,7 +33,11 @@ type queues struct {
 	mu     sync.Mutex
 	all    map[string]*queue // those that are in use, by connection
 	ready  []*queue          // that have something to handle and no worker
-	busy   int               // workers
+	found  sync.Cond         // something is ready for a worker that waits, or over
+	count  int               // of workers
+	idle   int               // workers that wait for something to be ready and were not called
+	called bool              // a worker is about to look
+	over   bool              // workers end once nothing is ready
 	recent memory
 	owned  map[string]Conn // that were told to be owned
 }
@@ -52,7 +56,9 @@ type queue struct {
 }
 
 func newQueues(ctx context.Context, workers int, handle func(context.Context, *delivery) outcome, tell func(context.Context, *delivery)) *queues {
-	return &queues{ctx: ctx, handle: handle, tell: tell, max: workers, all: map[string]*queue{}, owned: map[string]Conn{}}
+	qs := &queues{ctx: ctx, handle: handle, tell: tell, max: workers, all: map[string]*queue{}, owned: map[string]Conn{}}
+	qs.found.L = &qs.mu
+	return qs
 }
 
 // add queues a delivery; it never blocks.
@@ -108,19 +114,34 @@ func (qs *queues) activateLocked(q *queue) {
 	}
 	q.active = true
 	qs.ready = append(qs.ready, q)
-	if qs.busy < qs.max {
-		qs.busy++
+	qs.callLocked()
+}
+
+// callLocked has one more worker look for what is ready, unless one is about to, which calls
+// the next. So of many queues that become ready at once those with quick handlers need few.
+func (qs *queues) callLocked() {
+	switch {
+	case len(qs.ready) == 0 || qs.called:
+	case qs.idle > 0:
+		qs.called = true
+		qs.idle--
+		qs.found.Signal()
+	case qs.count < qs.max:
+		qs.called = true
+		qs.count++
 		qs.workers.Go(qs.work)
 	}
 }
 
-// work is a worker: it ends when nothing is ready.
+// work is a worker.
 func (qs *queues) work() {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
-	for len(qs.ready) > 0 {
+	for qs.called = false; qs.nextLocked(); {
 		q := qs.ready[0]
+		qs.ready[0] = nil
 		qs.ready = qs.ready[1:]
+		qs.callLocked()
 		if len(q.waiting) > 0 {
 			d := q.waiting[0]
 			q.waiting[0] = nil
@@ -138,8 +159,20 @@ func (qs *queues) work() {
 		qs.activateLocked(q)
 		qs.cleanLocked(q)
 	}
-	qs.ready = nil
-	qs.busy--
+	qs.count--
+}
+
+// nextLocked waits, without the lock, until something is ready; false is the end.
+func (qs *queues) nextLocked() bool {
+	for len(qs.ready) == 0 {
+		if qs.over {
+			return false
+		}
+		qs.idle++
+		qs.found.Wait()
+		qs.called = false
+	}
+	return true
 }
 
 // workLocked handles one delivery, without the lock meanwhile, and settles it.
@@ -320,4 +353,11 @@ func (qs *queues) lastResort(deliveryID string) (outcome, bool) {
 }
 
 // wait returns when all handlers have returned. Nothing may be added any more.
-func (qs *queues) wait() { qs.workers.Wait() }
+func (qs *queues) wait() {
+	qs.mu.Lock()
+	qs.over = true
+	qs.idle = 0
+	qs.found.Broadcast()
+	qs.mu.Unlock()
+	qs.workers.Wait()
+}

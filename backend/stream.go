@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,10 @@ const openTimeout = 15 * time.Second
 
 // maxAcks bounds the deliveries that one message settles.
 const maxAcks = 1000
+
+// maxReplyBytes bounds the replies that are gathered in one message: far below what the
+// daemon takes, and beyond it gathering saves nothing.
+const maxReplyBytes = 64 << 10
 
 // stream is one Consume call. One goroutine receives; another, its own, sends
 // what settle has queued, everything that waits at once. What is queued is
@@ -186,11 +191,14 @@ func (s *stream) send(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		runtime.Gosched() // handlers that are about to end come first: one message of many costs less
 		acks, others, done := s.take()
-		for _, r := range others {
+		for len(others) > 0 {
+			r, n := gather(others)
 			if s.grpc.Send(r) != nil {
 				return
 			}
+			others = others[n:]
 		}
 		for len(acks) > 0 {
 			n := min(len(acks), maxAcks)
@@ -204,6 +212,34 @@ func (s *stream) send(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// gather returns the first n of the requests as one: replies that follow each other are one
+// message.
+func gather(all []*fanoutv1.ConsumeRequest) (_ *fanoutv1.ConsumeRequest, n int) {
+	var replies []*fanoutv1.ReplyRequest
+	for bytes := 0; n < min(len(all), maxAcks); n++ {
+		r := all[n].GetReply()
+		if bytes += replySize(r); r == nil || n > 0 && bytes > maxReplyBytes {
+			break
+		}
+		replies = append(replies, r)
+	}
+	if n < 2 {
+		return all[0], 1
+	}
+	return &fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Replies_{
+		Replies: &fanoutv1.ConsumeRequest_Replies{Replies: replies},
+	}}, n
+}
+
+// replySize is what a reply takes in a message, near enough.
+func replySize(r *fanoutv1.ReplyRequest) int {
+	n := 64 + len(r.GetArgsJson())
+	for _, a := range r.GetAttachments() {
+		n += len(a)
+	}
+	return n
 }
 
 func ack(ids ...string) *fanoutv1.ConsumeRequest {

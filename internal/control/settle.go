@@ -56,6 +56,13 @@ func (c *consumer) take(m *fanoutv1.ConsumeRequest) error {
 		return c.each(fanoutv1.ConsumeResponse_Rejected_WORKING, m.Working.GetDeliveryIds(), c.subscription.Working)
 	case *fanoutv1.ConsumeRequest_Reply:
 		return c.reject(fanoutv1.ConsumeResponse_Rejected_REPLY, m.Reply.GetDeliveryId(), c.reply(m.Reply))
+	case *fanoutv1.ConsumeRequest_Replies_:
+		for _, r := range m.Replies.GetReplies() {
+			if err := c.reject(fanoutv1.ConsumeResponse_Rejected_REPLY, r.GetDeliveryId(), c.reply(r)); err != nil {
+				return err
+			}
+		}
+		return nil
 	case *fanoutv1.ConsumeRequest_Verdict_:
 		return c.reject(fanoutv1.ConsumeResponse_Rejected_VERDICT, m.Verdict.GetDeliveryId(), c.verdict(m.Verdict))
 	case *fanoutv1.ConsumeRequest_Answer_:

@@ -266,6 +266,50 @@ func TestConsumeBoundsRejections(t *testing.T) {
 	})
 }
 
+// TestReplies: each of many replies in one message is carried out or rejected by itself.
+func TestReplies(t *testing.T) {
+	inWorld(t, dispatch.Options{}, func(w *world) {
+		k := w.consume(&fanoutv1.ConsumeRequest_Open{MaxInFlight: 3})
+		c, _ := w.connect("")
+		var ids []string
+		for i := range 3 {
+			c.Say(fmt.Sprintf(`42%d["question"]`, i))
+			ids = append(ids, k.event("MESSAGE / question[]").GetDeliveryId())
+		}
+		k.say(&fanoutv1.ConsumeRequest{Request: &fanoutv1.ConsumeRequest_Replies_{Replies: &fanoutv1.ConsumeRequest_Replies{Replies: []*fanoutv1.ReplyRequest{
+			{DeliveryId: ids[1], ArgsJson: `["b"]`}, {DeliveryId: ids[0], ArgsJson: "{}"}, {DeliveryId: "x"},
+			{DeliveryId: ids[2], ArgsJson: `["c"]`}, {DeliveryId: ids[2], ArgsJson: `["again"]`},
+		}}}})
+		for _, want := range []string{`431["b"]`, `432["c"]`} {
+			if got := c.Next(); got != want {
+				t.Errorf("the client got %q, want %q", got, want)
+			}
+		}
+		for _, want := range []struct {
+			id   string
+			code codes.Code
+			text string
+		}{
+			{ids[0], codes.InvalidArgument, "reply.args_json: "},
+			{"x", codes.InvalidArgument, "reply.delivery_id: "},
+			{ids[2], codes.FailedPrecondition, "awaits no reply"},
+		} {
+			if of := k.rejection(want.id, want.code, want.text); of != fanoutv1.ConsumeResponse_Rejected_REPLY {
+				t.Errorf("the rejection is of %v", of)
+			}
+		}
+		k.say(replying(ids[0], `["a"]`)) // the browser still waits
+		if got := c.Next(); got != `430["a"]` {
+			t.Errorf("the client got %q", got)
+		}
+		c.Say(`42["next"]`)
+		k.event("MESSAGE / next[]") // for which there is room now
+		k.close()
+		k.ends(codes.OK)
+		c.Close()
+	})
+}
+
 func TestReply(t *testing.T) {
 	inWorld(t, dispatch.Options{}, func(w *world) {
 		k := w.consume(&fanoutv1.ConsumeRequest_Open{})

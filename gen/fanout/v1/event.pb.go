@@ -764,6 +764,7 @@ type ConsumeRequest struct {
 	//	*ConsumeRequest_Leave_
 	//	*ConsumeRequest_Working_
 	//	*ConsumeRequest_Answer_
+	//	*ConsumeRequest_Replies_
 	Request       isConsumeRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -878,6 +879,15 @@ func (x *ConsumeRequest) GetAnswer() *ConsumeRequest_Answer {
 	return nil
 }
 
+func (x *ConsumeRequest) GetReplies() *ConsumeRequest_Replies {
+	if x != nil {
+		if x, ok := x.Request.(*ConsumeRequest_Replies_); ok {
+			return x.Replies
+		}
+	}
+	return nil
+}
+
 type isConsumeRequest_Request interface {
 	isConsumeRequest_Request()
 }
@@ -925,6 +935,12 @@ type ConsumeRequest_Answer_ struct {
 	Answer *ConsumeRequest_Answer `protobuf:"bytes,8,opt,name=answer,proto3,oneof"`
 }
 
+type ConsumeRequest_Replies_ struct {
+	// Many of `reply`: a message costs more than what is in it. Those that are refused are
+	// `rejected` one by one.
+	Replies *ConsumeRequest_Replies `protobuf:"bytes,9,opt,name=replies,proto3,oneof"`
+}
+
 func (*ConsumeRequest_Open_) isConsumeRequest_Request() {}
 
 func (*ConsumeRequest_Ack_) isConsumeRequest_Request() {}
@@ -940,6 +956,8 @@ func (*ConsumeRequest_Leave_) isConsumeRequest_Request() {}
 func (*ConsumeRequest_Working_) isConsumeRequest_Request() {}
 
 func (*ConsumeRequest_Answer_) isConsumeRequest_Request() {}
+
+func (*ConsumeRequest_Replies_) isConsumeRequest_Request() {}
 
 // ConsumeResponse is one message to a worker.
 type ConsumeResponse struct {
@@ -2349,6 +2367,52 @@ func (x *ConsumeRequest_Answer) GetAttachments() [][]byte {
 	return nil
 }
 
+// Replies are many replies in one message.
+type ConsumeRequest_Replies struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// They are carried out in this order, each as by `reply`.
+	Replies       []*ReplyRequest `protobuf:"bytes,1,rep,name=replies,proto3" json:"replies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsumeRequest_Replies) Reset() {
+	*x = ConsumeRequest_Replies{}
+	mi := &file_fanout_v1_event_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsumeRequest_Replies) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsumeRequest_Replies) ProtoMessage() {}
+
+func (x *ConsumeRequest_Replies) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_event_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsumeRequest_Replies.ProtoReflect.Descriptor instead.
+func (*ConsumeRequest_Replies) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_event_proto_rawDescGZIP(), []int{1, 7}
+}
+
+func (x *ConsumeRequest_Replies) GetReplies() []*ReplyRequest {
+	if x != nil {
+		return x.Replies
+	}
+	return nil
+}
+
 // Allow lets the client connect.
 type ConsumeRequest_Verdict_Allow struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2373,7 +2437,7 @@ type ConsumeRequest_Verdict_Allow struct {
 
 func (x *ConsumeRequest_Verdict_Allow) Reset() {
 	*x = ConsumeRequest_Verdict_Allow{}
-	mi := &file_fanout_v1_event_proto_msgTypes[17]
+	mi := &file_fanout_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2449,7 @@ func (x *ConsumeRequest_Verdict_Allow) String() string {
 func (*ConsumeRequest_Verdict_Allow) ProtoMessage() {}
 
 func (x *ConsumeRequest_Verdict_Allow) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[17]
+	mi := &file_fanout_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2522,7 @@ type ConsumeRequest_Verdict_Refuse struct {
 
 func (x *ConsumeRequest_Verdict_Refuse) Reset() {
 	*x = ConsumeRequest_Verdict_Refuse{}
-	mi := &file_fanout_v1_event_proto_msgTypes[18]
+	mi := &file_fanout_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2534,7 @@ func (x *ConsumeRequest_Verdict_Refuse) String() string {
 func (*ConsumeRequest_Verdict_Refuse) ProtoMessage() {}
 
 func (x *ConsumeRequest_Verdict_Refuse) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[18]
+	mi := &file_fanout_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2532,7 +2596,7 @@ type ConsumeResponse_Ready struct {
 
 func (x *ConsumeResponse_Ready) Reset() {
 	*x = ConsumeResponse_Ready{}
-	mi := &file_fanout_v1_event_proto_msgTypes[19]
+	mi := &file_fanout_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2608,7 @@ func (x *ConsumeResponse_Ready) String() string {
 func (*ConsumeResponse_Ready) ProtoMessage() {}
 
 func (x *ConsumeResponse_Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[19]
+	mi := &file_fanout_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2663,7 @@ type ConsumeResponse_Draining struct {
 
 func (x *ConsumeResponse_Draining) Reset() {
 	*x = ConsumeResponse_Draining{}
-	mi := &file_fanout_v1_event_proto_msgTypes[20]
+	mi := &file_fanout_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2611,7 +2675,7 @@ func (x *ConsumeResponse_Draining) String() string {
 func (*ConsumeResponse_Draining) ProtoMessage() {}
 
 func (x *ConsumeResponse_Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[20]
+	mi := &file_fanout_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2647,7 +2711,7 @@ type ConsumeResponse_Rejected struct {
 
 func (x *ConsumeResponse_Rejected) Reset() {
 	*x = ConsumeResponse_Rejected{}
-	mi := &file_fanout_v1_event_proto_msgTypes[21]
+	mi := &file_fanout_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2659,7 +2723,7 @@ func (x *ConsumeResponse_Rejected) String() string {
 func (*ConsumeResponse_Rejected) ProtoMessage() {}
 
 func (x *ConsumeResponse_Rejected) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[21]
+	mi := &file_fanout_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2708,7 +2772,7 @@ type ConsumeResponse_Events struct {
 
 func (x *ConsumeResponse_Events) Reset() {
 	*x = ConsumeResponse_Events{}
-	mi := &file_fanout_v1_event_proto_msgTypes[22]
+	mi := &file_fanout_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +2784,7 @@ func (x *ConsumeResponse_Events) String() string {
 func (*ConsumeResponse_Events) ProtoMessage() {}
 
 func (x *ConsumeResponse_Events) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[22]
+	mi := &file_fanout_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2758,7 +2822,7 @@ type ConsumeResponse_Cancelled struct {
 
 func (x *ConsumeResponse_Cancelled) Reset() {
 	*x = ConsumeResponse_Cancelled{}
-	mi := &file_fanout_v1_event_proto_msgTypes[23]
+	mi := &file_fanout_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2770,7 +2834,7 @@ func (x *ConsumeResponse_Cancelled) String() string {
 func (*ConsumeResponse_Cancelled) ProtoMessage() {}
 
 func (x *ConsumeResponse_Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[23]
+	mi := &file_fanout_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +2884,7 @@ type ConsumeResponse_Assigned struct {
 
 func (x *ConsumeResponse_Assigned) Reset() {
 	*x = ConsumeResponse_Assigned{}
-	mi := &file_fanout_v1_event_proto_msgTypes[24]
+	mi := &file_fanout_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +2896,7 @@ func (x *ConsumeResponse_Assigned) String() string {
 func (*ConsumeResponse_Assigned) ProtoMessage() {}
 
 func (x *ConsumeResponse_Assigned) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[24]
+	mi := &file_fanout_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2877,7 +2941,7 @@ type ConsumeResponse_Released struct {
 
 func (x *ConsumeResponse_Released) Reset() {
 	*x = ConsumeResponse_Released{}
-	mi := &file_fanout_v1_event_proto_msgTypes[25]
+	mi := &file_fanout_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2889,7 +2953,7 @@ func (x *ConsumeResponse_Released) String() string {
 func (*ConsumeResponse_Released) ProtoMessage() {}
 
 func (x *ConsumeResponse_Released) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[25]
+	mi := &file_fanout_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2940,7 +3004,7 @@ type ConsumeResponse_Published struct {
 
 func (x *ConsumeResponse_Published) Reset() {
 	*x = ConsumeResponse_Published{}
-	mi := &file_fanout_v1_event_proto_msgTypes[26]
+	mi := &file_fanout_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2952,7 +3016,7 @@ func (x *ConsumeResponse_Published) String() string {
 func (*ConsumeResponse_Published) ProtoMessage() {}
 
 func (x *ConsumeResponse_Published) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[26]
+	mi := &file_fanout_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3044,7 +3108,7 @@ type ConsumeResponse_Changed struct {
 
 func (x *ConsumeResponse_Changed) Reset() {
 	*x = ConsumeResponse_Changed{}
-	mi := &file_fanout_v1_event_proto_msgTypes[27]
+	mi := &file_fanout_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3056,7 +3120,7 @@ func (x *ConsumeResponse_Changed) String() string {
 func (*ConsumeResponse_Changed) ProtoMessage() {}
 
 func (x *ConsumeResponse_Changed) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[27]
+	mi := &file_fanout_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3096,7 +3160,7 @@ type ConsumeResponse_Heartbeat struct {
 
 func (x *ConsumeResponse_Heartbeat) Reset() {
 	*x = ConsumeResponse_Heartbeat{}
-	mi := &file_fanout_v1_event_proto_msgTypes[28]
+	mi := &file_fanout_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3108,7 +3172,7 @@ func (x *ConsumeResponse_Heartbeat) String() string {
 func (*ConsumeResponse_Heartbeat) ProtoMessage() {}
 
 func (x *ConsumeResponse_Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[28]
+	mi := &file_fanout_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3144,7 +3208,7 @@ type PublishResponse_Answer struct {
 
 func (x *PublishResponse_Answer) Reset() {
 	*x = PublishResponse_Answer{}
-	mi := &file_fanout_v1_event_proto_msgTypes[29]
+	mi := &file_fanout_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3156,7 +3220,7 @@ func (x *PublishResponse_Answer) String() string {
 func (*PublishResponse_Answer) ProtoMessage() {}
 
 func (x *PublishResponse_Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[29]
+	mi := &file_fanout_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3286,7 @@ type PublishResponse_Missing struct {
 
 func (x *PublishResponse_Missing) Reset() {
 	*x = PublishResponse_Missing{}
-	mi := &file_fanout_v1_event_proto_msgTypes[30]
+	mi := &file_fanout_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3298,7 @@ func (x *PublishResponse_Missing) String() string {
 func (*PublishResponse_Missing) ProtoMessage() {}
 
 func (x *PublishResponse_Missing) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_event_proto_msgTypes[30]
+	mi := &file_fanout_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3330,7 +3394,7 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\rNOT_RECOVERED\x10\r\x12\t\n" +
 	"\x05OTHER\x10\x0e\x12\v\n" +
 	"\aMAX_AGE\x10\x0f\x12\r\n" +
-	"\tREBALANCE\x10\x10\"\x99\x10\n" +
+	"\tREBALANCE\x10\x10\"\x96\x11\n" +
 	"\x0eConsumeRequest\x124\n" +
 	"\x04open\x18\x01 \x01(\v2\x1e.fanout.v1.ConsumeRequest.OpenH\x00R\x04open\x121\n" +
 	"\x03ack\x18\x02 \x01(\v2\x1d.fanout.v1.ConsumeRequest.AckH\x00R\x03ack\x124\n" +
@@ -3339,7 +3403,8 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"\averdict\x18\x05 \x01(\v2!.fanout.v1.ConsumeRequest.VerdictH\x00R\averdict\x127\n" +
 	"\x05leave\x18\x06 \x01(\v2\x1f.fanout.v1.ConsumeRequest.LeaveH\x00R\x05leave\x12=\n" +
 	"\aworking\x18\a \x01(\v2!.fanout.v1.ConsumeRequest.WorkingH\x00R\aworking\x12:\n" +
-	"\x06answer\x18\b \x01(\v2 .fanout.v1.ConsumeRequest.AnswerH\x00R\x06answer\x1a\xf3\x04\n" +
+	"\x06answer\x18\b \x01(\v2 .fanout.v1.ConsumeRequest.AnswerH\x00R\x06answer\x12=\n" +
+	"\areplies\x18\t \x01(\v2!.fanout.v1.ConsumeRequest.RepliesH\x00R\areplies\x1a\xf3\x04\n" +
 	"\x04Open\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1f\n" +
 	"\vconsumer_id\x18\x02 \x01(\tR\n" +
@@ -3401,7 +3466,9 @@ const file_fanout_v1_event_proto_rawDesc = "" +
 	"publish_id\x18\x01 \x01(\tR\tpublishId\x12*\n" +
 	"\x04args\x18\x02 \x03(\v2\x16.google.protobuf.ValueR\x04args\x12\x1b\n" +
 	"\targs_json\x18\x03 \x01(\tR\bargsJson\x12 \n" +
-	"\vattachments\x18\x04 \x03(\fR\vattachmentsB\t\n" +
+	"\vattachments\x18\x04 \x03(\fR\vattachments\x1a<\n" +
+	"\aReplies\x121\n" +
+	"\areplies\x18\x01 \x03(\v2\x17.fanout.v1.ReplyRequestR\arepliesB\t\n" +
 	"\arequest\"\xaf\x0e\n" +
 	"\x0fConsumeResponse\x128\n" +
 	"\x05ready\x18\x01 \x01(\v2 .fanout.v1.ConsumeResponse.ReadyH\x00R\x05ready\x12;\n" +
@@ -3553,7 +3620,7 @@ func file_fanout_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_fanout_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_fanout_v1_event_proto_goTypes = []any{
 	(Event_Kind)(0),                       // 0: fanout.v1.Event.Kind
 	(Event_Cause)(0),                      // 1: fanout.v1.Event.Cause
@@ -3578,36 +3645,37 @@ var file_fanout_v1_event_proto_goTypes = []any{
 	(*ConsumeRequest_Verdict)(nil),        // 20: fanout.v1.ConsumeRequest.Verdict
 	(*ConsumeRequest_Leave)(nil),          // 21: fanout.v1.ConsumeRequest.Leave
 	(*ConsumeRequest_Answer)(nil),         // 22: fanout.v1.ConsumeRequest.Answer
-	(*ConsumeRequest_Verdict_Allow)(nil),  // 23: fanout.v1.ConsumeRequest.Verdict.Allow
-	(*ConsumeRequest_Verdict_Refuse)(nil), // 24: fanout.v1.ConsumeRequest.Verdict.Refuse
-	(*ConsumeResponse_Ready)(nil),         // 25: fanout.v1.ConsumeResponse.Ready
-	(*ConsumeResponse_Draining)(nil),      // 26: fanout.v1.ConsumeResponse.Draining
-	(*ConsumeResponse_Rejected)(nil),      // 27: fanout.v1.ConsumeResponse.Rejected
-	(*ConsumeResponse_Events)(nil),        // 28: fanout.v1.ConsumeResponse.Events
-	(*ConsumeResponse_Cancelled)(nil),     // 29: fanout.v1.ConsumeResponse.Cancelled
-	(*ConsumeResponse_Assigned)(nil),      // 30: fanout.v1.ConsumeResponse.Assigned
-	(*ConsumeResponse_Released)(nil),      // 31: fanout.v1.ConsumeResponse.Released
-	(*ConsumeResponse_Published)(nil),     // 32: fanout.v1.ConsumeResponse.Published
-	(*ConsumeResponse_Changed)(nil),       // 33: fanout.v1.ConsumeResponse.Changed
-	(*ConsumeResponse_Heartbeat)(nil),     // 34: fanout.v1.ConsumeResponse.Heartbeat
-	(*PublishResponse_Answer)(nil),        // 35: fanout.v1.PublishResponse.Answer
-	(*PublishResponse_Missing)(nil),       // 36: fanout.v1.PublishResponse.Missing
-	(*structpb.Value)(nil),                // 37: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil),         // 38: google.protobuf.Timestamp
-	(*Connection)(nil),                    // 39: fanout.v1.Connection
-	(Connection_Recovery)(0),              // 40: fanout.v1.Connection.Recovery
-	(*durationpb.Duration)(nil),           // 41: google.protobuf.Duration
-	(Connection_View)(0),                  // 42: fanout.v1.Connection.View
-	(*structpb.Struct)(nil),               // 43: google.protobuf.Struct
-	(*Status)(nil),                        // 44: fanout.v1.Status
+	(*ConsumeRequest_Replies)(nil),        // 23: fanout.v1.ConsumeRequest.Replies
+	(*ConsumeRequest_Verdict_Allow)(nil),  // 24: fanout.v1.ConsumeRequest.Verdict.Allow
+	(*ConsumeRequest_Verdict_Refuse)(nil), // 25: fanout.v1.ConsumeRequest.Verdict.Refuse
+	(*ConsumeResponse_Ready)(nil),         // 26: fanout.v1.ConsumeResponse.Ready
+	(*ConsumeResponse_Draining)(nil),      // 27: fanout.v1.ConsumeResponse.Draining
+	(*ConsumeResponse_Rejected)(nil),      // 28: fanout.v1.ConsumeResponse.Rejected
+	(*ConsumeResponse_Events)(nil),        // 29: fanout.v1.ConsumeResponse.Events
+	(*ConsumeResponse_Cancelled)(nil),     // 30: fanout.v1.ConsumeResponse.Cancelled
+	(*ConsumeResponse_Assigned)(nil),      // 31: fanout.v1.ConsumeResponse.Assigned
+	(*ConsumeResponse_Released)(nil),      // 32: fanout.v1.ConsumeResponse.Released
+	(*ConsumeResponse_Published)(nil),     // 33: fanout.v1.ConsumeResponse.Published
+	(*ConsumeResponse_Changed)(nil),       // 34: fanout.v1.ConsumeResponse.Changed
+	(*ConsumeResponse_Heartbeat)(nil),     // 35: fanout.v1.ConsumeResponse.Heartbeat
+	(*PublishResponse_Answer)(nil),        // 36: fanout.v1.PublishResponse.Answer
+	(*PublishResponse_Missing)(nil),       // 37: fanout.v1.PublishResponse.Missing
+	(*structpb.Value)(nil),                // 38: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),         // 39: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 40: fanout.v1.Connection
+	(Connection_Recovery)(0),              // 41: fanout.v1.Connection.Recovery
+	(*durationpb.Duration)(nil),           // 42: google.protobuf.Duration
+	(Connection_View)(0),                  // 43: fanout.v1.Connection.View
+	(*structpb.Struct)(nil),               // 44: google.protobuf.Struct
+	(*Status)(nil),                        // 45: fanout.v1.Status
 }
 var file_fanout_v1_event_proto_depIdxs = []int32{
 	0,  // 0: fanout.v1.Event.kind:type_name -> fanout.v1.Event.Kind
-	37, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
-	38, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	39, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
+	38, // 1: fanout.v1.Event.args:type_name -> google.protobuf.Value
+	39, // 2: fanout.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	40, // 3: fanout.v1.Event.connection:type_name -> fanout.v1.Connection
 	1,  // 4: fanout.v1.Event.cause:type_name -> fanout.v1.Event.Cause
-	40, // 5: fanout.v1.Event.recovery:type_name -> fanout.v1.Connection.Recovery
+	41, // 5: fanout.v1.Event.recovery:type_name -> fanout.v1.Connection.Recovery
 	16, // 6: fanout.v1.ConsumeRequest.open:type_name -> fanout.v1.ConsumeRequest.Open
 	17, // 7: fanout.v1.ConsumeRequest.ack:type_name -> fanout.v1.ConsumeRequest.Ack
 	18, // 8: fanout.v1.ConsumeRequest.nack:type_name -> fanout.v1.ConsumeRequest.Nack
@@ -3616,57 +3684,59 @@ var file_fanout_v1_event_proto_depIdxs = []int32{
 	21, // 11: fanout.v1.ConsumeRequest.leave:type_name -> fanout.v1.ConsumeRequest.Leave
 	19, // 12: fanout.v1.ConsumeRequest.working:type_name -> fanout.v1.ConsumeRequest.Working
 	22, // 13: fanout.v1.ConsumeRequest.answer:type_name -> fanout.v1.ConsumeRequest.Answer
-	25, // 14: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
-	28, // 15: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
-	26, // 16: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
-	27, // 17: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
-	29, // 18: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
-	34, // 19: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
-	30, // 20: fanout.v1.ConsumeResponse.assigned:type_name -> fanout.v1.ConsumeResponse.Assigned
-	31, // 21: fanout.v1.ConsumeResponse.released:type_name -> fanout.v1.ConsumeResponse.Released
-	33, // 22: fanout.v1.ConsumeResponse.changed:type_name -> fanout.v1.ConsumeResponse.Changed
-	32, // 23: fanout.v1.ConsumeResponse.published:type_name -> fanout.v1.ConsumeResponse.Published
-	37, // 24: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
-	11, // 25: fanout.v1.PublishRequest.except:type_name -> fanout.v1.ConsumerName
-	37, // 26: fanout.v1.PublishRequest.args:type_name -> google.protobuf.Value
-	41, // 27: fanout.v1.PublishRequest.timeout:type_name -> google.protobuf.Duration
-	35, // 28: fanout.v1.PublishResponse.answers:type_name -> fanout.v1.PublishResponse.Answer
-	36, // 29: fanout.v1.PublishResponse.missing:type_name -> fanout.v1.PublishResponse.Missing
-	0,  // 30: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
-	42, // 31: fanout.v1.TailRequest.view:type_name -> fanout.v1.Connection.View
-	6,  // 32: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
-	41, // 33: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
-	42, // 34: fanout.v1.ConsumeRequest.Open.view:type_name -> fanout.v1.Connection.View
-	41, // 35: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
-	2,  // 36: fanout.v1.ConsumeRequest.Nack.reason:type_name -> fanout.v1.ConsumeRequest.Nack.Reason
-	23, // 37: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
-	24, // 38: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
-	37, // 39: fanout.v1.ConsumeRequest.Answer.args:type_name -> google.protobuf.Value
-	43, // 40: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
-	38, // 41: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
-	37, // 42: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
-	44, // 43: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
-	3,  // 44: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
-	6,  // 45: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
-	4,  // 46: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
-	39, // 47: fanout.v1.ConsumeResponse.Assigned.connections:type_name -> fanout.v1.Connection
-	37, // 48: fanout.v1.ConsumeResponse.Published.args:type_name -> google.protobuf.Value
-	39, // 49: fanout.v1.ConsumeResponse.Changed.connections:type_name -> fanout.v1.Connection
-	37, // 50: fanout.v1.PublishResponse.Answer.args:type_name -> google.protobuf.Value
-	5,  // 51: fanout.v1.PublishResponse.Missing.reason:type_name -> fanout.v1.PublishResponse.Missing.Reason
-	7,  // 52: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
-	9,  // 53: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
-	14, // 54: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
-	12, // 55: fanout.v1.EventService.Publish:input_type -> fanout.v1.PublishRequest
-	8,  // 56: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
-	10, // 57: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
-	15, // 58: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
-	13, // 59: fanout.v1.EventService.Publish:output_type -> fanout.v1.PublishResponse
-	56, // [56:60] is the sub-list for method output_type
-	52, // [52:56] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	23, // 14: fanout.v1.ConsumeRequest.replies:type_name -> fanout.v1.ConsumeRequest.Replies
+	26, // 15: fanout.v1.ConsumeResponse.ready:type_name -> fanout.v1.ConsumeResponse.Ready
+	29, // 16: fanout.v1.ConsumeResponse.events:type_name -> fanout.v1.ConsumeResponse.Events
+	27, // 17: fanout.v1.ConsumeResponse.draining:type_name -> fanout.v1.ConsumeResponse.Draining
+	28, // 18: fanout.v1.ConsumeResponse.rejected:type_name -> fanout.v1.ConsumeResponse.Rejected
+	30, // 19: fanout.v1.ConsumeResponse.cancelled:type_name -> fanout.v1.ConsumeResponse.Cancelled
+	35, // 20: fanout.v1.ConsumeResponse.heartbeat:type_name -> fanout.v1.ConsumeResponse.Heartbeat
+	31, // 21: fanout.v1.ConsumeResponse.assigned:type_name -> fanout.v1.ConsumeResponse.Assigned
+	32, // 22: fanout.v1.ConsumeResponse.released:type_name -> fanout.v1.ConsumeResponse.Released
+	34, // 23: fanout.v1.ConsumeResponse.changed:type_name -> fanout.v1.ConsumeResponse.Changed
+	33, // 24: fanout.v1.ConsumeResponse.published:type_name -> fanout.v1.ConsumeResponse.Published
+	38, // 25: fanout.v1.ReplyRequest.args:type_name -> google.protobuf.Value
+	11, // 26: fanout.v1.PublishRequest.except:type_name -> fanout.v1.ConsumerName
+	38, // 27: fanout.v1.PublishRequest.args:type_name -> google.protobuf.Value
+	42, // 28: fanout.v1.PublishRequest.timeout:type_name -> google.protobuf.Duration
+	36, // 29: fanout.v1.PublishResponse.answers:type_name -> fanout.v1.PublishResponse.Answer
+	37, // 30: fanout.v1.PublishResponse.missing:type_name -> fanout.v1.PublishResponse.Missing
+	0,  // 31: fanout.v1.TailRequest.kinds:type_name -> fanout.v1.Event.Kind
+	43, // 32: fanout.v1.TailRequest.view:type_name -> fanout.v1.Connection.View
+	6,  // 33: fanout.v1.TailResponse.event:type_name -> fanout.v1.Event
+	42, // 34: fanout.v1.ConsumeRequest.Open.ack_wait:type_name -> google.protobuf.Duration
+	43, // 35: fanout.v1.ConsumeRequest.Open.view:type_name -> fanout.v1.Connection.View
+	42, // 36: fanout.v1.ConsumeRequest.Nack.delay:type_name -> google.protobuf.Duration
+	2,  // 37: fanout.v1.ConsumeRequest.Nack.reason:type_name -> fanout.v1.ConsumeRequest.Nack.Reason
+	24, // 38: fanout.v1.ConsumeRequest.Verdict.allow:type_name -> fanout.v1.ConsumeRequest.Verdict.Allow
+	25, // 39: fanout.v1.ConsumeRequest.Verdict.refuse:type_name -> fanout.v1.ConsumeRequest.Verdict.Refuse
+	38, // 40: fanout.v1.ConsumeRequest.Answer.args:type_name -> google.protobuf.Value
+	9,  // 41: fanout.v1.ConsumeRequest.Replies.replies:type_name -> fanout.v1.ReplyRequest
+	44, // 42: fanout.v1.ConsumeRequest.Verdict.Allow.data:type_name -> google.protobuf.Struct
+	39, // 43: fanout.v1.ConsumeRequest.Verdict.Allow.expire_at:type_name -> google.protobuf.Timestamp
+	38, // 44: fanout.v1.ConsumeRequest.Verdict.Refuse.data:type_name -> google.protobuf.Value
+	45, // 45: fanout.v1.ConsumeResponse.Rejected.status:type_name -> fanout.v1.Status
+	3,  // 46: fanout.v1.ConsumeResponse.Rejected.request:type_name -> fanout.v1.ConsumeResponse.Rejected.Request
+	6,  // 47: fanout.v1.ConsumeResponse.Events.events:type_name -> fanout.v1.Event
+	4,  // 48: fanout.v1.ConsumeResponse.Cancelled.reason:type_name -> fanout.v1.ConsumeResponse.Cancelled.Reason
+	40, // 49: fanout.v1.ConsumeResponse.Assigned.connections:type_name -> fanout.v1.Connection
+	38, // 50: fanout.v1.ConsumeResponse.Published.args:type_name -> google.protobuf.Value
+	40, // 51: fanout.v1.ConsumeResponse.Changed.connections:type_name -> fanout.v1.Connection
+	38, // 52: fanout.v1.PublishResponse.Answer.args:type_name -> google.protobuf.Value
+	5,  // 53: fanout.v1.PublishResponse.Missing.reason:type_name -> fanout.v1.PublishResponse.Missing.Reason
+	7,  // 54: fanout.v1.EventService.Consume:input_type -> fanout.v1.ConsumeRequest
+	9,  // 55: fanout.v1.EventService.Reply:input_type -> fanout.v1.ReplyRequest
+	14, // 56: fanout.v1.EventService.Tail:input_type -> fanout.v1.TailRequest
+	12, // 57: fanout.v1.EventService.Publish:input_type -> fanout.v1.PublishRequest
+	8,  // 58: fanout.v1.EventService.Consume:output_type -> fanout.v1.ConsumeResponse
+	10, // 59: fanout.v1.EventService.Reply:output_type -> fanout.v1.ReplyResponse
+	15, // 60: fanout.v1.EventService.Tail:output_type -> fanout.v1.TailResponse
+	13, // 61: fanout.v1.EventService.Publish:output_type -> fanout.v1.PublishResponse
+	58, // [58:62] is the sub-list for method output_type
+	54, // [54:58] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_event_proto_init() }
@@ -3686,6 +3756,7 @@ func file_fanout_v1_event_proto_init() {
 		(*ConsumeRequest_Leave_)(nil),
 		(*ConsumeRequest_Working_)(nil),
 		(*ConsumeRequest_Answer_)(nil),
+		(*ConsumeRequest_Replies_)(nil),
 	}
 	file_fanout_v1_event_proto_msgTypes[2].OneofWrappers = []any{
 		(*ConsumeResponse_Ready_)(nil),
@@ -3710,7 +3781,7 @@ func file_fanout_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_event_proto_rawDesc), len(file_fanout_v1_event_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
