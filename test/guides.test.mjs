@@ -120,10 +120,9 @@ test("docs/troubleshooting.md: what a page hears, and the lines that follow an e
   assert.deepEqual((await heard(theirs, 1))[0], ["test"]);
   assert.deepEqual((await line(daemon, consumers)).groups, undefined);
   const shown = follow(t, daemon, tail);
-  await until(async () => {
-    theirs.emit("hello");
-    return JSON.stringify(await shown.next()).includes("hello");
-  }, "the tail shows it");
+  const speaking = setInterval(() => theirs.emit("hello"), 50); // until the tail has begun
+  t.after(() => clearInterval(speaking));
+  await until(async () => JSON.stringify(await shown.next()).includes("hello"), "the tail shows it");
   assert.equal((await line(daemon, nodes)).nodes.length, 1);
   const handshake = doc.code.find(({ text }) => text.startsWith("curl ")).text.replace("http://HOST", daemon.url).replace("&", "\\&");
   assert.match((await run("sh", ["-c", handshake])).stdout, /^0\{"sid":/);
