@@ -12,7 +12,7 @@ import { backend } from "./lib/backend.mjs";
 import { browser, skip } from "./lib/browser.mjs";
 import { client, connected } from "./lib/browser-like.mjs";
 import { openConsole } from "./lib/console.mjs";
-import { Daemon } from "./lib/daemon.mjs";
+import { Daemon, root } from "./lib/daemon.mjs";
 import { page as guidePage } from "./lib/docs.mjs";
 import { until } from "./lib/until.mjs";
 
@@ -93,4 +93,40 @@ test("a key is asked for, and says what may be done", { skip, timeout: 120_000 }
   const line = guide.blocks[0].text.replaceAll("localhost:8082", daemon.ops.slice("http://".length));
   const { stdout } = await promisify(execFile)("sh", ["-c", line], { env: { ...process.env, KEY: key.replaceAll(" ", "-") } });
   assert.equal(JSON.parse(stdout).nodes.length, 1);
+});
+
+test("an action as code does what the action does", { skip, timeout: 120_000 }, async (t) => {
+  const daemon = await Daemon.startAlone(t, {});
+  const socket = await connected(client(t, daemon));
+  const it = await browser(t);
+  const { page, complaints } = await openConsole(await it.newContext(), daemon, "#/emit");
+  const args = [`it's "quoted" $HOME \\ \`id\` \u2028 ü`, { n: 12345678901234567 }];
+  await page.getByLabel("To", { exact: true }).selectOption("ids");
+  await page.getByLabel("Ids, divided by commas").fill(socket.id);
+  await page.getByText("It would reach 1 connection now.").waitFor();
+  await page.getByLabel("Event", { exact: true }).fill("it's");
+  await page.getByLabel("Arguments, a JSON array").fill(JSON.stringify(args));
+  await page.getByText("As code").click();
+  const shell = { file: "sh", args: ["-c"] };
+  const env = { ...process.env, PATH: `${path.join(root, "bin")}${path.delimiter}${process.env.PATH}` };
+  let sent = 0;
+  for (const [language, { file, args: flags }] of Object.entries({ curl: shell, grpcurl: shell, "Node.js": { file: process.execPath, args: ["--input-type=module", "-e"] }, Python: { file: "python3", args: ["-c"] } })) {
+    await page.getByRole("button", { name: language, exact: true }).click();
+    const text = await page.locator(".code pre").textContent();
+    const missing = await promisify(execFile)(file, [...flags, text], { env }).then(() => false, (err) => {
+      if (err.code !== "ENOENT" && err.code !== 127) throw err;
+      return true;
+    });
+    if (missing) {
+      t.diagnostic(`${language} is not installed: its code was not run`);
+      continue;
+    }
+    await until(() => socket.heard.length === sent + 1, `${language} sends it`);
+    assert.deepEqual(socket.heard[sent++], ["it's", ...args], language);
+  }
+  await page.getByRole("button", { name: "Go", exact: true }).click();
+  assert.match(await page.locator(".code pre").textContent(), /NewEmitterServiceClient\(conn\)\.Emit\(ctx, request\)/);
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByText("Sent to 1 connection.").waitFor();
+  assert.deepEqual(complaints, []);
 });

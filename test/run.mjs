@@ -23,6 +23,7 @@ const ofOneNode = {
   "cluster.test.mjs": "it starts nodes of its own",
   "console.test.mjs": "it is about what pages show, in a browser",
   "console-pages.test.mjs": "it starts nodes of its own",
+  "console-smooth.test.mjs": "it is about what a page shows, in a browser",
   "console-tasks.test.mjs": "it starts nodes of its own",
   "docs.test.mjs": "it is about documents",
   "drain.test.mjs": "it starts nodes of its own",
@@ -52,10 +53,7 @@ const long = {
 // In the order of their start; those of Node's test runner come one after the other.
 const kinds = {
   go: ["the Go packages, with the race detector", () => goTests(root, tally)],
-  web: ["the demo page's and the console's own parts", async () => {
-    await nodeTests("web/demo");
-    await nodeTests("web/console");
-  }],
+  web: ["the demo page's own parts", () => nodeTests("web/demo")],
   peers: ["the built daemon with real peers", () => nodeTests("test")],
   nodes: ["the same with two nodes: browsers at the one, backends at the other", overNodes],
   docs: ["what documentation says", documented],
