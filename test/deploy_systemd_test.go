@@ -76,7 +76,7 @@ func TestSystemdUnit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		help, err := exec.CommandContext(t.Context(), binary(t.Context(), t), "help").Output()
+		help, err := exec.CommandContext(t.Context(), binary(t.Context(), t), "help", "serve").Output()
 		if err != nil {
 			t.Fatal(err)
 		}

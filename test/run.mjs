@@ -26,6 +26,7 @@ const ofOneNode = {
   "console-smooth.test.mjs": "it is about what a page shows, in a browser",
   "console-tasks.test.mjs": "it starts nodes of its own",
   "docs.test.mjs": "it is about documents",
+  "command-line.test.mjs": "it starts nodes of its own",
   "drain.test.mjs": "it starts nodes of its own",
   "errors.test.mjs": "no backend takes part",
   "first-application.test.mjs": "it is about one daemon, as somebody begins with it",

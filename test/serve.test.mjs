@@ -66,7 +66,7 @@ test("health is for operators only", async (t) => {
 
 test("version and help", async () => {
   assert.match((await run(binary, ["version"])).stdout, /fanoutd/);
-  assert.match((await run(binary, ["help"])).stdout, /--control-listen/);
+  assert.match((await run(binary, ["help", "serve"])).stdout, /--control-listen/);
 });
 
 for (const [name, args, env, said] of [

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
@@ -41,10 +43,10 @@ const maxHealthAnswer = 1 << 10
 // checkHealth asks the daemon of the same settings, at ops-listen, whether it is
 // ready, and says so. Every failure is exit code 1, wrong settings too: container
 // runtimes know no other.
-func checkHealth(args, environ []string, stdout, stderr io.Writer) int {
+func checkHealth(c *cobra.Command, args, environ []string, stdout, stderr io.Writer) int {
 	answer, err := askHealth(args, environ)
 	if errors.Is(err, settings.ErrHelp) {
-		printHelp(stdout)
+		printFlagsHelp(stdout, c, new(healthFlags).add)
 		return exitOK
 	}
 	if err != nil {

@@ -1,8 +1,8 @@
 // Command fanoutd is the fan-out daemon: browsers connect to it by Socket.IO,
 // backends tell it by gRPC what to send to whom.
 //
-// This package is settings and wiring: it declares the settings (settings_*.go),
-// binds the listeners, makes the servers know each other and ends them in the
+// This package is settings and wiring: it declares the settings (settings_*.go) and the
+// commands (commands.go; those that call a daemon are package cli's), binds the listeners, makes the servers know each other and ends them in the
 // right order. What they do is decided elsewhere.
 package main
 
@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -37,44 +38,15 @@ func main() {
 // run carries out one command line and returns the exit code. The end of ctx
 // shuts a serving daemon down.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	command := "serve"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		command, args = args[0], args[1:]
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") && !asksForHelp(args) {
+		args = append([]string{"serve"}, args...)
 	}
-	switch command {
-	case "serve":
-		return serveAs(ctx, args, environ, stdout, stderr)
-	case "config":
-		return runConfig(args, environ, stdout, stderr)
-	case "metrics":
-		if err := nothingBehind("metrics", args); err != nil {
-			printProblems(stderr, err)
-			return exitSettings
-		}
-		printMetricsDocs(stdout)
-		return exitOK
-	case "errors":
-		if err := nothingBehind("errors", args); err != nil {
-			printProblems(stderr, err)
-			return exitSettings
-		}
-		printErrorsDocs(stdout)
-		return exitOK
-	case "proto":
-		return runProto(args, stdout, stderr)
-	case "token":
-		return printToken(args, environ, stdout, stderr)
-	case "healthcheck":
-		return checkHealth(args, environ, stdout, stderr)
-	case "version":
-		fmt.Fprintln(stdout, readBuild())
-		return exitOK
-	case "help":
-		printHelp(stdout)
-		return exitOK
-	}
-	fmt.Fprintf(stderr, "fanoutd: unknown command %q: there are serve, config, metrics, errors, proto, token, healthcheck, version and help\n", command)
-	return exitSettings
+	return runCommand(ctx, args, environ, stdout, stderr)
+}
+
+// asksForHelp reports whether args are nothing but that.
+func asksForHelp(args []string) bool {
+	return len(args) == 1 && slices.Contains([]string{"-h", "-help", "--help"}, args[0])
 }
 
 // serveAs runs the daemon as the settings say, and returns the exit code.
@@ -82,7 +54,7 @@ func serveAs(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	from := newSource(func(text []byte) (*config, error) { return loadText(args, environ, text) })
 	c, err := from.load(nil)
 	if errors.Is(err, settings.ErrHelp) {
-		printHelp(stdout)
+		printServeHelp(stdout)
 		return exitOK
 	}
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 func runProto(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("proto", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	out := flags.String("out", "", "a folder for the files, which is made if it is not there")
+	out := new(string)
+	addProtoFlags(flags, out)
 	err := flags.Parse(args)
 	if err == nil {
 		err = nothingBehind("proto", flags.Args())
@@ -29,6 +30,10 @@ func runProto(args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+func addProtoFlags(fs *flag.FlagSet, out *string) {
+	fs.StringVar(out, "out", "", "a folder for the files, which is made if it is not there")
 }
 
 func writeProto(dir string, stdout io.Writer) error {

@@ -7,6 +7,9 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/spf13/cobra"
+
+	"github.com/fanoutd/fanoutd/internal/cli"
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
@@ -67,6 +70,7 @@ func newSettings(c *config) *settings.Set {
 
 func declareAll(c *config) (*settings.Set, []subject) {
 	s := settings.New("fanoutd")
+	s.OtherVariables = cli.Variables()
 	all := c.subjects()
 	declared := map[string]bool{}
 	for i := range all {
@@ -142,29 +146,12 @@ func (c *config) warn(log *slog.Logger) {
 	}
 }
 
-// printHelp prints the commands and all settings with their defaults.
-func printHelp(w io.Writer) {
-	fmt.Fprint(w, `fanoutd: browsers connect by Socket.IO, backends tell it by gRPC what to send to whom.
+// printServeHelp prints all settings with their defaults.
+func printServeHelp(w io.Writer) {
+	fmt.Fprint(w, `Run the daemon: browsers connect by Socket.IO, backends tell it by gRPC what to send to whom.
 
 Usage:
-  fanoutd [serve] [flags]   run the daemon
-  fanoutd config check [flags]
-                            check the settings that the daemon would have, files
-                            that they name included, and an unknown variable too
-  fanoutd config print [flags]
-                            print them as YAML, each with where it came from
-  fanoutd config default    print a YAML file with every setting, in comments
-  fanoutd config docs       print every setting as Markdown
-  fanoutd metrics           print every metric as Markdown
-  fanoutd errors            print every error and reason as Markdown
-  fanoutd proto [--out DIR] print the files of the contract that this daemon speaks,
-                            or write them into a folder
-  fanoutd token [flags]     make a token for development, such as browsers need
-                            with jwt-secret, jwt-public-key-file or jwks-url
-  fanoutd healthcheck       ask the daemon of these settings, at ops-listen, whether
-                            it is ready; 1 is the exit code if it is not
-  fanoutd version           say which build this is
-  fanoutd help              show this
+  fanoutd [serve] [flags]
 
 Each setting can be a flag, an environment variable or a key of the file that
 --config names; a flag overrides a variable, a variable overrides the file.
@@ -173,17 +160,15 @@ FANOUTD_PING_INTERVAL, ping-interval and ping_interval are the same.
 
 `)
 	newSettings(&config{}).WriteHelp(w)
-	printFlags(w, "token", new(grantFlags).add)
-	printFlags(w, "healthcheck", new(healthFlags).add)
 	fmt.Fprint(w, `
 Exit codes: 0 after a shutdown, 1 if a listener cannot be bound or serving
 fails, 2 if the settings are wrong.
 `)
 }
 
-// printFlags prints the flags of a command that are no settings.
-func printFlags(w io.Writer, command string, add func(*flag.FlagSet)) {
-	fmt.Fprintf(w, "\nFlags of fanoutd %s besides the settings:\n", command)
+// printFlagsHelp prints the help of a command whose flags are the settings and its own.
+func printFlagsHelp(w io.Writer, c *cobra.Command, add func(*flag.FlagSet)) {
+	fmt.Fprintf(w, "%s\n\nUsage:\n  %s [flags]\n\nFlags besides the settings, which fanoutd help serve lists:\n", c.Long, c.CommandPath())
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	add(fs)
 	fs.VisitAll(func(f *flag.Flag) {

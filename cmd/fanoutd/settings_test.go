@@ -175,7 +175,7 @@ func TestWarnings(t *testing.T) {
 // TestHelpNamesEverySetting keeps help, flags and variables one list.
 func TestHelpNamesEverySetting(t *testing.T) {
 	var help bytes.Buffer
-	printHelp(&help)
+	printServeHelp(&help)
 	names := strings.Split("listen control-listen ops-listen namespaces origins ping-interval ping-timeout connect-timeout "+
 		"upgrade-timeout max-payload max-queue serve-client log-level log-format demo config control-key control-key-file "+
 		"insecure-control grace jwt-secret jwt-secret-file jwt-public-key-file jwks-url jwt-algorithms jwt-issuer jwt-audience "+

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/fanoutd/fanoutd/internal/admission/token"
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
@@ -35,10 +37,10 @@ func (g *grantFlags) add(fs *flag.FlagSet) {
 
 // printToken mints a development token from the same settings that the daemon
 // verifies tokens by, and prints it.
-func printToken(args, environ []string, stdout, stderr io.Writer) int {
+func printToken(c *cobra.Command, args, environ []string, stdout, stderr io.Writer) int {
 	minted, err := mint(args, environ)
 	if errors.Is(err, settings.ErrHelp) {
-		printHelp(stdout)
+		printFlagsHelp(stdout, c, new(grantFlags).add)
 		return exitOK
 	}
 	if err != nil {

@@ -21,7 +21,7 @@ func (v UnknownVariable) String() string {
 
 // Unknown returns the variables that [Set.Read] found and did not know, by name,
 // also if it failed: they may be why. Those that Kubernetes sets for a Service
-// whose name begins with the program's are not among them.
+// whose name begins with the program's, and [Set.OtherVariables], are not among them.
 func (s *Set) Unknown() []UnknownVariable { return s.unknown }
 
 // variables picks those that are settings, and notes the unknown.
@@ -37,7 +37,7 @@ func (s *Set) variables(environ []string) map[*Setting]string {
 		switch {
 		case x != nil:
 			env[x] = value
-		case strings.HasPrefix(name, strings.ToUpper(s.program)+"_") && !isServiceVariable(name, value):
+		case strings.HasPrefix(name, strings.ToUpper(s.program)+"_") && !slices.Contains(s.OtherVariables, name) && !isServiceVariable(name, value):
 			s.unknown = append(s.unknown, UnknownVariable{Name: name, Nearest: s.nearest(name).variable})
 		}
 	}

@@ -54,3 +54,17 @@ func TestDistance(t *testing.T) {
 		}
 	}
 }
+
+// Variables of other commands of the program are no mistakes.
+func TestOtherVariables(t *testing.T) {
+	s := New("prog")
+	var value string
+	s.Declare("Things", Setting{Name: "name", Value: String(&value, "")})
+	s.OtherVariables = []string{"PROG_ADDRESS"}
+	if err := s.Read(nil, []string{"PROG_ADDRESS=x", "PROG_OTHER=x"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Unknown(); len(got) != 1 || got[0].Name != "PROG_OTHER" {
+		t.Errorf("unknown variables: %v", got)
+	}
+}

@@ -29,6 +29,10 @@ type Set struct {
 	// MoreFlags adds the flags of a command that are no settings, so that they may
 	// stand among those that are. Default: none.
 	MoreFlags func(*flag.FlagSet)
+
+	// OtherVariables are variables that begin with the program's name, are no settings and
+	// are known all the same: other commands of the program read them. Default: none.
+	OtherVariables []string
 }
 
 // group is settings that people look for together.

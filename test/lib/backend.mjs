@@ -76,6 +76,7 @@ export function backend(t, daemon) {
     reply: unary(events, "Reply"),
     publish: unary(events, "Publish"),
     listConsumers: unary(admin, "ListConsumers"),
+    listDeadLetters: unary(admin, "ListDeadLetters"),
     listNodes: unary(admin, "ListNodes"),
     // Resolves with all messages of the answer.
     drain: async (request) => {

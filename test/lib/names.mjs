@@ -12,6 +12,7 @@ const ofOthers = { json: "curl", live: "fanoutd healthcheck", watch: "Node.js", 
 
 const all = (text, pattern) => new Set([...text.matchAll(pattern)].map(([, name]) => name));
 const settings = all(page("docs/configuration.md").text, /^### ([\w-]+)$/gm);
+const commands = all(files(".go").filter((name) => name.startsWith("internal/cli/")).map(readIfThere).join("\n"), /(?:Var|VarP|text)\([^"\n]*"([a-z][\w-]*)"/g); // their flags
 const metrics = all(page("docs/metrics.md").text, /^\| `(\w+)` \|/gm);
 const targets = all(readIfThere("Makefile"), /^([\w-]+):/gm);
 const contract = files(".proto").map(readIfThere).join("\n");
@@ -29,7 +30,7 @@ for (const name of files("")) {
 // What a span in backticks may name: the first kind whose pattern it matches decides, by
 // what the pattern caught.
 const kinds = [
-  ["a flag", /^--([a-z][\w-]*)(?![\w…-])/, (name) => settings.has(name) || name in ofOthers],
+  ["a flag", /^--([a-z][\w-]*)(?![\w…-])/, (name) => settings.has(name) || commands.has(name) || name in ofOthers],
   ["a variable", /^\$?(FANOUTD_[A-Z0-9_]+)(?![\w…])/, (name) => settings.has(name.slice("FANOUTD_".length).toLowerCase().replaceAll("_", "-")) || words.has(name)],
   ["a metric", /^(fanoutd_[a-z_]+)(?![\w…])/, (name) => metrics.has(name.replace(/_(?:bucket|count|sum)$/, "")) || metrics.has(name)],
   ["an RPC", /^(?:fanout\.v1\.)?(\w+Service)[./](\w+)/, (service, rpc) => rpcs.get(service)?.has(rpc)],

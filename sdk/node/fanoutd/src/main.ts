@@ -10,7 +10,7 @@ const usage = `Usage:
       run the daemon for development, at localhost:8080 for browsers and
       localhost:8081 for backends, with the settings that @fanoutd/socket.io
       wants; with a program, run that too, and end with it.
-      Flags are the daemon's: npx fanoutd help lists them.
+      Flags are the daemon's: npx fanoutd help serve lists them.
   npx fanoutd COMMAND ...
       any other command of the daemon, such as token, config or version
 `;

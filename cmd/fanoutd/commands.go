@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fanoutd/fanoutd/internal/cli"
+)
+
+// groupDaemon holds the commands that run a daemon or are about its settings.
+const groupDaemon = "daemon"
+
+// exitError is an exit code of which the command has said why.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// runCommand carries out the command that args name.
+func runCommand(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	root := newRoot(environ, stdout, stderr)
+	root.SetArgs(args)
+	c, err := root.ExecuteContextC(ctx)
+	said := exitError(0)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &said):
+		return int(said)
+	case c == root:
+		fmt.Fprintf(stderr, "fanoutd: %s; fanoutd help lists the commands\n", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", " "))
+	default:
+		fmt.Fprintf(stderr, "%s: %v\n", c.CommandPath(), err)
+	}
+	return int(cli.ExitCode(err))
+}
+
+// newRoot returns all commands.
+func newRoot(environ []string, stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "fanoutd",
+		Short: "Fan out events to browsers",
+		Long: `fanoutd: browsers connect by Socket.IO, backends tell it by gRPC what to send to whom.
+
+fanoutd [serve] runs the daemon; fanoutd help serve lists its settings. The other commands are for
+people, and call the daemon that --address or FANOUTD_ADDRESS names: localhost:8081 unless they do.`,
+		SilenceErrors: true, SilenceUsage: true, DisableAutoGenTag: true,
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddGroup(&cobra.Group{ID: groupDaemon, Title: "Run a daemon, and prepare for it:"})
+	cli.Add(root, environ)
+	for _, c := range []*cobra.Command{
+		whole("serve", "Run the daemon", func(c *cobra.Command) { printServeHelp(c.OutOrStdout()) },
+			func(c *cobra.Command, args []string) int { return serveAs(c.Context(), args, environ, stdout, stderr) }),
+		whole("config", "Check, print or begin the settings", func(c *cobra.Command) { printConfigHelp(c.OutOrStdout()) },
+			func(_ *cobra.Command, args []string) int { return runConfig(args, environ, stdout, stderr) }),
+		whole("token", "Make a token for development",
+			func(c *cobra.Command) { printFlagsHelp(c.OutOrStdout(), c, new(grantFlags).add) },
+			func(c *cobra.Command, args []string) int { return printToken(c, args, environ, stdout, stderr) }),
+		whole("healthcheck", "Ask at ops-listen whether the daemon of these settings is ready",
+			func(c *cobra.Command) { printFlagsHelp(c.OutOrStdout(), c, new(healthFlags).add) },
+			func(c *cobra.Command, args []string) int { return checkHealth(c, args, environ, stdout, stderr) }),
+		whole("proto", "Print the files of the contract that this daemon speaks, or write them into a folder",
+			func(c *cobra.Command) {
+				printFlagsHelp(c.OutOrStdout(), c, func(fs *flag.FlagSet) { addProtoFlags(fs, new(string)) })
+			},
+			func(_ *cobra.Command, args []string) int { return runProto(args, stdout, stderr) }),
+		printed("metrics", "Print every metric as Markdown", printMetricsDocs),
+		printed("errors", "Print every error and reason as Markdown", printErrorsDocs),
+		whole("version", "Say which build this is", nil, func(*cobra.Command, []string) int {
+			fmt.Fprintln(stdout, readBuild())
+			return exitOK
+		}),
+	} {
+		root.AddCommand(c)
+	}
+	root.SetHelpCommandGroupID(groupDaemon)
+	root.SetCompletionCommandGroupID(groupDaemon)
+	return root
+}
+
+// whole returns a command that reads what stands behind it by itself: the settings, whose
+// errors name their source. help, unless nil, prints its help.
+func whole(name, short string, help func(*cobra.Command), do func(c *cobra.Command, args []string) int) *cobra.Command {
+	c := &cobra.Command{
+		Use: name, Short: short, Long: short + ".", GroupID: groupDaemon,
+		DisableFlagParsing: true, DisableFlagsInUseLine: true,
+		ValidArgsFunction: completeSettings,
+		RunE: func(c *cobra.Command, args []string) error {
+			if asksForHelp(args) {
+				return c.Help()
+			}
+			if code := do(c, args); code != exitOK {
+				return exitError(code)
+			}
+			return nil
+		},
+	}
+	if help != nil {
+		c.SetHelpFunc(func(c *cobra.Command, _ []string) { help(c) })
+	}
+	return c
+}
+
+// printed returns a command that prints one thing and takes nothing behind it.
+func printed(name, short string, print func(io.Writer)) *cobra.Command {
+	return whole(name, short, nil, func(c *cobra.Command, args []string) int {
+		if err := nothingBehind(name, args); err != nil {
+			printProblems(c.ErrOrStderr(), err)
+			return exitSettings
+		}
+		print(c.OutOrStdout())
+		return exitOK
+	})
+}
+
+// completeSettings completes the flags of the settings, and behind them files.
+func completeSettings(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if !strings.HasPrefix(begun, "--") || strings.Contains(begun, "=") {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var all []string
+	for _, x := range newSettings(&config{}).All() {
+		if flag := "--" + x.Name + "="; strings.HasPrefix(flag, begun) {
+			all = append(all, flag)
+		}
+	}
+	return all, cobra.ShellCompDirectiveNoSpace
+}
