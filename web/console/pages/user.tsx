@@ -40,7 +40,8 @@ export function UserPage({ route }: { route: Route }) {
       <div class="buttons">
         {targetActions(to, who).map((a) => <ActionButton key={a.label} action={{ ...a, done: list.refresh }} />)}
         <ActionButton action={emit} />
-        {blocked ? <ActionButton action={{ label: "Lift the block", method: "RegistryService/Unblock", warning: `The user ${user} is let in again.`, request: () => ({ users: [user] }), says: () => "Lifted.", done: blocks.refresh }} /> : <ActionButton action={{ ...block({ user }), done: () => { blocks.refresh(); list.refresh(); } }} />}
+        <ActionButton action={{ ...block({ user }), done: () => { blocks.refresh(); list.refresh(); } }} />
+        {blocked && <ActionButton action={{ label: "Lift the block", method: "RegistryService/Unblock", warning: `The user ${user} is let in again.`, request: () => ({ users: [user] }), says: () => "Lifted.", done: blocks.refresh }} />}
       </div>
       <h2>Whether events arrive</h2>
       <ul class="findings" aria-live="polite">
