@@ -67,7 +67,7 @@ export const rows = {
     row("fanoutd emit user:42 notice \"your order is on its way\" --to room:staff --except room:away").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd call user:42 \"which version\"").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd connections\nID                    USER  TRANSPORT  NODE  ADDRESS          SINCE  WAITING  ROOMS").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
-    row("fanoutd connections …").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
+    row("fanoutd connections id:…").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd tail --limit 1").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd join user:42 sports").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd block address:192.0.2.0/24 --for 1h --reason spam").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),

@@ -66,8 +66,8 @@ func usageErrors(c *cobra.Command) {
 	}
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		text := err.Error()
-		if _, flag, ok := strings.Cut(text, "unknown shorthand flag: "); ok && strings.ContainsAny(flag[1:2], "0123456789") {
-			return usagef("%s: what begins with - is a flag: write -- in front of the first argument", text)
+		if strings.HasPrefix(text, "unknown shorthand flag: ") { // there is one at most, so that it was meant otherwise
+			return usagef("%s: what begins with - is a flag: write -- in front of the first argument that is none, or id: in front of an id", text)
 		}
 		return usagef("%s; fanoutd help %s lists the flags", text, pathBelowRoot(c))
 	})

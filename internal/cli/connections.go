@@ -25,19 +25,19 @@ type connectionsFlags struct {
 func (a *app) connections() *cobra.Command {
 	var f connectionsFlags
 	c := a.command("connections [TARGET... | ID] [flags]", "List connections, or show one whole",
-		`Lists the connections of the targets, or all of the namespace, oldest first. An ID alone, as the list
-shows it, shows all of that one, and what is unusual about it.
+		`Lists the connections of the targets, or all of the namespace, oldest first. An ID alone, with id:
+in front of it or without, shows all of that one, and what is unusual about it.
 
 WAITING is what waits to be sent to the browser: it grows when the browser reads too slowly.`,
 		`  fanoutd connections
   fanoutd connections user:42
-  fanoutd connections GnHVAZVV2_rQ4DIDAAAA
+  fanoutd connections id:GnHVAZVV2_rQ4DIDAAAA
   fanoutd connections room:news --from 192.0.2.0/24 --slow
   fanoutd connections --count --by node
   fanoutd connections room:news --watch`,
 		cobra.ArbitraryArgs, func(r *run, words []string) error {
-			if len(words) == 1 && !isTarget(words[0]) {
-				return r.connection(f.namespace, words[0])
+			if id, one := f.one(words); one {
+				return r.connection(f.namespace, id)
 			}
 			if len(words) == 0 {
 				words = []string{"all"}
@@ -79,6 +79,17 @@ WAITING is what waits to be sent to the browser: it grows when the browser reads
 	f.add(a, c, false)
 	c.ValidArgsFunction = a.completeTargets
 	return c
+}
+
+// one returns the id that stands alone, as the list shows it or as a target: ids may begin
+// with what begins flags.
+func (f *connectionsFlags) one(words []string) (id string, one bool) {
+	if len(words) != 1 || !isTarget(words[0]) {
+		return first(words), len(words) == 1
+	}
+	id, one = strings.CutPrefix(words[0], "id:")
+	narrowed := f.address != "" || f.filter != connectionFilter{} || f.count || f.watch || len(f.except) > 0
+	return id, one && id != "" && !narrowed
 }
 
 // connectionFilter leaves out connections that the daemon has listed.

@@ -1,12 +1,16 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -77,8 +81,9 @@ var phases = map[fanoutv1.DrainResponse_Phase]string{
 
 // drained shows a drain until it is done.
 func (r *run) drained(req *fanoutv1.DrainRequest) error {
-	done := false
+	done, begun := false, false
 	err := follow(r, r.admin.Drain, req, func(m *fanoutv1.DrainResponse) error {
+		begun = true
 		done = m.GetPhase() == fanoutv1.DrainResponse_DONE
 		if err := r.out.show(m, "%s  %s  %s: %s, %s open, %s closed", pad(span(m.GetElapsed()), 5), clean(m.GetNode()), phases[m.GetPhase()],
 			plural(m.GetConnections(), "connection"), plural(m.GetSessions(), "session"), plural(m.GetClosed(), "session")); err != nil {
@@ -89,10 +94,37 @@ func (r *run) drained(req *fanoutv1.DrainRequest) error {
 		}
 		return nil
 	})
-	if err == nil && !done && r.ctx.Err() == nil {
+	switch {
+	case err == nil && !done && r.ctx.Err() == nil:
 		return failedf("the stream ended before the drain was done; it goes on")
+	case status.Code(err) == codes.Unavailable && begun && req.GetNode() != "" && r.left(req.GetNode()):
+		return r.out.show(&fanoutv1.DrainResponse{Node: req.GetNode(), Phase: fanoutv1.DrainResponse_DONE}, "%s  has left", clean(req.GetNode()))
 	}
 	return err
+}
+
+// left reports whether a node that drained is listed no more, within the timeout: one that
+// ends may be gone before it has told so by the stream, and leaves the list at once if it
+// ended in order.
+func (r *run) left(node string) bool {
+	ctx, cancel := context.WithTimeout(r.ctx, r.connect.timeout)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		answer, err := r.admin.ListNodes(ctx, &fanoutv1.ListNodesRequest{})
+		if err != nil {
+			return false
+		}
+		if !slices.ContainsFunc(answer.GetNodes(), func(n *fanoutv1.ListNodesResponse_Node) bool { return n.GetName() == node }) {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 func (a *app) rebalance() *cobra.Command {
