@@ -50,11 +50,11 @@ export const rows = {
     row("grpcurl -plaintext -d '{\"group\":\"chat\"}' localhost:8081 fanout.v1.AdminService/DeleteGroup").ran("test/grpcurl.test.mjs", "the lines for those who write backends"),
   ],
   "docs/cluster.md": [
-    row("make cluster").not("no test yet pastes it"),
-    row("fanoutd --node-name=a --listen").not("no test yet pastes it"),
-    row("openssl rand").not("no test yet pastes it"),
-    row("fanoutd --node-name=a --cluster-listen").not("no test yet pastes it"),
-    row("FANOUTD_CLUSTER_PEERS=").not("no test yet pastes it"),
+    row("make cluster").not("its nodes take fixed ports, which a test cannot be sure to have; the same nodes by hand are tested below"),
+    row("fanoutd --node-name=a --listen").ran("test/docs-pages.test.mjs", "docs/cluster.md: two nodes by hand"),
+    row("openssl rand").ran("test/docs-pages.test.mjs", "docs/cluster.md: two nodes with a secret and certificates"),
+    row("fanoutd --node-name=a --cluster-listen").ran("test/docs-pages.test.mjs", "docs/cluster.md: two nodes with a secret and certificates"),
+    row("FANOUTD_CLUSTER_PEERS=").ran("test/docs-pages.test.mjs", "docs/cluster.md: two nodes with a secret and certificates"),
   ],
   "docs/console.md": [
     row("curl -H").ran("test/console.test.mjs", "a key is asked for, and says what may be done"),
@@ -78,7 +78,7 @@ export const rows = {
     row("fanoutd nodes").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
   ],
   "docs/deploying.md": [
-    row("kubectl create secret").not("no test yet pastes it"),
+    row("kubectl create secret").ran("test/docs-pages.test.mjs", "docs/deploying.md: the Secret has the keys that the pods mount"),
   ],
   "docs/first-application.md": [
     ...["mkdir lunch", "fanoutd --origins", "<!doctype html>", "import { createServer }", "node lunch.mjs", "curl --json", "origins:", "fanoutd --config", "fanoutd token"].map((begins) =>
@@ -98,10 +98,10 @@ export const rows = {
     row("mkdir chat").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says"),
     row("import { createServer }").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says", "the code of each README compiles with tsc --strict"),
     row("npx fanoutd -- node").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says"),
-    row("npx fanoutd --origins").not("no test yet pastes it"),
+    row("npx fanoutd --origins").not("its ports are fixed; test/sdk-kills.test.mjs replaces programs under their browsers, as a change does here"),
   ],
   "docs/operating.md": [
-    row("scrape_configs:").not("no test yet pastes it"),
+    row("scrape_configs:").ran("test/docs-pages.test.mjs", "docs/operating.md: what is scraped, by the name that the alerts have"),
     row("grpcurl -plaintext -d '{\"delay\"").ran("test/grpcurl.test.mjs", "the lines for operators about sessions that are to go elsewhere"),
     row("grpcurl -plaintext -d '{\"time\"").ran("test/grpcurl.test.mjs", "the lines for operators about sessions that are to go elsewhere"),
     row("grpcurl -plaintext -d '{\"users\"").ran("test/blocks.test.mjs", "the lines about blocks, in their order"),
@@ -117,7 +117,7 @@ export const rows = {
     row("const socket").ran("test/guides.test.mjs", "docs/recovery.md: a page that was cut off, and one that is new"),
   ],
   "docs/security.md": [
-    row("# control-keys-file").not("no test yet pastes it"),
+    row("# control-keys-file").ran("test/docs-pages.test.mjs", "docs/security.md: the keys of the file may do what it says"),
   ],
   "docs/troubleshooting.md": [
     ...["socket.on", "grpcurl -plaintext -d '{\"to\":{\"users\":[\"42\"]}}'", "grpcurl -plaintext -d '{\"to\":{\"users\":[\"42\"]},\"event\"", "grpcurl -plaintext -d '{}' localhost:8081 fanout.v1.AdminService/ListConsumers", "grpcurl -plaintext -d '{}' localhost:8081 fanout.v1.AdminService/ListNodes"].map((begins) =>
@@ -125,45 +125,45 @@ export const rows = {
     ),
   ],
   "docs/webhooks.md": [
-    row("openssl rand").not("no test yet pastes it"),
+    row("openssl rand").ran("test/docs-pages.test.mjs", "docs/webhooks.md: the chat in PHP"),
     row("- url: https://app.example.com/events").ran("cmd/fanoutd/settings_webhooks_test.go", "TestWebhookGuide"),
     row("POST /events").ran("internal/webhook/guide_test.go", "TestGuide"),
     row('{"deliveryId":"3k8…x.1"').ran("internal/webhook/guide_test.go", "TestGuide"),
     row('{"operations"').ran("internal/webhook/guide_test.go", "TestGuide"),
   ],
   "examples/socketio/README.md": [
-    row("make sdk").not("no test yet pastes it"),
-    row("node examples/socketio/express-session.mjs").not("no test yet pastes it"),
-    row("server {").not("no test yet pastes it"),
+    row("make sdk").ran("test/docs-pages.test.mjs", "examples/socketio: the line that starts one"),
+    row("node examples/socketio/express-session.mjs").ran("test/docs-pages.test.mjs", "examples/socketio: nginx in front of the page and the daemon"),
+    row("server {").ran("test/docs-pages.test.mjs", "examples/socketio: nginx in front of the page and the daemon"),
   ],
   "internal/LOCKS.md": [
     row("engineio.Session.in ->").ran("internal/locks_test.go", "TestLocksAreDocumented"),
   ],
   "sdk/node/client/README.md": [
-    row("npm install").not("no test yet pastes it"),
+    row("npm install").not("the packages are in no registry before a release; test/sdk-packages.test.mjs installs them packed"),
     row("import").ran("test/sdk-packages.test.mjs", "the code of each README runs", "the code of each README compiles with tsc --strict"),
   ],
   "sdk/node/emitter/README.md": [
-    row("npm install").not("no test yet pastes it"),
+    row("npm install").not("the packages are in no registry before a release; test/sdk-packages.test.mjs installs them packed"),
     row("import").ran("test/sdk-packages.test.mjs", "the code of each README runs", "the code of each README compiles with tsc --strict"),
   ],
   "sdk/node/fanoutd/README.md": [
-    row("npm install").not("no test yet pastes it"),
-    row("npx fanoutd --listen").not("no test yet pastes it"),
+    row("npm install").not("the packages are in no registry before a release; test/sdk-packages.test.mjs installs them packed"),
+    row("npx fanoutd --listen").not("its ports are fixed; test/sdk-packages.test.mjs starts npx fanoutd with a program at others"),
     row("import").ran("test/sdk-packages.test.mjs", "the code of each README runs", "the code of each README compiles with tsc --strict"),
   ],
   "sdk/node/socket.io/README.md": [
-    row("npm install").not("no test yet pastes it"),
+    row("npm install").not("the packages are in no registry before a release; test/sdk-packages.test.mjs installs them packed"),
     row("-import").ran("test/sdk-packages.test.mjs", "the code of each README runs"),
     row("io.use").ran("test/sdk-packages.test.mjs", "the code of each README runs", "the code of each README compiles with tsc --strict"),
-    row("fanoutd --namespaces").not("no test yet pastes it"),
-    row("io.engine.use").not("no test yet pastes it"),
+    row("fanoutd --namespaces").ran("test/docs-pages.test.mjs", "sdk/node/socket.io: the daemon takes the settings that its programs want"),
+    row("io.engine.use").not("it wants express-session and passport; make interop runs the examples of Socket.IO that do this"),
   ],
   "sdk/python/README.md": [
-    row("pip install").not("no test yet pastes it"),
+    row("pip install").not("the package is in no registry before a release; make interop installs its wheel by each Python there is"),
     row("from fanoutd import socketio").ran("sdk/python/tests/test_readme.py", "test_the_chat_runs", "test_a_users_program_passes_mypy_strict"),
     row("import asyncio").ran("sdk/python/tests/test_readme.py", "test_the_greeter_runs", "test_a_users_program_passes_mypy_strict"),
-    row("credentials=").not("no test yet pastes it"),
+    row("credentials=").not("one argument of a call, with files that only its reader has"),
     row("nodes = fanoutd.v1").ran("sdk/python/tests/test_readme.py", "test_a_users_program_passes_mypy_strict"),
   ],
 };

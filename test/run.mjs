@@ -25,6 +25,7 @@ const ofOneNode = {
   "console-pages.test.mjs": "it starts nodes of its own",
   "console-smooth.test.mjs": "it is about what a page shows, in a browser",
   "console-tasks.test.mjs": "it starts nodes of its own",
+  "docs-pages.test.mjs": "it starts daemons of its own",
   "docs.test.mjs": "it is about documents",
   "command-line.test.mjs": "it starts nodes of its own",
   "drain.test.mjs": "it starts nodes of its own",

@@ -176,8 +176,8 @@ test("from nothing to two tabs, as docs/nodejs.md says", { timeout: 400_000 }, a
     return program.log.includes(`open http://localhost:${port} in two tabs`);
   }, "the program says where it is");
   assert.match(program.log, new RegExp(`browsers: +http://localhost:${listen}\n +backends: +localhost:${control}\n`));
-  const page = await (await fetch(`http://localhost:${port}/`)).text();
-  const [, script] = /script src="(.*?)"/.exec(page);
+  const served = await (await fetch(`http://localhost:${port}/`)).text();
+  const [, script] = /script src="(.*?)"/.exec(served);
   assert.match(await (await fetch(`http://localhost:${port}${script}`)).text(), /^\/\*!\n \* Socket\.IO/);
   const tabs = [browser(t, `http://localhost:${port}`), browser(t, `http://localhost:${port}`)];
   await Promise.all(tabs.map((tab) => once(tab, "connect")));
