@@ -34,7 +34,7 @@ var faultyEdits = map[string][]string{
 	"cmd/fanoutd/serve.go": {
 		"d.sockets, err = sio.NewServer(sockets)", "sockets.Backend = faultyBackend{sockets.Backend}\n\td.sockets, err = sio.NewServer(sockets)",
 		"control.New(d.hub(),", "control.New(faultyHub{d.hub()},",
-		"ops.Handler(&d.ready, registry)", "settable(ops.Handler(&d.ready, registry))",
+		"ops.Handler(&d.ready, metrics, d.console(metrics, b.version))", "settable(ops.Handler(&d.ready, metrics, d.console(metrics, b.version)))",
 	},
 }
 
