@@ -47,8 +47,8 @@ func newRoot(environ []string, stdout, stderr io.Writer) *cobra.Command {
 		Short: "Fan out events to browsers",
 		Long: `fanoutd: browsers connect by Socket.IO, backends tell it by gRPC what to send to whom.
 
-fanoutd [serve] runs the daemon; fanoutd help serve lists its settings. The other commands are for
-people, and call the daemon that --address or FANOUTD_ADDRESS names: localhost:8081 unless they do.`,
+fanoutd [serve] runs the daemon, by the settings below. The other commands are for people,
+and call the daemon that --address or FANOUTD_ADDRESS names: localhost:8081 unless they do.`,
 		SilenceErrors: true, SilenceUsage: true, DisableAutoGenTag: true,
 	}
 	root.SetOut(stdout)
@@ -80,6 +80,14 @@ people, and call the daemon that --address or FANOUTD_ADDRESS names: localhost:8
 	} {
 		root.AddCommand(c)
 	}
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		help(c, args)
+		if c == root { // which is serve, where no command is named
+			fmt.Fprint(stdout, "\nSettings of the daemon:\n\n")
+			newSettings(&config{}).WriteHelp(stdout)
+		}
+	})
 	root.SetHelpCommandGroupID(groupDaemon)
 	root.SetCompletionCommandGroupID(groupDaemon)
 	return root

@@ -16,6 +16,7 @@ func TestCommands(t *testing.T) {
 	}{
 		{[]string{"version"}, exitOK, "fanoutd dev (commit ", ""},
 		{[]string{"help"}, exitOK, "  emit ", ""},
+		{[]string{"help"}, exitOK, "--path", ""},
 		{[]string{"--help"}, exitOK, "  serve ", ""},
 		{[]string{"help", "serve"}, exitOK, "--ping-interval", ""},
 		{[]string{"--listen=:1", "--help"}, exitOK, "--control-listen", ""},
