@@ -231,6 +231,7 @@ lint-go: $(BIN)/golangci-lint ## Check the Go code: gofmt, go vet, linters, the 
 	if [ -n "$$unformatted" ]; then printf 'not formatted, run gofmt -s -w:\n%s\n' "$$unformatted" >&2; exit 1; fi
 	$(call say,"lint-go: go vet")
 	go vet ./...
+	go -C bench vet ./...
 	$(call say,"lint-go: golangci-lint - style and the floors of the design")
 	$(BIN)/golangci-lint run --allow-parallel-runners
 
