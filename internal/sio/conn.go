@@ -143,7 +143,6 @@ const notJoined = "packet for a namespace that was not joined"
 
 // refuse closes the session over a mistake of its peer.
 func (c *conn) refuse(what string, err error) {
-	c.server.log.Debug("closing: "+what, "remote", c.handshake.remoteAddr, "error", err)
 	if err != nil {
 		what += ": " + err.Error()
 	}
@@ -153,7 +152,25 @@ func (c *conn) refuse(what string, err error) {
 // Closed implements engineio.Receiver.
 func (c *conn) Closed(reason engineio.Reason) {
 	why := newEnd(string(reason), c.session.Detail())
+	c.logMistake(why)
 	c.exclusively(func() { c.closedLocked(why) })
+}
+
+// logMistake logs that the session was closed over what its peer did, if it was. A
+// transport that just ended has no detail.
+func (c *conn) logMistake(why End) {
+	msg := "a session was closed over a mistake of its peer"
+	switch why.Reason {
+	case ReasonParseError, ReasonSlowConsumer, ReasonConnectTimeout, ReasonPendingLimit, ReasonAttachmentTimeout, ReasonConnectOverflow:
+	case ReasonTransportError:
+		if why.Detail == "" {
+			return
+		}
+		msg = "a session's transport failed"
+	default:
+		return
+	}
+	c.server.log.Debug(msg, "remote", c.handshake.remoteAddr, "reason", why.Reason, "error", why.Detail)
 }
 
 func (c *conn) closedLocked(why End) {
