@@ -77,7 +77,8 @@ func (f *flushers) of(n uint64) *flusher { return f.all[n%uint64(len(f.all))] }
 
 // pace is called after bytes were emitted, with no lock held. It waits while a
 // connection has gathered much since a flusher's pass began, or much was emitted in all,
-// and may still wait for that pass or the next: for the time of one pass at most.
+// and may still wait for that pass or the next. Passes end, since they wait for no browser,
+// and emitters who wait are woken by the end of each and look again.
 func (f *flushers) pace(bytes int) {
 	for _, x := range f.all {
 		x.mu.Lock()
@@ -127,6 +128,7 @@ func (x *flusher) run() {
 	var pass []*wsConn
 	turn := netpoll.NewTurn()
 	defer turn.Close()
+	others := turns{give: turn.Give}
 	for {
 		x.mu.Lock()
 		x.passing, x.ahead, x.crowded = false, 0, false
@@ -143,7 +145,7 @@ func (x *flusher) run() {
 		x.mu.Unlock()
 		for i, t := range pass {
 			if i%turnAfter == turnAfter-1 {
-				turn.Give()
+				others.offer()
 			}
 			pass[i] = nil
 			t.flush(&x.buffers)
@@ -154,8 +156,8 @@ func (x *flusher) run() {
 	}
 }
 
-// turnAfter is after how many connections of a pass others have a turn: it costs as much as
-// a fraction of one write, and emitters who wait for the network are not held up by a pass
+// turnAfter is after how many connections of a pass others are offered a turn: it costs as much
+// as a fraction of one write, and emitters who wait for the network are not held up by a pass
 // of ten thousand, so that what they emit meanwhile gathers.
 const turnAfter = 64
 
