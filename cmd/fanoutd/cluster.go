@@ -71,15 +71,16 @@ func openEmbedded(c *clusterConfig, log *slog.Logger) (clusterBus, error) {
 	return b, nil
 }
 
-// newNode returns this node, which has met no other yet.
-func newNode(c *config, l *listeners, version string, connections func() int, busy func() float64, end *drain.Drain, keeper *blocks.Keeper, log *slog.Logger) (*cluster.Node, error) {
+// newNode returns this node, which has met no other yet. tells says what it tells of itself.
+func newNode(c *config, l *listeners, tells link.Options, version string, end *drain.Drain, keeper *blocks.Keeper, log *slog.Logger) (*cluster.Node, error) {
 	address, err := c.cluster.forwardAddress(l.forNodes().Addr())
 	if err != nil {
 		return nil, err
 	}
+	tells.Cluster, tells.Logger = c.cluster.name, log
 	return cluster.New(cluster.Options{
 		Self:   link.Self{Name: c.cluster.node, Epoch: link.NewEpoch(), Address: address, Version: version},
-		Link:   link.Options{Cluster: c.cluster.name, Connections: connections, Load: busy, Logger: log},
+		Link:   tells,
 		Drain:  end,
 		Blocks: keeper,
 		Logger: log,
@@ -205,7 +206,7 @@ func (d *daemon) nodes() func() []control.Node {
 		var nodes []control.Node
 		for _, p := range d.node.Peers() {
 			nodes = append(nodes, control.Node{
-				Name: p.Name, Epoch: p.Epoch, Version: p.Version, Suspected: p.State == link.Suspected, Since: p.Since, Connections: p.Connections, Load: p.Load,
+				Name: p.Name, Epoch: p.Epoch, Version: p.Version, Suspected: p.State == link.Suspected, Since: p.Since, Connections: p.Connections, Load: p.Load, Activity: (*control.Activity)(p.Activity),
 				Sent: p.Sent, Received: p.Received, Repaired: p.Repaired, Refused: p.Refused, Dropped: p.Dropped,
 			})
 		}

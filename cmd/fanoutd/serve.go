@@ -18,6 +18,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster"
 	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
+	"github.com/fanoutd/fanoutd/internal/cluster/link"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -57,6 +58,7 @@ type daemon struct {
 	ready           ops.Readiness
 	drain           *drain.Drain
 	load            *loadmeter.Meter
+	active          activityMeter
 	admission       *admissionSources
 	admitted        *admission.Backend
 	consumers       *dispatch.Dispatcher
@@ -131,7 +133,8 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 		return nil, err
 	}
 	if nodes != nil {
-		if d.node, err = newNode(c, l, b.version, d.connections, d.busy, d.drain, d.blocks, log); err != nil {
+		tells := link.Options{Connections: d.connections, Load: d.busy, Activity: d.announcedActivity}
+		if d.node, err = newNode(c, l, tells, b.version, d.drain, d.blocks, log); err != nil {
 			return nil, err
 		}
 	}
@@ -160,11 +163,12 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 	if err != nil {
 		return nil, err
 	}
+	d.active.sockets = d.sockets
 	d.blocks.Enforce(d.sockets)
 	d.services = control.New(d.hub(), control.Options{
 		Info: control.Info{
 			Version: b.version, Commit: b.commit, Node: c.cluster.node, Epoch: sockets.Engine.Epoch, StartedAt: time.Now(),
-			Listeners: l.list(), Connections: d.connections, Load: d.busy,
+			Listeners: l.list(), Connections: d.connections, Load: d.busy, Activity: d.activity,
 			MaxRequest: c.limits.controlRequest, MaxPayload: c.limits.payload, PingInterval: c.browsers.pingInterval, PingTimeout: c.browsers.pingTimeout,
 		},
 		Dispatcher: d.dispatcher(),

@@ -23,8 +23,9 @@ type Info struct {
 	Node         string // this node's name
 	Epoch        string // what the ids of its connections begin with; empty: nothing in particular
 	StartedAt    time.Time
-	Connections  func() int     // of this node; may be nil
-	Load         func() float64 // how busy this node is, see loadmeter.Load; may be nil
+	Connections  func() int      // of this node; may be nil
+	Load         func() float64  // how busy this node is, see loadmeter.Load; may be nil
+	Activity     func() Activity // of this node; may be nil
 	Listeners    []Listener
 	MaxRequest   int // bytes of one request to the services; default DefaultMaxRequest
 	MaxPayload   int // bytes of one message from a browser

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
@@ -20,9 +21,21 @@ type Node struct {
 	Since       time.Time // when that began, or when it answered first
 	Connections int       // as it said last
 	Load        float64   // likewise; see loadmeter.Load
+	Activity    *Activity // likewise; nil: it has not said
 
 	// What the links between it and this node have carried; see ListNodesResponse.Node.Link.
 	Sent, Received, Repaired, Refused, Dropped uint64
+}
+
+// Activity is what a node does for browsers; see ListNodesResponse.Node.Activity.
+type Activity struct {
+	At       time.Time      // by the node's clock
+	Sessions map[string]int // open, by transport
+	Queued   int            // bytes that wait to be written to browsers
+	Received uint64         // events from browsers
+	Sent     uint64         // events queued for browsers
+	Emits    uint64
+	FanOut   time.Duration // that the emits took, together
 }
 
 func (a *Admin) ListNodes(_ context.Context, _ *fanoutv1.ListNodesRequest) (*fanoutv1.ListNodesResponse, error) {
@@ -34,6 +47,10 @@ func (a *Admin) ListNodes(_ context.Context, _ *fanoutv1.ListNodesRequest) (*fan
 	}
 	if a.info.Load != nil {
 		own.Load = a.info.Load()
+	}
+	if a.info.Activity != nil {
+		activity := a.info.Activity()
+		own.Activity = fromActivity(&activity)
 	}
 	resp := &fanoutv1.ListNodesResponse{Nodes: []*fanoutv1.ListNodesResponse_Node{own}}
 	if a.nodes != nil {
@@ -49,7 +66,7 @@ func (a *Admin) ListNodes(_ context.Context, _ *fanoutv1.ListNodesRequest) (*fan
 
 func fromNode(n *Node) *fanoutv1.ListNodesResponse_Node {
 	m := &fanoutv1.ListNodesResponse_Node{
-		Name: n.Name, Epoch: n.Epoch, Version: n.Version, Since: timestamppb.New(n.Since), State: fanoutv1.ListNodesResponse_Node_ALIVE, Connections: count(n.Connections), Load: n.Load,
+		Name: n.Name, Epoch: n.Epoch, Version: n.Version, Since: timestamppb.New(n.Since), State: fanoutv1.ListNodesResponse_Node_ALIVE, Connections: count(n.Connections), Load: n.Load, Activity: fromActivity(n.Activity),
 		Link: &fanoutv1.ListNodesResponse_Node_Link{
 			Sent: n.Sent, Received: n.Received, Repaired: n.Repaired, Refused: n.Refused, Dropped: n.Dropped,
 		},
@@ -58,4 +75,14 @@ func fromNode(n *Node) *fanoutv1.ListNodesResponse_Node {
 		m.State = fanoutv1.ListNodesResponse_Node_SUSPECTED
 	}
 	return m
+}
+
+func fromActivity(a *Activity) *fanoutv1.ListNodesResponse_Node_Activity {
+	if a == nil {
+		return nil
+	}
+	return &fanoutv1.ListNodesResponse_Node_Activity{
+		At: timestamppb.New(a.At), Sessions: counts(a.Sessions), QueuedBytes: uint64(max(a.Queued, 0)),
+		EventsReceived: a.Received, EventsSent: a.Sent, Emits: a.Emits, FanoutTime: durationpb.New(a.FanOut),
+	}
 }

@@ -16,9 +16,10 @@ import (
 
 func TestListNodes(t *testing.T) {
 	since := time.Unix(1_700_000_000, 0)
+	does := Activity{At: since.Add(time.Hour), Sessions: map[string]int{"websocket": 6, "polling": 0}, Queued: 5, Received: 4, Sent: 3, Emits: 2, FanOut: time.Second}
 	list := func(nodes func() []Node) []*fanoutv1.ListNodesResponse_Node {
 		_, conn := dial(t, newMemHub(), Options{
-			Info:  Info{Node: "b", Epoch: "bbbbb", StartedAt: since, Connections: func() int { return 7 }, Load: func() float64 { return 0.5 }},
+			Info:  Info{Node: "b", Epoch: "bbbbb", StartedAt: since, Connections: func() int { return 7 }, Load: func() float64 { return 0.5 }, Activity: func() Activity { return does }},
 			Nodes: nodes,
 		})
 		resp, err := fanoutv1.NewAdminServiceClient(conn).ListNodes(t.Context(), &fanoutv1.ListNodesRequest{})
@@ -32,7 +33,7 @@ func TestListNodes(t *testing.T) {
 	}
 	got := list(func() []Node {
 		return []Node{
-			{Name: "c", Epoch: "ccccc", Version: "v2", Since: since, Connections: 3, Load: 0.25, Sent: 1, Received: 2, Repaired: 3, Refused: 4, Dropped: 5},
+			{Name: "c", Epoch: "ccccc", Version: "v2", Since: since, Connections: 3, Load: 0.25, Activity: &does, Sent: 1, Received: 2, Repaired: 3, Refused: 4, Dropped: 5},
 			{Name: "a", Epoch: "aaaaa", Suspected: true, Since: since},
 		}
 	})
@@ -45,6 +46,16 @@ func TestListNodes(t *testing.T) {
 	if l := got[2].GetLink(); l.GetSent() != 1 || l.GetReceived() != 2 || l.GetRepaired() != 3 || l.GetRefused() != 4 || l.GetDropped() != 5 ||
 		got[2].GetConnections() != 3 || got[2].GetLoad() != 0.25 || got[2].GetVersion() != "v2" || !got[2].GetSince().AsTime().Equal(since) {
 		t.Errorf("c: %v", got[2])
+	}
+	if got[0].GetActivity() != nil {
+		t.Errorf("of a node that has not said what it does: %v", got[0])
+	}
+	for _, n := range got[1:] {
+		a := n.GetActivity()
+		if !a.GetAt().AsTime().Equal(does.At) || len(a.GetSessions()) != 1 || a.GetSessions()["websocket"] != 6 || a.GetQueuedBytes() != 5 ||
+			a.GetEventsReceived() != 4 || a.GetEventsSent() != 3 || a.GetEmits() != 2 || a.GetFanoutTime().AsDuration() != time.Second {
+			t.Errorf("what %s does: %v", n.GetName(), a)
+		}
 	}
 }
 

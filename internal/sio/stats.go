@@ -107,6 +107,20 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
+// EventCounts counts the events of a server since its start.
+type EventCounts struct {
+	Received uint64        // events from browsers
+	Sent     uint64        // events queued for browsers
+	Emitted  uint64        // emits applied
+	FanOut   time.Duration // that these took together, see [Stats]
+}
+
+// EventCounts returns the current counts, for which it looks at no session.
+func (s *Server) EventCounts() EventCounts {
+	c := &s.counters
+	return EventCounts{Received: c.received.Load(), Sent: c.sent.Load(), Emitted: c.emitted.Load(), FanOut: c.fanOut.Distribution().Sum}
+}
+
 // ConnectionCount returns how many connections there are, in all namespaces.
 func (s *Server) ConnectionCount() (connections int) {
 	for _, n := range s.namespaces.all() {

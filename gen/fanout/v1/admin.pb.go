@@ -1740,7 +1740,9 @@ type ListNodesResponse_Node struct {
 	// How busy it is, as it said a moment ago, from 0 to 1, or more: the greatest of the
 	// processor time of its last 15 seconds, of what it may use, and its open sessions, of
 	// the setting `max-sessions`. It is the node's metric fanoutd_load_ratio.
-	Load          float64 `protobuf:"fixed64,9,opt,name=load,proto3" json:"load,omitempty"`
+	Load float64 `protobuf:"fixed64,9,opt,name=load,proto3" json:"load,omitempty"`
+	// What it does for browsers, as it said a moment ago. Unset: it has not said.
+	Activity      *ListNodesResponse_Node_Activity `protobuf:"bytes,10,opt,name=activity,proto3" json:"activity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1838,6 +1840,13 @@ func (x *ListNodesResponse_Node) GetLoad() float64 {
 	return 0
 }
 
+func (x *ListNodesResponse_Node) GetActivity() *ListNodesResponse_Node_Activity {
+	if x != nil {
+		return x.Activity
+	}
+	return nil
+}
+
 // Link counts the messages between the answering node and this one, since they
 // met. Unset for the answering node itself.
 type ListNodesResponse_Node_Link struct {
@@ -1924,6 +1933,111 @@ func (x *ListNodesResponse_Node_Link) GetDropped() uint64 {
 	return 0
 }
 
+// Activity is what a node does for browsers. What is counted is counted since it
+// started.
+type ListNodesResponse_Node_Activity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When this was so, by the node's clock. How much there is of something a second is
+	// the difference of its counts by that of two such times.
+	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// Its open sessions, by transport: "polling", "websocket", "webtransport". As it was
+	// up to 5 seconds before.
+	Sessions map[string]uint32 `protobuf:"bytes,2,rep,name=sessions,proto3" json:"sessions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Bytes that wait to be written to browsers. As it was up to 5 seconds before.
+	QueuedBytes uint64 `protobuf:"varint,3,opt,name=queued_bytes,json=queuedBytes,proto3" json:"queued_bytes,omitempty"`
+	// Events that browsers sent.
+	EventsReceived uint64 `protobuf:"varint,4,opt,name=events_received,json=eventsReceived,proto3" json:"events_received,omitempty"`
+	// Events queued for browsers: one for each connection that an emit reached.
+	EventsSent uint64 `protobuf:"varint,5,opt,name=events_sent,json=eventsSent,proto3" json:"events_sent,omitempty"`
+	// Emits that it applied to its connections, those that reached nobody too; other
+	// nodes' emits are among them.
+	Emits uint64 `protobuf:"varint,6,opt,name=emits,proto3" json:"emits,omitempty"`
+	// What these took together, each from its encoding until it was queued for all
+	// connections that it reached.
+	FanoutTime    *durationpb.Duration `protobuf:"bytes,7,opt,name=fanout_time,json=fanoutTime,proto3" json:"fanout_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodesResponse_Node_Activity) Reset() {
+	*x = ListNodesResponse_Node_Activity{}
+	mi := &file_fanout_v1_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodesResponse_Node_Activity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodesResponse_Node_Activity) ProtoMessage() {}
+
+func (x *ListNodesResponse_Node_Activity) ProtoReflect() protoreflect.Message {
+	mi := &file_fanout_v1_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodesResponse_Node_Activity.ProtoReflect.Descriptor instead.
+func (*ListNodesResponse_Node_Activity) Descriptor() ([]byte, []int) {
+	return file_fanout_v1_admin_proto_rawDescGZIP(), []int{5, 0, 1}
+}
+
+func (x *ListNodesResponse_Node_Activity) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ListNodesResponse_Node_Activity) GetSessions() map[string]uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *ListNodesResponse_Node_Activity) GetQueuedBytes() uint64 {
+	if x != nil {
+		return x.QueuedBytes
+	}
+	return 0
+}
+
+func (x *ListNodesResponse_Node_Activity) GetEventsReceived() uint64 {
+	if x != nil {
+		return x.EventsReceived
+	}
+	return 0
+}
+
+func (x *ListNodesResponse_Node_Activity) GetEventsSent() uint64 {
+	if x != nil {
+		return x.EventsSent
+	}
+	return 0
+}
+
+func (x *ListNodesResponse_Node_Activity) GetEmits() uint64 {
+	if x != nil {
+		return x.Emits
+	}
+	return 0
+}
+
+func (x *ListNodesResponse_Node_Activity) GetFanoutTime() *durationpb.Duration {
+	if x != nil {
+		return x.FanoutTime
+	}
+	return nil
+}
+
 // Listener is one address that the node serves.
 type GetServerInfoResponse_Listener struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1939,7 +2053,7 @@ type GetServerInfoResponse_Listener struct {
 
 func (x *GetServerInfoResponse_Listener) Reset() {
 	*x = GetServerInfoResponse_Listener{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[24]
+	mi := &file_fanout_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2065,7 @@ func (x *GetServerInfoResponse_Listener) String() string {
 func (*GetServerInfoResponse_Listener) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[24]
+	mi := &file_fanout_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2012,7 +2126,7 @@ type GetServerInfoResponse_Limits struct {
 
 func (x *GetServerInfoResponse_Limits) Reset() {
 	*x = GetServerInfoResponse_Limits{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[25]
+	mi := &file_fanout_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2138,7 @@ func (x *GetServerInfoResponse_Limits) String() string {
 func (*GetServerInfoResponse_Limits) ProtoMessage() {}
 
 func (x *GetServerInfoResponse_Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[25]
+	mi := &file_fanout_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2253,7 @@ type ListConsumersResponse_Consumer struct {
 
 func (x *ListConsumersResponse_Consumer) Reset() {
 	*x = ListConsumersResponse_Consumer{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[26]
+	mi := &file_fanout_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2151,7 +2265,7 @@ func (x *ListConsumersResponse_Consumer) String() string {
 func (*ListConsumersResponse_Consumer) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Consumer) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[26]
+	mi := &file_fanout_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2418,7 @@ type ListConsumersResponse_Group struct {
 
 func (x *ListConsumersResponse_Group) Reset() {
 	*x = ListConsumersResponse_Group{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[27]
+	mi := &file_fanout_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2316,7 +2430,7 @@ func (x *ListConsumersResponse_Group) String() string {
 func (*ListConsumersResponse_Group) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[27]
+	mi := &file_fanout_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2455,7 +2569,7 @@ type ListConsumersResponse_Counts struct {
 
 func (x *ListConsumersResponse_Counts) Reset() {
 	*x = ListConsumersResponse_Counts{}
-	mi := &file_fanout_v1_admin_proto_msgTypes[28]
+	mi := &file_fanout_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2467,7 +2581,7 @@ func (x *ListConsumersResponse_Counts) String() string {
 func (*ListConsumersResponse_Counts) ProtoMessage() {}
 
 func (x *ListConsumersResponse_Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_fanout_v1_admin_proto_msgTypes[28]
+	mi := &file_fanout_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2558,9 +2672,9 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bsessions\x18\x02 \x01(\rR\bsessions\x12\x18\n" +
 	"\aclosing\x18\x03 \x01(\rR\aclosing\"\x12\n" +
-	"\x10ListNodesRequest\"\xcd\x04\n" +
+	"\x10ListNodesRequest\"\xa0\b\n" +
 	"\x11ListNodesResponse\x127\n" +
-	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xfe\x03\n" +
+	"\x05nodes\x18\x01 \x03(\v2!.fanout.v1.ListNodesResponse.NodeR\x05nodes\x1a\xd1\a\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\tR\x05epoch\x12\x18\n" +
@@ -2570,13 +2684,28 @@ const file_fanout_v1_admin_proto_rawDesc = "" +
 	"\x04self\x18\x06 \x01(\bR\x04self\x12 \n" +
 	"\vconnections\x18\a \x01(\rR\vconnections\x12:\n" +
 	"\x04link\x18\b \x01(\v2&.fanout.v1.ListNodesResponse.Node.LinkR\x04link\x12\x12\n" +
-	"\x04load\x18\t \x01(\x01R\x04load\x1a\x86\x01\n" +
+	"\x04load\x18\t \x01(\x01R\x04load\x12F\n" +
+	"\bactivity\x18\n" +
+	" \x01(\v2*.fanout.v1.ListNodesResponse.Node.ActivityR\bactivity\x1a\x86\x01\n" +
 	"\x04Link\x12\x12\n" +
 	"\x04sent\x18\x01 \x01(\x04R\x04sent\x12\x1a\n" +
 	"\breceived\x18\x02 \x01(\x04R\breceived\x12\x1a\n" +
 	"\brepaired\x18\x03 \x01(\x04R\brepaired\x12\x18\n" +
 	"\arefused\x18\x04 \x01(\x04R\arefused\x12\x18\n" +
-	"\adropped\x18\x05 \x01(\x04R\adropped\"2\n" +
+	"\adropped\x18\x05 \x01(\x04R\adropped\x1a\x88\x03\n" +
+	"\bActivity\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12T\n" +
+	"\bsessions\x18\x02 \x03(\v28.fanout.v1.ListNodesResponse.Node.Activity.SessionsEntryR\bsessions\x12!\n" +
+	"\fqueued_bytes\x18\x03 \x01(\x04R\vqueuedBytes\x12'\n" +
+	"\x0fevents_received\x18\x04 \x01(\x04R\x0eeventsReceived\x12\x1f\n" +
+	"\vevents_sent\x18\x05 \x01(\x04R\n" +
+	"eventsSent\x12\x14\n" +
+	"\x05emits\x18\x06 \x01(\x04R\x05emits\x12:\n" +
+	"\vfanout_time\x18\a \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"fanoutTime\x1a;\n" +
+	"\rSessionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"2\n" +
 	"\x05State\x12\x0f\n" +
 	"\vUNSPECIFIED\x10\x00\x12\t\n" +
 	"\x05ALIVE\x10\x01\x12\r\n" +
@@ -2751,97 +2880,103 @@ func file_fanout_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_fanout_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_fanout_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_fanout_v1_admin_proto_goTypes = []any{
-	(DrainResponse_Phase)(0),               // 0: fanout.v1.DrainResponse.Phase
-	(ListNodesResponse_Node_State)(0),      // 1: fanout.v1.ListNodesResponse.Node.State
-	(DeadLetter_Reason)(0),                 // 2: fanout.v1.DeadLetter.Reason
-	(*DrainRequest)(nil),                   // 3: fanout.v1.DrainRequest
-	(*DrainResponse)(nil),                  // 4: fanout.v1.DrainResponse
-	(*RebalanceRequest)(nil),               // 5: fanout.v1.RebalanceRequest
-	(*RebalanceResponse)(nil),              // 6: fanout.v1.RebalanceResponse
-	(*ListNodesRequest)(nil),               // 7: fanout.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),              // 8: fanout.v1.ListNodesResponse
-	(*GetServerInfoRequest)(nil),           // 9: fanout.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),          // 10: fanout.v1.GetServerInfoResponse
-	(*ListConsumersRequest)(nil),           // 11: fanout.v1.ListConsumersRequest
-	(*ListConsumersResponse)(nil),          // 12: fanout.v1.ListConsumersResponse
-	(*DeleteGroupRequest)(nil),             // 13: fanout.v1.DeleteGroupRequest
-	(*DeleteGroupResponse)(nil),            // 14: fanout.v1.DeleteGroupResponse
-	(*DisconnectConsumerRequest)(nil),      // 15: fanout.v1.DisconnectConsumerRequest
-	(*DisconnectConsumerResponse)(nil),     // 16: fanout.v1.DisconnectConsumerResponse
-	(*DeadLetter)(nil),                     // 17: fanout.v1.DeadLetter
-	(*ListDeadLettersRequest)(nil),         // 18: fanout.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),        // 19: fanout.v1.ListDeadLettersResponse
-	(*ReplayDeadLettersRequest)(nil),       // 20: fanout.v1.ReplayDeadLettersRequest
-	(*ReplayDeadLettersResponse)(nil),      // 21: fanout.v1.ReplayDeadLettersResponse
-	(*DeleteDeadLettersRequest)(nil),       // 22: fanout.v1.DeleteDeadLettersRequest
-	(*DeleteDeadLettersResponse)(nil),      // 23: fanout.v1.DeleteDeadLettersResponse
-	(*RebalanceResponse_Node)(nil),         // 24: fanout.v1.RebalanceResponse.Node
-	(*ListNodesResponse_Node)(nil),         // 25: fanout.v1.ListNodesResponse.Node
-	(*ListNodesResponse_Node_Link)(nil),    // 26: fanout.v1.ListNodesResponse.Node.Link
-	(*GetServerInfoResponse_Listener)(nil), // 27: fanout.v1.GetServerInfoResponse.Listener
-	(*GetServerInfoResponse_Limits)(nil),   // 28: fanout.v1.GetServerInfoResponse.Limits
-	(*ListConsumersResponse_Consumer)(nil), // 29: fanout.v1.ListConsumersResponse.Consumer
-	(*ListConsumersResponse_Group)(nil),    // 30: fanout.v1.ListConsumersResponse.Group
-	(*ListConsumersResponse_Counts)(nil),   // 31: fanout.v1.ListConsumersResponse.Counts
-	(*durationpb.Duration)(nil),            // 32: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),          // 33: google.protobuf.Timestamp
-	(*Event)(nil),                          // 34: fanout.v1.Event
+	(DrainResponse_Phase)(0),                // 0: fanout.v1.DrainResponse.Phase
+	(ListNodesResponse_Node_State)(0),       // 1: fanout.v1.ListNodesResponse.Node.State
+	(DeadLetter_Reason)(0),                  // 2: fanout.v1.DeadLetter.Reason
+	(*DrainRequest)(nil),                    // 3: fanout.v1.DrainRequest
+	(*DrainResponse)(nil),                   // 4: fanout.v1.DrainResponse
+	(*RebalanceRequest)(nil),                // 5: fanout.v1.RebalanceRequest
+	(*RebalanceResponse)(nil),               // 6: fanout.v1.RebalanceResponse
+	(*ListNodesRequest)(nil),                // 7: fanout.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),               // 8: fanout.v1.ListNodesResponse
+	(*GetServerInfoRequest)(nil),            // 9: fanout.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),           // 10: fanout.v1.GetServerInfoResponse
+	(*ListConsumersRequest)(nil),            // 11: fanout.v1.ListConsumersRequest
+	(*ListConsumersResponse)(nil),           // 12: fanout.v1.ListConsumersResponse
+	(*DeleteGroupRequest)(nil),              // 13: fanout.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),             // 14: fanout.v1.DeleteGroupResponse
+	(*DisconnectConsumerRequest)(nil),       // 15: fanout.v1.DisconnectConsumerRequest
+	(*DisconnectConsumerResponse)(nil),      // 16: fanout.v1.DisconnectConsumerResponse
+	(*DeadLetter)(nil),                      // 17: fanout.v1.DeadLetter
+	(*ListDeadLettersRequest)(nil),          // 18: fanout.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),         // 19: fanout.v1.ListDeadLettersResponse
+	(*ReplayDeadLettersRequest)(nil),        // 20: fanout.v1.ReplayDeadLettersRequest
+	(*ReplayDeadLettersResponse)(nil),       // 21: fanout.v1.ReplayDeadLettersResponse
+	(*DeleteDeadLettersRequest)(nil),        // 22: fanout.v1.DeleteDeadLettersRequest
+	(*DeleteDeadLettersResponse)(nil),       // 23: fanout.v1.DeleteDeadLettersResponse
+	(*RebalanceResponse_Node)(nil),          // 24: fanout.v1.RebalanceResponse.Node
+	(*ListNodesResponse_Node)(nil),          // 25: fanout.v1.ListNodesResponse.Node
+	(*ListNodesResponse_Node_Link)(nil),     // 26: fanout.v1.ListNodesResponse.Node.Link
+	(*ListNodesResponse_Node_Activity)(nil), // 27: fanout.v1.ListNodesResponse.Node.Activity
+	nil,                                     // 28: fanout.v1.ListNodesResponse.Node.Activity.SessionsEntry
+	(*GetServerInfoResponse_Listener)(nil),  // 29: fanout.v1.GetServerInfoResponse.Listener
+	(*GetServerInfoResponse_Limits)(nil),    // 30: fanout.v1.GetServerInfoResponse.Limits
+	(*ListConsumersResponse_Consumer)(nil),  // 31: fanout.v1.ListConsumersResponse.Consumer
+	(*ListConsumersResponse_Group)(nil),     // 32: fanout.v1.ListConsumersResponse.Group
+	(*ListConsumersResponse_Counts)(nil),    // 33: fanout.v1.ListConsumersResponse.Counts
+	(*durationpb.Duration)(nil),             // 34: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),           // 35: google.protobuf.Timestamp
+	(*Event)(nil),                           // 36: fanout.v1.Event
 }
 var file_fanout_v1_admin_proto_depIdxs = []int32{
-	32, // 0: fanout.v1.DrainRequest.delay:type_name -> google.protobuf.Duration
-	32, // 1: fanout.v1.DrainRequest.time:type_name -> google.protobuf.Duration
+	34, // 0: fanout.v1.DrainRequest.delay:type_name -> google.protobuf.Duration
+	34, // 1: fanout.v1.DrainRequest.time:type_name -> google.protobuf.Duration
 	0,  // 2: fanout.v1.DrainResponse.phase:type_name -> fanout.v1.DrainResponse.Phase
-	32, // 3: fanout.v1.DrainResponse.elapsed:type_name -> google.protobuf.Duration
-	32, // 4: fanout.v1.DrainResponse.delay:type_name -> google.protobuf.Duration
-	32, // 5: fanout.v1.DrainResponse.time:type_name -> google.protobuf.Duration
-	32, // 6: fanout.v1.RebalanceRequest.time:type_name -> google.protobuf.Duration
+	34, // 3: fanout.v1.DrainResponse.elapsed:type_name -> google.protobuf.Duration
+	34, // 4: fanout.v1.DrainResponse.delay:type_name -> google.protobuf.Duration
+	34, // 5: fanout.v1.DrainResponse.time:type_name -> google.protobuf.Duration
+	34, // 6: fanout.v1.RebalanceRequest.time:type_name -> google.protobuf.Duration
 	24, // 7: fanout.v1.RebalanceResponse.nodes:type_name -> fanout.v1.RebalanceResponse.Node
 	25, // 8: fanout.v1.ListNodesResponse.nodes:type_name -> fanout.v1.ListNodesResponse.Node
-	33, // 9: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	27, // 10: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
-	32, // 11: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
-	32, // 12: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
-	28, // 13: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
-	30, // 14: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
-	31, // 15: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
-	34, // 16: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
+	35, // 9: fanout.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	29, // 10: fanout.v1.GetServerInfoResponse.listeners:type_name -> fanout.v1.GetServerInfoResponse.Listener
+	34, // 11: fanout.v1.GetServerInfoResponse.ping_interval:type_name -> google.protobuf.Duration
+	34, // 12: fanout.v1.GetServerInfoResponse.ping_timeout:type_name -> google.protobuf.Duration
+	30, // 13: fanout.v1.GetServerInfoResponse.limits:type_name -> fanout.v1.GetServerInfoResponse.Limits
+	32, // 14: fanout.v1.ListConsumersResponse.groups:type_name -> fanout.v1.ListConsumersResponse.Group
+	33, // 15: fanout.v1.ListConsumersResponse.counts:type_name -> fanout.v1.ListConsumersResponse.Counts
+	36, // 16: fanout.v1.DeadLetter.event:type_name -> fanout.v1.Event
 	2,  // 17: fanout.v1.DeadLetter.reason:type_name -> fanout.v1.DeadLetter.Reason
-	33, // 18: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
+	35, // 18: fanout.v1.DeadLetter.dead_at:type_name -> google.protobuf.Timestamp
 	17, // 19: fanout.v1.ListDeadLettersResponse.dead_letters:type_name -> fanout.v1.DeadLetter
 	1,  // 20: fanout.v1.ListNodesResponse.Node.state:type_name -> fanout.v1.ListNodesResponse.Node.State
-	33, // 21: fanout.v1.ListNodesResponse.Node.since:type_name -> google.protobuf.Timestamp
+	35, // 21: fanout.v1.ListNodesResponse.Node.since:type_name -> google.protobuf.Timestamp
 	26, // 22: fanout.v1.ListNodesResponse.Node.link:type_name -> fanout.v1.ListNodesResponse.Node.Link
-	32, // 23: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
-	33, // 24: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
-	29, // 25: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
-	32, // 26: fanout.v1.ListConsumersResponse.Group.oldest_pending_age:type_name -> google.protobuf.Duration
-	9,  // 27: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
-	7,  // 28: fanout.v1.AdminService.ListNodes:input_type -> fanout.v1.ListNodesRequest
-	3,  // 29: fanout.v1.AdminService.Drain:input_type -> fanout.v1.DrainRequest
-	5,  // 30: fanout.v1.AdminService.Rebalance:input_type -> fanout.v1.RebalanceRequest
-	11, // 31: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
-	13, // 32: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
-	15, // 33: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
-	18, // 34: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
-	20, // 35: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
-	22, // 36: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
-	10, // 37: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
-	8,  // 38: fanout.v1.AdminService.ListNodes:output_type -> fanout.v1.ListNodesResponse
-	4,  // 39: fanout.v1.AdminService.Drain:output_type -> fanout.v1.DrainResponse
-	6,  // 40: fanout.v1.AdminService.Rebalance:output_type -> fanout.v1.RebalanceResponse
-	12, // 41: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
-	14, // 42: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
-	16, // 43: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
-	19, // 44: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
-	21, // 45: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
-	23, // 46: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
-	37, // [37:47] is the sub-list for method output_type
-	27, // [27:37] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	27, // 23: fanout.v1.ListNodesResponse.Node.activity:type_name -> fanout.v1.ListNodesResponse.Node.Activity
+	35, // 24: fanout.v1.ListNodesResponse.Node.Activity.at:type_name -> google.protobuf.Timestamp
+	28, // 25: fanout.v1.ListNodesResponse.Node.Activity.sessions:type_name -> fanout.v1.ListNodesResponse.Node.Activity.SessionsEntry
+	34, // 26: fanout.v1.ListNodesResponse.Node.Activity.fanout_time:type_name -> google.protobuf.Duration
+	34, // 27: fanout.v1.GetServerInfoResponse.Limits.idempotency_ttl:type_name -> google.protobuf.Duration
+	35, // 28: fanout.v1.ListConsumersResponse.Consumer.last_active:type_name -> google.protobuf.Timestamp
+	31, // 29: fanout.v1.ListConsumersResponse.Group.consumers:type_name -> fanout.v1.ListConsumersResponse.Consumer
+	34, // 30: fanout.v1.ListConsumersResponse.Group.oldest_pending_age:type_name -> google.protobuf.Duration
+	9,  // 31: fanout.v1.AdminService.GetServerInfo:input_type -> fanout.v1.GetServerInfoRequest
+	7,  // 32: fanout.v1.AdminService.ListNodes:input_type -> fanout.v1.ListNodesRequest
+	3,  // 33: fanout.v1.AdminService.Drain:input_type -> fanout.v1.DrainRequest
+	5,  // 34: fanout.v1.AdminService.Rebalance:input_type -> fanout.v1.RebalanceRequest
+	11, // 35: fanout.v1.AdminService.ListConsumers:input_type -> fanout.v1.ListConsumersRequest
+	13, // 36: fanout.v1.AdminService.DeleteGroup:input_type -> fanout.v1.DeleteGroupRequest
+	15, // 37: fanout.v1.AdminService.DisconnectConsumer:input_type -> fanout.v1.DisconnectConsumerRequest
+	18, // 38: fanout.v1.AdminService.ListDeadLetters:input_type -> fanout.v1.ListDeadLettersRequest
+	20, // 39: fanout.v1.AdminService.ReplayDeadLetters:input_type -> fanout.v1.ReplayDeadLettersRequest
+	22, // 40: fanout.v1.AdminService.DeleteDeadLetters:input_type -> fanout.v1.DeleteDeadLettersRequest
+	10, // 41: fanout.v1.AdminService.GetServerInfo:output_type -> fanout.v1.GetServerInfoResponse
+	8,  // 42: fanout.v1.AdminService.ListNodes:output_type -> fanout.v1.ListNodesResponse
+	4,  // 43: fanout.v1.AdminService.Drain:output_type -> fanout.v1.DrainResponse
+	6,  // 44: fanout.v1.AdminService.Rebalance:output_type -> fanout.v1.RebalanceResponse
+	12, // 45: fanout.v1.AdminService.ListConsumers:output_type -> fanout.v1.ListConsumersResponse
+	14, // 46: fanout.v1.AdminService.DeleteGroup:output_type -> fanout.v1.DeleteGroupResponse
+	16, // 47: fanout.v1.AdminService.DisconnectConsumer:output_type -> fanout.v1.DisconnectConsumerResponse
+	19, // 48: fanout.v1.AdminService.ListDeadLetters:output_type -> fanout.v1.ListDeadLettersResponse
+	21, // 49: fanout.v1.AdminService.ReplayDeadLetters:output_type -> fanout.v1.ReplayDeadLettersResponse
+	23, // 50: fanout.v1.AdminService.DeleteDeadLetters:output_type -> fanout.v1.DeleteDeadLettersResponse
+	41, // [41:51] is the sub-list for method output_type
+	31, // [31:41] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_fanout_v1_admin_proto_init() }
@@ -2857,7 +2992,7 @@ func file_fanout_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fanout_v1_admin_proto_rawDesc), len(file_fanout_v1_admin_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

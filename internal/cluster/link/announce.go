@@ -14,9 +14,21 @@ type announcement struct {
 	Features    uint64    `json:"features,omitempty"`
 	Connections int       `json:"connections"`
 	Load        float64   `json:"load,omitempty"`
+	Activity    *Activity `json:"activity,omitempty"`
 	Started     time.Time `json:"started"`
 	Ask         bool      `json:"ask,omitempty"`     // everybody is to announce itself
 	Goodbye     bool      `json:"goodbye,omitempty"` // the last one
+}
+
+// Activity is what a node does for browsers. What is counted is counted since it started.
+type Activity struct {
+	At       time.Time      `json:"at"`                 // by the node's clock
+	Sessions map[string]int `json:"sessions,omitempty"` // open, by transport
+	Queued   int            `json:"queued,omitempty"`   // bytes that wait to be written to browsers
+	Received uint64         `json:"received,omitempty"` // events from browsers
+	Sent     uint64         `json:"sent,omitempty"`     // events queued for browsers
+	Emits    uint64         `json:"emits,omitempty"`
+	FanOut   time.Duration  `json:"fan_out,omitempty"` // that the emits took, together; in JSON nanoseconds
 }
 
 // maxAnnouncement bounds an announcement, in bytes.
@@ -55,6 +67,10 @@ func (m *Mesh) announce(ask, goodbye bool) {
 	}
 	if m.opts.Load != nil {
 		a.Load = m.opts.Load()
+	}
+	if m.opts.Activity != nil {
+		activity := m.opts.Activity()
+		a.Activity = &activity
 	}
 	text, err := json.Marshal(&a)
 	if err != nil {

@@ -42,6 +42,7 @@ type Peer struct {
 	Started     time.Time // as it says
 	Connections int       // as it said last
 	Load        float64   // likewise
+	Activity    *Activity // likewise; nil: it has not said. Not to be changed
 	State       State
 	Since       time.Time // when State began
 
@@ -111,6 +112,8 @@ type Options struct {
 	Connections func() int
 	// Load tells how busy the node is, for the same; see loadmeter.Load. May be nil.
 	Load func() float64
+	// Activity tells what the node does for browsers, for the same. May be nil.
+	Activity func() Activity
 	// Logger. Default: slog.Default().
 	Logger *slog.Logger
 }

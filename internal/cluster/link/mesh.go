@@ -311,7 +311,8 @@ func (m *Mesh) renew(p *peer) {
 	m.dropLocked(p)
 	s := p.snapshot()
 	m.addLocked(&announcement{
-		Name: s.Name, Epoch: s.Epoch, Address: s.Address, Version: s.Version, Features: s.Features, Connections: s.Connections, Started: s.Started,
+		Name: s.Name, Epoch: s.Epoch, Address: s.Address, Version: s.Version, Features: s.Features, Connections: s.Connections,
+		Load: s.Load, Activity: s.Activity, Started: s.Started,
 	})
 }
 

@@ -29,6 +29,7 @@ type peer struct {
 	self        Self
 	connections int
 	load        float64
+	activity    *Activity
 	ended       bool
 	state       State
 	since       time.Time // of state
@@ -51,7 +52,7 @@ func newPeer(m *Mesh, a *announcement, before *peer) *peer {
 		wake: make(chan struct{}, 1), arrived: make(chan struct{}, 1), done: make(chan struct{}), quiet: make(chan struct{}),
 		started: a.Started, since: now, answered: now, askDue: true,
 		self:        Self{Name: a.Name, Epoch: a.Epoch, Address: a.Address, Version: a.Version, Features: a.Features},
-		connections: a.Connections, load: a.Load,
+		connections: a.Connections, load: a.Load, activity: a.Activity,
 		out: newStream(),
 	}
 	if !p.leads {
@@ -75,7 +76,7 @@ func poke(c chan struct{}) {
 func (p *peer) announced(a *announcement) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.self.Address, p.self.Version, p.self.Features, p.connections, p.load = a.Address, a.Version, a.Features, a.Connections, a.Load
+	p.self.Address, p.self.Version, p.self.Features, p.connections, p.load, p.activity = a.Address, a.Version, a.Features, a.Connections, a.Load, a.Activity
 }
 
 // silent reports whether the peer is suspected, and that because it does not answer.
@@ -93,7 +94,7 @@ func (p *peer) snapshot() Peer {
 
 func (p *peer) snapshotLocked() Peer {
 	return Peer{
-		Self: p.self, Started: p.started, Connections: p.connections, Load: p.load, State: p.state, Since: p.since,
+		Self: p.self, Started: p.started, Connections: p.connections, Load: p.load, Activity: p.activity, State: p.state, Since: p.since,
 		Traffic: p.traffic,
 	}
 }
