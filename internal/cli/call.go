@@ -72,7 +72,7 @@ func (r *run) called(req *fanoutv1.EmitWithAckRequest) error {
 	return r.out.line("%d of %s answered", summary.GetAcked(), plural(summary.GetExpected(), "connection"))
 }
 
-// maxShownArgs bounds the arguments that are shown to people, in characters.
+// maxShownArgs bounds the arguments that are shown to people, in cells of a terminal.
 const maxShownArgs = 1000
 
 // shownArgs is a JSON array of arguments, for people.

@@ -67,11 +67,3 @@ func escape(b *strings.Builder, r rune) {
 	}
 	fmt.Fprintf(b, `\u%04x`, r)
 }
-
-// cut returns text of at most n characters: the last is … if something is left out.
-func cut(text string, n int) string {
-	if utf8.RuneCountInString(text) <= n {
-		return text
-	}
-	return string([]rune(text)[:n-1]) + "…"
-}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -49,7 +48,7 @@ func (o *output) line(format string, args ...any) error {
 func (o *output) fields(all [][2]string) error {
 	width := 0
 	for _, f := range all {
-		width = max(width, len(f[0]))
+		width = max(width, cells(clean(f[0])))
 	}
 	for _, f := range all {
 		value := cut(clean(f[1]), maxShownArgs)
@@ -89,7 +88,7 @@ func toJSON(m proto.Message) (string, error) {
 // maxTableRows is how many rows are aligned with each other: as many as a page has.
 const maxTableRows = 1000
 
-// maxCell bounds a cell, in characters. JSON shows all.
+// maxCell bounds what stands in one column, in cells of a terminal. JSON shows all.
 const maxCell = 60
 
 // table shows rows in columns that are as wide as what they hold.
@@ -112,21 +111,21 @@ func (o *output) table(titles ...string) *table {
 }
 
 // row adds m to what is shown: it as JSON, or else these cells, cleaned and cut.
-func (t *table) row(m proto.Message, cells ...string) error {
+func (t *table) row(m proto.Message, row ...string) error {
 	if t.out.json {
 		return t.out.object(m)
 	}
-	for i := range cells {
-		cells[i] = clean(cells[i])
-		if !t.full || i < len(cells)-1 {
-			cells[i] = cut(cells[i], maxCell)
+	for i := range row {
+		row[i] = clean(row[i])
+		if !t.full || i < len(row)-1 {
+			row[i] = cut(row[i], maxCell)
 		}
-		if cells[i] == "" {
-			cells[i] = "-"
+		if row[i] == "" {
+			row[i] = "-"
 		}
-		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cells[i]))
+		t.widths[i] = max(t.widths[i], cells(row[i]))
 	}
-	t.rows = append(t.rows, cells)
+	t.rows = append(t.rows, row)
 	if len(t.rows) == maxTableRows {
 		return t.flush()
 	}
@@ -160,12 +159,12 @@ func (t *table) flush() error {
 }
 
 // write adds one line without its end, and without blanks there.
-func (t *table) write(b *strings.Builder, cells []string) {
-	for i, cell := range cells {
-		b.WriteString(cell)
-		if i < len(cells)-1 {
-			b.WriteString(strings.Repeat(" ", t.widths[i]-utf8.RuneCountInString(cell)+2))
+func (t *table) write(b *strings.Builder, row []string) {
+	for i, cell := range row {
+		if i < len(row)-1 {
+			cell = pad(cell, t.widths[i]+2)
 		}
+		b.WriteString(cell)
 	}
 }
 

@@ -99,7 +99,3 @@ func eventLine(e *fanoutv1.Event) string {
 	return strings.TrimRight(e.GetReceivedAt().AsTime().Local().Format("15:04:05")+"  "+pad(strings.ToLower(e.GetKind().String()), 12)+"  "+
 		clean(e.GetNamespace())+"  "+clean(e.GetConnectionId())+"  "+user+says, " ")
 }
-
-func pad(text string, width int) string {
-	return text + strings.Repeat(" ", max(0, width-len(text)))
-}

@@ -106,8 +106,62 @@ func TestClean(t *testing.T) {
 	if got, want := cleanJSON("[\"\u009b\U000e0041 ok\"]"), `["\u009b\udb40\udc41 ok"]`; got != want {
 		t.Errorf("JSON: %q, want %q", got, want)
 	}
-	if got := cut("äöüß", 3); got != "äö…" {
-		t.Errorf("cut: %q", got)
+}
+
+// Texts are cut and aligned by the cells that they take, which are not their bytes.
+func TestCells(t *testing.T) {
+	marks := strings.Repeat("\u0301", 100)
+	for _, tt := range []struct {
+		text string
+		take int
+		cut  string // to 3
+	}{
+		{"", 0, ""},
+		{"abc", 3, "abc"},
+		{"abcd", 4, "ab…"},
+		{"äöü", 3, "äöü"},
+		{"äöüß", 4, "äö…"},
+		{"日本", 4, "日…"},
+		{"a日", 3, "a日"},
+		{"ab日", 4, "ab…"},
+		{"😀😀", 4, "😀…"},
+		{"e\u0301tat", 4, "e\u0301t…"},
+		{"a" + marks, 1, "a…"},
+		{"abcdef\xff", 7, "ab…"},
+	} {
+		if got := cells(tt.text); got != tt.take {
+			t.Errorf("%q takes %d cells, want %d", tt.text, got, tt.take)
+		}
+		got := cut(tt.text, 3)
+		if len(tt.text) > 100 {
+			got = strings.ReplaceAll(got, "\u0301", "")
+		}
+		if got != tt.cut {
+			t.Errorf("cut(%q) is %q, want %q", tt.text, got, tt.cut)
+		}
+		if padded := pad(tt.text, 8); cells(padded) != 8 {
+			t.Errorf("pad(%q) is %q, of %d cells", tt.text, padded, cells(padded))
+		}
+	}
+}
+
+// Columns stand below each other whatever is in them.
+func TestTablesAlign(t *testing.T) {
+	var b strings.Builder
+	table := newOutput(&b, false, nil).table("ROOM", "CONNECTIONS")
+	for _, name := range []string{"news", "日本", "e\u0301tat", strings.Repeat("ü", 100)} {
+		if err := table.row(nil, name, "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := table.flush(); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		last := strings.LastIndex(line, " ") + 1
+		if at := cells(line[:last]); at != maxCell+2 {
+			t.Errorf("the second column is at %d, want %d: %q", at, maxCell+2, line)
+		}
 	}
 }
 
