@@ -102,7 +102,7 @@ soak: build sdk test/node_modules/.package-lock.json ## Long runs: 200,000 conne
 PEERS ?= node
 
 .PHONY: bench
-bench: build bench/node_modules/.package-lock.json ## Compare with the npm Socket.IO server: a table of ratios (PEERS=all: Python, Rust and Go too)
+bench: build bench/node_modules/.package-lock.json ## Compare with the npm Socket.IO server: a table of ratios, one of idle connections (PEERS=all: Python, Rust and Go too)
 	$(call say,"bench: fanoutd and its peers take turns")
 	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -peers $(PEERS)
 

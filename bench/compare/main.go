@@ -2,12 +2,14 @@
 // machine, over loopback, and prints one table of ratios.
 //
 //	go run ./compare [-daemon ../bin/fanoutd] [-peers node,python,rust,go] [-clients 2000] [-rounds 3]
+//	go run ./compare -idle [-idle-clients 9000]
 //	go run ./compare -growth [-sizes 1000,5000,10000,15000]
 //	go run ./compare -cluster [-clients 900]
 //	go run ./compare -npm [-clients 4000]
 //
-// The second form prints instead how cost grows with connections, the third what three
-// nodes cost beside one, and beside the npm server with its Redis adapter, the fourth what
+// The first form ends with a second table, of idle connections, which is all that the second
+// prints. The third prints how cost grows with connections, the fourth what three
+// nodes cost beside one, and beside the npm server with its Redis adapter, the fifth what
 // a program by @fanoutd/socket.io costs beside the same by plain socket.io. A peer that
 // cannot be had, or that fails, is named with the reason, and the others go on.
 //
@@ -54,6 +56,8 @@ func main() {
 	clients := flag.Int("clients", 2000, "connections")
 	rounds := flag.Int("rounds", 3, "rounds, of which the median counts")
 	window := flag.Duration("window", 3*time.Second, "length of each measurement")
+	idleOnly := flag.Bool("idle", false, "measure only what idle connections cost")
+	idleClients := flag.Int("idle-clients", 9000, "connections that are idle; 0: measure none")
 	grow := flag.Bool("growth", false, "show how cost grows with connections")
 	clustered := flag.Bool("cluster", false, "measure three nodes beside one, and beside the npm server with its Redis adapter")
 	packages := flag.Bool("npm", false, "measure a program by @fanoutd/socket.io beside the same by plain socket.io")
@@ -90,12 +94,19 @@ func main() {
 		fmt.Printf("over WebSocket, %d rounds of %v\n\n", *rounds, *window)
 		ran = growth(ctx, os.Stdout, all, steps, *rounds, *window)
 	} else {
-		if err := room(*clients); err != nil {
-			log.Fatalf("%d connections: %v", *clients, err)
+		if err := room(max(*clients, *idleClients)); err != nil {
+			log.Fatalf("%d connections: %v", max(*clients, *idleClients), err)
 		}
-		takeTurns(ctx, all, *rounds, *clients, *window, true)
-		fmt.Printf("%d clients over WebSocket, %d rounds of %v\n\n", *clients, *rounds, *window)
-		table(os.Stdout, all)
+		if !*idleOnly {
+			takeTurns(ctx, all, *rounds, *clients, *window, true)
+			fmt.Printf("%d clients over WebSocket, %d rounds of %v\n\n", *clients, *rounds, *window)
+			table(os.Stdout, all)
+			fmt.Println()
+		}
+		if *idleClients > 0 {
+			fmt.Printf("%d idle clients over WebSocket; load: emits to all for twice %v\n\n", *idleClients, *window)
+			ran = idle(ctx, os.Stdout, all, *idleClients, *window)
+		}
 	}
 	fmt.Println()
 	for _, c := range all {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,6 +23,7 @@ type other struct {
 	tool    []string   // prints the version of what runs it; its absence is a reason not to run
 	install [][]string // what has to succeed before; each is quick when all is there
 	command []string   // gets the port as its last argument
+	heap    bool       // it tells the bytes of its heap at /heap
 }
 
 const venv = "peers/python/.venv"
@@ -32,7 +35,8 @@ var others = []other{
 		name: "node", about: "npm socket.io",
 		tool:    []string{"node", "--version"},
 		install: [][]string{{"npm", "ci", "--silent", "--prefer-offline"}},
-		command: []string{"node", "peers/socketio.mjs"},
+		command: []string{"node", "--expose-gc", "peers/socketio.mjs"},
+		heap:    true,
 	},
 	{
 		name: "python", about: "python-socketio on aiohttp",
@@ -109,8 +113,18 @@ func (o other) start(ctx context.Context) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	var heap func(context.Context) (int64, error)
+	if o.heap {
+		heap = func(ctx context.Context) (int64, error) {
+			text, err := get(ctx, "http://"+address+"/heap")
+			if err != nil {
+				return 0, err
+			}
+			return strconv.ParseInt(text, 10, 64)
+		}
+	}
 	return &peer{
-		name: o.name, addresses: []string{address}, daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid}, stop: stop,
+		heap: heap, name: o.name, addresses: []string{address}, daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid}, stop: stop,
 		joined: func(context.Context) error { return nil },
 		emit: func(ctx context.Context, n int, payload string) error {
 			return post(ctx, fmt.Sprintf("http://%s/emit?n=%d", address, n), payload)
@@ -119,17 +133,28 @@ func (o other) start(ctx context.Context) (*peer, error) {
 }
 
 func post(ctx context.Context, url, body string) error {
-	req, err := http.NewRequestWithContext(ctx, "POST", url, strings.NewReader(body))
+	_, err := ask(ctx, http.MethodPost, url, body)
+	return err
+}
+
+func get(ctx context.Context, url string) (text string, err error) {
+	return ask(ctx, http.MethodGet, url, "")
+}
+
+// ask makes a request and returns the text of its answer.
+func ask(ctx context.Context, method, url, body string) (text string, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
-		return err
+		return "", err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return errors.New(res.Status)
+		return "", errors.New(res.Status)
 	}
-	return nil
+	b, err := io.ReadAll(res.Body)
+	return string(b), err
 }

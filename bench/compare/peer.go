@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -25,7 +27,8 @@ type peer struct {
 	daemon    int      // the process that browsers connect to, or one of them
 	all       []int    // those and the others that take part: an application's, a Redis
 	emit      func(ctx context.Context, n int, payload string) error
-	joined    func(ctx context.Context) error // called when all clients are there
+	heap      func(ctx context.Context) (int64, error) // the daemon's, in bytes, after a collection; nil: it cannot tell
+	joined    func(ctx context.Context) error          // called when all clients are there
 	stop      func()
 }
 
@@ -69,7 +72,19 @@ func startFanoutd(ctx context.Context, binary string) (*peer, error) {
 		stop:   func() { conn.Close(); stop() },
 		joined: func(ctx context.Context) error { return joinAll(ctx, conn) },
 		emit:   emit,
+		heap:   func(ctx context.Context) (int64, error) { return goHeap(ctx, addresses[2]) },
 	}, nil
+}
+
+// goHeap returns the live heap of a Go program, in bytes, from its profiles.
+func goHeap(ctx context.Context, address string) (int64, error) {
+	text, err := get(ctx, "http://"+address+"/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(text, "# HeapAlloc = ")
+	value, _, _ := strings.Cut(after, "\n")
+	return strconv.ParseInt(value, 10, 64)
 }
 
 // joinAll puts everybody into the room "bench".

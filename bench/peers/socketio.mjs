@@ -6,7 +6,8 @@
 // With the URL of a Redis it is one of several processes, by the Redis adapter.
 //
 // POST /emit?n=N with a body sends it N times, as event "m", to the room "bench",
-// which every client is in.
+// which every client is in. GET /heap collects garbage, which Node.js has to be run with
+// --expose-gc for, and answers the bytes that are left.
 
 import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-adapter";
@@ -15,6 +16,11 @@ import { Server } from "socket.io";
 
 const http = createServer((req, res) => {
   const url = new URL(req.url, "http://localhost");
+  if (url.pathname === "/heap") {
+    gc();
+    res.end(String(process.memoryUsage().heapUsed));
+    return;
+  }
   if (url.pathname !== "/emit") {
     res.writeHead(404).end();
     return;
