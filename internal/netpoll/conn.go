@@ -7,8 +7,15 @@ import "sync/atomic"
 // reader's; the other methods may be called by anybody.
 type Conn struct {
 	socket Socket
-	ready  func()
+	reader Reader
 	state  atomic.Int32
+}
+
+// Reader is who reads from a connection.
+type Reader interface {
+	// Ready is called when a reader is needed after [Conn.Park], from a goroutine that
+	// it must not hold up.
+	Ready()
 }
 
 // The states of a Conn. The goroutine that moves it out of parked makes the
@@ -28,10 +35,15 @@ const (
 	ended                // the socket is no longer watched
 )
 
-// NewConn returns the state of a connection that is being read from. Ready is
-// called when a reader is needed after [Conn.Park], from a goroutine that it must
-// not hold up.
-func NewConn(s Socket, ready func()) *Conn { return &Conn{socket: s, ready: ready} }
+// NewConn returns the state of a connection that r is reading from.
+func NewConn(s Socket, r Reader) *Conn {
+	c := &Conn{}
+	c.Init(s, r)
+	return c
+}
+
+// Init makes a zero c the state of a connection that r is reading from.
+func (c *Conn) Init(s Socket, r Reader) { c.socket, c.reader = s, r }
 
 // TryWrite is [Socket.TryWrite].
 func (c *Conn) TryWrite(v *Vector, bufs [][]byte) (int, error) { return c.socket.TryWrite(v, bufs) }
@@ -42,7 +54,7 @@ func (c *Conn) Silent() bool { return c.socket.Silent() }
 // AwaitInput is [Socket.AwaitInput].
 func (c *Conn) AwaitInput() { c.socket.AwaitInput() }
 
-// Park gives up reading until there is something to read, or the end: then ready
+// Park gives up reading until there is something to read, or the end: then Ready
 // is called, which may be before Park returns. It reports false if that is not
 // possible; then the caller is the reader still. After true, the caller must not
 // read any more.
@@ -66,7 +78,7 @@ func (c *Conn) Unpark() {
 		}
 		if c.state.CompareAndSwap(s, final) {
 			if s == parked {
-				c.ready()
+				c.reader.Ready()
 			}
 			return
 		}
@@ -77,7 +89,7 @@ func (c *Conn) Unpark() {
 // is not asked for, or late, has no effect.
 func (c *Conn) Readable() {
 	if c.state.CompareAndSwap(parked, reading) {
-		c.ready()
+		c.reader.Ready()
 	}
 }
 

@@ -17,6 +17,11 @@ func (s *scripted) Watch(*Conn) bool { s.watched = 1; return true }
 func (s *scripted) Arm() bool        { return s.arm() }
 func (s *scripted) Unwatch()         { s.unwatched += s.watched }
 
+// readyFunc is a Reader that is a function.
+type readyFunc func()
+
+func (f readyFunc) Ready() { f() }
+
 // Between the moment in which a reader has said that it parks, and the moment in
 // which the socket is armed, everything may happen, the connection's end too.
 func TestWhileParking(t *testing.T) {
@@ -44,7 +49,7 @@ func TestWhileParking(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &scripted{}
 			callbacks := 0
-			c := NewConn(s, func() { callbacks++ })
+			c := NewConn(s, readyFunc(func() { callbacks++ }))
 			s.arm = func() bool { tt.meanwhile(c); return tt.armed }
 			if got := c.Park(); got != tt.parks {
 				t.Errorf("Park = %v, want %v", got, tt.parks)
@@ -69,7 +74,7 @@ func TestConnModel(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		s := &scripted{}
 		readers, unparked, over := 1, false, false
-		c := NewConn(s, func() { readers++ })
+		c := NewConn(s, readyFunc(func() { readers++ }))
 		s.arm = func() bool { return r.IntN(4) > 0 }
 		for step := range 30 {
 			op := r.IntN(4)

@@ -215,7 +215,7 @@ func TestPollerStress(t *testing.T) {
 				}
 			}
 		}
-		c = NewConn(p.Socket(server), func() { go read() })
+		c = NewConn(p.Socket(server), readyFunc(func() { go read() }))
 		go read()
 		sent := int32(0)
 		all.Go(func() {
@@ -260,7 +260,7 @@ func BenchmarkPark(b *testing.B) {
 	var p Poller
 	server, client := pair(b)
 	ready := make(chan struct{})
-	c := NewConn(p.Socket(server), func() { ready <- struct{}{} })
+	c := NewConn(p.Socket(server), readyFunc(func() { ready <- struct{}{} }))
 	x := []byte("x")
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,7 +1,6 @@
 package wsconn
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -12,13 +11,23 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Conn is one WebSocket, as read from through gorilla.
+// Conn is one WebSocket, as read from through gorilla. [Upgrader.Upgrade] makes it; it
+// must not be copied.
 type Conn struct {
-	ws      *websocket.Conn
-	wire    *wire
-	reader  *bufio.Reader // under ws
-	deflate bool
-	limit   int64 // bytes of a message
+	upgrader *Upgrader
+	conn     net.Conn
+	early    []byte         // came with the handshake; read first
+	control  ControlHandler // takes gorilla's frames; nil: dropped
+	reading  func(func())   // wraps each read; nil: none
+	framer   *framer        // the reader's; nil: given back
+	deflate  bool
+}
+
+// ControlHandler takes the frames that answer the peer: pongs, and a close frame, which
+// is the last.
+type ControlHandler interface {
+	// Answer is called by the reader. It owns the frame.
+	Answer(frame []byte)
 }
 
 // ErrTooLarge is the end of a connection over a message beyond the limit. A close
@@ -36,22 +45,21 @@ var tooLarge = append(AppendHeader(nil, OpClose, 2), websocket.CloseMessageTooBi
 func (c *Conn) Deflate() bool { return c.deflate }
 
 // NetConn returns the connection under the WebSocket, to write frames to.
-func (c *Conn) NetConn() net.Conn { return c.wire.Conn }
+func (c *Conn) NetConn() net.Conn { return c.conn }
 
-// HandleControl sets what takes the frames that answer the peer: pongs, and a
-// close frame, which is the last. The function owns them, and is called by the
-// reader. It is to be set before the first read.
-func (c *Conn) HandleControl(f func(frame []byte)) { c.wire.control = f }
+// HandleControl sets what takes the frames that answer the peer. It is to be set before
+// the first read.
+func (c *Conn) HandleControl(h ControlHandler) { c.control = h }
 
 // WrapReads has each read from the connection made through f, which must call its
 // argument once; nil ends that. It is the reader's to call.
-func (c *Conn) WrapReads(f func(read func())) { c.wire.reading = f }
+func (c *Conn) WrapReads(f func(read func())) { c.reading = f }
 
 // SetReadDeadline bounds the reads; a zero time lifts the bound.
-func (c *Conn) SetReadDeadline(t time.Time) { c.wire.Conn.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) { c.conn.SetReadDeadline(t) }
 
 // Close closes the connection under the WebSocket, without a word.
-func (c *Conn) Close() error { return c.wire.Close() }
+func (c *Conn) Close() error { return c.conn.Close() }
 
 // messages are buffers to read messages into, of a size not known before.
 var messages = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -62,21 +70,22 @@ const maxKept = 64 << 10
 // ReadMessage reads one message and returns it with its opcode. The data is the
 // caller's. After an error no other call may follow.
 func (c *Conn) ReadMessage() (opcode byte, data []byte, err error) {
-	kind, r, err := c.ws.NextReader()
+	kind, r, err := c.framer.ws.NextReader()
 	if err != nil {
 		return 0, nil, known(err)
 	}
+	limit := c.upgrader.opts.MaxMessage
 	b := messages.Get().(*bytes.Buffer)
 	b.Reset()
 	// gorilla's limit counts the bytes on the wire, before they are inflated.
-	_, err = b.ReadFrom(io.LimitReader(r, c.limit+1))
+	_, err = b.ReadFrom(io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:
 		err = known(err)
-	case int64(b.Len()) > c.limit:
+	case int64(b.Len()) > limit:
 		err = ErrTooLarge
-		if c.wire.control != nil {
-			c.wire.control(bytes.Clone(tooLarge))
+		if c.control != nil {
+			c.control.Answer(bytes.Clone(tooLarge))
 		}
 	default:
 		data = bytes.Clone(b.Bytes())
@@ -106,29 +115,28 @@ func CloseStatus(err error) int {
 
 // Discard reads what still comes, until the end or the read deadline.
 func (c *Conn) Discard() {
-	_, _ = io.Copy(io.Discard, c.wire.Conn)
+	_, _ = io.Copy(io.Discard, c.conn)
 }
 
 // Buffered returns how many bytes were read from the connection, and not yet as
 // messages.
-func (c *Conn) Buffered() int { return c.reader.Buffered() + len(c.wire.early) }
+func (c *Conn) Buffered() int { return c.framer.reader.Buffered() + len(c.early) }
 
-// buffers are the read buffers of connections that are not read from.
-var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
-
-// ReleaseBuffer gives the read buffer, which must be empty, to others: gorilla
-// keeps the pointer to the reader itself, so that only what it points to changes.
-func (c *Conn) ReleaseBuffer() {
-	idle := new(bufio.Reader)
-	*idle, *c.reader = *c.reader, bufio.Reader{}
-	buffers.Put(idle)
+// Release gives what reading needs to other connections. Nothing may be buffered. It is
+// the reader's to call, between two messages.
+func (c *Conn) Release() {
+	if c.deflate {
+		c.framer.lendBuffer()
+		return
+	}
+	c.upgrader.release(c.framer)
+	c.framer = nil
 }
 
-// AcquireBuffer gets a read buffer, if there is none. Reading needs one.
-func (c *Conn) AcquireBuffer() {
-	if c.reader.Size() == 0 {
-		b := buffers.Get().(*bufio.Reader)
-		b.Reset(c.wire)
-		*c.reader = *b
+// Acquire gets what reading needs, if it is not there.
+func (c *Conn) Acquire() {
+	if c.framer == nil {
+		c.upgrader.framer().serve(c)
 	}
+	c.framer.takeBuffer()
 }

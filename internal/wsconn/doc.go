@@ -7,8 +7,11 @@
 // It gives back the raw connection. Nobody writes through gorilla: callers lay
 // out frames with [AppendHeader], once for all recipients, and write them to
 // [Conn.NetConn] as they like. What gorilla would write by itself after the
-// handshake, pongs and close frames, is handed to [Conn.HandleControl]'s
-// function instead. So there is one writer, which is the caller's.
+// handshake, pongs and close frames, is handed to a [ControlHandler] instead. So there is
+// one writer, which is the caller's.
+//
+// A connection that is silent has nothing of gorilla's: what reading needs is lent to it
+// while somebody reads ([Conn.Acquire], [Conn.Release]).
 //
 // What extensions and subprotocols are agreed on is decided here, by
 // [Upgrader.Upgrade]; gorilla is told.

@@ -1,9 +1,7 @@
 package wsconn
 
 import (
-	"bufio"
 	"maps"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -24,12 +22,13 @@ type Options struct {
 type Upgrader struct {
 	opts            Options
 	plain, deflated websocket.Upgrader
+	framers         sync.Pool // of *framer: those of connections that are not read from, without compression
 }
 
 // NewUpgrader returns an Upgrader.
 func NewUpgrader(opts Options) *Upgrader {
 	u := &Upgrader{opts: opts, plain: websocket.Upgrader{
-		// The read buffer is ours, see hijacker, and so are the frames: the pool
+		// The read buffer is ours, see framer, and so are the frames: the pool
 		// serves gorilla's few.
 		WriteBufferSize: 512,
 		WriteBufferPool: &sync.Pool{},
@@ -43,15 +42,15 @@ func NewUpgrader(opts Options) *Upgrader {
 // IsUpgrade reports whether the request asks for a WebSocket.
 func IsUpgrade(r *http.Request) bool { return websocket.IsWebSocketUpgrade(r) }
 
-// Upgrade answers the request, with header added to the answer, and returns its
-// WebSocket. Origins are the caller's business. The first of the subprotocols that
+// Upgrade answers the request, with header added to the answer, and makes c, which is
+// zero, its WebSocket. Origins are the caller's business. The first of the subprotocols that
 // the client offers is agreed on: browsers fail a connection that names some and
 // gets none. On an error the request has been answered.
 //
 // The answer is not held back to share a system call with what follows: a client
 // that listens for messages only once it is open is likelier to miss the first
 // when both come at once.
-func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request, header http.Header) (*Conn, error) {
+func (u *Upgrader) Upgrade(c *Conn, w http.ResponseWriter, r *http.Request, header http.Header) error {
 	gorilla := &u.plain
 	deflate := u.opts.Deflate && acceptsDeflate(r.Header["Sec-Websocket-Extensions"])
 	if deflate {
@@ -69,13 +68,13 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request, header http.H
 		header["Sec-Websocket-Protocol"] = []string{p}
 	}
 	h := &hijacker{ResponseWriter: w}
-	c, err := gorilla.Upgrade(h, r, header)
+	ws, err := gorilla.Upgrade(h, r, header)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c.SetReadLimit(u.opts.MaxMessage)
-	h.wire.open = true
-	return &Conn{ws: c, wire: h.wire, reader: h.reader, deflate: deflate, limit: u.opts.MaxMessage}, nil
+	c.upgrader, c.conn, c.early, c.deflate = u, h.conn, h.early, deflate
+	h.finish(ws, u).serve(c)
+	return nil
 }
 
 // firstSubprotocol returns the first that the client offers, if it is a token.
@@ -85,32 +84,4 @@ func firstSubprotocol(h http.Header) string {
 		return ""
 	}
 	return first
-}
-
-// hijacker makes gorilla take a wire instead of the connection itself.
-type hijacker struct {
-	http.ResponseWriter
-	wire   *wire         // outlives the request, which must not stay with it
-	reader *bufio.Reader // gorilla's, known to us too
-}
-
-// readBuffer is the size, in bytes, of a WebSocket's read buffer: what browsers
-// send is small as a rule, and a longer message is read past it. gorilla takes
-// a reader of ours from 257 bytes on.
-const readBuffer = 512
-
-func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	h.wire = &wire{Conn: c}
-	if n := rw.Reader.Buffered(); n > 0 {
-		// The first frames came in one piece with the request: an impatient client,
-		// or a proxy that joins what it passes on. gorilla would cut it off.
-		early, _ := rw.Reader.Peek(n) // it has them
-		h.wire.early = append([]byte(nil), early...)
-	}
-	h.reader = bufio.NewReaderSize(h.wire, readBuffer)
-	return h.wire, bufio.NewReadWriter(h.reader, rw.Writer), nil
 }

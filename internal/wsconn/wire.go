@@ -5,27 +5,25 @@ import (
 	"time"
 )
 
-// wire is the connection that gorilla gets: it reads from the real one, and what
-// gorilla writes by itself after the handshake goes to the caller.
+// wire is the connection that gorilla gets: it reads from that of the Conn it serves, and
+// what gorilla writes by itself after the handshake goes to whom that names.
 type wire struct {
-	net.Conn
-	open    bool         // the handshake was answered
-	early   []byte       // came with the handshake; read first
-	control func([]byte) // takes gorilla's frames; nil: dropped
-	reading func(func()) // wraps each read; nil: none
+	net.Conn       // of the handshake, or of serves; nil: of neither
+	serves   *Conn // nil: the handshake is being answered
 }
 
 // Read implements net.Conn.
 func (w *wire) Read(b []byte) (n int, err error) {
-	if len(w.early) > 0 {
-		n = copy(b, w.early)
-		if w.early = w.early[n:]; len(w.early) == 0 {
-			w.early = nil
+	c := w.serves
+	if len(c.early) > 0 {
+		n = copy(b, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
 		}
 		return n, nil
 	}
-	if w.reading != nil {
-		w.reading(func() { n, err = w.Conn.Read(b) })
+	if c.reading != nil {
+		c.reading(func() { n, err = w.Conn.Read(b) })
 		return n, err
 	}
 	return w.Conn.Read(b)
@@ -33,13 +31,23 @@ func (w *wire) Read(b []byte) (n int, err error) {
 
 // Write takes the answer to the handshake, and later one frame of gorilla's.
 func (w *wire) Write(b []byte) (int, error) {
-	if !w.open {
+	switch {
+	case w.serves != nil:
+		if w.serves.control != nil {
+			w.serves.control.Answer(append([]byte(nil), b...))
+		}
+	case w.Conn != nil:
 		return w.Conn.Write(b) // into an empty socket buffer: it does not wait
 	}
-	if w.control != nil {
-		w.control(append([]byte(nil), b...))
-	}
 	return len(b), nil
+}
+
+// SetDeadline is what gorilla does before it answers a handshake.
+func (w *wire) SetDeadline(t time.Time) error {
+	if w.Conn == nil {
+		return nil
+	}
+	return w.Conn.SetDeadline(t)
 }
 
 // SetWriteDeadline has no meaning for what is only handed on.

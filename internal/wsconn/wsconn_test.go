@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -19,7 +20,7 @@ func serve(t *testing.T, opts Options, header http.Header, f func(*Conn)) (addr 
 	t.Helper()
 	u := NewUpgrader(opts)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := u.Upgrade(w, r, header); err == nil {
+		if c := new(Conn); u.Upgrade(c, w, r, header) == nil {
 			f(c)
 		}
 	}))
@@ -27,10 +28,15 @@ func serve(t *testing.T, opts Options, header http.Header, f func(*Conn)) (addr 
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
+// answers writes the frames that answer the peer.
+type answers struct{ c *Conn }
+
+func (a answers) Answer(frame []byte) { a.c.NetConn().Write(frame) }
+
 // echo sends each message back, and the frames that answer the peer.
 func echo(c *Conn) {
 	defer c.Close()
-	c.HandleControl(func(frame []byte) { c.NetConn().Write(frame) })
+	c.HandleControl(answers{c})
 	for {
 		opcode, data, err := c.ReadMessage()
 		if err != nil {
@@ -139,34 +145,92 @@ func TestEarlyFrames(t *testing.T) {
 	}
 }
 
-// The read buffer may go and come between messages.
-func TestReleaseBuffer(t *testing.T) {
-	addr := serve(t, Options{MaxMessage: 1000}, nil, func(c *Conn) {
-		defer c.Close()
-		for {
-			if c.Buffered() == 0 {
-				c.ReleaseBuffer()
-				c.AcquireBuffer()
-				c.AcquireBuffer() // has one: no effect
-			}
-			opcode, data, err := c.ReadMessage()
-			if err != nil {
-				return
-			}
-			c.NetConn().Write(append(AppendHeader(nil, opcode, len(data)), data...))
-		}
-	})
-	c, _, err := websocket.DefaultDialer.Dial("ws://"+addr, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+// echoBetween is echo that has nothing of gorilla's between two messages.
+func echoBetween(c *Conn) {
 	defer c.Close()
-	for i := range 20 {
-		want := fmt.Sprint(i, strings.Repeat("x", i*40))
-		c.WriteMessage(websocket.TextMessage, []byte(want))
-		if _, got, err := c.ReadMessage(); err != nil || string(got) != want {
-			t.Fatalf("got %q, %v", got, err)
+	c.HandleControl(answers{c})
+	for {
+		if c.Buffered() == 0 {
+			c.Release()
+			c.Acquire()
+			c.Acquire() // has all: no effect
 		}
+		opcode, data, err := c.ReadMessage()
+		if err != nil {
+			return
+		}
+		c.NetConn().Write(append(AppendHeader(nil, opcode, len(data)), data...))
+	}
+}
+
+// What reads may go and come between messages, from one connection to another, and what
+// each of them is sent and answers stays its own.
+func TestRelease(t *testing.T) {
+	for _, compress := range []bool{false, true} {
+		addr := serve(t, Options{MaxMessage: 1000, Deflate: compress}, nil, echoBetween)
+		dialer := websocket.Dialer{EnableCompression: compress}
+		var running sync.WaitGroup
+		for client := range 8 {
+			c, _, err := dialer.Dial("ws://"+addr, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			running.Go(func() {
+				pong := ""
+				c.SetPongHandler(func(s string) error { pong = s; return nil })
+				for i := range 50 {
+					want := fmt.Sprint(client, " ", i, strings.Repeat("x", i*15))
+					c.WriteMessage(websocket.PingMessage, []byte(want[:3]))
+					c.WriteMessage(websocket.TextMessage, []byte(want))
+					if _, got, err := c.ReadMessage(); err != nil || string(got) != want || pong != want[:3] {
+						t.Errorf("got %q and the pong %q, %v, want %q", got, pong, err, want)
+						return
+					}
+				}
+			})
+		}
+		running.Wait()
+	}
+}
+
+// TestNewFramer: where nobody has left one, it is made.
+func TestNewFramer(t *testing.T) {
+	addr := serve(t, Options{MaxMessage: 1000}, nil, func(c *Conn) {
+		c.upgrader.newFramer().serve(c)
+		echo(c)
+	})
+	_, r, c := dial(t, addr, "", nil)
+	c.Write(masked(OpText, "hello"))
+	got := make([]byte, 7)
+	if _, err := io.ReadFull(r, got); err != nil || string(got[2:]) != "hello" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// TestReleaseCutShort: compressed data may end before its message does. What is left of
+// that is read for the connection that it came by, and for no other.
+func TestReleaseCutShort(t *testing.T) {
+	addr := serve(t, Options{MaxMessage: 1000, Deflate: true}, nil, echoBetween)
+	const offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+	_, cut, c := dial(t, addr, offer, nil)
+	short := []byte{0x4b, 0x04, 0x00} // "a", in a block that is the last
+	message := masked(OpText|Compressed, string(short)+strings.Repeat("x", 20))
+	c.Write(message[:len(message)-20])
+	got := make([]byte, 3)
+	if _, err := io.ReadFull(cut, got); err != nil || got[2] != 'a' {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	for range 20 {
+		_, r, other := dial(t, addr, "", nil)
+		other.Write(masked(OpText, "b"))
+		if _, err := io.ReadFull(r, got); err != nil || got[2] != 'b' {
+			t.Fatalf("another connection got %q, %v", got, err)
+		}
+	}
+	c.Write(append(message[len(message)-20:], masked(OpText, "c")...))
+	if _, err := io.ReadFull(cut, got); err != nil || got[2] != 'c' {
+		t.Errorf("after the rest: got %q, %v", got, err)
 	}
 }
 

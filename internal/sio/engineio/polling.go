@@ -177,7 +177,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 	err = s.payloadDecoder(binary)(body, func(p inbound) bool {
 		s.handle(transportPolling, p)
 		select {
-		case <-s.done:
+		case <-s.Done():
 			return false
 		default:
 			return true

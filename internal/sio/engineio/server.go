@@ -108,7 +108,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, transport string, 
 // admit returns a new session that the request may have, or says why not. secure
 // says that the request came by TLS.
 func (s *Server) admit(r *http.Request, protocol uint8, from netip.Addr, secure bool) (*Session, *protocolError) {
-	sess := &Session{srv: s, protocol: protocol, number: s.number.Add(1), id: NewID(s.opts.Epoch), secure: secure, done: make(chan struct{})}
+	sess := &Session{srv: s, protocol: protocol, number: s.number.Add(1), id: NewID(s.opts.Epoch), secure: secure}
 	sess.client = addressOf(r.RemoteAddr)
 	sess.out.limit = s.opts.MaxQueue
 	if protocol == 3 {

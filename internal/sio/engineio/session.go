@@ -36,10 +36,11 @@ type Session struct {
 	protocol uint8   // of Engine.IO: 3 or 4
 	secure   bool    // it was opened by TLS
 	framing  framing // of its polls, and of its WebSocket where that does not say otherwise
-	done     chan struct{}
 	out      outbox
 	from     netip.Addr // whom it counts for at the session limiter; invalid: nobody
 	client   netip.Addr // of the request that opened it; invalid: it has none
+
+	ended latch // it has closed
 
 	pending *list.Element // its place among those that joined nothing; guarded by Server.mu
 
@@ -161,7 +162,10 @@ func (s *Session) Detail() string {
 }
 
 // Done is closed as soon as the session closes.
-func (s *Session) Done() <-chan struct{} { return s.done }
+func (s *Session) Done() <-chan struct{} { return s.ended.done() }
+
+// Ended reports whether Done is closed.
+func (s *Session) Ended() bool { return s.ended.isSet() }
 
 // Close closes the session; the first reason counts. What was queued before is
 // still delivered when the reason is the server's own decision, within bounds
@@ -184,7 +188,7 @@ func (s *Session) close(reason Reason, detail string) bool {
 	s.srv.counters.closed.Add(string(reason), 1)
 	s.heartbeat.stop()
 	s.stopAgeLocked()
-	close(s.done)
+	s.ended.set()
 	// Made before the last message is queued: a pending poll may fetch it at once.
 	s.lastTaken, s.closeFrame = make(chan struct{}), frame
 	s.out.seal(s.lastMessageLocked(), !reason.graceful())

@@ -162,7 +162,7 @@ func (s *Session) awaitCandidate() {
 	input := s.candidateInput
 	s.mu.Unlock()
 	if input != nil {
-		input.wait(s.done)
+		input.wait(s.Done())
 	}
 }
 

@@ -23,12 +23,13 @@ import (
 // waits any more.
 type wsConn struct {
 	session *Session
-	conn    *wsconn.Conn
-	socket  *netpoll.Conn // conn's; nil: every burst has a goroutine that writes it, and nothing is parked
+	conn    wsconn.Conn
+	socket  *netpoll.Conn // &polled; nil: every burst has a goroutine that writes it, and nothing is parked
+	polled  netpoll.Conn  // conn's, where it is a socket that can be watched
 	flusher *flusher
-	framing framing       // of what is written
-	written chan struct{} // closed when the last was written
-	closed  chan struct{} // closed when the reader has ended and the connection is closed
+	framing framing // of what is written
+	written latch   // the last was written
+	closed  latch   // the reader has ended and the connection is closed
 	once    sync.Once
 	slow    atomic.Bool // a goroutine writes, for it did not take all at once
 
@@ -38,24 +39,24 @@ type wsConn struct {
 // acceptWebSocket answers the request and returns its WebSocket. On an error the request
 // has been answered.
 func (s *Session) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*wsConn, error) {
-	c, err := s.srv.upgrader.Upgrade(w, r, s.srv.upgradeHeaders(r))
-	if err != nil {
+	t := &wsConn{session: s, flusher: s.srv.flushers.of(s.number)}
+	if err := s.srv.upgrader.Upgrade(&t.conn, w, r, s.srv.upgradeHeaders(r)); err != nil {
 		return nil, err
 	}
-	t := &wsConn{
-		session: s, conn: c, flusher: s.srv.flushers.of(s.number),
-		written: make(chan struct{}), closed: make(chan struct{}),
-	}
-	if socket := s.srv.poller.Socket(c.NetConn()); socket != nil {
-		t.socket = netpoll.NewConn(socket, func() { s.srv.running.Go(t.read) })
+	if socket := s.srv.poller.Socket(t.conn.NetConn()); socket != nil {
+		t.polled.Init(socket, t)
+		t.socket = &t.polled
 	}
 	t.framing = s.framingFor(r)
-	if c.Deflate() {
+	if t.conn.Deflate() {
 		t.framing |= framingDeflate
 	}
-	c.HandleControl(t.send)
+	t.conn.HandleControl(t)
 	return t, nil
 }
+
+// Ready implements [netpoll.Reader].
+func (t *wsConn) Ready() { t.session.srv.running.Go(t.read) }
 
 // openWebSocket upgrades the request that opened the session.
 func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
@@ -79,7 +80,7 @@ func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 func (t *wsConn) read() {
 	stack.Reserve()
 	s := t.session
-	t.conn.AcquireBuffer()
+	t.conn.Acquire()
 	for {
 		if t.park() {
 			return
@@ -87,7 +88,7 @@ func (t *wsConn) read() {
 		opcode, data, err := t.conn.ReadMessage()
 		if err != nil {
 			s.CloseWith(readReason(err))
-			<-t.written // our close frame; the teardown bounds it
+			<-t.written.done() // our close frame; the teardown bounds it
 			if errors.Is(err, wsconn.ErrTooLarge) {
 				// Closing with bytes unread would reset the connection and cost the
 				// peer our close frame. expire bounds this.
@@ -120,11 +121,11 @@ func (t *wsConn) leave() bool {
 	if t.socket == nil || t.conn.Buffered() > 0 {
 		return false
 	}
-	t.conn.ReleaseBuffer()
+	t.conn.Release()
 	if t.socket.Park() {
 		return true
 	}
-	t.conn.AcquireBuffer()
+	t.conn.Acquire()
 	return false
 }
 
@@ -181,13 +182,13 @@ func (t *wsConn) end() {
 			t.socket.Release()
 		}
 		t.conn.Close()
-		close(t.closed)
+		t.closed.set()
 	})
 }
 
 func (t *wsConn) transport() string { return transportWebSocket }
 
-func (t *wsConn) gone() <-chan struct{} { return t.closed }
+func (t *wsConn) gone() <-chan struct{} { return t.closed.done() }
 
 func (t *wsConn) lastMessageLocked(frame *Message) *Message {
 	if t.answer != nil {

@@ -6,10 +6,10 @@ import (
 	"github.com/fanoutd/fanoutd/internal/wsconn"
 )
 
-// send takes a control frame that gorilla answers with. A close is the last
+// Answer implements [wsconn.ControlHandler]: it takes a control frame that gorilla answers with. A close is the last
 // frame there is, so it is kept for the end that follows. A
 // candidate sends none: its frames would end up in a poll.
-func (t *wsConn) send(frame []byte) {
+func (t *wsConn) Answer(frame []byte) {
 	s := t.session
 	m := rawFrame(frame)
 	s.mu.Lock()
@@ -138,7 +138,7 @@ func (t *wsConn) write(frames net.Buffers) {
 // cost the browser our last frames.
 func (t *wsConn) idle(last bool) {
 	if last {
-		close(t.written)
+		t.written.set()
 	}
 }
 
@@ -149,6 +149,6 @@ const maxSpare = 64
 // writer, so nothing is written any more.
 func (t *wsConn) fail() {
 	t.session.Close(ReasonTransportError)
-	close(t.written)
+	t.written.set()
 	t.conn.Close()
 }
