@@ -16,7 +16,7 @@ type conn struct {
 	// Immutable.
 	server    *Server
 	session   *engineio.Session
-	handshake *handshake
+	handshake handshake
 
 	rate eventRate // the reader's
 
@@ -24,7 +24,7 @@ type conn struct {
 	presence presence
 
 	mu      sync.Mutex // serialises what this browser does and what the backend hears of it
-	decoder *parser.Decoder
+	decoder parser.Decoder
 	// understood says that a message could be decoded.
 	understood bool
 	// timeout closes a session that joins nothing; nil: it has joined a namespace.
@@ -32,10 +32,10 @@ type conn struct {
 	// assembly closes a session whose packet waits for its attachments for too
 	// long; nil: none ever had any.
 	assembly *time.Timer
-	// sockets holds the socket of each namespace that was joined. One that the
-	// server ended stays until the client joins anew: what the client sent
+	// sockets holds the socket of each namespace that was joined, nearly always one. One
+	// that the server ended stays until the client joins anew: what the client sent
 	// before it knew is then ignored instead of closing everything.
-	sockets map[string]*Socket
+	sockets []*Socket
 	// requests holds the CONNECT of each namespace that is not answered yet.
 	// connecting says for which namespaces a goroutine answers them. Both are few,
 	// and nil most of the time.
@@ -48,7 +48,7 @@ func (c *conn) Receive(data []byte, binary bool) {
 	var complete bool
 	c.exclusively(func() { complete = c.receiveLocked(data, binary) })
 	if complete {
-		c.rate.await(c.session.Done())
+		c.rate.await(c.session)
 	}
 }
 
@@ -96,7 +96,7 @@ func (c *conn) packetLocked(p *parser.Packet) {
 		}
 		return
 	}
-	s := c.sockets[p.Namespace]
+	s := c.socketLocked(p.Namespace)
 	if s == nil {
 		c.refuse(notJoined, nil)
 		return
@@ -130,7 +130,7 @@ func (c *conn) handleLocked(s *Socket, p *parser.Packet) {
 func (c *conn) awaitAttachments(namespace string) {
 	timeout := c.server.opts.AttachmentTimeout
 	switch {
-	case c.sockets[namespace] == nil && c.requestLocked(namespace) == nil:
+	case c.socketLocked(namespace) == nil && c.requestLocked(namespace) == nil:
 		c.refuse(notJoined, nil)
 	case c.assembly == nil:
 		c.assembly = time.AfterFunc(timeout, func() { c.session.Close(ReasonAttachmentTimeout) })
@@ -187,7 +187,28 @@ func (c *conn) closedLocked(why End) {
 			c.reportEndLocked(s, why)
 		}
 	}
-	clear(c.sockets)
+	c.sockets = nil
+}
+
+// socketLocked returns the socket of a namespace that was joined, nil: it was not.
+func (c *conn) socketLocked(namespace string) *Socket {
+	for _, s := range c.sockets {
+		if s.nsp.name == namespace {
+			return s
+		}
+	}
+	return nil
+}
+
+// putLocked has s take the place of the socket of its namespace, if there is one.
+func (c *conn) putLocked(s *Socket) {
+	for i, before := range c.sockets {
+		if before.nsp.name == s.nsp.name {
+			c.sockets[i] = s
+			return
+		}
+	}
+	c.sockets = append(c.sockets, s)
 }
 
 func (c *conn) stopTimeoutLocked() {

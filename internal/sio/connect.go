@@ -20,7 +20,7 @@ const maxJoined = 100
 // connect again in one go. The caller holds c.mu.
 func (c *conn) connect(p *parser.Packet) {
 	name := p.Namespace
-	if c.sockets[name] == nil && !slices.Contains(c.connecting, name) && c.namespacesLocked() >= maxJoined {
+	if c.socketLocked(name) == nil && !slices.Contains(c.connecting, name) && c.namespacesLocked() >= maxJoined {
 		c.reply(name, &Refusal{Message: MessageTooManyNamespaces})
 		return
 	}
@@ -43,7 +43,7 @@ func (c *conn) connect(p *parser.Packet) {
 func (c *conn) namespacesLocked() int {
 	n := len(c.sockets)
 	for _, name := range c.connecting {
-		if c.sockets[name] == nil {
+		if c.socketLocked(name) == nil {
 			n++
 		}
 	}
@@ -56,8 +56,8 @@ func (c *conn) leaveLocked(namespace, reason string) {
 	if r := c.requestLocked(namespace); r != nil {
 		r.withdrawLocked(why)
 	}
-	if s := c.sockets[namespace]; s != nil && s.nsp.remove(s, reason) {
-		delete(c.sockets, namespace)
+	if s := c.socketLocked(namespace); s != nil && s.nsp.remove(s, reason) {
+		c.sockets = without(c.sockets, s)
 		c.reportEndLocked(s, why)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 )
 
 // eventRate bounds how many packets a second are taken from one client: events, answers
@@ -33,8 +35,8 @@ func newEventRate(perSecond int, d *delays) eventRate {
 }
 
 // await is called after each packet and returns when the next one may be taken, or when
-// the client is gone. No lock of its conn is held meanwhile.
-func (r *eventRate) await(gone <-chan struct{}) {
+// the session has ended. No lock of its conn is held meanwhile.
+func (r *eventRate) await(session *engineio.Session) {
 	if r.bucket == nil {
 		return
 	}
@@ -48,7 +50,7 @@ func (r *eventRate) await(gone <-chan struct{}) {
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-gone:
+	case <-session.Done():
 	}
 	r.delays.time.Add(int64(time.Since(now)))
 }

@@ -50,8 +50,8 @@ const maxURL = 2 << 10
 // longer one is as good as none.
 const maxAuthorization = 8 << 10
 
-func newHandshake(r *http.Request, secrets []string, show *Exposure) *handshake {
-	h := &handshake{remoteAddr: r.RemoteAddr, issuedAt: time.Now(), headers: show.headers(r.Header)}
+func newHandshake(r *http.Request, secrets []string, show *Exposure) handshake {
+	h := handshake{remoteAddr: r.RemoteAddr, issuedAt: time.Now(), headers: show.headers(r.Header)}
 	if v := r.Header.Get("Authorization"); len(v) <= maxAuthorization {
 		h.authorization = strings.Clone(v)
 	}

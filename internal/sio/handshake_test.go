@@ -72,6 +72,7 @@ func TestHandshakeURL(t *testing.T) {
 		if u, err := url.ParseRequestURI(target); err == nil {
 			r.URL = u
 		}
-		expect(t, target, newHandshake(r, []string{"token"}, &Exposure{}).url(), want)
+		h := newHandshake(r, []string{"token"}, &Exposure{})
+		expect(t, target, h.url(), want)
 	}
 }

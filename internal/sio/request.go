@@ -186,11 +186,8 @@ func (r *request) decide(s *Socket, join func(*Admission) bool) (done bool) {
 // reports that it is answered.
 func (r *request) endIf(f func() bool) (done bool) {
 	r.conn.exclusively(func() {
-		select {
-		case <-r.conn.session.Done(): // of which it will hear next
-			session := r.conn.session
+		if session := r.conn.session; session.Ended() { // of which it will hear next
 			r.withdrawLocked(newEnd(string(session.Reason()), session.Detail()))
-		default:
 		}
 		if done = f(); done {
 			r.next = r.nextLocked()
@@ -267,16 +264,14 @@ func (r *request) joinedLocked(s *Socket) {
 	c.stopTimeoutLocked()
 	c.session.MarkJoined()
 	r.removeLocked()
-	c.sockets[r.name] = s
+	c.putLocked(s)
 	s.countRecovery(&c.server.counters.recoveries)
 	c.server.backend.Connected(s)
 	for _, p := range r.waiting {
-		select {
-		case <-c.session.Done():
+		if c.session.Ended() {
 			return
-		default:
-			c.handleLocked(s, p)
 		}
+		c.handleLocked(s, p)
 	}
 	r.waiting = nil
 }

@@ -210,8 +210,7 @@ func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Rece
 		server:    s,
 		session:   session,
 		handshake: newHandshake(r, s.opts.SecretQuery, &s.opts.Expose),
-		decoder:   parser.NewDecoder(parser.Limits{MaxBytes: decoderLimit(s.engine.Options().MaxPayload)}),
-		sockets:   map[string]*Socket{},
+		decoder:   *parser.NewDecoder(parser.Limits{MaxBytes: decoderLimit(s.engine.Options().MaxPayload)}),
 		rate:      newEventRate(s.opts.MaxEventRate, &s.delays),
 	}
 	c.timeout = time.AfterFunc(s.opts.ConnectTimeout, func() { session.Close(engineio.ReasonConnectTimeout) })

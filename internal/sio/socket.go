@@ -128,7 +128,7 @@ func (s *Socket) RemoteAddr() string { return s.conn.handshake.remoteAddr }
 // Handshake returns a copy of what is shown of the request that opened its session, and of
 // the auth that came with its CONNECT.
 func (s *Socket) Handshake() *Handshake {
-	h := s.conn.handshake
+	h := &s.conn.handshake
 	return &Handshake{
 		IssuedAt: h.issuedAt, Secure: s.conn.session.Secure(), URL: h.url(),
 		Query: h.query(), Headers: asMap(h.headers), Auth: s.auth,
