@@ -58,7 +58,7 @@ type Options struct {
 type console struct {
 	Options
 	sessions sessions
-	attempts chan struct{} // to sign in, under way
+	attempts chan struct{} // to sign in with wrong keys, whose answers wait
 }
 
 // New returns the handler of what is below [Path].
@@ -143,7 +143,10 @@ func (c *console) callerOf(w http.ResponseWriter, r *http.Request) (*session, bo
 	if s, ok := c.sessions.of(r); ok {
 		return s, true
 	}
-	keys := r.Header["Authorization"]
+	var keys []string
+	if hasKey(r) {
+		keys = r.Header["Authorization"]
+	}
 	if len(keys) == 0 && !c.Open {
 		writeError(w, http.StatusUnauthorized, "unauthenticated", "nobody is signed in, or not any more: sign in at "+Path)
 		return nil, false

@@ -146,6 +146,14 @@ func TestWhoIsLetIn(t *testing.T) {
 		{"behind a proxy with TLS", own("POST", emit, "{}", "Cookie", full, "Origin", "https://127.0.0.1:8082"), 200, "boss"},
 		{"a program with a key", own("POST", emit, "{}", "Authorization", "Bearer "+fullKey, "Fanoutd-Console", "", "Origin", "", "Sec-Fetch-Site", ""), 200, "boss"},
 		{"a program with another", own("POST", emit, "{}", "Authorization", "Bearer x", "Fanoutd-Console", ""), 401, "not valid"},
+		{"a password that browsers send by themselves", own("POST", emit, "{}", "Cookie", full, "Authorization", "Basic Ym9zczp4", "Fanoutd-Console", "", "Origin", "", "Sec-Fetch-Site", ""), 403, "Fanoutd-Console"},
+		{"who has signed in, behind a proxy with a password", own("POST", emit, "{}", "Cookie", full, "Authorization", "Basic Ym9zczp4"), 200, "boss"},
+		{"nobody, behind a proxy with a password", own("POST", emit, "{}", "Authorization", "Basic Ym9zczp4"), 401, "sign in"},
+		{"a key and a password", func() *http.Request {
+			r := own("POST", emit, "{}", "Authorization", "Bearer "+fullKey)
+			r.Header.Add("Authorization", "Basic Ym9zczp4")
+			return r
+		}(), 401, "not valid"},
 		{"a page of another origin with a key", own("POST", emit, "{}", "Authorization", "Bearer "+fullKey, "Origin", "http://evil.example"), 403, "evil.example"},
 		{"signing in from another origin", own("POST", "/console/session", `{"key":"x","mode":"act"}`, "Origin", "http://evil.example"), 403, "evil.example"},
 		{"signing in without the header", own("POST", "/console/session", `{"key":"x","mode":"act"}`, "Fanoutd-Console", ""), 403, "Fanoutd-Console"},
@@ -307,11 +315,15 @@ func TestGuessing(t *testing.T) {
 		if to := w.do(own("POST", "/console/session", `{"key":"x","mode":"act"}`)); to.Code != 429 || to.Header().Get("Retry-After") == "" {
 			t.Errorf("one too many: %d", to.Code)
 		}
+		w.signIn(fullKey, Act) // who has a key is not kept out by those who guess
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("who has a key waited %v", waited)
+		}
 		wrong.Wait()
 		if time.Since(start) < attemptTime {
 			t.Error("wrong keys are told at once")
 		}
-		if len(w.refused.all) != maxAttempts {
+		if len(w.refused.all) != maxAttempts+1 {
 			t.Errorf("refused %q", w.refused.all)
 		}
 	})
@@ -331,6 +343,8 @@ func TestOpen(t *testing.T) {
 		{"its files too", "evil.example:8082", "/console/", nil, 403},
 		{"another page of this machine", "localhost:8082", emit, []string{"Origin", "http://localhost:3000"}, 403},
 		{"a form of a page", "localhost:8082", emit, []string{"Origin", "", "Sec-Fetch-Site", "", "Fanoutd-Console", ""}, 403},
+		{"a page that has a password sent", "localhost:8082", emit, []string{"Origin", "", "Sec-Fetch-Site", "", "Fanoutd-Console", "", "Authorization", "Basic eDp4"}, 403},
+		{"behind a proxy with a password", "localhost:8082", emit, []string{"Origin", "http://localhost:8082", "Authorization", "Basic eDp4"}, 200},
 		{"metrics", "127.0.0.1:8082", "/console/api/metrics", nil, 200},
 	} {
 		method := "POST"

@@ -19,7 +19,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // being asked about, which nothing here allows.
 const header = "Fanoutd-Console"
 
-var errNoHeader = errors.New("requests without a key in authorization need the header " + header + ": 1")
+var errNoHeader = errors.New("requests without authorization: Bearer <key> need the header " + header + ": 1")
 
 // check returns why a request is not looked at; nil: it is. Cookies are sent to every port of a
 // host and by its pages, and where no key is asked for, every page of the machine's browsers
@@ -43,8 +43,19 @@ func (c *console) check(r *http.Request) error {
 			return &identity.PageError{Origin: origin}
 		}
 	}
-	if r.Header.Get(header) == "" && (len(r.Header["Authorization"]) == 0 || r.URL.Path == Path+"session") {
+	if r.Header.Get(header) == "" && (!hasKey(r) || r.URL.Path == Path+"session") {
 		return errNoHeader
 	}
 	return nil
+}
+
+// hasKey reports whether a request brings a key. A password (Basic) is none: browsers send
+// it by themselves, whichever page has them ask, and it may be a proxy's.
+func hasKey(r *http.Request) bool {
+	for _, v := range r.Header["Authorization"] {
+		if scheme, _, _ := strings.Cut(v, " "); strings.EqualFold(scheme, "Bearer") {
+			return true
+		}
+	}
+	return false
 }

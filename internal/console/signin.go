@@ -10,7 +10,8 @@ import (
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 )
 
-// What guessing keys takes: so many attempts at once, each of which waits when it fails.
+// Wrong keys are answered late, so many at once, and beyond that with an error, so that what
+// they hold is bounded. A right one never waits: who guesses keeps nobody out.
 const (
 	maxAttempts  = 16
 	attemptTime  = time.Second
@@ -85,22 +86,10 @@ func (c *console) signIn(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, "failed_precondition", "nobody is asked for a key here")
 		return
 	}
-	select {
-	case c.attempts <- struct{}{}:
-		defer func() { <-c.attempts }()
-	default:
-		w.Header().Set("Retry-After", retryAfterIt)
-		writeError(w, http.StatusTooManyRequests, "resource_exhausted", "too many sign in at once: try again")
-		return
-	}
 	caller, err := c.Callers.Authenticate([]string{"Bearer " + strings.TrimSpace(asked.Key)}, nil)
 	if err != nil {
 		c.Refusals.Refused(r.Context(), r.URL.Path, remote(r.RemoteAddr), err)
-		select {
-		case <-time.After(attemptTime):
-		case <-r.Context().Done():
-		}
-		writeError(w, http.StatusUnauthorized, "unauthenticated", "the key is not valid")
+		c.refuseKey(w, r)
 		return
 	}
 	c.sessions.remove(r)
@@ -108,6 +97,23 @@ func (c *console) signIn(w http.ResponseWriter, r *http.Request) {
 	c.Logger.InfoContext(r.Context(), "signed in to the console", "caller", caller.Name, "mode", string(asked.Mode), "remote", r.RemoteAddr)
 	http.SetCookie(w, cookie(r, token, int(sessionTime.Seconds())))
 	writeJSON(w, http.StatusOK, c.stateOf(&session{Principal: caller, mode: asked.Mode}))
+}
+
+// refuseKey answers, late, that a key is not valid.
+func (c *console) refuseKey(w http.ResponseWriter, r *http.Request) {
+	select {
+	case c.attempts <- struct{}{}:
+		defer func() { <-c.attempts }()
+	default:
+		w.Header().Set("Retry-After", retryAfterIt)
+		writeError(w, http.StatusTooManyRequests, "resource_exhausted", "the key is not valid, and too many such are tried: wait before the next")
+		return
+	}
+	select {
+	case <-time.After(attemptTime):
+	case <-r.Context().Done():
+	}
+	writeError(w, http.StatusUnauthorized, "unauthenticated", "the key is not valid")
 }
 
 // signOut ends the session, with whatever it has under way.
