@@ -95,6 +95,22 @@ test("a key is asked for, and says what may be done", { skip, timeout: 120_000 }
   assert.equal(JSON.parse(stdout).nodes.length, 1);
 });
 
+test("a page that only listens is signed out with its session", { skip, timeout: 120_000 }, async (t) => {
+  const daemon = await Daemon.startAlone(t, { "control-key": key.replaceAll(" ", "-") });
+  const it = await browser(t);
+  const context = await it.newContext();
+  const { page } = await openConsole(context, daemon);
+  for (const [hash, live] of [["#/connections", /connections?, live$/], ["#/events", /^Live\. /]]) {
+    await page.goto(`${daemon.ops}/console/${hash}`);
+    await page.getByLabel("Control key").fill(key.replaceAll(" ", "-"));
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText(live).waitFor();
+    const { status } = await page.evaluate(async () => ({ status: (await fetch("session", { method: "DELETE", headers: { "fanoutd-console": "1" } })).status })); // as another tab does
+    assert.equal(status, 200);
+    await page.getByLabel("Control key").waitFor();
+  }
+});
+
 test("an action as code does what the action does", { skip, timeout: 120_000 }, async (t) => {
   const daemon = await Daemon.startAlone(t, {});
   const socket = await connected(client(t, daemon));

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,12 +20,16 @@ import (
 	contract "github.com/fanoutd/fanoutd/proto"
 )
 
-// fakeAPI answers who called what.
+// fakeAPI answers who called what; or it waits, as a stream does, for the end of the call, or of
+// the caller's key.
 type fakeAPI struct{ wait bool }
 
 func (a fakeAPI) ServeAs(w http.ResponseWriter, r *http.Request, caller identity.Principal) {
 	if a.wait {
-		<-r.Context().Done()
+		select {
+		case <-r.Context().Done():
+		case <-caller.Ended():
+		}
 		return
 	}
 	secrets := r.Header.Get("Cookie") + r.Header.Get("Authorization") + r.Header.Get("Origin")
@@ -251,8 +256,8 @@ func TestSessionsEnd(t *testing.T) {
 		if after := <-ended; after != time.Minute {
 			t.Errorf("a stream ended %v after its beginning, signed out after a minute", after)
 		}
-		for range 11 {
-			time.Sleep(59 * time.Minute)
+		for range 12 {
+			time.Sleep(58 * time.Minute)
 			if !look(busy) {
 				t.Fatalf("ended after %v, in use", time.Since(start))
 			}
@@ -260,8 +265,7 @@ func TestSessionsEnd(t *testing.T) {
 		if look(idle) {
 			t.Error("is there, not used for hours")
 		}
-		time.Sleep(59 * time.Minute)
-		time.Sleep(15 * time.Minute)
+		time.Sleep(30 * time.Minute)
 		if look(busy) {
 			t.Error("is there after more than 12 hours")
 		}
@@ -274,6 +278,67 @@ func TestSessionsEnd(t *testing.T) {
 			t.Error("is there, and its key is not")
 		}
 	})
+}
+
+// A stream lasts no longer than the session that it began in, however that ends.
+func TestStreamsEndWithTheirSession(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		use  func(w *world, cookie string) // after the stream has begun
+		want time.Duration                 // of the stream
+	}{
+		{"signed out", func(w *world, cookie string) {
+			time.Sleep(time.Minute)
+			w.do(own("DELETE", "/console/session", "", "Cookie", cookie))
+		}, time.Minute},
+		{"not used", func(*world, string) {}, idleTime},
+		{"used once more", func(w *world, cookie string) {
+			time.Sleep(50 * time.Minute)
+			w.do(own("GET", "/console/session", "", "Cookie", cookie))
+		}, 50*time.Minute + idleTime},
+		{"used all the time", func(w *world, cookie string) {
+			for range 20 {
+				time.Sleep(40 * time.Minute)
+				w.do(own("GET", "/console/session", "", "Cookie", cookie))
+			}
+		}, sessionTime},
+		{"signed in anew", func(w *world, cookie string) {
+			time.Sleep(time.Minute)
+			w.do(own("POST", "/console/session", `{"key":"`+readKey+`","mode":"view"}`, "Cookie", cookie))
+		}, time.Minute},
+		{"one of too many", func(w *world, _ string) {
+			for range maxSessions {
+				time.Sleep(time.Second)
+				w.signIn(readKey, View)
+			}
+		}, maxSessions * time.Second},
+		{"its key replaced", func(w *world, _ string) {
+			time.Sleep(time.Minute)
+			if _, err := w.callers.Replace([]identity.Key{{Name: "boss", Secret: fullKey + " anew"}}); err != nil {
+				t.Error(err)
+			}
+		}, time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(o *Options) { o.API, o.Logger = fakeAPI{wait: true}, slog.New(slog.DiscardHandler) })
+				cookie, start := w.signIn(fullKey, Act), time.Now()
+				ended := make(chan time.Duration, 1)
+				go func() {
+					w.do(own("POST", "/console/api/fanout.v1.EventService/Tail", "{}", "Cookie", cookie))
+					ended <- time.Since(start)
+				}()
+				synctest.Wait()
+				tt.use(w, cookie)
+				if got := <-ended; got != tt.want {
+					t.Errorf("ended after %v, want %v", got, tt.want)
+				}
+				if to := w.do(own("POST", list, "{}", "Cookie", cookie)); to.Code != 401 {
+					t.Errorf("what comes then: %d", to.Code)
+				}
+			})
+		})
+	}
 }
 
 func TestSessionsAreBounded(t *testing.T) {
@@ -292,10 +357,11 @@ func TestSessionsAreBounded(t *testing.T) {
 			t.Error("the oldest is there")
 		}
 		time.Sleep(2 * idleTime)
-		if all.add(caller, Act); len(all.all) != 1 {
-			t.Errorf("%d sessions, all but one unused", len(all.all))
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		if len(all.all) != 0 {
+			t.Errorf("%d sessions, all unused", len(all.all))
 		}
-		time.Sleep(sessionTime)
 	})
 }
 

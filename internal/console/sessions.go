@@ -13,10 +13,11 @@ import (
 )
 
 // How long somebody stays signed in, and how many there are at most: one more ends the
-// session that was used least recently.
+// session that was used least recently. A stream that goes on is no use: what it shows may be
+// on a screen that nobody looks at.
 const (
 	sessionTime = 12 * time.Hour // a shift
-	idleTime    = time.Hour      // without a request
+	idleTime    = time.Hour      // since the last request came
 	maxSessions = 1000
 )
 
@@ -37,7 +38,10 @@ type session struct {
 
 	end    context.CancelFunc
 	expiry time.Time
-	used   time.Time // guarded by sessions.mu
+
+	// Guarded by sessions.mu.
+	used  time.Time
+	timer *time.Timer // ends it, and so its streams, when nothing else does
 }
 
 // over reports whether the session holds no more.
@@ -46,8 +50,13 @@ func (s *session) over(now time.Time) bool {
 	case <-s.Ended():
 		return true
 	default:
-		return now.After(s.expiry) || now.Sub(s.used) > idleTime
+		return s.left(now) <= 0
 	}
+}
+
+// left is how much time the session has unless it is used.
+func (s *session) left(now time.Time) time.Duration {
+	return min(s.expiry.Sub(now), s.used.Add(idleTime).Sub(now))
 }
 
 // sessions are those there are, by the hash of their cookie. The zero value has none.
@@ -60,16 +69,31 @@ type sessions struct {
 func (a *sessions) add(caller identity.Principal, mode Mode) string {
 	now := time.Now()
 	s := &session{Principal: caller, mode: mode, expiry: now.Add(sessionTime), used: now}
-	s.lasts, s.end = context.WithDeadline(context.Background(), s.expiry)
+	s.lasts, s.end = context.WithCancel(context.Background())
 	token := rand.Text() + rand.Text() // 260 bits
+	at := sha256.Sum256([]byte(token))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.all == nil {
 		a.all = map[[sha256.Size]byte]*session{}
 	}
 	a.makeRoomLocked(now)
-	a.all[sha256.Sum256([]byte(token))] = s
+	a.all[at] = s
+	s.timer = time.AfterFunc(s.left(now), func() { a.expire(at, s) })
 	return token
+}
+
+// expire removes a session, unless it was used since its timer was set.
+func (a *sessions) expire(at [sha256.Size]byte, s *session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch now := time.Now(); {
+	case a.all[at] != s: // it is removed already
+	case s.over(now):
+		a.removeLocked(at)
+	default:
+		s.timer.Reset(s.left(now))
+	}
 }
 
 // makeRoomLocked removes what is over, and the session used least recently if there is no
@@ -91,6 +115,7 @@ func (a *sessions) makeRoomLocked(now time.Time) {
 func (a *sessions) removeLocked(at [sha256.Size]byte) {
 	if s := a.all[at]; s != nil {
 		s.end()
+		s.timer.Stop()
 		delete(a.all, at)
 	}
 }

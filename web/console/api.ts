@@ -33,6 +33,8 @@ let onSignedOut = () => {};
 export function whenSignedOut(f: () => void) {
   onSignedOut = f;
 }
+/** Says that a request of this page's worker found nobody signed in. */
+export const signedOut = () => onSignedOut();
 
 async function send(path: string, init: RequestInit): Promise<Response> {
   let response: Response;

@@ -1,10 +1,11 @@
 // The worker that watches, for a page.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { signedOut } from "./api.ts";
 import { useVisible } from "./state.tsx";
-import type { FromWatcher, ToWatcher } from "./watcher.ts";
+import type { FromWatcher, ToWatcher, Watched } from "./watcher.ts";
 
-const nothing: FromWatcher = { rows: [], from: 0, matching: 0, total: 0, synced: false, changes: 0, unreachable: [], problem: "" };
+const nothing: Watched = { rows: [], from: 0, matching: 0, total: 0, synced: false, changes: 0, unreachable: [], problem: "" };
 
 // The policy of the pages takes an address of a program from here alone.
 const worker = "watcher.js";
@@ -28,7 +29,7 @@ export function useWatcher(request: object, text: string) {
   useEffect(() => {
     if (!seen) return;
     const w = (running.current = new Worker(address, { type: "module" }));
-    w.onmessage = ({ data }: MessageEvent<FromWatcher>) => set(data);
+    w.onmessage = ({ data }: MessageEvent<FromWatcher>) => (data === "signed out" ? signedOut() : set(data));
     say({ say: "watch", request });
     say({ say: "show", ...wanted.current });
     return () => w.terminate();

@@ -1,7 +1,7 @@
 // A worker: it watches connections, keeps what it is told, and hands out the few rows that a
 // page shows. So a page has as much to do with 10,000 connections as with 50.
 
-import { stream } from "./api.ts";
+import { stream, whenSignedOut } from "./api.ts";
 import { Roster } from "./roster.ts";
 import type { Connection } from "./types.ts";
 
@@ -10,8 +10,10 @@ export type ToWatcher =
   | { say: "watch"; request: object }
   | { say: "show"; from: number; to: number; text: string };
 
-/** What it is told. */
-export interface FromWatcher {
+/** What it is told: how things stand, or that nobody is signed in any more. */
+export type FromWatcher = Watched | "signed out";
+
+export interface Watched {
   rows: Connection[]; // from the first that is shown on
   from: number;
   matching: number;
@@ -36,7 +38,7 @@ function tell() {
   setTimeout(() => {
     waits = false;
     const found = roster.page(shown.from, shown.to, shown.text);
-    postMessage({ ...found, from: shown.from, total: roster.size, synced: roster.synced, changes: roster.changes, unreachable: roster.unreachable, problem } satisfies FromWatcher);
+    postMessage({ ...found, from: shown.from, total: roster.size, synced: roster.synced, changes: roster.changes, unreachable: roster.unreachable, problem } satisfies Watched);
   }, tellMs);
 }
 
@@ -57,6 +59,8 @@ async function watch(request: object) {
     await new Promise((resolve) => setTimeout(resolve, againMs));
   }
 }
+
+whenSignedOut(() => postMessage("signed out" satisfies FromWatcher));
 
 addEventListener("message", ({ data }: MessageEvent<ToWatcher>) => {
   if (data.say === "watch") {
