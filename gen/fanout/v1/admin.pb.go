@@ -1940,10 +1940,10 @@ type ListNodesResponse_Node_Activity struct {
 	// When this was so, by the node's clock. How much there is of something a second is
 	// the difference of its counts by that of two such times.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// Its open sessions, by transport: "polling", "websocket", "webtransport". As it was
-	// up to 5 seconds before.
+	// Its open sessions, by transport: "polling", "websocket", "webtransport". With
+	// very many it is as it was a few seconds before.
 	Sessions map[string]uint32 `protobuf:"bytes,2,rep,name=sessions,proto3" json:"sessions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// Bytes that wait to be written to browsers. As it was up to 5 seconds before.
+	// Bytes that wait to be written to browsers. As old as `sessions`.
 	QueuedBytes uint64 `protobuf:"varint,3,opt,name=queued_bytes,json=queuedBytes,proto3" json:"queued_bytes,omitempty"`
 	// Events that browsers sent.
 	EventsReceived uint64 `protobuf:"varint,4,opt,name=events_received,json=eventsReceived,proto3" json:"events_received,omitempty"`
