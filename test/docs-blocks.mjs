@@ -73,6 +73,7 @@ export const rows = {
     row("fanoutd block address:192.0.2.0/24 --for 1h --reason spam").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd groups").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd connections user:42").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
+    row("fanoutd top --once").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd connections --from 127.0.0.1").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd dead-letters").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),
     row("fanoutd nodes").ran("test/command-line.test.mjs", "each line of the guide shows what stands below it"),

@@ -44,7 +44,7 @@ func Add(root *cobra.Command, environ []string) {
 		all   []*cobra.Command
 	}{
 		{groupSend, []*cobra.Command{a.emit(), a.call()}},
-		{groupLook, []*cobra.Command{a.connections(), a.rooms(), a.users(), a.namespaces(), a.tail()}},
+		{groupLook, []*cobra.Command{a.connections(), a.rooms(), a.users(), a.namespaces(), a.tail(), a.top()}},
 		{groupChange, []*cobra.Command{a.join(), a.leave(), a.disconnect(), a.block(), a.unblock(), a.blocks()}},
 		{groupOperate, []*cobra.Command{a.consumers(), a.groups(), a.deadLetters(), a.nodes(), a.drain(), a.rebalance()}},
 	} {
@@ -131,6 +131,7 @@ type run struct {
 	registry fanoutv1.RegistryServiceClient
 	events   fanoutv1.EventServiceClient
 	admin    fanoutv1.AdminServiceClient
+	conn     *grpc.ClientConn // that these use
 
 	unreachable []string // nodes that were said not to have answered
 }
@@ -196,7 +197,7 @@ func (a *app) open(c *cobra.Command) (*run, func(), error) {
 	r := &run{
 		app: a, ctx: c.Context(), cmd: c, out: newOutput(c.OutOrStdout(), a.json, a.environ),
 		emitter: fanoutv1.NewEmitterServiceClient(conn), registry: fanoutv1.NewRegistryServiceClient(conn),
-		events: fanoutv1.NewEventServiceClient(conn), admin: fanoutv1.NewAdminServiceClient(conn),
+		events: fanoutv1.NewEventServiceClient(conn), admin: fanoutv1.NewAdminServiceClient(conn), conn: conn,
 	}
 	return r, func() { _ = conn.Close() }, nil // nothing is open but what is given up
 }

@@ -44,7 +44,7 @@ func (r *run) called(req *fanoutv1.EmitWithAckRequest) error {
 			ack := answer.GetAck()
 			binary := ""
 			if n := len(ack.GetAttachments()); n > 0 {
-				binary = " with " + plural(uint32(n), "attachment")
+				binary = " with " + plural(n, "attachment")
 			}
 			return r.out.line("%s  %s%s", clean(ack.GetConnectionId()), shownArgs(ack.GetArgsJson()), binary)
 		case answer.GetFailed() != nil:

@@ -22,12 +22,17 @@ type output struct {
 	w    io.Writer
 	json bool
 	bold bool // a terminal that is not asked to do without
+
+	terminal *os.File // what w is, if it can show one page in place of another; nil: it cannot
 }
 
 func newOutput(w io.Writer, asJSON bool, environ map[string]string) *output {
 	f, isFile := w.(*os.File)
-	terminal := isFile && term.IsTerminal(int(f.Fd()))
-	return &output{w: w, json: asJSON, bold: terminal && environ["NO_COLOR"] == "" && environ["TERM"] != "dumb"}
+	o := &output{w: w, json: asJSON}
+	if isFile && term.IsTerminal(int(f.Fd())) && environ["TERM"] != "dumb" {
+		o.terminal, o.bold = f, environ["NO_COLOR"] == ""
+	}
+	return o
 }
 
 // show writes m as JSON, or else the sentence.
@@ -183,7 +188,7 @@ func size[N uint32 | uint64](n N) string {
 }
 
 // plural is n with its noun.
-func plural(n uint32, noun string) string {
+func plural[N uint32 | int](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

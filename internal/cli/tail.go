@@ -82,7 +82,7 @@ func eventLine(e *fanoutv1.Event) string {
 	case fanoutv1.Event_MESSAGE:
 		says = clean(e.GetEvent()) + "  " + shownArgs(e.GetArgsJson())
 		if n := len(e.GetAttachments()); n > 0 {
-			says += "  with " + plural(uint32(n), "attachment")
+			says += "  with " + plural(n, "attachment")
 		}
 	case fanoutv1.Event_CONNECTED:
 		says = clean(strings.TrimSpace(e.GetConnection().GetTransport() + " " + e.GetConnection().GetRemoteAddress()))
