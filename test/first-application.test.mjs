@@ -99,4 +99,5 @@ test("lunch, from the first vote to the tokens", { skip, timeout: 240_000 }, asy
   const withToken = await open(`token=${token}&name=Mallory`);
   await says(withToken, "#who", "You are Ann.");
   await votes(withToken, 0, 0, 0);
+  assert.deepEqual(await program.stop("SIGTERM"), { code: 0, signal: null }, program.log);
 });

@@ -60,9 +60,12 @@ test("@fanoutd/client: a backend hears, answers and sends, in order and with bin
       if (auth.name === "mallory") throw new Refusal("not you", { why: 1 });
       return { userId: auth.name, rooms: ["lobby"], data: { seat: 7 } };
     })
-    .connected(({ connection }) => void it.emit({ rooms: ["lobby"] }, "welcome", connection.userId, JSON.parse(connection.dataJson)))
-    .on("double", (_, bytes, n) => new Reply(bytes, n * 2))
-    .disconnected(({ reason }) => void ends.push(reason));
+    .connected(({ connection, data }) => void it.emit({ rooms: ["lobby"] }, "welcome", connection.userId, data))
+    .on("double", ({ data }, bytes, n) => {
+      assert.equal(data, undefined); // an event of a browser's comes without its connection
+      return new Reply(bytes, n * 2);
+    })
+    .disconnected(({ reason, data }) => void ends.push([reason, data]));
   const ran = consumer.run();
   t.after(() => consumer.close());
   await until(async () => (await members(it, "test")).length === 1, "the consumer is there"); // before it, nobody decides
@@ -83,6 +86,8 @@ test("@fanoutd/client: a backend hears, answers and sends, in order and with bin
   const { acks, summary } = await it.emitWithAck({ all: true }, 5_000, "ask", 2);
   assert.deepEqual([acks[0].args[0], summary.expected, summary.acked], [3, 1, 1]);
 
+  await it.update({ id: socket.id, data: { table: "2" } });
+
   const mallory = client(t, daemon, { auth: { name: "mallory" } });
   const [refused] = await once(mallory, "connect_error");
   assert.deepEqual([refused.message, refused.data], ["not you", { why: 1 }]);
@@ -90,9 +95,43 @@ test("@fanoutd/client: a backend hears, answers and sends, in order and with bin
 
   socket.close();
   await until(() => ends.length === 1, "the end was heard");
-  assert.deepEqual(ends, ["client namespace disconnect"]);
+  assert.deepEqual(ends, [["client namespace disconnect", { seat: 7, table: "2" }]]);
   consumer.close();
   await ran;
+});
+
+test("@fanoutd/client: close resolves when what is under way is done", { timeout }, async (t) => {
+  const daemon = await Process.start(t);
+  const it = backend(t, daemon);
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  let began = false;
+  const steps = [];
+  const consumer = it.consumer({ group: "test", includeConnection: true }).on("hold", async ({ data }) => {
+    assert.deepEqual(data, {}); // nothing is kept with it
+    began = true;
+    await held;
+    steps.push("handled");
+  });
+  const ran = consumer.run();
+  const socket = client(t, daemon);
+  await once(socket, "connect");
+  socket.emit("hold");
+  await until(() => began, "the handler is at it");
+  const closed = consumer.close().then(() => steps.push("closed"));
+  await it.count({ all: true }); // one round trip: it could have closed meanwhile
+  release();
+  await closed;
+  assert.deepEqual(steps, ["handled", "closed"]);
+  await ran;
+});
+
+test("@fanoutd/client: close says nothing of what ended run", { timeout }, async (t) => {
+  const daemon = await Process.start(t);
+  const it = backend(t, daemon);
+  const consumer = it.consumer({ group: "" });
+  await assert.rejects(consumer.run(), { code: "INVALID_ARGUMENT" });
+  await consumer.close();
 });
 
 test("@fanoutd/client: what follows an event whose handler throws waits for it, and is not lost", async (t) => {

@@ -45,6 +45,8 @@ export interface ConsumerEvent {
   readonly cause: Event_Cause;
   /** Of CONNECTING, CONNECTED and DISCONNECTED: the connection as it was then. Of others where `includeConnection` asks for it. */
   readonly connection: Connection | undefined;
+  /** What is kept with that connection, its `dataJson` as a value: {} if nothing is. Undefined where there is no `connection`. */
+  readonly data: { [key: string]: JsonValue } | undefined;
   /** The event as it came. */
   readonly raw: Event;
 }
@@ -98,6 +100,7 @@ export class Consumer {
   #connected: LifecycleHandler | undefined;
   #disconnected: LifecycleHandler | undefined;
   #subscription: Subscription | undefined;
+  #running: Promise<void> | undefined;
   // The last of each connection's handlers.
   readonly #queues = new Map<string, Promise<void>>();
   readonly #underWay = new Set<Delivery>();
@@ -136,7 +139,21 @@ export class Consumer {
   }
 
   /** Consumes until `close`. Rejects if coming back would be of no use, as with a wrong key. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
+    this.#running = this.#consume();
+    return this.#running;
+  }
+
+  /**
+   * Takes no further event. Resolves, as `run` does, when those under way are done, 10 s later at the latest; why `run` rejected, it alone
+   * says. A handler that awaits it waits for itself.
+   */
+  async close(): Promise<void> {
+    this.#subscription?.leave();
+    await this.#running?.catch(() => {});
+  }
+
+  async #consume(): Promise<void> {
     const { group, namespaces = ["/"], maxInFlight, ackWaitMs = 30_000, includeConnection, view, consumerId } = this.#options;
     const open: ConsumeRequest_Open = {
       group,
@@ -169,11 +186,6 @@ export class Consumer {
     } finally {
       clearInterval(working);
     }
-  }
-
-  /** Takes no further event; `run` resolves when those under way are done. */
-  close(): void {
-    this.#subscription?.leave();
   }
 
   #take(delivery: Delivery): void {
@@ -277,6 +289,7 @@ function consumerEvent(raw: Event): ConsumerEvent {
     reason: raw.reason ?? "",
     cause: raw.cause ?? Event_Cause.NONE,
     connection: raw.connection,
+    data: raw.connection && JSON.parse(raw.connection.dataJson || "{}"),
     raw,
   };
 }
