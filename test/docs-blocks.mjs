@@ -96,6 +96,8 @@ export const rows = {
     row("-import").not("a change of the reader's program; test/sdk-packages.test.mjs makes the same one of the package's README"),
   ],
   "docs/nodejs.md": [
+    row("make build").ran("test/release_test.go", "TestRelease"),
+    row('npm install "$PACKAGES"').not("test/release_test.go looks that these are the packages, and test/sdk-packages.test.mjs installs them packed"),
     row("mkdir chat").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says"),
     row("import { createServer }").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says", "the code of each README compiles with tsc --strict"),
     row("npx fanoutd -- node").ran("test/sdk-packages.test.mjs", "from nothing to two tabs, as docs/nodejs.md says"),

@@ -16,7 +16,8 @@ import (
 
 // TestRelease: `make release` builds the archives, the npm packages and the Python package
 // with one version, which each of them says, with checksums, and names every file in what
-// would publish it.
+// would publish it. The version is a release candidate's, as in the line of docs/nodejs.md for who tries the packages before the first
+// release, and as there the npm packages are what ends in .tgz.
 func TestRelease(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds archives and packages; run without -short")
@@ -24,7 +25,14 @@ func TestRelease(t *testing.T) {
 	for _, program := range []string{"make", "tar", "sha256sum", "npm", "python3"} {
 		needProgram(t, program)
 	}
-	const version = "98.7.6"
+	const version, pythonVersion = "98.7.6-rc.5", "98.7.6rc5"
+	guide, err := os.ReadFile("../docs/nodejs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nmake release VERSION=0.1.0-rc.1 PLATFORMS=linux/amd64\n"; !strings.Contains(string(guide), want) {
+		t.Errorf("docs/nodejs.md has no line %q, which is what is run here", want)
+	}
 	dir := filepath.Join(t.TempDir(), "dist")
 	output := command(t, "make", "release", "VERSION="+version, "DIST="+dir, "PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH)
 	sums := checksums(t, dir)
@@ -33,7 +41,7 @@ func TestRelease(t *testing.T) {
 		"@fanoutd/client": "fanoutd-client-" + version + ".tgz", "@fanoutd/emitter": "fanoutd-emitter-" + version + ".tgz",
 		"@fanoutd/socket.io": "fanoutd-socket.io-" + version + ".tgz", "fanoutd": "fanoutd-" + version + ".tgz",
 	}
-	wheel, sdist := "fanoutd-"+version+"-py3-none-any.whl", "fanoutd-"+version+".tar.gz"
+	wheel, sdist := "fanoutd-"+pythonVersion+"-py3-none-any.whl", "fanoutd-"+pythonVersion+".tar.gz"
 	want := slices.Sorted(slices.Values(append(slices.Collect(maps.Values(npm)), archive, wheel, sdist)))
 	if got := slices.Sorted(maps.Keys(sums)); !slices.Equal(got, want) {
 		t.Fatalf("there are %q, want %q", got, want)
@@ -47,6 +55,13 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%s is nowhere published:\n%s", name, publishing)
 		}
 	}
+	packed, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(packed) != len(npm) {
+		t.Errorf("what ends in .tgz is %q, want the npm packages alone", packed)
+	}
 	if strings.Index(publishing, npm["@fanoutd/client"]) > strings.Index(publishing, npm["@fanoutd/socket.io"]) {
 		t.Errorf("what depends on @fanoutd/client is published before it:\n%s", publishing)
 	}
@@ -57,7 +72,7 @@ func TestRelease(t *testing.T) {
 	for name, file := range npm {
 		checkNpmPackage(t, unpackNpm(t, filepath.Join(dir, file)), name, version, licence)
 	}
-	checkWheel(t, filepath.Join(dir, wheel), version)
+	checkWheel(t, filepath.Join(dir, wheel), pythonVersion)
 }
 
 func checkNpmPackage(t *testing.T, files map[string][]byte, name, version string, licence []byte) {

@@ -31,11 +31,13 @@ def version() -> str:
         command = ["git", "describe", "--tags", "--always", "--long"]
         result = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
         described = result.stdout.strip()
-    release = re.fullmatch(r"v?(\d+\.\d+\.\d+)(?:-(\d+)-g([0-9a-f]+))?", described)
+    release = re.fullmatch(r"v?(\d+\.\d+\.\d+)(?:-(alpha|beta|rc)\.(\d+))?(?:-(\d+)-g([0-9a-f]+))?", described)
     if release is None:
         commit = re.fullmatch(r"[0-9a-f]{7,}", described)
         return "0.0.0.dev0" + (f"+g{described}" if commit else "")
-    number, ahead, commit_id = release.groups()
+    number, stage, candidate, ahead, commit_id = release.groups()
+    if stage:
+        number += {"alpha": "a", "beta": "b", "rc": "rc"}[stage] + candidate
     return number if ahead in (None, "0") else f"{number}.post{ahead}.dev0+g{commit_id}"
 
 
