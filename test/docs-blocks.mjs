@@ -92,8 +92,9 @@ export const rows = {
     row("curl -N --json").ran("test/http.test.mjs", "each line of docs/http.md, in its order"),
   ],
   "docs/moving-from-nodejs.md": [
-    row("npx fanoutd -- node").not("a line of docs/nodejs.md, where it is run, with the name of the reader's program"),
+    row("npm install").not("lines of docs/nodejs.md, where they are run, with the names of the reader's program and page"),
     row("-import").not("a change of the reader's program; test/sdk-packages.test.mjs makes the same one of the package's README"),
+    row("import { randomUUID }").ran("test/guides.test.mjs", "docs/moving-from-nodejs.md: a process that takes over lets nobody in again, and greets nobody again"),
   ],
   "docs/nodejs.md": [
     row("make build").ran("test/release_test.go", "TestRelease"),

@@ -127,3 +127,32 @@ test("docs/troubleshooting.md: what a page hears, and the lines that follow an e
   const handshake = doc.code.find(({ text }) => text.startsWith("curl ")).text.replace("http://HOST", daemon.url).replace("&", "\\&");
   assert.match((await run("sh", ["-c", handshake])).stdout, /^0\{"sid":/);
 });
+
+test("docs/moving-from-nodejs.md: a process that takes over lets nobody in again, and greets nobody again", async (t) => {
+  const daemon = await Daemon.start(t, { namespaces: "*", "expose-auth": true, "require-verdict": true });
+  const dir = await mkdtemp(path.join(os.tmpdir(), "fanoutd-state-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const text = `import { Server } from "@fanoutd/socket.io";\n${page("docs/moving-from-nodejs.md").block("import { randomUUID }").replace("io.use", "const io = new Server({ fanoutd: {} });\nio.use")}`;
+  await mkdir(path.join(dir, "node_modules/@fanoutd"), { recursive: true });
+  await symlink(path.join(root, "sdk/node/socket.io"), path.join(dir, "node_modules/@fanoutd/socket.io"));
+  await writeFile(path.join(dir, "server.mjs"), text);
+  const start = () => Program.start(t, process.execPath, ["server.mjs"], { cwd: dir, env: { FANOUTD_ADDRESS: daemon.control } });
+
+  const first = start();
+  const [alice, bob] = ["alice", "bob"].map((username) => client(t, daemon, { auth: { username } }));
+  const of = (socket, event) => socket.heard.filter(([name]) => name === event);
+  await until(() => of(alice, "welcome").length === 1 && of(bob, "welcome").length === 1, "both are welcome");
+  const [[, bobsId]] = of(bob, "welcome");
+  for (const socket of [alice, bob]) socket.ends.length = 0; // while nobody decided, they came in vain
+  await assert.rejects(connected(client(t, daemon)), { message: "invalid username" });
+
+  await first.stop("SIGKILL");
+  alice.emit("message", bobsId, "are you there?");
+  start();
+  await until(() => of(bob, "message").length === 1, "what was said meanwhile arrives");
+  assert.deepEqual(of(bob, "message"), [["message", { from: "alice", text: "are you there?" }]]);
+  for (const socket of [alice, bob]) {
+    assert.equal(of(socket, "welcome").length, 1);
+    assert.deepEqual(socket.ends, []);
+  }
+});
