@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	clusterv1 "github.com/fanoutd/fanoutd/gen/fanout/cluster/v1"
@@ -26,8 +27,8 @@ func (n *Node) Drain(ctx context.Context, name string, o drain.Overrides, yield 
 			at = toProgress(a.GetDrain())
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case at.Phase == drain.Consumers && n.leaves(ctx, p):
-			at.Phase = drain.Done
+		case at.Phase != drain.Serving && n.leaves(ctx, p): // which it does when it is done
+			at.Phase, at.Sessions, at.Connections = drain.Done, 0, 0
 		default:
 			return &sio.UnreachableError{Node: name}
 		}
@@ -71,20 +72,62 @@ func (n *Node) serveDrain(p *peer, request uint64, m *clusterv1.NodeDrain) {
 		p.answer(request, &clusterv1.Answer{Code: clusterv1.Answer_UNSUPPORTED})
 		return
 	}
-	select {
-	case p.awaited <- struct{}{}:
-	default:
-		p.answer(request, &clusterv1.Answer{Code: clusterv1.Answer_BUSY})
-		return
+	if m.GetSeen() == 0 || !p.goesOn() {
+		select {
+		case p.awaited <- struct{}{}:
+		default:
+			p.answer(request, &clusterv1.Answer{Code: clusterv1.Answer_BUSY})
+			return
+		}
 	}
 	if d.Begin(toOverrides(m)) {
 		n.log.Info("another node asks for the drain of this one", "node", p.name)
 	}
 	n.serving.Go(func() {
-		defer func() { <-p.awaited }()
 		at := n.awaitPhase(p, d, drain.Phase(m.GetSeen()))
+		if at.Phase == drain.Done {
+			defer func() { <-p.awaited }()
+		} else {
+			p.awaitFollower() // before it has the answer
+		}
 		p.answer(request, &clusterv1.Answer{Kind: &clusterv1.Answer_Drain{Drain: fromProgress(&at)}})
 	})
+}
+
+// followWait is how long a peer that is told of a phase may take to ask for the next.
+const followWait = time.Second
+
+// awaitFollower keeps a place of awaited for the next question of a peer that follows the
+// drain, as long as that may take: else this node could leave between two of them, and the
+// peer would not hear that it is done.
+func (p *peer) awaitFollower() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var t *time.Timer
+	t = time.AfterFunc(followWait, func() {
+		p.mu.Lock()
+		i := slices.Index(p.followers, t)
+		if i >= 0 {
+			p.followers = slices.Delete(p.followers, i, i+1)
+		}
+		p.mu.Unlock()
+		if i >= 0 {
+			<-p.awaited
+		}
+	})
+	p.followers = append(p.followers, t)
+}
+
+// goesOn takes over the place that was kept for a question, if one is.
+func (p *peer) goesOn() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.followers) == 0 {
+		return false
+	}
+	p.followers[0].Stop()
+	p.followers = slices.Delete(p.followers, 0, 1)
+	return true
 }
 
 // awaitPhase returns how far the drain is once it has a later phase than the peer has seen,

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
@@ -82,37 +83,99 @@ func TestDrainOfAPeer(t *testing.T) {
 	}
 }
 
-// TestDrainOfAPeerThatLeaves: who follows a drain hears that it is done if the peer has left
-// after its sessions were closed; if it leaves before, that it does not answer; and nothing
-// more once its own context has ended.
-func TestDrainOfAPeerThatLeaves(t *testing.T) {
-	for _, last := range []drain.Phase{drain.Closing, drain.Consumers} {
+// TestDrainOfAPeerThatEndsAtOnce: a peer that has nobody to wait for goes through all phases
+// while its first answer is on its way, and does not leave before who follows its drain has
+// heard of the last.
+func TestDrainOfAPeerThatEndsAtOnce(t *testing.T) {
+	for _, reached := range []drain.Phase{drain.NotReady, drain.Closing, drain.Consumers} {
+		synctest.Test(t, func(t *testing.T) {
+			memory := bus.NewMemory()
+			asker := startNode(t, memory, "n1", "epoc1")
+			peer, d := startDraining(t, memory, "n2", "epoc2", drain.Plan{})
+			asker.meet(1)
+			d.Begin(drain.Overrides{})
+			d.Enter(reached)
+			var heard []drain.Progress
+			left := make(chan error, 1)
+			began := time.Now()
+			err := asker.Drain(t.Context(), "n2", drain.Overrides{}, func(at drain.Progress) error {
+				if heard = append(heard, at); len(heard) == 1 {
+					d.Enter(drain.Done)
+					go func() { left <- peer.Close(context.Background()) }()
+					synctest.Wait()
+				}
+				return nil
+			})
+			if err != nil || len(heard) != 2 || heard[0].Phase != reached || heard[1].Phase != drain.Done || heard[1].Closed != 2 {
+				t.Errorf("heard %+v, %v", heard, err)
+			}
+			if err := <-left; err != nil || time.Since(began) >= followWait {
+				t.Errorf("it left after %v, %v", time.Since(began), err)
+			}
+		})
+	}
+}
+
+// TestDrainOfAPeerWithoutFollowers: who does not ask on, as its own caller has gone, keeps no
+// peer from leaving for long.
+func TestDrainOfAPeerWithoutFollowers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		memory := bus.NewMemory()
 		asker := startNode(t, memory, "n1", "epoc1")
 		peer, d := startDraining(t, memory, "n2", "epoc2", drain.Plan{})
 		asker.meet(1)
-		d.Begin(drain.Overrides{})
-		d.Enter(last)
 		leaving := errors.New("leaving")
-		ctx, cancel := context.WithCancelCause(t.Context())
-		if err := asker.Drain(ctx, "n2", drain.Overrides{}, func(drain.Progress) error { cancel(leaving); return nil }); !errors.Is(err, leaving) {
-			t.Errorf("a caller that left: %v", err)
+		if err := asker.Drain(t.Context(), "n2", drain.Overrides{}, func(drain.Progress) error { return leaving }); !errors.Is(err, leaving) {
+			t.Error(err)
 		}
-		var heard drain.Phase
-		first := true
-		err := asker.Drain(t.Context(), "n2", drain.Overrides{}, func(at drain.Progress) error {
-			heard = at.Phase
-			if first {
-				first = false
-				return peer.Close(t.Context())
-			}
-			return nil
-		})
-		if last == drain.Consumers && (err != nil || heard != drain.Done) {
-			t.Errorf("phase %v, %v, want it done", heard, err)
+		d.Enter(drain.Done)
+		began := time.Now()
+		if err := peer.Close(context.Background()); err != nil || time.Since(began) > followWait {
+			t.Errorf("it left after %v, %v", time.Since(began), err)
 		}
-		if away := (*sio.UnreachableError)(nil); last == drain.Closing && !errors.As(err, &away) {
-			t.Errorf("phase %v, %v, want that it does not answer", heard, err)
+	})
+}
+
+// TestDrainOfAPeerThatLeaves: who follows a drain hears that it is done if the peer has left
+// meanwhile, whatever it was told before; that it does not answer if it is silent; and nothing
+// more once its own context has ended.
+func TestDrainOfAPeerThatLeaves(t *testing.T) {
+	for _, last := range []drain.Phase{drain.NotReady, drain.Closing, drain.Consumers} {
+		for _, silent := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				memory := bus.NewMemory()
+				asker := startNode(t, memory, "n1", "epoc1")
+				peer, d := startDraining(t, memory, "n2", "epoc2", drain.Plan{})
+				asker.meet(1)
+				d.Begin(drain.Overrides{})
+				d.Enter(last)
+				leaving := errors.New("leaving")
+				ctx, cancel := context.WithCancelCause(t.Context())
+				if err := asker.Drain(ctx, "n2", drain.Overrides{}, func(drain.Progress) error { cancel(leaving); return nil }); !errors.Is(err, leaving) {
+					t.Errorf("a caller that left: %v", err)
+				}
+				var heard drain.Progress
+				first := true
+				err := asker.Drain(t.Context(), "n2", drain.Overrides{}, func(at drain.Progress) error {
+					heard = at
+					if !first {
+						return nil
+					}
+					first = false
+					if silent {
+						memory.Disconnect("n2")
+						return nil
+					}
+					return peer.Close(t.Context())
+				})
+				memory.Reconnect("n2")
+				if !silent && (err != nil || heard.Phase != drain.Done || heard.Counts != drain.Counts{Closed: 2}) {
+					t.Errorf("heard %+v, %v, want it done", heard, err)
+				}
+				if away := (*sio.UnreachableError)(nil); silent && !errors.As(err, &away) {
+					t.Errorf("heard %+v, %v, want that it does not answer", heard, err)
+				}
+			})
 		}
 	}
 }

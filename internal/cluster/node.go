@@ -157,6 +157,8 @@ type peer struct {
 	mu     sync.Mutex
 	served map[uint64]*served // requests of the peer's that are under way, by number
 	leases map[uint64]*lease  // what it has begun under keys, by the number of the request
+
+	followers []*time.Timer // each holds a place of awaited for the next question of the peer about the drain
 }
 
 // What one peer may have going on here.
