@@ -111,6 +111,35 @@ test("a page that only listens is signed out with its session", { skip, timeout:
   }
 });
 
+test("an action is about what is on the page, and a secret is nowhere on it", { skip, timeout: 120_000 }, async (t) => {
+  const daemon = await Daemon.startAlone(t, { "trusted-proxies": "127.0.0.1" });
+  const api = backend(t, daemon);
+  const extraHeaders = { "x-forwarded-for": "2001:db8::1:2" };
+  const socket = await connected(client(t, daemon, { extraHeaders, query: { api_token: "not-for-all" } }));
+  await api.join({ to: { all: true }, rooms: ["full"] });
+  const it = await browser(t);
+  const { page, complaints } = await openConsole(await it.newContext(), daemon, `#/connection/${socket.id}?namespace=/`);
+  await page.getByRole("button", { name: "Block the address" }).click();
+  await page.getByText("Whoever comes from 2001:db8::1:2 is disconnected").waitFor();
+  await page.locator("dialog").getByRole("button", { name: "Close" }).click();
+  assert.ok(!(await page.locator("main").textContent()).includes("not-for-all"));
+  await page.getByRole("button", { name: "Show URL" }).click();
+  await page.getByText("api_token=not-for-all").waitFor();
+
+  await page.goto(`${daemon.ops}/console/#/emit`);
+  await page.getByLabel("Rooms, divided by commas").fill("empty");
+  await page.getByText("It would reach 0 connections now.").waitFor();
+  let counts = () => {};
+  await page.route("**/RegistryService/CountConnections", async (route) => {
+    await new Promise((resolve) => (counts = resolve));
+    await route.continue();
+  });
+  await page.getByLabel("Rooms, divided by commas").fill("full");
+  await page.getByText("Counting whom it would reach…").waitFor();
+  await until(() => (counts(), page.getByText("It would reach 1 connection now.").count()), "it is counted");
+  assert.deepEqual(complaints, []);
+});
+
 test("an action as code does what the action does", { skip, timeout: 120_000 }, async (t) => {
   const daemon = await Daemon.startAlone(t, {});
   const socket = await connected(client(t, daemon));

@@ -79,7 +79,7 @@ export function connectionActions(namespace: string, id: string, data: string): 
   ];
 }
 
-/** An address without its port. */
+/** An address without its port, which is not known of who comes by a proxy: an IPv6 address has more than one colon then. */
 export function host(address: string): string {
-  return address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
+  return /^\[(.*)\](:\d+)?$/.exec(address)?.[1] ?? /^([^:]*):\d+$/.exec(address)?.[1] ?? address;
 }

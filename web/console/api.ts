@@ -73,17 +73,21 @@ export async function* stream<T>(method: string, request: object, signal: AbortS
   const response = await send(`api/fanout.v1.${method}`, { method: "POST", body: JSON.stringify(request), signal });
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const lines = (rest + value).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) {
-      if (line === "") continue;
-      const answer = JSON.parse(line);
-      if (answer.error) throw new ApiError(answer.error.code ?? "unknown", answer.error.message ?? "the stream has ended");
-      yield answer;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const lines = (rest + value).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
+        if (line === "") continue;
+        const answer = JSON.parse(line);
+        if (answer.error) throw new ApiError(answer.error.code ?? "unknown", answer.error.message ?? "the stream has ended");
+        yield answer;
+      }
     }
+  } finally {
+    void reader.cancel().catch(() => {}); // who stops reading ends the call
   }
 }
 

@@ -1,12 +1,18 @@
 import { useState } from "preact/hooks";
 import { ActionButton, Code } from "../action.tsx";
 import { block, connectionActions, host, targetActions } from "../actions.ts";
-import { ago, bytes, clock, pretty } from "../format.ts";
+import { ago, bytes, clock, pretty, secretName } from "../format.ts";
 import { href, type Route, useCall, useSession, useStream, whyNot } from "../state.tsx";
-import type { Connection, Event } from "../types.ts";
+import type { Connection, Event, Handshake } from "../types.ts";
 import { Events, Facts, Secret, Texts, Title, Trouble, User } from "../ui.tsx";
 
 const kept = 200; // events
+
+/** The URL of a handshake, whose query may have what is hidden below. */
+function Address({ of }: { of?: Handshake }) {
+  const url = of?.url ?? "–";
+  return Object.keys(of?.query ?? {}).some(secretName) ? <Secret name="URL" value={url} /> : <span class="mono">{url}</span>;
+}
 
 export function ConnectionPage({ route }: { route: Route }) {
   const session = useSession();
@@ -53,7 +59,7 @@ export function ConnectionPage({ route }: { route: Route }) {
           <Events events={events} empty="What the browser sends from now on is shown here." withConnection={false} />
           <h2>Handshake</h2>
           <Facts of={[
-            ["URL", <span class="mono">{c.handshake?.url ?? "–"}</span>],
+            ["URL", <Address of={c.handshake} />],
             ["TLS", c.handshake?.secure ? "yes" : "no"],
             ["Auth", c.handshake?.authJson || c.handshake?.auth ? <Secret name="auth" value={c.handshake.authJson || pretty(c.handshake.auth)} /> : "not shown to backends, or none"],
           ]} />

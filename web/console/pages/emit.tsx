@@ -33,7 +33,7 @@ export function Emit() {
     return names.length > 0 ? { ...common, [v.kind]: names } : undefined;
   }, [v]);
   const settled = useSettled(to);
-  const counted = useAsked(async (signal) => (settled ? call<{ total?: number; unreachable?: string[] }>("RegistryService/CountConnections", { to: settled }, signal) : undefined), [settled], 5_000);
+  const counted = useAsked(async (signal) => (settled ? { of: settled, ...(await call<Counted>("RegistryService/CountConnections", { to: settled }, signal)) } : undefined), [settled], 5_000);
   const bad = jsonProblem(v.args, "array");
   const time = asDuration(v.timeout);
   const emit = { to, event: v.event, ...args(v.args) };
@@ -69,12 +69,18 @@ export function Emit() {
   );
 }
 
-function Reach({ to, counted }: { to: Target | undefined; counted: Asked<{ total?: number; unreachable?: string[] } | undefined> }) {
+interface Counted {
+  total?: number;
+  unreachable?: string[];
+}
+
+function Reach({ to, counted }: { to: Target | undefined; counted: Asked<({ of: Target } & Counted) | undefined> }) {
+  const now = JSON.stringify(counted.data?.of) === JSON.stringify(to) ? counted.data : undefined; // and not what was typed before
   return (
     <>
-      <p role="status" class="note">{!to ? "It would reach nobody: name somebody." : counted.data ? `It would reach ${plural(counted.data.total ?? 0, "connection")} now.` : "Counting whom it would reach…"}</p>
+      <p role="status" class="note">{!to ? "It would reach nobody: name somebody." : now ? `It would reach ${plural(now.total ?? 0, "connection")} now.` : "Counting whom it would reach…"}</p>
       <Trouble error={to && counted.error} />
-      <Unreachable nodes={counted.data?.unreachable} />
+      <Unreachable nodes={now?.unreachable} />
     </>
   );
 }

@@ -3,8 +3,9 @@
 import { useState } from "preact/hooks";
 import { ActionButton } from "../action.tsx";
 import { block, targetActions } from "../actions.ts";
+import { call } from "../api.ts";
 import { count, plural } from "../format.ts";
-import { href, type Route, useCall, useSession, userHref } from "../state.tsx";
+import { href, type Route, useAsked, useCall, useSession, userHref } from "../state.tsx";
 import type { Block, Page } from "../types.ts";
 import { Field, Pager, Table, Title, Trouble, Unreachable, useTokens } from "../ui.tsx";
 
@@ -24,11 +25,17 @@ function useNamespace(route: Route) {
   return useState(route.query.get("namespace") ?? session.namespaces?.find((n) => !n.includes("*")) ?? "/");
 }
 
+/** A page of what a namespace has, which says of which namespace it is: it is shown until that of another comes. */
+function useListed<T>(method: string, namespace: string, prefix: string, pageToken: string) {
+  return useAsked(async (signal) => ({ namespace, ...(await call<Page & T>(method, { namespace, prefix, pageSize, pageToken }, signal)) }), [namespace, prefix, pageToken], everyMs);
+}
+
 export function Rooms({ route }: { route: Route }) {
   const [namespace, setNamespace] = useNamespace(route);
   const [prefix, setPrefix] = useState("");
   const at = useTokens([namespace, prefix]);
-  const list = useCall<Page & { rooms?: { name: string; connections: number }[] }>("RegistryService/ListRooms", { namespace, prefix, pageSize, pageToken: at.token }, everyMs);
+  const list = useListed<{ rooms?: { name: string; connections: number }[] }>("RegistryService/ListRooms", namespace, prefix, at.token);
+  const of = list.data?.namespace ?? namespace;
   return (
     <>
       <Title text="Rooms" />
@@ -40,9 +47,9 @@ export function Rooms({ route }: { route: Route }) {
       <Unreachable nodes={list.data?.unreachable} />
       <Table caption="Rooms" rows={list.data ? (list.data.rooms ?? []) : undefined} keyOf={(r) => r.name} empty="There is no such room. Rooms exist while somebody is in them."
         columns={[
-          { title: "Room", of: (r) => <a href={href(["connections"], { namespace, by: "room", q: r.name })}>{r.name}</a> },
+          { title: "Room", of: (r) => <a href={href(["connections"], { namespace: of, by: "room", q: r.name })}>{r.name}</a> },
           { title: "Connections", number: true, of: (r) => count(r.connections) },
-          { title: "Actions", wide: true, of: (r) => <div class="buttons">{targetActions({ namespace, rooms: [r.name] }, `everybody in the room ${r.name}`).filter((a) => a.label !== "Join").map((a) => <ActionButton key={a.label} action={a} small />)}</div> },
+          { title: "Actions", wide: true, of: (r) => <div class="buttons">{targetActions({ namespace: of, rooms: [r.name] }, `everybody in the room ${r.name}`).filter((a) => a.label !== "Join").map((a) => <ActionButton key={a.label} action={a} small />)}</div> },
         ]} />
       <Pager at={at} next={list.data?.nextPageToken} />
     </>
@@ -53,7 +60,8 @@ export function Users({ route }: { route: Route }) {
   const [namespace, setNamespace] = useNamespace(route);
   const [prefix, setPrefix] = useState("");
   const at = useTokens([namespace, prefix]);
-  const list = useCall<Page & { users?: { userId: string; connections: number }[] }>("RegistryService/ListUsers", { namespace, prefix, pageSize, pageToken: at.token }, everyMs);
+  const list = useListed<{ users?: { userId: string; connections: number }[] }>("RegistryService/ListUsers", namespace, prefix, at.token);
+  const of = list.data?.namespace ?? namespace;
   return (
     <>
       <Title text="Users" />
@@ -67,7 +75,7 @@ export function Users({ route }: { route: Route }) {
         columns={[
           { title: "User", of: (u) => <a href={userHref(u.userId)}>{u.userId}</a> },
           { title: "Connections", number: true, of: (u) => count(u.connections) },
-          { title: "Actions", wide: true, of: (u) => <div class="buttons">{targetActions({ namespace, users: [u.userId] }, `all connections of the user ${u.userId}`).map((a) => <ActionButton key={a.label} action={a} small />)}<ActionButton action={block({ user: u.userId })} small /></div> },
+          { title: "Actions", wide: true, of: (u) => <div class="buttons">{targetActions({ namespace: of, users: [u.userId] }, `all connections of the user ${u.userId}`).map((a) => <ActionButton key={a.label} action={a} small />)}<ActionButton action={block({ user: u.userId })} small /></div> },
         ]} />
       <Pager at={at} next={list.data?.nextPageToken} />
     </>
