@@ -21,6 +21,7 @@ type Conn struct {
 	reading  func(func())   // wraps each read; nil: none
 	framer   *framer        // the reader's; nil: given back
 	deflate  bool
+	drained  bool // see Drained
 }
 
 // ControlHandler takes the frames that answer the peer: pongs, and a close frame, which
@@ -121,6 +122,10 @@ func (c *Conn) Discard() {
 // Buffered returns how many bytes were read from the connection, and not yet as
 // messages.
 func (c *Conn) Buffered() int { return c.framer.reader.Buffered() + len(c.early) }
+
+// Drained reports whether the last read found less than there was room for: all that had
+// come by then.
+func (c *Conn) Drained() bool { return c.drained }
 
 // Release gives what reading needs to other connections. Nothing may be buffered. It is
 // the reader's to call, between two messages.

@@ -24,9 +24,11 @@ func (w *wire) Read(b []byte) (n int, err error) {
 	}
 	if c.reading != nil {
 		c.reading(func() { n, err = w.Conn.Read(b) })
-		return n, err
+	} else {
+		n, err = w.Conn.Read(b)
 	}
-	return w.Conn.Read(b)
+	c.drained = n < len(b)
+	return n, err
 }
 
 // Write takes the answer to the handshake, and later one frame of gorilla's.

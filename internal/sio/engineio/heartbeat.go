@@ -2,11 +2,11 @@ package engineio
 
 import "time"
 
-// heartbeat is a session's one timer: the next ping, or the end of the wait for
+// heartbeat is what a session waits for: its next ping, or the end of the wait for
 // a pong. Session.mu guards it.
 type heartbeat struct {
-	timer    *time.Timer
-	deadline time.Duration // by Server.clock; a timer that fires earlier was reset meanwhile
+	place    heartbeatPlace
+	deadline time.Duration // by Server.clock; changed under heartbeats.mu too
 	since    time.Duration // by Server.clock: held and awaiting; 0: not both
 	awaiting bool          // a ping went out, no pong came yet
 	extended bool          // something else came meanwhile
@@ -20,19 +20,11 @@ func (h *heartbeat) start(s *Session) {
 		wait += s.srv.opts.PingTimeout
 		h.awaiting = true
 	}
-	h.deadline = s.srv.clock() + wait
-	h.timer = time.AfterFunc(wait, s.beat)
+	h.reset(s, wait)
 }
 
 func (h *heartbeat) reset(s *Session, d time.Duration) {
-	h.deadline = s.srv.clock() + d
-	h.timer.Reset(d)
-}
-
-func (h *heartbeat) stop() {
-	if h.timer != nil {
-		h.timer.Stop()
-	}
+	s.srv.heartbeats.set(s, s.srv.clock()+d, h.awaiting)
 }
 
 // heard notes a packet from the browser. A pong starts the next interval; any
@@ -73,11 +65,12 @@ func (h *heartbeat) release(s *Session) {
 	}
 }
 
-// beat is the timer's function.
+// beat is called when the deadline has come, or for a ping a little before. It may have
+// been moved since.
 func (s *Session) beat() {
 	s.mu.Lock()
 	h := &s.heartbeat
-	if !s.phase.open() || s.srv.clock() < h.deadline {
+	if !s.phase.open() || s.srv.heartbeats.before(h.deadline, h.awaiting) {
 		s.mu.Unlock()
 		return
 	}

@@ -26,27 +26,28 @@ type Handler interface {
 // Server is an http.Handler that opens sessions and finds them by sid. Create
 // it with [NewServer]; it is safe for concurrent use.
 type Server struct {
-	opts     Options
-	access   atomic.Pointer[Access] // in place of what opts has
-	run      string                 // begins the sessions' names
-	began    time.Time              // see clock
-	handler  Handler
-	log      *slog.Logger
-	upgrader *wsconn.Upgrader
-	flushers *flushers
-	poller   netpoll.Poller
-	starter  *starter
-	retire   sync.Once     // stops these three, after the last session
-	number   atomic.Uint64 // the latest session's
-	counters counters
-	traffic  traffic
-	refused  refusals
-	foreign  warning.Throttle // bounds the warnings about pages of other origins
-	proxied  warning.Throttle // likewise, about proxies that are not trusted
-	drained  atomic.Int64     // sessions closed by Drain
-	panics   *panics
-	aborting chan struct{} // closed when the context of a Shutdown is done
-	abort    sync.Once     // closes it
+	opts       Options
+	access     atomic.Pointer[Access] // in place of what opts has
+	run        string                 // begins the sessions' names
+	began      time.Time              // see clock
+	handler    Handler
+	log        *slog.Logger
+	upgrader   *wsconn.Upgrader
+	flushers   *flushers
+	heartbeats *heartbeats
+	poller     netpoll.Poller
+	starter    *starter
+	retire     sync.Once     // stops these three, after the last session
+	number     atomic.Uint64 // the latest session's
+	counters   counters
+	traffic    traffic
+	refused    refusals
+	foreign    warning.Throttle // bounds the warnings about pages of other origins
+	proxied    warning.Throttle // likewise, about proxies that are not trusted
+	drained    atomic.Int64     // sessions closed by Drain
+	panics     *panics
+	aborting   chan struct{} // closed when the context of a Shutdown is done
+	abort      sync.Once     // closes it
 
 	// running counts what Shutdown waits for: every session, from its opening to
 	// the end of its teardown, and the goroutines they start. A session is
@@ -83,6 +84,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		aborting: make(chan struct{}),
 		upgrader: wsconn.NewUpgrader(wsconn.Options{MaxMessage: opts.MaxPayload, Deflate: opts.PerMessageDeflate}),
 	}
+	s.heartbeats = newHeartbeats(s.clock, opts.PingInterval, (*Session).beat)
 	s.SetAccess(Access{Origins: opts.Origins, Proxies: opts.Proxies})
 	s.run = rand.Text()[:13]
 	return s, nil

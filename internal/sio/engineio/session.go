@@ -186,7 +186,7 @@ func (s *Session) close(reason Reason, detail string) bool {
 	}
 	s.phase, s.reason, s.detail = phaseClosing, reason, detail
 	s.srv.counters.closed.Add(string(reason), 1)
-	s.heartbeat.stop()
+	s.srv.heartbeats.unset(s)
 	s.stopAgeLocked()
 	s.ended.set()
 	// Made before the last message is queued: a pending poll may fetch it at once.

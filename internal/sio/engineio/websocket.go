@@ -56,7 +56,7 @@ func (s *Session) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*wsCo
 }
 
 // Ready implements [netpoll.Reader].
-func (t *wsConn) Ready() { t.session.srv.running.Go(t.read) }
+func (t *wsConn) Ready() { t.session.srv.running.Go(func() { t.read(true) }) }
 
 // openWebSocket upgrades the request that opened the session.
 func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
@@ -72,17 +72,18 @@ func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	defer s.srv.running.Done()
 	// A client has nothing to say, as a rule, before it has read all that.
 	if !t.leave() {
-		s.srv.running.Go(t.read)
+		s.srv.running.Go(func() { t.read(false) })
 	}
 }
 
-// read reads until the connection ends, which it then closes, or falls silent.
-func (t *wsConn) read() {
+// read reads until the connection ends, which it then closes, or falls silent. Input
+// says that there is something to read, or the end.
+func (t *wsConn) read(input bool) {
 	stack.Reserve()
 	s := t.session
 	t.conn.Acquire()
-	for {
-		if t.park() {
+	for ; ; input = false {
+		if !input && t.park() {
 			return
 		}
 		opcode, data, err := t.conn.ReadMessage()
@@ -110,9 +111,10 @@ func (t *wsConn) read() {
 }
 
 // park leaves a silent connection to the poller, and reports whether it did:
-// then the caller must not read any more.
+// then the caller must not read any more. After a read that found all there was, it does
+// not look once more, which would find nothing.
 func (t *wsConn) park() bool {
-	return t.socket != nil && t.conn.Buffered() == 0 && t.socket.Silent() && t.leave()
+	return t.socket != nil && t.conn.Buffered() == 0 && (t.conn.Drained() || t.socket.Silent()) && t.leave()
 }
 
 // leave is park without a look whether there is something to read: then the

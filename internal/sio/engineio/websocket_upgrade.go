@@ -50,7 +50,7 @@ func (t *wsConn) probe(input *candidateInput) {
 		t.end()
 		return
 	}
-	t.read()
+	t.read(false)
 }
 
 // next reads one packet of a candidate. A page that goes away takes its session
