@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,6 +255,38 @@ func TestPollerStress(t *testing.T) {
 	if after := openFiles(t); after != before {
 		t.Errorf("%d files are open, %d were before", after, before)
 	}
+}
+
+// The poller waits as others wait for the network, not in a system call, which would keep
+// the processor from those that are to run on it.
+func TestPollerHoldsNoProcessor(t *testing.T) {
+	var p Poller
+	defer p.Close()
+	server, client := pair(t)
+	heard := make(chan struct{})
+	c := NewConn(p.Socket(server), readyFunc(func() { close(heard) }))
+	defer c.Release()
+	if !c.Park() {
+		t.Fatal("cannot park")
+	}
+	stacks := make([]byte, 1<<20)
+	for deadline := time.Now().Add(20 * time.Second); ; runtime.Gosched() {
+		state := "none"
+		for s := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(s, "(*Poller).run(") {
+				_, state, _ = strings.Cut(s, "[")
+				state, _, _ = strings.Cut(state, "]")
+			}
+		}
+		if strings.HasPrefix(state, "IO wait") {
+			break
+		}
+		if state == "syscall" || time.Now().After(deadline) {
+			t.Fatalf("the poller's goroutine is in the state %q", state)
+		}
+	}
+	client.Write([]byte("x"))
+	<-heard
 }
 
 func BenchmarkPark(b *testing.B) {
