@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/pprof"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -12,6 +13,10 @@ import (
 // maxScrapes bounds the scrapes under way: a scrape walks every session, and
 // nobody needs many at once.
 const maxScrapes = 4
+
+// bodyTimeout is how long a request may take to come whole, which net/http waits for even if
+// nobody reads it. The control API sets its own, once it knows the caller.
+const bodyTimeout = 10 * time.Second
 
 // index names what is here.
 const index = `fanoutd, the operators' listener
@@ -51,7 +56,12 @@ func Handler(ready *Readiness, metrics, console http.Handler) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusForbidden, "the command line is not shown: it may hold secrets\n")
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // fails where there is no connection, in tests
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func plain(w http.ResponseWriter, status int, text string) {
