@@ -58,6 +58,26 @@ test("the overview and the connections are live", { skip, timeout: 120_000 }, as
   assert.deepEqual(complaints, []);
 });
 
+test("charts have what was before the page was opened", { skip, timeout: 120_000 }, async (t) => {
+  const daemon = await Daemon.startAlone(t, {});
+  const api = backend(t, daemon);
+  await connected(client(t, daemon));
+  const kept = async () => (await (await fetch(`${daemon.ops}/console/api/history`, { headers: { "fanoutd-console": "1" } })).json()).figures;
+  await until(async () => {
+    await api.emit({ to: { all: true }, event: "tick" });
+    const [first, ...more] = await kept();
+    return more.some((f) => f.connections === 1 && f.sent > first.sent);
+  }, "the daemon has figures of it");
+  const it = await browser(t);
+  const { page, complaints } = await openConsole(await it.newContext(), daemon);
+  await page.locator(".chart canvas").first().waitFor();
+  const said = await page.locator(".chart figcaption").allTextContents();
+  assert.equal(said.length, 4);
+  assert.deepEqual(said.filter((text) => text.includes("nothing yet")), []);
+  assert.match(said[1], /to browsers: now [\d.]+, most [\d.]*[1-9]/);
+  assert.deepEqual(complaints, []);
+});
+
 test("a key is asked for, and says what may be done", { skip, timeout: 120_000 }, async (t) => {
   const keys = path.join(os.tmpdir(), `fanoutd-console-keys-${process.pid}.yaml`);
   await writeFile(keys, `- name: operator\n  key: ${key.replaceAll(" ", "-")}\n- name: reader\n  key: ${"r".repeat(32)}\n  scopes: [read, tail]\n`);

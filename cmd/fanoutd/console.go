@@ -13,13 +13,23 @@ func (d *daemon) console(metrics http.Handler, version string) http.Handler {
 	if why := c.noConsole(); why != "" {
 		return console.Off(why)
 	}
+	d.history = console.NewHistory(d.figures)
 	return console.New(console.Options{
-		Files: web.Console(console.Path), API: d.backends.http, Metrics: metrics,
+		Files: web.Console(console.Path), API: d.backends.http, Metrics: metrics, History: d.history,
 		Callers: d.callers, Refusals: d.services.Errors,
 		Open: len(c.credentials()) == 0, Hosts: c.controlHosts,
 		Node: d.config.cluster.node, Version: version, Control: display(d.listeners.backends), ControlTLS: c.controlTLS.on(),
 		Logger: d.log,
 	})
+}
+
+// figures is what the console has charts of, as the metrics have it.
+func (d *daemon) figures() console.Figures {
+	s := d.sockets.Stats()
+	return console.Figures{
+		Connections: s.Connections, Rooms: s.Rooms, Queued: s.Engine.Queued, Received: s.Received, Sent: s.Sent,
+		FanOuts: s.FanOut.Count, FanOutSeconds: s.FanOut.Sum.Seconds(),
+	}
 }
 
 // noConsole returns why the console is not served, or nothing if it is.

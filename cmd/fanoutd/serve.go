@@ -19,6 +19,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/cluster/consumers"
 	"github.com/fanoutd/fanoutd/internal/cluster/forward"
 	"github.com/fanoutd/fanoutd/internal/cluster/link"
+	"github.com/fanoutd/fanoutd/internal/console"
 	"github.com/fanoutd/fanoutd/internal/control"
 	"github.com/fanoutd/fanoutd/internal/control/connections"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
@@ -75,6 +76,7 @@ type daemon struct {
 	webTransport    *webTransport
 	traces          *sdktrace.TracerProvider // nil: there are none
 	operators       *http.Server
+	history         *console.History // for the console; nil: it is not served
 	manager         *serviceManager
 }
 
@@ -274,6 +276,9 @@ func (d *daemon) run(ctx context.Context) error {
 	serving.Go(func() { d.admission.run(background) })
 	serving.Go(func() { d.keepKeys(background) })
 	serving.Go(func() { d.load.Run(background) })
+	if d.history != nil {
+		serving.Go(func() { d.history.Run(background) })
+	}
 	serving.Go(func() { d.blocks.Run(background) })
 	serving.Go(func() { d.certificates.watch(background) })
 	d.setWebhooks(&d.config.webhooks)

@@ -33,6 +33,9 @@ type Options struct {
 	API     API
 	Metrics http.Handler
 
+	// History has what the metrics were.
+	History *History
+
 	// Callers says whose a key is.
 	Callers *identity.Authenticator
 
@@ -73,6 +76,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("POST "+Path+"session", c.signIn)
 	mux.HandleFunc("DELETE "+Path+"session", c.signOut)
 	mux.HandleFunc("GET "+Path+"api/metrics", c.serveMetrics)
+	mux.HandleFunc("GET "+Path+"api/history", c.serveHistory)
 	mux.HandleFunc(Path+"api/", c.serveAPI)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -122,9 +126,19 @@ func (c *console) serveAPI(w http.ResponseWriter, r *http.Request) {
 
 // serveMetrics serves the metrics of this node to who may see all connections.
 func (c *console) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	if !c.maySeeAll(w, r) {
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	c.Metrics.ServeHTTP(w, r)
+}
+
+// maySeeAll reports whether who sent a request may see all connections, or answers that he
+// may not.
+func (c *console) maySeeAll(w http.ResponseWriter, r *http.Request) bool {
 	caller, ok := c.callerOf(w, r)
 	if !ok {
-		return
+		return false
 	}
 	err := caller.Require(identity.Read)
 	if err == nil && caller.Limited() {
@@ -132,10 +146,9 @@ func (c *console) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		writeError(w, http.StatusForbidden, "permission_denied", err.Error())
-		return
+		return false
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	c.Metrics.ServeHTTP(w, r)
+	return true
 }
 
 // callerOf returns who sent a request, or answers that nobody knows.

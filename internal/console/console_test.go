@@ -72,6 +72,7 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	o := Options{
 		Files: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") }), API: fakeAPI{},
 		Metrics:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics") }),
+		History:  NewHistory(func() Figures { return Figures{Connections: 7} }),
 		Refusals: &w.refused, Node: "n1", Version: "1.2.3", Control: "127.0.0.1:8081",
 	}
 	if change != nil {
@@ -142,6 +143,10 @@ func TestWhoIsLetIn(t *testing.T) {
 		{"who looks only, acting", own("POST", emit, "{}", "Cookie", view), 403, "look only"},
 		{"the scopes are the API's", own("POST", emit, "{}", "Cookie", read), 200, "reader"},
 		{"metrics of who may read", own("GET", "/console/api/metrics", "", "Cookie", read), 200, "metrics"},
+		{"history of who may read", own("GET", "/console/api/history", "", "Cookie", read), 200, `{"figures":[]}`},
+		{"history of who has rooms", own("GET", "/console/api/history", "", "Cookie", room), 403, "roomy"},
+		{"nobody's history", own("GET", "/console/api/history", ""), 401, "sign in"},
+		{"history for another page", own("GET", "/console/api/history", "", "Cookie", read, "Sec-Fetch-Site", "same-site"), 403, "other sites"},
 		{"metrics of who has rooms", own("GET", "/console/api/metrics", "", "Cookie", room), 403, "roomy"},
 		{"another origin", own("POST", emit, "{}", "Cookie", full, "Origin", "http://127.0.0.1:3000"), 403, "127.0.0.1:3000"},
 		{"no origin at all, but a site", own("POST", emit, "{}", "Cookie", full, "Origin", "", "Sec-Fetch-Site", "same-site"), 403, "other sites"},

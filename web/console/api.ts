@@ -25,6 +25,17 @@ export interface Session {
   controlTls?: boolean;
 }
 
+/** What a node keeps of its metrics. */
+export interface Kept {
+  connections: number;
+  rooms: number;
+  queued: number; // bytes
+  received: number; // events, since the start, as those below
+  sent: number;
+  fanouts: number;
+  fanoutSeconds: number;
+}
+
 const base = new URL("./", location.href); // of the page, or of the worker beside it
 const headers = { "content-type": "application/json", "fanoutd-console": "1" };
 
@@ -60,6 +71,8 @@ export const session = async (): Promise<Session> => (await send("session", {}))
 export const signIn = async (key: string, mode: string): Promise<Session> =>
   (await send("session", { method: "POST", body: JSON.stringify({ key, mode }) })).json();
 export const signOut = async (): Promise<Session> => (await send("session", { method: "DELETE" })).json();
+/** What the node was like in the last 15 minutes, oldest first; age is in seconds. */
+export const historyOf = async (signal?: AbortSignal) => ((await (await send("api/history", { signal })).json()) as { figures: (Kept & { age: number })[] }).figures;
 export const metricsText = async (signal?: AbortSignal) => (await send("api/metrics", { signal })).text();
 
 /** Calls a method, such as "RegistryService/Join". */

@@ -1,7 +1,7 @@
-// What this node counts, of the last 15 minutes: samples of its metrics, taken while the page
-// can be seen.
+// What this node counts, of the last 15 minutes: what it has kept itself, and then samples of
+// its metrics, taken while the page can be seen.
 
-import { metricsText } from "./api.ts";
+import { historyOf, type Kept, metricsText } from "./api.ts";
 
 export type Samples = Map<string, { labels: Record<string, string>; value: number }[]>;
 
@@ -29,15 +29,8 @@ export function parse(text: string): Samples {
 export const sum = (of: Samples, name: string) => (of.get(name) ?? []).reduce((n, s) => n + s.value, 0);
 export const by = (of: Samples, name: string, label: string) => Object.fromEntries((of.get(name) ?? []).map((s) => [s.labels[label] ?? "", s.value]));
 
-export interface Point {
+export interface Point extends Kept {
   at: number; // seconds
-  connections: number;
-  rooms: number;
-  queued: number; // bytes
-  received: number; // events, since the start, as those below
-  sent: number;
-  fanouts: number;
-  fanoutSeconds: number;
 }
 
 export interface Figures {
@@ -47,22 +40,20 @@ export interface Figures {
 
 export const everyMs = 5_000;
 const keptSeconds = 15 * 60;
-const storeName = "fanoutd-figures";
+const gapSeconds = 3 * (everyMs / 1000); // that the page has not looked for, after which it asks what there was
 
-let history: Point[] = restore();
+let history: Point[] = [];
 
-// Kept in the tab, so that a reload does not begin anew.
-function restore(): Point[] {
-  try {
-    return (JSON.parse(sessionStorage.getItem(storeName) ?? "[]") as Point[]).filter((p) => p.at > Date.now() / 1000 - keptSeconds);
-  } catch {
-    return [];
-  }
+// What the node has kept.
+async function past(signal?: AbortSignal): Promise<Point[]> {
+  const kept = await historyOf(signal);
+  return kept.map(({ age, ...figures }) => ({ at: Date.now() / 1000 - age, ...figures }));
 }
 
 /** Takes a sample. */
 export async function look(signal?: AbortSignal): Promise<Figures> {
   const now = parse(await metricsText(signal));
+  if (Date.now() / 1000 - (history.at(-1)?.at ?? 0) > gapSeconds || sum(now, "fanoutd_events_received_total") < history.at(-1)!.received) history = await past(signal); // or it has restarted
   const at = Date.now() / 1000;
   const point: Point = {
     at,
@@ -74,13 +65,7 @@ export async function look(signal?: AbortSignal): Promise<Figures> {
     fanouts: sum(now, "fanoutd_fanout_duration_seconds_count"),
     fanoutSeconds: sum(now, "fanoutd_fanout_duration_seconds_sum"),
   };
-  if (history.length > 0 && point.received < history.at(-1)!.received) history = []; // it has restarted
-  history = [...history.filter((p) => p.at > at - keptSeconds), point];
-  try {
-    sessionStorage.setItem(storeName, JSON.stringify(history));
-  } catch {
-    // no room: a reload begins anew
-  }
+  history = [...history.filter((p) => p.at > at - keptSeconds && p.received <= point.received), point];
   return { now, history };
 }
 

@@ -97,7 +97,7 @@ export function Overview() {
           <Chart title="Queued for browsers" at={at} lines={[{ label: "bytes", values: history.map((p) => p.queued), color: "--line-b" }]} format={bytes} />
         </section>
       )}
-      {now && <p class="soft">Figures and charts are those of node {session.node}, while this page is open.</p>}
+      {now && <p class="soft">Figures and charts are those of node {session.node}.</p>}
     </>
   );
 }
