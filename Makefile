@@ -159,7 +159,7 @@ fuzz: ## Fuzz every decoder, each for FUZZTIME (default 1m)
 ##@ Contract
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/, proto/openapi.json and docs/api.md from proto/; docs/configuration.md, docs/metrics.md and docs/errors.md
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/, proto/openapi.json and docs/api.md from proto/; docs/configuration.md, docs/metrics.md, docs/errors.md and docs/command-line-reference.md
 	$(call say,"generate: gen/ from proto/")
 	$(BIN)/buf format --write proto
 	$(BIN)/buf generate
@@ -168,8 +168,8 @@ generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate 
 	@$(MAKE) --no-print-directory generate-docs # which compiles what was generated
 
 .PHONY: generate-docs
-generate-docs: ## Generate docs/configuration.md, docs/metrics.md and docs/errors.md from what the code declares
-	$(call say,"generate: docs/configuration.md - docs/metrics.md - docs/errors.md")
+generate-docs: ## Generate docs/configuration.md, docs/metrics.md, docs/errors.md and docs/command-line-reference.md from what the code declares
+	$(call say,"generate: docs/configuration.md - docs/metrics.md - docs/errors.md - docs/command-line-reference.md")
 	@mkdir -p $(BIN)
 	go run ./cmd/fanoutd config docs > $(BIN)/configuration.md
 	@mv $(BIN)/configuration.md docs/configuration.md
@@ -177,6 +177,8 @@ generate-docs: ## Generate docs/configuration.md, docs/metrics.md and docs/error
 	@mv $(BIN)/metrics.md docs/metrics.md
 	go run ./cmd/fanoutd errors > $(BIN)/errors.md
 	@mv $(BIN)/errors.md docs/errors.md
+	go run ./cmd/fanoutd commands > $(BIN)/command-line-reference.md
+	@mv $(BIN)/command-line-reference.md docs/command-line-reference.md
 
 .PHONY: generate-level
 generate-level: $(BIN)/buf ## Keep proto/ as the contract of the current API level, which may change until a release has it

@@ -60,19 +60,15 @@ and call the daemon that --address or FANOUTD_ADDRESS names: localhost:8081 unle
 			func(c *cobra.Command, args []string) int { return serveAs(c.Context(), args, environ, stdout, stderr) }),
 		whole("config", "Check, print or begin the settings", func(c *cobra.Command) { printConfigHelp(c.OutOrStdout()) },
 			func(_ *cobra.Command, args []string) int { return runConfig(args, environ, stdout, stderr) }),
-		whole("token", "Make a token for development",
-			func(c *cobra.Command) { printFlagsHelp(c.OutOrStdout(), c, new(grantFlags).add) },
+		whole("token", "Make a token for development", helpOwnFlags,
 			func(c *cobra.Command, args []string) int { return printToken(c, args, environ, stdout, stderr) }),
-		whole("healthcheck", "Ask at ops-listen whether the daemon of these settings is ready",
-			func(c *cobra.Command) { printFlagsHelp(c.OutOrStdout(), c, new(healthFlags).add) },
+		whole("healthcheck", "Ask at ops-listen whether the daemon of these settings is ready", helpOwnFlags,
 			func(c *cobra.Command, args []string) int { return checkHealth(c, args, environ, stdout, stderr) }),
-		whole("proto", "Print the files of the contract that this daemon speaks, or write them into a folder",
-			func(c *cobra.Command) {
-				printFlagsHelp(c.OutOrStdout(), c, func(fs *flag.FlagSet) { addProtoFlags(fs, new(string)) })
-			},
+		whole("proto", "Print the files of the contract that this daemon speaks, or write them into a folder", helpOwnFlags,
 			func(_ *cobra.Command, args []string) int { return runProto(args, stdout, stderr) }),
 		printed("metrics", "Print every metric as Markdown", printMetricsDocs),
 		printed("errors", "Print every error and reason as Markdown", printErrorsDocs),
+		printed("commands", "Print every command as Markdown", func(w io.Writer) { printCommandsDocs(w, root) }),
 		whole("version", "Say which build this is", nil, func(*cobra.Command, []string) int {
 			fmt.Fprintln(stdout, readBuild())
 			return exitOK
@@ -92,6 +88,23 @@ and call the daemon that --address or FANOUTD_ADDRESS names: localhost:8081 unle
 	root.SetCompletionCommandGroupID(groupDaemon)
 	return root
 }
+
+// flagsRead are the flags of commands that read them by themselves, and whether they take the
+// settings too.
+type flagsRead struct {
+	add      func(*flag.FlagSet)
+	settings bool
+}
+
+// ownFlags are these by the command.
+var ownFlags = map[string]flagsRead{
+	"token":       {new(grantFlags).add, true},
+	"healthcheck": {new(healthFlags).add, true},
+	"proto":       {func(fs *flag.FlagSet) { addProtoFlags(fs, new(string)) }, false},
+}
+
+// helpOwnFlags prints the help of one of these.
+func helpOwnFlags(c *cobra.Command) { printFlagsHelp(c.OutOrStdout(), c, ownFlags[c.Name()]) }
 
 // whole returns a command that reads what stands behind it by itself: the settings, whose
 // errors name their source. help, unless nil, prints its help.

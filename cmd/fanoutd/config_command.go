@@ -48,16 +48,16 @@ func runConfig(args, environ []string, stdout, stderr io.Writer) int {
 
 // printConfigHelp prints what there is below fanoutd config.
 func printConfigHelp(w io.Writer) {
-	fmt.Fprint(w, `Check, print or begin the settings, which fanoutd help serve lists.
+	fmt.Fprintf(w, "Check, print or begin the settings, which fanoutd help serve lists.\n\nUsage:\n%s", configUsage)
+}
 
-Usage:
-  fanoutd config check [flags]  check the settings that the daemon would have, files
+// configUsage are the commands below config.
+const configUsage = `  fanoutd config check [flags]  check the settings that the daemon would have, files
                                 that they name included, and an unknown variable too
   fanoutd config print [flags]  print them as YAML, each with where it came from
   fanoutd config default        print a YAML file with every setting, in comments
   fanoutd config docs           print every setting as Markdown
-`)
-}
+`
 
 func nothingBehind(command string, args []string) error {
 	if len(args) > 0 {

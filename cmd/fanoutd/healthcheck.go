@@ -46,7 +46,7 @@ const maxHealthAnswer = 1 << 10
 func checkHealth(c *cobra.Command, args, environ []string, stdout, stderr io.Writer) int {
 	answer, err := askHealth(args, environ)
 	if errors.Is(err, settings.ErrHelp) {
-		printFlagsHelp(stdout, c, new(healthFlags).add)
+		helpOwnFlags(c)
 		return exitOK
 	}
 	if err != nil {

@@ -33,7 +33,7 @@ func runProto(args []string, stdout, stderr io.Writer) int {
 }
 
 func addProtoFlags(fs *flag.FlagSet, out *string) {
-	fs.StringVar(out, "out", "", "a folder for the files, which is made if it is not there")
+	fs.StringVar(out, "out", "", "a `FOLDER` for the files, which is made if it is not there")
 }
 
 func writeProto(dir string, stdout io.Writer) error {

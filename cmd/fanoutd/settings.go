@@ -166,11 +166,15 @@ fails, 2 if the settings are wrong.
 `)
 }
 
-// printFlagsHelp prints the help of a command whose flags are the settings and its own.
-func printFlagsHelp(w io.Writer, c *cobra.Command, add func(*flag.FlagSet)) {
-	fmt.Fprintf(w, "%s\n\nUsage:\n  %s [flags]\n\nFlags besides the settings, which fanoutd help serve lists:\n", c.Long, c.CommandPath())
+// printFlagsHelp prints the help of a command that reads its flags by itself.
+func printFlagsHelp(w io.Writer, c *cobra.Command, own flagsRead) {
+	title := "Flags"
+	if own.settings {
+		title = "Flags besides the settings, which fanoutd help serve lists"
+	}
+	fmt.Fprintf(w, "%s\n\nUsage:\n  %s [flags]\n\n%s:\n", c.Long, c.CommandPath(), title)
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
-	add(fs)
+	own.add(fs)
 	fs.VisitAll(func(f *flag.Flag) {
 		_, usage := flag.UnquoteUsage(f)
 		settings.WriteFlag(w, f.Name, usage)

@@ -40,7 +40,7 @@ func (g *grantFlags) add(fs *flag.FlagSet) {
 func printToken(c *cobra.Command, args, environ []string, stdout, stderr io.Writer) int {
 	minted, err := mint(args, environ)
 	if errors.Is(err, settings.ErrHelp) {
-		printFlagsHelp(stdout, c, new(grantFlags).add)
+		helpOwnFlags(c)
 		return exitOK
 	}
 	if err != nil {

@@ -8,6 +8,14 @@
 // they can do everybody can.
 //
 // Whatever came from a browser is shown with its control characters escaped (clean.go).
-// Commands end with an [Exit] code that docs/command-line.md lists; [ExitCode] has it of
-// what a command returned.
+// Commands end with an [Exit] code, which [Exits] lists; [ExitCode] has it of what a command
+// returned.
 package cli
+
+// Topic is what the help of several commands explains alike.
+type Topic struct{ Title, Text string }
+
+// Topics returns all of these.
+func Topics() []Topic {
+	return []Topic{{"Targets", targetHelp}, {"Arguments of events", argsHelp}}
+}

@@ -22,6 +22,22 @@ const (
 	ExitNobody Exit = 3 // the target has no connections now, or what was named is not there
 )
 
+// ExitMeaning says what a command that ends so has done.
+type ExitMeaning struct {
+	Code  Exit
+	Means string
+}
+
+// Exits returns all exit codes.
+func Exits() []ExitMeaning {
+	return []ExitMeaning{
+		{ExitOK, "it is done"},
+		{ExitFailed, "the daemon does not answer or refuses; a node did not answer, so that part is missing; not all browsers answered a `call`"},
+		{ExitUsage, "the command line is wrong, or the daemon says so of the request: nothing was done"},
+		{ExitNobody, "nobody was there: the target has no connections now, or what was named does not exist"},
+	}
+}
+
 // failure is an error with the code that it ends the process with.
 type failure struct {
 	exit Exit

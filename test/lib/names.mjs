@@ -8,11 +8,11 @@ import { root } from "./daemon.mjs";
 import { files, page, readIfThere } from "./docs.mjs";
 
 // Flags and variables that are no settings: whose they are.
-const ofOthers = { json: "curl", live: "fanoutd healthcheck", watch: "Node.js", HTTPS_PROXY: "Go's net/http" };
+const ofOthers = { watch: "Node.js", HTTPS_PROXY: "Go's net/http" };
 
 const all = (text, pattern) => new Set([...text.matchAll(pattern)].map(([, name]) => name));
 const settings = all(page("docs/configuration.md").text, /^### ([\w-]+)$/gm);
-const commands = all(files(".go").filter((name) => name.startsWith("internal/cli/")).map(readIfThere).join("\n"), /(?:Var|VarP|text)\([^"\n]*"([a-z][\w-]*)"/g); // their flags
+const commands = all(page("docs/command-line-reference.md").text, /`--([\w-]+)/g); // their flags
 const metrics = all(page("docs/metrics.md").text, /^\| `(\w+)` \|/gm);
 const targets = all(readIfThere("Makefile"), /^([\w-]+):/gm);
 const contract = files(".proto").map(readIfThere).join("\n");
