@@ -30,6 +30,8 @@ type Namespace struct {
 	mu      sync.Mutex
 	members *room.Registry[*Socket]
 	watches watchIndex
+	// recipients are those of the emit that has mu.
+	recipients recipients
 }
 
 // newNamespace returns an empty namespace; see [recovery] for what else it may
@@ -151,15 +153,16 @@ func (n *Namespace) emit(o Emit, number uint64) (_ Result, queued []*engineio.Me
 		if l != nil {
 			n.recovery.appendLocked(l, msgs)
 		}
-		n.members.Select(o.To.Selector, func(e *room.Entry[*Socket]) {
-			s := e.Value
+		toOne := func(s *Socket) {
 			if l != nil {
 				s.history.lastOffset = l.offset // also if it is not sent: it was meant to be
 			}
 			if send(s.session, msgs[s.encoding]...) {
 				matched++
 			}
-		})
+		}
+		n.members.Select(o.To.Selector, func(e *room.Entry[*Socket]) { n.recipients.add(e.Value, toOne) })
+		n.recipients.finish(toOne)
 	})
 	if err != nil {
 		return Result{}, nil, err
