@@ -285,6 +285,25 @@ func TestSessionsEnd(t *testing.T) {
 	})
 }
 
+// Who signs in again and again ends his own sessions, and not those of others.
+func TestNobodyCrowdsOutOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.Logger = slog.New(slog.DiscardHandler) })
+		boss := w.signIn(fullKey, Act)
+		time.Sleep(time.Millisecond)
+		first := w.signIn(readKey, View)
+		for range maxSessions {
+			time.Sleep(time.Millisecond)
+			w.signIn(readKey, View)
+		}
+		for cookie, want := range map[string]int{boss: 200, first: 401} {
+			if to := w.do(own("POST", list, "{}", "Cookie", cookie)); to.Code != want {
+				t.Errorf("%d %s, want %d", to.Code, to.Body, want)
+			}
+		}
+	})
+}
+
 // A stream lasts no longer than the session that it began in, however that ends.
 func TestStreamsEndWithTheirSession(t *testing.T) {
 	for _, tt := range []struct {
@@ -314,7 +333,7 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 		{"one of too many", func(w *world, _ string) {
 			for range maxSessions {
 				time.Sleep(time.Second)
-				w.signIn(readKey, View)
+				w.signIn(fullKey, View)
 			}
 		}, maxSessions * time.Second},
 		{"its key replaced", func(w *world, _ string) {

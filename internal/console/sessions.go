@@ -4,16 +4,18 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 )
 
-// How long somebody stays signed in, and how many there are at most: one more ends the
-// session that was used least recently. A stream that goes on is no use: what it shows may be
+// How long somebody stays signed in, and how many there are at most: one more ends that which
+// was used least recently of whoever has most, so that nobody crowds out others. A stream that goes on is no use: what it shows may be
 // on a screen that nobody looks at.
 const (
 	sessionTime = 12 * time.Hour // a shift
@@ -96,20 +98,27 @@ func (a *sessions) expire(at [sha256.Size]byte, s *session) {
 	}
 }
 
-// makeRoomLocked removes what is over, and the session used least recently if there is no
-// room otherwise.
+// makeRoomLocked removes what is over, and one session more if there is no room otherwise.
 func (a *sessions) makeRoomLocked(now time.Time) {
-	var oldest [sha256.Size]byte
+	number := map[string]int{} // of sessions, by caller
 	for at, s := range a.all {
 		if s.over(now) {
 			a.removeLocked(at)
-		} else if o := a.all[oldest]; o == nil || s.used.Before(o.used) {
+		} else {
+			number[s.Name]++
+		}
+	}
+	if len(a.all) < maxSessions {
+		return
+	}
+	most := slices.Max(slices.Collect(maps.Values(number)))
+	var oldest [sha256.Size]byte
+	for at, s := range a.all {
+		if o := a.all[oldest]; number[s.Name] == most && (o == nil || s.used.Before(o.used)) {
 			oldest = at
 		}
 	}
-	if len(a.all) >= maxSessions {
-		a.removeLocked(oldest)
-	}
+	a.removeLocked(oldest)
 }
 
 func (a *sessions) removeLocked(at [sha256.Size]byte) {
