@@ -50,3 +50,12 @@ test("stock clients come back by themselves, as who they were, and miss nothing"
     );
   }
 });
+
+test("who has a node drained with nobody at it hears that it is done", { timeout: 120_000 }, async (t) => {
+  const [leaving, staying] = await startCluster(t, 2);
+  const progress = await staying.api.drain({ node: "n1", delay: { seconds: 0 }, time: { seconds: 0 } });
+  const { code } = await leaving.ended;
+  assert.equal(code, 0);
+  const { phase, sessions } = progress.at(-1);
+  assert.deepEqual({ phase, sessions }, { phase: "DONE", sessions: 0 });
+});
