@@ -160,6 +160,28 @@ test("an action is about what is on the page, and a secret is nowhere on it", { 
   assert.deepEqual(complaints, []);
 });
 
+test("a connection that says much costs its page little", { skip, timeout: 120_000 }, async (t) => {
+  const daemon = await Daemon.startAlone(t, { "max-event-rate": 0 });
+  const socket = await connected(client(t, daemon));
+  const it = await browser(t);
+  const { page, complaints } = await openConsole(await it.newContext(), daemon, `#/connection/${socket.id}?namespace=/`);
+  const lines = page.locator(".events li");
+  await until(async () => (socket.emit("first"), (await lines.count()) > 0), "its events pass");
+  await page.evaluate(() => {
+    globalThis.draws = 0;
+    new MutationObserver(() => globalThis.draws++).observe(document.querySelector(".events"), { childList: true });
+  });
+  for (let n = 0; n < 2_000; n++) {
+    socket.emit("many", n);
+    if (n % 20 === 19) await new Promise((resolve) => setImmediate(resolve)); // in several messages of the stream
+  }
+  const last = async () => (socket.emit("last"), (await lines.first().textContent()).includes("last"));
+  await until(last, "the last is shown");
+  const draws = await page.evaluate(() => globalThis.draws);
+  assert.ok(draws < 200, `drawn ${draws} times`);
+  assert.deepEqual(complaints, []);
+});
+
 test("an action as code does what the action does", { skip, timeout: 120_000 }, async (t) => {
   const daemon = await Daemon.startAlone(t, {});
   const socket = await connected(client(t, daemon));

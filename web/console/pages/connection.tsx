@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ActionButton, Code } from "../action.tsx";
 import { block, connectionActions, host, targetActions } from "../actions.ts";
 import { ago, bytes, clock, pretty, secretName } from "../format.ts";
@@ -7,6 +7,7 @@ import type { Connection, Event, Handshake } from "../types.ts";
 import { Events, Facts, Secret, Texts, Title, Trouble, User } from "../ui.tsx";
 
 const kept = 200; // events
+const showMs = 250; // at most four times a second, however many come
 
 /** The URL of a handshake, whose query may have what is hidden below. */
 function Address({ of }: { of?: Handshake }) {
@@ -21,10 +22,15 @@ export function ConnectionPage({ route }: { route: Route }) {
   const request = { namespace, id, view: "FULL" };
   const { data, error, refresh } = useCall<{ connection: Connection }>("RegistryService/GetConnection", request, 2_000);
   const [events, setEvents] = useState<Event[]>([]);
+  const waiting = useRef(events);
   const mayTail = !whyNot(session, "EventService/Tail");
   const tail = useStream<{ event?: Event }>("EventService/Tail", { namespaces: [namespace], connectionIds: [id], decode: false }, mayTail, ({ event }) => {
-    if (event) setEvents((all) => [event, ...all].slice(0, kept));
+    if (event) waiting.current = [event, ...waiting.current].slice(0, kept);
   });
+  useEffect(() => {
+    const timer = setInterval(() => setEvents(waiting.current), showMs);
+    return () => clearInterval(timer);
+  }, []);
   const c = data?.connection;
   const to = { namespace, ids: [id] };
   const stored = c?.dataJson || (c?.data ? pretty(c.data) : "");
