@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -210,19 +211,10 @@ func (r *run) note(format string, args ...any) {
 // missed notes nodes that did not answer: with them the command fails in the end.
 func (r *run) missed(nodes []string) {
 	for _, node := range nodes {
-		if !contains(r.unreachable, node) {
+		if !slices.Contains(r.unreachable, node) {
 			r.unreachable = append(r.unreachable, node)
 		}
 	}
-}
-
-func contains(all []string, one string) bool {
-	for _, x := range all {
-		if x == one {
-			return true
-		}
-	}
-	return false
 }
 
 // partial notes that a change was not made at every node.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,7 +21,10 @@ const maxInput = 64 << 20
 // anything else, one string without the line break at its end.
 func eventArgs(words []string, asStrings bool, input io.Reader) (string, error) {
 	var values []string
-	for _, word := range words {
+	for i, word := range words {
+		if word == "-" && slices.Contains(words[:i], "-") {
+			return "", usagef("- stands for all of standard input, and may stand once")
+		}
 		if word != "-" {
 			value, err := eventArg(word, asStrings)
 			if err != nil {
@@ -33,7 +37,6 @@ func eventArgs(words []string, asStrings bool, input io.Reader) (string, error) 
 		if err != nil {
 			return "", err
 		}
-		input = strings.NewReader("")
 		if more, ok := jsonValues(text); ok && !asStrings {
 			values = append(values, more...)
 			continue

@@ -68,10 +68,15 @@ func (a *app) unblock() *cobra.Command {
 				return err
 			}
 			r.partial(answer.GetPartial(), answer.GetUnreachable())
+			if answer.GetAffected() > 0 || r.json {
+				if err := r.out.show(answer, "%s lifted", plural(answer.GetAffected(), "block")); err != nil {
+					return err
+				}
+			}
 			if answer.GetAffected() == 0 && !answer.GetPartial() {
 				return nobodyf("not blocked: %s", names(words))
 			}
-			return r.out.show(answer, "%s lifted", plural(answer.GetAffected(), "block"))
+			return nil
 		})
 	c.ValidArgsFunction = a.completeBlockable
 	return c

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -74,6 +75,9 @@ WAITING is what waits to be sent to the browser: it grows when the browser reads
 	flags.StringVar(&f.by, "by", "", "count them by `WHAT`: room, node, transport, namespace or user")
 	flags.BoolVar(&f.watch, "watch", false, "go on with who comes, changes and goes, until Ctrl-C")
 	limitFlag(c, &f.limit)
+	complete(c, "node", func(c *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return a.completeNodes(c, nil, begun)
+	})
 	complete(c, "transport", words("polling", "websocket", "webtransport"))
 	complete(c, "by", words("room", "node", "transport", "namespace", "user"))
 	f.add(a, c, false)
@@ -84,12 +88,15 @@ WAITING is what waits to be sent to the browser: it grows when the browser reads
 // one returns the id that stands alone, as the list shows it or as a target: ids may begin
 // with what begins flags.
 func (f *connectionsFlags) one(words []string) (id string, one bool) {
-	if len(words) != 1 || !isTarget(words[0]) {
-		return first(words), len(words) == 1
+	narrowed := f.address != "" || f.filter != connectionFilter{} || f.count || f.by != "" || f.watch || len(f.except) > 0
+	if len(words) != 1 || narrowed {
+		return "", false
+	}
+	if !isTarget(words[0]) {
+		return words[0], true
 	}
 	id, one = strings.CutPrefix(words[0], "id:")
-	narrowed := f.address != "" || f.filter != connectionFilter{} || f.count || f.watch || len(f.except) > 0
-	return id, one && id != "" && !narrowed
+	return id, one && id != ""
 }
 
 // connectionFilter leaves out connections that the daemon has listed.
@@ -184,7 +191,7 @@ func (r *run) countConnections(to *fanoutv1.Target, by string) error {
 	}
 	slices.SortFunc(all, func(a, b string) int {
 		if x, y := answer.GetCounts()[a], answer.GetCounts()[b]; x != y {
-			return int(y) - int(x)
+			return cmp.Compare(y, x)
 		}
 		return strings.Compare(a, b)
 	})

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,12 +19,12 @@ func (a *app) deadLetters() *cobra.Command {
 			"Delivers them to their group once more, oldest first. Each stays listed until it is settled by an ack.",
 			func(r *run, group string, ids []string) (change, error) {
 				return ask(r, r.admin.ReplayDeadLetters, &fanoutv1.ReplayDeadLettersRequest{Group: group, Ids: ids, All: len(ids) == 0})
-			}, "delivered once more"),
+			}, "delivered once more", "those that are named are not there, or on their way already, or no consumer asks for them"),
 		a.changeDeadLetters("delete", "Forget events that were given up",
 			"Forgets them, also those that are on their way again, which may still be delivered.",
 			func(r *run, group string, ids []string) (change, error) {
 				return ask(r, r.admin.DeleteDeadLetters, &fanoutv1.DeleteDeadLettersRequest{Group: group, Ids: ids, All: len(ids) == 0})
-			}, "deleted"),
+			}, "deleted", "those that are named are not there"),
 	)
 	return c
 }
@@ -124,8 +126,8 @@ func deadArgs(e *fanoutv1.Event) string {
 }
 
 // changeDeadLetters returns a command that does something with dead letters that are named, or
-// with all of a group.
-func (a *app) changeDeadLetters(name, short, long string, do func(r *run, group string, ids []string) (change, error), done string) *cobra.Command {
+// with all of a group. none says why there may have been nothing to be done.
+func (a *app) changeDeadLetters(name, short, long string, do func(r *run, group string, ids []string) (change, error), done, none string) *cobra.Command {
 	var group string
 	var all bool
 	c := a.sub(name+" {ID... | --all --group GROUP} [flags]", short, long,
@@ -146,9 +148,12 @@ func (a *app) changeDeadLetters(name, short, long string, do func(r *run, group 
 				}
 			}
 			affected := uint32(0)
-			for group, ids := range groups {
-				answer, err := do(r, group, ids)
+			for _, group := range slices.Sorted(maps.Keys(groups)) {
+				answer, err := do(r, group, groups[group])
 				if err != nil {
+					if affected > 0 {
+						r.note("%s %s before it failed", plural(affected, "event"), done)
+					}
 					return err
 				}
 				r.partial(answer.GetPartial(), answer.GetUnreachable())
@@ -160,7 +165,7 @@ func (a *app) changeDeadLetters(name, short, long string, do func(r *run, group 
 				}
 			}
 			if affected == 0 && len(r.unreachable) == 0 {
-				return nobodyf("none %s: those that are named are not there, or on their way already, or no consumer asks for them", done)
+				return nobodyf("none %s: %s", done, none)
 			}
 			if r.json {
 				return nil

@@ -11,11 +11,3 @@
 // Commands end with an [Exit] code, which [Exits] lists; [ExitCode] has it of what a command
 // returned.
 package cli
-
-// Topic is what the help of several commands explains alike.
-type Topic struct{ Title, Text string }
-
-// Topics returns all of these.
-func Topics() []Topic {
-	return []Topic{{"Targets", targetHelp}, {"Arguments of events", argsHelp}}
-}

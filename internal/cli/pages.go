@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"google.golang.org/grpc"
 )
 
@@ -12,8 +15,27 @@ const maxPage = 1000
 
 // limitFlag adds --limit, which bounds a list.
 func limitFlag(c *cobra.Command, limit *int) {
-	c.Flags().IntVar(limit, "limit", 100, "show so `MANY` at most; 0 for all there are")
+	*limit = 100
+	c.Flags().Var((*natural)(limit), "limit", "show so `MANY` at most; 0 for all there are")
 }
+
+// natural is a number of a flag that may be 0, and not less.
+type natural int
+
+var _ pflag.Value = (*natural)(nil)
+
+func (n *natural) Set(text string) error {
+	number, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return errors.New("write a number, 0 or more")
+	}
+	*n = natural(number)
+	return nil
+}
+
+func (n *natural) String() string { return strconv.Itoa(int(*n)) }
+
+func (n *natural) Type() string { return "number" }
 
 // paged is the answer to a request for a page.
 type paged interface {

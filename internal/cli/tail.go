@@ -2,6 +2,7 @@ package cli
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,7 @@ func (a *app) tail() *cobra.Command {
 	flags.StringArrayVar(&ids, "id", nil, "only the connection with this `ID`; may be repeated")
 	flags.StringArrayVar(&users, "user", nil, "only what the connections of this `USER` do; may be repeated")
 	flags.StringArrayVar(&only, "kind", nil, "only this `KIND`: connected, message, disconnected or recovery-expired; may be repeated")
-	flags.IntVar(&limit, "limit", 0, "end after so `MANY`; 0: never")
+	flags.Var((*natural)(&limit), "limit", "end after so `MANY`; 0: never")
 	complete(c, "namespace", a.completeNamespaces)
 	complete(c, "kind", words("connected", "message", "disconnected", "recovery-expired"))
 	return c
@@ -62,7 +63,7 @@ func (r *run) tailed(req *fanoutv1.TailRequest, users []string, limit int) error
 			}
 		}
 		e := m.GetEvent()
-		if e == nil || len(users) > 0 && !contains(users, e.GetUserId()) {
+		if e == nil || len(users) > 0 && !slices.Contains(users, e.GetUserId()) {
 			return nil
 		}
 		if err := r.out.show(e, "%s", eventLine(e)); err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -66,16 +67,7 @@ func (f *targetFlags) target(words ...string) (*fanoutv1.Target, error) {
 // isTarget reports whether word is meant as a target.
 func isTarget(word string) bool {
 	kind, _, named := strings.Cut(word, ":")
-	return word == "all" || named && hasPrefix(kind+":")
-}
-
-func hasPrefix(prefix string) bool {
-	for _, p := range targetPrefixes {
-		if p == prefix {
-			return true
-		}
-	}
-	return false
+	return word == "all" || named && slices.Contains(targetPrefixes, kind+":")
 }
 
 // addTarget adds what word names.

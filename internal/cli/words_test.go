@@ -65,6 +65,7 @@ func TestEventArgs(t *testing.T) {
 		{name: "input of text", words: []string{"-"}, input: "two words\nand more\n", want: `["two words\nand more"]`},
 		{name: "input of nothing", words: []string{"-"}, want: `[""]`},
 		{name: "input as a string", words: []string{"-"}, input: "5", strings: true, want: `["5"]`},
+		{name: "input twice", words: []string{"-", "-"}, input: "5", err: "may stand once"},
 		{name: "a word that is not UTF-8", words: []string{"\xff"}, err: "not UTF-8"},
 		{name: "input that is not UTF-8", words: []string{"-"}, input: "\"\xff\"", err: "not UTF-8"},
 	}
