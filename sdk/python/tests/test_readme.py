@@ -35,7 +35,7 @@ async def test_the_chat_runs(daemon, browser, tmp_path, monkeypatch):
 
 
 async def test_the_greeter_runs(daemon, browser):
-    b = await browser().connect()
+    a, b = await browser().connect(), await browser().connect()
     text = programs()[1].replace("localhost:8081", daemon.control)
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", text)
     try:
@@ -43,9 +43,12 @@ async def test_the_greeter_runs(daemon, browser):
         async with fanoutd.Client(daemon.control) as client:
             await until(lambda: members(client, "greeter"), "it has joined")
         assert await b.io.call("greet", "Ada", timeout=15) == "hello, Ada"
+        await until(lambda: a.heard == [("news", {"text": "hello"}), ("greeted", "Ada")], "the others hear of it")
+        assert b.heard == [("news", {"text": "hello"})]
     finally:
         process.terminate()
-        await process.wait()
+        ended = await process.wait()
+    assert ended == 0
 
 
 def test_a_users_program_passes_mypy_strict(tmp_path):
