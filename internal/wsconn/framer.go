@@ -18,6 +18,7 @@ type framer struct {
 	ws     *websocket.Conn
 	reader bufio.Reader // under ws; without a buffer while its Conn is silent
 	wire   wire         // under reader
+	fresh  bool         // of a handshake, of which there are far more than are ever read at once
 }
 
 // readBuffer is the size, in bytes, of a WebSocket's read buffer: what browsers
@@ -59,6 +60,10 @@ func (f *framer) serve(c *Conn) {
 
 // release gives a framer to others, which has read whole messages only.
 func (u *Upgrader) release(f *framer) {
+	if f.fresh {
+		f.lendBuffer()
+		return
+	}
 	f.wire.Conn, f.wire.serves = nil, nil
 	u.framers.Put(f)
 }
@@ -105,9 +110,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		}
 		h.conn, out = c, rw.Writer
 	}
-	f := &framer{}
+	f := &framer{fresh: h.ResponseWriter != nil}
 	f.wire.Conn = h.conn
-	f.reader = *bufio.NewReaderSize(&f.wire, readBuffer)
+	f.takeBuffer()
 	h.framer = f
 	return &f.wire, bufio.NewReadWriter(&f.reader, out), nil
 }
