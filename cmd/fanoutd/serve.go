@@ -28,6 +28,7 @@ import (
 	"github.com/fanoutd/fanoutd/internal/drain"
 	"github.com/fanoutd/fanoutd/internal/loadmeter"
 	"github.com/fanoutd/fanoutd/internal/ops"
+	"github.com/fanoutd/fanoutd/internal/scavenge"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/webhook"
@@ -279,6 +280,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.history != nil {
 		serving.Go(func() { d.history.Run(background) })
 	}
+	serving.Go(func() { scavenge.Run(background) })
 	serving.Go(func() { d.blocks.Run(background) })
 	serving.Go(func() { d.certificates.watch(background) })
 	d.setWebhooks(&d.config.webhooks)
