@@ -60,11 +60,16 @@ func (c *Client) Leave(ctx context.Context, to Target, rooms ...string) error {
 	return nil
 }
 
-// Count returns how many connections a target has.
+// Count returns how many connections a target has. If nodes of a cluster do not answer,
+// the error is a [*PartialError], and the number is that of the others.
 func (c *Client) Count(ctx context.Context, to Target) (int, error) {
 	res, err := c.registry.CountConnections(ctx, &fanoutv1.CountConnectionsRequest{To: to.Proto()})
 	if err != nil {
 		return 0, fmt.Errorf("backend: counting connections: %w", err)
 	}
-	return int(res.GetTotal()), nil
+	n := int(res.GetTotal())
+	if away := res.GetUnreachable(); len(away) > 0 {
+		return n, fmt.Errorf("backend: counting connections: %w", &PartialError{Count: n, Unreachable: away})
+	}
+	return n, nil
 }

@@ -36,8 +36,9 @@ type world struct {
 	control    *bufconn.Listener
 	log        lockedBuffer // what backends log
 	key        string
-	away       atomic.Bool // nobody accepts connections from backends
-	apart      bool        // the browsers are at another daemon
+	away       atomic.Bool         // nobody accepts connections from backends
+	apart      bool                // the browsers are at another daemon
+	nodes      []*clustertest.Node // nil: there is one daemon
 
 	mu    sync.Mutex
 	conns []net.Conn // from backends to the daemon
@@ -103,6 +104,7 @@ func (w *world) startNodes(o sio.Options) (hub control.Hub, services control.Opt
 	w.t.Helper()
 	nodes := clustertest.Start(w.t, 3, clustertest.Options{Sockets: o})
 	w.browsers, w.dispatcher, w.apart = nodes[0].Browsers, nodes[0].Local, true
+	w.nodes = nodes
 	return nodes[1], control.Options{Dispatcher: control.ClusterDispatcherOf(nodes[1].Consumers), Keys: nodes[1], Blocks: nodes[1]}, func(context.Context) {
 		for _, n := range nodes {
 			n.Stop()

@@ -9,13 +9,14 @@ import { test } from "node:test";
 
 import { io } from "socket.io-client";
 
+import { startCluster } from "./lib/cluster.mjs";
 import { Daemon as Process, root } from "./lib/daemon.mjs";
 import { Program } from "./lib/program.mjs";
 import { until, within } from "./lib/until.mjs";
 
 const require = createRequire(import.meta.url);
 const sdk = path.join(root, "sdk/node");
-const { Daemon, Refusal, Reply } = require(path.join(sdk, "client"));
+const { Daemon, FanoutdError, PartialError, Refusal, Reply } = require(path.join(sdk, "client"));
 const { daemonFlags, Server } = require(path.join(sdk, "socket.io"));
 const { Emitter } = require(path.join(sdk, "emitter"));
 
@@ -98,6 +99,63 @@ test("@fanoutd/client: a backend hears, answers and sends, in order and with bin
   assert.deepEqual(ends, [["client namespace disconnect", { seat: 7, table: "2" }]]);
   consumer.close();
   await ran;
+});
+
+test("@fanoutd/client: counts and lists that lack a node's connections fail, unless they may", { timeout }, async (t) => {
+  const nodes = await startCluster(t, 2);
+  const it = backend(t, nodes[0]);
+  const socket = client(t, nodes[0], { transports: ["websocket"] });
+  await once(socket, "connect");
+  await once(client(t, nodes[1], { transports: ["websocket"], reconnection: false }), "connect");
+  assert.equal(await it.count({ all: true }), 2);
+  await nodes[1].stop("SIGKILL");
+  const partial = (err) => {
+    assert.ok(err instanceof PartialError && err instanceof FanoutdError);
+    assert.deepEqual([err.name, err.code, err.reason, err.temporary, err.count, err.unreachable], ["PartialError", "UNAVAILABLE", "NODE_UNREACHABLE", true, 1, ["n2"]]);
+    return true;
+  };
+  await assert.rejects(it.count({ all: true }), partial);
+  assert.equal(await it.count({ all: true }, { allowPartial: true }), 1);
+  const listed = [];
+  const list = async (options) => {
+    for await (const { id } of it.list({ all: true }, undefined, options)) listed.push(id);
+  };
+  await assert.rejects(list(), partial);
+  await list({ allowPartial: true });
+  assert.deepEqual(listed, [socket.id, socket.id]);
+});
+
+test("@fanoutd/socket.io: what lacks a node's sockets or processes is an error", { timeout }, async (t) => {
+  const flags = daemonFlags({});
+  const nodes = await startCluster(t, 2, flags);
+  const server = new Server({ fanoutd: { address: nodes[0].control } });
+  t.after(() => server.close());
+  server.on("connection", () => {});
+  const socket = client(t, nodes[0], { transports: ["websocket"] });
+  socket.on("ask", (answer) => answer("here"));
+  await once(socket, "connect");
+  const other = client(t, nodes[1], { transports: ["websocket"], reconnection: false });
+  other.on("ask", (answer) => answer("there"));
+  await once(other, "connect");
+  await until(() => server.sockets.sockets.size === 2, "the program has both");
+  assert.equal((await server.fetchSockets()).length, 2);
+  assert.deepEqual((await server.timeout(5_000).emitWithAck("ask")).sort(), ["here", "there"]);
+  await nodes[1].stop("SIGKILL");
+  const partial = ({ name, count, unreachable }) => {
+    assert.deepEqual([name, count, unreachable], ["PartialError", 1, ["n2"]]);
+    return true;
+  };
+  await assert.rejects(server.fetchSockets(), partial);
+  await assert.rejects(server.allSockets(), partial);
+  await assert.rejects(server.timeout(500).emitWithAck("ask"), ({ message, responses }) => {
+    assert.deepEqual([message, responses], ["operation has timed out", ["here"]]);
+    return true;
+  });
+  await assert.rejects(server.serverSideEmitWithAck("ask"), ({ message, responses }) => {
+    assert.match(message, /^timeout reached: .* n2$/);
+    assert.deepEqual(responses, []);
+    return true;
+  });
 });
 
 test("@fanoutd/client: close resolves when what is under way is done", { timeout }, async (t) => {

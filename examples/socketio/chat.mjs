@@ -2,7 +2,7 @@
 
 import { daemon, only, others, serve } from "./backend.mjs";
 
-const numUsers = () => daemon.count({ rooms: ["users"] });
+const numUsers = () => daemon.count({ rooms: ["users"] }, { allowPartial: true });
 const tellOthers = (event) => (client) => daemon.emit(others(client), event, { username: client.data.username });
 
 serve("chat", {

@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log"
 	"os"
 	"os/signal"
@@ -113,7 +114,7 @@ func roomName(e *backend.Event) (room string, ok bool) {
 func (c *chat) sayCount(ctx context.Context, _ *backend.Event) error {
 	c.count.Lock() // the latest count is to be told last
 	defer c.count.Unlock()
-	n, err := c.daemon.Count(ctx, backend.All())
+	n, err := c.users(ctx)
 	if err != nil {
 		return err
 	}
@@ -123,8 +124,17 @@ func (c *chat) sayCount(ctx context.Context, _ *backend.Event) error {
 
 // usersCount answers who asks.
 func (c *chat) usersCount(ctx context.Context, _ *backend.Event) (backend.Reply, error) {
-	n, err := c.daemon.Count(ctx, backend.All())
+	n, err := c.users(ctx)
 	return backend.Reply{n}, err
+}
+
+// users counts who is there: while a node of a cluster does not answer, those of the others.
+func (c *chat) users(ctx context.Context) (int, error) {
+	n, err := c.daemon.Count(ctx, backend.All())
+	if _, ok := errors.AsType[*backend.PartialError](err); ok {
+		return n, nil
+	}
+	return n, err
 }
 
 func right() (backend.Reply, error) { return backend.Reply{map[string]bool{"ok": true}}, nil }

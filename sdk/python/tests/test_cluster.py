@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
+import pytest
+
 import fanoutd
 from daemon import free_ports
 from fanoutd import socketio, v1
@@ -71,6 +73,32 @@ async def test_a_node_is_killed(start_daemon, browser):
         assert [b.sid, c.sid] == sids
         assert not set(sids) & set(ended)
         await sio.shutdown()
+
+
+async def test_what_lacks_a_node_is_an_error(start_daemon, browser):
+    """Unless the caller can do with less."""
+    listens = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    nodes = [start_daemon(node_name=name, cluster_listen=at, cluster_peers=",".join(listens)) for name, at in zip("ab", listens, strict=True)]
+    async with fanoutd.Client(nodes[0].control) as client:
+
+        async def are_both_counted() -> bool:
+            return await client.count(fanoutd.everybody(), allow_partial=True) == 2
+
+        here = await browser(nodes[0]).connect()
+        await browser(nodes[1], reconnection=False).connect()
+        await until(are_both_counted, "the nodes know each other")
+        assert await client.count(fanoutd.everybody()) == 2
+        await asyncio.to_thread(nodes[1].stop, signal.SIGKILL)
+        with pytest.raises(fanoutd.PartialError, match="no answer from b") as counting:
+            await client.count(fanoutd.everybody())
+        assert (counting.value.count, counting.value.unreachable, counting.value.reason) == (1, ["b"], "NODE_UNREACHABLE")
+        assert await client.count(fanoutd.everybody(), allow_partial=True) == 1
+        listed: list[str] = []
+        with pytest.raises(fanoutd.PartialError) as listing:
+            async for connection in client.list_connections(fanoutd.everybody()):
+                listed.append(connection.id)
+        assert (listed, listing.value.count, listing.value.unreachable) == ([here.sid], 1, ["b"])
+        assert [c.id async for c in client.list_connections(fanoutd.everybody(), allow_partial=True)] == [here.sid]
 
 
 async def emitted(client: fanoutd.Client) -> bool:

@@ -4,7 +4,7 @@ import { Address, addresses, type AddressOptions } from "./address.js";
 import { type Arg, decodeArgs, encodeArgs } from "./args.js";
 import { type Addresses, Commands, type ResultHandler } from "./commands.js";
 import { Consumer, type ConsumerOptions } from "./consumer.js";
-import { FanoutdError } from "./errors.js";
+import { FanoutdError, PartialError } from "./errors.js";
 import type { EmitRequest, EmitResponse, EmitWithAckResponse_Summary, Operation, OperationResult } from "./gen/fanout/v1/emitter.js";
 import type { Connection, Connection_View, CountConnectionsResponse, DisconnectRequest_Mode, ListConnectionsResponse, UpdateConnectionRequest } from "./gen/fanout/v1/registry.js";
 import type { Target } from "./gen/fanout/v1/target.js";
@@ -13,6 +13,12 @@ import { duration } from "./time.js";
 
 /** How an event is sent. */
 export type EmitOptions = Pick<EmitRequest, "volatile" | "compress" | "conflateKey" | "idempotencyKey" | "wait">;
+
+/** How connections are counted and listed. */
+export interface ReadOptions {
+  /** While nodes of a cluster do not answer, what the others have will do. Default: it fails with a PartialError. */
+  allowPartial?: boolean;
+}
 
 /** What one connection answered to an emit with acks. */
 export interface Ack {
@@ -126,20 +132,27 @@ export class Daemon implements Addresses {
     await this.execute({ operation: { $case: "reply", value: { deliveryId, ...encodeArgs(args) } } });
   }
 
-  /** The connections of a target, page by page. */
-  async *list(to: Target, view?: Connection_View): AsyncGenerator<Connection> {
+  /** The connections of a target, page by page. If any are missing, it fails with a PartialError after the last one that there is. */
+  async *list(to: Target, view?: Connection_View, { allowPartial = false }: ReadOptions = {}): AsyncGenerator<Connection> {
     let pageToken = "";
+    let listed = 0;
+    const away = new Set<string>();
     do {
       const page = await this.unary<ListConnectionsResponse>(({ registry }, metadata, options, done) => registry.listConnections({ to, view, pageSize: 1000, pageToken }, metadata, options, done));
-      yield* page.connections ?? [];
+      const { connections = [], unreachable = [] } = page;
+      for (const name of unreachable) away.add(name);
+      listed += connections.length;
+      yield* connections;
       pageToken = page.nextPageToken ?? "";
     } while (pageToken !== "");
+    if (away.size > 0 && !allowPartial) throw new PartialError(listed, [...away]);
   }
 
-  /** How many connections a target has. */
-  async count(to: Target): Promise<number> {
-    const answer = await this.unary<CountConnectionsResponse>(({ registry }, metadata, options, done) => registry.countConnections({ to }, metadata, options, done));
-    return answer.total ?? 0;
+  /** How many connections a target has. If any are missing, it fails with a PartialError. */
+  async count(to: Target, { allowPartial = false }: ReadOptions = {}): Promise<number> {
+    const { total = 0, unreachable = [] } = await this.unary<CountConnectionsResponse>(({ registry }, metadata, options, done) => registry.countConnections({ to }, metadata, options, done));
+    if (unreachable.length > 0 && !allowPartial) throw new PartialError(total, unreachable);
+    return total;
   }
 
   /** Carries out any operation in the order of the stream; answers what it was answered. */

@@ -8,7 +8,7 @@ export type Code = keyof typeof codes;
 
 /** What the daemon refused, or what kept a request from it. */
 export class FanoutdError extends Error {
-  override readonly name = "FanoutdError";
+  override readonly name: string = "FanoutdError";
 
   constructor(
     /** The code for programs. */
@@ -46,6 +46,23 @@ export class FanoutdError extends Error {
     const [bytes] = err.metadata?.get("grpc-status-details-bin") ?? [];
     const { reason, metadata } = Buffer.isBuffer(bytes) ? errorInfo(Status.decode(bytes)) : noInfo;
     return new FanoutdError(codeName(err.code), err.details || err.message, reason, metadata, { cause: err });
+  }
+}
+
+/**
+ * What a count or a list fails with that lacks the connections of some nodes of a cluster, since these did not answer: it may be
+ * complete later. With the option `allowPartial` it does not fail.
+ */
+export class PartialError extends FanoutdError {
+  override readonly name = "PartialError";
+
+  constructor(
+    /** How many connections the other nodes have: those counted, or listed before this. */
+    readonly count: number,
+    /** The names of the nodes that did not answer. */
+    readonly unreachable: readonly string[],
+  ) {
+    super("UNAVAILABLE", `only ${count} counted: no answer from ${unreachable.join(", ")}`, "NODE_UNREACHABLE", { node: unreachable[0] ?? "" });
   }
 }
 

@@ -138,7 +138,8 @@ export class Adapter extends InMemoryAdapter {
       if (result instanceof FanoutdError) return engine.report(result);
       if (result.status?.code) return engine.report(FanoutdError.fromStatus(result.status));
       const response = result.answer?.$case === "emitWithAck" ? result.answer.value.response : undefined;
-      if (response?.$case === "started") clientCountCallback(response.value.expected ?? 0);
+      // Where a node was not asked, the answers are never all there: the caller's time runs out.
+      if (response?.$case === "started" && !response.value.unreachable?.length) clientCountCallback(response.value.expected ?? 0);
       if (response?.$case === "ack") ack(...decodeArgs(response.value.argsJson ?? "", response.value.attachments));
     });
   }
@@ -154,7 +155,7 @@ export class Adapter extends InMemoryAdapter {
     return ids;
   }
 
-  // Sees what was asked for before.
+  // Sees what was asked for before. Fails with a PartialError if any are missing, as the reference's adapter does for a server that is silent.
   async #list(opts: BroadcastOptions): Promise<Connection[]> {
     if (!this.#engine) return [];
     const { daemon } = this.#engine;
@@ -197,7 +198,7 @@ export class Adapter extends InMemoryAdapter {
     for (const socket of locals) socket.disconnect(close);
   }
 
-  /** Says something to the other processes of the program's group; with a callback their answers are awaited, for 5 seconds. */
+  /** Says something to the other processes of the program's group; with a callback their answers are awaited, for 5 seconds, and any that is missing is an error beside the others. */
   override serverSideEmit(packet: unknown[]): void {
     const engine = this.#engine;
     if (!engine) return;
@@ -209,9 +210,10 @@ export class Adapter extends InMemoryAdapter {
     engine.daemon.execute({ operation: { $case: "publish", value: publish } }).then(
       (answer) => {
         if (answer?.$case !== "publish" || !ack) return;
-        const { answers = [], missing = [], matched = 0 } = answer.value;
+        const { answers = [], missing = [], matched = 0, partial, unreachable = [] } = answer.value;
         const responses = answers.map(({ argsJson = "", attachments }) => decodeArgs(argsJson, attachments)[0]);
-        const err = missing.length > 0 ? new Error(`timeout reached: only ${responses.length} responses received out of ${matched}`) : null;
+        const away = partial ? `, and nodes did not answer: ${unreachable.join(", ")}` : "";
+        const err = missing.length > 0 || partial ? new Error(`timeout reached: only ${responses.length} responses received out of ${matched}${away}`) : null;
         ack(err, responses);
       },
       (err: Error) => (ack ? ack(err, []) : engine.report(err)),

@@ -20,6 +20,7 @@ from .errors import (
     InvalidArgumentError as InvalidArgumentError,
     NotFoundError as NotFoundError,
     OutcomeUnknownError as OutcomeUnknownError,
+    PartialError as PartialError,
     PermissionDeniedError as PermissionDeniedError,
     UnavailableError as UnavailableError,
 )

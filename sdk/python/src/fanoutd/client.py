@@ -180,26 +180,36 @@ class Client:
         )
         return response.connection
 
-    async def list_connections(self, to: v1.Target) -> AsyncIterator[v1.Connection]:
-        """The connections of a target, oldest first."""
+    async def list_connections(self, to: v1.Target, *, allow_partial: bool = False) -> AsyncIterator[v1.Connection]:
+        """The connections of a target, oldest first. If any are missing, since nodes do not
+        answer, PartialError comes after the last one that there is, but with allow_partial."""
         token = ""
+        listed = 0
+        away: dict[str, None] = {}
         while True:
             request = v1.ListConnectionsRequest(to=to, page_size=500, page_token=token)
             page = await self._unary(
                 lambda c, r=request: v1.RegistryServiceStub(c).ListConnections(r, metadata=self.metadata, timeout=30)  # type: ignore[misc]
             )
+            away.update(dict.fromkeys(page.unreachable))
+            listed += len(page.connections)
             for connection in page.connections:
                 yield connection
             token = page.next_page_token
             if not token:
-                return
+                break
+        if away and not allow_partial:
+            raise errors.PartialError(listed, list(away))
 
-    async def count(self, to: v1.Target) -> int:
-        """How many connections a target has."""
+    async def count(self, to: v1.Target, *, allow_partial: bool = False) -> int:
+        """How many connections a target has. PartialError if any are missing, since nodes do
+        not answer; with allow_partial the others' are the answer."""
         request = v1.CountConnectionsRequest(to=to)
         response: v1.CountConnectionsResponse = await self._unary(
             lambda c: v1.RegistryServiceStub(c).CountConnections(request, metadata=self.metadata, timeout=10)
         )
+        if response.unreachable and not allow_partial:
+            raise errors.PartialError(response.total, response.unreachable)
         return response.total
 
     async def _unary(self, call: Callable[[grpc.aio.Channel], Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -54,6 +55,17 @@ class UnavailableError(FanoutdError, ConnectionError):
     """No daemon answered, and nothing was done."""
 
     code = grpc.StatusCode.UNAVAILABLE
+
+
+class PartialError(UnavailableError):
+    """Nodes of a cluster did not answer, so that their connections are missing: it may be
+    complete later. count is how many the others have, those counted, or listed before this;
+    unreachable has the names of the nodes. With allow_partial=True it is not raised."""
+
+    def __init__(self, count: int, unreachable: Sequence[str]) -> None:
+        super().__init__(f"only {count} counted: no answer from {', '.join(unreachable)}", reason="NODE_UNREACHABLE")
+        self.count = count
+        self.unreachable = list(unreachable)
 
 
 class OutcomeUnknownError(UnavailableError):
