@@ -218,10 +218,6 @@ func (d *daemon) setControlKeys(next *config) error {
 		return nil
 	}
 	d.controlKeys.Store(&next.listeners.controlKeys)
-	keys, err := d.rereadKeys()
-	if err != nil {
-		return err
-	}
-	_, err = d.callers.Replace(keys)
+	_, _, err := d.callers.Reread(d.rereadKeys)
 	return err
 }

@@ -186,6 +186,7 @@ func TestHandoverWithoutLifecycle(t *testing.T) {
 			silent := w.subscribe(SubscriptionOptions{Group: "other"})
 			c, id := w.connect("")
 			other, _ := w.connect("/chat")
+			synctest.Wait() // connected has been told
 			o.Namespaces = []string{"/"}
 			k := w.keeper(o)
 			k.expect("+" + id)

@@ -41,12 +41,13 @@ export async function startBalancer(t, nodes) {
   }, checkMs);
   t.after(() => clearInterval(checks));
   let turn = 0;
-  const next = () => {
+  const next = () => { // null: no node is ready
     const running = nodes.filter((node) => node.process !== null && !away.has(node));
-    return new URL(running[turn++ % running.length].url);
+    return running.length > 0 ? new URL(running[turn++ % running.length].url) : null;
   };
   const server = http.createServer((req, res) => {
     const to = next();
+    if (to === null) return res.writeHead(503).end();
     const out = http.request({ host: to.hostname, port: to.port, path: req.url, method: req.method, headers: req.headers }, (answer) => {
       res.writeHead(answer.statusCode, answer.headers);
       answer.pipe(res);
@@ -58,6 +59,7 @@ export async function startBalancer(t, nodes) {
   const sockets = new Set();
   server.on("upgrade", (req, socket, head) => {
     const to = next();
+    if (to === null) return socket.end("HTTP/1.1 503 Service Unavailable\r\n\r\n");
     const out = net.connect(to.port, to.hostname, () => {
       const lines = [`${req.method} ${req.url} HTTP/1.1`];
       for (let i = 0; i < req.rawHeaders.length; i += 2) lines.push(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}`);

@@ -59,6 +59,26 @@ func NewAuthenticator(keys []Key, insecure bool) (*Authenticator, error) {
 // has other rights now, are told by [Principal.Ended]. It reports whether they differ
 // from those before; after an error these stay. Errors do not repeat the keys.
 func (a *Authenticator) Replace(keys []Key) (changed bool, err error) {
+	a.replacing.Lock()
+	defer a.replacing.Unlock()
+	return a.replaceLocked(keys)
+}
+
+// Reread is Replace by what read returns, and returns how many keys those are. No other
+// replacing comes between the reading and the replacing, so that what was read first
+// does not replace what was read later.
+func (a *Authenticator) Reread(read func() ([]Key, error)) (keys int, changed bool, err error) {
+	a.replacing.Lock()
+	defer a.replacing.Unlock()
+	next, err := read()
+	if err != nil {
+		return 0, false, err
+	}
+	changed, err = a.replaceLocked(next)
+	return len(next), changed, err
+}
+
+func (a *Authenticator) replaceLocked(keys []Key) (changed bool, err error) {
 	if len(keys) == 0 {
 		return false, errors.New("there is no key")
 	}
@@ -66,8 +86,6 @@ func (a *Authenticator) Replace(keys []Key) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	a.replacing.Lock()
-	defer a.replacing.Unlock()
 	before := *a.credentials.Load()
 	for i, c := range next {
 		if at := slices.IndexFunc(before, c.equal); at >= 0 {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -190,5 +193,54 @@ func TestContext(t *testing.T) {
 	want := Principal{Name: "a"}
 	if got := FromContext(NewContext(t.Context(), want)); got != want {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Keys that were read before others do not replace those.
+func TestRereadOneAfterTheOther(t *testing.T) {
+	before, after := Key{Name: "a", Secret: "secret one"}, Key{Name: "b", Secret: "secret two"}
+	a, err := NewAuthenticator([]Key{before}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reading, later := make(chan struct{}), make(chan struct{})
+	var overtaken atomic.Bool
+	var both sync.WaitGroup
+	both.Go(func() {
+		_, _, err := a.Reread(func() ([]Key, error) {
+			close(reading)
+			for range 10_000 { // time for the other to overtake, if it may
+				select {
+				case <-later:
+					overtaken.Store(true)
+				default:
+					runtime.Gosched()
+				}
+			}
+			return []Key{before}, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	both.Go(func() {
+		<-reading
+		n, changed, err := a.Reread(func() ([]Key, error) {
+			close(later)
+			return []Key{after}, nil
+		})
+		if n != 1 || !changed || err != nil {
+			t.Errorf("%d keys, changed %v, %v", n, changed, err)
+		}
+	})
+	both.Wait()
+	if overtaken.Load() {
+		t.Error("the keys were read while others were being read")
+	}
+	if _, err := a.Authenticate([]string{"Bearer " + after.Secret}, nil); err != nil {
+		t.Errorf("the keys that were read last do not hold: %v", err)
+	}
+	if _, _, err := a.Reread(func() ([]Key, error) { return nil, errors.New("unreadable") }); err == nil {
+		t.Error("no error")
 	}
 }

@@ -53,11 +53,7 @@ func (w *Watcher) Run(ctx context.Context, again <-chan os.Signal) {
 
 // reload logs what is new, and whatever it finds if somebody asked for it.
 func (w *Watcher) reload(asked bool) {
-	keys, err := w.read()
-	var changed bool
-	if err == nil {
-		changed, err = w.callers.Replace(keys)
-	}
+	keys, changed, err := w.callers.Reread(w.read)
 	switch {
 	case err != nil:
 		if asked || err.Error() != w.failure {
@@ -66,9 +62,9 @@ func (w *Watcher) reload(asked bool) {
 		w.failure = err.Error()
 		return
 	case changed:
-		w.log.Info("the control keys have changed", "files", w.files, "keys", len(keys))
+		w.log.Info("the control keys have changed", "files", w.files, "keys", keys)
 	case asked || w.failure != "":
-		w.log.Info("the control keys are those of their files", "files", w.files, "keys", len(keys))
+		w.log.Info("the control keys are those of their files", "files", w.files, "keys", keys)
 	}
 	w.failure = ""
 }
