@@ -19,11 +19,14 @@ binary = pathlib.Path(os.environ.get("DAEMON", root / "bin/fanoutd"))
 
 
 # Ports are chosen outside the range from which the system gives connections theirs, so that
-# no connection takes one between its choice and its use, or while its daemon restarts. It
-# begins anywhere, since other processes choose likewise.
-lowest_port = 26_000
-ports = itertools.cycle(range(lowest_port, lowest_port + 6_000))
-for _ in range(random.randrange(6_000)):
+# no connection takes one between its choice and its use, or while its daemon restarts. Each
+# process of one run of the tests has a part of its own, and begins anywhere in it, since
+# those of another run choose likewise.
+_parts, _size = 6, 1_000
+_part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _parts
+lowest_port = 26_000 + _part * _size
+ports = itertools.cycle(range(lowest_port, lowest_port + _size))
+for _ in range(random.randrange(_size)):
     next(ports)
 
 
