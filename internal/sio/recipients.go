@@ -5,7 +5,7 @@ package sio
 // connections are more than the processor's cache holds, it waits for the memory of all of
 // them at once, and not for one after the other.
 type recipients struct {
-	waiting [16]*Socket // more are not read at once by the processors of today
+	waiting [16]*Socket // a room of nine fits, and what is read stays in the cache until it is used
 	n       int         // of waiting
 	read    int         // has the compiler keep what is read for nothing else
 }
