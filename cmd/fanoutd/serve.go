@@ -118,7 +118,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, lines logWriter, fr
 
 func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes clusterBus, data *datadir.Dir) (*daemon, error) {
 	d := &daemon{config: c, log: log, listeners: l, bus: nodes, data: data, manager: &serviceManager{log: log}}
-	d.drain = drain.New(c.operations.drain, d.counts)
+	d.drain = drain.New(c.operations.drain, d.counts, d.notReady)
 	d.load = loadmeter.New(func() (open, most int) { return d.sockets.OpenSessions(), d.sockets.MaxSessions() })
 	b := readBuild()
 	var err error

@@ -28,8 +28,6 @@ func (d *daemon) shutdown() {
 	at, _ := d.drain.Progress()
 	grace := d.config.operations.grace
 	d.log.Info("shutting down", "delay", at.Plan.Delay.String(), "over", at.Plan.Time.String(), "grace", grace.String(), "sessions", at.Sessions)
-	d.ready.NotReady("shutting down")
-	d.services.NotServing()
 	<-time.After(at.Plan.Delay)
 	dropped := d.consumers.Stats().Dropped
 	d.drain.Enter(drain.Closing)
@@ -65,6 +63,12 @@ func (d *daemon) shutdown() {
 	d.flushTraces(ctx)
 	d.report("operators", d.stop(ctx, d.operators))
 	d.log.Info("ended")
+}
+
+// notReady has readiness and health say no: the drain has begun.
+func (d *daemon) notReady() {
+	d.ready.NotReady("shutting down")
+	d.services.NotServing()
 }
 
 // closeSessions closes the sessions over this long, or half as long again if the machine is

@@ -19,7 +19,7 @@ import (
 func startDraining(t *testing.T, memory *bus.Memory, name, epoch string, settings drain.Plan) (*Node, *drain.Drain) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	d := drain.New(settings, func() drain.Counts { return drain.Counts{Sessions: 3, Connections: 5, Closed: 2} })
+	d := drain.New(settings, func() drain.Counts { return drain.Counts{Sessions: 3, Connections: 5, Closed: 2} }, func() {})
 	n := New(Options{Self: link.Self{Name: name, Epoch: epoch}, Link: link.Options{JoinWait: -1, Logger: log}, Drain: d, Logger: log})
 	server, err := sio.NewServer(sio.Options{Node: name, Namespaces: []string{"/"}, Interest: n.Interest(), Backend: n.Backend(&admit{}), Others: n.Others()})
 	if err != nil {

@@ -67,6 +67,7 @@ type Progress struct {
 type Drain struct {
 	settings Plan
 	counts   func() Counts
+	notReady func()
 	begun    chan struct{} // closed by the first Begin
 
 	mu      sync.Mutex
@@ -77,9 +78,11 @@ type Drain struct {
 }
 
 // New returns the drain of a node whose settings say this. counts is called from several
-// goroutines at once, under no lock.
-func New(settings Plan, counts func() Counts) *Drain {
-	return &Drain{settings: settings, counts: counts, begun: make(chan struct{}), changed: make(chan struct{})}
+// goroutines at once, under no lock. notReady has readiness and health say no; the first
+// Begin calls it before anybody can see the phase, under the lock of the drain, of which it
+// may ask nothing.
+func New(settings Plan, counts func() Counts, notReady func()) *Drain {
+	return &Drain{settings: settings, counts: counts, notReady: notReady, begun: make(chan struct{}), changed: make(chan struct{})}
 }
 
 // Begin begins the drain, unless it has begun: then the first plan stays, and Begin
@@ -90,6 +93,7 @@ func (d *Drain) Begin(o Overrides) bool {
 	if d.phase != Serving {
 		return false
 	}
+	d.notReady()
 	d.plan, d.since = o.Apply(d.settings), time.Now()
 	d.enterLocked(NotReady)
 	close(d.begun)

@@ -12,9 +12,11 @@ import (
 
 func lasting(d time.Duration) *time.Duration { return &d }
 
-// TestBegin: the first plan is followed, what it does not say as the settings say.
+// TestBegin: the first plan is followed, what it does not say as the settings say; readiness
+// says no, once, by the time that it has begun.
 func TestBegin(t *testing.T) {
-	d := New(Plan{Delay: time.Second, Time: time.Minute}, func() Counts { return Counts{} })
+	notReady := 0
+	d := New(Plan{Delay: time.Second, Time: time.Minute}, func() Counts { return Counts{} }, func() { notReady++ })
 	if p := d.Phase(); p != Serving {
 		t.Errorf("phase %v at first", p)
 	}
@@ -23,6 +25,9 @@ func TestBegin(t *testing.T) {
 	}
 	if d.Begin(Overrides{Delay: lasting(time.Hour)}) {
 		t.Error("the second Begin began it once more")
+	}
+	if notReady != 1 {
+		t.Errorf("readiness was told %d times", notReady)
 	}
 	p, _ := d.Progress()
 	if want := (Plan{Delay: time.Second}); p.Plan != want || p.Phase != NotReady {
@@ -40,7 +45,7 @@ func TestBegin(t *testing.T) {
 func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var closed atomic.Int32
-		d := New(Plan{}, func() Counts { return Counts{Closed: int(closed.Load())} })
+		d := New(Plan{}, func() Counts { return Counts{Closed: int(closed.Load())} }, func() {})
 		d.Begin(Overrides{})
 		var heard []Progress
 		followed := make(chan error, 1)
@@ -91,7 +96,7 @@ func TestFollow(t *testing.T) {
 
 // TestFollowEnds: who cannot be told is told no more.
 func TestFollowEnds(t *testing.T) {
-	d := New(Plan{}, func() Counts { return Counts{} })
+	d := New(Plan{}, func() Counts { return Counts{} }, func() {})
 	d.Begin(Overrides{})
 	broken := errors.New("broken")
 	if err := d.Follow(t.Context(), func(Progress) error { return broken }); !errors.Is(err, broken) {

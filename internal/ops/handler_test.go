@@ -217,6 +217,8 @@ func TestReadiness(t *testing.T) {
 	missing = "no keys"
 	ready.NotReady("shutting down")
 	check(503, "not ready: shutting down\n")
+	ready.Ready() // a start that was overtaken by the end
+	check(503, "not ready: shutting down\n")
 
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/livez", nil))

@@ -16,10 +16,10 @@ type Readiness struct {
 	why atomic.Pointer[string] // nil: starting; empty: ready
 }
 
-// Ready declares the daemon ready.
-func (r *Readiness) Ready() { r.NotReady("") }
+// Ready declares the daemon ready, if it was starting until now.
+func (r *Readiness) Ready() { r.why.CompareAndSwap(nil, new(string)) }
 
-// NotReady declares it not ready, for this reason; an empty one means ready.
+// NotReady declares it not ready, for this reason, for good.
 func (r *Readiness) NotReady(why string) { r.why.Store(&why) }
 
 // Why returns why the daemon is not ready, or nothing if it is.
