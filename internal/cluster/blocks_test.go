@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -145,8 +146,12 @@ func (n *testNode) join(user string) string {
 	c.Next() // open
 	c.Say("40")
 	answer := c.Next()
-	if strings.HasPrefix(answer, "40") {
-		<-n.admit.there
+	if body, ok := strings.CutPrefix(answer, "40"); ok {
+		var o struct{ SID string }
+		if err := json.Unmarshal([]byte(body), &o); err != nil {
+			n.t.Fatalf("CONNECT answered %q", answer)
+		}
+		n.admit.await(o.SID)
 	}
 	return answer
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/blocks"
@@ -31,10 +32,11 @@ type testNode struct {
 
 // admit is a Backend that admits everybody as what it says at the moment.
 type admit struct {
+	connected func(*sio.Socket) // may be nil
+
 	mu        sync.Mutex
 	admission sio.Admission
-	connected func(*sio.Socket) // may be nil
-	there     chan struct{}     // one for each that is connected, when the backend has heard of it
+	there     map[string]chan struct{} // by connection; see await
 }
 
 func (a *admit) Connecting(context.Context, *sio.Socket, []byte) (sio.Admission, error) {
@@ -46,11 +48,30 @@ func (a *admit) Connected(s *sio.Socket) {
 	if a.connected != nil {
 		a.connected(s)
 	}
-	a.there <- struct{}{}
+	a.heard(s.ID()) <- struct{}{}
 }
 func (*admit) Event(s *sio.Socket, e sio.Event)   {}
 func (*admit) Disconnected(*sio.Socket, sio.End)  {}
 func (*admit) RecoveryExpired(sio.LostConnection) {}
+
+// await waits until the backend has heard of a connection, once for each time that it came.
+// Who does anything for it before that may wait for its lock, which is held while the backend
+// is waited for, and in a bubble of testing/synctest that stops the clock for good, if the
+// backend waits for time to pass.
+func (a *admit) await(id string) { <-a.heard(id) }
+
+// heard returns the channel that gets something when the backend has heard of a connection.
+func (a *admit) heard(id string) chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.there == nil {
+		a.there = map[string]chan struct{}{}
+	}
+	if a.there[id] == nil {
+		a.there[id] = make(chan struct{}, 1)
+	}
+	return a.there[id]
+}
 
 // startNodes starts so many nodes on a bus of their own, which end with the test.
 func startNodes(t *testing.T, memory *bus.Memory, number int, change ...func(*sio.Options)) []*testNode {
@@ -68,7 +89,7 @@ func startNodes(t *testing.T, memory *bus.Memory, number int, change ...func(*si
 func startNode(t *testing.T, memory *bus.Memory, name, epoch string, change ...func(*sio.Options)) *testNode {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	n := &testNode{t: t, admit: &admit{there: make(chan struct{}, 1)}, listener: wiretest.Listen()}
+	n := &testNode{t: t, admit: &admit{}, listener: wiretest.Listen()}
 	options := Options{Self: link.Self{Name: name, Epoch: epoch}, Link: link.Options{JoinWait: -1, Logger: log}, Logger: log}
 	changed := sio.Options{Node: name}
 	for _, f := range change {
@@ -139,7 +160,7 @@ func (n *testNode) connect(namespace, user string, rooms ...string) (*wiretest.W
 		namespace = ""
 	}
 	c, id := n.listener.Connect(n.t, namespace)
-	<-n.admit.there
+	n.admit.await(id)
 	return c, id
 }
 
@@ -154,3 +175,33 @@ func (n *testNode) apply(op sio.Op) sio.Result {
 }
 
 func to(sel room.Selector) sio.Target { return sio.Target{Namespace: "/", Selector: sel} }
+
+// TestAdmitAwaits: who waits for one connection is not told of another's, which connected
+// later and that the backend has heard of before.
+func TestAdmitAwaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := startNodes(t, bus.NewMemory(), 1)[0]
+		var heard sync.Map // of ids
+		first := true
+		n.admit.connected = func(s *sio.Socket) {
+			if first {
+				first = false
+				time.Sleep(time.Second)
+			}
+			heard.Store(s.ID(), true)
+		}
+		var clients sync.WaitGroup
+		for range 2 {
+			clients.Go(func() {
+				c, id := n.connect("/", "")
+				if _, ok := heard.Load(id); !ok {
+					t.Errorf("it was connected before the backend has heard of it")
+				}
+				time.Sleep(time.Minute) // the clock would stop for good if it was closed while the backend is busy with it
+				c.Close()
+			})
+			synctest.Wait()
+		}
+		clients.Wait()
+	})
+}

@@ -59,7 +59,7 @@ func (r *returner) connect(n *testNode) {
 		r.id, r.pid = o.SID, o.PID
 		break
 	}
-	<-n.admit.there
+	n.admit.await(r.id)
 }
 
 // note notes an event, and its offset.
@@ -342,7 +342,6 @@ func returnsUnderFire(t *testing.T, seed uint64) {
 	nodes := startNodes(t, memory, 3, recovering)
 	for _, n := range nodes {
 		n.admit.admission = sio.Admission{Rooms: []string{"r"}}
-		n.admit.there = make(chan struct{}, 100)
 	}
 	var mu sync.Mutex
 	dice := rand.New(rand.NewPCG(seed, 1))
@@ -444,7 +443,6 @@ func TestHandOver(t *testing.T) {
 		nodes := startNodes(t, memory, 3, recovering)
 		for _, n := range nodes {
 			n.admit.admission = sio.Admission{Rooms: []string{"r"}}
-			n.admit.there = make(chan struct{}, 100)
 		}
 		var mu sync.Mutex
 		dice := rand.New(rand.NewPCG(1, 2))
@@ -538,11 +536,7 @@ func TestHandOverOfSomeNamespaces(t *testing.T) {
 		})
 		a, b := nodes[0], nodes[1]
 		for _, namespace := range []string{"/a", "/chat"} {
-			ws := a.listener.MustDialWS(t, "EIO=4&transport=websocket")
-			ws.Next()
-			ws.Say("40" + namespace + ",")
-			ws.Next()
-			<-a.admit.there
+			ws, _ := a.connect(namespace, "")
 			ws.Close()
 		}
 		synctest.Wait()

@@ -45,7 +45,7 @@ func TestSettingsDiffer(t *testing.T) {
 		} {
 			log := slog.New(slog.NewTextHandler(&logs[i], &slog.HandlerOptions{Level: slog.LevelWarn}))
 			name := []string{"a", "b"}[i]
-			n := &testNode{t: t, admit: &admit{there: make(chan struct{}, 1)}, listener: wiretest.Listen()}
+			n := &testNode{t: t, admit: &admit{}, listener: wiretest.Listen()}
 			n.Node = New(Options{
 				Self: link.Self{Name: name, Epoch: "epoc" + name}, Link: link.Options{JoinWait: -1, Logger: log}, Settings: settings, Logger: log,
 			})

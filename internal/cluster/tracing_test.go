@@ -41,7 +41,7 @@ func TestTracesReachPeers(t *testing.T) {
 	here := startNode(t, memory, "here", "epoc1")
 	peer := &tracedServer{traces: make(chan string, 10)}
 	there := New(Options{Self: link.Self{Name: "there", Epoch: "epoc2"}, Link: link.Options{JoinWait: -1, Logger: log}, Logger: log})
-	server, err := sio.NewServer(sio.Options{Node: "there", Backend: there.Backend(&admit{there: make(chan struct{}, 1)}), Interest: there.Interest(),
+	server, err := sio.NewServer(sio.Options{Node: "there", Backend: there.Backend(&admit{}), Interest: there.Interest(),
 		Engine: engineio.Options{Epoch: "epoc2", PingInterval: time.Hour, Logger: log}})
 	if err != nil {
 		t.Fatal(err)
