@@ -394,6 +394,45 @@ test("@fanoutd/socket.io: a middleware of io.engine.use() that turns clients awa
   assert.equal(engine.clientsCount, 0);
 });
 
+test("@fanoutd/socket.io: a broadcast asks no socket whether somebody listens to what is sent, until somebody does", { timeout }, async (t) => {
+  const daemon = await Process.start(t, daemonFlags({}));
+  const server = new Server({ fanoutd: { address: daemon.control } });
+  t.after(() => server.close());
+  const { Socket } = require(path.join(sdk, "socket.io"));
+  const asked = t.mock.method(Socket.prototype, "listenersAnyOutgoing");
+  const heard = [];
+  server.use((socket, next) => {
+    if (socket.handshake.auth.overheard) socket.onAnyOutgoing((...packet) => heard.push(packet)); // before it is connected
+    next();
+  });
+  const sockets = [client(t, daemon), client(t, daemon)];
+  await Promise.all(sockets.map((socket) => once(socket, "connect")));
+  await until(() => server.sockets.sockets.size === 2, "the program has both");
+  const told = (socket) => once(socket, "news");
+  const first = told(sockets[0]);
+  server.emit("news", 1);
+  assert.deepEqual(await first, [1]);
+  assert.equal(asked.mock.callCount(), 0);
+  const overheard = client(t, daemon, { auth: { overheard: true } });
+  await once(overheard, "connect");
+  await until(() => server.sockets.sockets.size === 3, "the program has the third");
+  const second = told(overheard);
+  server.emit("news", 2);
+  assert.deepEqual(await second, [2]);
+  assert.deepEqual(heard, [["news", 2]]);
+  overheard.close();
+  await until(() => server.sockets.sockets.size === 2, "it has gone");
+  const third = told(sockets[0]);
+  server.emit("news", 3);
+  assert.deepEqual(await third, [3]);
+  const calls = asked.mock.callCount();
+  const fourth = told(sockets[0]);
+  server.emit("news", 4);
+  assert.deepEqual(await fourth, [4]);
+  assert.equal(asked.mock.callCount(), calls);
+  assert.deepEqual(heard, [["news", 2]]);
+});
+
 test("@fanoutd/socket.io: what cannot be is refused with a sentence", { timeout }, async (t) => {
   const daemon = await Process.start(t, daemonFlags({}));
   const fanoutd = { address: daemon.control };

@@ -36,7 +36,7 @@ const maxBytes = 256 << 10;
 
 // How many quiet commands are sent, and for how long, before the daemon is asked how far they are.
 const quietCommands = 1000;
-const quietMs = 100;
+const quietMs = 500;
 
 /**
  * Commands to the daemon, in one order: EmitterService.Execute, a stream that is opened with the first command

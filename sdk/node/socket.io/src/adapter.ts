@@ -20,7 +20,11 @@ const longestMs = 24 * 3600 * 1000;
 export class Adapter extends InMemoryAdapter {
   declare readonly nsp: Namespace;
 
-  readonly #sent = new Set<string>();
+  // Targets of this turn of the event loop, and their names as far as a volatile event asked for them.
+  #sent: Target[] = [];
+  readonly #sentTo = new Set<string>();
+  // Sockets with which somebody listens to what is sent, or did.
+  readonly #overheard = new Set<Socket>();
 
   // Undefined before the server is attached, and after it was closed: then there is nobody.
   get #engine(): Engine | undefined {
@@ -102,25 +106,38 @@ export class Adapter extends InMemoryAdapter {
       }
     }
     const to = this.#target(opts);
-    if (this.#followsAtOnce(to) && flags.volatile) return;
+    if (this.#followsAtOnce(to, flags.volatile)) return;
     engine.post({ $case: "emit", value: { to, event: String(event), ...encodeArgs(args), volatile: flags.volatile, compress: flags.compress } });
   }
 
   // Whether something was sent to the same target in this turn of the event loop: then its transports have not taken that yet,
   // and a volatile event is dropped.
-  #followsAtOnce(to: Target): boolean {
-    const name = JSON.stringify([to.rooms, to.except]);
-    if (this.#sent.has(name)) return true;
-    if (this.#sent.size === 0) setImmediate(() => this.#sent.clear());
-    this.#sent.add(name);
-    return false;
+  #followsAtOnce(to: Target, volatile = false): boolean {
+    if (this.#sent.push(to) === 1 && this.#sentTo.size === 0) {
+      setImmediate(() => {
+        this.#sent = [];
+        this.#sentTo.clear();
+      });
+    }
+    if (!volatile) return false;
+    const last = nameOf(this.#sent.pop()!);
+    for (const earlier of this.#sent.splice(0)) this.#sentTo.add(nameOf(earlier));
+    const follows = this.#sentTo.has(last);
+    this.#sentTo.add(last);
+    return follows;
   }
 
-  // Whether anybody here wants to know what is sent.
+  /** Says that somebody listens to what is sent to this socket. */
+  overhear(socket: Socket): void {
+    this.#overheard.add(socket);
+  }
+
+  // Whether anybody here wants to know what is sent. Most programs do not, and have many sockets.
   #heard(): boolean {
-    if (this.#engine?.watched) return true;
-    for (const socket of this.nsp.sockets.values()) if (socket.listenersAnyOutgoing().length > 0) return true;
-    return false;
+    for (const socket of this.#overheard) {
+      if (socket.listenersAnyOutgoing().length === 0 || this.#engine?.link(socket.id)?.socket !== socket) this.#overheard.delete(socket);
+    }
+    return this.#overheard.size > 0 || Boolean(this.#engine?.watched);
   }
 
   override broadcastWithAck(packet: Packet, opts: BroadcastOptions, clientCountCallback: (count: number) => void, ack: (...args: unknown[]) => void): void {
@@ -219,6 +236,10 @@ export class Adapter extends InMemoryAdapter {
       (err: Error) => (ack ? ack(err, []) : engine.report(err)),
     );
   }
+}
+
+function nameOf({ rooms, except }: Target): string {
+  return JSON.stringify([rooms, except]);
 }
 
 function handshakeOf(connection: Connection): object {

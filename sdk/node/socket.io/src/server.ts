@@ -133,6 +133,24 @@ Object.defineProperty(Server.prototype, "initEngine", {
   },
 });
 
+// A socket that tells its adapter when somebody wants to know what is sent to it.
+class OverheardSocket extends Socket {
+  override onAnyOutgoing(listener: (...args: any[]) => void): this {
+    this.#tell();
+    return super.onAnyOutgoing(listener);
+  }
+
+  override prependAnyOutgoing(listener: (...args: any[]) => void): this {
+    this.#tell();
+    return super.prependAnyOutgoing(listener);
+  }
+
+  #tell(): void {
+    const { adapter } = this.nsp;
+    if (adapter instanceof Adapter) adapter.overhear(this);
+  }
+}
+
 // Has a namespace make its sockets of the daemon's connections.
 function attach(nsp: Namespace): void {
   warnOfOther(nsp.adapter, nsp.server);
@@ -149,7 +167,7 @@ function attach(nsp: Namespace): void {
     const session = { sid: link.id, pid: "", rooms: restored ? roomsOf(connection) : [], data: restored ? dataOf(connection) : {}, missedPackets: [] };
     link.restoring = true;
     endsAtOnce(client);
-    const socket = new Socket(nsp, client as never, auth as never, session as unknown as SessionOf);
+    const socket = new OverheardSocket(nsp, client as never, auth as never, session as unknown as SessionOf);
     link.restoring = false;
     (socket as { recovered: boolean }).recovered = restored;
     link.socket = socket;
