@@ -26,13 +26,13 @@ import (
 	"github.com/fanoutd/fanoutd/internal/datadir"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
 	"github.com/fanoutd/fanoutd/internal/drain"
+	"github.com/fanoutd/fanoutd/internal/fastpath"
 	"github.com/fanoutd/fanoutd/internal/loadmeter"
 	"github.com/fanoutd/fanoutd/internal/ops"
 	"github.com/fanoutd/fanoutd/internal/scavenge"
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
 	"github.com/fanoutd/fanoutd/internal/webhook"
-	"github.com/fanoutd/fanoutd/internal/wsaccept"
 )
 
 // What one HTTP peer may cost. Bodies and pending polls are bounded by the
@@ -72,8 +72,8 @@ type daemon struct {
 	calledBy        *connections.Limiter     // the connections of callers
 	controlKeys     atomic.Pointer[[]string] // those of control-key that a reload has brought
 	backends        *controlServers
-	browsers        *http.Server
-	forwarded       *http.Server // what other nodes hand over, if that has a listener of its own
+	browsers        *fastpath.Server
+	forwarded       *fastpath.Server // what other nodes hand over, if that has a listener of its own
 	webTransport    *webTransport
 	traces          *sdktrace.TracerProvider // nil: there are none
 	operators       *http.Server
@@ -202,8 +202,8 @@ func newDaemon(c *config, log *slog.Logger, lines logWriter, l *listeners, nodes
 			"browsers": d.sockets.Stats().Panics, "backends": d.services.Errors.Panics(),
 		}}
 	}
-	d.browsers = d.httpServer(bounded(pages(c, d.engine(&sources), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
-	d.forwarded = d.httpServer(forward.MarkedOnly(d.browsers.Handler))
+	d.browsers = d.browserServer(bounded(pages(c, d.engine(&sources), d.sockets, display(l.backends), b.version), c.browsers.pingInterval+c.browsers.pingTimeout))
+	d.forwarded = d.browserServer(forward.MarkedOnly(d.browsers.Handler))
 	d.browsers.TLSConfig = d.certificates.forBrowsers()
 	if c.browsers.proxyProtocol {
 		d.browsers.ConnContext, d.browsers.Handler = connContext, bySecure(d.browsers.Handler)
@@ -237,6 +237,11 @@ func (d *daemon) httpServer(h http.Handler) *http.Server {
 	}
 }
 
+// browserServer is an httpServer that serves WebSockets from their first request on by itself.
+func (d *daemon) browserServer(h http.Handler) *fastpath.Server {
+	return fastpath.New(d.httpServer(h), fastpath.Options{Logger: d.log})
+}
+
 // serveBrowsers serves what browsers ask for. With TLS net/http serves all of it: a
 // first request cannot be looked at before it is decrypted.
 func (d *daemon) serveBrowsers(l net.Listener) error {
@@ -246,13 +251,7 @@ func (d *daemon) serveBrowsers(l net.Listener) error {
 	if d.browsers.TLSConfig != nil {
 		return d.browsers.ServeTLS(l, "", "")
 	}
-	return d.serveHTTP(d.browsers, l)
-}
-
-// serveHTTP serves WebSockets from their first request on by themselves, and all else by
-// net/http.
-func (d *daemon) serveHTTP(s *http.Server, l net.Listener) error {
-	return s.Serve(wsaccept.Listen(l, wsaccept.Options{Handler: s.Handler, Timeout: headerTimeout, Logger: d.log}))
+	return d.browsers.Serve(l)
 }
 
 // bounded gives a peer so long to send what belongs to its request, which net/http
@@ -294,7 +293,7 @@ func (d *daemon) run(ctx context.Context) error {
 		{"operators", d.listeners.operators, d.operators.Serve},
 		{"backends", d.listeners.backends, func(l net.Listener) error { return d.backends.serve(d.calledBy.Listen(l)) }},
 		{"browsers", d.listeners.browsers, d.serveBrowsers},
-		{"forwarded", d.listeners.forwarded, func(l net.Listener) error { return d.serveHTTP(d.forwarded, l) }},
+		{"forwarded", d.listeners.forwarded, d.forwarded.Serve},
 	} {
 		if x.at == nil {
 			continue

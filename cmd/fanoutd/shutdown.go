@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -151,9 +150,15 @@ func (d *daemon) deliver(ctx context.Context, dropped uint64) {
 	}
 }
 
+// stopper is what every HTTP server is.
+type stopper interface {
+	Shutdown(context.Context) error
+	Close() error
+}
+
 // stop closes an HTTP server's listener and idle connections, and waits for
 // requests under way; those that ctx does not leave time for are cut off.
-func (d *daemon) stop(ctx context.Context, s *http.Server) error {
+func (d *daemon) stop(ctx context.Context, s stopper) error {
 	err := s.Shutdown(ctx)
 	if err != nil {
 		s.Close()

@@ -1,4 +1,4 @@
-package wsaccept
+package fastpath
 
 import (
 	"bufio"

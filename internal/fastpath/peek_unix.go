@@ -1,6 +1,6 @@
 //go:build unix
 
-package wsaccept
+package fastpath
 
 import "syscall"
 
@@ -10,7 +10,7 @@ const canPeek = true
 // peek waits until the connection can be read from, or has ended, and returns a
 // buffer with what can be read now, which stays in the socket; nil when the
 // deadline passes first. A connection that waits occupies no buffer.
-func peek(c conn) (b *buffer) {
+func peek(c socket) (b *buffer) {
 	rc, err := c.SyscallConn()
 	if err != nil {
 		return nil

@@ -1,8 +1,8 @@
 //go:build !unix
 
-package wsaccept
+package fastpath
 
 // canPeek says whether this system can peek at connections.
 const canPeek = false
 
-func peek(conn) *buffer { return nil }
+func peek(socket) *buffer { return nil }

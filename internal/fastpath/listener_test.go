@@ -1,8 +1,9 @@
-package wsaccept
+package fastpath
 
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,14 +23,14 @@ import (
 // patience bounds every wait of the tests.
 const patience = 20 * time.Second
 
-// harness is an http.Server behind a Listener.
+// harness is a server with pages to ask for.
 type harness struct {
 	*testing.T
 	at     string
-	server *http.Server
+	server *Server
 
 	mu     sync.Mutex
-	direct int // requests that the Listener served by itself
+	direct int // requests that were served without net/http
 	log    bytes.Buffer
 }
 
@@ -46,9 +47,9 @@ func (w *harness) logged() string {
 	return w.log.String()
 }
 
-func start(t *testing.T, opts Options) *harness {
+func start(t *testing.T, timeout time.Duration) *harness {
 	t.Helper()
-	return startOn(t, listen(t), opts)
+	return startOn(t, listen(t), timeout)
 }
 
 func listen(t testing.TB) net.Listener {
@@ -60,14 +61,14 @@ func listen(t testing.TB) net.Listener {
 	return l
 }
 
+// byNetHTTP is in the context of requests that net/http serves.
+type byNetHTTP struct{}
+
 // startOn is start for a listener of the test's.
-func startOn(t *testing.T, l net.Listener, opts Options) *harness {
+func startOn(t *testing.T, l net.Listener, timeout time.Duration) *harness {
 	t.Helper()
 	if !canPeek {
 		t.Skip("this system cannot peek at connections")
-	}
-	if opts.Timeout == 0 {
-		opts.Timeout = patience
 	}
 	w := &harness{T: t, at: l.Addr().String()}
 	mux := http.NewServeMux()
@@ -109,16 +110,22 @@ func startOn(t *testing.T, l net.Listener, opts Options) *harness {
 			}
 		}()
 	})
-	w.server = &http.Server{Handler: mux, ReadHeaderTimeout: opts.Timeout, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-	opts.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.mu.Lock()
-		w.direct++
-		w.mu.Unlock()
+	counting := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(byNetHTTP{}) == nil {
+			w.mu.Lock()
+			w.direct++
+			w.mu.Unlock()
+		}
 		mux.ServeHTTP(rw, r)
 	})
-	opts.Logger = slog.New(slog.NewTextHandler(w, nil))
+	w.server = New(&http.Server{
+		Handler: counting, ReadHeaderTimeout: timeout, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, byNetHTTP{}, true)
+		},
+	}, Options{Logger: slog.New(slog.NewTextHandler(w, nil))})
 	ended := make(chan error)
-	go func() { ended <- w.server.Serve(Listen(l, opts)) }()
+	go func() { ended <- w.server.Serve(l) }()
 	t.Cleanup(func() {
 		w.server.Close()
 		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
@@ -128,7 +135,7 @@ func startOn(t *testing.T, l net.Listener, opts Options) *harness {
 	return w
 }
 
-// served checks how many requests the Listener served by itself.
+// served checks how many requests were served without net/http.
 func (w *harness) served(want int) {
 	w.Helper()
 	w.mu.Lock()
@@ -182,7 +189,7 @@ func handshake(path string, fields ...string) string {
 
 // Clients get their WebSocket, and other requests come through beside them.
 func TestWebSocket(t *testing.T) {
-	w := start(t, Options{})
+	w := start(t, patience)
 	for i := range 5 {
 		c, _, err := websocket.DefaultDialer.Dial("ws://"+w.at+"/echo", nil)
 		if err != nil {
@@ -207,7 +214,7 @@ func TestWebSocket(t *testing.T) {
 
 // A handler that refuses is heard, and the connection ends.
 func TestRefusal(t *testing.T) {
-	w := start(t, Options{})
+	w := start(t, patience)
 	c := w.dial()
 	io.WriteString(c, handshake("/refuse"))
 	all, err := io.ReadAll(c) // to its end
@@ -232,7 +239,7 @@ func TestRefusal(t *testing.T) {
 
 // What is not quite a handshake gets net/http's answer, byte for byte its own.
 func TestLeftToNetHTTP(t *testing.T) {
-	w := start(t, Options{})
+	w := start(t, patience)
 	whole := handshake("/echo")
 	for name, x := range map[string]struct {
 		parts  []string
@@ -263,7 +270,7 @@ func TestLeftToNetHTTP(t *testing.T) {
 
 // A frame that comes in one piece with the handshake is the first that is read.
 func TestFrameWithHandshake(t *testing.T) {
-	w := start(t, Options{})
+	w := start(t, patience)
 	c := w.dial()
 	hello := "\x81\x85\x00\x00\x00\x00hello"
 	io.WriteString(c, handshake("/echo")+hello[:3])
@@ -281,7 +288,7 @@ func TestFrameWithHandshake(t *testing.T) {
 
 // A handler that refuses is heard, too, when more came with the handshake.
 func TestRefusalOfMore(t *testing.T) {
-	w := start(t, Options{})
+	w := start(t, patience)
 	for range 20 {
 		c := w.dial()
 		io.WriteString(c, handshake("/refuse")+"\x81\x80\x00\x00\x00\x00")
@@ -293,7 +300,7 @@ func TestRefusalOfMore(t *testing.T) {
 }
 
 func TestPanic(t *testing.T) {
-	w := start(t, Options{})
+	w := start(t, patience)
 	c := w.dial()
 	io.WriteString(c, handshake("/panic"))
 	if got, err := io.ReadAll(c); len(got) != 0 || err != nil {
@@ -315,7 +322,7 @@ func TestPanic(t *testing.T) {
 // Connections that send nothing, or half a handshake, are closed when the timeout
 // is over, and hold up nobody meanwhile.
 func TestSilence(t *testing.T) {
-	w := start(t, Options{Timeout: shortTimeout})
+	w := start(t, shortTimeout)
 	var conns []net.Conn
 	for i := range 100 {
 		c := w.dial()
@@ -341,7 +348,7 @@ const shortTimeout = 50 * time.Millisecond
 
 // The timeout is about the handshake: who hijacks a connection has no deadline.
 func TestNoDeadlineLater(t *testing.T) {
-	w := start(t, Options{Timeout: shortTimeout})
+	w := start(t, shortTimeout)
 	c := w.dial()
 	io.WriteString(c, handshake("/raw"))
 	w.awaitTimeout()
@@ -365,7 +372,7 @@ const largeAnswer = 64 << 20
 
 // Who does not take an answer is given up when the timeout is over.
 func TestUnreadAnswer(t *testing.T) {
-	w := start(t, Options{Timeout: shortTimeout})
+	w := start(t, shortTimeout)
 	c := w.dial()
 	io.WriteString(c, handshake("/large"))
 	for range 3 {
@@ -378,7 +385,7 @@ func TestUnreadAnswer(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	w := start(t, Options{})
+	w := start(t, patience)
 	var silent []net.Conn
 	for range 10 {
 		silent = append(silent, w.dial())
@@ -400,7 +407,8 @@ func TestClose(t *testing.T) {
 // Connections that nobody took from Accept end with the listener.
 func TestCloseWithPending(t *testing.T) {
 	l := listen(t)
-	f := Listen(l, Options{Handler: http.NotFoundHandler(), Timeout: patience, Logger: slog.New(slog.DiscardHandler)})
+	server := New(&http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}, Options{Logger: slog.New(slog.DiscardHandler)})
+	f := server.listen(l)
 	var conns []net.Conn
 	for range 10 {
 		c, err := net.Dial("tcp", l.Addr().String())
@@ -457,7 +465,7 @@ func TestAcceptErrors(t *testing.T) {
 	for range cap(l.errs) {
 		l.errs <- &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
 	}
-	w := startOn(t, l, Options{})
+	w := startOn(t, l, patience)
 	if r := w.send(handshake("/echo")); r.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("answered %d", r.StatusCode)
 	}
@@ -475,9 +483,8 @@ func TestAcceptFails(t *testing.T) {
 	l := &failing{listen(t), make(chan error, 1)}
 	broken := errors.New("broken")
 	l.errs <- broken
-	server := &http.Server{ReadHeaderTimeout: patience}
-	f := Listen(l, Options{Handler: http.NotFoundHandler(), Timeout: patience, Logger: slog.New(slog.DiscardHandler)})
-	if err := server.Serve(f); !errors.Is(err, broken) {
+	server := New(&http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}, Options{Logger: slog.New(slog.DiscardHandler)})
+	if err := server.Serve(l); !errors.Is(err, broken) {
 		t.Errorf("serving ended with %v", err)
 	}
 	if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
@@ -486,7 +493,7 @@ func TestAcceptFails(t *testing.T) {
 	}
 }
 
-// Handshakes, by net/http alone and with wsaccept before it.
+// Handshakes, by net/http alone and with fastpath before it.
 func BenchmarkHandshake(b *testing.B) {
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c, rw, err := w.(http.Hijacker).Hijack()
@@ -497,17 +504,20 @@ func BenchmarkHandshake(b *testing.B) {
 		rw.Flush()
 		c.Close()
 	})
-	for _, name := range []string{"net/http", "wsaccept"} {
+	for _, name := range []string{"net/http", "fastpath"} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			l := listen(b)
 			at := l.Addr().String()
 			server := &http.Server{Handler: refuse, ReadHeaderTimeout: patience}
 			defer server.Close()
-			if name == "wsaccept" {
-				l = Listen(l, Options{Handler: refuse, Timeout: patience, Logger: slog.Default()})
+			if name == "fastpath" {
+				front := New(server, Options{Logger: slog.Default()})
+				defer front.Close()
+				go front.Serve(l)
+			} else {
+				go server.Serve(l)
 			}
-			go server.Serve(l)
 			request := []byte(handshake("/", "User-Agent: Mozilla/5.0\r\nOrigin: http://here\r\nAccept-Encoding: gzip\r\n"))
 			buf := make([]byte, 512)
 			for b.Loop() {
