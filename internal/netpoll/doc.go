@@ -9,6 +9,8 @@
 // system's, see [Poller.Socket], or a test's. On systems other than Linux there
 // is none, and callers wait in goroutines.
 //
+// A [HangUp] says when the peer of a connection leaves, of which reading is another's.
+//
 // A [Turn] has who waits for the network get a turn from a goroutine that is busy.
 //
 // # Locks

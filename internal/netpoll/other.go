@@ -2,7 +2,10 @@
 
 package netpoll
 
-import "net"
+import (
+	"net"
+	"syscall"
+)
 
 // Poller has nothing to watch here: see the package's comment.
 type Poller struct{}
@@ -14,6 +17,15 @@ func (*Poller) Close() {}
 func (*Poller) Watched() int { return 0 }
 
 func (*Poller) tcpSocket(*net.TCPConn) Socket { return nil }
+
+// HangUp has no effect here: see the one for Linux.
+type HangUp struct{}
+
+// OnHangUp returns nil.
+func (*Poller) OnHangUp(syscall.Conn, func()) *HangUp { return nil }
+
+// Stop does nothing.
+func (*HangUp) Stop() {}
 
 // Turn has no effect here: see the one for Linux.
 type Turn struct{}

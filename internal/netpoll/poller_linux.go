@@ -32,9 +32,12 @@ type Poller struct {
 // slot is a place for a connection. Its generation tells a late event of the one
 // before from an event of this one.
 type slot struct {
-	conn       *Conn
+	watched    watched // nil: nobody's
 	generation int32
 }
+
+// watched is told of what it asked for: a Conn or a HangUp.
+type watched interface{ Readable() }
 
 // open starts the poller, where the system lets us; else every connection keeps
 // its reader.
@@ -80,7 +83,7 @@ func (p *Poller) Watched() int {
 func (p *Poller) run(wait syscall.RawConn) {
 	defer close(p.stopped)
 	events := make([]syscall.EpollEvent, 256)
-	var ready []*Conn
+	var ready []watched
 	for {
 		n := 0
 		err := wait.Read(func(fd uintptr) bool {
@@ -92,8 +95,8 @@ func (p *Poller) run(wait syscall.RawConn) {
 		}
 		p.mu.Lock()
 		for _, ev := range events[:n] {
-			if s := p.slots[ev.Fd]; s.conn != nil && s.generation == ev.Pad {
-				ready = append(ready, s.conn)
+			if s := p.slots[ev.Fd]; s.watched != nil && s.generation == ev.Pad {
+				ready = append(ready, s.watched)
 			}
 		}
 		p.mu.Unlock()
@@ -121,8 +124,8 @@ func pending(epoll uintptr, events []syscall.EpollEvent) int {
 	}
 }
 
-// add gives c a slot, if the poller runs.
-func (p *Poller) add(c *Conn) (index, generation int32, ok bool) {
+// add gives w a slot, if the poller runs.
+func (p *Poller) add(w watched) (index, generation int32, ok bool) {
 	p.start.Do(p.open)
 	if !p.running {
 		return 0, 0, false
@@ -135,7 +138,7 @@ func (p *Poller) add(c *Conn) (index, generation int32, ok bool) {
 		index = int32(len(p.slots))
 		p.slots = append(p.slots, slot{})
 	}
-	p.slots[index].conn = c
+	p.slots[index].watched = w
 	return index, p.slots[index].generation, true
 }
 
@@ -144,7 +147,7 @@ func (p *Poller) remove(index int32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &p.slots[index]
-	s.conn = nil
+	s.watched = nil
 	s.generation++
 	p.free = append(p.free, index)
 }
