@@ -48,7 +48,7 @@ func bind(ctx context.Context, c *config) (*listeners, error) {
 		var err error
 		lc := net.ListenConfig{}
 		if x.to == &l.browsers || x.to == &l.forwarded {
-			lc.KeepAlive = -1 // Engine.IO's heartbeat finds the dead ones, and net/http's timeout the idle
+			lc.KeepAlive = -1 // Engine.IO's heartbeat finds the dead ones, and the timeout between requests the idle
 		}
 		if *x.to, err = listen(ctx, lc, x.at); err != nil {
 			l.close()

@@ -237,9 +237,9 @@ func (d *daemon) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-// browserServer is an httpServer that serves WebSockets from their first request on by itself.
+// browserServer is an httpServer that serves handshakes and polls past net/http.
 func (d *daemon) browserServer(h http.Handler) *fastpath.Server {
-	return fastpath.New(d.httpServer(h), fastpath.Options{Logger: d.log})
+	return fastpath.New(d.httpServer(h), fastpath.Options{PollPath: d.config.browsers.path, Logger: d.log})
 }
 
 // serveBrowsers serves what browsers ask for. With TLS net/http serves all of it: a

@@ -60,7 +60,7 @@ func (l *listener) run() {
 	for {
 		c, err := l.Listener.Accept()
 		if s, ok := c.(socket); ok && canPeek {
-			go (&conn{socket: s, listener: l}).run() // until it is served, taken by net/http, or timed out
+			go (&conn{socket: s, listener: l}).run() // until its end, or until it is another's
 			continue
 		}
 		if !l.pass(accepted{c, err}) {

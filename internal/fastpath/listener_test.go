@@ -246,7 +246,7 @@ func TestLeftToNetHTTP(t *testing.T) {
 		status int
 	}{
 		"in pieces":           {[]string{whole[:30], whole[30:]}, http.StatusSwitchingProtocols},
-		"larger than a look":  {[]string{handshake("/refuse", "Cookie: "+strings.Repeat("x", maxHead)+"\r\n")}, http.StatusTeapot},
+		"larger than a look":  {[]string{handshake("/refuse", "Cookie: "+strings.Repeat("x", maxRequest)+"\r\n")}, http.StatusTeapot},
 		"no host":             {[]string{strings.Replace(whole, "Host: here\r\n", "", 1)}, http.StatusBadRequest},
 		"two hosts":           {[]string{strings.Replace(whole, "Host: here\r\n", "Host: a\r\nHost: b\r\n", 1)}, http.StatusBadRequest},
 		"a bad host":          {[]string{strings.Replace(whole, "Host: here\r\n", "Host: a b\r\n", 1)}, http.StatusBadRequest},

@@ -18,6 +18,7 @@ type response struct {
 	status   int         // 0: not set
 	body     bytes.Buffer
 	hijacked bool
+	onHijack func()
 }
 
 func (w *response) Header() http.Header { return w.header }
@@ -43,6 +44,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, http.ErrHijacked
 	}
 	w.hijacked = true
+	w.onHijack()
 	// Small: a handler that hijacks a connection keeps these, and the writer gets the answer
 	// to a handshake.
 	return w.conn, bufio.NewReadWriter(bufio.NewReaderSize(w.conn, 16), bufio.NewWriterSize(w.conn, 256)), nil
@@ -81,5 +83,5 @@ func (w *response) drain() {
 		return
 	}
 	w.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
-	_, _ = io.Copy(io.Discard, io.LimitReader(w.conn, maxHead))
+	_, _ = io.Copy(io.Discard, io.LimitReader(w.conn, maxRequest))
 }
