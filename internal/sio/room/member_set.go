@@ -6,7 +6,7 @@ type memberSet[M any] struct {
 	name  string
 	slots []slot[M]
 	kind  Kind
-	one   [1]slot[M] // backs slots while there is one: most rooms are a member's own
+	one   [1]slot[M] // backs slots while there is one: most users have one connection
 }
 
 // Kind is what a set of members is.
@@ -21,7 +21,8 @@ const (
 )
 
 // slot is a member's place in a set, membership the set's place in the
-// member's list. Each holds the other's index, so either finds both.
+// member's list. Each holds the other's index, so either finds both. The set of all is in
+// nobody's list: there Entry.pos is the slot's index.
 type slot[M any] struct {
 	entry *Entry[M]
 	at    uint32 // index in entry.in
@@ -50,8 +51,13 @@ func (g *memberSet[M]) len() int {
 
 // add appends e, which is known not to be in g.
 func (g *memberSet[M]) add(e *Entry[M]) {
-	e.in = append(e.in, membership[M]{set: g, pos: uint32(len(g.slots))})
-	g.slots = append(g.slots, slot[M]{entry: e, at: uint32(len(e.in) - 1)})
+	pos, at := uint32(len(g.slots)), uint32(len(e.in))
+	if g.kind == KindAll {
+		e.pos = pos
+	} else {
+		e.in = append(e.in, membership[M]{set: g, pos: pos})
+	}
+	g.slots = append(g.slots, slot[M]{entry: e, at: at})
 	if len(g.slots) == 2 {
 		g.one[0] = slot[M]{} // slots has moved away; keep no member alive from here
 	}
@@ -80,17 +86,9 @@ func (g *memberSet[M]) find(e *Entry[M]) int {
 // remove ends e's membership i, which is in g. In both lists the last element
 // takes the free place, and its counterpart learns the new position.
 func (g *memberSet[M]) remove(e *Entry[M], i int) {
-	pos := e.in[i].pos
+	g.take(e.in[i].pos)
 
-	last := len(g.slots) - 1
-	moved := g.slots[last]
-	g.slots[pos] = moved
-	moved.entry.in[moved.at].pos = pos
-	g.slots[last] = slot[M]{}
-	g.slots = g.slots[:last]
-	g.shrink()
-
-	last = len(e.in) - 1
+	last := len(e.in) - 1
 	m := e.in[last]
 	e.in[last] = membership[M]{}
 	e.in = e.in[:last]
@@ -98,6 +96,21 @@ func (g *memberSet[M]) remove(e *Entry[M], i int) {
 		e.in[i] = m
 		m.set.slots[m.pos].at = uint32(i)
 	}
+}
+
+// take frees a slot.
+func (g *memberSet[M]) take(pos uint32) {
+	last := len(g.slots) - 1
+	moved := g.slots[last]
+	g.slots[pos] = moved
+	if g.kind == KindAll {
+		moved.entry.pos = pos
+	} else {
+		moved.entry.in[moved.at].pos = pos
+	}
+	g.slots[last] = slot[M]{}
+	g.slots = g.slots[:last]
+	g.shrink()
 }
 
 // shrink gives memory back after a crowd has left: a set holds at most four

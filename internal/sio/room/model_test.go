@@ -84,6 +84,15 @@ func TestModel(t *testing.T) {
 			user := func() string { return pick("user", 4) }
 
 			r := New[string]()
+			there := map[Kind]map[string]bool{KindAll: {}, KindRoom: {}, KindUser: {}, KindID: {}}
+			r.Observe(func(kind Kind, name string, is bool) {
+				if there[kind][name] == is {
+					t.Fatalf("told twice that %q of kind %d is there: %v", name, kind, is)
+				}
+				if there[kind][name] = is; !is {
+					delete(there[kind], name)
+				}
+			})
 			m := &model{rooms: map[string]map[string]bool{}, users: map[string]string{}}
 			for step := range 3000 {
 				i, rm := id(), room()
@@ -126,19 +135,40 @@ func TestModel(t *testing.T) {
 				compareScan(t, r, m, s, rnd)
 				if step%50 == 0 {
 					compare(t, r, m)
+					compareObserved(t, there, m)
 				}
 			}
 			compare(t, r, m)
 			for i := range m.users {
 				r.Remove(r.Lookup(i))
 			}
-			if len(r.ordered) != 0 || len(r.names.chunks) != 0 {
-				t.Errorf("left behind: %d orders, %d chunks of names", len(r.ordered), len(r.names.chunks))
+			if len(r.ordered) != 0 || len(r.names.chunks) != 0 || len(r.owners.chunks) != 0 {
+				t.Errorf("left behind: %d orders, %d chunks of names, %d of members", len(r.ordered), len(r.names.chunks), len(r.owners.chunks))
 			}
 			if r.Len() != 0 || r.RoomCount() != 0 || len(r.users) != 0 || r.all.len() != 0 {
 				t.Errorf("left behind: %d members, %d rooms, %d users, %d in all", r.Len(), r.RoomCount(), len(r.users), r.all.len())
 			}
 		})
+	}
+}
+
+// compareObserved compares the sets that an observer was told of with those that there are.
+func compareObserved(t *testing.T, there map[Kind]map[string]bool, m *model) {
+	t.Helper()
+	want := map[Kind][]string{KindAll: {""}, KindRoom: slices.Sorted(maps.Keys(m.rooms)), KindID: slices.Sorted(maps.Keys(m.users))}
+	if len(m.users) == 0 {
+		want[KindAll] = nil
+	}
+	for _, user := range m.users {
+		if user != "" && !slices.Contains(want[KindUser], user) {
+			want[KindUser] = append(want[KindUser], user)
+		}
+	}
+	for kind, names := range there {
+		slices.Sort(want[kind])
+		if got := slices.Sorted(maps.Keys(names)); !slices.Equal(got, want[kind]) {
+			t.Fatalf("kind %d: told of %v, want %v", kind, got, want[kind])
+		}
 	}
 }
 
@@ -247,7 +277,7 @@ func compareRooms(t *testing.T, r *Registry[string], m *model, prefix string, li
 	for _, name := range slices.Sorted(maps.Keys(m.rooms)) {
 		if strings.HasPrefix(name, prefix) {
 			want = append(want, Count{name, len(m.rooms[name]), r.Lookup(name) != nil})
-			if got := r.rooms[name].len(); got != len(m.rooms[name]) {
+			if got, _ := r.Count(Selector{Rooms: []string{name}}); got != len(m.rooms[name]) {
 				t.Fatalf("room %s has %d members, want %d", name, got, len(m.rooms[name]))
 			}
 		}

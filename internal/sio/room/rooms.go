@@ -1,6 +1,9 @@
 package room
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Count is the name of a room, or a user, and its number of members.
 type Count struct {
@@ -18,7 +21,16 @@ func (r *Registry[M]) Rooms(prefix, after string, limit int) (page []Count, more
 	for i := range page {
 		page[i].ID = r.ids[page[i].Name] != nil
 	}
-	return page, more
+	own, moreOwn := pageOf(&r.owners, prefix, after, limit, func(e *Entry[M]) Count { return Count{Name: e.id, Members: 1, ID: true} })
+	if len(own) > len(page) {
+		page, own = own, page
+	}
+	if len(own) > 0 {
+		page = append(page, own...)
+		slices.SortFunc(page, func(a, b Count) int { return strings.Compare(a.Name, b.Name) })
+	}
+	over := len(page) > limit
+	return page[:min(limit, len(page))], over || more || moreOwn
 }
 
 // Users does for users what Rooms does for rooms.
@@ -27,21 +39,25 @@ func (r *Registry[M]) Users(prefix, after string, limit int) (page []Count, more
 }
 
 func named[M any](sets *sorted[string, *memberSet[M]], prefix, after string, limit int) (page []Count, more bool) {
+	return pageOf(sets, prefix, after, limit, func(g *memberSet[M]) Count { return Count{Name: g.name, Members: len(g.slots)} })
+}
+
+func pageOf[T any](items *sorted[string, T], prefix, after string, limit int, count func(T) Count) (page []Count, more bool) {
 	if limit <= 0 {
 		return nil, false
 	}
-	begin := max(prefix, after)
-	sets.from(begin, func(g *memberSet[M]) bool {
+	items.from(max(prefix, after), func(item T) bool {
+		c := count(item)
 		switch {
-		case g.name == after && after != "":
+		case c.Name == after && after != "":
 			return true
-		case !strings.HasPrefix(g.name, prefix):
+		case !strings.HasPrefix(c.Name, prefix):
 			return false
 		case len(page) == limit:
 			more = true
 			return false
 		}
-		page = append(page, Count{Name: g.name, Members: len(g.slots)})
+		page = append(page, c)
 		return true
 	})
 	return page, more

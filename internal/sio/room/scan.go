@@ -45,7 +45,8 @@ func (r *Registry[M]) Next(c *Scan[M], budget int, yield func(*Entry[M])) (more 
 			return true
 		}
 		budget-- // a part without members costs too
-		whole := r.nextOf(c, r.part(s, c.part), &budget, yield)
+		g, one := r.part(s, c.part)
+		whole := r.nextOf(c, g, one, &budget, yield)
 		if !whole {
 			return true
 		}
@@ -53,8 +54,9 @@ func (r *Registry[M]) Next(c *Scan[M], budget int, yield func(*Entry[M])) (more 
 	return false
 }
 
-// nextOf goes on with one part and reports whether it has come to its end.
-func (r *Registry[M]) nextOf(c *Scan[M], g *memberSet[M], budget *int, yield func(*Entry[M])) (whole bool) {
+// nextOf goes on with one part, a set or one member, and reports whether it has come to its
+// end.
+func (r *Registry[M]) nextOf(c *Scan[M], g *memberSet[M], one *Entry[M], budget *int, yield func(*Entry[M])) (whole bool) {
 	whole = true
 	visit := func(e *Entry[M]) bool {
 		switch {
@@ -72,40 +74,35 @@ func (r *Registry[M]) nextOf(c *Scan[M], g *memberSet[M], budget *int, yield fun
 		}
 		return true
 	}
-	if g == nil {
-		if s := &c.sel; !s.All && c.part >= len(s.Rooms) && c.part < len(s.Rooms)+len(s.IDs) {
-			if e := r.ids[s.IDs[c.part-len(s.Rooms)]]; e != nil && e.seq > c.at {
-				visit(e)
-			}
-		}
-		return whole
-	}
-	if c.at < math.MaxUint64 { // a listing that is continued begins behind this
+	switch {
+	case g == nil && one != nil && one.seq > c.at:
+		visit(one)
+	case g != nil && c.at < math.MaxUint64: // a listing that is continued begins behind this
 		r.ascend(g, c.at+1, visit)
 	}
 	return whole
 }
 
-// part returns the i-th set of those that s is the union of, nil if nobody is
-// in it or if it is an id.
-func (r *Registry[M]) part(s *Selector, i int) *memberSet[M] {
+// part returns the i-th set of those that s is the union of, or the one member of it where
+// that is no set; neither: nobody is in it.
+func (r *Registry[M]) part(s *Selector, i int) (*memberSet[M], *Entry[M]) {
 	switch {
 	case s.All:
-		return &r.all
+		return &r.all, nil
 	case i < len(s.Rooms):
-		return r.rooms[s.Rooms[i]]
+		if g := r.rooms[s.Rooms[i]]; g != nil {
+			return g, nil
+		}
+		return nil, r.owner(s.Rooms[i])
 	case i < len(s.Rooms)+len(s.IDs):
-		return nil
+		return nil, r.ids[s.IDs[i-len(s.Rooms)]]
 	}
-	return r.users[s.Users[i-len(s.Rooms)-len(s.IDs)]]
+	return r.users[s.Users[i-len(s.Rooms)-len(s.IDs)]], nil
 }
 
 // excepted reports whether e is in one of the rooms.
 func (r *Registry[M]) excepted(e *Entry[M], rooms []string) bool {
-	return slices.ContainsFunc(rooms, func(name string) bool {
-		g := r.rooms[name]
-		return g != nil && g.find(e) >= 0
-	})
+	return slices.ContainsFunc(rooms, func(name string) bool { return r.has(name, e) })
 }
 
 // Count returns how many members s describes if that is known without looking at
@@ -121,13 +118,12 @@ func (r *Registry[M]) Count(s Selector) (n int, known bool) {
 		return 0, true
 	case parts > 1:
 		return 0, false
-	case len(s.IDs) == 1:
-		if r.ids[s.IDs[0]] != nil {
-			n = 1
-		}
-		return n, true
 	}
-	return r.part(&s, 0).len(), true
+	g, one := r.part(&s, 0)
+	if one != nil {
+		return 1, true
+	}
+	return g.len(), true
 }
 
 // Sets of more than orderAbove members have an index by sequence number, until

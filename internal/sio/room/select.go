@@ -24,6 +24,8 @@ func (r *Registry[M]) Select(s Selector, yield func(*Entry[M])) {
 			for _, sl := range g.slots {
 				sl.entry.mark = w.epoch
 			}
+		} else if e := r.owner(room); e != nil {
+			e.mark = w.epoch
 		}
 	}
 	if s.All {
@@ -31,7 +33,11 @@ func (r *Registry[M]) Select(s Selector, yield func(*Entry[M])) {
 		return
 	}
 	for _, room := range s.Rooms {
-		w.set(r.rooms[room])
+		if g := r.rooms[room]; g != nil {
+			w.set(g)
+		} else if e := r.owner(room); e != nil {
+			w.entry(e)
+		}
 	}
 	for _, id := range s.IDs {
 		if e := r.ids[id]; e != nil {
