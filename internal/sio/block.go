@@ -81,6 +81,8 @@ func (s *Server) endFrom(prefixes []netip.Prefix, why End) (connections int) {
 // end ends the session and what its client is or wants to be anywhere, tells it so, and
 // returns how many connections it had. The backend hears of them by the next reportEnds.
 func (c *conn) end(why End) (connections int) {
+	c.server.ending.Lock()
+	defer c.server.ending.Unlock()
 	ended := c.endOthers("", why, "") // than none: wherever it is
 	c.session.CloseWith(engineio.ReasonForcedServer, why.Detail)
 	for _, x := range ended {

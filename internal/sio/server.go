@@ -128,6 +128,9 @@ type Server struct {
 
 	applying sync.RWMutex // read: an operation is being applied
 	closing  bool         // guarded by applying
+	// ending is held while a block ends what one client is: a request of that client's ends it
+	// too, and its session must not close before all of its namespaces are told.
+	ending sync.Mutex
 	// callbacks counts the goroutines that call the backend by themselves: one for
 	// each Disconnect, to tell of the ends that it caused, and one for losses.
 	callbacks sync.WaitGroup
