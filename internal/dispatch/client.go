@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"cmp"
-	"container/list"
 	"errors"
 	"slices"
 	"sync"
@@ -30,10 +29,9 @@ type client struct {
 
 	// Set before the connection is in the roster, and read by those who found it
 	// there, or were handed it since.
-	connected uint64    // sequence of its Connected; 0: it is no member yet
-	since     time.Time // when that was
-	order     uint64    // the roster's
-	place     *list.Element
+	connected uint64 // sequence of its Connected; 0: it is no member yet
+	since     int64  // when that was, ns since 1970
+	place     rosterPlace
 
 	mu       sync.Mutex
 	awaiting []awaited // in the order of their sequence
@@ -73,7 +71,7 @@ func (c *client) event(k Kind) *Event {
 func (c *client) existing() *Event {
 	e := &Event{
 		Kind: Connected, Namespace: c.socket.Namespace(), ConnectionID: c.socket.ID(), Epoch: c.epoch, UserID: c.userNow(),
-		Sequence: c.connected, ReceivedAt: c.since, Existing: true, view: c.view,
+		Sequence: c.connected, ReceivedAt: time.Unix(0, c.since), Existing: true, view: c.view,
 	}
 	e.measure()
 	return e

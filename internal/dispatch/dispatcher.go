@@ -94,7 +94,7 @@ func (d *Dispatcher) Connected(s *sio.Socket) {
 		return
 	}
 	e := c.event(Connected)
-	c.connected, c.since = e.Sequence, e.ReceivedAt
+	c.connected, c.since = e.Sequence, e.ReceivedAt.UnixNano()
 	d.distribute(c, e)
 }
 
@@ -106,7 +106,7 @@ func (d *Dispatcher) joinedUnheard(c *client) bool {
 	if d.heardLocked() {
 		return false
 	}
-	c.connected, c.since = c.socket.Number(), time.Now()
+	c.connected, c.since = c.socket.Number(), time.Now().UnixNano()
 	d.roster.add(c)
 	return true
 }

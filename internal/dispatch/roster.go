@@ -1,17 +1,40 @@
 package dispatch
 
-import (
-	"container/list"
-	"sync"
-)
+import "sync"
 
 // roster lists the connections that are members of their namespaces, in the order in
 // which they came, for those that walk it piece by piece while it changes. Its zero
 // value is empty; it is safe for concurrent use.
 type roster struct {
-	mu    sync.Mutex // a leaf
-	list  list.List  // of *client, and of *walk where that has come to
-	added uint64     // clients so far
+	mu    sync.Mutex  // a leaf
+	ring  rosterPlace // before the first and after the last; of nobody
+	added uint64      // clients so far
+}
+
+// rosterPlace is a place in a roster: a client's, or where a walk has come to.
+type rosterPlace struct {
+	previous, next *rosterPlace // nil: it is in no roster
+	client         *client      // nil: a walk's
+	order          uint64       // of clients, as they were added
+}
+
+// insertLocked puts p behind another place.
+func (r *roster) insertLocked(p, behind *rosterPlace) {
+	p.previous, p.next = behind, behind.next
+	p.previous.next, p.next.previous = p, p
+}
+
+func (r *roster) removeLocked(p *rosterPlace) {
+	p.previous.next, p.next.previous = p.next, p.previous
+	p.previous, p.next = nil, nil
+}
+
+// ringLocked returns the ring, which begins as one place.
+func (r *roster) ringLocked() *rosterPlace {
+	if r.ring.next == nil {
+		r.ring.previous, r.ring.next = &r.ring, &r.ring
+	}
+	return &r.ring
 }
 
 // add puts c, which is not in the roster, at its end.
@@ -19,17 +42,16 @@ func (r *roster) add(c *client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.added++
-	c.order = r.added
-	c.place = r.list.PushBack(c)
+	c.place.client, c.place.order = c, r.added
+	r.insertLocked(&c.place, r.ringLocked().previous)
 }
 
 // remove takes c out, if it is there.
 func (r *roster) remove(c *client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c.place != nil {
-		r.list.Remove(c.place)
-		c.place = nil
+	if c.place.next != nil {
+		r.removeLocked(&c.place)
 	}
 }
 
@@ -37,14 +59,14 @@ func (r *roster) remove(c *client) {
 func (r *roster) has(c *client) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return c.place != nil
+	return c.place.next != nil
 }
 
 // walk is a way through the connections that were there when it began. Its place is
-// an element of the list, so it stays where it is whatever is added or removed.
+// one of the list, so it stays where it is whatever is added or removed.
 type walk struct {
 	roster *roster
-	place  *list.Element
+	place  rosterPlace
 	last   uint64 // the order of the last one
 }
 
@@ -53,24 +75,25 @@ func (r *roster) walk() *walk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := &walk{roster: r, last: r.added}
-	w.place = r.list.PushFront(w)
+	r.insertLocked(&w.place, r.ringLocked())
 	return w
 }
 
 // next returns the next connection, nil if there is none.
 func (w *walk) next() *client {
-	w.roster.mu.Lock()
-	defer w.roster.mu.Unlock()
-	for e := w.place.Next(); e != nil; e = e.Next() {
-		c, ok := e.Value.(*client)
-		if !ok {
+	r := w.roster
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := w.place.next; p != &r.ring; p = p.next {
+		if p.client == nil {
 			continue // another walk
 		}
-		if c.order > w.last {
+		if p.order > w.last {
 			break
 		}
-		w.roster.list.MoveAfter(w.place, e)
-		return c
+		r.removeLocked(&w.place)
+		r.insertLocked(&w.place, p)
+		return p.client
 	}
 	return nil
 }
@@ -79,5 +102,5 @@ func (w *walk) next() *client {
 func (w *walk) end() {
 	w.roster.mu.Lock()
 	defer w.roster.mu.Unlock()
-	w.roster.list.Remove(w.place)
+	w.roster.removeLocked(&w.place)
 }

@@ -48,7 +48,7 @@ func (c *conn) Receive(data []byte, binary bool) {
 	var complete bool
 	c.exclusively(func() { complete = c.receiveLocked(data, binary) })
 	if complete {
-		c.rate.await(c.session)
+		c.rate.await(c.session, &c.server.delays)
 	}
 }
 

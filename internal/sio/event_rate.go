@@ -12,10 +12,7 @@ import (
 // eventRate bounds how many packets a second are taken from one client: events, answers
 // to acks, and CONNECT and DISCONNECT, which cost a backend as much. Whoever sends
 // faster is read more slowly, which TCP passes on; nothing is lost by it.
-type eventRate struct {
-	bucket *rate.Limiter // nil: there is no limit
-	delays *delays
-}
+type eventRate struct{ bucket *rate.Limiter } // nil: there is no limit
 
 // delays counts what rates cost clients.
 type delays struct {
@@ -25,18 +22,19 @@ type delays struct {
 
 // newEventRate returns the rate of a client that has not sent anything. A second's
 // worth may come at once.
-func newEventRate(perSecond int, d *delays) eventRate {
+func newEventRate(perSecond int) eventRate {
 	if perSecond <= 0 {
 		return eventRate{}
 	}
-	r := eventRate{bucket: rate.NewLimiter(rate.Limit(perSecond), perSecond), delays: d}
+	r := eventRate{bucket: rate.NewLimiter(rate.Limit(perSecond), perSecond)}
 	r.bucket.Allow() // the first packet, which nobody has to wait for
 	return r
 }
 
 // await is called after each packet and returns when the next one may be taken, or when
-// the session has ended. No lock of its conn is held meanwhile.
-func (r *eventRate) await(session *engineio.Session) {
+// the session has ended, and counts in d what that cost. No lock of its conn is held
+// meanwhile.
+func (r *eventRate) await(session *engineio.Session, d *delays) {
 	if r.bucket == nil {
 		return
 	}
@@ -45,12 +43,12 @@ func (r *eventRate) await(session *engineio.Session) {
 	if delay <= 0 {
 		return
 	}
-	r.delays.packets.Add(1)
+	d.packets.Add(1)
 	t := time.NewTimer(delay)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-session.Done():
 	}
-	r.delays.time.Add(int64(time.Since(now)))
+	d.time.Add(int64(time.Since(now)))
 }

@@ -13,15 +13,19 @@ import (
 // handshake is what is kept of the request that opened a session: copies of
 // the little that is asked for later, never the request itself.
 type handshake struct {
-	remoteAddr string
-	issuedAt   time.Time // when it came
-	// authorization is that header's value: a secret for the Backend's eyes, kept
-	// because a namespace may be joined at any later time.
-	authorization string
-	headers       []pair                // those that are shown
-	path          unique.Handle[string] // nearly all have the same
-	rawQuery      string                // without the sid and the secrets
-	secrets       []pair                // of the query
+	remoteAddr  string
+	issuedAt    int64                 // when it came, ns since 1970: a third of a time.Time
+	headers     []pair                // those that are shown
+	path        unique.Handle[string] // nearly all have the same
+	rawQuery    string                // without the sid and the secrets
+	credentials *credentials          // nil: none that are kept
+}
+
+// credentials are secrets for the Backend's eyes, kept because a namespace may be joined at
+// any later time.
+type credentials struct {
+	authorization string // that header's value
+	query         []pair // the parameters that are secrets
 }
 
 // pair is a name and its value. A connection has few of them, so a list costs
@@ -51,9 +55,10 @@ const maxURL = 2 << 10
 const maxAuthorization = 8 << 10
 
 func newHandshake(r *http.Request, secrets []string, show *Exposure) handshake {
-	h := handshake{remoteAddr: r.RemoteAddr, issuedAt: time.Now(), headers: show.headers(r.Header)}
+	h := handshake{remoteAddr: r.RemoteAddr, issuedAt: time.Now().UnixNano(), headers: show.headers(r.Header)}
+	var c credentials
 	if v := r.Header.Get("Authorization"); len(v) <= maxAuthorization {
-		h.authorization = strings.Clone(v)
+		c.authorization = strings.Clone(v)
 	}
 	target := r.RequestURI
 	if !strings.HasPrefix(target, "/") { // an absolute URL, or a request that was not read from a peer
@@ -65,10 +70,14 @@ func newHandshake(r *http.Request, secrets []string, show *Exposure) handshake {
 	if len(secrets) > 0 {
 		for name, value := range engineio.QueryParameters(r.URL.RawQuery) {
 			if slices.Contains(secrets, name) { // the last one wins, as in query
-				h.secrets = slices.DeleteFunc(h.secrets, func(p pair) bool { return p.name == name })
-				h.secrets = append(h.secrets, pair{strings.Clone(name), strings.Clone(value)})
+				c.query = slices.DeleteFunc(c.query, func(p pair) bool { return p.name == name })
+				c.query = append(c.query, pair{strings.Clone(name), strings.Clone(value)})
 			}
 		}
+	}
+	if c.authorization != "" || len(c.query) > 0 {
+		kept := c // so that the others need no memory
+		h.credentials = &kept
 	}
 	return h
 }

@@ -74,7 +74,7 @@ func (n *Namespace) add(s *Socket, a *Admission) {
 	s.admitted, s.granted = a.User, a.Rooms
 	if n.recovery != nil {
 		next := n.recovery.log.next()
-		s.history = eventHistory{joined: next, roomsChanged: next}
+		s.history = &eventHistory{joined: next, roomsChanged: next}
 	}
 	n.changedLocked(Change{Kind: ConnectionAdded, Socket: s})
 }

@@ -71,7 +71,7 @@ const offlineOverhead = 1000
 func newOfflineSession(s *Socket, end uint64, until time.Time) *offlineSession {
 	o := &offlineSession{
 		pid: s.pid, id: s.id, user: *s.user.Load(), admitted: s.admitted, rooms: s.rooms, granted: s.granted, data: s.data,
-		history: s.history, endPosition: end, until: until, reported: make(chan struct{}),
+		history: *s.history, endPosition: end, until: until, reported: make(chan struct{}),
 	}
 	o.weigh()
 	return o

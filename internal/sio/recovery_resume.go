@@ -247,7 +247,7 @@ func (r *recovery) tryResume(s *Socket, o *offlineSession, m *missed, old []stri
 	if o.past != nil { // which is forgotten: who lacks some of that cannot say of what
 		history.joined, history.roomsChanged, history.before = r.log.next(), r.log.next(), history.lastOffset
 	}
-	s.history = history
+	s.history = &history
 	n.changedLocked(Change{Kind: ConnectionAdded, Socket: s})
 	return resumed
 }

@@ -214,7 +214,7 @@ func (s *Server) Open(session *engineio.Session, r *http.Request) (engineio.Rece
 		session:   session,
 		handshake: newHandshake(r, s.opts.SecretQuery, &s.opts.Expose),
 		decoder:   *parser.NewDecoder(parser.Limits{MaxBytes: decoderLimit(s.engine.Options().MaxPayload)}),
-		rate:      newEventRate(s.opts.MaxEventRate, &s.delays),
+		rate:      newEventRate(s.opts.MaxEventRate),
 	}
 	c.timeout = time.AfterFunc(s.opts.ConnectTimeout, func() { session.Close(engineio.ReasonConnectTimeout) })
 	return c, nil

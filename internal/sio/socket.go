@@ -21,7 +21,7 @@ type Socket struct {
 	session  *engineio.Session
 	encoding parser.Encoding // of what it reads
 	id       string
-	born     time.Time
+	born     int64 // ns since 1970
 	// pid is what the client may come back with after a cut: a secret. Empty: it
 	// may not.
 	pid string
@@ -43,7 +43,7 @@ type Socket struct {
 	pendingAcks map[uint64]*pendingAcks // by ack id: who awaits an answer; nil: nobody
 	recovering  *offlineSession         // as what it comes back, before it is a member
 	offline     *offlineSession         // as what it may come back, after it was a member
-	history     eventHistory
+	history     *eventHistory           // nil: clients may not come back
 	// admitted and granted are the user and the rooms that its admission gave it.
 	admitted string
 	granted  []string
@@ -66,7 +66,7 @@ func userOf(name string) *string {
 func newSocket(n *Namespace, c *conn, e parser.Encoding, auth []byte) *Socket {
 	// Not the session's id, which is a secret.
 	return &Socket{
-		nsp: n, conn: c, session: c.session, id: engineio.NewID(c.server.opts.Engine.Epoch), born: time.Now(),
+		nsp: n, conn: c, session: c.session, id: engineio.NewID(c.server.opts.Engine.Epoch), born: time.Now().UnixNano(),
 		encoding: e, auth: n.server.opts.Expose.auth(auth),
 	}
 }
@@ -130,18 +130,27 @@ func (s *Socket) RemoteAddr() string { return s.conn.handshake.remoteAddr }
 func (s *Socket) Handshake() *Handshake {
 	h := &s.conn.handshake
 	return &Handshake{
-		IssuedAt: h.issuedAt, Secure: s.conn.session.Secure(), URL: h.url(),
+		IssuedAt: time.Unix(0, h.issuedAt), Secure: s.conn.session.Secure(), URL: h.url(),
 		Query: h.query(), Headers: asMap(h.headers), Auth: s.auth,
 	}
 }
 
 // Authorization returns the Authorization header of the request that opened the
 // session: a secret, for the Backend to decide by and never to pass on.
-func (s *Socket) Authorization() string { return s.conn.handshake.authorization }
+func (s *Socket) Authorization() string {
+	if c := s.conn.handshake.credentials; c != nil {
+		return c.authorization
+	}
+	return ""
+}
 
 // Secret returns a query parameter of Options.SecretQuery, under the same terms.
 func (s *Socket) Secret(name string) string {
-	for _, p := range s.conn.handshake.secrets {
+	c := s.conn.handshake.credentials
+	if c == nil {
+		return ""
+	}
+	for _, p := range c.query {
 		if p.name == name {
 			return p.value
 		}
@@ -209,7 +218,7 @@ func (s *Socket) completeView(c *Connection) {
 	c.Node = s.nsp.server.opts.Node
 	c.ID, c.Namespace = s.id, s.nsp.name
 	c.Transport, c.Protocol, c.Session = session.Transport(), session.Protocol(), session.Name()
-	c.ConnectedAt, c.Recovery = s.born, s.recovery
+	c.ConnectedAt, c.Recovery = time.Unix(0, s.born), s.recovery
 	c.RemoteAddr = s.conn.handshake.remoteAddr
 	c.VolatileDropped = session.Dropped()
 	if !s.gone.Load() { // what waits is not its any more

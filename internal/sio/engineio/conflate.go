@@ -86,9 +86,9 @@ func (o *outbox) findLocked(key string) (at int, found bool) {
 // dropLocked takes a packet out of the queue, for good. Its place stays empty until many are.
 func (o *outbox) dropLocked(p span) {
 	clear(o.queue[p.start : p.start+p.messages])
-	o.gaps += p.messages
+	o.gaps += int32(p.messages)
 	o.bytes -= p.bytes
-	if o.gaps > len(o.queue)/2 {
+	if int(o.gaps) > len(o.queue)/2 {
 		o.closeGapsLocked()
 	}
 }
@@ -111,8 +111,8 @@ func (o *outbox) closeGapsLocked() {
 			latest[0].start, latest = n, latest[1:]
 		}
 		for j, p := range pongs {
-			if p == i+1 {
-				o.pongs[j] = n + 1
+			if int(p) == i+1 {
+				o.pongs[j] = int32(n + 1)
 			}
 		}
 		o.queue[n] = m

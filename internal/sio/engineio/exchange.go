@@ -76,7 +76,7 @@ func (s *Session) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{control: http.NewResponseController(w), reads: r.Method == http.MethodPost}
 	s.mu.Lock()
 	s.exchanges = append(s.exchanges, x)
-	reason := s.reason
+	reason := s.reasonLocked()
 	s.mu.Unlock()
 	if reason != "" {
 		x.expire(s.srv.closeBound(reason))

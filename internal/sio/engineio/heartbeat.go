@@ -5,12 +5,18 @@ import "time"
 // heartbeat is what a session waits for: its next ping, or the end of the wait for
 // a pong. Session.mu guards it.
 type heartbeat struct {
-	place    heartbeatPlace
+	// Its place among the heartbeats of its server, whose mutex guards that.
+	previous, next *Session
+
 	deadline time.Duration // by Server.clock; changed under heartbeats.mu too
 	since    time.Duration // by Server.clock: held and awaiting; 0: not both
-	awaiting bool          // a ping went out, no pong came yet
-	extended bool          // something else came meanwhile
-	held     bool          // the browser is not read from, because its packet is being handled
+
+	slot  int16 // 1 + its index; 0: none. As its place is guarded
+	exact bool  // it is not to be looked at early. Likewise
+
+	awaiting bool // a ping went out, no pong came yet
+	extended bool // something else came meanwhile
+	held     bool // the browser is not read from, because its packet is being handled
 }
 
 func (h *heartbeat) start(s *Session) {

@@ -38,14 +38,6 @@ type heartbeatSlot struct {
 	due   time.Duration // when the first of them is, or before: it may have left
 }
 
-// heartbeatPlace is where a session is among its server's heartbeats, whose mutex guards
-// it.
-type heartbeatPlace struct {
-	previous, next *Session
-	slot           int16 // 1 + its index; 0: none
-	exact          bool  // it is not to be looked at early
-}
-
 func newHeartbeats(clock func() time.Duration, pingInterval time.Duration, beat func(*Session)) *heartbeats {
 	return &heartbeats{clock: clock, beat: beat, width: max(pingInterval/heartbeatParts, 1)}
 }
@@ -56,7 +48,7 @@ func (b *heartbeats) set(s *Session, deadline time.Duration, exact bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.removeLocked(s)
-	s.heartbeat.deadline, s.heartbeat.place.exact = deadline, exact
+	s.heartbeat.deadline, s.heartbeat.exact = deadline, exact
 	b.setTimerLocked(b.addLocked(s).due)
 }
 
@@ -72,28 +64,28 @@ func (b *heartbeats) unset(s *Session) {
 func (b *heartbeats) addLocked(s *Session) *heartbeatSlot {
 	when := min(s.heartbeat.deadline, b.clock()+(heartbeatSlots-1)*b.width)
 	i := int(when / b.width % heartbeatSlots)
-	slot, p := &b.slots[i], &s.heartbeat.place
+	slot, p := &b.slots[i], &s.heartbeat
 	if slot.first == nil || when < slot.due {
 		slot.due = when
 	}
 	p.slot, p.next = int16(i+1), slot.first
 	if p.next != nil {
-		p.next.heartbeat.place.previous = s
+		p.next.heartbeat.previous = s
 	}
 	slot.first = s
 	return slot
 }
 
 func (b *heartbeats) removeLocked(s *Session) {
-	p := &s.heartbeat.place
+	p := &s.heartbeat
 	if p.slot == 0 {
 		return
 	}
 	if p.next != nil {
-		p.next.heartbeat.place.previous = p.previous
+		p.next.heartbeat.previous = p.previous
 	}
 	if p.previous != nil {
-		p.previous.heartbeat.place.next = p.next
+		p.previous.heartbeat.next = p.next
 	} else {
 		b.slots[p.slot-1].first = p.next
 	}
@@ -162,9 +154,9 @@ func (b *heartbeats) takeSlotLocked(slot *heartbeatSlot, due []*Session) []*Sess
 	slot.first = nil
 	for s != nil {
 		h := &s.heartbeat
-		next := h.place.next
-		h.place.previous, h.place.next, h.place.slot = nil, nil, 0
-		if b.before(h.deadline, h.place.exact) {
+		next := h.next
+		h.previous, h.next, h.slot = nil, nil, 0
+		if b.before(h.deadline, h.exact) {
 			b.addLocked(s)
 		} else {
 			due = append(due, s)

@@ -57,8 +57,8 @@ func TestHeartbeatsModel(t *testing.T) {
 				defer mu.Unlock()
 				deadline, is := want[s]
 				early := deadline - clock()
-				if !is || early < 0 || early > b.width || early > 0 && s.heartbeat.place.exact {
-					t.Errorf("seed %d: called %v early of %v, exactly %v, wanted %v", seed, early, deadline, s.heartbeat.place.exact, is)
+				if !is || early < 0 || early > b.width || early > 0 && s.heartbeat.exact {
+					t.Errorf("seed %d: called %v early of %v, exactly %v, wanted %v", seed, early, deadline, s.heartbeat.exact, is)
 				}
 				delete(want, s)
 			})

@@ -40,12 +40,12 @@ type outbox struct {
 	next   writer    // takes over when holder, still busy, is given nothing
 	busy   bool      // holder was woken and has not yet been given nothing
 	sealed bool      // no push is accepted any more
+	lost   uint32    // volatile packets that were dropped
+	gaps   int32     // places in queue whose message was dropped: nil
+	pongs  [2]int32  // 1 + the places in queue of answers to pings, of WebSocket and of Engine.IO v3; 0: none waits
 	last   *Message  // comes after queue, alone; nil: not sealed, or taken
 	latest *latest   // which of queue newer ones may push out; nil: none was ever slow to go
 	keys   *keyIndex // which of queue newer ones may replace; nil: never more than a few waited for that
-	gaps   int       // places in queue whose message was dropped: nil
-	pongs  [2]int    // 1 + the places in queue of answers to pings, of WebSocket and of Engine.IO v3; 0: none waits
-	lost   uint32    // volatile packets that were dropped
 }
 
 // latestShare is which part of an outbox's limit pushLatest may use.
@@ -153,7 +153,7 @@ func (o *outbox) dropOldestLocked() {
 
 // restartLocked begins an empty queue in this space, when what waited was taken or dropped.
 func (o *outbox) restartLocked(space []*Message) {
-	o.queue, o.bytes, o.gaps, o.pongs = space[:0], 0, 0, [2]int{}
+	o.queue, o.bytes, o.gaps, o.pongs = space[:0], 0, 0, [2]int32{}
 	if o.latest != nil {
 		o.latest.packets, o.latest.bytes = o.latest.packets[:0], 0
 	}
@@ -188,7 +188,7 @@ func (o *outbox) pushPong(m *Message) {
 		o.bytes += m.size() - o.queue[*pong-1].size()
 		o.queue[*pong-1] = m
 	default:
-		*pong = len(o.queue) + 1
+		*pong = int32(len(o.queue) + 1)
 		o.appendLocked(m.size(), m)
 	}
 }
@@ -314,7 +314,7 @@ func (o *outbox) empty() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sealed, o.last = true, nil
-	o.queue, o.bytes, o.gaps, o.pongs, o.latest, o.keys = nil, 0, 0, [2]int{}, nil, nil
+	o.queue, o.bytes, o.gaps, o.pongs, o.latest, o.keys = nil, 0, 0, [2]int32{}, nil, nil
 }
 
 // drained reports whether nothing waits and nothing can come any more.
@@ -328,7 +328,7 @@ func (o *outbox) drained() bool {
 func (o *outbox) queued() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.bytes - messageCost*(len(o.queue)-o.gaps)
+	return o.bytes - messageCost*(len(o.queue)-int(o.gaps))
 }
 
 // dropped returns how many volatile packets were dropped so far.

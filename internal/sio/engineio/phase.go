@@ -20,7 +20,7 @@ const (
 	phaseOffered              // polls carry it; Session.candidate is there
 	phaseProbed               // the same; polls return at once, because the browser waits for its last one to end
 	phaseLinked               // Session.link carries it
-	phaseClosing              // Session.reason says why; what is queued goes out, if the reason lets it, also over a candidate that completes its upgrade
+	phaseClosing              // Session.ending says why; what is queued goes out, if the reason lets it, also over a candidate that completes its upgrade
 	phaseClosed               // the server knows it no more
 )
 

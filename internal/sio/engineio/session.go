@@ -49,19 +49,24 @@ type Session struct {
 
 	mu             sync.Mutex
 	phase          phase
-	reason         Reason          // why it closed; set in closing and closed
-	detail         string          // what is known beside that; for people
+	ending         *ending         // in closing and closed
 	link           link            // carries it, or carried it when it closed; nil: polls do
 	candidate      link            // in offered and probed, and perhaps in closing
 	candidateInput *candidateInput // of candidate
 	poll           *poll           // the pending GET
 	post           *exchange       // the POST that is being handled
 	exchanges      []*exchange     // the requests that are being served
-	lastTaken      chan struct{}   // in closing: closed when a GET took the last message, or the candidate took over
-	closeFrame     *Message        // in closing: the last message of a WebSocket
 	heartbeat      heartbeat
 	elsewhere      *netip.Addr // of the last poll or of link; nil: client
 	age            *time.Timer // closes a session that has become too old; nil: there is no such age
+}
+
+// ending is what a session has from its close on.
+type ending struct {
+	reason     Reason
+	detail     string        // what is known beside that; for people
+	lastTaken  chan struct{} // closed when a GET took the last message, or the candidate took over, and nil then
+	closeFrame *Message      // the last message of a WebSocket
 }
 
 // framingFor returns the framing of what this request's transport carries. A client
@@ -154,7 +159,14 @@ func (s *Session) transportLocked() string {
 func (s *Session) Reason() Reason {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reason
+	return s.reasonLocked()
+}
+
+func (s *Session) reasonLocked() Reason {
+	if s.ending == nil {
+		return ""
+	}
+	return s.ending.reason
 }
 
 // Detail returns what is known beside the reason for which the session closed, for
@@ -162,7 +174,10 @@ func (s *Session) Reason() Reason {
 func (s *Session) Detail() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.detail
+	if s.ending == nil {
+		return ""
+	}
+	return s.ending.detail
 }
 
 // Done is closed as soon as the session closes.
@@ -188,15 +203,14 @@ func (s *Session) close(reason Reason, detail string) bool {
 	if !s.phase.open() {
 		return false
 	}
-	s.phase, s.reason, s.detail = phaseClosing, reason, detail
+	// Made before the last message is queued: a pending poll may fetch it at once.
+	s.phase, s.ending = phaseClosing, &ending{reason, detail, make(chan struct{}), frame}
 	s.srv.counters.closed.Add(string(reason), 1)
 	s.srv.heartbeats.unset(s)
 	s.stopAgeLocked()
 	s.ended.set()
-	// Made before the last message is queued: a pending poll may fetch it at once.
-	s.lastTaken, s.closeFrame = make(chan struct{}), frame
 	s.out.seal(s.lastMessageLocked(), !reason.graceful())
-	link, taken := s.link, s.lastTaken
+	link, taken := s.link, s.ending.lastTaken
 	s.srv.start(func() { s.teardown(reason, link, taken) })
 	return true
 }
@@ -213,8 +227,8 @@ func (s *Session) open() bool {
 func (s *Session) lastMessageLocked() *Message {
 	switch {
 	case s.link != nil:
-		return s.link.lastMessageLocked(s.closeFrame)
-	case s.reason == ReasonTransportClose:
+		return s.link.lastMessageLocked(s.ending.closeFrame)
+	case s.ending.reason == ReasonTransportClose:
 		// The browser closed the session itself: its poll gets a noop.
 		return noopPacket
 	}

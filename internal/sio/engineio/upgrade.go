@@ -148,9 +148,9 @@ func (s *Session) completeUpgrade(l link) bool {
 // signalLastTakenLocked tells the teardown of a closed session, if it waits, that
 // the last message has its way.
 func (s *Session) signalLastTakenLocked() {
-	if s.lastTaken != nil {
-		close(s.lastTaken)
-		s.lastTaken = nil
+	if s.ending != nil && s.ending.lastTaken != nil {
+		close(s.ending.lastTaken)
+		s.ending.lastTaken = nil
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -27,10 +26,10 @@ type wsConn struct {
 	socket  *netpoll.Conn // &polled; nil: every burst has a goroutine that writes it, and nothing is parked
 	polled  netpoll.Conn  // conn's, where it is a socket that can be watched
 	flusher *flusher
-	framing framing // of what is written
-	written latch   // the last was written
-	closed  latch   // the reader has ended and the connection is closed
-	once    sync.Once
+	framing framing     // of what is written
+	written latch       // the last was written
+	closed  latch       // the reader has ended and the connection is closed
+	ended   atomic.Bool // its end has begun: a third of a sync.Once
 	slow    atomic.Bool // a goroutine writes, for it did not take all at once
 
 	answer *Message // the close frame that answers the peer's, if there is one; guarded by Session.mu
@@ -179,13 +178,14 @@ func (t *wsConn) abort() { t.conn.Close() }
 
 // end marks the connection as gone, once.
 func (t *wsConn) end() {
-	t.once.Do(func() {
-		if t.socket != nil {
-			t.socket.Release()
-		}
-		t.conn.Close()
-		t.closed.set()
-	})
+	if t.ended.Swap(true) {
+		return
+	}
+	if t.socket != nil {
+		t.socket.Release()
+	}
+	t.conn.Close()
+	t.closed.set()
 }
 
 func (t *wsConn) transport() string { return transportWebSocket }

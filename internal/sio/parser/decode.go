@@ -44,9 +44,14 @@ type Decoder struct {
 	started  bool // the first message has told the encoding
 	encoding Encoding
 
-	pending *Packet // waits for attachments; nil: none
-	missing int     // attachments still to come
-	bytes   int     // what pending holds so far
+	pending *incomplete // waits for attachments; nil: none
+}
+
+// incomplete is a packet that waits for attachments.
+type incomplete struct {
+	*Packet
+	missing int // attachments still to come
+	bytes   int // what it holds so far
 }
 
 // NewDecoder returns a Decoder with these limits.
@@ -102,7 +107,7 @@ func (d *Decoder) Text(b []byte) (*Packet, error) {
 		return p, nil
 	}
 	p.Attachments = make([][]byte, 0, attachments)
-	d.pending, d.missing, d.bytes = p, attachments, len(b)
+	d.pending = &incomplete{p, attachments, len(b)}
 	return nil, nil
 }
 
@@ -119,22 +124,22 @@ func (d *Decoder) Binary(b []byte) (*Packet, error) {
 	if !d.waiting() {
 		return nil, errUnexpected
 	}
-	if len(b) > d.limits.MaxBytes-d.bytes {
+	p := d.pending
+	if len(b) > d.limits.MaxBytes-p.bytes {
 		d.Reset()
 		return nil, errTooLarge
 	}
-	p := d.pending
 	p.Attachments = append(p.Attachments, b)
-	d.bytes += len(b)
-	if d.missing--; d.missing > 0 {
+	p.bytes += len(b)
+	if p.missing--; p.missing > 0 {
 		return nil, nil
 	}
 	d.Reset()
-	return p, nil
+	return p.Packet, nil
 }
 
 // Reset discards the packet under way.
-func (d *Decoder) Reset() { d.pending, d.missing, d.bytes = nil, 0, 0 }
+func (d *Decoder) Reset() { d.pending = nil }
 
 // decodeText reads a whole text message, which is valid UTF-8, and returns
 // how many attachments are to follow it.

@@ -11,6 +11,9 @@
 // joining, leaving and removing cost the same in a room of ten as of ten
 // thousand.
 //
+// Nearly every member is alone in the room of its own id. That room is no set, and takes no
+// memory but the member's place in the order of names, until somebody else joins it.
+//
 // For counting and listing there are indexes in order: of the members of every
 // larger set by sequence number, and of the rooms by name.
 // So a piece of a large set costs no more than the piece; see [Scan].
