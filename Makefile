@@ -99,10 +99,20 @@ soak: build sdk test/node_modules/.package-lock.json ## Long runs: 200,000 conne
 	PYTHON_SDK=kills node --test test/python-sdk.test.mjs
 	SOAK_TIME=$(SOAK_TIME) DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=0 -v -run Mixed ./test
 
+.PHONY: bench
+bench: build bench/node_modules/.package-lock.json ## Compare with Node.js, socketioxide and centrifuge, and with the floor of the system: one table, ten minutes (BENCH=-quick: that it runs)
+	$(call say,"bench: fanoutd and its peers take turns")
+	cd bench && go run ./compare -table -daemon ../$(BIN)/fanoutd $(BENCH)
+
+.PHONY: bench-processors
+bench-processors: build ## Show what GOMAXPROCS of 1 and 2 and 8 cost where all share the processors
+	$(call say,"bench: GOMAXPROCS of 1 - 2 - 8")
+	cd bench && go run ./compare -table -gomaxprocs 1,2,8 -daemon ../$(BIN)/fanoutd
+
 PEERS ?= node
 
-.PHONY: bench
-bench: build bench/node_modules/.package-lock.json ## Compare with the npm Socket.IO server: a table of ratios, one of idle connections (PEERS=all: Python, Rust and Go too)
+.PHONY: bench-peers
+bench-peers: build bench/node_modules/.package-lock.json ## Compare with the npm Socket.IO server: ratios, and idle connections after load (PEERS=all: Python, Rust and Go too)
 	$(call say,"bench: fanoutd and its peers take turns")
 	cd bench && go run ./compare -daemon ../$(BIN)/fanoutd -peers $(PEERS)
 

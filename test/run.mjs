@@ -19,6 +19,7 @@ const fileTimeoutMs = 10 * 60_000;
 
 // Files of "peers" that "nodes" leaves out, and why.
 const ofOneNode = {
+  "bench.test.mjs": "it starts daemons of its own",
   "chat-page.test.mjs": "it is about one daemon, started as make run does",
   "cluster.test.mjs": "it starts nodes of its own",
   "console.test.mjs": "it is about what pages show, in a browser",

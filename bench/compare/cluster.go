@@ -22,8 +22,9 @@ import (
 // over them; the publisher is connected to the first.
 const clusterNodes = 3
 
-// clusterFigures are those of the fan-out.
-var clusterFigures = figures[2:7]
+// clusterFigures are those of the fan-out and of events. A cluster's events come from clients of
+// the first node, and its application is at the last; the npm server's is in every process.
+var clusterFigures = figures[2:]
 
 // cluster measures what a cluster of three costs beside one node, and beside the npm
 // server with its Redis adapter, and prints a table.
@@ -36,7 +37,7 @@ func cluster(ctx context.Context, out io.Writer, daemon string, rounds, clients 
 		_, redis.notRun = exec.LookPath("redis-server")
 	}
 	all := []*contestant{one, three, redis}
-	takeTurns(ctx, all, rounds, clients, window, false)
+	takeTurns(ctx, all, rounds, clients, window, true)
 	fmt.Fprintf(out, "%d clients over WebSocket, %d rounds of %v; clusters of %d processes\n\n", clients, rounds, window, clusterNodes)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "figure\tone node\tthree nodes\tto one\tnpm with Redis\tthree to npm\t")
@@ -84,7 +85,7 @@ func startFanoutdCluster(ctx context.Context, binary string) (*peer, error) {
 		}
 		routes = append(routes, address)
 	}
-	p := &peer{name: "three nodes"}
+	p := &peer{name: "three nodes", apart: clusterNodes}
 	var stops []func()
 	stop := func() {
 		for _, stop := range stops {
@@ -110,8 +111,17 @@ func startFanoutdCluster(ctx context.Context, binary string) (*peer, error) {
 		stops = append(stops, stopOne)
 		p.all = append(p.all, cmd.Process.Pid)
 		p.addresses = append(p.addresses, at[0])
-		if i == 0 {
+		switch i {
+		case 0:
 			p.daemon, control = cmd.Process.Pid, at[1]
+		case clusterNodes - 1:
+			app, stopApp, err := startEcho(ctx, at[1])
+			if err != nil {
+				stop()
+				return nil, err
+			}
+			stops = append(stops, stopApp)
+			p.all = append(p.all, app.Process.Pid)
 		}
 	}
 	conn, err := grpc.NewClient(control, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -2,14 +2,16 @@
 // machine, over loopback, and prints one table of ratios.
 //
 //	go run ./compare [-daemon ../bin/fanoutd] [-peers node,python,rust,go] [-clients 2000] [-rounds 3]
+//	go run ./compare -table [-quick] [-gomaxprocs 1,2,8]
 //	go run ./compare -idle [-idle-clients 9000]
 //	go run ./compare -growth [-sizes 1000,5000,10000,15000]
 //	go run ./compare -cluster [-clients 900]
 //	go run ./compare -npm [-clients 4000]
 //
-// The first form ends with a second table, of idle connections, which is all that the second
-// prints. The third prints how cost grows with connections, the fourth what three
-// nodes cost beside one, and beside the npm server with its Redis adapter, the fifth what
+// The first form ends with a second table, of idle connections, which is all that the third
+// prints. The second prints one table of everything, with servers on one processor and
+// clients on another. The fourth prints how cost grows with connections, the fifth what three
+// nodes cost beside one, and beside the npm server with its Redis adapter, the sixth what
 // a program by @fanoutd/socket.io costs beside the same by plain socket.io. A peer that
 // cannot be had, or that fails, is named with the reason, and the others go on.
 //
@@ -38,6 +40,7 @@ type contestant struct {
 	name, about string
 	start       func(context.Context) (*peer, error)
 	results     map[string][]float64 // by figure, one a round
+	fanOutOnly  bool                 // of -table, the rows of many rooms alone
 	notRun      error                // why it is in no table
 }
 
@@ -51,6 +54,9 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 2 && os.Args[1] == "on" {
+		log.Fatal(runOn(os.Args[2:]))
+	}
 	daemon := flag.String("daemon", "../bin/fanoutd", "the daemon's binary")
 	peers := flag.String("peers", "node", "whom to compare with: all, or some of node,python,rust,go")
 	clients := flag.Int("clients", 2000, "connections")
@@ -61,6 +67,9 @@ func main() {
 	grow := flag.Bool("growth", false, "show how cost grows with connections")
 	clustered := flag.Bool("cluster", false, "measure three nodes beside one, and beside the npm server with its Redis adapter")
 	packages := flag.Bool("npm", false, "measure a program by @fanoutd/socket.io beside the same by plain socket.io")
+	whole := flag.Bool("table", false, "print one table of everything, beside the floor, node, rust and centrifuge; see table.go")
+	quick := flag.Bool("quick", false, "with -table: show that it runs, with a few clients and windows that are too short; of other servers none")
+	processors := flag.String("gomaxprocs", "", "with -table: measure fanoutd with these GOMAXPROCS, as in 1,2,8, its threads on all processors, and nobody else")
 	sizes := flag.String("sizes", "1000,5000,10000,15000", "connections, with -growth")
 	flag.Parse()
 
@@ -84,6 +93,12 @@ func main() {
 	}
 	if *packages {
 		if err := npm(ctx, os.Stdout, *daemon, *rounds, *clients, *window); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	if *whole {
+		if err := printTable(ctx, os.Stdout, *daemon, *quick, *processors); err != nil {
 			log.Fatal(err)
 		}
 		return

@@ -197,7 +197,8 @@ func (m *measurement) roundTrips(ctx context.Context, window time.Duration) erro
 		var times []time.Duration
 		var failed error
 		end := time.Now().Add(window)
-		for _, c := range m.clients[:min(n, len(m.clients))] {
+		for i := 0; i < min(n*max(m.peer.apart, 1), len(m.clients)); i += max(m.peer.apart, 1) {
+			c := m.clients[i]
 			running.Go(func() {
 				for time.Now().Before(end) {
 					start := time.Now()

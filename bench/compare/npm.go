@@ -26,44 +26,11 @@ type program struct {
 }
 
 // npm measures a program by @fanoutd/socket.io beside the same by plain socket.io and prints a
-// table. Both are connected all the time, and take turns with each figure.
+// table.
 func npm(ctx context.Context, out io.Writer, daemon string, rounds, clients int, window time.Duration) error {
-	if err := room(2 * clients); err != nil {
-		return fmt.Errorf("%d connections: %w", 2*clients, err)
-	}
-	ours, err := startNPM(ctx, daemon)
+	taken, err := measureNPM(ctx, daemon, rounds, clients, window)
 	if err != nil {
 		return err
-	}
-	defer ours.stop()
-	plain, err := startNPM(ctx, "")
-	if err != nil {
-		return err
-	}
-	defer plain.stop()
-	both := []*program{ours, plain}
-	for _, p := range both {
-		if err := p.connect(ctx, clients); err != nil {
-			return err
-		}
-	}
-	taken := map[string][2][]sample{} // by figure: ours and plain, one a round
-	for round := range rounds + 1 {
-		fmt.Fprintf(os.Stderr, "%d clients, round %d of %d (0 is not counted)\n", clients, round, rounds)
-		for _, f := range npmFigures {
-			got := taken[f.name]
-			for i := range both {
-				one := (round + i) % len(both) // who is first changes
-				s, err := f.take(ctx, both[one], window)
-				if err != nil {
-					return fmt.Errorf("%s: %w", f.name, err)
-				}
-				got[one] = append(got[one], s)
-			}
-			if round > 0 { // until V8 has compiled what is used
-				taken[f.name] = got
-			}
-		}
 	}
 	fmt.Fprintf(out, "%d clients over WebSocket, %d rounds of %v, @fanoutd/socket.io beside socket.io\n\n", clients, rounds, window)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -93,6 +60,49 @@ func npm(ctx context.Context, out io.Writer, daemon string, rounds, clients int,
 			column(func(ours, _ sample) float64 { return ours.daemon }))
 	}
 	return w.Flush()
+}
+
+// measureNPM returns the samples of both, by figure: ours and plain, one a round. Both are
+// connected all the time, and take turns with each figure.
+func measureNPM(ctx context.Context, daemon string, rounds, clients int, window time.Duration) (map[string][2][]sample, error) {
+	if err := room(2 * clients); err != nil {
+		return nil, fmt.Errorf("%d connections: %w", 2*clients, err)
+	}
+	ours, err := startNPM(ctx, daemon)
+	if err != nil {
+		return nil, err
+	}
+	defer ours.stop()
+	plain, err := startNPM(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	defer plain.stop()
+	both := []*program{ours, plain}
+	for _, p := range both {
+		if err := p.connect(ctx, clients); err != nil {
+			return nil, err
+		}
+	}
+	taken := map[string][2][]sample{}
+	for round := range rounds + 1 {
+		fmt.Fprintf(os.Stderr, "%d clients, round %d of %d (0 is not counted)\n", clients, round, rounds)
+		for _, f := range npmFigures {
+			got := taken[f.name]
+			for i := range both {
+				one := (round + i) % len(both) // who is first changes
+				s, err := f.take(ctx, both[one], window)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", f.name, err)
+				}
+				got[one] = append(got[one], s)
+			}
+			if round > 0 { // until V8 has compiled what is used
+				taken[f.name] = got
+			}
+		}
+	}
+	return taken, nil
 }
 
 // startNPM starts a program, and the daemon before it, if there is to be one.

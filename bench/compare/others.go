@@ -61,6 +61,14 @@ var others = []other{
 	},
 }
 
+// centrifugePeer speaks no Socket.IO: it is in what -table prints, where it does the same work.
+var centrifugePeer = other{
+	name: "centrifuge", about: "the centrifuge library, by its own protocol",
+	tool:    []string{"go", "version"},
+	install: [][]string{{"go", "build", "-C", "peers/centrifuge", "-o", "peer", "."}},
+	command: []string{"peers/centrifuge/peer"},
+}
+
 // choose returns the peers that a comma-separated list names; "all" is everyone.
 func choose(list string) ([]other, error) {
 	if list == "all" {
@@ -109,7 +117,11 @@ func (o other) start(ctx context.Context) (*peer, error) {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(address)
-	cmd, stop, err := start(ctx, address, o.command[0], append(slices.Clone(o.command[1:]), port)...)
+	name, args, err := pinned(o.command[0], append(slices.Clone(o.command[1:]), port))
+	if err != nil {
+		return nil, err
+	}
+	cmd, stop, err := start(ctx, address, name, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -143,11 +155,15 @@ func get(ctx context.Context, url string) (text string, err error) {
 
 // ask makes a request and returns the text of its answer.
 func ask(ctx context.Context, method, url, body string) (text string, err error) {
+	return askBy(ctx, http.DefaultClient, method, url, body)
+}
+
+func askBy(ctx context.Context, client *http.Client, method, url, body string) (text string, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}

@@ -30,10 +30,16 @@ type peer struct {
 	heap      func(ctx context.Context) (int64, error) // the daemon's, in bytes, after a collection; nil: it cannot tell
 	joined    func(ctx context.Context) error          // called when all clients are there
 	stop      func()
+	apart     int // of its clients each so-many-th is at the first node, and the application elsewhere; 0: there is one node
+
+	connected func() error // called when clients are connected, before they join rooms; may be nil
+
+	control  *grpc.ClientConn                               // of fanoutd; nil: another
+	emitLine func(from, n, rooms int, payload string) error // of the floor; nil: another
 }
 
 // startFanoutd starts the daemon and, as another process, a backend that echoes.
-func startFanoutd(ctx context.Context, binary string) (*peer, error) {
+func startFanoutd(ctx context.Context, binary string, environment ...string) (*peer, error) {
 	var addresses [3]string
 	for i := range addresses {
 		var err error
@@ -41,17 +47,16 @@ func startFanoutd(ctx context.Context, binary string) (*peer, error) {
 			return nil, err
 		}
 	}
-	cmd, stopDaemon, err := start(ctx, addresses[0], binary,
-		"--listen", addresses[0], "--control-listen", addresses[1], "--ops-listen", addresses[2], "--log-level", "error", "--grace", "1s")
+	name, args, err := pinned(binary, []string{"--listen", addresses[0], "--control-listen", addresses[1], "--ops-listen", addresses[2],
+		"--log-level", "error", "--grace", "1s", "--max-sessions", "0"}, environment...)
 	if err != nil {
 		return nil, err
 	}
-	self, err := os.Executable()
+	cmd, stopDaemon, err := start(ctx, addresses[0], name, args...)
 	if err != nil {
-		stopDaemon()
 		return nil, err
 	}
-	app, stopApp, err := start(ctx, addresses[1], self, "echo", addresses[1])
+	app, stopApp, err := startEcho(ctx, addresses[1])
 	if err != nil {
 		stopDaemon()
 		return nil, err
@@ -71,9 +76,22 @@ func startFanoutd(ctx context.Context, binary string) (*peer, error) {
 		name: "fanoutd", addresses: addresses[:1], daemon: cmd.Process.Pid, all: []int{cmd.Process.Pid, app.Process.Pid},
 		stop:   func() { conn.Close(); stop() },
 		joined: func(ctx context.Context) error { return joinAll(ctx, conn) },
-		emit:   emit,
-		heap:   func(ctx context.Context) (int64, error) { return goHeap(ctx, addresses[2]) },
+		emit:   emit, control: conn,
+		heap: func(ctx context.Context) (int64, error) { return goHeap(ctx, addresses[2]) },
 	}, nil
+}
+
+// startEcho starts the application beside fanoutd, as a process of its own.
+func startEcho(ctx context.Context, address string) (cmd *exec.Cmd, stop func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	name, args, err := pinned(self, []string{"echo", address})
+	if err != nil {
+		return nil, nil, err
+	}
+	return start(ctx, address, name, args...)
 }
 
 // goHeap returns the live heap of a Go program, in bytes, from its profiles.

@@ -6,26 +6,21 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+	"unsafe"
 )
 
 // cpu returns the processor time that processes have used.
 func cpu(pids []int) (time.Duration, error) {
 	var total time.Duration
 	for _, pid := range pids {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return 0, err
+		clock := int32(^pid)<<3 | 2 // CPUCLOCK_SCHED of a process, as clock_getcpuclockid(3) makes it
+		var t syscall.Timespec
+		if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(&t)), 0); errno != 0 {
+			return 0, fmt.Errorf("the processor time of %d: %w", pid, errno)
 		}
-		// The command may hold blanks; it ends with the last parenthesis.
-		fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+2:]))
-		for _, f := range fields[11:13] { // utime and stime
-			ticks, err := strconv.ParseInt(f, 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			total += time.Duration(ticks) * (time.Second / 100) // USER_HZ
-		}
+		total += time.Duration(t.Nano())
 	}
 	return total, nil
 }

@@ -6,7 +6,8 @@
 // With the URL of a Redis it is one of several processes, by the Redis adapter.
 //
 // POST /emit?n=N with a body sends it N times, as event "m", to the room "bench",
-// which every client is in. GET /heap collects garbage, which Node.js has to be run with
+// which every client is in; with rooms=R and start=S the i-th of them goes to the room
+// r<(S + i) modulo R>, for clients are also in the room that their query names. GET /heap collects garbage, which Node.js has to be run with
 // --expose-gc for, and answers the bytes that are left.
 
 import { createServer } from "node:http";
@@ -28,7 +29,8 @@ const http = createServer((req, res) => {
   let body = "";
   req.on("data", (chunk) => (body += chunk));
   req.on("end", () => {
-    for (let i = 0; i < Number(url.searchParams.get("n")); i++) io.to("bench").emit("m", body);
+    const [n, rooms, start] = ["n", "rooms", "start"].map((name) => Number(url.searchParams.get(name)));
+    for (let i = 0; i < n; i++) io.to(rooms ? `r${(start + i) % rooms}` : "bench").emit("m", body);
     res.end("ok");
   });
 });
@@ -43,6 +45,8 @@ if (redis) {
 const io = new Server(http, { serveClient: false, adapter });
 io.on("connection", (socket) => {
   socket.join("bench");
+  const { room } = socket.handshake.query;
+  if (room) socket.join(room);
   socket.on("echo", (value, answer) => answer(value));
 });
 http.listen(Number(process.argv[2]), "127.0.0.1");

@@ -12,6 +12,10 @@ use socketioxide::{
 #[derive(Deserialize)]
 struct Emit {
     n: usize,
+    #[serde(default)]
+    rooms: usize,
+    #[serde(default)]
+    start: usize,
 }
 
 #[tokio::main]
@@ -20,14 +24,22 @@ async fn main() {
     let (layer, io) = SocketIo::new_layer();
     io.ns("/", async |socket: SocketRef| {
         socket.join("bench");
+        let query = socket.req_parts().uri.query().unwrap_or_default();
+        if let Some(room) = query.split('&').find_map(|p| p.strip_prefix("room=")) {
+            socket.join(room.to_owned());
+        }
         socket.on("echo", async |Data::<String>(value), answer: AckSender| {
             answer.send(&value).ok();
         });
     });
     let emit = async move |Query(q): Query<Emit>, body: String| {
-        for _ in 0..q.n {
+        for i in 0..q.n {
+            let room = match q.rooms {
+                0 => "bench".to_owned(),
+                n => format!("r{}", (q.start + i) % n),
+            };
             // A full queue of one client would be a delivery lost: let it be seen.
-            if io.to("bench").emit("m", &body).await.is_err() {
+            if io.to(room).emit("m", &body).await.is_err() {
                 return StatusCode::INSUFFICIENT_STORAGE;
             }
         }
