@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"google.golang.org/grpc"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/direct"
 )
 
 // Options of [Dial]. The zero value is for a daemon on the same machine that
@@ -101,7 +103,7 @@ func (o *Options) dialOptions() []grpc.DialOption {
 		transport = credentials.NewTLS(o.TLS)
 	}
 	all := []grpc.DialOption{
-		grpc.WithTransportCredentials(transport),
+		grpc.WithTransportCredentials(directCredentials{transport}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		// gRPC's own pace, which grows to 2 minutes, is for the open internet.
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -123,6 +125,22 @@ func (o *Options) dialOptions() []grpc.DialOption {
 		all = append(all, grpc.WithPerRPCCredentials(bearer(o.Key)))
 	}
 	return append(all, o.DialOptions...)
+}
+
+// directCredentials are those of connections that are read and written directly, which a backend that has one thing
+// to do after the other gains most by: see package direct.
+type directCredentials struct {
+	credentials.TransportCredentials
+}
+
+// ClientHandshake implements credentials.TransportCredentials.
+func (c directCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return c.TransportCredentials.ClientHandshake(ctx, authority, direct.Conn(raw))
+}
+
+// Clone implements credentials.TransportCredentials.
+func (c directCredentials) Clone() credentials.TransportCredentials {
+	return directCredentials{c.TransportCredentials.Clone()}
 }
 
 // Close ends the connection, and with it whatever still uses it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/control"
+	"github.com/fanoutd/fanoutd/internal/direct"
 	"github.com/fanoutd/fanoutd/internal/settings"
 )
 
@@ -117,7 +118,7 @@ func listen(ctx context.Context, lc net.ListenConfig, at settings.Address) (net.
 			return nil, err
 		}
 	}
-	return l, nil
+	return direct.Listen(l), nil
 }
 
 // abandoned reports whether path is a unix socket that nobody listens on.

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fanoutd/fanoutd/internal/direct"
 )
 
 // pair returns both ends of a TCP connection.
@@ -48,6 +50,9 @@ func TestSocketOf(t *testing.T) {
 	server, _ := pair(t)
 	if p.Socket(server) == nil {
 		t.Error("a TCP connection has none")
+	}
+	if p.Socket(direct.Conn(server)) == nil {
+		t.Error("one that is read directly has none")
 	}
 }
 

@@ -148,7 +148,7 @@ func (l *Listener) receive(s socket) {
 	}
 }
 
-// socket is a *net.TCPConn or a *net.UnixConn.
+// socket is a *net.TCPConn or a *net.UnixConn, or on top of one.
 type socket interface {
 	net.Conn
 	syscall.Conn
@@ -172,6 +172,11 @@ func (c *Conn) Secure() bool { return c.secure }
 // TCP returns the connection to the proxy, with the proxy's address; nil if it is one of
 // a unix socket.
 func (c *Conn) TCP() *net.TCPConn {
-	tcp, _ := c.socket.(*net.TCPConn)
-	return tcp
+	switch s := c.socket.(type) {
+	case *net.TCPConn:
+		return s
+	case interface{ TCP() *net.TCPConn }:
+		return s.TCP()
+	}
+	return nil
 }
