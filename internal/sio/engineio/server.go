@@ -36,8 +36,9 @@ type Server struct {
 	flushers   *flushers
 	heartbeats *heartbeats
 	poller     netpoll.Poller
+	readers    *readers
 	starter    *starter
-	retire     sync.Once     // stops these three, after the last session
+	retire     sync.Once     // stops these four, after the last session
 	number     atomic.Uint64 // the latest session's
 	counters   counters
 	traffic    traffic
@@ -79,6 +80,7 @@ func NewServer(opts Options, h Handler) (*Server, error) {
 		limiter:  newLimiter(opts.Limits),
 		sessions: map[string]*Session{},
 		flushers: newFlushers(),
+		readers:  newReaders(),
 		traffic:  newTraffic(),
 		starter:  newStarter(),
 		aborting: make(chan struct{}),

@@ -42,6 +42,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.retire.Do(func() {
 			s.flushers.stop()
 			s.poller.Close()
+			s.readers.stop()
 			s.starter.stop()
 		})
 		close(ended)

@@ -55,7 +55,10 @@ func (s *Session) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*wsCo
 }
 
 // Ready implements [netpoll.Reader].
-func (t *wsConn) Ready() { t.session.srv.running.Go(func() { t.read(true) }) }
+func (t *wsConn) Ready() {
+	t.session.srv.running.Add(1)
+	t.session.srv.readers.read(t)
+}
 
 // openWebSocket upgrades the request that opened the session.
 func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
@@ -71,14 +74,16 @@ func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	defer s.srv.running.Done()
 	// A client has nothing to say, as a rule, before it has read all that.
 	if !t.leave() {
-		s.srv.running.Go(func() { t.read(false) })
+		s.srv.running.Go(func() {
+			stack.Reserve()
+			t.read(false)
+		})
 	}
 }
 
 // read reads until the connection ends, which it then closes, or falls silent. Input
 // says that there is something to read, or the end.
 func (t *wsConn) read(input bool) {
-	stack.Reserve()
 	s := t.session
 	t.conn.Acquire()
 	for ; ; input = false {
