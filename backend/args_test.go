@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 )
@@ -117,7 +118,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range memoryCount + 10 {
 		m.put(outcome{id: fmt.Sprint(i)})
 	}
-	expect(t, "outcomes", len(m.outcomes), memoryCount)
+	expect(t, "outcomes", m.next-m.first, memoryCount)
 	if _, ok := m.get("9"); ok {
 		t.Error("the oldest is still there")
 	}
@@ -132,7 +133,47 @@ func TestMemoryIsBounded(t *testing.T) {
 		m.put(outcome{id: fmt.Sprint("big", i), request: big})
 		m.put(outcome{id: fmt.Sprint("big", i), request: big}) // again
 	}
-	if m.bytes > memoryBytes || m.bytes < memoryBytes/2 || len(m.order) != len(m.outcomes) {
-		t.Errorf("%d bytes in %d outcomes, want at most %d bytes", m.bytes, len(m.order), memoryBytes)
+	if m.bytes > memoryBytes || m.bytes < memoryBytes/2 {
+		t.Errorf("%d bytes in %d outcomes, want at most %d bytes", m.bytes, m.next-m.first, memoryBytes)
+	}
+	if o, ok := m.get("big39"); !ok || o.request != big {
+		t.Error("the latest is gone")
+	}
+	if _, ok := m.get("big0"); ok {
+		t.Error("one that there was no room for is still there")
+	}
+}
+
+// Whatever is put, and looked for at whatever times, what is found is the latest outcome of
+// the last that were put.
+func TestMemoryModel(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 5))
+	var m memory
+	var put []outcome
+	latest := map[string]int{} // in put
+	for range 5 * memoryCount {
+		o := outcome{id: fmt.Sprint(r.IntN(3 * memoryCount)), last: r.IntN(2) == 0}
+		latest[o.id] = len(put)
+		put = append(put, o)
+		m.put(o)
+		if len(put)%memoryCount > 500 { // for long enough nothing is looked for
+			continue
+		}
+		id := fmt.Sprint(r.IntN(3 * memoryCount))
+		got, ok := m.get(id)
+		n, known := latest[id]
+		known = known && n >= len(put)-memoryCount
+		if ok != known || known && got != put[n] {
+			t.Fatalf("after %d: found %v %v, want %v", len(put), ok, got, known)
+		}
+	}
+	if m.get("none"); m.index == nil {
+		t.Error("no index after a search")
+	}
+	for i := range memoryCount + 1 {
+		m.put(outcome{id: fmt.Sprint("more", i)})
+	}
+	if m.index != nil {
+		t.Error("the index is kept though nobody searches")
 	}
 }

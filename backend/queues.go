@@ -177,7 +177,11 @@ func (qs *queues) nextLocked() bool {
 
 // workLocked handles one delivery, without the lock meanwhile, and settles it.
 func (qs *queues) workLocked(q *queue, d *delivery) {
-	o, known := qs.recent.get(d.event.deliveryID)
+	var o outcome
+	known := false
+	if d.event.Attempt > 1 { // it may be one whose settlement was lost
+		o, known = qs.recent.get(d.event.deliveryID)
+	}
 	if !known {
 		ctx, cancel := context.WithCancelCause(qs.ctx)
 		q.handled, q.cancel = d, cancel
