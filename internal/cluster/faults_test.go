@@ -266,6 +266,30 @@ func TestNodeEnds(t *testing.T) {
 	})
 }
 
+// TestJoinWhileANodeLeaves: a node that leaves before it has confirmed that it knows of a room
+// is not named, and not waited for any longer.
+func TestJoinWhileANodeLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := bus.NewMemory()
+		nodes := startNodes(t, memory, 3)
+		c, id := nodes[0].connect("/", "")
+		memory.Cut("n1", "n3")
+		const after = 500 * time.Millisecond // of a second, for which it is waited for
+		var leaving sync.WaitGroup
+		leaving.Go(func() {
+			time.Sleep(after)
+			nodes[2].stop()
+		})
+		began := time.Now()
+		r := nodes[0].apply(sio.Join{To: to(ids(id)), Rooms: []string{"r"}})
+		if took := time.Since(began); r.Matched != 1 || r.Partial || took != after {
+			t.Errorf("it took %v: %+v", took, r)
+		}
+		leaving.Wait()
+		c.Close()
+	})
+}
+
 // slowHub answers questions late.
 type slowHub struct {
 	Server

@@ -183,8 +183,9 @@ func (o *ownInterest) sent(p *peer, at link.Position, ok bool) {
 }
 
 // confirm waits until every peer knows of everything that has been added by now, and
-// returns the names of those that do not say so in time. One need not say so: it is
-// enough that it was told, for whatever it is sent then comes after that.
+// returns the names of those that do not say so in time; not of one that is gone by then.
+// One need not say so: it is enough that it was told, for whatever it is sent then comes
+// after that.
 func (n *Node) confirm(ctx context.Context, but *peer) (unconfirmed []string) {
 	if len(n.all()) == 0 || !n.begun() {
 		return nil
@@ -198,7 +199,9 @@ func (n *Node) confirm(ctx context.Context, but *peer) (unconfirmed []string) {
 		case p == but && (ok && k.all || n.interest.tells(ctx, p)):
 		case p != but && ok && k.all && !p.suspected.Load() && n.mesh.Confirmed(ctx, p.epoch, k.position) == nil:
 		default:
-			unconfirmed = append(unconfirmed, p.name)
+			if _, there := n.mesh.Peer(p.epoch); there {
+				unconfirmed = append(unconfirmed, p.name)
+			}
 		}
 	}
 	return unconfirmed
