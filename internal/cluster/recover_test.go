@@ -446,16 +446,19 @@ func TestHandOver(t *testing.T) {
 		}
 		var mu sync.Mutex
 		dice := rand.New(rand.NewPCG(1, 2))
-		memory.SetFaults(func(string, string, string, []byte) (v bus.Verdict) {
+		lost := map[[2]string]time.Time{}
+		memory.SetFaults(func(from, to, _ string, _ []byte) (v bus.Verdict) {
 			mu.Lock()
 			defer mu.Unlock()
-			switch dice.IntN(10) {
-			case 0:
-				v.Drop = true
+			switch way := [2]string{from, to}; dice.IntN(10) {
+			case 0: // not twice in a second, which is as long as a node waits for another to confirm
+				if time.Since(lost[way]) > time.Second {
+					lost[way], v.Drop = time.Now(), true
+				}
 			case 1:
 				v.Double = true
 			case 2:
-				v.Delay = time.Duration(dice.IntN(300)) * time.Millisecond
+				v.Delay = time.Duration(dice.IntN(100)) * time.Millisecond
 			}
 			return v
 		})
