@@ -32,6 +32,7 @@ const ofOneNode = {
   "drain.test.mjs": "it starts nodes of its own",
   "errors.test.mjs": "no backend takes part",
   "first-application.test.mjs": "it is about one daemon, as somebody begins with it",
+  "go-dump.test.mjs": "no daemon takes part",
   "guides.test.mjs": "it is about documents",
   "http-pages.test.mjs": "it is about the API of one daemon, and pages of other sites",
   "limits.test.mjs": "no backend takes part",

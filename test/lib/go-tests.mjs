@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
 import { binary } from "./daemon.mjs";
+import { Dump, timedOut } from "./go-dump.mjs";
 
 // What is kept of one test's output, for the case that it fails.
 const maxOutput = 64 << 10; // characters
@@ -29,6 +30,7 @@ class Reader {
     this.parents = new Set(); // tests that have subtests
     this.failed = new Set(); // tests below which something failed, and packages
     this.counts = new Map(); // by package: tests that passed
+    this.dumps = new Map(); // by package and test: what is printed since its time was up
   }
 
   line(text) {
@@ -45,6 +47,8 @@ class Reader {
     switch (action) {
       case "output":
       case "build-output":
+        if (timedOut.test(event.Output)) this.dumps.set(key, new Dump());
+        this.dumps.get(key)?.add(event.Output);
         this.output.set(key, ((this.output.get(key) ?? "") + event.Output).slice(-maxOutput));
         return;
       case "run":
@@ -77,11 +81,16 @@ class Reader {
   endPackage(pkg, action, seconds) {
     const passed = this.counts.get(pkg) ?? 0;
     this.tally.passed += passed;
-    if (action === "fail" && !this.failed.has(pkg)) {
-      // It did not build, or ended outside its tests.
-      const output = [...this.output].filter(([key]) => key.startsWith(pkg)).map(([, text]) => text);
+    const of = (all, prefix) => [...all].filter(([key]) => key.startsWith(prefix)).map(([, value]) => value);
+    const dumps = of(this.dumps, `${pkg} `);
+    if (dumps.length > 0) {
+      const running = dumps.flatMap((dump) => dump.running);
       this.failed.add(pkg);
-      this.tally.fail(pkg, output.join(""));
+      this.tally.fail(`${pkg}: timed out: ${running.join(", ")}`, dumps.map((dump) => dump.summary(maxOutput)).join("\n"));
+    } else if (action === "fail" && !this.failed.has(pkg)) {
+      // It did not build, or ended outside its tests.
+      this.failed.add(pkg);
+      this.tally.fail(pkg, of(this.output, pkg).join(""));
     } else if (action !== "skip") {
       console.log(`${action === "pass" ? "ok  " : "FAIL"}  ${pkg}: ${passed} passed (${seconds.toFixed(2)} s)`);
     }
