@@ -16,7 +16,7 @@ import { until, within } from "./lib/until.mjs";
 
 const require = createRequire(import.meta.url);
 const sdk = path.join(root, "sdk/node");
-const { Daemon, FanoutdError, PartialError, Refusal, Reply } = require(path.join(sdk, "client"));
+const { Daemon, EmitRequest_Wait, FanoutdError, PartialError, Refusal, Reply } = require(path.join(sdk, "client"));
 const { daemonFlags, Server } = require(path.join(sdk, "socket.io"));
 const { Emitter } = require(path.join(sdk, "emitter"));
 
@@ -123,6 +123,22 @@ test("@fanoutd/client: counts and lists that lack a node's connections fail, unl
   await assert.rejects(list(), partial);
   await list({ allowPartial: true });
   assert.deepEqual(listed, [socket.id, socket.id]);
+
+  // What is done does not fail, and says that it may have missed some.
+  const missed = { partial: true, unreachable: ["n2"] };
+  socket.on("ask", (answer) => answer());
+  const { partial: emitted, unreachable } = await it.emitWith({ wait: EmitRequest_Wait.APPLIED }, { all: true }, "news");
+  assert.deepEqual({ partial: emitted, unreachable }, missed);
+  assert.deepEqual((await it.emitWithAck({ all: true }, 500, "ask")).summary.unreachable, ["n2"]);
+  for (const does of [it.join({ all: true }, "a"), it.leave({ all: true }, "a"), it.disconnect({ all: true })]) assert.deepEqual(await does, { affected: 1, ...missed });
+});
+
+test("@fanoutd/client: what was done says how many it reached", { timeout }, async (t) => {
+  const daemon = await Process.start(t);
+  const it = backend(t, daemon);
+  await Promise.all([client(t, daemon), client(t, daemon)].map((socket) => once(socket, "connect")));
+  const reached = { affected: 2, partial: false, unreachable: [] };
+  for (const does of [it.join({ all: true }, "a"), it.leave({ rooms: ["a"] }, "a"), it.disconnect({ all: true })]) assert.deepEqual(await does, reached);
 });
 
 test("@fanoutd/socket.io: what lacks a node's sockets or processes is an error", { timeout }, async (t) => {

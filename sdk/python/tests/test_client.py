@@ -34,11 +34,13 @@ async def test_rooms_calls_and_what_is_refused(daemon, browser):
         a, b = await browser().connect(), await browser().connect()
         a.io.on("ask", lambda n: (n, b"yes"))
         b.io.on("ask", lambda n: "b")
-        assert await client.join(fanoutd.connections(a.sid), "tea") == 1
+        joined = await client.join(fanoutd.connections(a.sid), "tea")
+        assert (joined, joined.partial, joined.unreachable) == (1, False, ())
         assert await client.emit(fanoutd.rooms("tea"), "hi") == 1
         assert await client.emit(fanoutd.everybody(except_=["tea"]), "not tea") == 1
         assert await client.call(a.sid, "ask", 1) == [1, b"yes"]
         answers = await client.emit_with_ack(fanoutd.everybody(), "ask", 2)
+        assert answers.unreachable == ()
         assert {x.connection_id: x.args for x in answers} == {a.sid: [2, b"yes"], b.sid: ["b"]}
         with pytest.raises(fanoutd.NotFoundError):
             await client.call("nobody", "ask")

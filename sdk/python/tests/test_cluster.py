@@ -100,6 +100,17 @@ async def test_what_lacks_a_node_is_an_error(start_daemon, browser):
         assert (listed, listing.value.count, listing.value.unreachable) == ([here.sid], 1, ["b"])
         assert [c.id async for c in client.list_connections(fanoutd.everybody(), allow_partial=True)] == [here.sid]
 
+        # What is done does not fail, and says that it may have missed some.
+        answers = await client.emit_with_ack(fanoutd.everybody(), "ask", 2, timeout=0.5)
+        assert ([answer.connection_id for answer in answers], answers.unreachable) == ([here.sid], ("b",))
+        for does in (
+            client.join(fanoutd.everybody(), "tea"),
+            client.leave(fanoutd.everybody(), "tea"),
+            client.disconnect(fanoutd.everybody()),
+        ):
+            reached = await does
+            assert (reached, reached.partial, reached.unreachable) == (1, True, ("b",))
+
 
 async def emitted(client: fanoutd.Client) -> bool:
     """Whether the second emit was taken. The node that is gone took none."""

@@ -6,7 +6,17 @@ import { type Addresses, Commands, type ResultHandler } from "./commands.js";
 import { Consumer, type ConsumerOptions } from "./consumer.js";
 import { FanoutdError, PartialError } from "./errors.js";
 import type { EmitRequest, EmitResponse, EmitWithAckResponse_Summary, Operation, OperationResult } from "./gen/fanout/v1/emitter.js";
-import type { Connection, Connection_View, CountConnectionsResponse, DisconnectRequest_Mode, ListConnectionsResponse, UpdateConnectionRequest } from "./gen/fanout/v1/registry.js";
+import type {
+  Connection,
+  Connection_View,
+  CountConnectionsResponse,
+  DisconnectRequest_Mode,
+  DisconnectResponse,
+  JoinResponse,
+  LeaveResponse,
+  ListConnectionsResponse,
+  UpdateConnectionRequest,
+} from "./gen/fanout/v1/registry.js";
 import type { Target } from "./gen/fanout/v1/target.js";
 import type { JsonValue } from "./json.js";
 import { duration } from "./time.js";
@@ -20,6 +30,16 @@ export interface ReadOptions {
   allowPartial?: boolean;
 }
 
+/** What a join, a leave or a disconnect came to. */
+export interface Affected {
+  /** How many connections it reached. */
+  affected: number;
+  /** Whether it may have missed some: nodes did not answer, or of several namespaces one refused it. */
+  partial: boolean;
+  /** The names of the nodes of a cluster that did not answer: whether they have done it is not known. */
+  unreachable: string[];
+}
+
 /** What one connection answered to an emit with acks. */
 export interface Ack {
   connectionId: string;
@@ -29,6 +49,7 @@ export interface Ack {
 /** What came of an emit with acks. */
 export interface Acks {
   acks: Ack[];
+  /** How many were asked, and what became of them. `unreachable` has the names of the nodes of a cluster whose connections may not have been asked. */
   summary: EmitWithAckResponse_Summary;
 }
 
@@ -66,7 +87,10 @@ export class Daemon implements Addresses {
     return new Consumer(this, options);
   }
 
-  /** Sends an event to every connection of a target. Binary arguments may stand anywhere. */
+  /**
+   * Sends an event to every connection of a target. Binary arguments may stand anywhere. Where nodes of a cluster did not take it, the answer is
+   * `partial` and names them in `unreachable`; the others have sent it.
+   */
   emit(to: Target, event: string, ...args: Arg[]): Promise<EmitResponse> {
     return this.emitWith({}, to, event, ...args);
   }
@@ -103,22 +127,22 @@ export class Daemon implements Addresses {
     });
   }
 
-  /** Puts the connections of a target into rooms; answers how many there are. */
-  async join(to: Target, ...rooms: string[]): Promise<number> {
+  /** Puts the connections of a target into rooms; answers how many there are, and whether any may be missing. */
+  async join(to: Target, ...rooms: string[]): Promise<Affected> {
     const answer = await this.execute({ operation: { $case: "join", value: { to, rooms } } });
-    return answer?.$case === "join" ? (answer.value.affected ?? 0) : 0;
+    return affected(answer?.$case === "join" ? answer.value : {});
   }
 
-  /** Takes the connections of a target out of rooms; answers how many there are. */
-  async leave(to: Target, ...rooms: string[]): Promise<number> {
+  /** Takes the connections of a target out of rooms; answers as `join` does. */
+  async leave(to: Target, ...rooms: string[]): Promise<Affected> {
     const answer = await this.execute({ operation: { $case: "leave", value: { to, rooms } } });
-    return answer?.$case === "leave" ? (answer.value.affected ?? 0) : 0;
+    return affected(answer?.$case === "leave" ? answer.value : {});
   }
 
-  /** Ends the connections of a target; answers how many there were. Mode NAMESPACE: their clients stay away. */
-  async disconnect(to: Target, mode?: DisconnectRequest_Mode, reason?: string): Promise<number> {
+  /** Ends the connections of a target; answers as `join` does. Mode NAMESPACE: their clients stay away. */
+  async disconnect(to: Target, mode?: DisconnectRequest_Mode, reason?: string): Promise<Affected> {
     const answer = await this.execute({ operation: { $case: "disconnect", value: { to, mode, reason } } });
-    return answer?.$case === "disconnect" ? (answer.value.affected ?? 0) : 0;
+    return affected(answer?.$case === "disconnect" ? answer.value : {});
   }
 
   /** Changes what is kept with a connection. */
@@ -188,6 +212,10 @@ export class Daemon implements Addresses {
     clearTimeout(hurry);
     for (const address of this.#addresses) address.close();
   }
+}
+
+function affected({ affected = 0, partial = false, unreachable = [] }: JoinResponse | LeaveResponse | DisconnectResponse): Affected {
+  return { affected, partial, unreachable };
 }
 
 function settle(resolve: (answer: OperationResult["answer"]) => void, reject: (err: FanoutdError) => void): ResultHandler {

@@ -13,7 +13,7 @@ export {
   Refusal,
   Reply,
 } from "./consumer.js";
-export { type Ack, type Acks, Daemon, type EmitOptions, type ReadOptions } from "./daemon.js";
+export { type Ack, type Acks, type Affected, Daemon, type EmitOptions, type ReadOptions } from "./daemon.js";
 export { type Code, FanoutdError, PartialError } from "./errors.js";
 export type { JsonValue } from "./json.js";
 export { type Delivery, Subscription, type SubscriptionHandlers } from "./subscription.js";

@@ -4,7 +4,7 @@ fanoutd.socketio has the same as python-socketio's servers.
 """
 
 from . import targets as targets
-from .client import Answer as Answer, Client as Client
+from .client import Answer as Answer, Answers as Answers, Client as Client, Reached as Reached
 from .consumer import (
     Allow as Allow,
     Consumer as Consumer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -32,6 +32,31 @@ class Answer:
     connection_id: str
     args: list[Any] | None  # None: no answer
     failure: Literal["", "TIMEOUT", "DISCONNECTED"] = ""
+
+
+class Reached(int):
+    """How many connections something that was done has reached: a number, which says too what
+    it may lack. The nodes that answered have done it all the same."""
+
+    partial: bool
+    """Whether it may have missed some: nodes of a cluster did not answer, or of several
+    namespaces one refused it."""
+
+    unreachable: tuple[str, ...]
+    """The names of the nodes that did not answer: whether they have done it is not known."""
+
+    def __new__(cls, count: int, *, partial: bool = False, unreachable: Iterable[str] = ()) -> Reached:
+        reached = super().__new__(cls, count)
+        reached.partial = partial
+        reached.unreachable = tuple(unreachable)
+        return reached
+
+
+class Answers(list[Answer]):
+    """What the connections answered that were asked. unreachable has the names of the nodes of a
+    cluster whose connections may not have been asked, of which there is nothing in the list."""
+
+    unreachable: tuple[str, ...] = ()
 
 
 class Client:
@@ -110,7 +135,7 @@ class Client:
         volatile: bool = False,
         conflate_key: str = "",
         idempotency_key: str = "",
-    ) -> int:
+    ) -> Reached:
         """Sends an event to every connection of a target, and returns how many are known by
         then. bytes among the arguments, at any depth, become binary attachments. An event with
         a conflate_key is replaced, where it still waits, by the next one with the same key."""
@@ -119,7 +144,7 @@ class Client:
         request.conflate_key = conflate_key
         request.idempotency_key = idempotency_key
         result = await self.commands.run(v1.Operation(emit=request), repeatable=bool(idempotency_key))
-        return result.emit.matched
+        return reached(result.emit.matched, result.emit)
 
     async def call(self, connection_id: str, event: str, *args: Any, timeout: float = 20.0, namespace: str = "/") -> list[Any]:
         """Sends an event to one connection, and returns what the client hands to its callback.
@@ -130,10 +155,10 @@ class Client:
         result = await self.commands.run(v1.Operation(call=request))
         return decode(result.call.args_json, result.call.attachments)
 
-    async def emit_with_ack(self, to: v1.Target, event: str, *args: Any, timeout: float = 20.0) -> list[Answer]:
+    async def emit_with_ack(self, to: v1.Target, event: str, *args: Any, timeout: float = 20.0) -> Answers:
         """Sends an event to every connection of a target, and returns what each answered,
         within timeout seconds, in the order in which they did."""
-        answers: list[Answer] = []
+        answers = Answers()
 
         def heard(result: v1.OperationResult) -> None:
             answer = answer_of(result)
@@ -142,25 +167,26 @@ class Client:
 
         request = v1.EmitWithAckRequest(emit=emit_request(to, event, args), timeout=seconds(timeout))
         command = await self.commands.submit(v1.Operation(emit_with_ack=request), heard=heard)
-        await self.commands.result(command)
+        result = await self.commands.result(command)
+        answers.unreachable = tuple(result.emit_with_ack.summary.unreachable)
         return answers
 
-    async def join(self, to: v1.Target, *rooms: str) -> int:
+    async def join(self, to: v1.Target, *rooms: str) -> Reached:
         """Puts the connections of a target into rooms, and returns how many these are."""
         result = await self.commands.run(v1.Operation(join=v1.JoinRequest(to=to, rooms=rooms)), repeatable=True)
-        return result.join.affected
+        return reached(result.join.affected, result.join)
 
-    async def leave(self, to: v1.Target, *rooms: str) -> int:
+    async def leave(self, to: v1.Target, *rooms: str) -> Reached:
         """Takes the connections of a target out of rooms, and returns how many these are."""
         result = await self.commands.run(v1.Operation(leave=v1.LeaveRequest(to=to, rooms=rooms)), repeatable=True)
-        return result.leave.affected
+        return reached(result.leave.affected, result.leave)
 
-    async def disconnect(self, to: v1.Target, *, mode: Mode = "NAMESPACE", reason: str = "") -> int:
+    async def disconnect(self, to: v1.Target, *, mode: Mode = "NAMESPACE", reason: str = "") -> Reached:
         """Ends the connections of a target. Clients stay away, but with TRANSPORT: then they
         come back by themselves. SESSION ends all of the clients' namespaces."""
         request = v1.DisconnectRequest(to=to, mode=mode, reason=reason)
         result = await self.commands.run(v1.Operation(disconnect=request), repeatable=True)
-        return result.disconnect.affected
+        return reached(result.disconnect.affected, result.disconnect)
 
     async def update(
         self, connection_id: str, data: Mapping[str, Any], *, replace: bool = False, namespace: str = "/"
@@ -230,6 +256,10 @@ def seconds(of: float) -> duration_pb2.Duration:
     duration = duration_pb2.Duration()
     duration.FromMicroseconds(int(of * 1_000_000))
     return duration
+
+
+def reached(count: int, answer: v1.EmitResponse | v1.JoinResponse | v1.LeaveResponse | v1.DisconnectResponse) -> Reached:
+    return Reached(count, partial=answer.partial, unreachable=answer.unreachable)
 
 
 def emit_request(to: v1.Target, event: str, args: Sequence[Any]) -> v1.EmitRequest:
