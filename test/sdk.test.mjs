@@ -486,6 +486,57 @@ test("@fanoutd/socket.io: what cannot be is refused with a sentence", { timeout 
   for (const message of warnings) assert.match(message, /^adapter: fanoutd does not know the rooms of another adapter/);
 });
 
+test("@fanoutd/socket.io: an option that is the daemon's is warned of, with the setting to use instead", { timeout }, async (t) => {
+  const daemon = await Process.start(t, daemonFlags({}));
+  const fanoutd = { address: daemon.control };
+  let warnings = [];
+  const warn = ({ name, message }) => name === "FanoutdWarning" && warnings.push(message);
+  process.on("warning", warn);
+  t.after(() => process.off("warning", warn));
+  const warned = async (options, attach) => {
+    warnings = [];
+    const it = new Server({ fanoutd, ...options });
+    t.after(() => it.close());
+    for (const [port, more] of attach ?? []) it.attach(port, more);
+    await new Promise((resolve) => setImmediate(resolve));
+    return warnings;
+  };
+  const options = {
+    cors: { origin: ["https://a.example", "https://b.example"], credentials: true },
+    path: "/rt",
+    pingInterval: 10_000,
+    pingTimeout: 5_000,
+    maxHttpBufferSize: 1e7,
+    connectTimeout: 1_000,
+    upgradeTimeout: 2_000,
+    transports: ["websocket"],
+    allowEIO3: true,
+    perMessageDeflate: { threshold: 1 },
+    httpCompression: false,
+    cookie: { name: "sid" },
+    connectionStateRecovery: {},
+  };
+  const here = {
+    cors: "is for the client's files that this process serves",
+    path: "is for the client's files that this process serves",
+    connectTimeout: "bounds how long middlewares take",
+    connectionStateRecovery: "skips the middlewares for who comes back",
+  };
+  const flags = [
+    "origins=https://a.example,https://b.example", "path=/rt", "ping-interval=10000ms", "ping-timeout=5000ms", "max-payload=10000000",
+    "connect-timeout=1000ms", "upgrade-timeout=2000ms", "transports=websocket", "allow-eio3=true", "per-message-deflate=true",
+    "http-compression=false", "cookie=sid", "recovery-window=120000ms",
+  ];
+  assert.deepEqual(
+    await warned(options, [[0], [0]]), // once, however many ports it has
+    Object.keys(options).map((option, i) => `${option}: browsers connect to fanoutd, whose setting ${flags[i].split("=")[0]} counts; here the option ${here[option] ?? "is for nothing"}. Start fanoutd with --${flags[i]}`),
+  );
+  assert.match((await warned({ cors: { origin: () => {} } }))[0], /^cors: .* Start fanoutd with --origins$/);
+  assert.match((await warned({ fanoutd: undefined }, [[0, { fanoutd, pingTimeout: 1 }]]))[0] ?? "", /^pingTimeout: /);
+  assert.deepEqual(await warned({ serveClient: false, pingInterval: undefined }, [[0]]), []);
+  assert.deepEqual(await warned({ fanoutd: { ...fanoutd, proxy: true }, path: "/rt", cors: { origin: "*" } }, [[0]]), []);
+});
+
 test("the packages' types say any nowhere but where socket.io's own do", () => {
   const found = [];
   for (const entry of readdirSync(sdk, { recursive: true })) {

@@ -23,36 +23,67 @@ export interface ServerOptions extends SocketIoOptions {
   fanoutd: FanoutdOptions;
 }
 
-/** What each option of Engine.IO is called as a setting of the daemon, with its value as the flag has it. */
-const settings: { [option in keyof SocketIoOptions]?: (value: never) => Record<string, string> } = {
-  pingInterval: (ms: number) => ({ "ping-interval": `${ms}ms` }),
-  pingTimeout: (ms: number) => ({ "ping-timeout": `${ms}ms` }),
-  connectTimeout: (ms: number) => ({ "connect-timeout": `${ms}ms` }),
-  upgradeTimeout: (ms: number) => ({ "upgrade-timeout": `${ms}ms` }),
-  maxHttpBufferSize: (bytes: number) => ({ "max-payload": String(bytes) }),
-  path: (path: string) => ({ path }),
-  allowEIO3: (allow: boolean) => ({ "allow-eio3": String(allow) }),
-  transports: (transports: string[]) => ({ transports: transports.join() }),
-  perMessageDeflate: (on: unknown) => ({ "per-message-deflate": String(Boolean(on)) }),
-  httpCompression: (on: unknown) => ({ "http-compression": String(Boolean(on)) }),
-  cors: (cors: { origin?: unknown }) => flag("origins", originsOf(cors.origin)),
-  connectionStateRecovery: ({ maxDisconnectionDuration = 120_000 }: { maxDisconnectionDuration?: number }) => ({ "recovery-window": `${maxDisconnectionDuration}ms` }),
-  cookie: (cookie: boolean | { name?: string }) => flag("cookie", cookie ? (typeof cookie === "object" && cookie.name) || "io" : undefined),
+/** A setting of the daemon that takes the place of an option. */
+interface Setting {
+  name: string;
+  /** Its value as the flag has it; undefined: the option's cannot be said so. */
+  value: (option: never) => string | undefined;
+  /** What the option is still for in this process. Unset: nothing. */
+  here?: string;
+}
+
+const ofFiles = "is for the client's files that this process serves";
+const ms = (n: number): string => `${n}ms`;
+
+const settings: { [option in keyof SocketIoOptions]?: Setting } = {
+  pingInterval: { name: "ping-interval", value: ms },
+  pingTimeout: { name: "ping-timeout", value: ms },
+  connectTimeout: { name: "connect-timeout", value: ms, here: "bounds how long middlewares take" },
+  upgradeTimeout: { name: "upgrade-timeout", value: ms },
+  maxHttpBufferSize: { name: "max-payload", value: String },
+  path: { name: "path", value: String, here: ofFiles },
+  allowEIO3: { name: "allow-eio3", value: String },
+  transports: { name: "transports", value: (transports: string[]) => transports.join() },
+  perMessageDeflate: { name: "per-message-deflate", value: (on: unknown) => String(Boolean(on)) },
+  httpCompression: { name: "http-compression", value: (on: unknown) => String(Boolean(on)) },
+  cors: { name: "origins", value: ({ origin }: { origin?: unknown }) => originsOf(origin), here: ofFiles },
+  connectionStateRecovery: {
+    name: "recovery-window",
+    value: ({ maxDisconnectionDuration = 120_000 }: { maxDisconnectionDuration?: number }) => ms(maxDisconnectionDuration),
+    here: "skips the middlewares for who comes back",
+  },
+  cookie: { name: "cookie", value: (cookie: boolean | { name?: string }) => (cookie ? (typeof cookie === "object" && cookie.name) || "io" : undefined) },
 };
+
+// The options among these that are settings of the daemon, with the setting and its value.
+function* settingsOf(options: Partial<SocketIoOptions>): Generator<[option: string, setting: Setting, value: string | undefined]> {
+  for (const [option, given] of Object.entries(options)) {
+    const setting = settings[option as keyof SocketIoOptions];
+    if (setting && given !== undefined && given !== null) yield [option, setting, (setting.value as (option: unknown) => string | undefined)(given)];
+  }
+}
 
 /** The daemon's flags for options that are up to the daemon here, as {"ping-interval": "25000ms"}. */
 export function daemonFlags(options: Partial<SocketIoOptions>): Record<string, string> {
   const flags: Record<string, string> = { namespaces: "*", "expose-auth": "true" };
-  for (const [option, value] of Object.entries(options)) {
-    const setting = settings[option as keyof SocketIoOptions] as ((value: unknown) => Record<string, string>) | undefined;
-    if (setting && value !== undefined && value !== null) Object.assign(flags, setting(value));
-  }
+  for (const [, { name }, value] of settingsOf(options)) if (value !== undefined) flags[name] = value;
   return flags;
 }
 
-function flag(name: string, value: string | undefined): Record<string, string> {
-  return value === undefined ? {} : { [name]: value };
+// What counts in this process too where it forwards browsers to the daemon.
+const ofProxy = new Set(["path", "cors"]);
+
+/** Warns of options that are up to the daemon, each with the setting that counts. */
+export function warnOfSettings(options: Partial<ServerOptions>): void {
+  for (const [option, { name, here = "is for nothing" }, value] of settingsOf(options)) {
+    if (options.fanoutd?.proxy && ofProxy.has(option)) continue;
+    if (option === "path" && value === defaultPath) continue; // socket.io says so itself
+    const flag = value === undefined ? `--${name}` : `--${name}=${value}`;
+    process.emitWarning(`${option}: browsers connect to fanoutd, whose setting ${name} counts; here the option ${here}. Start fanoutd with ${flag}`, "FanoutdWarning");
+  }
 }
+
+const defaultPath = "/socket.io";
 
 function originsOf(origin: unknown): string | undefined {
   if (origin === true || origin === "*") return "*";

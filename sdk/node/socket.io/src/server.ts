@@ -6,7 +6,7 @@ import { type DefaultEventsMap, Namespace, Server as SocketIoServer, Socket } fr
 import { Adapter } from "./adapter.js";
 import { Engine } from "./engine.js";
 import { type Link, Phase, roomsOf, dataOf } from "./link.js";
-import { checkOptions, checkParser, type ServerOptions } from "./options.js";
+import { checkOptions, checkParser, type ServerOptions, warnOfSettings } from "./options.js";
 import * as parser from "./parser.js";
 import { type CorsMiddleware, proxy } from "./proxy.js";
 import type { Conn } from "./conn.js";
@@ -119,6 +119,7 @@ Object.defineProperty(Server.prototype, "initEngine", {
       this.httpServer = srv;
     }
     if (begun) return;
+    warnOfSettings({ ...opts, ...this.opts });
     this.bind(engine);
     engine.on("changed", (socket: Socket, connection: Connection) => {
       const { adapter } = socket.nsp;
