@@ -31,7 +31,7 @@ type conn struct {
 
 	mu     sync.Mutex
 	cancel context.CancelFunc // ends the context of the poll that is served; nil: there is none
-	left   bool               // the peer has left
+	left   bool               // the peer has left, or the connection was closed
 }
 
 // call has what a system call needs to allocate nothing.
@@ -57,10 +57,6 @@ const (
 	serving              // one, or leaving it to net/http
 	closed
 )
-
-// pieces is how long the rest of a poll may take that has come in part. Then net/http
-// gets the connection, and has the patience for it.
-const pieces = time.Second
 
 // run serves a new connection, until its end or until it is another's.
 func (c *conn) run() {
@@ -120,7 +116,7 @@ func (c *conn) await() *buffer {
 	}
 	for again := false; b.parse(c.listener.server.opts.PollPath) && !b.last; again = true {
 		if !again {
-			c.readWithin(pieces)
+			c.readWithin(c.listener.server.pieces)
 		}
 		seen := max(b.peeked, b.length-1)
 		b.release()
@@ -219,6 +215,7 @@ func (c *conn) begin(cancel context.CancelFunc) {
 // abort closes the connection while its goroutine may be at work.
 func (c *conn) abort() {
 	c.mu.Lock()
+	c.left = true // for a poll that is just to begin
 	cancel := c.cancel
 	c.mu.Unlock()
 	c.Close()

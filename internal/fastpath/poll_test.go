@@ -1,154 +1,20 @@
 package fastpath
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 )
-
-// polls is a server whose handler a test writes.
-type polls struct {
-	*testing.T
-	*Server
-	network, at string
-
-	mu         sync.Mutex
-	past, left int // requests that net/http did not serve, and that it did
-	log        bytes.Buffer
-}
-
-// Write takes what is logged.
-func (p *polls) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.Write(b)
-}
-
-func servePolls(t *testing.T, h http.HandlerFunc, change ...func(*http.Server)) *polls {
-	t.Helper()
-	return servePollsOn(t, listen(t), h, change...)
-}
-
-func servePollsOn(t *testing.T, l net.Listener, h http.HandlerFunc, change ...func(*http.Server)) *polls {
-	t.Helper()
-	if !canPoll {
-		t.Skip("this system leaves polls to net/http")
-	}
-	p := &polls{T: t, network: l.Addr().Network(), at: l.Addr().String()}
-	s := &http.Server{
-		ReadHeaderTimeout: patience, IdleTimeout: patience,
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			return context.WithValue(ctx, byNetHTTP{}, true)
-		},
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p.mu.Lock()
-			if r.Context().Value(byNetHTTP{}) == nil {
-				p.past++
-			} else {
-				p.left++
-			}
-			p.mu.Unlock()
-			h(w, r)
-		}),
-	}
-	for _, f := range change {
-		f(s)
-	}
-	p.Server = New(s, Options{PollPath: "/socket.io/", Logger: slog.New(slog.NewTextHandler(p, nil))})
-	served := make(chan error)
-	go func() { served <- p.Serve(l) }()
-	t.Cleanup(func() {
-		p.Close()
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Errorf("serving ended with %v", err)
-		}
-		<-p.gone
-		if n := p.poller.Watched(); n != 0 {
-			t.Errorf("%d connections are watched in the end", n)
-		}
-	})
-	return p
-}
-
-// served checks how many requests were served past net/http, and by it.
-func (p *polls) served(past, left int) {
-	p.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.past != past || p.left != left {
-		p.Errorf("%d requests were served past net/http and %d by it, not %d and %d", p.past, p.left, past, left)
-	}
-}
-
-// client is a connection to the server.
-type client struct {
-	*testing.T
-	net.Conn
-	r *bufio.Reader
-}
-
-func (p *polls) dial() *client {
-	p.Helper()
-	c, err := net.Dial(p.network, p.at)
-	if err != nil {
-		p.Fatal(err)
-	}
-	p.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
-	return &client{p.T, c, bufio.NewReader(c)}
-}
-
-// asks sends a request and returns the answer.
-func (c *client) asks(request string) (*http.Response, string) {
-	c.Helper()
-	if _, err := io.WriteString(c.Conn, request); err != nil {
-		c.Fatal(err)
-	}
-	return c.answer()
-}
-
-func (c *client) answer() (*http.Response, string) {
-	c.Helper()
-	r, err := http.ReadResponse(c.r, nil)
-	if err != nil {
-		c.Fatal(err)
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		c.Fatal(err)
-	}
-	return r, string(body)
-}
-
-// ends checks that the server closes the connection and sends nothing before.
-func (c *client) ends() {
-	c.Helper()
-	if rest, err := io.ReadAll(c.r); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-		c.Errorf("the connection ends with %q, %v", rest, err)
-	}
-}
-
-// say answers with what the request said.
-func say(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	fmt.Fprintf(w, "%s %s %s", r.Method, r.URL.RawQuery, body)
-}
 
 func TestPolls(t *testing.T) {
 	p := servePolls(t, say)
@@ -252,7 +118,7 @@ func TestHandshakeAfterPolls(t *testing.T) {
 		defer c.Close()
 		kind, data, _ := c.ReadMessage()
 		c.WriteMessage(kind, data)
-	}, func(s *http.Server) { s.IdleTimeout = shortTimeout })
+	}, func(s *Server) { s.IdleTimeout = briefly })
 	c := p.dial()
 	c.asks(aPoll())
 	io.WriteString(c, handshake("/socket.io/"))
@@ -272,7 +138,7 @@ func TestHandshakeAfterPolls(t *testing.T) {
 
 // TestPieces: a poll may come in pieces, as some clients send them.
 func TestPieces(t *testing.T) {
-	p := servePolls(t, say)
+	p := servePolls(t, say, func(s *Server) { s.pieces = patience })
 	c := p.dial()
 	for _, request := range []string{aPoll(), aPost("4hello"), aPost("4hello"), aPoll()} {
 		for at := 60; at < len(request); at += 20 {
@@ -291,7 +157,7 @@ func TestPieces(t *testing.T) {
 // TestPiecesTooLate: for the rest of a poll that does not come soon net/http waits, for as long as
 // it does.
 func TestPiecesTooLate(t *testing.T) {
-	p := servePolls(t, say, func(s *http.Server) { s.ReadHeaderTimeout = shortTimeout })
+	p := servePolls(t, say, func(s *Server) { s.ReadHeaderTimeout = briefly })
 	slow, silent := p.dial(), p.dial()
 	slow.asks(aPoll())
 	silent.asks(aPoll())
@@ -400,7 +266,8 @@ type secureListener struct{ net.Listener }
 
 type secureConn struct{ *net.TCPConn }
 
-func (secureConn) Secure() bool         { return true }
+func (secureConn) Secure() bool { return true }
+
 func (secureConn) RemoteAddr() net.Addr { return memoryAddr{} }
 
 func (l secureListener) Accept() (net.Conn, error) {
@@ -425,7 +292,7 @@ func TestProxied(t *testing.T) {
 // TestIdle: a connection that says nothing, or too little, for too long after a poll is closed, however
 // often it was used.
 func TestIdle(t *testing.T) {
-	p := servePolls(t, say, func(s *http.Server) { s.IdleTimeout = shortTimeout })
+	p := servePolls(t, say, func(s *Server) { s.IdleTimeout = briefly })
 	for _, rest := range []string{"", "GE"} {
 		c := p.dial()
 		for range 10 {
@@ -443,344 +310,13 @@ func TestIdleIsNotServing(t *testing.T) {
 	p := servePolls(t, func(w http.ResponseWriter, r *http.Request) {
 		<-idle
 		say(w, r)
-	}, func(s *http.Server) { s.IdleTimeout, s.ReadHeaderTimeout = shortTimeout, shortTimeout })
+	}, func(s *Server) { s.IdleTimeout, s.ReadHeaderTimeout = briefly, briefly })
 	c := p.dial()
 	io.WriteString(c, aPoll())
-	for range 3 {
-		p.dial().ends() // when the timeout is over
-	}
+	p.dial().ends() // when the timeout is over
 	close(idle)
 	if _, body := c.answer(); body == "" {
 		t.Error("no answer")
 	}
 	p.served(1, 0)
-}
-
-// TestShutdown: requests that are served are waited for, and end their connections; connections that wait
-// for a request are closed.
-func TestShutdown(t *testing.T) {
-	serving, answer := make(chan bool), make(chan bool)
-	p := servePolls(t, func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.URL.RawQuery, "idle") {
-			say(w, r)
-			return
-		}
-		serving <- true
-		<-answer
-		say(w, r)
-	})
-	idle, silent, busy, shaking := p.dial(), p.dial(), p.dial(), p.dial()
-	idle.asks(strings.Replace(aPoll(), "sid=a", "idle", 1))
-	io.WriteString(busy, aPoll())
-	<-serving
-	io.WriteString(shaking, handshake("/socket.io/"))
-	<-serving
-	over := make(chan error, 1)
-	go func() { over <- p.Shutdown(context.Background()) }()
-	idle.ends()
-	silent.ends()
-	select {
-	case err := <-over:
-		t.Errorf("the shutdown has not waited: %v", err)
-	default:
-	}
-	close(answer)
-	for _, c := range []*client{busy, shaking} {
-		if r, body := c.answer(); !r.Close || body == "" {
-			t.Errorf("answered %v, %q", r, body)
-		}
-		c.ends()
-	}
-	if err := <-over; err != nil {
-		t.Error(err)
-	}
-	p.served(3, 0)
-}
-
-// TestShutdownLeavesHijacked: who has hijacked a connection has it for as long as it likes.
-func TestShutdownLeavesHijacked(t *testing.T) {
-	hijacked, over := make(chan bool), make(chan bool)
-	p := servePolls(t, func(w http.ResponseWriter, _ *http.Request) {
-		c, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer c.Close()
-		hijacked <- true
-		<-over
-		io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
-	})
-	c := p.dial()
-	io.WriteString(c, handshake("/socket.io/"))
-	<-hijacked
-	if err := p.Shutdown(context.Background()); err != nil {
-		t.Error(err)
-	}
-	p.Close()
-	close(over)
-	if r, _ := c.answer(); r.StatusCode != http.StatusNoContent {
-		t.Errorf("answered %d", r.StatusCode)
-	}
-}
-
-// TestShutdownInTime: who waits for a shutdown has the last word, and Close ends what is served.
-func TestShutdownInTime(t *testing.T) {
-	serving, over := make(chan bool), make(chan error)
-	p := servePolls(t, func(_ http.ResponseWriter, r *http.Request) {
-		serving <- true
-		<-r.Context().Done()
-		over <- r.Context().Err()
-	})
-	c := p.dial()
-	io.WriteString(c, aPoll())
-	<-serving
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := p.Shutdown(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Shutdown returned %v", err)
-	}
-	p.Close()
-	<-over
-	c.ends()
-}
-
-// TestPollPanics: a panic ends the connection, and is logged unless it is meant.
-func TestPollPanics(t *testing.T) {
-	p := servePolls(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "some")
-		if strings.Contains(r.URL.RawQuery, "abort") {
-			panic(http.ErrAbortHandler)
-		}
-		panic("oh")
-	})
-	for _, sid := range []string{"sid=a", "abort"} {
-		c := p.dial()
-		io.WriteString(c, strings.Replace(aPoll(), "sid=a", sid, 1))
-		c.ends()
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if log := p.log.String(); strings.Count(log, "panic=") != 1 || !strings.Contains(log, "panic=oh") {
-		t.Errorf("logged %q, want one panic", log)
-	}
-}
-
-// TestAnswers: what is on the wire is what net/http writes.
-func TestAnswers(t *testing.T) {
-	large := strings.Repeat("x", 3*maxJoined)
-	for name, answer := range map[string]http.HandlerFunc{
-		"nothing": func(http.ResponseWriter, *http.Request) {},
-		"pieces": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, "<html>")
-			fmt.Fprint(w, "more")
-		},
-		"a length": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "4")
-			fmt.Fprint(w, "ab")
-			http.NewResponseController(w).Flush()
-			fmt.Fprint(w, "cd")
-			if n, err := fmt.Fprint(w, "e"); n != 0 || !errors.Is(err, http.ErrContentLength) {
-				t.Errorf("wrote %d too many bytes, %v", n, err)
-			}
-		},
-		"large": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", fmt.Sprint(2*len(large)+1))
-			fmt.Fprint(w, "1")
-			io.WriteString(w, large)
-			io.WriteString(w, large)
-		},
-		"small pieces of a large one": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", fmt.Sprint(len(large)))
-			for i := 0; i < len(large); i += 1 << 10 {
-				io.WriteString(w, large[i:i+1<<10])
-			}
-		},
-		"no content": func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusNoContent)
-			if _, err := fmt.Fprint(w, "x"); !errors.Is(err, http.ErrBodyNotAllowed) {
-				t.Errorf("a body: %v", err)
-			}
-		},
-		"not modified": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/plain")
-			w.WriteHeader(http.StatusNotModified)
-		},
-		"a strange status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(599) },
-		"fields": func(w http.ResponseWriter, _ *http.Request) {
-			h := w.Header()
-			h["Set-Cookie"] = []string{"a=b", "c=d"}
-			h["X-Lines"], h["x-lower"], h["Not A Name"] = []string{" a\r\nb\t"}, []string{"y"}, []string{"z"}
-			h["Date"] = []string{"today"}
-			h["Content-Type"] = nil
-			h["X-None"] = nil
-			fmt.Fprint(w, "<html>")
-		},
-		"encoded": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", "gzip")
-			fmt.Fprint(w, "<html>")
-		},
-		"statuses": func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusForbidden)
-			w.WriteHeader(http.StatusOK)
-			w.Header().Set("X-Late", "y")
-			fmt.Fprint(w, "no")
-		},
-		"short of its length": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "4")
-			fmt.Fprint(w, "ab")
-			http.NewResponseController(w).Flush()
-		},
-		"the last": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Connection", "close")
-			w.WriteHeader(http.StatusBadRequest)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := servePolls(t, answer)
-			bare := &http.Server{Handler: answer, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-			l := listen(t)
-			go bare.Serve(l)
-			defer bare.Close()
-			got, want := converse(t, p.at, []byte(aPoll()+aPoll())), converse(t, l.Addr().String(), []byte(aPoll()+aPoll()))
-			for i := range want {
-				if i >= len(got) || got[i] != want[i] {
-					t.Fatalf("answered %.300q\nnot %.300q", got, want)
-				}
-			}
-		})
-	}
-}
-
-// TestWriteDeadline: who does not take an answer is given up, also when the deadline is set while the answer
-// waits; and it is that answer's alone.
-func TestWriteDeadline(t *testing.T) {
-	for name, late := range map[string]bool{"before": false, "meanwhile": true} {
-		t.Run(name, func(t *testing.T) {
-			over := make(chan error, 1)
-			p := servePolls(t, func(w http.ResponseWriter, r *http.Request) {
-				c := http.NewResponseController(w)
-				if !strings.Contains(r.URL.RawQuery, "large") {
-					c.SetWriteDeadline(time.Now())
-					say(w, r)
-					return
-				}
-				w.Header().Set("Content-Length", fmt.Sprint(largeAnswer))
-				if late {
-					go func() {
-						time.Sleep(shortTimeout) // the answer waits, as a rule
-						c.SetWriteDeadline(time.Now())
-					}()
-				} else {
-					c.SetWriteDeadline(time.Now().Add(shortTimeout))
-				}
-				_, err := w.Write(make([]byte, largeAnswer))
-				over <- err
-			})
-			c := p.dial()
-			for range 3 {
-				c.asks(aPoll())
-			}
-			io.WriteString(c, strings.Replace(aPoll(), "sid=a", "large", 1))
-			if err := <-over; !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("the answer was given up with %v", err)
-			}
-			if n, _ := io.Copy(io.Discard, c.r); n >= largeAnswer {
-				t.Errorf("read %d bytes", n)
-			}
-		})
-	}
-}
-
-// TestReadDeadline: what a handler allows for the reading of its request ends with that.
-func TestReadDeadline(t *testing.T) {
-	p := servePolls(t, func(w http.ResponseWriter, r *http.Request) {
-		http.NewResponseController(w).SetReadDeadline(time.Now())
-		say(w, r)
-	})
-	c := p.dial()
-	for range 3 {
-		if _, body := c.asks(aPost("4a")); !strings.HasSuffix(body, "4a") {
-			t.Errorf("answered %q", body)
-		}
-	}
-	p.served(3, 0)
-}
-
-// Polls, by net/http alone and past it: b.N with their answers, and KiB that 1,000 connections
-// hold that wait for an answer, and for a request.
-func BenchmarkPoll(b *testing.B) {
-	for _, name := range []string{"net/http", "fastpath"} {
-		b.Run(name, func(b *testing.B) {
-			answer := make(chan bool)
-			server := &http.Server{ReadHeaderTimeout: patience, IdleTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if strings.Contains(r.URL.RawQuery, "wait") {
-					<-answer
-				}
-				w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
-				w.Header().Set("Content-Length", "1")
-				w.Write([]byte("6"))
-				http.NewResponseController(w).Flush()
-			})}
-			l := listen(b)
-			if name == "fastpath" {
-				front := New(server, Options{PollPath: "/socket.io/", Logger: slog.Default()})
-				defer front.Close()
-				go front.Serve(l)
-			} else {
-				defer server.Close()
-				go server.Serve(l)
-			}
-			dial := func() net.Conn {
-				c, err := net.Dial("tcp", l.Addr().String())
-				if err != nil {
-					b.Fatal(err)
-				}
-				return c
-			}
-			request, buf := []byte(aPoll("User-Agent: Mozilla/5.0\r\nOrigin: http://here\r\nAccept-Encoding: gzip\r\n")), make([]byte, 512)
-			b.ReportAllocs()
-			c := dial()
-			defer c.Close()
-			for b.Loop() {
-				c.Write(request)
-				if _, err := c.Read(buf); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.StopTimer()
-			const many = 1000
-			var conns []net.Conn
-			before := held()
-			for range many {
-				conns = append(conns, dial())
-			}
-			for _, c := range conns {
-				c.Write(bytes.Replace(request, []byte("sid=a"), []byte("wait="), 1))
-			}
-			time.Sleep(100 * time.Millisecond)
-			b.ReportMetric(float64(held()-before)/many/1024, "KiB/waiting")
-			close(answer)
-			for _, c := range conns {
-				if _, err := c.Read(buf); err != nil {
-					b.Fatal(err)
-				}
-			}
-			time.Sleep(100 * time.Millisecond)
-			b.ReportMetric(float64(held()-before)/many/1024, "KiB/idle")
-			for _, c := range conns {
-				c.Close()
-			}
-		})
-	}
-}
-
-// held returns the bytes that the heap and the stacks hold.
-func held() int64 {
-	var m runtime.MemStats
-	for range 3 {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse)
 }

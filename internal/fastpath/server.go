@@ -30,6 +30,7 @@ type Options struct {
 type Server struct {
 	*http.Server
 	opts   Options
+	pieces time.Duration  // how long the rest of a poll may take that has come in part
 	poller netpoll.Poller // of the connections that polls came by
 
 	mu      sync.Mutex
@@ -38,12 +39,16 @@ type Server struct {
 	gone    chan struct{}      // closed when closing and there are none any more
 }
 
+// defaultPieces is enough for a client that sends head and body apart. Then net/http gets the
+// connection, and has the patience for it.
+const defaultPieces = time.Second
+
 // New returns a server for what s serves, and leaves to s what it does not serve itself.
 func New(s *http.Server, opts Options) *Server {
 	if !canPoll {
 		opts.PollPath = ""
 	}
-	return &Server{Server: s, opts: opts, conns: map[*conn]struct{}{}, gone: make(chan struct{})}
+	return &Server{Server: s, opts: opts, pieces: defaultPieces, conns: map[*conn]struct{}{}, gone: make(chan struct{})}
 }
 
 // Serve serves the connections that l accepts, until Shutdown or Close, or until l fails.
