@@ -45,8 +45,8 @@ func NewConn(s Socket, r Reader) *Conn {
 // Init makes a zero c the state of a connection that r is reading from.
 func (c *Conn) Init(s Socket, r Reader) { c.socket, c.reader = s, r }
 
-// TryWrite is [Socket.TryWrite].
-func (c *Conn) TryWrite(v *Vector, bufs [][]byte) (int, error) { return c.socket.TryWrite(v, bufs) }
+// AddTo is [Batch.Add], of a write to the connection.
+func (c *Conn) AddTo(b *Batch, bufs [][]byte) (taken int) { return b.Add(c.socket, bufs) }
 
 // Silent is [Socket.Silent].
 func (c *Conn) Silent() bool { return c.socket.Silent() }

@@ -11,6 +11,9 @@
 //
 // A [HangUp] says when the peer of a connection leaves, of which reading is another's.
 //
+// A [Batch] makes writes to many connections in one system call, by io_uring, where the
+// system has one for us.
+//
 // A [Turn] has who waits for the network get a turn from a goroutine that is busy.
 //
 // # Locks

@@ -39,5 +39,14 @@ func (*Turn) Give() {}
 // Close does nothing.
 func (*Turn) Close() {}
 
+// ringBatch is what makes writes together on Linux.
+type ringBatch struct{ ring interface{ close() } }
+
+func newRingBatch() *ringBatch { return nil }
+
+func (*ringBatch) add(*write, Socket, [][]byte) int { return 0 }
+
+func (*ringBatch) write() {}
+
 // Vector is what [Socket.TryWrite] needs to allocate nothing.
 type Vector struct{}

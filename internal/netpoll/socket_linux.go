@@ -32,53 +32,79 @@ func (p *Poller) tcpSocket(c *net.TCPConn) Socket {
 // Vector is what [Socket.TryWrite] needs to allocate nothing. The zero value is
 // ready; it serves one call at a time.
 type Vector struct {
-	iov   [MaxBuffers]syscall.Iovec
-	count int
-	sent  int
-	errno syscall.Errno
-	send  func(fd uintptr) // v.sendmsg, made once
+	buffers [MaxBuffers]syscall.Iovec
+	sending sending
 }
 
 // TryWrite implements [Socket]. It does not go through RawConn.Write, which prepares to
 // wait: a tenth of what a short write takes.
 func (s *socket) TryWrite(v *Vector, bufs [][]byte) (int, error) {
-	if v.send == nil {
-		v.send = v.sendmsg
-	}
 	bufs = bufs[:min(len(bufs), MaxBuffers)]
-	for i, b := range bufs {
-		v.iov[i].Base = &b[0]
-		v.iov[i].SetLen(len(b))
-	}
-	v.count, v.sent, v.errno = len(bufs), 0, 0
-	err := s.rc.Control(v.send)
-	clear(v.iov[:v.count])
+	buffers := v.buffers[:len(bufs)]
+	lay(buffers, bufs)
+	n, err := s.send(&v.sending, buffers)
+	clear(buffers)
 	runtime.KeepAlive(bufs)
-	switch {
-	case err != nil:
-		return 0, err
-	case v.errno == syscall.EAGAIN || v.errno == syscall.EINTR:
-		return 0, nil
-	case v.errno != 0:
-		return 0, v.errno
-	}
-	return v.sent, nil
+	return n, err
 }
+
+// lay has buffers refer to what bufs hold.
+func lay(buffers []syscall.Iovec, bufs [][]byte) {
+	for i := range buffers {
+		buffers[i].Base = &bufs[i][0]
+		buffers[i].SetLen(len(bufs[i]))
+	}
+}
+
+// sending is one sendmsg(2).
+type sending struct {
+	buffers []syscall.Iovec
+	sent    int
+	errno   syscall.Errno
+	make    func(fd uintptr) // c.sendmsg, made once
+}
+
+// send makes one write, and allocates nothing but in the first call with c.
+func (s *socket) send(c *sending, buffers []syscall.Iovec) (int, error) {
+	if c.make == nil {
+		c.make = c.sendmsg
+	}
+	c.buffers = buffers
+	err := s.rc.Control(c.make)
+	c.buffers = nil
+	if err != nil {
+		return 0, err
+	}
+	return outcome(c.sent, c.errno)
+}
+
+// outcome is the result of one send: an errno that says to come again is none.
+func outcome(sent int, errno syscall.Errno) (int, error) {
+	switch errno {
+	case 0:
+		return sent, nil
+	case syscall.EAGAIN, syscall.EINTR:
+		return 0, nil
+	}
+	return 0, errno
+}
+
+// sendFlags have a send neither wait nor raise a signal.
+const sendFlags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
 
 // sendmsg is one sendmsg(2). It bypasses the scheduler's bookkeeping for system
 // calls that may block: this one does not, and handing the processor over and
 // back for each would cost half as much again as the call.
-func (v *Vector) sendmsg(fd uintptr) {
-	const flags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
+func (c *sending) sendmsg(fd uintptr) {
 	var n uintptr
-	if v.count == 1 { // as a rule, and the kernel has less to look at
-		n, _, v.errno = syscall.RawSyscall6(syscall.SYS_SENDTO, fd,
-			uintptr(unsafe.Pointer(v.iov[0].Base)), uintptr(v.iov[0].Len), flags, 0, 0)
+	if len(c.buffers) == 1 { // as a rule, and the kernel has less to look at
+		n, _, c.errno = syscall.RawSyscall6(syscall.SYS_SENDTO, fd,
+			uintptr(unsafe.Pointer(c.buffers[0].Base)), uintptr(c.buffers[0].Len), sendFlags, 0, 0)
 	} else {
-		hdr := syscall.Msghdr{Iov: &v.iov[0], Iovlen: uint64(v.count)}
-		n, _, v.errno = syscall.RawSyscall(syscall.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&hdr)), flags)
+		hdr := syscall.Msghdr{Iov: &c.buffers[0], Iovlen: uint64(len(c.buffers))}
+		n, _, c.errno = syscall.RawSyscall(syscall.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&hdr)), sendFlags)
 	}
-	v.sent = int(n)
+	c.sent = int(n)
 }
 
 // Silent implements [Socket]. It does not go through RawConn.Read, which would wait

@@ -13,7 +13,7 @@ import (
 // messages gather in the outboxes and go out together on its next pass, so the
 // busier it is, the fewer system calls a message costs.
 type flusher struct {
-	buffers writeBuffers // the goroutine's own
+	writes writes // the goroutine's own
 
 	mu      sync.Mutex
 	work    sync.Cond // woken is not empty, or stopped
@@ -38,22 +38,6 @@ const (
 	maxGathered   = 256 << 10
 	gatheredShare = 4
 )
-
-// writeBuffers are what one pass writes with, kept to allocate nothing.
-type writeBuffers struct {
-	spare  []*Message
-	bufs   [netpoll.MaxBuffers][]byte
-	vector netpoll.Vector
-}
-
-// frames returns the frames of msgs, as many as one system call takes.
-func (s *writeBuffers) frames(msgs []*Message) [][]byte {
-	n := min(len(msgs), len(s.bufs))
-	for i, m := range msgs[:n] {
-		s.bufs[i] = m.frame
-	}
-	return s.bufs[:n]
-}
 
 // flushers share the sessions among themselves, one for each processor.
 type flushers struct {
@@ -128,6 +112,8 @@ func (x *flusher) run() {
 	var pass []*wsConn
 	turn := netpoll.NewTurn()
 	defer turn.Close()
+	x.writes.batch = netpoll.NewBatch()
+	defer x.writes.batch.Close()
 	others := turns{give: turn.Give}
 	for {
 		x.mu.Lock()
@@ -144,22 +130,21 @@ func (x *flusher) run() {
 		x.passing, x.ahead, x.crowded = true, 0, false
 		x.mu.Unlock()
 		for i, t := range pass {
-			if i%turnAfter == turnAfter-1 {
+			pass[i] = nil
+			x.writes.take(t)
+			for x.writes.full() {
+				x.writes.write()
 				others.offer()
 			}
-			pass[i] = nil
-			t.flush(&x.buffers)
+		}
+		for !x.writes.empty() {
+			x.writes.write()
 		}
 		if cap(pass) > maxPass {
 			pass = nil // a burst's; the next may be long in coming
 		}
 	}
 }
-
-// turnAfter is after how many connections of a pass others are offered a turn: it costs as much
-// as a fraction of one write, and emitters who wait for the network are not held up by a pass
-// of ten thousand, so that what they emit meanwhile gathers.
-const turnAfter = 64
 
 // maxPass bounds, in connections, the list a flusher keeps between bursts.
 const maxPass = 1 << 16

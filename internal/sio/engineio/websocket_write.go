@@ -41,36 +41,6 @@ func (t *wsConn) crowded() {
 	}
 }
 
-// flush writes what waits without waiting for the browser. What the connection
-// does not take is left to a goroutine.
-func (t *wsConn) flush(s *writeBuffers) {
-	for {
-		msgs, last := t.session.out.take(t, s.spare)
-		if len(msgs) == 0 {
-			t.idle(last)
-			return
-		}
-		t.session.countSent(transportWebSocket, msgs)
-		encode(msgs, t.framing)
-		s.spare = nil // it is the outbox's queue now
-		for wait := msgs; len(wait) > 0; {
-			bufs := s.frames(wait)
-			n, err := t.socket.TryWrite(&s.vector, bufs)
-			clear(bufs)
-			if err != nil {
-				t.fail()
-				return
-			}
-			i, partial := skip(wait, n)
-			if wait = wait[i:]; len(wait) > 0 && (partial > 0 || n == 0) {
-				t.startWriter(rest(wait, partial))
-				return
-			}
-		}
-		s.spare = recycle(msgs)
-	}
-}
-
 // skip returns how many whole messages n bytes are, and the bytes of the next.
 func skip(msgs []*Message, n int) (whole, partial int) {
 	for whole < len(msgs) && n >= len(msgs[whole].frame) {
