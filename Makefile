@@ -100,9 +100,9 @@ soak: build sdk test/node_modules/.package-lock.json ## Long runs: 200,000 conne
 	SOAK_TIME=$(SOAK_TIME) DAEMON=$(CURDIR)/$(BIN)/fanoutd go test -count=1 -timeout=0 -v -run Mixed ./test
 
 .PHONY: bench
-bench: build bench/node_modules/.package-lock.json ## Compare with Node.js, socketioxide and centrifuge, and with the floor of the system: one table, ten minutes (BENCH=-quick: that it runs)
+bench: build sdk bench/node_modules/.package-lock.json ## Compare with Node.js, socketioxide and centrifuge, and with the floor of the system: one table, ten minutes (BENCH=-quick: that it runs)
 	$(call say,"bench: fanoutd and its peers take turns")
-	cd bench && go run ./compare -table -daemon ../$(BIN)/fanoutd $(BENCH)
+	cd bench && go run ./compare -table -npm -daemon ../$(BIN)/fanoutd $(BENCH)
 
 .PHONY: bench-processors
 bench-processors: build ## Show what GOMAXPROCS of 1 and 2 and 8 cost where all share the processors

@@ -2,7 +2,7 @@
 // machine, over loopback, and prints one table of ratios.
 //
 //	go run ./compare [-daemon ../bin/fanoutd] [-peers node,python,rust,go] [-clients 2000] [-rounds 3]
-//	go run ./compare -table [-quick] [-gomaxprocs 1,2,8]
+//	go run ./compare -table [-npm] [-quick] [-gomaxprocs 1,2,8]
 //	go run ./compare -idle [-idle-clients 9000]
 //	go run ./compare -growth [-sizes 1000,5000,10000,15000]
 //	go run ./compare -cluster [-clients 900]
@@ -66,7 +66,7 @@ func main() {
 	idleClients := flag.Int("idle-clients", 9000, "connections that are idle; 0: measure none")
 	grow := flag.Bool("growth", false, "show how cost grows with connections")
 	clustered := flag.Bool("cluster", false, "measure three nodes beside one, and beside the npm server with its Redis adapter")
-	packages := flag.Bool("npm", false, "measure a program by @fanoutd/socket.io beside the same by plain socket.io")
+	packages := flag.Bool("npm", false, "measure a program by @fanoutd/socket.io beside the same by plain socket.io; with -table that too")
 	whole := flag.Bool("table", false, "print one table of everything, beside the floor, node, rust and centrifuge; see table.go")
 	quick := flag.Bool("quick", false, "with -table: show that it runs, with a few clients and windows that are too short; of other servers none")
 	processors := flag.String("gomaxprocs", "", "with -table: measure fanoutd with these GOMAXPROCS, as in 1,2,8, its threads on all processors, and nobody else")
@@ -85,6 +85,12 @@ func main() {
 		log.Fatal("descriptors: ", err)
 	}
 	fmt.Printf("%s\n", machine())
+	if *whole {
+		if err := printTable(ctx, os.Stdout, *daemon, *quick, *packages, *rounds, *processors); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	if *clustered {
 		if err := cluster(ctx, os.Stdout, *daemon, *rounds, *clients, *window); err != nil {
 			log.Fatal(err)
@@ -93,12 +99,6 @@ func main() {
 	}
 	if *packages {
 		if err := npm(ctx, os.Stdout, *daemon, *rounds, *clients, *window); err != nil {
-			log.Fatal(err)
-		}
-		return
-	}
-	if *whole {
-		if err := printTable(ctx, os.Stdout, *daemon, *quick, *processors); err != nil {
 			log.Fatal(err)
 		}
 		return

@@ -421,16 +421,19 @@ func share() error {
 }
 
 // printTable measures and prints what -table says.
-func printTable(ctx context.Context, out io.Writer, daemon string, quick bool, processors string) error {
+func printTable(ctx context.Context, out io.Writer, daemon string, quick, programs bool, rounds int, processors string) error {
 	s, peers := wholeScale, []other{others[0], others[2], centrifugePeer}
 	floor := buildFloor(ctx)
 	var npm error
+	if !programs {
+		npm = errors.New("-npm was not given")
+	}
+	s.rounds = rounds
 	if quick {
-		s, peers, npm = quickScale, nil, errors.New("not with -quick")
+		s, peers = quickScale, nil
 	}
 	all := contestants(ctx, daemon, peers)
 	if processors != "" {
-		npm = errors.New("not with -gomaxprocs")
 		values, err := numbers(processors)
 		if err != nil {
 			return err
