@@ -102,7 +102,7 @@ soak: build sdk test/node_modules/.package-lock.json ## Long runs: 200,000 conne
 .PHONY: bench
 bench: build sdk bench/node_modules/.package-lock.json ## Compare with Node.js, socketioxide and centrifuge, and with the floor of the system: one table, ten minutes (BENCH=-quick: that it runs)
 	$(call say,"bench: fanoutd and its peers take turns")
-	cd bench && go run ./compare -table -npm -daemon ../$(BIN)/fanoutd $(BENCH)
+	cd bench && go run ./compare -table -npm -peers node,rust,centrifuge -daemon ../$(BIN)/fanoutd $(BENCH)
 
 .PHONY: bench-processors
 bench-processors: build ## Show what GOMAXPROCS of 1 and 2 and 8 cost where all share the processors

@@ -2,7 +2,7 @@
 // machine, over loopback, and prints one table of ratios.
 //
 //	go run ./compare [-daemon ../bin/fanoutd] [-peers node,python,rust,go] [-clients 2000] [-rounds 3]
-//	go run ./compare -table [-npm] [-quick] [-gomaxprocs 1,2,8]
+//	go run ./compare -table [-peers node,rust,centrifuge] [-npm] [-quick] [-gomaxprocs 1,2,8]
 //	go run ./compare -idle [-idle-clients 9000]
 //	go run ./compare -growth [-sizes 1000,5000,10000,15000]
 //	go run ./compare -cluster [-clients 900]
@@ -58,7 +58,7 @@ func main() {
 		log.Fatal(runOn(os.Args[2:]))
 	}
 	daemon := flag.String("daemon", "../bin/fanoutd", "the daemon's binary")
-	peers := flag.String("peers", "node", "whom to compare with: all, or some of node,python,rust,go")
+	peers := flag.String("peers", "node", "whom to compare with: all, or some of node,python,rust,go, and with -table centrifuge; empty: nobody")
 	clients := flag.Int("clients", 2000, "connections")
 	rounds := flag.Int("rounds", 3, "rounds, of which the median counts")
 	window := flag.Duration("window", 3*time.Second, "length of each measurement")
@@ -67,16 +67,12 @@ func main() {
 	grow := flag.Bool("growth", false, "show how cost grows with connections")
 	clustered := flag.Bool("cluster", false, "measure three nodes beside one, and beside the npm server with its Redis adapter")
 	packages := flag.Bool("npm", false, "measure a program by @fanoutd/socket.io beside the same by plain socket.io; with -table that too")
-	whole := flag.Bool("table", false, "print one table of everything, beside the floor, node, rust and centrifuge; see table.go")
-	quick := flag.Bool("quick", false, "with -table: show that it runs, with a few clients and windows that are too short; of other servers none")
+	whole := flag.Bool("table", false, "print one table of everything, beside the floor of the system; see table.go")
+	quick := flag.Bool("quick", false, "with -table: show that it runs, with a few clients and windows that are too short: the figures mean nothing")
 	processors := flag.String("gomaxprocs", "", "with -table: measure fanoutd with these GOMAXPROCS, as in 1,2,8, its threads on all processors, and nobody else")
 	sizes := flag.String("sizes", "1000,5000,10000,15000", "connections, with -growth")
 	flag.Parse()
 
-	chosen, err := choose(*peers)
-	if err != nil {
-		log.Fatal(err)
-	}
 	steps, err := numbers(*sizes)
 	if err != nil {
 		log.Fatal(err)
@@ -86,7 +82,7 @@ func main() {
 	}
 	fmt.Printf("%s\n", machine())
 	if *whole {
-		if err := printTable(ctx, os.Stdout, *daemon, *quick, *packages, *rounds, *processors); err != nil {
+		if err := printTable(ctx, os.Stdout, *daemon, *quick, *packages, *rounds, *peers, *processors); err != nil {
 			log.Fatal(err)
 		}
 		return
@@ -102,6 +98,10 @@ func main() {
 			log.Fatal(err)
 		}
 		return
+	}
+	chosen, err := choose(*peers)
+	if err != nil {
+		log.Fatal(err)
 	}
 	all := contestants(ctx, *daemon, chosen)
 	ran := true

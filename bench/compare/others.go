@@ -74,7 +74,15 @@ func choose(list string) ([]other, error) {
 	if list == "all" {
 		return others, nil
 	}
+	return chooseOf(others, list)
+}
+
+// chooseOf returns those of the peers that a comma-separated list names; empty: none.
+func chooseOf(others []other, list string) ([]other, error) {
 	var chosen []other
+	if list == "" {
+		return nil, nil
+	}
 	for name := range strings.SplitSeq(list, ",") {
 		i := slices.IndexFunc(others, func(o other) bool { return o.name == name })
 		if i < 0 {

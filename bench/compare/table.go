@@ -32,7 +32,7 @@ var rows = []row{
 	{"big paced", "room of 9,000, 36,000 deliveries a second: of send(2)", "%.2f"},
 	{"big p99", "p99 of a delivery there, ms", "%.0f"},
 	{"alone", "room of 1,000, one emit at a time: of send(2)", "%.2f"},
-	{"handshake", "CPU of a handshake with CONNECT, us", "%.0f"},
+	{"handshake", "CPU of a handshake with CONNECT, 1,500 a second, us", "%.0f"},
 	{"idle", "memory of an idle connection of 9,000, KiB", "%.2f"},
 	{"loaded", "memory 2 s after those loads, KiB", "%.2f"},
 	{"idle CPU", "CPU of an idle connection, us/s", "%.2f"},
@@ -72,7 +72,7 @@ var (
 	// quickScale shows that it runs, and nothing else.
 	quickScale = scale{
 		clients: 90, rooms: 10, crowd: 20, polls: 5, echoes: 4, opened: 100 * time.Millisecond, watched: 100 * time.Millisecond,
-		window: 150 * time.Millisecond, paced: 500, bigPaced: 500, crowdPaced: 500, connects: 50, npm: 50,
+		window: 150 * time.Millisecond, paced: 500, bigPaced: 500, crowdPaced: 500, connects: 50, npm: 100, // 64 of which send events
 		rounds: 1, settled: 100 * time.Millisecond,
 	}
 )
@@ -421,8 +421,12 @@ func share() error {
 }
 
 // printTable measures and prints what -table says.
-func printTable(ctx context.Context, out io.Writer, daemon string, quick, programs bool, rounds int, processors string) error {
-	s, peers := wholeScale, []other{others[0], others[2], centrifugePeer}
+func printTable(ctx context.Context, out io.Writer, daemon string, quick, programs bool, rounds int, list, processors string) error {
+	peers, err := chooseOf(append(slices.Clone(others), centrifugePeer), list)
+	if err != nil {
+		return err
+	}
+	s := wholeScale
 	floor := buildFloor(ctx)
 	var npm error
 	if !programs {
@@ -430,7 +434,7 @@ func printTable(ctx context.Context, out io.Writer, daemon string, quick, progra
 	}
 	s.rounds = rounds
 	if quick {
-		s, peers = quickScale, nil
+		s = quickScale
 	}
 	all := contestants(ctx, daemon, peers)
 	if processors != "" {
@@ -453,7 +457,7 @@ func printTable(ctx context.Context, out io.Writer, daemon string, quick, progra
 	if err := room(2 * s.clients); err != nil { // the floor has as many
 		return fmt.Errorf("%d connections: %w", 2*s.clients, err)
 	}
-	err := tableOf(ctx, out, all, s, daemon, floor, npm)
+	err = tableOf(ctx, out, all, s, daemon, floor, npm)
 	fmt.Fprintln(out)
 	for _, c := range all {
 		if c.notRun != nil {
