@@ -28,12 +28,13 @@ const (
 	// share of the connections and no goroutine for each: the race detector
 	// bounds those.
 	comeWorkers = 64
-	// comeGoroutines may stay: the poller's, and the runtime's own.
-	comeGoroutines = 4
+	// comeGoroutines may stay: the pollers', the readers' that wait for work, two for each
+	// processor, and the runtime's own. Each of a round's connections that stays is one.
+	comeGoroutines = 32
 	// comeFiles stay: epoll's, and what wakes it.
 	comeFiles = 2
 	// comeObjects may stay of what the packages of the sessions allocated: maps' and
-	// pools' own, and what the runtime keeps of goroutines that waited in a select.
+	// pools' own, flushers' room for the queues of 64 sessions each, and what the runtime keeps of goroutines that waited in a select.
 	// A session that stays is ten or more.
 	comeObjects = 300
 	// comeLoad is between two events to everybody.

@@ -30,7 +30,8 @@ func (w *writes) full() bool { return w.batch.Len() == netpoll.MaxBatch }
 func (w *writes) take(t *wsConn) {
 	var spare []*Message
 	if n := len(w.spares); n > 0 {
-		spare, w.spares = w.spares[n-1], w.spares[:n-1]
+		spare, w.spares[n-1] = w.spares[n-1], nil // it is the outbox's now
+		w.spares = w.spares[:n-1]
 	}
 	msgs, last := t.session.out.take(t, spare)
 	if len(msgs) == 0 {
