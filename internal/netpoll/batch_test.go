@@ -218,3 +218,19 @@ func TestBatchCloses(t *testing.T) {
 		t.Errorf("%d files are open, %d were before", after, before)
 	}
 }
+
+// The ring is used where the system has all that it is asked for: Linux 5.4 and 5.5 have an
+// io_uring that does not know send(2).
+func TestRingSuffices(t *testing.T) {
+	for features, want := range map[uint32]bool{
+		0:       false,
+		0b1:     false, // 5.4
+		0b111:   false, // 5.5
+		0b11111: true,  // 5.6
+		0b11000: false,
+	} {
+		if p := (&ringParams{features: features}); p.suffice() != want {
+			t.Errorf("features %#b suffice: %v", features, !want)
+		}
+	}
+}
