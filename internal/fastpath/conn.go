@@ -112,6 +112,7 @@ func (c *conn) await() *buffer {
 	if n := b.blank(c.tolerated); n > 0 {
 		c.skip(b, n)
 		b.release()
+		c.readWithin(c.listener.server.pieces) // a shutdown does not close it any more
 		b = c.peek(0)
 	}
 	for again := false; b.parse(c.listener.server.opts.PollPath) && !b.last; again = true {

@@ -320,3 +320,14 @@ func TestIdleIsNotServing(t *testing.T) {
 	}
 	p.served(1, 0)
 }
+
+// TestBlankLines: of a connection that says nothing but blank lines after a POST, which no shutdown
+// closes, net/http has the end before long.
+func TestBlankLines(t *testing.T) {
+	p := servePolls(t, say, func(s *Server) { s.IdleTimeout, s.ReadHeaderTimeout, s.pieces = 0, briefly, briefly })
+	c := p.dial()
+	c.asks(aPost("4a"))
+	io.WriteString(c, "\r\n\r\n")
+	c.ends()
+	p.served(1, 0)
+}
