@@ -79,9 +79,9 @@ const (
 
 	// Features: both rings are one mapping; and one that came with opSend, in Linux 5.6. Of a request
 	// that it does not know the system says that it is invalid, as it may of a connection.
-	oneMapping  = 1 << 0
-	currentFile = 1 << 3 // IORING_FEAT_RW_CUR_POS
-	needed      = oneMapping | currentFile
+	oneMapping      = 1 << 0
+	currentPosition = 1 << 3 // IORING_FEAT_RW_CUR_POS
+	needed          = oneMapping | currentPosition
 )
 
 // newRing returns a ring of so many requests, a power of two; nil where the system has
