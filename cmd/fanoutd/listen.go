@@ -55,6 +55,9 @@ func bind(ctx context.Context, c *config) (*listeners, error) {
 			l.close()
 			return nil, fmt.Errorf("cannot listen as the setting %s says: %w", x.setting, err)
 		}
+		if x.to != &l.backends { // whose emits would gather less
+			*x.to = direct.Listen(*x.to)
+		}
 	}
 	if at := c.listeners.webTransport; !at.IsZero() {
 		var err error
@@ -118,7 +121,7 @@ func listen(ctx context.Context, lc net.ListenConfig, at settings.Address) (net.
 			return nil, err
 		}
 	}
-	return direct.Listen(l), nil
+	return l, nil
 }
 
 // abandoned reports whether path is a unix socket that nobody listens on.
