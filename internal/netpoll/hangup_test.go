@@ -25,20 +25,7 @@ func awaitHangUp(t *testing.T, called <-chan struct{}) {
 // unixPair returns both ends of a connection over a unix socket.
 func unixPair(t *testing.T) (server, client *net.UnixConn) {
 	t.Helper()
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("unix", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(); s.Close() })
+	s, c := ends(t, "unix", filepath.Join(t.TempDir(), "s"))
 	return s.(*net.UnixConn), c.(*net.UnixConn)
 }
 

@@ -21,21 +21,27 @@ import (
 // pair returns both ends of a TCP connection.
 func pair(t testing.TB) (server, client *net.TCPConn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, c := ends(t, "tcp", "127.0.0.1:0")
+	return s.(*net.TCPConn), c.(*net.TCPConn)
+}
+
+// ends returns both ends of a connection to such an address.
+func ends(t testing.TB, network, address string) (server, client net.Conn) {
+	t.Helper()
+	l, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
+	if client, err = net.Dial(network, l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	s, err := l.Accept()
-	if err != nil {
+	t.Cleanup(func() { client.Close() })
+	if server, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(); s.Close() })
-	return s.(*net.TCPConn), c.(*net.TCPConn)
+	t.Cleanup(func() { server.Close() })
+	return server, client
 }
 
 func TestSocketOf(t *testing.T) {
