@@ -74,7 +74,8 @@ func (s *swarm) connect(ctx context.Context, address string, p protocol, n, room
 				if err == nil {
 					s.fds, ids[i%rooms] = append(s.fds, fd), append(ids[i%rooms], id)
 					err = s.watch(fd)
-				} else if failed == nil {
+				}
+				if err != nil && failed == nil {
 					failed = err
 				}
 				stop := failed != nil
