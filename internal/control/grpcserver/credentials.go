@@ -10,7 +10,8 @@ import (
 )
 
 // transportCredentials have a call's peer tell which connection the call came by. A
-// connection over TLS they take as it is if who accepted it has done its handshake.
+// connection over TLS they take as it is if who accepted it has done its handshake. Of each
+// they bound the time for which a peer may take nothing, which gRPC does not find beneath another connection.
 type transportCredentials struct {
 	credentials.TransportCredentials
 }
@@ -23,6 +24,7 @@ type authInfo struct {
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (t transportCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	setUserTimeout(raw, keepaliveParams.Timeout)
 	if c, ok := raw.(*tls.Conn); ok && c.ConnectionState().HandshakeComplete {
 		return c, authInfo{credentials.TLSInfo{
 			State:          c.ConnectionState(),

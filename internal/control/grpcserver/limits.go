@@ -25,7 +25,8 @@ const (
 
 // Event streams may be silent for hours: nothing ends them for being idle. A
 // ping tells which peers are gone, and keeps proxies from forgetting the
-// others (60 s is the shortest idle timeout among common ones).
+// others (60 s is the shortest idle timeout among common ones). A peer that has not taken
+// what was sent to it is gone after the timeout alone, on Linux: see setUserTimeout.
 var (
 	keepaliveParams = keepalive.ServerParameters{
 		Time:    45 * time.Second,
