@@ -88,11 +88,10 @@ func tableOf(ctx context.Context, out io.Writer, all []*contestant, s scale, dae
 			}
 		}
 	}
-	var programs map[string][2][]sample
 	if npm == nil && all[0].notRun == nil {
 		if npm = pinSelf(everyProcessor()); npm == nil {
 			serverProcessors = 0
-			programs, npm = measureNPM(ctx, daemon, s.rounds, s.npm, s.window)
+			npm = measurePrograms(ctx, daemon, all, s)
 		}
 	}
 	there := slices.DeleteFunc(slices.Clone(all), func(c *contestant) bool { return c.notRun != nil })
@@ -105,7 +104,7 @@ func tableOf(ctx context.Context, out io.Writer, all []*contestant, s scale, dae
 	measured := func(r row) bool {
 		return slices.ContainsFunc(there, func(c *contestant) bool { return len(c.results[r.key]) > 0 })
 	}
-	for _, r := range rows {
+	for _, r := range slices.Concat(rows, programRows()) {
 		if !measured(r) {
 			continue
 		}
@@ -121,23 +120,6 @@ func tableOf(ctx context.Context, out io.Writer, all []*contestant, s scale, dae
 		}
 		fmt.Fprintln(w)
 	}
-	for _, f := range npmFigures {
-		if programs == nil {
-			break
-		}
-		fmt.Fprintf(w, "program by @fanoutd/socket.io, and by socket.io: CPU of Node.js, us: %s\t", f.name)
-		for _, c := range there {
-			if i := slices.Index([]string{"fanoutd", "node"}, c.name); i >= 0 {
-				var node []float64
-				for _, one := range programs[f.name][i] {
-					node = append(node, one.node)
-				}
-				fmt.Fprintf(w, "%.1f", median(node))
-			}
-			fmt.Fprint(w, "\t")
-		}
-		fmt.Fprintln(w)
-	}
 	w.Flush()
 	if floor != nil {
 		fmt.Fprintf(out, "\nfloor: left out: %v\n", floor)
@@ -146,6 +128,36 @@ func tableOf(ctx context.Context, out io.Writer, all []*contestant, s scale, dae
 		fmt.Fprintf(out, "\nprograms for Node.js: left out: %v\n", npm)
 	}
 	return all[0].notRun
+}
+
+// programRows are those of programs for Node.js: of one by @fanoutd/socket.io with fanoutd, and of
+// the same by plain socket.io with the npm server.
+func programRows() (rows []row) {
+	for _, f := range npmFigures {
+		rows = append(rows, row{"CPU " + f.name, "program for Node.js: CPU of one " + f.name + ", us", "%.1f"})
+		if !f.paced {
+			rows = append(rows, row{"rate " + f.name, "the same: rate, 1/s", "%.0f"})
+		}
+	}
+	return rows
+}
+
+// measurePrograms has the results of these rows given to fanoutd and the npm server, if that is one of all.
+func measurePrograms(ctx context.Context, daemon string, all []*contestant, s scale) error {
+	taken, err := measureNPM(ctx, daemon, s.rounds, s.npm, s.window)
+	for name, both := range taken {
+		for _, c := range all {
+			i := slices.Index([]string{"fanoutd", "node"}, c.name)
+			if i < 0 {
+				continue
+			}
+			for _, one := range both[i] {
+				c.results["CPU "+name] = append(c.results["CPU "+name], one.node)
+				c.results["rate "+name] = append(c.results["rate "+name], one.rate)
+			}
+		}
+	}
+	return err
 }
 
 // measure takes one round of one server.
