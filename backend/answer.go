@@ -59,47 +59,51 @@ func (x *Commands) Do(o *fanoutv1.Operation, each func(*fanoutv1.OperationResult
 }
 
 // Emit is [Client.Emit].
-func (x *Commands) Emit(to Target, event string, args ...any) *Answer[int] {
+func (x *Commands) Emit(to Target, event string, args ...any) *Answer[Reached] {
 	req, err := NewEmit(to, event, args...)
 	if err != nil {
-		return failed[int](x, err)
+		return failed[Reached](x, err)
 	}
 	return x.Send(req)
 }
 
 // Send is [Client.Send].
-func (x *Commands) Send(req *fanoutv1.EmitRequest) *Answer[int] {
+func (x *Commands) Send(req *fanoutv1.EmitRequest) *Answer[Reached] {
 	m := x.give(&fanoutv1.Operation{Operation: &fanoutv1.Operation_Emit{Emit: req}}, nil)
-	return &Answer[int]{x, m, func(r *fanoutv1.OperationResult) int { return int(r.GetEmit().GetMatched()) }}
+	return &Answer[Reached]{x, m, func(r *fanoutv1.OperationResult) Reached { return reached(r.GetEmit().GetMatched(), r.GetEmit()) }}
 }
 
-// Join puts the connections of a target into rooms. Its answer is how many they are.
-func (x *Commands) Join(to Target, rooms ...string) *Answer[int] {
+// Join puts the connections of a target into rooms.
+func (x *Commands) Join(to Target, rooms ...string) *Answer[Reached] {
 	m := x.give(&fanoutv1.Operation{Operation: &fanoutv1.Operation_Join{Join: &fanoutv1.JoinRequest{To: to.Proto(), Rooms: rooms}}}, nil)
-	return &Answer[int]{x, m, func(r *fanoutv1.OperationResult) int { return int(r.GetJoin().GetAffected()) }}
+	return &Answer[Reached]{x, m, func(r *fanoutv1.OperationResult) Reached { return reached(r.GetJoin().GetAffected(), r.GetJoin()) }}
 }
 
-// Leave takes the connections of a target out of rooms. Its answer is how many they are.
-func (x *Commands) Leave(to Target, rooms ...string) *Answer[int] {
+// Leave takes the connections of a target out of rooms.
+func (x *Commands) Leave(to Target, rooms ...string) *Answer[Reached] {
 	m := x.give(&fanoutv1.Operation{Operation: &fanoutv1.Operation_Leave{Leave: &fanoutv1.LeaveRequest{To: to.Proto(), Rooms: rooms}}}, nil)
-	return &Answer[int]{x, m, func(r *fanoutv1.OperationResult) int { return int(r.GetLeave().GetAffected()) }}
+	return &Answer[Reached]{x, m, func(r *fanoutv1.OperationResult) Reached { return reached(r.GetLeave().GetAffected(), r.GetLeave()) }}
 }
 
-// Update changes the connections of a target. Its answer is how many they are.
-func (x *Commands) Update(to Target, u Update) *Answer[int] {
+// Update changes the connections of a target.
+func (x *Commands) Update(to Target, u Update) *Answer[Reached] {
 	req, err := u.request(to)
 	if err != nil {
-		return failed[int](x, err)
+		return failed[Reached](x, err)
 	}
 	m := x.give(&fanoutv1.Operation{Operation: &fanoutv1.Operation_UpdateAll{UpdateAll: req}}, nil)
-	return &Answer[int]{x, m, func(r *fanoutv1.OperationResult) int { return int(r.GetUpdateAll().GetAffected()) }}
+	return &Answer[Reached]{x, m, func(r *fanoutv1.OperationResult) Reached {
+		return reached(r.GetUpdateAll().GetAffected(), r.GetUpdateAll())
+	}}
 }
 
-// Disconnect ends the connections of a target. Its answer is how many they are.
-func (x *Commands) Disconnect(to Target, o DisconnectOptions) *Answer[int] {
+// Disconnect ends the connections of a target.
+func (x *Commands) Disconnect(to Target, o DisconnectOptions) *Answer[Reached] {
 	req := &fanoutv1.DisconnectRequest{To: to.Proto(), Mode: o.Mode, Reason: o.Reason}
 	m := x.give(&fanoutv1.Operation{Operation: &fanoutv1.Operation_Disconnect{Disconnect: req}}, nil)
-	return &Answer[int]{x, m, func(r *fanoutv1.OperationResult) int { return int(r.GetDisconnect().GetAffected()) }}
+	return &Answer[Reached]{x, m, func(r *fanoutv1.OperationResult) Reached {
+		return reached(r.GetDisconnect().GetAffected(), r.GetDisconnect())
+	}}
 }
 
 // Call sends an event to one connection. Its answer is what the client's ack callback is

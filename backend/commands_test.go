@@ -34,7 +34,7 @@ func TestCommands(t *testing.T) {
 		x := client.Commands(w.t.Context())
 		c := client.Consumer(ConsumerOptions{Group: "g"})
 		var call *Answer[Args]
-		var update *Answer[int]
+		var update *Answer[Reached]
 		c.On("ask", func(_ context.Context, e *Event) (Reply, error) {
 			x.Join(e.Target(), "r")
 			x.Emit(Rooms("r"), "first")
@@ -61,13 +61,13 @@ func TestCommands(t *testing.T) {
 			}
 			expect(t, "the browser gets", got, want)
 		}
-		expect(t, "updated", answered(w.t, update), 1)
+		expect(t, "updated", answered(w.t, update).Count, 1)
 		expect(t, "called", answered(w.t, call).JSON(), `["called",1]`)
-		n, err := client.Update(w.t.Context(), IDs(id), Update{Data: map[string]any{"b": 1}, Replace: true, Lasting: true})
-		if err != nil || n != 1 {
-			t.Errorf("an update: %d, %v", n, err)
+		updated, err := client.Update(w.t.Context(), IDs(id), Update{Data: map[string]any{"b": 1}, Replace: true, Lasting: true})
+		if err != nil || updated.Count != 1 {
+			t.Errorf("an update: %v, %v", updated, err)
 		}
-		expect(t, "ended", answered(w.t, x.Disconnect(Users("ada"), DisconnectOptions{})), 1)
+		expect(t, "ended", answered(w.t, x.Disconnect(Users("ada"), DisconnectOptions{})).Count, 1)
 		expect(t, "the browser gets", b.Next(), "41")
 		if err := x.Close(); err != nil {
 			t.Error(err)
@@ -86,8 +86,8 @@ func TestCommandsThatFail(t *testing.T) {
 		defer client.Close()
 		x := client.Commands(w.t.Context())
 		nobody, wrong, unsent, none := x.Emit(Target{}, "e"), x.Emit(All(), "connect"), x.Emit(All(), "e", make(chan int)), x.Call(Conn{ID: "none"}, time.Second, "e")
-		expect(t, "matched", answered(w.t, x.Emit(All(), "e")), 0)
-		for _, a := range []*Answer[int]{nobody, wrong} {
+		expect(t, "matched", answered(w.t, x.Emit(All(), "e")).Count, 0)
+		for _, a := range []*Answer[Reached]{nobody, wrong} {
 			if _, err := a.Wait(w.t.Context()); status.Code(err) != codes.InvalidArgument || len(status.Convert(err).Details()) == 0 {
 				t.Errorf("got %v", err)
 			}
@@ -121,7 +121,7 @@ func TestCommandsAfterABreak(t *testing.T) {
 		if _, err := call.Wait(w.t.Context()); !errors.Is(err, ErrInterrupted) {
 			t.Errorf("the call: %v", err)
 		}
-		var all []*Answer[int]
+		var all []*Answer[Reached]
 		for i := range 10 {
 			all = append(all, x.Emit(conn.Target(), fmt.Sprint(i)))
 		}
@@ -156,11 +156,11 @@ func TestCommandsEnd(t *testing.T) {
 		w.away.Store(true)
 		w.cut()
 		synctest.Wait()
-		all := make([]*Answer[int], 0, maxCommands)
+		all := make([]*Answer[Reached], 0, maxCommands)
 		for range maxCommands {
 			all = append(all, x.Emit(All(), "e"))
 		}
-		beyond := make(chan *Answer[int])
+		beyond := make(chan *Answer[Reached])
 		go func() { beyond <- x.Emit(All(), "e") }()
 		synctest.Wait()
 		select {

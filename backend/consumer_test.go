@@ -61,19 +61,19 @@ func TestLifeOfAConnection(t *testing.T) {
 		expect(t, "its attachment", b.Next(), "binary:bytes")
 		b.Say(`428["other",{"x":1}]`)
 		expect(t, "a reply without arguments", b.Next(), `438[]`)
-		n, err := client.Emit(w.t.Context(), Rooms("r"), "to the room")
+		reached, err := client.Emit(w.t.Context(), Rooms("r"), "to the room")
 		if w.apart { // the browsers' node is not waited for
-			expect(t, "matched at this node", n, 0)
+			expect(t, "matched at this node", reached.Count, 0)
 		} else {
-			expect(t, "matched", n, 1)
+			expect(t, "matched", reached.Count, 1)
 		}
 		expect(t, "error", err, nil)
 		expect(t, "to the room", b.Next(), `42["to the room"]`)
 		applied, err := NewEmit(Rooms("r"), "applied")
 		expect(t, "error", err, nil)
 		applied.Wait = fanoutv1.EmitRequest_APPLIED
-		n, err = client.Send(w.t.Context(), applied)
-		expect(t, "matched everywhere", n, 1)
+		reached, err = client.Send(w.t.Context(), applied)
+		expect(t, "matched everywhere", reached.Count, 1)
 		expect(t, "error", err, nil)
 		expect(t, "applied", b.Next(), `42["applied"]`)
 		b.Say("41")

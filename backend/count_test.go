@@ -26,6 +26,7 @@ func TestCount(t *testing.T) {
 		}
 		away, _ := w.nodes[2].Browsers.Connect(w.t, "")
 		defer away.Close()
+		w.settle()
 		if n, err := client.Count(w.t.Context(), All()); n != 2 || err != nil {
 			w.t.Errorf("with n3: counted %d, %v, want 2", n, err)
 		}

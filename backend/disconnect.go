@@ -34,10 +34,10 @@ type DisconnectOptions struct {
 }
 
 // Disconnect ends the connections of a target. That none is there is no error.
-func (c *Client) Disconnect(ctx context.Context, to Target, o DisconnectOptions) error {
-	_, err := c.registry.Disconnect(ctx, &fanoutv1.DisconnectRequest{To: to.Proto(), Mode: o.Mode, Reason: o.Reason})
+func (c *Client) Disconnect(ctx context.Context, to Target, o DisconnectOptions) (Reached, error) {
+	res, err := c.registry.Disconnect(ctx, &fanoutv1.DisconnectRequest{To: to.Proto(), Mode: o.Mode, Reason: o.Reason})
 	if err != nil {
-		return fmt.Errorf("backend: disconnecting: %w", err)
+		return Reached{}, fmt.Errorf("backend: disconnecting: %w", err)
 	}
-	return nil
+	return reached(res.GetAffected(), res), nil
 }

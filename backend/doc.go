@@ -8,7 +8,8 @@
 //
 // [Dial] a daemon, then [Client.Emit] to a [Target]: [All], [Rooms], [IDs],
 // [Users]. Arguments are whatever encoding/json marshals; a []byte becomes a
-// binary attachment. What has to happen in one order, without waiting for each step, goes
+// binary attachment. [Reached] says how many connections have it, and which nodes of a cluster did not answer.
+// What has to happen in one order, without waiting for each step, goes
 // by a stream of [Client.Commands].
 //
 // # Hearing

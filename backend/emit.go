@@ -22,42 +22,45 @@ func NewEmit(to Target, event string, args ...any) (*fanoutv1.EmitRequest, error
 
 // Emit sends an event to every connection of a target and returns how many
 // that are: in a cluster, how many at the node that is asked, which does not wait
-// for the others. That none is there is no error, and none that are means that their
-// browsers have seen it. For the arguments see [NewEmit].
-func (c *Client) Emit(ctx context.Context, to Target, event string, args ...any) (matched int, err error) {
+// for the others, and names those that it could not hand the event to. That none is
+// there is no error, and none that are means that their browsers have seen it. For the
+// arguments see [NewEmit].
+func (c *Client) Emit(ctx context.Context, to Target, event string, args ...any) (Reached, error) {
 	req, err := NewEmit(to, event, args...)
 	if err != nil {
-		return 0, err
+		return Reached{}, err
 	}
 	return c.Send(ctx, req)
 }
 
 // Send sends a request that [NewEmit] made and returns how many connections it
 // reaches: in a cluster those of all nodes that answer, if its Wait is APPLIED.
-func (c *Client) Send(ctx context.Context, req *fanoutv1.EmitRequest) (matched int, err error) {
+func (c *Client) Send(ctx context.Context, req *fanoutv1.EmitRequest) (Reached, error) {
 	res, err := c.emitter.Emit(ctx, req)
 	if err != nil {
-		return 0, fmt.Errorf("backend: emitting %q: %w", req.GetEvent(), err)
+		return Reached{}, fmt.Errorf("backend: emitting %q: %w", req.GetEvent(), err)
 	}
-	return int(res.GetMatched()), nil
+	return reached(res.GetMatched(), res), nil
 }
 
 // Join puts the connections of a target into rooms, in force for every later
-// call. Repeating it is harmless.
-func (c *Client) Join(ctx context.Context, to Target, rooms ...string) error {
-	if _, err := c.registry.Join(ctx, &fanoutv1.JoinRequest{To: to.Proto(), Rooms: rooms}); err != nil {
-		return fmt.Errorf("backend: joining rooms: %w", err)
+// call. That none is there is no error. Repeating it is harmless.
+func (c *Client) Join(ctx context.Context, to Target, rooms ...string) (Reached, error) {
+	res, err := c.registry.Join(ctx, &fanoutv1.JoinRequest{To: to.Proto(), Rooms: rooms})
+	if err != nil {
+		return Reached{}, fmt.Errorf("backend: joining rooms: %w", err)
 	}
-	return nil
+	return reached(res.GetAffected(), res), nil
 }
 
-// Leave takes the connections of a target out of rooms. Repeating it is
-// harmless.
-func (c *Client) Leave(ctx context.Context, to Target, rooms ...string) error {
-	if _, err := c.registry.Leave(ctx, &fanoutv1.LeaveRequest{To: to.Proto(), Rooms: rooms}); err != nil {
-		return fmt.Errorf("backend: leaving rooms: %w", err)
+// Leave takes the connections of a target out of rooms. That none is there is
+// no error. Repeating it is harmless.
+func (c *Client) Leave(ctx context.Context, to Target, rooms ...string) (Reached, error) {
+	res, err := c.registry.Leave(ctx, &fanoutv1.LeaveRequest{To: to.Proto(), Rooms: rooms})
+	if err != nil {
+		return Reached{}, fmt.Errorf("backend: leaving rooms: %w", err)
 	}
-	return nil
+	return reached(res.GetAffected(), res), nil
 }
 
 // Count returns how many connections a target has. If nodes of a cluster do not answer,

@@ -10,6 +10,9 @@ import (
 
 // Conn is one client in one namespace, what Socket.IO calls a server-side
 // socket. It goes on naming that connection after the handler has returned.
+//
+// What its methods do to a connection that is gone is no error. That the node of a cluster does not answer
+// which may have it is one, a [*PartialError] whose Count is 0: it may be done or not.
 type Conn struct {
 	ID        string // what the client sees as socket.id
 	Namespace string // with its leading slash
@@ -21,26 +24,29 @@ type Conn struct {
 // Target means this connection only.
 func (c Conn) Target() Target { return IDs(c.ID).In(c.Namespace) }
 
-// Emit sends an event to this connection; that it is gone is no error. For the
-// arguments see [NewEmit].
+// Emit sends an event to this connection. For the arguments see [NewEmit].
 func (c Conn) Emit(ctx context.Context, event string, args ...any) error {
-	_, err := c.client.Emit(ctx, c.Target(), event, args...)
-	return err
+	return one(c.client.Emit(ctx, c.Target(), event, args...))
 }
 
 // Join puts the connection into rooms.
 func (c Conn) Join(ctx context.Context, rooms ...string) error {
-	return c.client.Join(ctx, c.Target(), rooms...)
+	return one(c.client.Join(ctx, c.Target(), rooms...))
 }
 
 // Leave takes the connection out of rooms.
 func (c Conn) Leave(ctx context.Context, rooms ...string) error {
-	return c.client.Leave(ctx, c.Target(), rooms...)
+	return one(c.client.Leave(ctx, c.Target(), rooms...))
 }
 
-// Disconnect ends the connection; that it is gone is no error.
+// Disconnect ends the connection.
 func (c Conn) Disconnect(ctx context.Context, o DisconnectOptions) error {
-	return c.client.Disconnect(ctx, c.Target(), o)
+	return one(c.client.Disconnect(ctx, c.Target(), o))
+}
+
+// Update changes the connection.
+func (c Conn) Update(ctx context.Context, u Update) error {
+	return one(c.client.Update(ctx, c.Target(), u))
 }
 
 // Event is one thing that a connection did.

@@ -207,6 +207,9 @@ func (w *world) connect() (*wiretest.WS, string) {
 	return w.browsers.Connect(w.t, "")
 }
 
+// settle waits, of the bubble's time, until each node knows what the others have.
+func (w *world) settle() { time.Sleep(time.Second) }
+
 // notes is what happened, in order.
 type notes struct {
 	mu  sync.Mutex

@@ -53,8 +53,8 @@ func TestAssignments(t *testing.T) {
 				t.Fatal(err)
 			}
 			emit.Wait = fanoutv1.EmitRequest_APPLIED
-			if n, err := client.Send(w.t.Context(), emit); err != nil || n != want {
-				t.Errorf("an emit to those of %s: %d, %v", owner, n, err)
+			if reached, err := client.Send(w.t.Context(), emit); err != nil || reached.Count != want {
+				t.Errorf("an emit to those of %s: %v, %v", owner, reached, err)
 			}
 		}
 

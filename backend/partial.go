@@ -9,7 +9,7 @@ import (
 )
 
 // PartialError is the error of a count that lacks the connections of some nodes of a
-// cluster, since these did not answer. Its gRPC code is UNAVAILABLE: it may be complete
+// cluster, since these did not answer, and of what is done to one [Conn] that such a node may have. Its gRPC code is UNAVAILABLE: it may be complete
 // later. Who can do with less than there is takes what was counted:
 //
 //	n, err := client.Count(ctx, backend.All())
@@ -24,7 +24,7 @@ type PartialError struct {
 
 // Error names the nodes.
 func (e *PartialError) Error() string {
-	return fmt.Sprintf("only %d counted: no answer from %s", e.Count, strings.Join(e.Unreachable, ", "))
+	return fmt.Sprintf("no answer from %s; %d at the other nodes", strings.Join(e.Unreachable, ", "), e.Count)
 }
 
 // GRPCStatus makes its code UNAVAILABLE, for [status.Code].

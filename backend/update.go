@@ -41,22 +41,16 @@ func (u Update) request(to Target) (*fanoutv1.UpdateConnectionsRequest, error) {
 	return req, nil
 }
 
-// Update changes the connections of a target, in force for every later call, and returns
-// how many they are. That none is there is no error.
-func (c *Client) Update(ctx context.Context, to Target, u Update) (affected int, err error) {
+// Update changes the connections of a target, in force for every later call. That none is
+// there is no error.
+func (c *Client) Update(ctx context.Context, to Target, u Update) (Reached, error) {
 	req, err := u.request(to)
 	if err != nil {
-		return 0, err
+		return Reached{}, err
 	}
 	res, err := c.registry.UpdateConnections(ctx, req)
 	if err != nil {
-		return 0, fmt.Errorf("backend: updating: %w", err)
+		return Reached{}, fmt.Errorf("backend: updating: %w", err)
 	}
-	return int(res.GetAffected()), nil
-}
-
-// Update changes the connection; that it is gone is no error.
-func (c Conn) Update(ctx context.Context, u Update) error {
-	_, err := c.client.Update(ctx, c.Target(), u)
-	return err
+	return reached(res.GetAffected(), res), nil
 }

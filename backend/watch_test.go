@@ -50,14 +50,14 @@ func TestWatch(t *testing.T) {
 			}, func(c *fanoutv1.WatchResponse_Change) { n.add(told(c)) })
 		}()
 		expect(t, "at first", n.take(), "added, handshake: true; synced ")
-		if err := client.Join(ctx, IDs(id), "r"); err != nil {
+		if _, err := client.Join(ctx, IDs(id), "r"); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, "a room", n.take(), "room r; joined [r]")
 		w.cut()
 		time.Sleep(2 * longestPause)
 		expect(t, "after a cut", n.take(), "resync ; room r; added, handshake: true; synced ")
-		if err := client.Disconnect(ctx, IDs(id), DisconnectOptions{}); err != nil {
+		if _, err := client.Disconnect(ctx, IDs(id), DisconnectOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, "the end", n.take(), "removed; no room r")
