@@ -54,6 +54,15 @@ func (n *Node) EmitWithAck(ctx context.Context, o sio.AckRequest, yield func(sio
 	}
 }
 
+// Call is [sio.Server.Call] of a connection here; if a peer may have it, that is
+// [sio.ErrElsewhere], and EmitWithAck asks it.
+func (n *Node) Call(ctx context.Context, o sio.AckRequest, done func(sio.AckResult)) (cancel func(), err error) {
+	if len(n.interested(&o.Emit.To)) > 0 {
+		return nil, sio.ErrElsewhere
+	}
+	return n.hub.Call(ctx, o, done)
+}
+
 // maxSentWait is how long the outcomes of an EmitWithAck wait, at most, for the peers to say
 // how many were asked.
 const maxSentWait = time.Second

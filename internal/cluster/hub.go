@@ -12,6 +12,7 @@ import (
 type Hub interface {
 	Apply(ctx context.Context, op sio.Op) (sio.Result, error)
 	EmitWithAck(ctx context.Context, request sio.AckRequest, yield func(sio.AckResult) bool) (sio.AckSummary, error)
+	Call(ctx context.Context, request sio.AckRequest, done func(sio.AckResult)) (cancel func(), err error)
 	Connections(ctx context.Context, to sio.Target, cursor string, limit int) (sio.ConnectionPage, error)
 	Connection(ctx context.Context, namespace, id string) (sio.Connection, error)
 	HasNamespace(ctx context.Context, namespace string) (bool, error)

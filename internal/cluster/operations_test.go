@@ -295,6 +295,36 @@ func TestAcksOfPeers(t *testing.T) {
 	}
 }
 
+// TestCall: a node calls its own connections, and leaves those that a peer may have to
+// EmitWithAck.
+func TestCall(t *testing.T) {
+	nodes := startNodes(t, bus.NewMemory(), 2)
+	c, id := nodes[0].connect("/", "")
+	go answer(c, 0, "yes")
+	request := func(id string) sio.AckRequest {
+		return sio.AckRequest{Emit: sio.Emit{To: to(room.Selector{IDs: []string{id}}), Event: "e"}, Timeout: time.Minute}
+	}
+	outcome := make(chan sio.AckResult, 1)
+	if _, err := nodes[0].Call(t.Context(), request(id), func(r sio.AckResult) { outcome <- r }); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-outcome; r.Outcome != sio.Answered || r.ConnectionID != id {
+		t.Errorf("got %+v", r)
+	}
+	for what, tt := range map[string]struct {
+		at   int
+		id   string
+		want error
+	}{
+		"a peer's": {1, id, sio.ErrElsewhere}, "nobody's": {0, "nobody", sio.ErrNotFound}, "one that was here": {0, epochOf(id) + "gone", sio.ErrNotFound},
+	} {
+		_, err := nodes[tt.at].Call(t.Context(), request(tt.id), func(r sio.AckResult) { t.Errorf("%s: outcome %+v", what, r) })
+		if !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", what, err, tt.want)
+		}
+	}
+}
+
 // TestEnoughAcks: an emit that wants so many answers ends with them, and tells how many
 // were asked; one that is canceled ends.
 func TestEnoughAcks(t *testing.T) {

@@ -200,22 +200,45 @@ func (e *Emitter) call(ctx context.Context, p *problems, req *fanoutv1.CallReque
 		return true
 	})
 	switch {
-	case errors.Is(err, sio.ErrTooLarge):
-		return nil, tooLarge(p, req)
 	case err != nil:
-		return nil, hubError(err, p, "namespace")
+		return nil, callError(err, p, req)
 	case len(summary.Unreachable) > 0:
 		return nil, errUnreachable(summary.Unreachable[0])
 	case summary.Expected == 0:
 		return nil, errNoConnection(request.Emit.To.Namespace, req.GetId())
 	case summary.Disconnected > 0:
-		return nil, errConnectionEnded()
+		got.Outcome = sio.Disconnected
 	case summary.Answered == 0:
+		got.Outcome = sio.TimedOut
+	}
+	return callResponse(&got, req.GetDecode())
+}
+
+// callError codes what the Hub answered to the Call that p is about.
+func callError(err error, p *problems, req *fanoutv1.CallRequest) error {
+	switch {
+	case errors.Is(err, sio.ErrTooLarge):
+		return tooLarge(p, req)
+	case errors.Is(err, sio.ErrNotFound):
+		return errNoConnection(namespaceName(req.GetNamespace()), req.GetId())
+	}
+	return hubError(err, p, "namespace")
+}
+
+// callResponse is what a connection answered to a Call, or why there is no answer.
+func callResponse(r *sio.AckResult, decode bool) (*fanoutv1.CallResponse, error) {
+	switch r.Outcome {
+	case sio.Answered:
+	case sio.Disconnected:
+		return nil, errConnectionEnded()
+	case sio.Canceled:
+		return nil, context.Canceled
+	case sio.TimedOut:
 		return nil, errNoAnswer
 	}
-	resp := &fanoutv1.CallResponse{ArgsJson: string(got.Args), Attachments: got.Attachments}
-	if req.GetDecode() {
-		resp.Args = decodeArgs(got.Args)
+	resp := &fanoutv1.CallResponse{ArgsJson: string(r.Args), Attachments: r.Attachments}
+	if decode {
+		resp.Args = decodeArgs(r.Args)
 	}
 	return resp, nil
 }

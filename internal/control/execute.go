@@ -26,7 +26,7 @@ const (
 	maxCommands = 1000
 
 	// maxAwaiting bounds the commands of a stream that await browsers; the contract
-	// states it. Each has a goroutine.
+	// states it. Each has a goroutine, but for a call of a connection here.
 	maxAwaiting = 4096
 
 	// minTidy is how many rooms and users are kept before it is looked which are answered.
@@ -34,8 +34,9 @@ const (
 )
 
 // execution is one stream of Execute. One goroutine reads the commands and submits them in
-// order; one takes the answers of other nodes in that order; one sends results; and each
-// command that awaits browsers has one besides.
+// order; one takes the answers of other nodes in that order; one sends results; and
+// commands that await browsers have one each, but for calls of connections here, which whoever
+// has the answer ends.
 type execution struct {
 	emitter *Emitter
 	ctx     context.Context
@@ -55,7 +56,7 @@ type execution struct {
 	progress chan struct{} // holds one: answered has changed
 
 	mu      sync.Mutex
-	cancels map[uint64]context.CancelFunc // of commands that await browsers
+	cancels map[uint64]func() // of commands that await browsers
 }
 
 // executed is a command that was submitted.
@@ -72,7 +73,7 @@ func (e *Emitter) Execute(stream executeStream) error {
 	x := &execution{
 		emitter: e, ctx: stream.Context(), stream: stream, results: newResults(),
 		answers: make(chan executed, maxPipelined), progress: make(chan struct{}, 1),
-		joined: map[string]uint64{}, tidyAt: minTidy, cancels: map[uint64]context.CancelFunc{},
+		joined: map[string]uint64{}, tidyAt: minTidy, cancels: map[uint64]func(){},
 	}
 	return e.twoWay(x.ctx, fanoutv1.EmitterService_Execute_FullMethodName, x.receive, func() error { return x.results.send(stream, e.draining) })
 }
@@ -87,9 +88,11 @@ func (x *execution) receive() error {
 	if takeErr := <-taken; err == nil {
 		err = takeErr
 	}
-	if err == nil {
-		x.awaiting.Wait()
+	if err != nil {
+		x.cancelAll()
 	}
+	defer context.AfterFunc(x.ctx, x.cancelAll)() // nothing begins any more
+	x.awaiting.Wait()
 	return err
 }
 
@@ -168,18 +171,21 @@ func (x *execution) command(m *fanoutv1.ExecuteRequest_Command) error {
 	const at = "command.operation"
 	switch kind := op.GetOperation().(type) {
 	case *fanoutv1.Operation_EmitWithAck:
-		sequence := x.last
-		return x.await(fanoutv1.EmitterService_EmitWithAck_FullMethodName, func(ctx context.Context, placed func()) awaited {
-			return x.emitWithAck(ctx, sequence, kind.EmitWithAck, at+".emit_with_ack", placed)
+		return x.await(fanoutv1.EmitterService_EmitWithAck_FullMethodName, func(sequence uint64) {
+			x.run(sequence, func(ctx context.Context, placed func()) awaited {
+				return x.emitWithAck(ctx, sequence, kind.EmitWithAck, at+".emit_with_ack", placed)
+			})
 		})
 	case *fanoutv1.Operation_Call:
-		return x.await(fanoutv1.EmitterService_Call_FullMethodName, func(ctx context.Context, placed func()) awaited { return x.call(ctx, kind.Call, at+".call", placed) })
+		return x.await(fanoutv1.EmitterService_Call_FullMethodName, func(sequence uint64) { x.call(sequence, kind.Call, at+".call") })
 	case *fanoutv1.Operation_Publish:
 		if kind.Publish.GetTimeout() == nil {
 			break // nothing is awaited
 		}
-		return x.await(fanoutv1.EventService_Publish_FullMethodName, func(ctx context.Context, placed func()) awaited {
-			return x.publish(ctx, kind.Publish, at+".publish", placed)
+		return x.await(fanoutv1.EventService_Publish_FullMethodName, func(sequence uint64) {
+			x.run(sequence, func(ctx context.Context, placed func()) awaited {
+				return x.publish(ctx, kind.Publish, at+".publish", placed)
+			})
 		})
 	case *fanoutv1.Operation_Join:
 		r := x.emitter.operation(x.ctx, op, at)

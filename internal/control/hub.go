@@ -67,4 +67,16 @@ type Submitter interface {
 	Submit(ctx context.Context, op sio.Op) (result sio.Result, wait func() (sio.Result, error), err error)
 }
 
-var _ Hub = (*sio.Server)(nil)
+// Caller is a Hub that can ask one connection for an ack without a goroutine that waits.
+type Caller interface {
+	// Call is EmitWithAck to the one id of the request's target, and returns when the event
+	// has its place in the order; see [sio.Server.Call]. An id that is not there is
+	// [sio.ErrNotFound], and one that may be at another node [sio.ErrElsewhere]: then
+	// EmitWithAck finds out.
+	Call(ctx context.Context, request sio.AckRequest, done func(sio.AckResult)) (cancel func(), err error)
+}
+
+var (
+	_ Hub    = (*sio.Server)(nil)
+	_ Caller = (*sio.Server)(nil)
+)

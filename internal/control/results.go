@@ -94,14 +94,17 @@ func (s *results) outcome(r *fanoutv1.ExecuteResponse_Result, must bool) bool {
 	return true
 }
 
-// end adds the last result of a command that awaits browsers, or late in its place if it is
+// end adds the last result of a command that awaits browsers, or that no answer came if it is
 // the answer to a call and too much waits.
-func (s *results) end(sequence uint64, r, late *fanoutv1.OperationResult) {
+func (s *results) end(sequence uint64, r *fanoutv1.OperationResult) {
 	_, call := r.GetAnswer().(*fanoutv1.OperationResult_Call)
 	if !s.outcome(&fanoutv1.ExecuteResponse_Result{Sequence: sequence, Last: true, Result: r}, !call) {
-		s.outcome(&fanoutv1.ExecuteResponse_Result{Sequence: sequence, Last: true, Result: late}, true)
+		s.outcome(&fanoutv1.ExecuteResponse_Result{Sequence: sequence, Last: true, Result: noAnswer}, true)
 	}
 }
+
+// noAnswer is the same for everybody, and read only.
+var noAnswer = &fanoutv1.OperationResult{Status: fromStatus(status.Convert(errNoAnswer))}
 
 func (s *results) putLocked(r *fanoutv1.ExecuteResponse_Result) {
 	if r == nil {

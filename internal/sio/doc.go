@@ -2,7 +2,7 @@
 // operations that reach those sockets.
 //
 // From backends come operations ([Op], by [Server.Apply]), which take effect on
-// browsers; emits that ask for an ack ([Server.EmitWithAck]); queries
+// browsers; emits that ask for an ack ([Server.EmitWithAck], [Server.Call]); queries
 // ([Server.Connections] and its like); watches of what changes ([Server.Watch]); and answers to the acks that browsers ask
 // for ([Socket.Ack]). What browsers do goes to the one [Backend]. The server runs
 // no application code. It knows neither gRPC nor a network of servers: of other

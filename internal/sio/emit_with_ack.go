@@ -36,6 +36,7 @@ const (
 	Answered     Outcome = iota // it answered
 	TimedOut                    // no answer came, or was taken from it, in time
 	Disconnected                // it ended before it answered
+	Canceled                    // its caller has canceled the [Server.Call]
 )
 
 // AckResult is the outcome of one connection.

@@ -11,6 +11,8 @@ var (
 	ErrTooMuchData = errors.New("a connection's data would exceed 64 KiB of JSON")
 	// ErrNotFound: there is no connection with this id.
 	ErrNotFound = errors.New("no such connection")
+	// ErrElsewhere: another server may have the connection.
+	ErrElsewhere = errors.New("the connection may be at another server")
 	// ErrForgotten: what a connection that was cut off has missed is not known any more.
 	ErrForgotten = errors.New("what the connection has missed is not known any more")
 	// ErrBadCursor: the cursor is none, or one of another run of the server.

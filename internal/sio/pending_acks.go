@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/fanoutd/fanoutd/internal/sio/engineio"
-	"github.com/fanoutd/fanoutd/internal/sio/parser"
 )
 
 // pendingAcks is an [AckRequest] under way. Answers have no queue: each browser's
@@ -39,10 +38,23 @@ type answer struct {
 
 func (n *Namespace) awaitLocked(a *pendingAcks, s *Socket) {
 	a.waiting[s] = pending
-	if s.pendingAcks == nil {
-		s.pendingAcks = make(map[uint64]*pendingAcks, 1)
+	s.awaitLocked(a.id, a)
+}
+
+func (a *pendingAcks) answeringLocked(s *Socket) bool {
+	if a.waiting[s] != pending {
+		return false
 	}
-	s.pendingAcks[a.id] = a
+	a.waiting[s] = answering
+	return true
+}
+
+// leftLocked leaves it to the reader of s, if that is handing over an answer, to tell.
+func (a *pendingAcks) leftLocked(s *Socket) {
+	if a.waiting[s] != answering {
+		delete(a.waiting, s)
+		a.disconnectedLocked(s)
+	}
 }
 
 // disconnectedLocked notes that s will not answer any more.
@@ -54,43 +66,19 @@ func (a *pendingAcks) disconnectedLocked(s *Socket) {
 	}
 }
 
-// endPendingAcksLocked tells the calls that await an answer of s that it is gone.
-func (s *Socket) endPendingAcksLocked() {
-	for _, a := range s.pendingAcks {
-		if a.waiting[s] != answering { // else its reader tells
-			delete(a.waiting, s)
-			a.disconnectedLocked(s)
-		}
-	}
-	s.pendingAcks = nil
-}
-
 // removeLocked ends the waiting of a for s.
 func (a *pendingAcks) removeLocked(s *Socket) {
 	delete(a.waiting, s)
-	if delete(s.pendingAcks, a.id); len(s.pendingAcks) == 0 {
-		s.pendingAcks = nil
-	}
+	s.awaitNoneLocked(a.id)
 }
 
-// answer hands the browser's answer to the call that awaits it. An id that nobody
-// awaits an answer to from this very socket is ignored, as in the reference
-// (socket.io/lib/socket.ts, onack). The caller holds conn.mu.
-func (s *Socket) answer(p *parser.Packet) {
+// answered waits until the answer is taken, or s may not be held up any longer.
+func (a *pendingAcks) answered(s *Socket, r AckResult) {
 	n := s.nsp
-	n.mu.Lock()
-	a := s.pendingAcks[p.ID]
-	if a == nil || a.waiting[s] != pending {
-		n.mu.Unlock()
-		return
-	}
-	a.waiting[s] = answering
-	n.mu.Unlock()
-
 	limit := time.NewTimer(n.server.hold)
 	defer limit.Stop()
 	select {
-	case a.answers <- answer{s, AckResult{ConnectionID: s.id, Args: p.Data, Attachments: p.Attachments}}:
+	case a.answers <- answer{s, r}:
 		return
 	case <-a.ended:
 		return

@@ -39,11 +39,11 @@ type Socket struct {
 	user atomic.Pointer[string]
 
 	// Guarded by Namespace.mu.
-	entry       *room.Entry[*Socket]    // nil before the socket is a member
-	pendingAcks map[uint64]*pendingAcks // by ack id: who awaits an answer; nil: nobody
-	recovering  *offlineSession         // as what it comes back, before it is a member
-	offline     *offlineSession         // as what it may come back, after it was a member
-	history     *eventHistory           // nil: clients may not come back
+	entry       *room.Entry[*Socket]  // nil before the socket is a member
+	pendingAcks map[uint64]ackAwaiter // by ack id: who awaits an answer; nil: nobody
+	recovering  *offlineSession       // as what it comes back, before it is a member
+	offline     *offlineSession       // as what it may come back, after it was a member
+	history     *eventHistory         // nil: clients may not come back
 	// admitted and granted are the user and the rooms that its admission gave it.
 	admitted string
 	granted  []string

@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"context"
+	"errors"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -50,6 +51,37 @@ func (s *Server) EmitWithAck(ctx context.Context, o sio.AckRequest, yield func(s
 	span.SetAttributes(attribute.Int("fanoutd.answered", summary.Answered))
 	ended(span, summary.Expected, err)
 	return summary, err
+}
+
+// Call is [sio.Server.Call]. Its span lasts until there is an outcome.
+func (s *Server) Call(ctx context.Context, o sio.AckRequest, done func(sio.AckResult)) (cancel func(), err error) {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return s.Server.Call(ctx, o, done)
+	}
+	ctx, span := s.start(ctx, &o.Emit)
+	end := func(matched, answered int, err error) {
+		span.SetAttributes(attribute.Int("fanoutd.answered", answered))
+		ended(span, matched, err)
+		span.End()
+	}
+	cancel, err = s.Server.Call(ctx, o, func(r sio.AckResult) {
+		switch r.Outcome {
+		case sio.Answered:
+			end(1, 1, nil)
+		case sio.Canceled:
+			end(1, 0, context.Canceled)
+		case sio.TimedOut, sio.Disconnected:
+			end(1, 0, nil)
+		}
+		done(r)
+	})
+	switch {
+	case errors.Is(err, sio.ErrNotFound):
+		end(0, 0, nil)
+	case err != nil:
+		end(0, 0, err)
+	}
+	return cancel, err
 }
 
 func (s *Server) start(ctx context.Context, o *sio.Emit) (context.Context, trace.Span) {

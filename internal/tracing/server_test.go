@@ -2,6 +2,8 @@ package tracing
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 
 	"github.com/fanoutd/fanoutd/internal/sio"
 	"github.com/fanoutd/fanoutd/internal/sio/room"
+	"github.com/fanoutd/fanoutd/internal/sio/wiretest"
 )
 
 func newServer(t *testing.T) (*Server, *tracetest.InMemoryExporter) {
@@ -63,6 +66,21 @@ func TestFanOutSpans(t *testing.T) {
 			_, err := s.EmitWithAck(ctx, sio.AckRequest{Emit: sio.Emit{To: toAll("/"), Event: "tick"}, Timeout: time.Second}, func(sio.AckResult) bool { return true })
 			return err
 		}, 0, 0},
+		{"a call of nobody", parent, func(ctx context.Context, s *Server) error {
+			_, err := s.Call(ctx, callOf("/", "nobody"), nil)
+			if errors.Is(err, sio.ErrNotFound) {
+				err = nil
+			}
+			return err
+		}, 1, codes.Unset},
+		{"a call that fails", parent, func(ctx context.Context, s *Server) error {
+			_, err := s.Call(ctx, callOf("/unknown", "nobody"), nil)
+			return err
+		}, 1, codes.Error},
+		{"a call of no trace", "", func(ctx context.Context, s *Server) error {
+			_, _ = s.Call(ctx, callOf("/", "nobody"), nil)
+			return nil
+		}, 0, 0},
 		{"a join", parent, func(ctx context.Context, s *Server) error {
 			_, err := s.Apply(ctx, sio.Join{To: toAll("/"), Rooms: []string{"r"}})
 			return err
@@ -88,6 +106,53 @@ func TestFanOutSpans(t *testing.T) {
 			}
 		})
 	}
+}
+
+func callOf(namespace, id string) sio.AckRequest {
+	to := sio.Target{Namespace: namespace, Selector: room.Selector{IDs: []string{id}}}
+	return sio.AckRequest{Emit: sio.Emit{To: to, Event: "tick"}, Timeout: time.Minute}
+}
+
+// The span of a call ends with its outcome.
+func TestCallSpans(t *testing.T) {
+	s, exporter := newServer(t)
+	l := wiretest.Listen()
+	web := &http.Server{Handler: s}
+	go web.Serve(l)
+	defer web.Close()
+	c, id := l.Connect(t, "")
+	outcomes := make(chan sio.Outcome, 1)
+	for i, want := range []struct {
+		outcome  sio.Outcome
+		answered int
+		status   codes.Code
+	}{{sio.Answered, 1, codes.Unset}, {sio.Canceled, 0, codes.Error}, {sio.Disconnected, 0, codes.Unset}} {
+		cancel, err := s.Call(WithParent(t.Context(), parent), callOf("/", id), func(r sio.AckResult) { outcomes <- r.Outcome })
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Next()
+		if n := len(exporter.GetSpans()); n != i {
+			t.Errorf("%d spans have ended before call %d has", n, i)
+		}
+		switch want.outcome {
+		case sio.Answered:
+			c.Say("431[]")
+		case sio.Canceled:
+			cancel()
+		case sio.Disconnected:
+			c.Say("41")
+		case sio.TimedOut:
+		}
+		if got := <-outcomes; got != want.outcome {
+			t.Errorf("outcome %v, want %v", got, want.outcome)
+		}
+		span := exporter.GetSpans()[i]
+		if span.Status.Code != want.status || !has(span, attribute.Int("fanoutd.matched", 1)) || !has(span, attribute.Int("fanoutd.answered", want.answered)) {
+			t.Errorf("%v: %v, %v", want.outcome, span.Status, span.Attributes)
+		}
+	}
+	c.Close()
 }
 
 func has(s tracetest.SpanStub, want attribute.KeyValue) bool {
