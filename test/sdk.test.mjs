@@ -450,6 +450,31 @@ test("@fanoutd/socket.io: a broadcast asks no socket whether somebody listens to
   assert.deepEqual(heard, [["news", 2]]);
 });
 
+test("values that are nested as deep as a message is long are no end of a backend", { timeout }, async (t) => {
+  const daemon = await Process.start(t);
+  const it = backend(t, daemon);
+  const depth = 100_000;
+  const depths = [];
+  const consumer = it.consumer({ group: "test" }).on("deep", (_, value, bytes) => {
+    let n = 0;
+    for (; Array.isArray(value); value = value[0]) n++;
+    depths.push([n, value, bytes]);
+  });
+  const ran = consumer.run();
+  await until(async () => (await members(it, "test")).length === 1, "the consumer is there");
+
+  const { sid } = JSON.parse((await (await fetch(`${daemon.url}/socket.io/?EIO=4&transport=polling`)).text()).slice(1));
+  const session = `${daemon.url}/socket.io/?EIO=4&transport=polling&sid=${sid}`;
+  const say = async (body) => assert.equal((await fetch(session, { method: "POST", body })).status, 200);
+  await say("40");
+  const nested = (inside) => `${"[".repeat(depth)}${inside}${"]".repeat(depth)}`;
+  await say(`42["deep",${nested("")}]\x1e452-["deep",${nested('{"_placeholder":true,"num":1}')},{"_placeholder":true,"num":0}]\x1ebAQ==\x1ebAg==`);
+  await until(() => depths.length === 2, "both are handled");
+  assert.deepEqual(depths, [[depth, undefined, undefined], [depth, Buffer.from([2]), Buffer.from([1])]]);
+  await consumer.close();
+  await ran;
+});
+
 test("@fanoutd/socket.io: what cannot be is refused with a sentence", { timeout }, async (t) => {
   const daemon = await Process.start(t, daemonFlags({}));
   const fanoutd = { address: daemon.control };

@@ -21,7 +21,8 @@ export function encodeArgs(args: readonly Arg[]): EncodedArgs {
 export function decodeArgs(argsJson: string, attachments: readonly Uint8Array[] = []): JsonValue[] {
   if (argsJson === "" || argsJson === "[]") return [];
   const args = JSON.parse(argsJson) as JsonValue[];
-  return attachments.length > 0 ? (putBinary(args, attachments) as JsonValue[]) : args;
+  if (attachments.length > 0) putBinary(args, attachments);
+  return args;
 }
 
 function isBinary(value: object): value is ArrayBuffer | ArrayBufferView {
@@ -68,17 +69,24 @@ function asBuffer(value: ArrayBuffer | ArrayBufferView): Buffer {
   return Buffer.from(value);
 }
 
-function putBinary(value: unknown, attachments: readonly Uint8Array[]): unknown {
-  if (value === null || typeof value !== "object") return value;
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) value[i] = putBinary(value[i], attachments);
-    return value;
+// Browsers may nest values as deep as a message is long, so this is no recursion.
+function putBinary(args: unknown[], attachments: readonly Uint8Array[]): void {
+  const inside: object[] = [args];
+  for (let value = inside.pop(); value !== undefined; value = inside.pop()) {
+    const members = value as Record<string, unknown>;
+    for (const key of Object.keys(members)) {
+      const member = members[key];
+      if (member === null || typeof member !== "object") continue;
+      const attachment = attachmentOf(member, attachments);
+      if (attachment) members[key] = attachment;
+      else inside.push(member);
+    }
   }
-  const object = value as Record<string, unknown>;
-  if (object._placeholder === true && typeof object.num === "number") {
-    const attachment = attachments[object.num];
-    if (attachment) return Buffer.isBuffer(attachment) ? attachment : Buffer.from(attachment.buffer, attachment.byteOffset, attachment.byteLength);
-  }
-  for (const key of Object.keys(object)) object[key] = putBinary(object[key], attachments);
-  return object;
+}
+
+// What a placeholder stands for.
+function attachmentOf(value: { _placeholder?: unknown; num?: unknown }, attachments: readonly Uint8Array[]): Buffer | undefined {
+  if (value._placeholder !== true || typeof value.num !== "number") return undefined;
+  const attachment = attachments[value.num];
+  return attachment && asBuffer(attachment);
 }
