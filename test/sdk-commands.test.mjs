@@ -114,3 +114,32 @@ test("after a stream broke, what had a key is sent once more before what waited,
   assert.equal(commands.pending, 0);
   assert.equal(failed.length, 1);
 });
+
+test("what hears of a result and throws holds up no other", async (t) => {
+  const { daemon, streams } = await serve(t);
+  const { commands } = daemon;
+  const thrown = [];
+  // The test runner takes uncaught exceptions for its own.
+  const others = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException").on("uncaughtException", (err) => thrown.push(err.message));
+  t.after(() => {
+    process.removeAllListeners("uncaughtException");
+    for (const listener of others) process.on("uncaughtException", listener);
+  });
+  const heard = [];
+  for (const event of ["a", "b", "c"]) {
+    commands.send(emit(event), (result) => {
+      heard.push(result instanceof FanoutdError ? result.code : event);
+      throw new Error(event);
+    });
+  }
+  await until(() => same(told(streams[0]), ["a,b,c"]), "they are there");
+  streams[0].call.write({ ackedThrough: 2, results: [1, 2].map((sequence) => ({ sequence, last: true, result: {} })) });
+  await until(() => commands.pending === 1, "both results are heard");
+  streams[0].call.end();
+  await until(() => commands.pending === 0, "the last one failed");
+  assert.deepEqual(heard, ["a", "b", "UNAVAILABLE"]);
+  assert.deepEqual(thrown, ["a", "b", "c"]);
+  const closed = commands.barrier();
+  await closed;
+});

@@ -450,6 +450,31 @@ test("@fanoutd/socket.io: a broadcast asks no socket whether somebody listens to
   assert.deepEqual(heard, [["news", 2]]);
 });
 
+test("@fanoutd/socket.io: what a handler throws is an uncaught exception, and nothing else ends by it", { timeout }, async (t) => {
+  const daemon = await Process.start(t, { namespaces: "*", "expose-auth": true });
+  const it = backend(t, daemon);
+  const throwing = Program.start(t, process.execPath, [path.join(root, "test/testdata/sdk-throwing.cjs"), daemon.control]);
+  await until(async () => (await members(it, "socket.io")).length === 1, "the program is there");
+
+  const first = client(t, daemon, { auth: { throws: true } });
+  first.on("question", (done) => done());
+  await first.timeout(20_000).emitWithAck("ask"); // its handler of "connection" threw, behind this one
+  first.emit("ask all");
+  await until(() => /uncaught: acks;/.test(throwing.log), "the callback of a broadcast threw");
+  const emitter = new Emitter({ address: daemon.control });
+  t.after(() => emitter.close());
+  emitter.serverSideEmit("tell");
+  await until(() => /uncaught: tell;/.test(throwing.log), "what hears other processes threw");
+  await first.timeout(20_000).emitWithAck("ask");
+  first.close();
+  await until(() => /uncaught: disconnect;/.test(throwing.log), "a handler of the end threw");
+
+  const second = client(t, daemon);
+  await second.timeout(20_000).emitWithAck("ask");
+  assert.deepEqual(throwing.log.match(/(?<=uncaught: )\w+/g), ["connection", "acks", "tell", "disconnect"]);
+  assert.equal(throwing.end, null);
+});
+
 test("values that are nested as deep as a message is long are no end of a backend", { timeout }, async (t) => {
   const daemon = await Process.start(t);
   const it = backend(t, daemon);

@@ -1,11 +1,12 @@
 import { type ClientDuplexStream, Metadata, type ServiceError } from "@grpc/grpc-js";
 
 import type { Address } from "./address.js";
+import { apart } from "./apart.js";
 import { Backoff } from "./backoff.js";
 import { FanoutdError } from "./errors.js";
 import { type ExecuteRequest, type ExecuteRequest_Command, type ExecuteResponse, type Operation, type OperationResult } from "./gen/fanout/v1/emitter.js";
 
-/** Takes the results of one command. Of all but an emit with acks there is one. */
+/** Takes the results of one command. Of all but an emit with acks there is one. What it throws is an uncaught exception of the process; the commands go on. */
 export type ResultHandler = (result: OperationResult | FanoutdError, last: boolean) => void;
 
 /** What there is to choose from, and which is used. */
@@ -244,7 +245,7 @@ export class Commands {
       const pending = this.#pending.get(sequence);
       if (!pending) continue;
       if (last) this.#pending.delete(sequence);
-      pending.onResult?.(result, last);
+      apart(() => pending.onResult?.(result, last));
     }
     this.#advance(response.ackedThrough ?? 0);
     // What comes now waits for the next stream, so that order is kept.
@@ -290,7 +291,7 @@ export class Commands {
   #fail(sequence: number, err: FanoutdError): void {
     const pending = this.#pending.get(sequence);
     this.#pending.delete(sequence);
-    pending?.onResult?.(err, true);
+    apart(() => pending?.onResult?.(err, true));
   }
 }
 

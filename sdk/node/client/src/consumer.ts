@@ -1,4 +1,5 @@
 import type { Daemon } from "./daemon.js";
+import { apart } from "./apart.js";
 import { type Arg, decodeArgs } from "./args.js";
 import { FanoutdError } from "./errors.js";
 import { type ConsumeRequest_Open, ConsumeRequest_Nack_Reason, type Event, Event_Cause, Event_Kind } from "./gen/fanout/v1/event.js";
@@ -203,9 +204,10 @@ export class Consumer {
 
   async #handle(delivery: Delivery): Promise<void> {
     const subscription = this.#subscription!;
+    const { deliveryId = "" } = delivery.event;
+    if (this.#waiting.get(deliveryId) !== delivery) return;
+    this.#waiting.delete(deliveryId);
     const event = consumerEvent(delivery.event);
-    if (this.#waiting.get(event.deliveryId) !== delivery) return;
-    this.#waiting.delete(event.deliveryId);
     try {
       switch (event.kind) {
         case Event_Kind.CONNECTING:
@@ -270,7 +272,8 @@ export class Consumer {
   }
 
   #report(err: Error, event?: ConsumerEvent): void {
-    if (this.#options.onError) this.#options.onError(err, event);
+    const { onError } = this.#options;
+    if (onError) apart(() => onError(err, event));
     else console.error(`fanoutd: ${event ? `${event.kind} ${event.event} of ${event.connectionId}: ` : ""}${err.message}`);
   }
 }

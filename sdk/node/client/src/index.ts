@@ -1,5 +1,6 @@
 export type { AddressOptions, TlsOptions } from "./address.js";
 export { Address } from "./address.js";
+export { apart } from "./apart.js";
 export { type Arg, decodeArgs, type EncodedArgs, encodeArgs } from "./args.js";
 export { type Addresses, Commands, type ResultHandler, type SendOptions } from "./commands.js";
 export {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 
 import { type ClientDuplexStream, Metadata, type ServiceError } from "@grpc/grpc-js";
 
+import { apart } from "./apart.js";
 import { type Arg, encodeArgs } from "./args.js";
 import { Backoff } from "./backoff.js";
 import type { Addresses } from "./commands.js";
@@ -26,7 +27,7 @@ export interface Delivery {
   readonly stream: number;
 }
 
-/** What a subscription tells. All are called one at a time, in the order of the stream. */
+/** What a subscription tells. All are called one at a time, in the order of the stream. What one throws is an uncaught exception of the process; the stream goes on. */
 export interface SubscriptionHandlers {
   /** An event, to be settled. */
   delivery(delivery: Delivery): void;
@@ -184,7 +185,7 @@ export class Subscription {
       this.#ended(err ? FanoutdError.fromCall(err, address.name) : new FanoutdError("UNAVAILABLE", "fanoutd ended the stream of events"));
     };
     stream.on("data", (response: ConsumeResponse) => {
-      if (!over) this.#take(stream, response);
+      if (!over) apart(() => this.#take(stream, response));
     });
     stream.on("error", end);
     stream.on("end", () => end());
@@ -193,8 +194,8 @@ export class Subscription {
 
   #ended(err: FanoutdError): void {
     if (isFinal(err)) return this.#done?.reject(err);
-    this.#handlers.disconnected?.(err);
     this.#retry = setTimeout(() => this.#connect(), this.#backoff.next());
+    apart(() => this.#handlers.disconnected?.(err));
   }
 
   #take(stream: ClientDuplexStream<ConsumeRequest, ConsumeResponse>, { response }: ConsumeResponse): void {
@@ -203,7 +204,7 @@ export class Subscription {
       case "events":
         for (const event of response.value.events ?? []) {
           this.#inFlight.add(event.deliveryId ?? "");
-          handlers.delivery({ event, stream: this.#number });
+          apart(() => handlers.delivery({ event, stream: this.#number }));
         }
         return;
       case "assigned":
@@ -216,7 +217,7 @@ export class Subscription {
         return handlers.published?.(response.value);
       case "cancelled": {
         const ids = response.value.deliveryIds ?? [];
-        handlers.cancelled?.(ids, response.value.reason!);
+        apart(() => handlers.cancelled?.(ids, response.value.reason!));
         for (const id of ids) this.#settled(id);
         return;
       }

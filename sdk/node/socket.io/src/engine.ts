@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 
 import {
+  apart,
   type Connection,
   type ConsumeResponse_Cancelled_Reason,
   Daemon,
@@ -311,7 +312,7 @@ export class Engine extends EventEmitter {
       case Event_Kind.CONNECTING:
         return this.#connecting(delivery);
       case Event_Kind.CONNECTED:
-        this.#connected(event.connection!);
+        apart(() => this.#connected(event.connection!));
         break;
       case Event_Kind.DISCONNECTED:
       case Event_Kind.MESSAGE: {
@@ -320,7 +321,7 @@ export class Engine extends EventEmitter {
           link.waiting.push(delivery);
           return;
         }
-        if (link) this.#handle(link, delivery);
+        if (link) apart(() => this.#handle(link, delivery));
       }
     }
     this.#settle(delivery);
@@ -400,7 +401,7 @@ export class Engine extends EventEmitter {
     link.phase = Phase.Open;
     setImmediate(() => {
       for (const delivery of link.waiting.splice(0)) {
-        if (link.phase === Phase.Open) this.#handle(link, delivery);
+        if (link.phase === Phase.Open) apart(() => this.#handle(link, delivery));
         this.#settle(delivery);
       }
       this.#sync(link);
@@ -411,8 +412,8 @@ export class Engine extends EventEmitter {
     const { conn, socket } = link;
     link.ending = true;
     if (socket?.connected) {
-      if (cause === Event_Cause.PROTOCOL) socket._onerror(protocolError(detail || reason));
-      socket._onclose(reason as Parameters<typeof socket._onclose>[0], detail || undefined);
+      if (cause === Event_Cause.PROTOCOL) apart(() => socket._onerror(protocolError(detail || reason)));
+      apart(() => socket._onclose(reason as Parameters<typeof socket._onclose>[0], detail || undefined));
     }
     this.#drop(link);
     if (conn.links.size === 0) conn.closed(cause === Event_Cause.CLIENT_LEFT ? "transport close" : reason, detail || undefined);
@@ -532,7 +533,7 @@ export class Engine extends EventEmitter {
       socket.connected = false;
       socket._cleanup();
       socket.client._remove(socket);
-      socket.listeners("released" as never).forEach((listener) => (listener as () => void).call(socket));
+      for (const listener of socket.listeners("released" as never)) apart(() => (listener as () => void).call(socket));
     } else socket?._cleanup();
     if (conn.links.size === 0) conn.closed("released");
   }

@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from "node:http";
 
-import type { Connection } from "@fanoutd/client";
+import { apart, type Connection } from "@fanoutd/client";
 import { type DefaultEventsMap, Namespace, Server as SocketIoServer, Socket } from "socket.io";
 
 import { Adapter } from "./adapter.js";
@@ -186,7 +186,7 @@ function attach(nsp: Namespace): void {
       // Joined while the verdict was on its way.
       const late = [...socket.rooms].filter((room) => room !== socket.id && !rooms.includes(room));
       if (late.length > 0) internals.adapter.addAll(socket.id, new Set(late));
-      doConnect.call(nsp, socket, fn);
+      apart(() => doConnect.call(nsp, socket, fn));
       engine?.opened(link);
     };
     if (link.phase === Phase.Adopting) return open();
