@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -229,6 +230,22 @@ var (
 	centrifuge = protocol{path: "/connection/websocket?v=1", steps: []string{`{"id":1,"connect":{}}`}, replies: 1}
 )
 
+// readFD reads something from a socket that waits. A socket with a time limit is interrupted by
+// the signals by which the runtime has goroutines take turns (signal(7)).
+func readFD(fd int, b []byte) (int, error) {
+	for {
+		n, err := syscall.Read(fd, b)
+		switch {
+		case n > 0:
+			return n, nil
+		case err == nil:
+			return 0, io.EOF
+		case !errors.Is(err, syscall.EINTR):
+			return 0, err
+		}
+	}
+}
+
 // connect opens one client that asks for a room, and returns its socket.
 func (p protocol) connect(address string, room int) (fd int, id string, err error) {
 	fd, err = dialFD(address)
@@ -244,8 +261,8 @@ func (p protocol) connect(address string, room int) (fd int, id string, err erro
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", p.path, room, address))
 	b, has := make([]byte, 4096), 0
 	more := func() error {
-		n, err := syscall.Read(fd, b[has:])
-		if n <= 0 {
+		n, err := readFD(fd, b[has:])
+		if err != nil {
 			return fmt.Errorf("connecting: the connection ended, or nothing came: %w", err)
 		}
 		has += n
