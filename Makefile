@@ -246,6 +246,7 @@ lint-go: $(BIN)/golangci-lint ## Check the Go code: gofmt, go vet, linters, the 
 	go -C bench vet ./...
 	$(call say,"lint-go: golangci-lint - style and the floors of the design")
 	$(BIN)/golangci-lint run --allow-parallel-runners
+	cd bench && ../$(BIN)/golangci-lint run --allow-parallel-runners
 
 .PHONY: lint-web
 lint-web: web ## Check the types of the console's pages

@@ -32,9 +32,12 @@ func dial(ctx context.Context, address string) (*client, error) {
 		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", address)
 	status, err := c.in.ReadString('\n')
-	if err != nil || !strings.Contains(status, " 101 ") {
+	if err == nil && !strings.Contains(status, " 101 ") {
+		err = fmt.Errorf("got %q", status)
+	}
+	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("handshake: got %q, %v", status, err)
+		return nil, fmt.Errorf("handshake: %w", err)
 	}
 	for line := ""; line != "\r\n"; {
 		if line, err = c.in.ReadString('\n'); err != nil {
@@ -48,9 +51,12 @@ func dial(ctx context.Context, address string) (*client, error) {
 			c.say("3")
 			frame, err = c.read()
 		}
-		if err != nil || !strings.HasPrefix(string(frame), step.want) {
+		if err == nil && !strings.HasPrefix(string(frame), step.want) {
+			err = fmt.Errorf("got %q", frame)
+		}
+		if err != nil {
 			conn.Close()
-			return nil, fmt.Errorf("waiting for %s: got %q, %v", step.want, frame, err)
+			return nil, fmt.Errorf("waiting for %s: %w", step.want, err)
 		}
 		if step.say != "" {
 			c.say(step.say)
@@ -59,7 +65,7 @@ func dial(ctx context.Context, address string) (*client, error) {
 	return c, nil
 }
 
-// say sends a text frame, masked with zeros.
+// say sends a text frame, masked with zeros. That the connection has ended the next read tells.
 func (c *client) say(text string) {
 	b := []byte{0x81}
 	if n := len(text); n < 126 {
@@ -67,7 +73,7 @@ func (c *client) say(text string) {
 	} else {
 		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
 	}
-	c.conn.Write(append(append(b, 0, 0, 0, 0), text...))
+	_, _ = c.conn.Write(append(append(b, 0, 0, 0, 0), text...))
 }
 
 // read returns the payload of the next frame; it is good until the next call.
@@ -90,7 +96,7 @@ func (c *client) read() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.in.Discard(skip + size) // peeked, so it is there
+	_, _ = c.in.Discard(skip + size) // peeked, so it is there
 	return frame[skip:], nil
 }
 

@@ -34,6 +34,7 @@ func (c *poller) poll(body string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = errors.New(res.Status)
