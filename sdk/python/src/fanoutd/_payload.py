@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,14 @@ class Json(Protocol):
 
 
 standard: Json = json  # type: ignore[assignment]  # a module
+
+
+# Half of a pair of UTF-16, which JavaScript may have in a string and UTF-8 has no bytes for.
+LONE = re.compile("[\ud800-\udfff]")
+
+
+class UndecodableError(ValueError):
+    """What a browser sent is JSON, and more than the decoder takes: nested too deep, a number of thousands of digits."""
 
 
 def encode(args: Iterable[Any], codec: Json = standard) -> tuple[str, list[bytes]]:
@@ -31,15 +40,20 @@ def encode(args: Iterable[Any], codec: Json = standard) -> tuple[str, list[bytes
     options: dict[str, Any] = {"separators": (",", ":"), "default": other}
     if codec is standard:
         options |= {"ensure_ascii": False, "allow_nan": False}
-    return codec.dumps(list(args), **options), attachments
+    return escaped(codec.dumps(list(args), **options)), attachments
+
+
+def escaped(text: str) -> str:
+    """JSON as UTF-8 can say it."""
+    return text if text.isascii() else LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def decode(text: str, attachments: Sequence[bytes] = (), codec: Json = standard) -> list[Any]:
-    """The arguments of an event, with bytes where its attachments belong."""
+    """The arguments of an event, with bytes where its attachments belong. UndecodableError."""
     if not text:
         return []
     if not attachments:
-        args = codec.loads(text)
+        args = load(text, codec)
     else:
 
         def fill(value: dict[str, Any]) -> Any:
@@ -48,8 +62,23 @@ def decode(text: str, attachments: Sequence[bytes] = (), codec: Json = standard)
                 return attachments[num]
             return value
 
-        args = codec.loads(text, object_hook=fill)
+        args = load(text, codec, object_hook=fill)
     return args if isinstance(args, list) else [args]
+
+
+def load(text: str, codec: Json = standard, **options: Any) -> Any:
+    """One value of JSON. UndecodableError."""
+    try:
+        return codec.loads(text, **options)
+    except RecursionError:
+        raise UndecodableError("it is nested too deep") from None
+    except ValueError as err:
+        raise UndecodableError(str(err)) from None
+
+
+def sendable(text: str) -> str:
+    """Text as UTF-8 can say it."""
+    return text if text.isascii() else LONE.sub("\ufffd", text)
 
 
 def expand(data: Any) -> list[Any]:

@@ -73,15 +73,15 @@ class Subscription:
             self._more.set()
 
     def nack(self, delivery_id: str, reason: v1.ConsumeRequest.Nack.Reason | int = 0, delay: float | None = None) -> None:
+        nack = v1.ConsumeRequest.Nack(delivery_ids=[delivery_id], reason=reason)  # type: ignore[arg-type]
+        if delay is not None:
+            nack.delay.FromMicroseconds(int(delay * 1e6))
         if self._settle(delivery_id):
-            nack = v1.ConsumeRequest.Nack(delivery_ids=[delivery_id], reason=reason)  # type: ignore[arg-type]
-            if delay is not None:
-                nack.delay.FromMicroseconds(int(delay * 1e6))
             self._send(v1.ConsumeRequest(nack=nack))
 
     def reply(self, delivery_id: str, args_json: str, attachments: Iterable[bytes]) -> None:
+        reply = v1.ReplyRequest(delivery_id=delivery_id, args_json=args_json, attachments=attachments)
         if self._settle(delivery_id):
-            reply = v1.ReplyRequest(delivery_id=delivery_id, args_json=args_json, attachments=attachments)
             self._send(v1.ConsumeRequest(reply=reply))
 
     def verdict(self, verdict: v1.ConsumeRequest.Verdict) -> None:
@@ -137,7 +137,7 @@ class Subscription:
                         for event in response.events.events:
                             self._in_flight[event.delivery_id] = event.kind != v1.Event.CONNECTING
                             self._settled.clear()
-                            self._listener.on_event(event)
+                            self._hear(event)
                     case "ready":
                         backoff.reset()
                         self._opening.consumer_id = response.ready.consumer_id
@@ -168,6 +168,15 @@ class Subscription:
                 drained.cancel()
             call.cancel()
             self._listener.on_lost()
+
+    def _hear(self, event: v1.Event) -> None:
+        """One event that cannot be taken is no end of the stream."""
+        try:
+            self._listener.on_event(event)
+        except Exception:
+            self._log.exception("an event of %s could not be taken", event.connection_id)
+            if event.kind != v1.Event.CONNECTING:
+                self.nack(event.delivery_id)
 
     async def _finish(self, ended: asyncio.Event) -> None:
         """Nothing follows: once all is settled, and that is sent, the sending side closes."""

@@ -16,7 +16,7 @@ from google.protobuf import duration_pb2
 from . import errors, v1
 from ._channel import Channels
 from ._commands import Commands
-from ._payload import decode, encode
+from ._payload import UndecodableError, decode, encode, escaped
 
 if TYPE_CHECKING:
     from .consumer import Consumer
@@ -31,7 +31,7 @@ class Answer:
 
     connection_id: str
     args: list[Any] | None  # None: no answer
-    failure: Literal["", "TIMEOUT", "DISCONNECTED"] = ""
+    failure: Literal["", "TIMEOUT", "DISCONNECTED", "UNDECODABLE"] = ""  # UNDECODABLE: it is nested too deep, say
 
 
 class Reached(int):
@@ -193,7 +193,7 @@ class Client:
     ) -> v1.Connection:
         """Merges data into what is kept with a connection, key by key, a None removing its
         key; or replaces it. Returns the connection. NotFoundError if it is gone."""
-        text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+        text = escaped(json.dumps(data, ensure_ascii=False, allow_nan=False))
         request = v1.UpdateConnectionRequest(namespace=namespace, id=connection_id, data_json=text, replace=replace)
         result = await self.commands.run(v1.Operation(update=request), repeatable=True)
         return result.update.connection
@@ -273,7 +273,11 @@ def answer_of(result: v1.OperationResult) -> Answer | None:
     response = result.emit_with_ack
     match response.WhichOneof("response"):
         case "ack":
-            return Answer(response.ack.connection_id, decode(response.ack.args_json, response.ack.attachments))
+            try:
+                args = decode(response.ack.args_json, response.ack.attachments)
+            except UndecodableError:
+                return Answer(response.ack.connection_id, None, "UNDECODABLE")
+            return Answer(response.ack.connection_id, args)
         case "failed":
             late = response.failed.reason == v1.EmitWithAckResponse.Failed.TIMEOUT
             return Answer(response.failed.connection_id, None, "TIMEOUT" if late else "DISCONNECTED")

@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf import duration_pb2
 
 from . import errors, v1
-from ._payload import decode, encode, expand
+from ._payload import UndecodableError, decode, encode, expand, sendable
 from ._subscription import Subscription
 from .client import Client
 
@@ -242,7 +242,7 @@ class Consumer:
         except Retry as err:
             reason = v1.ConsumeRequest.Nack.UNAVAILABLE if err.blameless else v1.ConsumeRequest.Nack.FAILED
             subscription.nack(key, reason, err.delay)
-        except Reject as err:
+        except (Reject, UndecodableError) as err:
             self._log.warning("%s of %s was rejected: %s", raw.event or raw.kind, raw.connection_id, err)
             subscription.nack(key, v1.ConsumeRequest.Nack.REJECTED)
         except errors.UnavailableError as err:
@@ -258,8 +258,11 @@ class Consumer:
         assert self._connecting is not None
         try:
             allow = await self._connecting(Event(raw)) or Allow()
+        except UndecodableError as err:
+            verdict.refuse.message = f"auth cannot be read: {err}"
+            return verdict
         except Refuse as err:
-            verdict.refuse.message = err.message
+            verdict.refuse.message = sendable(err.message)
             verdict.refuse.retry = err.retry
             if err.data is not None:
                 verdict.refuse.data_json = json.dumps(err.data)

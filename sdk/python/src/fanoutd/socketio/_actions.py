@@ -13,7 +13,7 @@ import grpc.aio
 from .. import errors, v1
 from .._channel import Channels
 from .._commands import Commands
-from .._payload import decode, encode, expand
+from .._payload import decode, encode, escaped, expand
 from ..client import answer_of, seconds
 from . import exceptions
 from ._connections import Connection, Connections, Deferred, State, data_of
@@ -245,7 +245,7 @@ def _session(session: Any) -> str:
         raise TypeError("a session is a dictionary")
     _check(session)
     try:
-        return json.dumps(session, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return escaped(json.dumps(session, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     except TypeError as err:
         raise TypeError(f"a session is kept with its connection by fanoutd, as JSON, for every process: {err}") from None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import errors, v1
 from .._channel import Channels
-from .._payload import decode, encode, expand
+from .._payload import UndecodableError, decode, encode, expand, load, sendable
 from .._subscription import Subscription
 from ..consumer import Reject, Retry
 from . import exceptions
@@ -197,12 +197,14 @@ class Engine:
     async def _let_in(self, event: v1.Event, connection: Connection) -> None:
         assert self._subscription is not None
         verdict = v1.ConsumeRequest.Verdict(delivery_id=event.delivery_id)
-        auth = decode(event.args_json, event.attachments, self.server.json)
-        connection.auth = auth[0] if auth else None
         refusal: dict[str, Any] | None = None
         try:
+            auth = decode(event.args_json, event.attachments, self.server.json)
+            connection.auth = auth[0] if auth else None
             if not self.server.always_connect:
                 refusal = await self._connect_handler(connection)
+        except UndecodableError as err:
+            refusal = _unreadable(err)
         except Exception:
             self._log.exception("the connect handler failed for %s, which comes again", connection.raw.id)
             verdict.refuse.retry = True
@@ -213,7 +215,7 @@ class Engine:
             connection.refused = True
             self.connections.remove(connection)
             if not verdict.HasField("refuse"):
-                verdict.refuse.message = refusal.get("message", "")
+                verdict.refuse.message = sendable(refusal.get("message", ""))
                 if "data" in refusal:
                     verdict.refuse.data_json = encode([refusal["data"]], self.server.json)[0][1:-1]
         else:
@@ -278,8 +280,6 @@ class Engine:
         # One that was let in by nobody here, and one that is let in before its handler runs.
         if event.existing or self.server.always_connect or connection.raw.recovered:
             connection.gate = self.loop.create_future()
-            if connection.auth is None and connection.raw.handshake.auth_json:
-                connection.auth = self.server.json.loads(connection.raw.handshake.auth_json)
             self._go(self._connect_late(event, connection))
         else:
             self._subscription.ack(event.delivery_id)
@@ -296,7 +296,11 @@ class Engine:
         assert self._subscription is not None and connection.gate is not None
         refusal: dict[str, Any] | None = None
         try:
+            if connection.auth is None and connection.raw.handshake.auth_json:
+                connection.auth = load(connection.raw.handshake.auth_json, self.server.json)
             refusal = await self._connect_handler(connection)
+        except UndecodableError as err:
+            refusal = _unreadable(err)
         except Exception:
             self._log.exception("the connect handler failed for %s", connection.raw.id)
         finally:
@@ -350,6 +354,11 @@ class Engine:
             await self._invoke(handler, *args)
         except TypeError:
             await self._invoke(handler, *args[:-1])  # it wants no reason
+
+
+def _unreadable(err: UndecodableError) -> dict[str, Any]:
+    """What a client is refused with whose auth no handler can be given."""
+    return {"message": f"auth cannot be read: {err}"}
 
 
 def _refusal(err: Exception) -> dict[str, Any] | None:

@@ -1,0 +1,212 @@
+"""Values that browsers may send and Python has no way with: what cannot be handled fails alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import sys
+
+import engineio
+import pytest
+
+import fanoutd
+from fanoutd import socketio
+from test_client import members
+from waiting import until
+
+LIMITED = hasattr(sys, "set_int_max_str_digits")
+DEEP = "[" * 2000 + "]" * 2000  # deeper than the module json follows
+LONG = "1" * 5000  # digits: more than most Pythons make an int of
+LONE = "a\ud800"  # half of a pair: JavaScript may have it in a string, and UTF-8 not
+
+
+class Raw:
+    """A client that says what it is told to."""
+
+    def __init__(self, eio: engineio.AsyncClient) -> None:
+        self.eio = eio
+        self.heard: list[str] = []
+
+    async def say(self, text: str) -> None:
+        await self.eio.send(text)
+
+
+@pytest.fixture
+async def raw(daemon):
+    """Makes such clients, which have sent their CONNECT and end with the test."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(auth: str = "") -> Raw:
+            client = Raw(engineio.AsyncClient())
+
+            async def keep(text: str) -> None:
+                client.heard.append(text)
+
+            client.eio.on("message", keep)
+            await client.eio.connect(daemon.url, transports=["websocket"], engineio_path="socket.io")
+            stack.push_async_callback(client.eio.disconnect)
+            await client.say("0" + auth)
+            return client
+
+        yield make
+
+
+async def joined(client: fanoutd.Client) -> None:
+    async def one() -> bool:
+        return await members(client, "test") == 1
+
+    await until(one, "the consumer is there")
+
+
+async def test_half_a_pair_comes_and_goes(daemon, browser):
+    async with fanoutd.Client(daemon.control) as client:
+        consumer = client.consumer("test")
+
+        @consumer.on_connecting
+        async def connecting(event: fanoutd.Event) -> None:
+            if event.args != [{}]:
+                raise fanoutd.Refuse(event.args[0]["name"])
+
+        @consumer.on("echo")
+        async def echo(event: fanoutd.Event):
+            await client.emit(fanoutd.connections(event.connection_id), "back", event.args[0])
+            await client.update(event.connection_id, {"name": event.args[0]})
+            return event.args[0]
+
+        running = asyncio.create_task(consumer.run())
+        await joined(client)
+        b = await browser().connect()
+        assert await b.io.call("echo", LONE) == LONE
+        assert b.heard == [("back", LONE)]
+        refused = browser(reconnection=False)
+        with pytest.raises(Exception):
+            await refused.connect(auth={"name": LONE})
+        assert refused.refused == [{"message": "a\ufffd"}]
+        running.cancel()
+
+
+async def test_half_a_pair_with_a_server(daemon, browser):
+    sio = socketio.AsyncServer(addresses=daemon.control, group="test")
+
+    @sio.event
+    async def connect(sid, environ, auth):
+        if auth:
+            raise socketio.exceptions.ConnectionRefusedError(auth["name"])
+
+    @sio.event
+    async def echo(sid, value):
+        await sio.save_session(sid, {"name": value})
+        await sio.emit("back", value, to=sid)
+        return value
+
+    await sio.start()
+    b = await browser().connect()
+    assert await b.io.call("echo", LONE) == LONE
+    assert b.heard == [("back", LONE)]
+    refused = browser(reconnection=False)
+    with pytest.raises(Exception):
+        await refused.connect(auth={"name": LONE})
+    assert refused.refused == [{"message": "a\ufffd"}]
+    await sio.shutdown()
+
+
+async def test_what_is_nested_too_deep_is_a_dead_letter(daemon, raw):
+    async with fanoutd.Client(daemon.control) as client:
+        consumer = client.consumer("test")
+        heard: list = []
+
+        @consumer.on_any
+        async def anything(event: fanoutd.Event):
+            heard.append(event.args)
+
+        @consumer.on_connecting
+        async def connecting(event: fanoutd.Event) -> None: ...
+
+        running = asyncio.create_task(consumer.run())
+        await joined(client)
+        b = await raw()
+        await b.say(f'2["deep",{DEEP}]')
+        await b.say(f'2["long",{LONG}]')
+        await b.say('2["after",1]')
+        await until(lambda: heard[-1:] == [[1]], "what follows it is handled")
+        response = await fanoutd.v1.AdminServiceStub(client.channel).ListDeadLetters(fanoutd.v1.ListDeadLettersRequest(group="test"))
+        assert [letter.event.event for letter in response.dead_letters] == ["deep", *(["long"] if LIMITED else [])]
+        refused = await raw(f'{{"a":{DEEP}}}')
+        await until(lambda: refused.heard == ['4{"message":"auth cannot be read: it is nested too deep"}'], "it is turned away")
+        running.cancel()
+
+
+def number_of(packet: str) -> str:
+    """What an event's answer is to name."""
+    found = re.match(r"2(\d+)", packet)
+    assert found
+    return found[1]
+
+
+async def test_an_answer_nested_too_deep_is_none(daemon, raw):
+    async with fanoutd.Client(daemon.control) as client:
+        b = await raw()
+        await until(lambda: len(b.heard) == 1, "it is in")
+        answers = asyncio.create_task(client.emit_with_ack(fanoutd.everybody(), "ask"))
+        await until(lambda: len(b.heard) == 2, "it is asked")
+        other = asyncio.create_task(client.call("nobody", "ask"))
+        await b.say(f"3{number_of(b.heard[1])}[{DEEP}]")
+        assert [(answer.args, answer.failure) for answer in await answers] == [(None, "UNDECODABLE")]
+        with pytest.raises(fanoutd.NotFoundError):
+            await other
+        call = asyncio.create_task(client.call(answers.result()[0].connection_id, "ask"))
+        await until(lambda: len(b.heard) == 3, "it is asked once more")
+        await b.say(f"3{number_of(b.heard[2])}[{DEEP}]")
+        with pytest.raises(ValueError, match="too deep"):
+            await call
+        assert await client.emit(fanoutd.everybody(), "x") == 1
+
+
+@pytest.mark.parametrize("always_connect", [False, True])
+async def test_a_server_and_what_is_nested_too_deep(start_daemon, always_connect, caplog):
+    daemon = start_daemon(**{"expose-auth": "true"})
+    there = engineio.AsyncClient()  # before the server is
+    gone = asyncio.Event()
+
+    async def over(*_):
+        gone.set()
+
+    there.on("disconnect", over)
+    await there.connect(daemon.url, transports=["websocket"], engineio_path="socket.io")
+    await there.send(f'0{{"a":{DEEP}}}')
+    async with fanoutd.Client(daemon.control) as client:
+
+        async def connections() -> bool:
+            return await client.count(fanoutd.everybody()) == 1
+
+        await until(connections, "it is in")
+        sio = socketio.AsyncServer(addresses=daemon.control, group="test", always_connect=always_connect)
+        heard: list = []
+
+        @sio.event
+        async def connect(sid, environ, auth):
+            heard.append(("connect", auth))
+
+        @sio.on("*")
+        async def anything(event, sid, *args):
+            heard.append((event, *args))
+
+        await sio.start()
+
+        async def nobody() -> bool:
+            return await client.count(fanoutd.everybody()) == 0
+
+        await until(nobody, "who was there is turned away")
+        later = engineio.AsyncClient()
+        await later.connect(daemon.url, transports=["websocket"], engineio_path="socket.io")
+        await later.send('0{"name":"Ada"}')
+        await later.send(f'2["deep",{DEEP}]')
+        await later.send('2["after",1]')
+        await until(lambda: heard == [("connect", {"name": "Ada"}), ("after", 1)], "others are served")
+        assert await members(client, "test") == 1
+        await sio.shutdown()
+        await later.disconnect()
+    await there.disconnect()
+    assert not [r for r in caplog.records if r.name == "asyncio" and r.levelno >= logging.ERROR]
