@@ -71,6 +71,11 @@ const maxKept = 64 << 10
 // ReadMessage reads one message and returns it with its opcode. The data is the
 // caller's. After an error no other call may follow.
 func (c *Conn) ReadMessage() (opcode byte, data []byte, err error) {
+	if !c.deflate { // gorilla may have left a part of a compressed message
+		if opcode, data, ok := c.framer.whole(c.upgrader.opts.MaxMessage); ok {
+			return opcode, data, nil
+		}
+	}
 	kind, r, err := c.framer.ws.NextReader()
 	if err != nil {
 		return 0, nil, known(err)
@@ -143,5 +148,5 @@ func (c *Conn) Acquire() {
 	if c.framer == nil {
 		c.upgrader.framer().serve(c)
 	}
-	c.framer.takeBuffer()
+	c.framer.takeBuffer(&largeBuffers)
 }

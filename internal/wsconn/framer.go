@@ -21,13 +21,20 @@ type framer struct {
 	fresh  bool         // of a handshake, of which there are far more than are ever read at once
 }
 
-// readBuffer is the size, in bytes, of a WebSocket's read buffer: what browsers
-// send is small as a rule, and a longer message is read past it. gorilla takes
-// a reader of ours from 257 bytes on.
-const readBuffer = 512
+// The sizes, in bytes, of a WebSocket's read buffer. A connection whose reader waits for it keeps
+// the small one of its handshake: what browsers send is short as a rule, and a longer message is read past it. One
+// that is lent what reading needs has the large one for that while, so that many short messages are one
+// read. gorilla takes a reader of ours from 257 bytes on.
+const (
+	smallBuffer = 512
+	largeBuffer = 4 << 10
+)
 
-// buffers are the read buffers of connections that are not read from.
-var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+// The read buffers of connections that are not read from.
+var (
+	smallBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, smallBuffer) }}
+	largeBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, largeBuffer) }}
+)
 
 // framer returns a framer, with a buffer, that serves nobody.
 func (u *Upgrader) framer() *framer {
@@ -55,7 +62,7 @@ var unsent = http.Header{
 
 // serve has the framer read for c.
 func (f *framer) serve(c *Conn) {
-	f.wire.Conn, f.wire.serves, c.framer = c.conn, c, f
+	f.wire.Conn, f.wire.serves, f.wire.failed, c.framer = c.conn, c, nil, f
 }
 
 // release gives a framer to others, which has read whole messages only.
@@ -71,13 +78,17 @@ func (u *Upgrader) release(f *framer) {
 // lendBuffer gives the buffer, which must be empty, to others: gorilla keeps the
 // pointer to the reader itself, so that only what it points to changes.
 func (f *framer) lendBuffer() {
+	buffers := &largeBuffers
+	if f.reader.Size() == smallBuffer {
+		buffers = &smallBuffers
+	}
 	idle := new(bufio.Reader)
 	*idle, f.reader = f.reader, bufio.Reader{}
 	buffers.Put(idle)
 }
 
-// takeBuffer gets a buffer, if there is none.
-func (f *framer) takeBuffer() {
+// takeBuffer gets one of the buffers, if there is none.
+func (f *framer) takeBuffer(buffers *sync.Pool) {
 	if f.reader.Size() == 0 {
 		b := buffers.Get().(*bufio.Reader)
 		b.Reset(&f.wire)
@@ -112,7 +123,11 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	f := &framer{fresh: h.ResponseWriter != nil}
 	f.wire.Conn = h.conn
-	f.takeBuffer()
+	if f.fresh {
+		f.takeBuffer(&smallBuffers)
+	} else {
+		f.takeBuffer(&largeBuffers)
+	}
 	h.framer = f
 	return &f.wire, bufio.NewReadWriter(&f.reader, out), nil
 }

@@ -10,10 +10,14 @@ import (
 type wire struct {
 	net.Conn       // of the handshake, or of serves; nil: of neither
 	serves   *Conn // nil: the handshake is being answered
+	failed   error // of the last read: it comes again
 }
 
 // Read implements net.Conn.
 func (w *wire) Read(b []byte) (n int, err error) {
+	if w.failed != nil {
+		return 0, w.failed
+	}
 	c := w.serves
 	if len(c.early) > 0 {
 		n = copy(b, c.early)
@@ -23,11 +27,17 @@ func (w *wire) Read(b []byte) (n int, err error) {
 		return n, nil
 	}
 	if c.reading != nil {
-		c.reading(func() { n, err = w.Conn.Read(b) })
+		n, err = w.readBy(c.reading, b)
 	} else {
 		n, err = w.Conn.Read(b)
 	}
-	c.drained = n < len(b)
+	c.drained, w.failed = n < len(b), err
+	return n, err
+}
+
+// readBy reads by f: apart, since what f is given has variables of its own.
+func (w *wire) readBy(f func(read func()), b []byte) (n int, err error) {
+	f(func() { n, err = w.Conn.Read(b) })
 	return n, err
 }
 
