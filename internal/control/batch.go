@@ -41,7 +41,7 @@ type batch struct {
 // that: what is over comes alone.
 func (b *batch) fill(s Subscription) (more bool, err error) {
 	if b.over != nil {
-		b.add(b.over)
+		b.add(b.over, sizeInBatch(b.over))
 		b.over = nil
 		if b.again = !b.again; !b.again {
 			return true, nil
@@ -55,16 +55,18 @@ func (b *batch) fill(s Subscription) (more bool, err error) {
 			return false, err
 		}
 		e := b.events.delivery(&d, b.decode, b.include, b.view)
-		if sizeInBatch(e)+batchOverhead > b.most {
+		size := sizeInBatch(e)
+		if size+batchOverhead > b.most {
 			e.Connection = nil // better the event alone than none
+			size = sizeInBatch(e)
 		}
-		if sizeInBatch(e)+batchOverhead > b.most {
+		if size+batchOverhead > b.most {
 			if s.BuryTooLarge(d.ID()) != nil { // it was taken back meanwhile
 				b.leaveOut(d.ID())
 			}
 			continue
 		}
-		if !b.add(e) {
+		if !b.add(e, size) {
 			b.over = e
 			return true, nil
 		}
@@ -76,9 +78,8 @@ const batchOverhead = 16
 
 func sizeInBatch(e *fanoutv1.Event) int { return 1 + protowire.SizeBytes(proto.Size(e)) } // its tag takes one byte
 
-// add reports whether there was room, which there is for any first event.
-func (b *batch) add(e *fanoutv1.Event) bool {
-	size := sizeInBatch(e)
+// add reports whether there was room for an event of this size, which there is for any first.
+func (b *batch) add(e *fanoutv1.Event, size int) bool {
 	if len(b.list) > 0 && b.bytes+size > min(maxBatchBytes, b.most-batchOverhead) {
 		return false
 	}

@@ -78,7 +78,7 @@ func (s *sentStream) Send(m *fanoutv1.ConsumeResponse) error {
 func TestCancelledWasSent(t *testing.T) {
 	event := func(sequence uint64, size int) dispatch.Delivery {
 		return dispatch.Delivery{Attempt: 1, Event: &dispatch.Event{
-			Kind: dispatch.Message, Namespace: "/", ConnectionID: "c", Sequence: sequence, Args: []byte(`["` + strings.Repeat("x", size) + `"]`), ReceivedAt: time.Now(),
+			Kind: dispatch.Message, Namespace: "/", ConnectionID: "c", Sequence: sequence, Args: `["` + strings.Repeat("x", size) + `"]`, ReceivedAt: time.Now(),
 		}}
 	}
 	small, large, after := event(1, 1), event(2, minMessageBytes), event(3, 1)
@@ -99,7 +99,7 @@ func TestCancelledWasSent(t *testing.T) {
 	var b batch
 	b.leaveOut("left out")
 	b.leaveOut("sent later")
-	b.add(&fanoutv1.Event{DeliveryId: "sent later"})
+	b.add(&fanoutv1.Event{DeliveryId: "sent later"}, 20)
 	if got, want := b.sent([]string{"sent", "left out", "sent later"}), []string{"sent", "sent later"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}

@@ -107,7 +107,7 @@ func toDeadLetterFilter(req interface {
 func (a *Admin) fromDeadLetter(l *dispatch.DeadLetter) *fanoutv1.DeadLetter {
 	var m eventMessage
 	a.errors.describe(fanoutv1.AdminService_ListDeadLetters_FullMethodName, &m, l.Event, l.Event.Connection, dispatch.ViewDefault)
-	m.event.DeliveryId, m.event.Attempt, m.event.ArgsJson = l.Event.ID(), l.Attempt, string(l.Event.Args)
+	m.event.DeliveryId, m.event.Attempt, m.event.ArgsJson = l.Event.ID(), l.Attempt, l.Event.Args
 	return &fanoutv1.DeadLetter{
 		Id: l.ID, Group: l.Group, Event: &m.event, Reason: deathReasons[l.Reason],
 		ConsumerId: l.ConsumerID, Node: cmp.Or(l.Node, a.info.Node), DeadAt: timestamppb.New(l.DeadAt), Replaying: l.Replaying, OmittedBytes: uint64(max(l.Omitted, 0)),

@@ -52,9 +52,9 @@ func (e *Events) delivery(d *dispatch.Delivery, decode, include bool, view dispa
 	}
 	e.errors.describe(fanoutv1.EventService_Consume_FullMethodName, &m, d.Event, connection, view)
 	m.event.DeliveryId, m.event.Attempt = d.ID(), d.Attempt
-	m.event.ArgsJson = string(d.Args)
+	m.event.ArgsJson = d.Args
 	if decode {
-		m.event.Args = decodeArgs(d.Args)
+		m.event.Args = decodeArgs([]byte(d.Args))
 	}
 	return &m.event
 }

@@ -62,10 +62,10 @@ func (e *Events) shown(ev *dispatch.Event, decode bool, view dispatch.View) *fan
 	var m eventMessage
 	e.errors.describe(fanoutv1.EventService_Tail_FullMethodName, &m, ev, ev.Connection, view)
 	if decode {
-		m.event.Args = decodeArgs(ev.Args)
+		m.event.Args = decodeArgs([]byte(ev.Args))
 	}
 	if m.event.Args == nil {
-		m.event.ArgsJson = string(ev.Args)
+		m.event.ArgsJson = ev.Args
 	}
 	return &fanoutv1.TailResponse{Event: &m.event}
 }

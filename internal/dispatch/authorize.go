@@ -106,7 +106,7 @@ func (d *Dispatcher) needsVerdict(namespace string) bool {
 // askGroup waits for one group's verdict.
 func (d *Dispatcher) askGroup(ctx context.Context, g *group, c *client, auth []byte, a sio.Admission) (Verdict, error) {
 	e := c.event(Connecting)
-	e.Args = append(append([]byte{'['}, auth...), ']')
+	e.Args = "[" + string(auth) + "]"
 	e.UserID = a.User
 	e.Connection.UserID, e.Connection.Rooms, e.Connection.Data, e.Connection.Expire = a.User, a.Rooms, a.Data, a.Expire
 	e.verdict = make(chan Verdict, 1)

@@ -182,7 +182,7 @@ func (it *item) strike(why DeathReason) { it.strikes, it.lastStrike = it.strikes
 // secrets, and its time is limited anyway.
 func (q *queue) buryLocked() {
 	d := q.group.dispatcher
-	spent := func(it item) bool { return it.strikes >= d.opts.MaxAttempts && it.event.Kind != Connecting }
+	spent := func(it item) bool { return int(it.strikes) >= d.opts.MaxAttempts && it.event.Kind != Connecting }
 	for i := q.sent; i < len(q.items); {
 		if it := q.items[i]; spent(it) {
 			q.buryItemLocked(i, it.lastStrike)

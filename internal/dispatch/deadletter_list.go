@@ -62,7 +62,7 @@ func (l *DeadLetter) shorten() {
 		return
 	}
 	short := *l.Event
-	short.Args, short.Attachments = nil, nil
+	short.Args, short.Attachments = "", nil
 	if len(short.Name) > maxListedName {
 		short.Name = strings.ToValidUTF8(short.Name[:maxListedName], "")
 	}

@@ -58,7 +58,7 @@ func TestLargeDeadLetters(t *testing.T) {
 	inBubble(t, Options{}, func(w *world) {
 		m := w.subscribe(SubscriptionOptions{})
 		for _, size := range []int{maxListedEvent, 10} {
-			e := &Event{Kind: Message, Namespace: "/", ConnectionID: fmt.Sprint("c", size), Sequence: 1, Name: "e", Args: make([]byte, size)}
+			e := &Event{Kind: Message, Namespace: "/", ConnectionID: fmt.Sprint("c", size), Sequence: 1, Name: "e", Args: string(make([]byte, size))}
 			e.measure()
 			w.deadLetters.add(DeadLetter{Group: "g", Event: e})
 		}

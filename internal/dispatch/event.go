@@ -30,7 +30,7 @@ type Event struct {
 	UserID        string
 	Sequence      uint64 // counts the connection's events, from 1; with ConnectionID it names the event
 	Name          string // of a Message
-	Args          []byte // JSON array text, verbatim
+	Args          string // JSON array text, verbatim
 	Attachments   [][]byte
 	ReplyExpected bool
 	Reason        string // of a Disconnected and a RecoveryExpired
@@ -76,14 +76,17 @@ func (e *Event) ends() bool { return e.Kind == Disconnected || e.Kind == Recover
 // ID names the event in every group and at every attempt; each replay has one of
 // its own. It begins with the epoch of the node where the event waits, if that has one.
 func (e *Event) ID() string {
-	id := e.ConnectionID + "." + strconv.FormatUint(e.Sequence, 10)
+	var room [128]byte // of its own, so that the text alone is allocated
+	id := room[:0]
 	if e.Epoch != "" {
-		id = e.Epoch + ":" + id
+		id = append(append(id, e.Epoch...), ':')
 	}
+	id = append(append(id, e.ConnectionID...), '.')
+	id = strconv.AppendUint(id, e.Sequence, 10)
 	if e.Replayed() {
-		id += "." + strconv.FormatUint(e.Replay, 10)
+		id = strconv.AppendUint(append(id, '.'), e.Replay, 10)
 	}
-	return id
+	return string(id)
 }
 
 // Replayed reports whether the event was a dead letter.
@@ -101,16 +104,17 @@ func parseID(text string) (id eventID, ok bool) {
 	if _, rest, ok := strings.Cut(text, ":"); ok { // of which no connection's id has one
 		text = rest
 	}
-	parts := strings.Split(text, ".")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" {
+	connection, numbers, ok := strings.Cut(text, ".")
+	if !ok || connection == "" {
 		return eventID{}, false
 	}
-	id.connection = parts[0]
+	sequence, replay, replayed := strings.Cut(numbers, ".")
+	id.connection = connection
 	var err error
-	if id.sequence, err = strconv.ParseUint(parts[1], 10, 64); err == nil && len(parts) == 3 {
-		id.replay, err = strconv.ParseUint(parts[2], 10, 64)
+	if id.sequence, err = strconv.ParseUint(sequence, 10, 64); err == nil && replayed {
+		id.replay, err = strconv.ParseUint(replay, 10, 64)
 	}
-	return id, err == nil && (id.replay > 0 || len(parts) == 2)
+	return id, err == nil && (id.replay > 0 || !replayed)
 }
 
 // Delivery is an event on its way to a subscription.

@@ -38,20 +38,20 @@ const (
 	closed                   // for nothing: it is not in group.queues any more
 )
 
-// item is an event in a queue.
+// item is an event in a queue. There are many: its fields lie close together.
 type item struct {
-	event   *Event
-	since   time.Duration // when it came; see Dispatcher.age
-	attempt uint32        // deliveries so far
+	event *Event
+	since time.Duration // when it came; see Dispatcher.age
 	// delivered is when the latest delivery began, if it is traced; see Dispatcher.age.
 	delivered time.Duration
-	acked     bool // out of order: an earlier one is still in flight
-	refusals  int
 	consumer  string // to which it was delivered last
 
-	suspect    suspicion
-	strikes    int
 	lastStrike DeathReason
+	strikes    int32
+	attempt    uint32 // deliveries so far
+	refusals   int32
+	suspect    suspicion
+	acked      bool // out of order: an earlier one is still in flight
 }
 
 // queue is the event queue of one connection in one group. group.mu guards it.

@@ -122,7 +122,7 @@ func newEnd(reason, detail string) End {
 // Event is an event from a browser.
 type Event struct {
 	Name        string
-	Args        []byte // JSON array text, verbatim, without the name
+	Args        string // JSON array text, verbatim, without the name
 	Attachments [][]byte
 	AckID       uint64 // answers go to [Socket.Ack]; valid if WantsAck
 	WantsAck    bool

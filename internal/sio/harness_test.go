@@ -64,7 +64,7 @@ func (r *recorder) Connected(s *Socket) { r.of(s, "connected %s", s.Namespace())
 func (r *recorder) Event(s *Socket, e Event) {
 	switch e.Name {
 	case "echo":
-		if err := s.Ack(e.AckID, e.Args, e.Attachments); err != nil {
+		if err := s.Ack(e.AckID, []byte(e.Args), e.Attachments); err != nil {
 			r.note("ack: %v", err)
 		}
 	case "block":

@@ -48,7 +48,7 @@ func (b *summary) Connecting(context.Context, *Socket, []byte) (Admission, error
 func (b *summary) Connected(*Socket) { b.connected.Add(1) }
 func (b *summary) Event(s *Socket, e Event) {
 	b.events.Add(1)
-	if err := s.Ack(e.AckID, e.Args, e.Attachments); err != nil {
+	if err := s.Ack(e.AckID, []byte(e.Args), e.Attachments); err != nil {
 		b.t.Errorf("Ack: %v", err)
 	}
 }

@@ -38,7 +38,7 @@ func toOptions(m *clusterv1.Subscribe) dispatch.SubscriptionOptions {
 func fromEvent(e *dispatch.Event, include bool, view dispatch.View) (*clusterv1.Event, error) {
 	m := &clusterv1.Event{
 		Kind: int32(e.Kind), Namespace: e.Namespace, ConnectionId: e.ConnectionID, Epoch: e.Epoch, User: e.UserID, Sequence: e.Sequence, //nolint:gosec // an enum
-		Name: []byte(e.Name), Args: e.Args, Attachments: e.Attachments, ReplyExpected: e.ReplyExpected,
+		Name: []byte(e.Name), Args: []byte(e.Args), Attachments: e.Attachments, ReplyExpected: e.ReplyExpected,
 		Reason: []byte(e.Reason), Detail: []byte(e.Detail), ReceivedAt: timestamppb.New(e.ReceivedAt), Existing: e.Existing, Replay: e.Replay,
 		Traceparent: e.Traceparent, Recoverable: e.Recoverable,
 	}
@@ -57,7 +57,7 @@ func fromEvent(e *dispatch.Event, include bool, view dispatch.View) (*clusterv1.
 func toEvent(m *clusterv1.Event) (*dispatch.Event, error) {
 	e := &dispatch.Event{
 		Kind: dispatch.Kind(m.GetKind()), Namespace: m.GetNamespace(), ConnectionID: m.GetConnectionId(), Epoch: m.GetEpoch(), UserID: m.GetUser(), Sequence: m.GetSequence(),
-		Name: string(m.GetName()), Args: m.GetArgs(), Attachments: m.GetAttachments(), ReplyExpected: m.GetReplyExpected(),
+		Name: string(m.GetName()), Args: string(m.GetArgs()), Attachments: m.GetAttachments(), ReplyExpected: m.GetReplyExpected(),
 		Reason: string(m.GetReason()), Detail: string(m.GetDetail()), ReceivedAt: m.GetReceivedAt().AsTime(), Existing: m.GetExisting(), Replay: m.GetReplay(),
 		Traceparent: m.GetTraceparent(), Recoverable: m.GetRecoverable(),
 	}

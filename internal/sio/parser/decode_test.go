@@ -179,7 +179,7 @@ func TestDecodePlaceholders(t *testing.T) {
 			if !tt.ok {
 				return
 			}
-			if _, got := p.Event(); string(got) != args || len(p.Attachments) != tt.attachments {
+			if _, got := p.Event(); got != args || len(p.Attachments) != tt.attachments {
 				t.Errorf("got %s with %d attachments, want %s with %d", got, len(p.Attachments), args, tt.attachments)
 			}
 			if !msgpValid(packed) {
@@ -304,7 +304,7 @@ func TestEvent(t *testing.T) {
 		{Type: Event, Data: []byte(`["a" 1]`)},
 		{Type: Event, Data: []byte(`[{}]`)},
 	} {
-		if name, args := p.Event(); name != "" || args != nil {
+		if name, args := p.Event(); name != "" || args != "" {
 			t.Errorf("%+v: got %q %s", p, name, args)
 		}
 	}

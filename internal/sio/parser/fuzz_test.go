@@ -82,14 +82,14 @@ func checkEvent(t *testing.T, p *Packet) {
 		t.Fatalf("%s: accepted the event name %q", p.Data, name)
 	}
 	var rest []json.RawMessage
-	if err := json.Unmarshal(args, &rest); err != nil {
+	if err := json.Unmarshal([]byte(args), &rest); err != nil {
 		t.Fatalf("%s: arguments %s: %v", p.Data, args, err)
 	}
 	if len(p.Attachments) == 0 {
 		p = &Packet{Type: Event, Namespace: p.Namespace, ID: p.ID, HasID: p.HasID}
 	}
-	again := decodeAgain(t, p, AppendEvent(nil, p, name, args))
-	if n, a := again.Event(); n != name || !bytes.Equal(a, args) {
+	again := decodeAgain(t, p, AppendEvent(nil, p, name, []byte(args)))
+	if n, a := again.Event(); n != name || a != args {
 		t.Errorf("%q %s came back as %q %s", name, args, n, a)
 	}
 }

@@ -46,23 +46,21 @@ type Packet struct {
 // Event splits the data of an Event packet into its name and the JSON array of
 // the remaining arguments, each verbatim, "[]" if there are none. A name that
 // is a number comes back as its literal. Other packets, and data that is no
-// event, have an empty name and nil arguments.
-func (p *Packet) Event() (name string, args []byte) {
+// event, have an empty name and empty arguments.
+func (p *Packet) Event() (name, args string) {
 	if p.Type != Event {
-		return "", nil
+		return "", ""
 	}
 	literal, rest, ok := cutName(p.Data)
 	if !ok {
-		return "", nil
+		return "", ""
 	}
 	if literal[0] != '"' {
 		name = string(literal)
 	} else if name, ok = unquote(literal); !ok {
-		return "", nil
+		return "", ""
 	}
-	args = make([]byte, 0, len(rest)+1)
-	args = append(args, '[')
-	return name, append(args, rest...)
+	return name, "[" + string(rest)
 }
 
 // Reserved reports whether event is a name no packet may carry, because the

@@ -202,7 +202,7 @@ func TestEncodeAgainstReference(t *testing.T) {
 				return
 			}
 			name, args := p.Event()
-			if got := AppendEvent(nil, p, name, args); !bytes.Equal(got, []byte(c.Text)) {
+			if got := AppendEvent(nil, p, name, []byte(args)); !bytes.Equal(got, []byte(c.Text)) {
 				t.Errorf("AppendEvent = %s, want %s", got, c.Text)
 			}
 		})

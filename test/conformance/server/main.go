@@ -139,7 +139,7 @@ func (r *reactions) Connected(s *sio.Socket) {
 func (r *reactions) Event(s *sio.Socket, e sio.Event) {
 	switch {
 	case e.Name == "message":
-		r.emit(s, "message-back", e.Args, e.Attachments)
+		r.emit(s, "message-back", []byte(e.Args), e.Attachments)
 	case e.Name == "query":
 		args, err := json.Marshal([]any{s.Connection().Handshake.Query}) // its members sorted by name
 		if err == nil {
@@ -152,7 +152,7 @@ func (r *reactions) Event(s *sio.Socket, e sio.Event) {
 		r.emit(s, "message-back", []byte(`["last"]`), nil)
 		r.apply(sio.Disconnect{To: one(s), Mode: sio.DisconnectSession})
 	case e.Name == "message-with-ack" && e.WantsAck:
-		if err := s.Ack(e.AckID, e.Args, e.Attachments); err != nil {
+		if err := s.Ack(e.AckID, []byte(e.Args), e.Attachments); err != nil {
 			log.Print(err)
 		}
 	}
