@@ -39,6 +39,17 @@ func TestClusterRollingRestart(t *testing.T) {
 	if testing.Short() {
 		t.Skip("restarts processes; run without -short")
 	}
+	n := rollingNumber(t)
+	path := binary(t.Context(), t)
+	t.Run("with recovery", func(t *testing.T) {
+		rollingRestart(t, path, path, n, true, "--recovery-window=2m", "--log-level=debug")
+	})
+	t.Run("without", func(t *testing.T) { rollingRestart(t, path, path, n, false) })
+}
+
+// rollingNumber is how many clients there are; the test runs beside others if they are few.
+func rollingNumber(t *testing.T) int {
+	t.Helper()
 	n := rollingClients
 	if os.Getenv("SOAK") != "" {
 		n = rollingSoakClients
@@ -52,16 +63,15 @@ func TestClusterRollingRestart(t *testing.T) {
 		}
 	}
 	needFiles(t, uint64(n+500))
-	t.Run("with recovery", func(t *testing.T) { rollingRestart(t, n, true, "--recovery-window=2m", "--log-level=debug") })
-	t.Run("without", func(t *testing.T) { rollingRestart(t, n, false) })
+	return n
 }
 
-func rollingRestart(t *testing.T, number int, recovers bool, flags ...string) {
+// rollingRestart starts nodes of one binary, and replaces each by one of another.
+func rollingRestart(t *testing.T, from, to string, number int, recovers bool, flags ...string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	path := binary(ctx, t)
 	listens := freeAddresses(t, 3)
-	started := startNodesWith(ctx, t, path, listens, func(int) []string {
+	started := startNodesWith(ctx, t, from, listens, func(int) []string {
 		return append([]string{"--cluster-peers=" + strings.Join(listens, ",")}, flags...)
 	})
 	r := &rolling{nodes: started}
@@ -98,7 +108,7 @@ func rollingRestart(t *testing.T, number int, recovers bool, flags ...string) {
 		calling.Go(func() { callers[i].run(emitting, t) })
 	}
 	for i := range started {
-		r.restart(ctx, t, i, path)
+		r.restart(ctx, t, i, to)
 		eventually(ctx, t, "everybody is back", everybodyIn)
 		time.Sleep(2 * time.Second) // of traffic
 	}
