@@ -169,7 +169,7 @@ fuzz: ## Fuzz every decoder, each for FUZZTIME (default 1m)
 ##@ Contract
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/, proto/openapi.json and docs/api.md from proto/; docs/configuration.md, docs/metrics.md, docs/errors.md and docs/command-line-reference.md
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate gen/, proto/openapi.json and docs/api.md from proto/; docs/configuration.md, docs/metrics.md, docs/errors.md and docs/command-line-reference.md, and the names that are kept
 	$(call say,"generate: gen/ from proto/")
 	$(BIN)/buf format --write proto
 	$(BIN)/buf generate
@@ -178,7 +178,7 @@ generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Generate 
 	@$(MAKE) --no-print-directory generate-docs # which compiles what was generated
 
 .PHONY: generate-docs
-generate-docs: ## Generate docs/configuration.md, docs/metrics.md, docs/errors.md and docs/command-line-reference.md from what the code declares
+generate-docs: ## Generate docs/configuration.md, docs/metrics.md, docs/errors.md and docs/command-line-reference.md from what the code declares, and note its names
 	$(call say,"generate: docs/configuration.md - docs/metrics.md - docs/errors.md - docs/command-line-reference.md")
 	@mkdir -p $(BIN)
 	go run ./cmd/fanoutd config docs > $(BIN)/configuration.md
@@ -189,6 +189,7 @@ generate-docs: ## Generate docs/configuration.md, docs/metrics.md, docs/errors.m
 	@mv $(BIN)/errors.md docs/errors.md
 	go run ./cmd/fanoutd commands > $(BIN)/command-line-reference.md
 	@mv $(BIN)/command-line-reference.md docs/command-line-reference.md
+	go test -count=1 -run '^TestReleasedNames$$' ./cmd/fanoutd -update-names
 
 .PHONY: generate-level
 generate-level: $(BIN)/buf ## Keep proto/ as the contract of the current API level, which may change until a release has it
