@@ -74,7 +74,7 @@ func ParseOrigins(list []string) (Origins, error) {
 // browsers never send it, some clients do.
 func parseOrigin(s string) (origin, bool) {
 	u, err := url.Parse(s)
-	if err != nil || u.User != nil || !strings.HasPrefix(s[len(u.Scheme):], "://") {
+	if err != nil || u.User != nil || !isPort(u.Port()) || !strings.HasPrefix(s[len(u.Scheme):], "://") {
 		return origin{}, false
 	}
 	o := origin{scheme: u.Scheme, host: u.Hostname(), port: u.Port()}
@@ -93,6 +93,12 @@ func parseOrigin(s string) (origin, bool) {
 		o.port = o.defaultPort()
 	}
 	return o, o.host != ""
+}
+
+// isPort reports whether this is a port, or none is named.
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil || s == ""
 }
 
 // web reports whether the page was loaded by HTTP.

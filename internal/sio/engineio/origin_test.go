@@ -88,6 +88,7 @@ func TestSameOrigin(t *testing.T) {
 		{"https://rt.example.com@evil.example", "rt.example.com", false},
 		{"https://evil.example/rt.example.com", "rt.example.com", false},
 		{"https://user@rt.example.com", "rt.example.com", false},
+		{"https://rt.example.com:443443", "rt.example.com:443443", false},
 		{"capacitor://localhost", "localhost", false}, // an app's page is not the site's
 		{"file://", "", false},
 		{"null", "null", false},
