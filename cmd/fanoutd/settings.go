@@ -58,6 +58,9 @@ func (c *config) subjects() []subject {
 		{declare: c.cluster.declare, needs: []string{"listen", "proxy-protocol"},
 			check: func(s *settings.Set) error { return c.cluster.check(s, c.closedToNodes()) }},
 		{declare: c.operations.declare, check: c.operations.check},
+		{declare: func(*settings.Set) {}, needs: []string{"listen", "control-listen", "ops-listen", "cluster-listen", "cluster-forward-listen"},
+			check: c.checkAddresses},
+		{declare: func(*settings.Set) {}, needs: []string{"transports", "webtransport-listen"}, check: c.checkTransports},
 	}
 }
 

@@ -104,6 +104,28 @@ func (c *listenerConfig) check(s *settings.Set) error {
 	return c.checkTLS(s)
 }
 
+// checkAddresses refuses two listeners at one address.
+func (c *config) checkAddresses(s *settings.Set) error {
+	all := []struct {
+		setting string
+		at      settings.Address
+	}{
+		{"listen", c.listeners.browsers},
+		{"control-listen", c.listeners.control},
+		{"ops-listen", c.listeners.operators},
+		{"cluster-listen", c.cluster.listen},
+		{"cluster-forward-listen", c.cluster.forwardAt},
+	}
+	for i, x := range all {
+		for _, y := range all[:i] {
+			if x.at.Meets(y.at) {
+				return s.Get(x.setting).Errorf("%s listens at %s: set another address or port for one of them", y.setting, y.at)
+			}
+		}
+	}
+	return nil
+}
+
 // closedToNodes says why other nodes cannot hand over requests where browsers connect,
 // empty if they can.
 func (c *config) closedToNodes() string {

@@ -86,6 +86,29 @@ func TestControlKeys(t *testing.T) {
 	}
 }
 
+func TestListenersMeet(t *testing.T) {
+	tests := []struct {
+		args []string
+		want string // empty: none
+	}{
+		{[]string{"--listen=127.0.0.1:8081"}, "control-listen"},
+		{[]string{"--control-listen=localhost:8080"}, "control-listen"},
+		{[]string{"--ops-listen=unix:/run/f.sock", "--listen=unix:/run//f.sock"}, "ops-listen"},
+		{[]string{"--cluster-listen=127.0.0.1:8082"}, "cluster-listen"},
+		{[]string{"--cluster-listen=127.0.0.1:6222", "--cluster-forward-listen=127.0.0.1:6222"}, "cluster-forward-listen"},
+		{[]string{"--listen=127.0.0.1:0", "--control-listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0"}, ""},
+		{[]string{"--listen=10.0.0.1:8081"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			_, err := load(tt.args, nil)
+			if (err != nil) != (tt.want != "") || err != nil && (!strings.HasPrefix(err.Error(), tt.want) || !strings.Contains(err.Error(), "set another address or port")) {
+				t.Errorf("got %v, want an error of %q", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestWebTransportRefusals(t *testing.T) {
 	cert, key, _ := certificateFiles(t)
 	tests := []struct {
@@ -99,6 +122,8 @@ func TestWebTransportRefusals(t *testing.T) {
 		{"key for nothing", []string{"--webtransport-key-file=" + key}, "webtransport-listen is not set"},
 		{"no such file", []string{"--webtransport-listen=:4433", "--webtransport-cert-file=/nonexistent", "--webtransport-key-file=" + key}, "/nonexistent"},
 		{"bad address", []string{"--webtransport-listen=here"}, "HOST:PORT"},
+		{"no other transport", []string{"--transports=webtransport"}, "webtransport-listen is not set"},
+		{"left out", []string{"--webtransport-listen=:4433", "--webtransport-cert-file=" + cert, "--webtransport-key-file=" + key, "--transports=polling"}, "leaves webtransport out"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

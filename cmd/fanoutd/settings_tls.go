@@ -72,6 +72,19 @@ func (c *listenerConfig) checkTLS(s *settings.Set) error {
 	return nil
 }
 
+// checkTransports refuses a WebTransport that is allowed and not served, or served and
+// not allowed, where that leaves nothing or makes no sense.
+func (c *config) checkTransports(s *settings.Set) error {
+	only := len(c.browsers.transports) > 0 && !c.browsers.transports.Has("polling") && !c.browsers.transports.Has("websocket")
+	switch served := !c.listeners.webTransport.IsZero(); {
+	case only && !served:
+		return s.Get("transports").Errorf("webtransport-listen is not set, so nobody could connect: set it, or allow another transport")
+	case served && !c.browsers.transports.Has("webtransport"):
+		return s.Get("webtransport-listen").Errorf("transports leaves webtransport out: nobody could connect there")
+	}
+	return nil
+}
+
 // checkWebTransport reads the certificate for WebTransport, if it is served.
 func (c *listenerConfig) checkWebTransport(s *settings.Set) error {
 	if c.webTransport.IsZero() {

@@ -1,9 +1,13 @@
 package settings
 
 import (
+	"fmt"
 	"net"
+	"net/netip"
+	"path"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Address is where somebody listens. The zero value is nowhere.
@@ -32,6 +36,54 @@ func (a Address) Private() bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
+// Meets reports whether nobody can listen at both addresses at once. It looks no name
+// up but localhost.
+func (a Address) Meets(b Address) bool {
+	if a.IsZero() || b.IsZero() || a.Network != b.Network {
+		return false
+	}
+	if a.Network == "unix" {
+		return path.Clean(a.Name) == path.Clean(b.Name)
+	}
+	hostA, portA := a.hostPort()
+	hostB, portB := b.hostPort()
+	if portA != portB || portA == 0 {
+		return false
+	}
+	return hostA == hostB || covers(hostA, hostB) || covers(hostB, hostA)
+}
+
+// hostPort takes an address of TCP apart. The host that is every interface is empty.
+func (a Address) hostPort() (string, uint64) {
+	host, port, _ := net.SplitHostPort(a.Name)
+	number, _ := strconv.ParseUint(port, 10, 16)
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return strings.ToLower(host), number
+	case ip == netip.IPv6Unspecified():
+		return "", number
+	}
+	return ip.Unmap().String(), number
+}
+
+// covers reports whether who listens at every interface listens at host too.
+func covers(every, host string) bool {
+	switch every {
+	case "":
+		return true
+	case "0.0.0.0":
+		return !strings.Contains(host, ":") // which only IPv6 has
+	}
+	return false
+}
+
+// maxUnix is how long the path of a unix socket may be, in bytes: it ends with a zero.
+const maxUnix = len(syscall.RawSockaddrUnix{}.Path) - 1
+
 // HostPort is HOST:PORT, or :PORT for every interface. An empty initial value
 // makes the setting optional: empty is nowhere.
 func HostPort(to *Address, initial string) Value {
@@ -53,8 +105,11 @@ func newAddress(to *Address, initial, allowed string, unix bool) Value {
 }
 
 func parseAddress(raw string, unix bool) (Address, error) {
-	if path, ok := strings.CutPrefix(raw, "unix:"); ok && unix && strings.HasPrefix(path, "/") {
-		return Address{"unix", path}, nil
+	if socket, ok := strings.CutPrefix(raw, "unix:"); ok && unix && strings.HasPrefix(socket, "/") {
+		if len(socket) > maxUnix {
+			return Address{}, fmt.Errorf("%d bytes are too many for the path of a unix socket, which may have %d", len(socket), maxUnix)
+		}
+		return Address{"unix", socket}, nil
 	}
 	_, port, err := net.SplitHostPort(raw)
 	if err != nil {

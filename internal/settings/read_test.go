@@ -173,6 +173,7 @@ func TestRefusals(t *testing.T) {
 		{"named port", []string{"--listen=:http"}, "", "", []string{"listen", ":http"}},
 		{"no address", []string{"--listen="}, "", "", []string{"listen", `""`}},
 		{"unix where there is none", []string{"--listen=unix:/x"}, "", "", []string{"listen", "unix:/x"}},
+		{"unix, too long", []string{"--control-listen=unix:/" + strings.Repeat("x", 120)}, "", "", []string{"control-listen", "121 bytes are too many"}},
 		{"unix, relative", []string{"--control-listen=unix:x"}, "", "", []string{"control-listen", "unix:/PATH"}},
 		{"too small", []string{"--size=0"}, "", "", []string{"size", "from 1024"}},
 		{"too large", []string{"--size=5000"}, "", "", []string{"size", "to 4096"}},
