@@ -40,7 +40,8 @@ func (n *Node) Drain(ctx context.Context, name string, o drain.Overrides, yield 
 }
 
 // leaves reports whether a peer that does not answer has said goodbye, which may be about
-// to be known here.
+// to be known here. One that is gone for another reason has not: it died, and one of its
+// name is there; or this node leaves.
 func (n *Node) leaves(ctx context.Context, p *peer) bool {
 	ctx, cancel := n.answerTime(ctx)
 	defer cancel()
@@ -49,7 +50,7 @@ func (n *Node) leaves(ctx context.Context, p *peer) bool {
 	}
 	select {
 	case <-p.gone:
-		return true
+		return p.left.Load()
 	case <-ctx.Done():
 		return false
 	}

@@ -179,3 +179,52 @@ func TestDrainOfAPeerThatLeaves(t *testing.T) {
 		}
 	}
 }
+
+// TestDrainOfAPeerThatDies: who follows a drain does not hear that it is done if the peer is gone and has not left: it was killed,
+// and another of its name is there; or it is this node that leaves.
+func TestDrainOfAPeerThatDies(t *testing.T) {
+	for name, dies := range map[string]func(t *testing.T, memory *bus.Memory, asker *testNode){
+		"another of its name is there": func(t *testing.T, memory *bus.Memory, _ *testNode) {
+			memory.Disconnect("n2")
+			n := New(Options{
+				Self: link.Self{Name: "n2", Epoch: "epoc3"},
+				Link: link.Options{JoinWait: -1, Logger: slog.New(slog.DiscardHandler)}, Logger: slog.New(slog.DiscardHandler),
+			})
+			server, err := sio.NewServer(sio.Options{Node: "n2", Namespaces: []string{"/"}, Interest: n.Interest(), Backend: n.Backend(&admit{}), Others: n.Others()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := n.Start(server, memory.Join("n2 again")); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := errors.Join(server.Shutdown(context.Background()), n.Close(context.Background())); err != nil {
+					t.Error(err)
+				}
+			})
+		},
+		"this node leaves": func(t *testing.T, _ *bus.Memory, asker *testNode) { go asker.Close(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memory := bus.NewMemory()
+				asker := startNode(t, memory, "n1", "epoc1")
+				_, d := startDraining(t, memory, "n2", "epoc2", drain.Plan{})
+				asker.meet(1)
+				d.Begin(drain.Overrides{})
+				d.Enter(drain.Closing)
+				var heard []drain.Phase
+				err := asker.Drain(t.Context(), "n2", drain.Overrides{}, func(at drain.Progress) error {
+					if heard = append(heard, at.Phase); len(heard) == 1 {
+						dies(t, memory, asker)
+					}
+					return nil
+				})
+				if away := (*sio.UnreachableError)(nil); !errors.As(err, &away) || away.Node != "n2" || slices.Contains(heard, drain.Done) {
+					t.Errorf("heard %v, %v, want that it does not answer", heard, err)
+				}
+				memory.Reconnect("n2")
+			})
+		})
+	}
+}

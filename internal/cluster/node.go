@@ -145,6 +145,7 @@ type peer struct {
 
 	interest  *interest.Set
 	suspected atomic.Bool
+	left      atomic.Bool   // it has said goodbye; noted before end
 	pulled    atomic.Bool   // all that it knew of blocks when it was asked last
 	answers   chan posted   // to be sent to it
 	back      chan struct{} // holds one: it answers again
@@ -264,6 +265,7 @@ func (h *handler) Gone(info link.Peer) {
 	all = slices.Delete(all, i, i+1)
 	n.peers.Store(&all)
 	n.mu.Unlock()
+	p.left.Store(info.Left)
 	n.interest.remove(p)
 	n.requests.fail(p)
 	p.end()

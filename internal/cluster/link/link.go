@@ -45,6 +45,7 @@ type Peer struct {
 	Activity    *Activity // likewise; nil: it has not said. Not to be changed
 	State       State
 	Since       time.Time // when State began
+	Left        bool      // in the last call for it: it said goodbye
 
 	Traffic
 }

@@ -227,6 +227,7 @@ func (m *Mesh) meet(a *announcement) *peer {
 	}
 	if p := m.peers[a.Epoch]; p != nil {
 		if a.Goodbye {
+			p.leaves()
 			m.dropLocked(p)
 			m.pastLocked(a.Epoch)
 			return nil

@@ -31,6 +31,7 @@ type peer struct {
 	load        float64
 	activity    *Activity
 	ended       bool
+	left        bool // it said goodbye
 	state       State
 	since       time.Time // of state
 	answered    time.Time // when it answered last; at first when it was met
@@ -94,9 +95,16 @@ func (p *peer) snapshot() Peer {
 
 func (p *peer) snapshotLocked() Peer {
 	return Peer{
-		Self: p.self, Started: p.started, Connections: p.connections, Load: p.load, Activity: p.activity, State: p.state, Since: p.since,
+		Self: p.self, Started: p.started, Connections: p.connections, Load: p.load, Activity: p.activity, State: p.state, Since: p.since, Left: p.left,
 		Traffic: p.traffic,
 	}
+}
+
+// leaves notes that the peer has said goodbye, before its link ends.
+func (p *peer) leaves() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left = true
 }
 
 // end ends the link. Later calls do nothing.
