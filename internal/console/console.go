@@ -112,6 +112,7 @@ func (c *console) serveAPI(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusForbidden, "permission_denied", "you have signed in to look only: sign in once more to act")
 		return
 	}
+	defer c.sessions.begin(caller)()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(caller.lasts, cancel)()

@@ -315,11 +315,7 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 			time.Sleep(time.Minute)
 			w.do(own("DELETE", "/console/session", "", "Cookie", cookie))
 		}, time.Minute},
-		{"not used", func(*world, string) {}, idleTime},
-		{"used once more", func(w *world, cookie string) {
-			time.Sleep(50 * time.Minute)
-			w.do(own("GET", "/console/session", "", "Cookie", cookie))
-		}, 50*time.Minute + idleTime},
+		{"nothing else is asked for", func(*world, string) {}, sessionTime}, // as of a page that shows what it hears
 		{"used all the time", func(w *world, cookie string) {
 			for range 20 {
 				time.Sleep(40 * time.Minute)
@@ -331,9 +327,11 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 			w.do(own("POST", "/console/session", `{"key":"`+readKey+`","mode":"view"}`, "Cookie", cookie))
 		}, time.Minute},
 		{"one of too many", func(w *world, _ string) {
-			for range maxSessions {
+			for range maxSessions { // which hear something too
 				time.Sleep(time.Second)
-				w.signIn(fullKey, View)
+				other := w.signIn(fullKey, View)
+				go w.do(own("POST", "/console/api/fanout.v1.EventService/Tail", "{}", "Cookie", other))
+				synctest.Wait()
 			}
 		}, maxSessions * time.Second},
 		{"its key replaced", func(w *world, _ string) {
@@ -360,9 +358,50 @@ func TestStreamsEndWithTheirSession(t *testing.T) {
 				if to := w.do(own("POST", list, "{}", "Cookie", cookie)); to.Code != 401 {
 					t.Errorf("what comes then: %d", to.Code)
 				}
+				time.Sleep(sessionTime) // until the streams of others have ended
 			})
 		})
 	}
+}
+
+// A session is in use while a call of it is under way: the time without use begins when that ends, and who signs in takes
+// the place of another.
+func TestSessionsInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all sessions
+		caller := identity.Unlimited("boss")
+		of := func(token string) *session {
+			s, _ := all.of(own("GET", "/console/session", "", "Cookie", "fanoutd-console-8082="+token))
+			return s
+		}
+		token := all.add(caller, Act)
+		s := of(token)
+		end := all.begin(s)
+		for range maxSessions {
+			time.Sleep(time.Millisecond)
+			all.add(caller, Act)
+		}
+		time.Sleep(sessionTime - 2*idleTime)
+		all.mu.Lock()
+		if len(all.all) != 1 {
+			t.Errorf("%d sessions, of which one is in use", len(all.all))
+		}
+		all.mu.Unlock()
+		end()
+		time.Sleep(idleTime - time.Minute)
+		select {
+		case <-s.lasts.Done():
+			t.Error("it ended before the time without use was over")
+		default:
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		select {
+		case <-s.lasts.Done():
+		default:
+			t.Error("it lasts, and is not used")
+		}
+	})
 }
 
 func TestSessionsAreBounded(t *testing.T) {

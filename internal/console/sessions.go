@@ -15,11 +15,11 @@ import (
 )
 
 // How long somebody stays signed in, and how many there are at most: one more ends that which
-// was used least recently of whoever has most, so that nobody crowds out others. A stream that goes on is no use: what it shows may be
-// on a screen that nobody looks at.
+// was used least recently of whoever has most, so that nobody crowds out others. A stream that goes on is use: the pages
+// end theirs when nobody can see them, as they cease to ask.
 const (
 	sessionTime = 12 * time.Hour // a shift
-	idleTime    = time.Hour      // since the last request came
+	idleTime    = time.Hour      // since the last request came, or the last call ended
 	maxSessions = 1000
 )
 
@@ -43,6 +43,7 @@ type session struct {
 
 	// Guarded by sessions.mu.
 	used  time.Time
+	calls int         // under way
 	timer *time.Timer // ends it, and so its streams, when nothing else does
 }
 
@@ -56,9 +57,21 @@ func (s *session) over(now time.Time) bool {
 	}
 }
 
-// left is how much time the session has unless it is used.
+// left is how much time the session has unless it is used after now.
 func (s *session) left(now time.Time) time.Duration {
-	return min(s.expiry.Sub(now), s.used.Add(idleTime).Sub(now))
+	used := s.used
+	if s.calls > 0 {
+		used = now
+	}
+	return min(s.expiry.Sub(now), used.Add(idleTime).Sub(now))
+}
+
+// before reports whether another was used after this one.
+func (s *session) before(o *session) bool {
+	if (s.calls > 0) != (o.calls > 0) {
+		return o.calls > 0
+	}
+	return s.used.Before(o.used)
 }
 
 // sessions are those there are, by the hash of their cookie. The zero value has none.
@@ -114,7 +127,7 @@ func (a *sessions) makeRoomLocked(now time.Time) {
 	most := slices.Max(slices.Collect(maps.Values(number)))
 	var oldest [sha256.Size]byte
 	for at, s := range a.all {
-		if o := a.all[oldest]; number[s.Name] == most && (o == nil || s.used.Before(o.used)) {
+		if o := a.all[oldest]; number[s.Name] == most && (o == nil || s.before(o)) {
 			oldest = at
 		}
 	}
@@ -147,6 +160,19 @@ func (a *sessions) of(r *http.Request) (*session, bool) {
 	}
 	s.used = now
 	return s, true
+}
+
+// begin notes that a call of a session is under way until end is called.
+func (a *sessions) begin(s *session) (end func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.calls++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		s.calls--
+		s.used = time.Now()
+	}
 }
 
 // remove ends the session of a request's cookie, if there is one.
