@@ -44,6 +44,7 @@ const ofOneNode = {
   "sdk-commands.test.mjs": "no daemon takes part",
   "sdk-kills.test.mjs": "it starts nodes of its own",
   "sdk-packages.test.mjs": "it is about packages, and starts daemons of its own",
+  "sdk-subscription.test.mjs": "no daemon takes part",
   "serve.test.mjs": "no backend takes part",
   "tls.test.mjs": "it is about how browsers reach one daemon",
   "webtransport.test.mjs": "it is about one session's transport",

@@ -20,6 +20,7 @@ import type {
   Event,
 } from "./gen/fanout/v1/event.js";
 import type { Connection } from "./gen/fanout/v1/registry.js";
+import { InFlight } from "./inflight.js";
 
 /** One event, and the stream that it came by: settling it after that stream has ended does nothing. */
 export interface Delivery {
@@ -74,7 +75,7 @@ export class Subscription {
   #drained = false;
   #retry: NodeJS.Timeout | undefined;
   #done: { resolve: () => void; reject: (err: FanoutdError) => void } | undefined;
-  #inFlight = new Set<string>(); // deliveries
+  #inFlight = new InFlight();
   #quiet: (() => void) | undefined;
 
   constructor(addresses: Addresses, open: ConsumeRequest_Open, handlers: SubscriptionHandlers) {
@@ -112,19 +113,19 @@ export class Subscription {
     this.#acks.push(delivery.event.deliveryId ?? "");
     if (this.#acks.length >= this.#enough) this.#flush();
     else this.#flushing ??= setTimeout(() => this.#flush(), ackMs);
-    this.#settled(delivery.event.deliveryId);
+    this.#settled(delivery);
   }
 
   nack(delivery: Delivery, how: Omit<ConsumeRequest_Nack, "deliveryIds"> = {}): void {
     if (!this.holds(delivery)) return;
     this.#write({ request: { $case: "nack", value: { ...how, deliveryIds: [delivery.event.deliveryId ?? ""] } } });
-    this.#settled(delivery.event.deliveryId);
+    this.#settled(delivery);
   }
 
   verdict(delivery: Delivery, decision: NonNullable<ConsumeRequest_Verdict["decision"]>): void {
     if (!this.holds(delivery)) return;
     this.#write({ request: { $case: "verdict", value: { deliveryId: delivery.event.deliveryId, decision } } });
-    this.#settled(delivery.event.deliveryId);
+    this.#settled(delivery);
   }
 
   /** Answers a message that was published. */
@@ -148,8 +149,15 @@ export class Subscription {
     setTimeout(() => stream.cancel(), withinMs).unref();
   }
 
-  #settled(deliveryId = ""): void {
-    if (this.#inFlight.delete(deliveryId) && this.#inFlight.size === 0) this.#quiet?.();
+  #settled(delivery: Delivery): void {
+    this.#inFlight.remove(delivery);
+    this.#lookQuiet();
+  }
+
+  #lookQuiet(): void {
+    if (!this.#quiet || !this.#inFlight.empty) return;
+    this.#quiet();
+    this.#quiet = undefined;
   }
 
   #flush(): void {
@@ -170,7 +178,7 @@ export class Subscription {
     const stream = address.events.consume(new Metadata());
     this.#number++;
     this.#acks = [];
-    this.#inFlight.clear();
+    this.#inFlight = new InFlight();
     this.#quiet = undefined;
     this.#drained = false;
     this.#stream = stream;
@@ -203,8 +211,8 @@ export class Subscription {
     switch (response?.$case) {
       case "events":
         for (const event of response.value.events ?? []) {
-          this.#inFlight.add(event.deliveryId ?? "");
-          apart(() => handlers.delivery({ event, stream: this.#number }));
+          const delivery = this.#inFlight.add(event, this.#number);
+          apart(() => handlers.delivery(delivery));
         }
         return;
       case "assigned":
@@ -218,8 +226,8 @@ export class Subscription {
       case "cancelled": {
         const ids = response.value.deliveryIds ?? [];
         apart(() => handlers.cancelled?.(ids, response.value.reason!));
-        for (const id of ids) this.#settled(id);
-        return;
+        this.#inFlight.removeIds(ids);
+        return this.#lookQuiet();
       }
       case "rejected":
         return handlers.rejected?.(response.value);
@@ -234,7 +242,7 @@ export class Subscription {
           this.#flush();
           stream.end();
         };
-        if (this.#inFlight.size === 0) this.#quiet();
+        this.#lookQuiet();
     }
   }
 }
