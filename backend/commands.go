@@ -248,7 +248,13 @@ func (x *Commands) send(ctx context.Context, g grpc.BidiStreamingClient[fanoutv1
 	}
 	for {
 		for m := x.next(); m != nil; m = x.next() {
-			if g.Send(m.message()) != nil {
+			// One that cannot be encoded would end the stream.
+			var encoded grpc.PreparedMsg
+			if err := encoded.Encode(g, m.message()); err != nil {
+				x.spoil(m, err)
+				continue
+			}
+			if g.SendMsg(&encoded) != nil {
 				return
 			}
 			select {
@@ -286,6 +292,14 @@ func (x *Commands) next() *command {
 		x.sent[m.sequence] = m
 	}
 	return m
+}
+
+// spoil ends a command that was not sent and cannot be: a text in it is no UTF-8.
+func (x *Commands) spoil(m *command, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.sent, m.sequence)
+	m.end(nil, fmt.Errorf("backend: the command cannot be sent: %w", err))
 }
 
 func (m *command) message() *fanoutv1.ExecuteRequest {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,5 +223,36 @@ func TestCommandsWithAcks(t *testing.T) {
 			t.Error(err)
 		}
 		a.Close()
+	})
+}
+
+// A command that cannot be encoded fails alone.
+func TestCommandsThatAreNoUTF8(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client := w.dial()
+		defer client.Close()
+		x := client.Commands(w.t.Context())
+		b, id := w.connect()
+		call := x.Call(Conn{ID: id}, time.Minute, "ask")
+		bad := x.Join(IDs(id), "\xff")
+		x.Emit(IDs(id), "after")
+		if _, err := bad.Wait(w.t.Context()); err == nil || errors.Is(err, ErrInterrupted) {
+			t.Errorf("it failed with %v", err)
+		}
+		var n int
+		if got := b.Next(); !strings.HasPrefix(got, "42") {
+			t.Errorf("got %s", got)
+		} else if _, err := fmt.Sscanf(got, `42%d["ask"]`, &n); err != nil {
+			t.Errorf("got %s", got)
+		}
+		expect(t, "what follows", b.Next(), `42["after"]`)
+		b.Say(fmt.Sprintf("43%d[1]", n))
+		if got := answered(w.t, call); got.JSON() != "[1]" {
+			t.Errorf("the call was answered %s", got.JSON())
+		}
+		b.Close()
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -95,6 +96,7 @@ func TestVerdicts(t *testing.T) {
 		"not now":           {&Refusal{Message: "no", Retry: true}, ""},
 		"bad auth":          {&ArgsError{0, errMissing}, `44{"message":"not authorized"}`},
 		"trouble":           {errors.New("a secret"), ""}, // after the daemon's patience: the browser is to come back
+		"no UTF-8":          {&Refusal{Message: "no \xff", Data: json.RawMessage("\"\xff\"")}, "44{\"message\":\"no \uFFFD\",\"data\":\"\uFFFD\"}"},
 		"too long a reason": {&Refusal{Message: strings.Repeat("x", 2000)}, `44{"message":"not authorized"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,6 +119,44 @@ func TestVerdicts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A text that is no UTF-8 is the fault of one event, and no end of the stream.
+func TestTextsThatAreNoUTF8(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client := w.dial()
+		defer client.Close()
+		c := client.Consumer(ConsumerOptions{Group: "g"})
+		var heard notes
+		c.OnConnecting(func(_ context.Context, e *Event) (Grant, error) {
+			if e.Args.JSON() == "[]" {
+				return Grant{}, nil
+			}
+			heard.add("connecting")
+			return Grant{UserID: "ada\xff"}, nil
+		})
+		c.On("raw", func(_ context.Context, e *Event) (Reply, error) {
+			heard.add(fmt.Sprint("raw ", e.Attempt))
+			return Reply{json.RawMessage("\"\xff\"")}, nil
+		})
+		stop := w.start(c)
+		a, _ := w.connect()
+		a.Say(`420["raw"]`)
+		expect(t, "reply", a.Next(), "430[\"\uFFFD\"]")
+		expect(t, "heard", heard.take(), "raw 1")
+
+		b := w.browsers.MustDialWS(w.t, "EIO=4&transport=websocket")
+		b.Next() // open
+		b.Say(`40{"token":"t"}`)
+		b.MustClose(1000, sio.ReasonUnavailable)
+		b.Close()
+		heard.take()
+		a.Say(`421["raw"]`)
+		expect(t, "reply", a.Next(), "431[\"\uFFFD\"]")
+		expect(t, "heard", heard.take(), "raw 1")
+		a.Close()
+		stop()
+	})
 }
 
 // One connection's events wait for each other; others' do not wait for them.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // placeholder stands in the JSON where an attachment belongs
@@ -29,7 +30,8 @@ func encode(args []any) (text string, attachments [][]byte, err error) {
 	if err := e.Encode(array); err != nil {
 		return "", nil, err
 	}
-	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), attachments, nil
+	// What a json.RawMessage holds is passed on as it is.
+	return strings.ToValidUTF8(string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), "\uFFFD"), attachments, nil
 }
 
 // maxDepth bounds what is walked for binary values, so that a map that holds

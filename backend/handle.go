@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -132,6 +134,11 @@ func (c *Consumer) decide(ctx context.Context, e *Event) (_ *fanoutv1.ConsumeReq
 	case err != nil:
 		return nil, err
 	}
+	for _, text := range append(grant.Rooms[:len(grant.Rooms):len(grant.Rooms)], grant.UserID) {
+		if !utf8.ValidString(text) {
+			return nil, fmt.Errorf("the grant: %q is no UTF-8", text)
+		}
+	}
 	allow := &fanoutv1.ConsumeRequest_Verdict_Allow{UserId: grant.UserID, Rooms: grant.Rooms}
 	if len(grant.Data) > 0 {
 		if allow.DataJson, err = dataText(grant.Data); err != nil {
@@ -154,7 +161,7 @@ func refuse(deliveryID string, r *Refusal) (*fanoutv1.ConsumeRequest, error) {
 	return verdict(&fanoutv1.ConsumeRequest_Verdict{
 		DeliveryId: deliveryID,
 		Decision: &fanoutv1.ConsumeRequest_Verdict_Refuse_{
-			Refuse: &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: r.Message, DataJson: data, Retry: r.Retry},
+			Refuse: &fanoutv1.ConsumeRequest_Verdict_Refuse{Message: strings.ToValidUTF8(r.Message, "\uFFFD"), DataJson: data, Retry: r.Retry},
 		},
 	}), nil
 }
@@ -172,7 +179,7 @@ func dataText(data any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the data: %w", err)
 	}
-	return string(text), nil
+	return strings.ToValidUTF8(string(text), "\uFFFD"), nil
 }
 
 // rejected deals with a settlement that the daemon did not carry out.
