@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -92,12 +93,13 @@ and call the daemon that --address or FANOUTD_ADDRESS names: localhost:8081 unle
 // flagsRead are the flags of commands that read them by themselves, and whether they take the
 // settings too.
 type flagsRead struct {
-	add      func(*flag.FlagSet)
+	add      func(*flag.FlagSet) // nil: none but settings
 	settings bool
 }
 
 // ownFlags are these by the command.
 var ownFlags = map[string]flagsRead{
+	"serve":       {nil, true},
 	"token":       {new(grantFlags).add, true},
 	"healthcheck": {new(healthFlags).add, true},
 	"proto":       {func(fs *flag.FlagSet) { addProtoFlags(fs, new(string)) }, false},
@@ -112,7 +114,7 @@ func whole(name, short string, help func(*cobra.Command), do func(c *cobra.Comma
 	c := &cobra.Command{
 		Use: name, Short: short, Long: short + ".", GroupID: groupDaemon,
 		DisableFlagParsing: true, DisableFlagsInUseLine: true,
-		ValidArgsFunction: completeSettings,
+		ValidArgsFunction: completeWhole,
 		RunE: func(c *cobra.Command, args []string) error {
 			if asksForHelp(args) {
 				return c.Help()
@@ -141,16 +143,43 @@ func printed(name, short string, print func(io.Writer)) *cobra.Command {
 	})
 }
 
-// completeSettings completes the flags of the settings, and behind them files.
-func completeSettings(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
-	if !strings.HasPrefix(begun, "--") || strings.Contains(begun, "=") {
+// completeWhole completes the flags of a command that reads them by itself, and behind those that take a value files.
+func completeWhole(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	takes, ok := ownFlags[c.Name()]
+	if c.Name() == "config" {
+		if len(args) == 0 {
+			return begunWith(begun, configCommands), cobra.ShellCompDirectiveNoFileComp
+		}
+		ok = slices.Contains(configOfSettings, args[0])
+		takes.settings = ok
+	}
+	switch {
+	case !ok:
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	case !strings.HasPrefix(begun, "--") || strings.Contains(begun, "="):
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	var all []string
-	for _, x := range newSettings(&config{}).All() {
-		if flag := "--" + x.Name + "="; strings.HasPrefix(flag, begun) {
-			all = append(all, flag)
+	if takes.add != nil {
+		fs := flag.NewFlagSet(c.Name(), flag.ContinueOnError)
+		takes.add(fs)
+		fs.VisitAll(func(f *flag.Flag) {
+			word := "--" + f.Name
+			if is, ok := f.Value.(interface{ IsBoolFlag() bool }); !ok || !is.IsBoolFlag() {
+				word += "="
+			}
+			all = append(all, word)
+		})
+	}
+	if takes.settings {
+		for _, x := range newSettings(&config{}).All() {
+			all = append(all, "--"+x.Name+"=")
 		}
 	}
-	return all, cobra.ShellCompDirectiveNoSpace
+	return begunWith(begun, all), cobra.ShellCompDirectiveNoSpace
+}
+
+// begunWith returns those of the words that begin so.
+func begunWith(begun string, words []string) []string {
+	return slices.DeleteFunc(slices.Clone(words), func(word string) bool { return !strings.HasPrefix(word, begun) })
 }

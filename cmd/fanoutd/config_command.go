@@ -13,6 +13,9 @@ import (
 // configCommands are the commands below fanoutd config.
 var configCommands = []string{"check", "print", "default", "docs"}
 
+// configOfSettings are those of them that take settings.
+var configOfSettings = []string{"check", "print"}
+
 // runConfig carries out fanoutd config and returns the exit code.
 func runConfig(args, environ []string, stdout, stderr io.Writer) int {
 	command := ""
