@@ -143,3 +143,18 @@ test("what hears of a result and throws holds up no other", async (t) => {
   const closed = commands.barrier();
   await closed;
 });
+
+test("a command that cannot be encoded fails alone", async (t) => {
+  const { daemon, streams } = await serve(t);
+  const { commands } = daemon;
+  const before = daemon.execute(emit("before"));
+  await assert.rejects(daemon.update({ id: "x", expireAt: new Date(Number.NaN) }), { code: "INVALID_ARGUMENT" });
+  const wrong = ["call", "update"].map((kind) => (kind === "call" ? daemon.call({ id: "x" }, Number.POSITIVE_INFINITY, "ask") : daemon.update({ id: "x", data: { big: 1n }, idempotencyKey: "k" })));
+  const after = daemon.execute(emit("after"));
+  for (const one of wrong) await assert.rejects(one, { code: "INVALID_ARGUMENT", message: /cannot be sent/ });
+  await until(() => told(streams[0]).join() === "before,after", "the others are there");
+  streams[0].call.write({ ackedThrough: 5, results: [1, 5].map((sequence) => ({ sequence, last: true, result: { answer: { $case: "emit", value: { matched: sequence } } } })) });
+  assert.deepEqual(await Promise.all([before, after]), [1, 5].map((matched) => ({ $case: "emit", value: { matched } })));
+  assert.equal(commands.pending, 0);
+  assert.equal(streams.length, 1);
+});

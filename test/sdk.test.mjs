@@ -475,6 +475,28 @@ test("@fanoutd/socket.io: what a handler throws is an uncaught exception, and no
   assert.equal(throwing.end, null);
 });
 
+test("@fanoutd/client: an admission that is none turns one client away, and no stream ends by it", { timeout }, async (t) => {
+  const daemon = await Process.start(t);
+  const it = backend(t, daemon);
+  const errors = [];
+  const consumer = it
+    .consumer({ group: "test", onError: (err) => errors.push(err.message) })
+    .connecting((_, { name }) => (name === "ada" ? { expireAt: 2_000_000_000 } : { userId: name }))
+    .on("ask", () => "answer");
+  const ran = consumer.run();
+  await until(async () => (await members(it, "test")).length === 1, "the consumer is there");
+  const bob = client(t, daemon, { auth: { name: "bob" } });
+  await once(bob, "connect");
+  const ada = client(t, daemon, { auth: { name: "ada" } });
+  await until(() => errors.length > 1, "she has tried twice");
+  assert.equal(ada.connected, false);
+  assert.equal(await bob.timeout(20_000).emitWithAck("ask"), "answer");
+  assert.deepEqual([...new Set(errors)], ["date.getTime is not a function"]); // and nothing of a stream
+  ada.close();
+  await consumer.close();
+  await ran;
+});
+
 test("values that are nested as deep as a message is long are no end of a backend", { timeout }, async (t) => {
   const daemon = await Process.start(t);
   const it = backend(t, daemon);

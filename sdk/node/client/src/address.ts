@@ -4,8 +4,8 @@ import path from "node:path";
 import * as grpc from "@grpc/grpc-js";
 
 import { AdminServiceClient } from "./gen/fanout/v1/admin.js";
-import { EmitterServiceClient } from "./gen/fanout/v1/emitter.js";
-import { EventServiceClient } from "./gen/fanout/v1/event.js";
+import { EmitterServiceClient, EmitterServiceService, ExecuteRequest, type ExecuteResponse } from "./gen/fanout/v1/emitter.js";
+import { ConsumeRequest, type ConsumeResponse, EventServiceClient, EventServiceService } from "./gen/fanout/v1/event.js";
 import { RegistryServiceClient } from "./gen/fanout/v1/registry.js";
 
 /** How the daemon is reached by TLS. PEM text, or the bytes of it. */
@@ -35,6 +35,9 @@ export interface AddressOptions {
   tls?: boolean | TlsOptions;
 }
 
+/** A stream that is written what is encoded already: gRPC ends a stream over a message that it cannot encode, with all that goes by it. */
+export type EncodedStream<Response> = grpc.ClientDuplexStream<Buffer, Response>;
+
 /** One address, with the stubs of the services there. */
 export class Address {
   readonly emitter: EmitterServiceClient;
@@ -56,9 +59,35 @@ export class Address {
     this.admin = new AdminServiceClient(name, credentials, options);
   }
 
+  /** EmitterService.Execute, of `encodeExecute`. */
+  execute(): EncodedStream<ExecuteResponse> {
+    const { path, responseDeserialize } = EmitterServiceService.execute;
+    return this.emitter.makeBidiStreamRequest(path, (request: Buffer) => request, responseDeserialize, new grpc.Metadata());
+  }
+
+  /** EventService.Consume, of `encodeConsume`. */
+  consume(): EncodedStream<ConsumeResponse> {
+    const { path, responseDeserialize } = EventServiceService.consume;
+    return this.events.makeBidiStreamRequest(path, (request: Buffer) => request, responseDeserialize, new grpc.Metadata());
+  }
+
   close(): void {
     this.#channel.close();
   }
+}
+
+/** Throws if a value is none that its field takes. */
+export function encodeExecute(request: ExecuteRequest): Buffer {
+  return asBuffer(ExecuteRequest.encode(request).finish());
+}
+
+/** Throws if a value is none that its field takes. */
+export function encodeConsume(request: ConsumeRequest): Buffer {
+  return asBuffer(ConsumeRequest.encode(request).finish());
+}
+
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 // The level of the API that this package was written for; a daemon that has less refuses its calls.

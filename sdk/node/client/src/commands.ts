@@ -1,10 +1,10 @@
-import { type ClientDuplexStream, Metadata, type ServiceError } from "@grpc/grpc-js";
+import type { ServiceError } from "@grpc/grpc-js";
 
-import type { Address } from "./address.js";
+import { type Address, encodeExecute, type EncodedStream } from "./address.js";
 import { apart } from "./apart.js";
 import { Backoff } from "./backoff.js";
 import { FanoutdError } from "./errors.js";
-import { type ExecuteRequest, type ExecuteRequest_Command, type ExecuteResponse, type Operation, type OperationResult } from "./gen/fanout/v1/emitter.js";
+import { ExecuteRequest_Command, type ExecuteResponse, type Operation, type OperationResult } from "./gen/fanout/v1/emitter.js";
 
 /** Takes the results of one command. Of all but an emit with acks there is one. What it throws is an uncaught exception of the process; the commands go on. */
 export type ResultHandler = (result: OperationResult | FanoutdError, last: boolean) => void;
@@ -22,7 +22,7 @@ export interface SendOptions {
   quiet?: boolean;
 }
 
-type Stream = ClientDuplexStream<ExecuteRequest, ExecuteResponse>;
+type Stream = EncodedStream<ExecuteResponse>;
 
 interface Pending extends ExecuteRequest_Command {
   readonly sequence: number;
@@ -111,7 +111,7 @@ export class Commands {
   cancel(sequence: number): void {
     if (!this.#pending.has(sequence)) return;
     this.#flush();
-    this.#stream?.write({ request: { $case: "cancel", value: { sequence } } });
+    this.#stream?.write(encodeExecute({ request: { $case: "cancel", value: { sequence } } }));
   }
 
   /**
@@ -196,7 +196,7 @@ export class Commands {
     let commands: Pending[] = [];
     let bytes = 0;
     const write = () => {
-      if (commands.length > 0) stream.write({ request: { $case: "commands", value: { commands } } });
+      this.#write(stream, commands);
       commands = [];
       bytes = 0;
     };
@@ -214,14 +214,36 @@ export class Commands {
       this.#asking = undefined;
       this.#askAt = Infinity;
       this.#asked = this.#last;
-      stream.write({ request: { $case: "sync", value: {} } });
+      stream.write(encodeExecute({ request: { $case: "sync", value: {} } }));
     } else if (this.#quiet.length > 0) this.#ask(quietMs);
+  }
+
+  // Sends commands in one message. One that cannot be encoded, as a date that is none, fails alone.
+  #write(stream: Stream, commands: Pending[]): void {
+    if (commands.length === 0) return;
+    let message: Buffer;
+    try {
+      message = encodeExecute({ request: { $case: "commands", value: { commands } } });
+    } catch {
+      const wrong = new Map<Pending, Error>();
+      for (const command of commands) {
+        try {
+          ExecuteRequest_Command.encode(command);
+        } catch (err) {
+          wrong.set(command, err as Error);
+        }
+      }
+      for (const [{ sequence }, err] of wrong) this.#fail(sequence, new FanoutdError("INVALID_ARGUMENT", `the command cannot be sent: ${err.message}`));
+      if (wrong.size > 0) this.#write(stream, commands.filter((command) => !wrong.has(command)));
+      return;
+    }
+    stream.write(message);
   }
 
   #open(): void {
     if (this.#opening || this.#closed) return;
     const address = this.#addresses.current;
-    const stream = address.emitter.execute(new Metadata());
+    const stream = address.execute();
     let over = false;
     const end = (err?: ServiceError) => {
       if (over) return;
@@ -235,7 +257,7 @@ export class Commands {
     this.#stream = stream;
     this.#asked = 0;
     if (this.#barriers.length > 0 || this.#closing) this.#askAt = 0;
-    if (this.consumer) stream.write({ request: { $case: "open", value: this.consumer } });
+    if (this.consumer) stream.write(encodeExecute({ request: { $case: "open", value: this.consumer } }));
     this.#flushSoon();
   }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 
-import { type ClientDuplexStream, Metadata, type ServiceError } from "@grpc/grpc-js";
+import type { ServiceError } from "@grpc/grpc-js";
 
+import { encodeConsume, type EncodedStream } from "./address.js";
 import { apart } from "./apart.js";
 import { type Arg, encodeArgs } from "./args.js";
 import { Backoff } from "./backoff.js";
@@ -62,10 +63,10 @@ export class Subscription {
   readonly consumerId: string;
 
   readonly #addresses: Addresses;
-  readonly #open: ConsumeRequest_Open;
+  readonly #opening: Buffer;
   readonly #handlers: SubscriptionHandlers;
   readonly #backoff = new Backoff();
-  #stream: ClientDuplexStream<ConsumeRequest, ConsumeResponse> | undefined;
+  #stream: EncodedStream<ConsumeResponse> | undefined;
   #number = 0;
   #acks: string[] = [];
   // How many acks do not wait for others: fewer where an event that is in flight holds up the next.
@@ -81,7 +82,7 @@ export class Subscription {
   constructor(addresses: Addresses, open: ConsumeRequest_Open, handlers: SubscriptionHandlers) {
     this.#addresses = addresses;
     this.consumerId = open.consumerId || randomUUID();
-    this.#open = { maxMessageBytes: 64 << 20, ...open, consumerId: this.consumerId };
+    this.#opening = encodeConsume({ request: { $case: "open", value: { maxMessageBytes: 64 << 20, ...open, consumerId: this.consumerId } } });
     this.#handlers = handlers;
     this.#enough = open.oneByOne ? 1 : Math.min(maxAcks, Math.ceil((open.maxInFlight || 1000) / 4));
   }
@@ -170,12 +171,12 @@ export class Subscription {
   }
 
   #write(request: ConsumeRequest): void {
-    this.#stream?.write(request);
+    this.#stream?.write(encodeConsume(request));
   }
 
   #connect(): void {
     const address = this.#addresses.current;
-    const stream = address.events.consume(new Metadata());
+    const stream = address.consume();
     this.#number++;
     this.#acks = [];
     this.#inFlight = new InFlight();
@@ -197,7 +198,7 @@ export class Subscription {
     });
     stream.on("error", end);
     stream.on("end", () => end());
-    stream.write({ request: { $case: "open", value: this.#open } });
+    stream.write(this.#opening);
   }
 
   #ended(err: FanoutdError): void {
@@ -206,7 +207,7 @@ export class Subscription {
     apart(() => this.#handlers.disconnected?.(err));
   }
 
-  #take(stream: ClientDuplexStream<ConsumeRequest, ConsumeResponse>, { response }: ConsumeResponse): void {
+  #take(stream: EncodedStream<ConsumeResponse>, { response }: ConsumeResponse): void {
     const handlers = this.#handlers;
     switch (response?.$case) {
       case "events":
