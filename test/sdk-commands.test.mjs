@@ -115,6 +115,19 @@ test("after a stream broke, what had a key is sent once more before what waited,
   assert.equal(failed.length, 1);
 });
 
+test("after a message that was too large nothing is sent once more", async (t) => {
+  const { daemon, streams } = await serve(t);
+  const { commands } = daemon;
+  const failed = [];
+  for (const key of ["k", undefined]) commands.send(emit("large", key), (result) => failed.push(result.code));
+  await until(() => told(streams[0]).join() === "large,large", "sent");
+  streams[0].call.emit("error", { code: grpc.status.RESOURCE_EXHAUSTED, details: "received message larger than max" });
+  await until(() => failed.length === 2, "both have failed");
+  assert.deepEqual(failed, ["RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"]);
+  commands.send(emit("next"));
+  await until(() => told(streams[1]).join() === "next", "others are sent");
+});
+
 test("what hears of a result and throws holds up no other", async (t) => {
   const { daemon, streams } = await serve(t);
   const { commands } = daemon;

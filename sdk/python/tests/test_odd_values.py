@@ -210,3 +210,10 @@ async def test_a_server_and_what_is_nested_too_deep(start_daemon, always_connect
         await later.disconnect()
     await there.disconnect()
     assert not [r for r in caplog.records if r.name == "asyncio" and r.levelno >= logging.ERROR]
+
+
+async def test_what_is_too_large_is_not_sent_again_and_again(daemon):
+    async with fanoutd.Client(daemon.control) as client:
+        with pytest.raises(fanoutd.FanoutdError, match="larger than"):
+            await client.join(fanoutd.everybody(), "x" * (17 << 20))
+        assert await client.emit(fanoutd.everybody(), "x") == 0

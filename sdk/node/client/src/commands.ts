@@ -44,7 +44,8 @@ const quietMs = 500;
  * and comes back by itself. What is given to `send` takes effect in the order in which it was given; what is given in one turn
  * of the event loop is sent together, at its end. While there is no
  * stream, commands wait, up to `maxWaiting`; one that was sent when the stream broke fails as UNAVAILABLE,
- * since it may have been carried out, unless it has an idempotency key: then it is sent once more.
+ * since it may have been carried out, unless it has an idempotency key: then it is sent once more, but after a message that
+ * was larger than the daemon takes.
  */
 export class Commands {
   /** Commands that wait for a stream at most; further ones fail as RESOURCE_EXHAUSTED. */
@@ -288,9 +289,10 @@ export class Commands {
     const waiting = new Set(this.#waiting);
     const again: Pending[] = [];
     const unsent = failure.reason === "NOT_CONNECTED";
+    const tooLarge = failure.code === "RESOURCE_EXHAUSTED"; // the same message would end the next stream
     for (const pending of [...this.#pending.values()]) {
       if (waiting.has(pending)) continue;
-      if (unsent || hasKey(pending.operation)) again.push(pending);
+      if (unsent || (hasKey(pending.operation) && !tooLarge)) again.push(pending);
       else this.#fail(pending.sequence, failure);
     }
     this.#quiet = [];

@@ -156,7 +156,7 @@ class Commands:
                     break
             except grpc.aio.AioRpcError as err:
                 failure = errors.of_rpc(err)
-                self._lost(failure)
+                self._lost(failure, again=failure.code != grpc.StatusCode.RESOURCE_EXHAUSTED)
                 if isinstance(failure, (errors.PermissionDeniedError, errors.InvalidArgumentError)):
                     self._fail([*self._waiting], failure)
                     self._waiting.clear()
@@ -171,19 +171,22 @@ class Commands:
             if not self._closing or self._waiting:
                 await backoff.wait()
 
-    def _lost(self, failure: errors.FanoutdError) -> None:
-        """Puts back what may be sent again, and fails the rest of what was under way."""
-        again = []
+    def _lost(self, failure: errors.FanoutdError, again: bool = True) -> None:
+        """Puts back what may be sent again, and fails the rest of what was under way. A message that
+        was larger than the daemon takes would end the next stream too."""
+        repeated = []
         for command in [self._open[s] for s in sorted(self._open)]:
-            if command.repeatable:
+            if command.repeatable and again:
                 command.sequence = 0
-                again.append(command)
+                repeated.append(command)
+            elif command.repeatable:
+                self._fail([command], failure)
             else:
                 unknown = errors.OutcomeUnknownError(f"the daemon went away before it answered: {failure}")
                 self._fail([command], unknown)
         self._open.clear()
         self._cancels.clear()
-        self._waiting.extendleft(reversed(again))
+        self._waiting.extendleft(reversed(repeated))
 
     async def _requests(self, stopping: asyncio.Event) -> AsyncIterator[v1.ExecuteRequest]:
         if self._opening is not None:
