@@ -38,6 +38,7 @@ const ofOneNode = {
   "limits.test.mjs": "no backend takes part",
   "nodejs-docs.test.mjs": "it is about documents",
   "page.test.mjs": "it is about what a page shows, in a browser",
+  "program.test.mjs": "no daemon takes part",
   "proxies.test.mjs": "it starts nodes of its own",
   "python-sdk.test.mjs": "it starts daemons of its own",
   "readme.test.mjs": "it is about one daemon, started as make run does",

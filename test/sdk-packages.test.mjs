@@ -206,12 +206,15 @@ test("a daemon ends with the process that started it, also if it has something t
   const { pid } = program.process;
   const supervisor = Number(await readFile(`/proc/${pid}/task/${pid}/children`, "utf8"));
   process.kill(supervisor, "SIGSTOP"); // so that it finds lines of the log and the end of the other process together
-  const { status } = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: { origin: "http://elsewhere.example" } });
-  assert.equal(status, 403); // and a warning is in the log
-  const exit = once(program.process, "exit");
-  program.process.kill("SIGKILL");
-  await exit;
-  process.kill(supervisor, "SIGCONT");
+  try {
+    const { status } = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: { origin: "http://elsewhere.example" } });
+    assert.equal(status, 403); // and a warning is in the log
+    const exit = once(program.process, "exit");
+    program.process.kill("SIGKILL");
+    await exit;
+  } finally {
+    process.kill(supervisor, "SIGCONT");
+  }
   await isGone(address);
 });
 

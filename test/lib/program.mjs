@@ -3,13 +3,14 @@
 import { spawn } from "node:child_process";
 
 import { root } from "./daemon.mjs";
-import { until } from "./until.mjs";
+import { sleep, until } from "./until.mjs";
 
 // Only the latest part of what it says is kept.
 const maxLog = 1 << 18; // characters
 
 export class Program {
-  // Starts a program for one test; it ends with it. If it has ended by itself until then,
+  // Starts a program for one test; it ends with it, and with the option detached, as which it has a group of processes of its
+  // own, all that it has started. If it has ended by itself until then,
   // the test says what it said last.
   static start(t, command, args, options = {}) {
     const program = new Program(command, args, options);
@@ -42,16 +43,30 @@ export class Program {
     }
   }
 
-  // Ends it and says how it ended: {code, signal}.
-  async stop(signal = "SIGTERM") {
-    if (this.end) return this.end;
-    this.stopped = true;
-    this.process.kill(signal);
-    const hurry = setTimeout(() => this.process.kill("SIGKILL"), 15_000);
+  // Ends it, by force after so many milliseconds, and says how it ended: {code, signal}.
+  async stop(signal = "SIGTERM", patience = 15_000) {
+    if (this.end && !this.options.detached) return this.end;
+    this.stopped = !this.end;
+    this.#kill(signal);
+    const late = Date.now() + patience;
+    const hurry = setTimeout(() => this.#kill("SIGKILL"), patience);
     try {
-      return await this.ended;
+      const how = await this.ended;
+      while (this.options.detached && this.#kill(0) && Date.now() < late) await sleep(20);
+      return how;
     } finally {
       clearTimeout(hurry);
+      if (this.options.detached) this.#kill("SIGKILL");
+    }
+  }
+
+  // Sends it a signal, or all of its group; says whether any was there.
+  #kill(signal) {
+    if (!this.options.detached) return this.process.kill(signal);
+    try {
+      return process.kill(-this.process.pid, signal);
+    } catch {
+      return false;
     }
   }
 }
