@@ -130,6 +130,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call) {
 	case c.method.info.IsServerStream && form == "application/json":
 		serve = s.serveLines
 	default:
+		r.Header.Set("Content-Type", form) // its parameters mean nothing, and connect-go knows few of them
 		serve = func(w http.ResponseWriter, r *http.Request, _ *call) { c.method.connect.ServeHTTP(w, r) }
 	}
 	err := s.letIn(r.Context(), &c.Call, func(ctx context.Context) error {

@@ -217,6 +217,8 @@ func TestJSON(t *testing.T) {
 		{"with the names of the contract", emitPath, "xx", `{"to":{"all":true},"event":"e","args_json":"[1]","argsJson":"[1]"}`, nil, 400, "invalid_argument", ""},
 		{"with names in either form", emitPath, "xx", `{"to":{"all":true},"event":"e","args_json":"[1]"}`, nil, 200, `{"matched":7}`, "1"},
 		{"with a charset", emitPath, "xx", good, []string{"Content-Type", "application/json; charset=utf-8"}, 200, `{"matched":7}`, "1"},
+		{"with a charset that is misspelt", emitPath, "xx", good, []string{"Content-Type", "application/json;charset=utf8"}, 200, `{"matched":7}`, "1"},
+		{"with another parameter", emitPath, "xx", good, []string{"Content-Type", "Application/JSON; profile=x"}, 200, `{"matched":7}`, "1"},
 		{"with Connect's header", emitPath, "xx", good, []string{"Connect-Protocol-Version", "1"}, 200, `{"matched":7}`, "1"},
 		{"without a key", emitPath, "", good, nil, 401, "unauthenticated", "KEY_MISSING"},
 		{"with another key", emitPath, "zz", good, nil, 401, "unauthenticated", "KEY_INVALID"},
@@ -271,7 +273,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("the log does not say %s:\n%s", line, &w.log)
 		}
 	}
-	want := map[string]uint64{"OK": 4, "Unauthenticated": 3, "PermissionDenied": 1, "InvalidArgument": 7, "ResourceExhausted": 1}
+	want := map[string]uint64{"OK": 6, "Unauthenticated": 3, "PermissionDenied": 1, "InvalidArgument": 7, "ResourceExhausted": 1}
 	for _, m := range w.calls.Calls() {
 		if m.Method == strings.TrimPrefix(emitPath, "/") && fmt.Sprint(m.Codes) != fmt.Sprint(want) {
 			t.Errorf("counted %v, want %v", m.Codes, want)
