@@ -217,3 +217,70 @@ async def test_what_is_too_large_is_not_sent_again_and_again(daemon):
         with pytest.raises(fanoutd.FanoutdError, match="larger than"):
             await client.join(fanoutd.everybody(), "x" * (17 << 20))
         assert await client.emit(fanoutd.everybody(), "x") == 0
+
+
+async def cancelled() -> None:
+    """What a handler may await: a task that somebody cancelled."""
+    task = asyncio.create_task(asyncio.sleep(60))
+    task.cancel()
+    await task
+
+
+async def test_a_handler_that_awaits_what_was_cancelled(daemon, browser):
+    async with fanoutd.Client(daemon.control) as client:
+        consumer = client.consumer("test")
+        attempts: list[int] = []
+
+        @consumer.on("work")
+        async def work(event: fanoutd.Event):
+            attempts.append(event.attempt)
+            if event.attempt == 1:
+                await cancelled()
+            return "done"
+
+        running = asyncio.create_task(consumer.run())
+        await joined(client)
+        b = await browser().connect()
+        assert await b.io.call("work", timeout=20) == "done"
+        assert attempts == [1, 2]
+        running.cancel()
+
+
+async def test_a_servers_handler_that_awaits_what_was_cancelled(daemon, browser, raw, caplog):
+    sio = socketio.AsyncServer(addresses=daemon.control, group="test")
+    tries: list[str] = []
+
+    @sio.event
+    async def connect(sid, environ, auth):
+        tries.append(sid)
+        if len(tries) == 1:
+            await cancelled()
+
+    @sio.event
+    async def work(sid, first):
+        if first:
+            await cancelled()
+        return "done"
+
+    @sio.event
+    async def disconnect(sid, reason):
+        await cancelled()
+
+    await sio.start()
+    first = await raw()
+    await until(lambda: first.eio.state == "disconnected", "its client is to come again")
+    b = await browser().connect()
+    assert len(tries) == 2
+    await b.io.emit("work", True)
+    assert await b.io.call("work", False, timeout=20) == "done"
+    await b.io.disconnect()
+    await until(lambda: any("disconnect handler failed" in r.getMessage() for r in caplog.records), "the handler of its end failed")
+
+    async with fanoutd.Client(daemon.control) as client:
+
+        async def settled() -> bool:
+            response = await fanoutd.v1.AdminServiceStub(client.channel).ListConsumers(fanoutd.v1.ListConsumersRequest(group="test"))
+            return response.groups[0].consumers[0].in_flight == 0
+
+        await until(settled, "all is settled")
+    await sio.shutdown()

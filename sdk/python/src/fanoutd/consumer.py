@@ -15,6 +15,7 @@ from typing import Any
 from google.protobuf import duration_pb2
 
 from . import errors, v1
+from ._handlers import outcome
 from ._payload import UndecodableError, decode, encode, expand, sendable
 from ._subscription import Subscription
 from .client import Client
@@ -234,7 +235,7 @@ class Consumer:
                 handler = self._connect
             elif raw.kind == v1.Event.DISCONNECTED:
                 handler = self._disconnect
-            reply = await handler(Event(raw)) if handler is not None else None
+            reply = await outcome(handler(Event(raw))) if handler is not None else None
             if raw.reply_expected:
                 subscription.reply(key, *encode(expand(reply)))
             else:
@@ -257,7 +258,7 @@ class Consumer:
         verdict = v1.ConsumeRequest.Verdict(delivery_id=raw.delivery_id)
         assert self._connecting is not None
         try:
-            allow = await self._connecting(Event(raw)) or Allow()
+            allow = await outcome(self._connecting(Event(raw))) or Allow()
         except UndecodableError as err:
             verdict.refuse.message = f"auth cannot be read: {err}"
             return verdict

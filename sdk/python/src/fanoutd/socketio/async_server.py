@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from .._channel import Channels
+from .._handlers import outcome
 from ._base_server import BaseServer, room_name, skipped, targets
 from ._engine import Engine
 
@@ -74,7 +75,7 @@ class AsyncServer(BaseServer):
 
     async def _call_handler(self, handler: Callable[..., Any], *args: Any) -> Any:
         result = handler(*args)
-        return await result if inspect.isawaitable(result) else result
+        return await outcome(result) if inspect.isawaitable(result) else result
 
     async def start(self, patience: float = 10.0) -> None:
         """Begins to hear clients. Returns when the daemon has answered, or after patience
