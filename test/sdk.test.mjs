@@ -450,6 +450,31 @@ test("@fanoutd/socket.io: a broadcast asks no socket whether somebody listens to
   assert.deepEqual(heard, [["news", 2]]);
 });
 
+test("@fanoutd/socket.io: data and rooms that the daemon does not keep are told of", { timeout }, async (t) => {
+  const daemon = await Process.start(t, { namespaces: "*", "max-rooms": 3 });
+  const server = new Server({ fanoutd: { address: daemon.control } });
+  t.after(() => server.close());
+  const told = [];
+  server.engine.on("fanoutd_error", (err) => told.push(err.message));
+  server.on("connection", (socket) => {
+    socket.on("keep", (length, done) => {
+      socket.data.text = "x".repeat(length);
+      done();
+    });
+    socket.on("join", (...rooms) => socket.join(rooms));
+  });
+  const socket = client(t, daemon);
+  await once(socket, "connect");
+  await socket.timeout(20_000).emitWithAck("keep", 1000);
+  assert.deepEqual(told, []);
+  await socket.timeout(20_000).emitWithAck("keep", 70_000);
+  await until(() => told.length === 1, "too much data are told of");
+  assert.match(told[0], /64 KiB/);
+  socket.emit("join", "a", "b", "c");
+  await until(() => told.length === 2, "too many rooms are told of");
+  assert.match(told[1], /rooms/);
+});
+
 test("@fanoutd/socket.io: what a handler throws is an uncaught exception, and nothing else ends by it", { timeout }, async (t) => {
   const daemon = await Process.start(t, { namespaces: "*", "expose-auth": true });
   const it = backend(t, daemon);

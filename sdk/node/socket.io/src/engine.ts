@@ -278,15 +278,19 @@ export class Engine extends EventEmitter {
 
   /** Gives an operation whose outcome nobody waits for, but if it is refused. */
   post(operation: NonNullable<Operation["operation"]>): void {
-    this.daemon.commands.send({ operation }, this.#refused, quiet);
+    this.daemon.commands.send({ operation }, operation.$case === "reply" ? this.#unanswered : this.#refused, quiet);
   }
 
-  // One function for all operations: there are many.
+  // One function for all operations: there are many. A browser that has gone is no mistake.
   readonly #refused: ResultHandler = (result) => {
     if (result instanceof FanoutdError) return this.report(result);
-    const code = result.status?.code;
-    // A browser that has gone, or waits for no reply any more, is no mistake.
-    if (code && code !== 5 && code !== 9) this.report(FanoutdError.fromStatus(result.status!));
+    const { code = 0 } = result.status ?? {};
+    if (code !== 0 && code !== 5) this.report(FanoutdError.fromStatus(result.status!));
+  };
+
+  // Nor is one that waits for no reply any more: FAILED_PRECONDITION, which of others is that of too much data, or too many rooms.
+  readonly #unanswered: ResultHandler = (result, last) => {
+    if (result instanceof FanoutdError || result.status?.code !== 9) this.#refused(result, last);
   };
 
   /** What carries a connection. */
