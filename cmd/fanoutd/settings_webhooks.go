@@ -11,6 +11,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -153,7 +154,7 @@ func parseWebhooks(text []byte) (all []webhookEntry, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(&all); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, yamlError(err)
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("holds more than one document: write one list")
@@ -227,6 +228,12 @@ func checkFilter(e *webhook.Endpoint, served []string) error {
 	return nil
 }
 
+// noPort reports whether the port that a URL names, digits, is too high for one.
+func noPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return port != "" && err != nil
+}
+
 // endpoint is the entry with what is in its files.
 func (w *webhookEntry) endpoint() (webhook.Endpoint, error) {
 	e := webhook.Endpoint{
@@ -239,6 +246,8 @@ func (w *webhookEntry) endpoint() (webhook.Endpoint, error) {
 		return e, errors.New("its url is none")
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
 		return e, errors.New("its url must be an absolute one, http or https")
+	case noPort(u.Port()):
+		return e, fmt.Errorf("the port of its url, %s, is none", u.Port())
 	case u.Fragment != "":
 		return e, errors.New("its url has a fragment, which no server is sent")
 	case w.Group == "", len(w.Group) > 128, strings.ContainsFunc(w.Group, unicode.IsControl):
