@@ -35,7 +35,9 @@ export class Reader extends BinaryReader {
       while (at < length && text.charCodeAt(at) === buffer[start + at]) at++;
       if (at === length) return text;
     }
-    return (kept[slot] = buffer.toString("utf8", start, end));
+    const read = buffer.toString("utf8", start, end);
+    if (read.length === length) kept[slot] = read; // in ASCII: of others the characters are no bytes
+    return read;
   }
 
   override bytes(): Uint8Array<ArrayBuffer> {
