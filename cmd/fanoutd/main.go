@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/fanoutd/fanoutd/internal/settings"
+	"github.com/fanoutd/fanoutd/internal/timerslack"
 )
 
 // Exit codes.
@@ -28,6 +29,9 @@ const (
 )
 
 func main() {
+	if serves(os.Args[1:]) {
+		timerslack.Widen()
+	}
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks for a shutdown in order. From then on signals have
 	// their usual effect again, so that a second one ends the process at once.
@@ -38,10 +42,15 @@ func main() {
 // run carries out one command line and returns the exit code. The end of ctx
 // shuts a serving daemon down.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") && !asksForHelp(args) {
+	if serves(args) && (len(args) == 0 || args[0] != "serve") {
 		args = append([]string{"serve"}, args...)
 	}
 	return runCommand(ctx, args, environ, stdout, stderr)
+}
+
+// serves reports whether a command line means the daemon.
+func serves(args []string) bool {
+	return len(args) == 0 || args[0] == "serve" || strings.HasPrefix(args[0], "-") && !asksForHelp(args)
 }
 
 // asksForHelp reports whether args are nothing but that.

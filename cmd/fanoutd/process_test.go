@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -65,6 +66,18 @@ func startProcessIn(t *testing.T, environ []string, args ...string) *process {
 		p.done <- cmd.Wait()
 	}()
 	return p
+}
+
+// The daemon is still the process that was started, with wide timers: see package timerslack.
+func TestTimerSlack(t *testing.T) {
+	p := startProcess(t)
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/timerslack_ns", p.cmd.Process.Pid))
+	if err != nil {
+		t.Skipf("the timer slack of a process is not to be read here: %v", err)
+	}
+	if got := strings.TrimSpace(string(text)); got != "500000" {
+		t.Errorf("the daemon's timer slack is %s ns", got)
+	}
 }
 
 func TestSIGTERM(t *testing.T) {
