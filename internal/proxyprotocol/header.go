@@ -40,12 +40,15 @@ func readHeader(r io.Reader) (client net.Addr, secure bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	if bytes.HasPrefix(b, signature) && b[signatureLen] == byte(proxyproto.LOCAL) {
+		return nil, false, nil // whatever family and addresses it names: section 2.2 has them ignored
+	}
 	h, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(b)))
 	if err != nil {
 		return nil, false, err
 	}
 	source, _, ok := h.TCPAddrs()
-	if !ok || h.Command.IsLocal() {
+	if !ok {
 		return nil, false, nil
 	}
 	fields, _ := h.TLVs() // nil if they cannot be read: whom it serves it has said anyhow

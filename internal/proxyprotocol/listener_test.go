@@ -107,6 +107,12 @@ func v2(t *testing.T, command proxyproto.ProtocolVersionAndCommand, source, dest
 	return string(b)
 }
 
+// localV2 is a header of version 2 by which a proxy speaks for itself. What follows the
+// command does not count then.
+func localV2(family byte, rest string) string {
+	return string(signature) + "\x20" + string([]byte{family, 0, byte(len(rest))}) + rest
+}
+
 func TestClientAddress(t *testing.T) {
 	v4 := &net.TCPAddr{IP: net.IPv4(203, 0, 113, 7), Port: 4711}
 	v6 := &net.TCPAddr{IP: net.ParseIP("2001:db8::7"), Port: 4711}
@@ -123,6 +129,8 @@ func TestClientAddress(t *testing.T) {
 		{"version 2, IPv4", v2(t, proxyproto.PROXY, v4, to4), "203.0.113.7:4711"},
 		{"version 2, IPv6", v2(t, proxyproto.PROXY, v6, to6), "[2001:db8::7]:4711"},
 		{"version 2, health check", v2(t, proxyproto.LOCAL, v4, to4), ""},
+		{"version 2, health check without addresses", localV2(0x11, ""), ""},
+		{"version 2, health check of an unknown family", localV2(0xff, "anything"), ""},
 	}
 	for _, network := range []string{"tcp", "unix"} {
 		address := "127.0.0.1:0"
