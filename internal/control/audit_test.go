@@ -1,13 +1,19 @@
 package control
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
+
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 	"github.com/fanoutd/fanoutd/internal/control/identity"
 	"github.com/fanoutd/fanoutd/internal/dispatch"
+	"github.com/fanoutd/fanoutd/internal/drain"
+	"github.com/fanoutd/fanoutd/internal/sio"
 )
 
 // What an operator changes leaves a line with who it was; what fails, or only asks, none.
@@ -19,8 +25,23 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	var log strings.Builder
-	admin := newAdmin(newMemHub(), &Options{Dispatcher: DispatcherOf(d), Logger: slog.New(slog.NewTextHandler(&log, nil))}, newErrorReporter(slog.New(slog.DiscardHandler)))
+	drains := func(_ context.Context, node string, _ drain.Overrides, yield func(drain.Progress) error) error {
+		switch node {
+		case "none":
+			return sio.ErrNotFound
+		case "away":
+			return &sio.UnreachableError{Node: node}
+		}
+		return errors.Join(yield(drain.Progress{}), yield(drain.Progress{Phase: drain.Done}))
+	}
+	admin := newAdmin(newMemHub(), &Options{Dispatcher: DispatcherOf(d), Drain: drains, Logger: slog.New(slog.NewTextHandler(&log, nil))}, newErrorReporter(slog.New(slog.DiscardHandler)))
 	ctx := identity.NewContext(t.Context(), identity.Unlimited("operator"))
+	drained := func(node string) func() error {
+		return func() error {
+			_ = admin.Drain(&fanoutv1.DrainRequest{Node: node}, &progress{ctx: ctx})
+			return nil
+		}
+	}
 	for _, tt := range []struct {
 		name string
 		call func() error
@@ -42,13 +63,26 @@ func TestAudit(t *testing.T) {
 			_, err := admin.DeleteDeadLetters(ctx, &fanoutv1.DeleteDeadLettersRequest{Group: "a", All: true})
 			return err
 		}, `msg="an operator deleted dead letters" group=a affected=0 caller=operator`},
+		{"Drain", drained("n"), `msg="an operator drains a node" node=n caller=operator`},
+		{"Drain of one that may not have heard of it", drained("away"), `msg="an operator drains a node" node=away caller=operator`},
+		{"Drain of none", drained("none"), ""},
 	} {
 		log.Reset()
 		if err := tt.call(); err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if got := log.String(); (tt.want == "") != (got == "") || !strings.HasSuffix(strings.TrimSuffix(got, "\n"), tt.want) {
+		if got := log.String(); strings.Count(got, "\n") > 1 || (tt.want == "") != (got == "") || !strings.HasSuffix(strings.TrimSuffix(got, "\n"), tt.want) {
 			t.Errorf("%s: logged %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }
+
+// progress is the stream of a drain, and takes all.
+type progress struct {
+	grpc.ServerStreamingServer[fanoutv1.DrainResponse]
+	ctx context.Context
+}
+
+func (p *progress) Context() context.Context { return p.ctx }
+
+func (*progress) Send(*fanoutv1.DrainResponse) error { return nil }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -34,8 +35,14 @@ func (a *Admin) Drain(req *fanoutv1.DrainRequest, stream grpc.ServerStreamingSer
 		node = a.info.Node
 	}
 	ctx := stream.Context()
-	a.audit(ctx, "an operator drains a node", "node", node)
-	err := a.drain(ctx, req.GetNode(), o, func(at drain.Progress) error { return stream.Send(fromProgress(node, at)) })
+	audit := sync.OnceFunc(func() { a.audit(ctx, "an operator drains a node", "node", node) })
+	err := a.drain(ctx, req.GetNode(), o, func(at drain.Progress) error {
+		audit()
+		return stream.Send(fromProgress(node, at))
+	})
+	if !errors.Is(err, sio.ErrNotFound) { // one that told of no progress may drain all the same
+		audit()
+	}
 	return nodeError(ctx, node, err)
 }
 
