@@ -38,11 +38,14 @@ func Widen() {
 	if err != nil {
 		return
 	}
-	if setOwn(wide) != nil {
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil || setOwn(wide) != nil {
 		return
 	}
 	_ = syscall.Exec(path, os.Args, append(os.Environ(), again+"=1")) // if it returns, it was not possible
 	_ = setOwn(usual)
+	// The runtime raises the limit of open files as a process begins, and Exec takes that back.
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &files)
 }
 
 // own is the timer slack of the calling thread, 0 if it has none.

@@ -13,10 +13,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// asProgram is the variable that makes the test's own binary a program that widens.
-const asProgram = "TEST_AS_PROGRAM"
+// asProgram is the variable that makes the test's own binary a program that widens; removed, one whose
+// file is gone by then.
+const (
+	asProgram = "TEST_AS_PROGRAM"
+	removed   = "TEST_REMOVED"
+)
 
 // seen is what such a program finds.
 type seen struct {
@@ -25,18 +31,29 @@ type seen struct {
 	Environ []string
 	Slack   map[string]string // by thread
 	Hidden  bool              // those of other threads are not to be read
+
+	FilesBefore, Files unix.Rlimit // how many may be open: before the last Widen, and after it
 }
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		Widen()
-		os.Exit(tell())
+		os.Exit(program())
 	}
 	os.Exit(m.Run())
 }
 
-func tell() int {
-	s := seen{PID: os.Getpid(), Args: os.Args, Environ: os.Environ(), Slack: map[string]string{}}
+// program widens and tells what it finds.
+func program() int {
+	s := seen{PID: os.Getpid(), Args: os.Args, Slack: map[string]string{}}
+	if os.Getenv(removed) != "" {
+		if path, err := os.Executable(); err != nil || os.Remove(path) != nil {
+			return 1
+		}
+	}
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &s.FilesBefore)
+	Widen()
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &s.Files)
+	s.Environ = os.Environ()
 	threads, err := os.ReadDir("/proc/self/task")
 	for _, thread := range threads {
 		var text []byte
@@ -57,8 +74,8 @@ func tell() int {
 	return 0
 }
 
-// run runs the program on a thread with this timer slack.
-func run(t *testing.T, slack time.Duration) (s seen) {
+// output is what the program of cmd tells that is started on a thread with this timer slack.
+func output(t *testing.T, slack time.Duration, cmd *exec.Cmd) (s seen) {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -67,8 +84,6 @@ func run(t *testing.T, slack time.Duration) (s seen) {
 		t.Skipf("no timer slack here: %v", err)
 	}
 	defer func() { _ = setOwn(before) }()
-	cmd := exec.Command(os.Args[0], "one", "two words", "")
-	cmd.Env = []string{asProgram + "=1"}
 	cmd.Stderr = os.Stderr
 	text, err := cmd.Output()
 	if err != nil {
@@ -77,6 +92,15 @@ func run(t *testing.T, slack time.Duration) (s seen) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// run runs the program on a thread with this timer slack.
+func run(t *testing.T, slack time.Duration) seen {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "one", "two words", "")
+	cmd.Env = []string{asProgram + "=1"}
+	s := output(t, slack, cmd)
 	if s.PID != cmd.Process.Pid {
 		t.Errorf("it is process %d now, and was %d", s.PID, cmd.Process.Pid)
 	}
@@ -110,6 +134,34 @@ func TestChosenOtherwise(t *testing.T) {
 			if slack != fmt.Sprint(chosen.Nanoseconds()) {
 				t.Errorf("thread %s: %s ns, and %v was chosen", thread, slack, chosen)
 			}
+		}
+	}
+}
+
+// A process that cannot be started anew keeps what it had: the limit of open files that the runtime
+// raised as it began, and the usual timers.
+func TestNotPossible(t *testing.T) {
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, text, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `ulimit -Sn 64 && exec "$0"`, path)
+	cmd.Env = []string{asProgram + "=1", removed + "=1"}
+	s := output(t, usual, cmd)
+	if s.Files != s.FilesBefore {
+		t.Errorf("it may open %d files, and %d before", s.Files.Cur, s.FilesBefore.Cur)
+	}
+	for thread, slack := range s.Slack {
+		if slack != fmt.Sprint(usual.Nanoseconds()) {
+			t.Errorf("thread %s: %s ns", thread, slack)
 		}
 	}
 }
