@@ -214,7 +214,7 @@ func TestJSON(t *testing.T) {
 		code, says            string // or the answer, and in how many calls the hub had a part
 	}{
 		{"an emit", emitPath, "xx", good, nil, 200, `{"matched":7}`, "1"},
-		{"with the names of the contract", emitPath, "xx", `{"to":{"all":true},"event":"e","args_json":"[1]","argsJson":"[1]"}`, nil, 400, "invalid_argument", ""},
+		{"with the names of the contract", emitPath, "xx", `{"to":{"all":true},"event":"e","args_json":"[1]","argsJson":"[1]"}`, nil, 400, "invalid_argument", "argsJson"},
 		{"with names in either form", emitPath, "xx", `{"to":{"all":true},"event":"e","args_json":"[1]"}`, nil, 200, `{"matched":7}`, "1"},
 		{"with a charset", emitPath, "xx", good, []string{"Content-Type", "application/json; charset=utf-8"}, 200, `{"matched":7}`, "1"},
 		{"with a charset that is misspelt", emitPath, "xx", good, []string{"Content-Type", "application/json;charset=utf8"}, 200, `{"matched":7}`, "1"},
@@ -224,7 +224,7 @@ func TestJSON(t *testing.T) {
 		{"with another key", emitPath, "zz", good, nil, 401, "unauthenticated", "KEY_INVALID"},
 		{"without the scope", emitPath, "yy", good, nil, 403, "permission_denied", "SCOPE_MISSING"},
 		{"a field at fault", emitPath, "xx", `{"to":{"all":true}}`, nil, 400, "invalid_argument", "event"},
-		{"an unknown field", emitPath, "xx", `{"to":{"al":true},"event":"e"}`, nil, 400, "invalid_argument", "al"},
+		{"an unknown field", emitPath, "xx", `{"to":{"al":true},"event":"e"}`, nil, 400, "invalid_argument", "to.al"},
 		{"no JSON", emitPath, "xx", `{"to":`, nil, 400, "invalid_argument", ""},
 		{"nothing", emitPath, "xx", ``, nil, 400, "invalid_argument", ""},
 		{"no JSON, without a key", emitPath, "", `{"to":`, nil, 401, "unauthenticated", "KEY_MISSING"},
