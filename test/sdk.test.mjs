@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import http from "node:http";
 import { createRequire } from "node:module";
+import net from "node:net";
 import path from "node:path";
 import { test } from "node:test";
 
@@ -473,6 +474,55 @@ test("@fanoutd/socket.io: data and rooms that the daemon does not keep are told 
   socket.emit("join", "a", "b", "c");
   await until(() => told.length === 2, "too many rooms are told of");
   assert.match(told[1], /rooms/);
+});
+
+test("@fanoutd/socket.io: the room of the empty name keeps nobody out of others", { timeout }, async (t) => {
+  const daemon = await Process.start(t, { namespaces: "*" });
+  const server = new Server({ fanoutd: { address: daemon.control } });
+  t.after(() => server.close());
+  const told = [];
+  server.engine.on("fanoutd_error", (err) => told.push(err.message));
+  server.use((socket, next) => {
+    socket.join(["early", ""]);
+    next();
+  });
+  server.on("connection", (socket) => {
+    socket.on("join", (...rooms) => socket.join(rooms));
+  });
+  const socket = client(t, daemon);
+  await once(socket, "connect");
+  socket.emit("join", "a", "", "b");
+  await until(() => told.length === 2, "the empty name is told of");
+  server.socketsJoin(["", "c"]);
+  server.socketsJoin("");
+  server.socketsLeave(["", "b"]);
+  const [{ rooms }] = await server.fetchSockets();
+  assert.deepEqual([...rooms].sort(), [socket.id, "a", "c", "early"].sort());
+  const listed = [];
+  for await (const connection of backend(t, daemon).list({ all: true })) listed.push(...connection.rooms);
+  assert.deepEqual(listed.filter((room) => room !== socket.id).sort(), ["a", "c", "early"]);
+  assert.equal(told.length, 4);
+  for (const message of told) assert.match(message, /no room of the empty name/);
+});
+
+test("@fanoutd/socket.io: proxy: upgrades at other paths are ended, unless the program has a listener for them", { timeout }, async (t) => {
+  const daemon = await Process.start(t, daemonFlags({}));
+  const web = http.createServer();
+  const server = new Server(web, { fanoutd: { address: daemon.control, proxy: true } });
+  t.after(() => server.close());
+  web.listen(0, "127.0.0.1");
+  await once(web, "listening");
+  const upgrade = async () => {
+    const socket = net.connect({ port: web.address().port, host: "127.0.0.1", allowHalfOpen: true });
+    t.after(() => socket.destroy());
+    socket.write("GET /other HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let text = "";
+    for await (const data of socket.setEncoding("utf8")) text += data;
+    return text.split("\r\n")[0];
+  };
+  assert.equal(await upgrade(), "HTTP/1.1 400 Bad Request");
+  web.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 404 Mine\r\n\r\n"));
+  assert.equal(await upgrade(), "HTTP/1.1 404 Mine");
 });
 
 test("@fanoutd/socket.io: what a handler throws is an uncaught exception, and nothing else ends by it", { timeout }, async (t) => {

@@ -32,10 +32,18 @@ export class Adapter extends InMemoryAdapter {
   }
 
   override addAll(id: SocketId, rooms: Set<Room>): void {
+    rooms = new Set(this.#named([...rooms]));
     void super.addAll(id, rooms);
     const names = [...rooms].filter((room) => room !== id);
     if (names.length === 0 || !this.#told(id)) return;
     this.#engine?.post({ $case: "join", value: { to: { namespace: this.nsp.name, ids: [id] }, rooms: names } });
+  }
+
+  // Those of the rooms that the daemon takes: it would refuse all of them for the empty name.
+  #named(rooms: Room[]): Room[] {
+    if (!rooms.includes("")) return rooms;
+    this.#engine?.report(new FanoutdError("INVALID_ARGUMENT", "no socket joins the room \"\": fanoutd has no room of the empty name"));
+    return rooms.filter((room) => room !== "");
   }
 
   override del(id: SocketId, room: Room): void {
@@ -191,6 +199,8 @@ export class Adapter extends InMemoryAdapter {
   }
 
   override addSockets(opts: BroadcastOptions, rooms: Room[]): void {
+    rooms = this.#named(rooms);
+    if (rooms.length === 0) return;
     const locals = this.#local(opts);
     this.#engine?.post({ $case: "join", value: { to: this.#target(opts), rooms } });
     for (const { id } of locals) {
@@ -200,6 +210,8 @@ export class Adapter extends InMemoryAdapter {
   }
 
   override delSockets(opts: BroadcastOptions, rooms: Room[]): void {
+    rooms = rooms.filter((room) => room !== ""); // nobody is in it
+    if (rooms.length === 0) return;
     const locals = this.#local(opts);
     this.#engine?.post({ $case: "leave", value: { to: this.#target(opts), rooms } });
     for (const { id } of locals) {

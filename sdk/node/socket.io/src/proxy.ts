@@ -40,7 +40,11 @@ export function proxy(srv: HttpServer, engine: Engine, path: string, opts: Parti
     });
   });
   srv.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!ours(request)) return;
+    if (!ours(request)) {
+      // With a listener for upgrades Node.js leaves them all to it; that of the program has its own.
+      if (srv.listenerCount("upgrade") === 1) socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", () => socket.destroy());
+      return;
+    }
     socket.on("error", () => {});
     allowed(request, opts, (allow) => {
       if (!allow) return socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n");
