@@ -52,6 +52,8 @@ type Client struct {
 	emitter  fanoutv1.EmitterServiceClient
 	registry fanoutv1.RegistryServiceClient
 	events   fanoutv1.EventServiceClient
+
+	maxRequest int // bytes that the daemon takes of one message, as it said to Dial; 0: not known
 }
 
 // Dial connects to the control API at address, "host:port" or another gRPC
@@ -75,8 +77,9 @@ func Dial(ctx context.Context, address string, o Options) (*Client, error) {
 	}
 	admin := fanoutv1.NewAdminServiceClient(conn)
 	for b := (backoff{}); ; {
-		_, err := admin.GetServerInfo(ctx, &fanoutv1.GetServerInfoRequest{})
+		info, err := admin.GetServerInfo(ctx, &fanoutv1.GetServerInfoRequest{})
 		if err == nil {
+			c.maxRequest = int(info.GetLimits().GetMaxRequestBytes())
 			return c, nil
 		}
 		if passing(err) && ctx.Err() == nil {

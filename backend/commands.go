@@ -8,6 +8,9 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
 )
@@ -35,7 +38,8 @@ const (
 //
 // When the stream breaks, what was sent and not answered fails with [ErrInterrupted], and
 // a new stream goes on with the rest. What a caller may not do, or has got wrong,
-// fails by itself and stops nothing.
+// fails by itself and stops nothing; so does what is larger than the daemon said to [Dial]
+// that it takes.
 //
 // All methods may be called at once; commands of one goroutine keep their order.
 type Commands struct {
@@ -248,9 +252,14 @@ func (x *Commands) send(ctx context.Context, g grpc.BidiStreamingClient[fanoutv1
 	}
 	for {
 		for m := x.next(); m != nil; m = x.next() {
-			// One that cannot be encoded would end the stream.
+			// One that cannot be encoded, or is too large, would end the stream.
 			var encoded grpc.PreparedMsg
-			if err := encoded.Encode(g, m.message()); err != nil {
+			request := m.message()
+			err := x.fits(request)
+			if err == nil {
+				err = encoded.Encode(g, request)
+			}
+			if err != nil {
 				x.spoil(m, err)
 				continue
 			}
@@ -294,7 +303,16 @@ func (x *Commands) next() *command {
 	return m
 }
 
-// spoil ends a command that was not sent and cannot be: a text in it is no UTF-8.
+// fits is RESOURCE_EXHAUSTED for a message that is larger than the daemon takes.
+func (x *Commands) fits(request *fanoutv1.ExecuteRequest) error {
+	limit := x.client.maxRequest
+	if n := proto.Size(request); limit > 0 && n > limit {
+		return status.Errorf(codes.ResourceExhausted, "it has %d bytes, and the daemon takes %d: its setting control-max-request", n, limit)
+	}
+	return nil
+}
+
+// spoil ends a command that was not sent and cannot be: a text in it is no UTF-8, or it is too large.
 func (x *Commands) spoil(m *command, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	fanoutv1 "github.com/fanoutd/fanoutd/gen/fanout/v1"
+	"github.com/fanoutd/fanoutd/internal/control"
 )
 
 // answered is an answer that has to come.
@@ -237,6 +238,37 @@ func TestCommandsThatAreNoUTF8(t *testing.T) {
 		bad := x.Join(IDs(id), "\xff")
 		x.Emit(IDs(id), "after")
 		if _, err := bad.Wait(w.t.Context()); err == nil || errors.Is(err, ErrInterrupted) {
+			t.Errorf("it failed with %v", err)
+		}
+		var n int
+		if got := b.Next(); !strings.HasPrefix(got, "42") {
+			t.Errorf("got %s", got)
+		} else if _, err := fmt.Sscanf(got, `42%d["ask"]`, &n); err != nil {
+			t.Errorf("got %s", got)
+		}
+		expect(t, "what follows", b.Next(), `42["after"]`)
+		b.Say(fmt.Sprintf("43%d[1]", n))
+		if got := answered(w.t, call); got.JSON() != "[1]" {
+			t.Errorf("the call was answered %s", got.JSON())
+		}
+		b.Close()
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A command that is larger than the daemon takes fails alone.
+func TestCommandsThatAreTooLarge(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client := w.dial()
+		defer client.Close()
+		x := client.Commands(w.t.Context())
+		b, id := w.connect()
+		call := x.Call(Conn{ID: id}, time.Minute, "ask")
+		large := x.Emit(IDs(id), "large", strings.Repeat("x", control.DefaultMaxRequest))
+		x.Emit(IDs(id), "after")
+		if _, err := large.Wait(w.t.Context()); status.Code(err) != codes.ResourceExhausted || errors.Is(err, ErrInterrupted) {
 			t.Errorf("it failed with %v", err)
 		}
 		var n int
