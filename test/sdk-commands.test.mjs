@@ -15,7 +15,7 @@ const grpc = require("@grpc/grpc-js");
 const { Daemon, EmitterServiceService, FanoutdError } = require(path.join(sdk, "client"));
 
 // A server whose streams of Execute are in `streams`: each with the messages that came.
-async function serve(t) {
+async function serve(t, options) {
   const streams = [];
   const server = new grpc.Server();
   const unimplemented = (call, done) => done({ code: grpc.status.UNIMPLEMENTED });
@@ -33,7 +33,7 @@ async function serve(t) {
   const port = await new Promise((resolve, reject) =>
     server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (err, at) => (err ? reject(err) : resolve(at))),
   );
-  const daemon = new Daemon({ address: `127.0.0.1:${port}` });
+  const daemon = new Daemon({ address: `127.0.0.1:${port}`, ...options });
   t.after(async () => {
     daemon.commands.abort();
     await daemon.close();
@@ -169,5 +169,22 @@ test("a command that cannot be encoded fails alone", async (t) => {
   streams[0].call.write({ ackedThrough: 5, results: [1, 5].map((sequence) => ({ sequence, last: true, result: { answer: { $case: "emit", value: { matched: sequence } } } })) });
   assert.deepEqual(await Promise.all([before, after]), [1, 5].map((matched) => ({ $case: "emit", value: { matched } })));
   assert.equal(commands.pending, 0);
+  assert.equal(streams.length, 1);
+});
+
+test("a command that is larger than the daemon takes fails alone", async (t) => {
+  const { daemon, streams } = await serve(t, { maxRequestBytes: 2000 });
+  const large = (n, quiet) => new Promise((resolve) => daemon.commands.send(emit("x".repeat(n)), resolve, { quiet }));
+  const before = daemon.execute(emit("before"));
+  const failures = Promise.all([large(2000, false), large(5000, true)]);
+  const after = daemon.execute(emit("after"));
+  for (const { code, message } of await failures) {
+    assert.equal(code, "RESOURCE_EXHAUSTED");
+    assert.match(message, /fanoutd takes 2000/);
+  }
+  await until(() => told(streams[0]).join() === "before,after", "the others are there");
+  streams[0].call.write({ ackedThrough: 4, results: [1, 4].map((sequence) => ({ sequence, last: true, result: { answer: { $case: "emit", value: { matched: sequence } } } })) });
+  assert.deepEqual(await Promise.all([before, after]), [1, 4].map((matched) => ({ $case: "emit", value: { matched } })));
+  assert.equal(daemon.commands.pending, 0);
   assert.equal(streams.length, 1);
 });

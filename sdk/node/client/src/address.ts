@@ -33,6 +33,11 @@ export interface AddressOptions {
   key?: string;
   /** True, or how: by TLS. Unset: without. */
   tls?: boolean | TlsOptions;
+  /**
+   * What the daemon takes in one message, in bytes: its setting `control-max-request`. A larger command fails alone, as
+   * RESOURCE_EXHAUSTED, and is not sent. Unset: that setting's default, 16 MiB.
+   */
+  maxRequestBytes?: number;
 }
 
 /** A stream that is written what is encoded already: gRPC ends a stream over a message that it cannot encode, with all that goes by it. */

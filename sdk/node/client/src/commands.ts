@@ -22,6 +22,14 @@ export interface SendOptions {
   quiet?: boolean;
 }
 
+/** What bounds commands. */
+export interface CommandsOptions {
+  /** How many wait for a stream at most. */
+  maxWaiting?: number | undefined;
+  /** As in AddressOptions. */
+  maxRequestBytes?: number | undefined;
+}
+
 type Stream = EncodedStream<ExecuteResponse>;
 
 interface Pending extends ExecuteRequest_Command {
@@ -55,6 +63,7 @@ export class Commands {
   consumer: { group: string; consumerId: string } | undefined;
 
   readonly #addresses: Addresses;
+  readonly #maxRequestBytes: number;
   readonly #backoff = new Backoff();
   // By number, which is the order they were given in: all that have no last result.
   readonly #pending = new Map<number, Pending>();
@@ -77,9 +86,10 @@ export class Commands {
   #closing: (() => void) | undefined;
   #closed = false;
 
-  constructor(addresses: Addresses, maxWaiting = 100_000) {
+  constructor(addresses: Addresses, { maxWaiting = 100_000, maxRequestBytes = 16 << 20 }: CommandsOptions = {}) {
     this.#addresses = addresses;
     this.maxWaiting = maxWaiting;
+    this.#maxRequestBytes = maxRequestBytes;
   }
 
   /** How many commands have no last result yet. Of quiet ones it may take a while to be known. */
@@ -219,7 +229,7 @@ export class Commands {
     } else if (this.#quiet.length > 0) this.#ask(quietMs);
   }
 
-  // Sends commands in one message. One that cannot be encoded, as a date that is none, fails alone.
+  // Sends commands in one message. One that cannot be encoded, as a date that is none, fails alone, and so does one that is too large.
   #write(stream: Stream, commands: Pending[]): void {
     if (commands.length === 0) return;
     let message: Buffer;
@@ -238,7 +248,12 @@ export class Commands {
       if (wrong.size > 0) this.#write(stream, commands.filter((command) => !wrong.has(command)));
       return;
     }
-    stream.write(message);
+    if (message.length <= this.#maxRequestBytes) stream.write(message);
+    else if (commands.length > 1) for (const command of commands) this.#write(stream, [command]);
+    else {
+      const what = `the command cannot be sent: it has ${message.length} bytes, and fanoutd takes ${this.#maxRequestBytes}, by its setting control-max-request and maxRequestBytes here`;
+      this.#fail(commands[0]!.sequence, new FanoutdError("RESOURCE_EXHAUSTED", what));
+    }
   }
 
   #open(): void {

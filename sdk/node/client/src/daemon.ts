@@ -69,7 +69,7 @@ export class Daemon implements Addresses {
 
   constructor(options: AddressOptions = {}) {
     this.#addresses = addresses(options);
-    this.commands = new Commands(this);
+    this.commands = new Commands(this, { maxRequestBytes: options.maxRequestBytes });
   }
 
   /** The address in use, with the generated stubs of the services there. */
