@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,9 @@ type WebTransport struct {
 	srv     *Server
 	wt      *webtransport.Server
 	opening atomic.Int64 // WebTransport sessions that have not said what they want
+	closing context.Context
+	close   context.CancelFunc
+	conns   sync.WaitGroup // Serve, and what serves its connections
 }
 
 // readBuffer is the size, in bytes, of a stream's read buffer.
@@ -42,6 +46,7 @@ const (
 // the one in c; s must have been made with [Options.WebTransport].
 func NewWebTransport(s *Server, path string, c *tls.Config) *WebTransport {
 	w := &WebTransport{srv: s}
+	w.closing, w.close = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc(path, w.serve)
 	w.wt = &webtransport.Server{
@@ -58,7 +63,11 @@ func NewWebTransport(s *Server, path string, c *tls.Config) *WebTransport {
 				MaxIncomingUniStreams:      quicStreams,
 				MaxStreamReceiveWindow:     quicStreamWindow,
 				MaxConnectionReceiveWindow: quicConnWindow,
+				// What WebTransport needs.
+				EnableDatagrams:                  true,
+				EnableStreamResetPartialDelivery: true,
 			},
+			ConnContext: w.connContext,
 		},
 		CheckOrigin: func(*http.Request) bool { return true }, // done before, as for all transports
 	}
@@ -67,15 +76,82 @@ func NewWebTransport(s *Server, path string, c *tls.Config) *WebTransport {
 
 // Serve takes connections from c until Close; then it returns http.ErrServerClosed.
 func (w *WebTransport) Serve(c net.PacketConn) error {
-	err := w.wt.Serve(c)
-	if errors.Is(err, context.Canceled) || errors.Is(err, quic.ErrServerClosed) {
-		return http.ErrServerClosed
+	w.conns.Add(1)
+	defer w.conns.Done()
+	h3 := w.wt.H3
+	listener, err := quic.ListenEarly(c, h3.TLSConfig, h3.QUICConfig)
+	if err != nil {
+		return err
 	}
-	return err
+	defer listener.Close()
+	for {
+		conn, err := listener.Accept(w.closing)
+		switch {
+		case w.closing.Err() != nil || errors.Is(err, quic.ErrServerClosed):
+			if conn != nil {
+				conn.CloseWithError(0, "") //nolint:errcheck // it is gone either way
+			}
+			return http.ErrServerClosed
+		case err != nil:
+			return err
+		}
+		w.conns.Go(func() {
+			// The peer's mistake, as one that lets us open no stream.
+			if err := w.wt.ServeQUICConn(conn); err != nil {
+				conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeGeneralProtocolError), "") //nolint:errcheck // it is gone either way
+				w.srv.log.Debug("QUIC connection refused", "error", err, "remote", conn.RemoteAddr().String())
+			}
+		})
+	}
 }
 
 // Close ends all connections. The server's sessions are to be shut down before.
-func (w *WebTransport) Close() error { return w.wt.Close() }
+func (w *WebTransport) Close() error {
+	err := w.wt.Close() // while the listener is there, for the peers to be told
+	w.close()
+	w.conns.Wait()
+	return err
+}
+
+// quicConn ends a QUIC connection that has had no WebTransport session for a while: as long as its peer
+// sends anything QUIC itself never does.
+type quicConn struct {
+	conn     *quic.Conn
+	wait     time.Duration
+	idle     *time.Timer
+	sessions atomic.Int64
+}
+
+type quicConnKey struct{}
+
+// connContext is for http3.Server: it is called for each connection that begins.
+func (w *WebTransport) connContext(ctx context.Context, conn *quic.Conn) context.Context {
+	c := &quicConn{conn: conn, wait: w.srv.opts.UpgradeTimeout}
+	c.idle = time.AfterFunc(c.wait, c.end)
+	context.AfterFunc(conn.Context(), func() { c.idle.Stop() })
+	return context.WithValue(ctx, quicConnKey{}, c)
+}
+
+// carry keeps the connection of a request until its session has ended.
+func carry(r *http.Request, session *webtransport.Session) {
+	c, ok := r.Context().Value(quicConnKey{}).(*quicConn)
+	if !ok {
+		return
+	}
+	c.sessions.Add(1)
+	context.AfterFunc(session.Context(), func() {
+		c.sessions.Add(-1)
+		if c.conn.Context().Err() == nil {
+			c.idle.Reset(c.wait)
+		}
+	})
+}
+
+func (c *quicConn) end() {
+	if c.sessions.Load() == 0 {
+		c.conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "no session in time") //nolint:errcheck // it is gone either way
+	}
+}
 
 // serve answers a request for a WebTransport session. The checks are those of
 // the other transports; the reference has none here.
@@ -121,6 +197,7 @@ func (w *WebTransport) serve(rw http.ResponseWriter, r *http.Request) {
 		s.refuse(rw, r, errBadRequest)
 		return
 	}
+	carry(r, session)
 	ctx, cancel := context.WithTimeout(session.Context(), s.opts.UpgradeTimeout)
 	defer cancel()
 	stream, err := session.AcceptStream(ctx)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 	"github.com/quic-go/webtransport-go"
 
 	"github.com/fanoutd/fanoutd/internal/wsconn"
@@ -392,4 +393,80 @@ func TestWebTransportOverUDP(t *testing.T) {
 	expect(t, "after the upgrade", c.next(), "4taken over")
 	c.closeSession()
 	<-polling.session.Done()
+}
+
+// A QUIC connection without a WebTransport session is ended, also if its peer keeps it alive, and
+// one with a session is not.
+func TestQUICWithoutSession(t *testing.T) {
+	w := newWorld(t, Options{WebTransport: true, UpgradeTimeout: 2 * time.Second})
+	defer w.end()
+	serverTLS, pool := certificate(t)
+	wt := NewWebTransport(w.server, "/socket.io/", serverTLS)
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	served := make(chan error, 1)
+	go func() { served <- wt.Serve(udp) }()
+	defer func() {
+		wt.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	alive := quic.Config{EnableDatagrams: true, EnableStreamResetPartialDelivery: true, KeepAlivePeriod: 100 * time.Millisecond}
+	dialer := webtransport.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, QUICConfig: &alive}
+	defer dialer.Close()
+	_, session, err := dialer.Dial(ctx, fmt.Sprintf("https://%s/socket.io/", udp.LocalAddr()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := session.OpenStreamSync(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newWTClient(t, wtSession{stream, session})
+	c.say("0")
+	c.next()
+	h := w.last()
+
+	dial := func(q quic.Config) *quic.Conn {
+		t.Helper()
+		conn, err := quic.DialAddr(ctx, udp.LocalAddr().String(), &tls.Config{RootCAs: pool, NextProtos: []string{http3.NextProtoH3}}, &q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	noStreams := alive
+	noStreams.MaxIncomingUniStreams = -1
+	half := dial(alive)
+	request, err := half.OpenStreamSync(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := request.Write([]byte{1, 100}); err != nil { // headers of 100 bytes, that do not come
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		conn *quic.Conn
+	}{
+		{"silent", dial(alive)},
+		{"half of a request", half},
+		{"allows the server no stream", dial(noStreams)},
+	} {
+		select {
+		case <-tt.conn.Context().Done():
+		case <-ctx.Done():
+			t.Errorf("%s: the connection is not ended", tt.name)
+		}
+	}
+	h.session.Send(Text([]byte("still here")))
+	expect(t, "of the other", c.next(), "4still here")
+	c.closeSession()
+	<-h.session.Done()
 }
