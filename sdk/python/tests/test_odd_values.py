@@ -9,6 +9,7 @@ import re
 import sys
 
 import engineio
+import grpc
 import pytest
 
 import fanoutd
@@ -214,9 +215,34 @@ async def test_a_server_and_what_is_nested_too_deep(start_daemon, always_connect
 
 async def test_what_is_too_large_is_not_sent_again_and_again(daemon):
     async with fanoutd.Client(daemon.control) as client:
-        with pytest.raises(fanoutd.FanoutdError, match="larger than"):
+        with pytest.raises(fanoutd.FanoutdError, match="cannot be sent"):
             await client.join(fanoutd.everybody(), "x" * (17 << 20))
         assert await client.emit(fanoutd.everybody(), "x") == 0
+
+
+async def test_what_is_too_large_fails_alone(daemon, browser):
+    here = await browser().connect()
+    asked, told = asyncio.Event(), asyncio.Event()
+
+    @here.io.on("ask")
+    async def ask():
+        asked.set()
+        await told.wait()
+        return "late"
+
+    async with fanoutd.Client(daemon.control) as client:
+        waiting = asyncio.create_task(client.call(here.sid, "ask", timeout=30))
+        await asked.wait()
+        with pytest.raises(fanoutd.FanoutdError, match="cannot be sent") as failed:
+            await client.emit(fanoutd.everybody(), "large", "x" * (16 << 20))
+        assert failed.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await client.emit(fanoutd.everybody(), "after") == 1
+        told.set()
+        assert await waiting == ["late"]
+    async with fanoutd.Client(daemon.control, max_request_bytes=1000) as client:
+        with pytest.raises(fanoutd.FanoutdError, match="takes 1000"):
+            await client.emit(fanoutd.everybody(), "large", "x" * 1000)
+        assert await client.emit(fanoutd.everybody(), "small") == 1
 
 
 async def cancelled() -> None:

@@ -24,6 +24,8 @@ OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_receive_message_length", 64 << 20),
 ]
 
+MAX_REQUEST_BYTES = 16 << 20  # the default of the daemon's control-max-request
+
 
 class Channels:
     """One channel at a time, to one of the addresses; next goes to the one after it.
@@ -31,7 +33,14 @@ class Channels:
     Belongs to the event loop that is running when channel is first asked for.
     """
 
-    def __init__(self, addresses: str | Sequence[str] | None, key: str | None, credentials: grpc.ChannelCredentials | None) -> None:
+    def __init__(
+        self,
+        addresses: str | Sequence[str] | None,
+        key: str | None,
+        credentials: grpc.ChannelCredentials | None,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
+    ) -> None:
+        self.max_request_bytes = max_request_bytes  # that the daemon takes in one message
         given = addresses if addresses is not None else os.environ.get("FANOUTD_ADDRESS", "localhost:8081")
         listed = given.split(",") if isinstance(given, str) else list(given)
         self.addresses = [a.strip() for a in listed if a.strip()]

@@ -199,14 +199,24 @@ class Commands:
                 if command.done.done():
                     continue
                 self._sequence += 1
+                wanted = v1.ExecuteRequest.Command(sequence=self._sequence, operation=command.operation)
+                request = v1.ExecuteRequest(command=wanted)
+                if request.ByteSize() > self._channels.max_request_bytes:
+                    command.done.set_exception(self._too_large(request))
+                    continue
                 command.sequence = self._sequence
                 self._open[command.sequence] = command
-                wanted = v1.ExecuteRequest.Command(sequence=command.sequence, operation=command.operation)
-                yield v1.ExecuteRequest(command=wanted)
+                yield request
             if stopping.is_set() or (self._closing and not self._waiting):
                 return
             self._more.clear()
             await self._more.wait()
+
+    def _too_large(self, request: v1.ExecuteRequest) -> errors.FanoutdError:
+        """Why a command is not sent that would end the stream, and all that waits there."""
+        limit = self._channels.max_request_bytes
+        what = f"a command of {request.ByteSize()} bytes cannot be sent: the daemon takes {limit}, its control-max-request, by max_request_bytes"
+        return errors.FanoutdError(what, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
     def _take(self, response: v1.ExecuteResponse) -> None:
         for result in response.results:

@@ -14,7 +14,7 @@ import grpc.aio
 from google.protobuf import duration_pb2
 
 from . import errors, v1
-from ._channel import Channels
+from ._channel import MAX_REQUEST_BYTES, Channels
 from ._commands import Commands
 from ._payload import UndecodableError, decode, encode, escaped
 
@@ -69,8 +69,9 @@ class Client:
 
     Emits, joins, leaves, updates and disconnects take effect in the order in which they were
     called. A call that waits longer than patience, in seconds, for a daemon raises
-    UnavailableError, and has not been done; OutcomeUnknownError if it may have been. Belongs
-    to one event loop. Use it as a context manager, or close it.
+    UnavailableError, and has not been done; OutcomeUnknownError if it may have been. What is
+    larger than max_request_bytes, the daemon's control-max-request, fails alone, as
+    RESOURCE_EXHAUSTED, and is not sent; default 16 MiB, as there. Belongs to one event loop. Use it as a context manager, or close it.
     """
 
     def __init__(
@@ -80,9 +81,10 @@ class Client:
         key: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         patience: float = 30.0,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
         self.log = logging.getLogger("fanoutd")
-        self.channels = Channels(addresses, key, credentials)
+        self.channels = Channels(addresses, key, credentials, max_request_bytes)
         self.commands = Commands(self.channels, self.log, patience)
 
     async def __aenter__(self) -> Client:

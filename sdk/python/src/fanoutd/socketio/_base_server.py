@@ -74,6 +74,7 @@ class BaseServer:
         group: str | None,
         key: str | None,
         credentials: Any,
+        max_request_bytes: int,
         ack_timeout: float,
         max_in_flight: int,
         options: dict[str, Any],
@@ -93,7 +94,7 @@ class BaseServer:
         if logger is True and self.logger.level == logging.NOTSET:
             self.logger.setLevel(logging.INFO)
             self.logger.addHandler(logging.StreamHandler())
-        self._connect_to = (addresses, key, credentials)
+        self._connect_to = (addresses, key, credentials, max_request_bytes)
         self._engine: Engine | None = None
 
     def is_asyncio_based(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .._channel import Channels
+from .._channel import MAX_REQUEST_BYTES, Channels
 from .._handlers import outcome
 from ._base_server import BaseServer, room_name, skipped, targets
 from ._engine import Engine
@@ -25,7 +25,8 @@ class AsyncServer(BaseServer):
     addresses: of the daemons' control APIs, "host:port", several with commas or as a list;
     default $FANOUTD_ADDRESS, or localhost:8081. key: the control key; default
     $FANOUTD_CONTROL_KEY. credentials: grpc.ChannelCredentials for TLS; default none, or the
-    CA of $FANOUTD_CONTROL_CA_FILE. group: names the application; all its processes have the
+    CA of $FANOUTD_CONTROL_CA_FILE. max_request_bytes: the daemons' control-max-request; what is
+    larger is not sent, and fails alone; default 16 MiB, as there. group: names the application; all its processes have the
     same; default $FANOUTD_GROUP, or "socketio". ack_timeout: how long callbacks of emit are
     kept, in seconds. max_in_flight: handlers that run at once at most.
 
@@ -48,13 +49,14 @@ class AsyncServer(BaseServer):
         group: str | None = None,
         key: str | None = None,
         credentials: Any = None,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
         ack_timeout: float = 3600.0,
         max_in_flight: int = 1000,
         **options: Any,
     ) -> None:
         super().__init__(
             client_manager, logger, serializer, json, async_handlers, always_connect, namespaces,
-            addresses, group, key, credentials, ack_timeout, max_in_flight, options,
+            addresses, group, key, credentials, max_request_bytes, ack_timeout, max_in_flight, options,
         )
         if async_mode not in (None, "asgi", "aiohttp", "sanic", "tornado"):
             raise ValueError("Invalid async_mode specified")

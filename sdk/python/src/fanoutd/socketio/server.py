@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .._channel import Channels
+from .._channel import MAX_REQUEST_BYTES, Channels
 from ._base_server import BaseServer, room_name, skipped, targets
 from ._engine import Engine
 
@@ -48,13 +48,14 @@ class Server(BaseServer):
         group: str | None = None,
         key: str | None = None,
         credentials: Any = None,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
         ack_timeout: float = 3600.0,
         max_in_flight: int = 1000,
         **options: Any,
     ) -> None:
         super().__init__(
             client_manager, logger, serializer, json, async_handlers, always_connect, namespaces,
-            addresses, group, key, credentials, ack_timeout, max_in_flight, options,
+            addresses, group, key, credentials, max_request_bytes, ack_timeout, max_in_flight, options,
         )
         if async_mode not in (None, "threading"):
             raise ValueError(
