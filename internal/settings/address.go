@@ -70,13 +70,15 @@ func (a Address) hostPort() (string, uint64) {
 	return ip.Unmap().String(), number
 }
 
-// covers reports whether who listens at every interface listens at host too.
+// covers reports whether who listens at every interface listens at host too. Of a name it is
+// not known whether it has IPv4.
 func covers(every, host string) bool {
 	switch every {
 	case "":
 		return true
 	case "0.0.0.0":
-		return !strings.Contains(host, ":") // which only IPv6 has
+		ip, err := netip.ParseAddr(host)
+		return err == nil && ip.Is4() || host == ""
 	}
 	return false
 }

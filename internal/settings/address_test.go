@@ -22,6 +22,8 @@ func TestAddressMeets(t *testing.T) {
 		{"127.0.0.1:8080", "[::1]:8080", false},
 		{"a.example:8080", "A.example:8080", true},
 		{"a.example:8080", "127.0.0.1:8080", false}, // nobody knows
+		{"a.example:8080", "0.0.0.0:8080", false},   // it may have IPv6 alone, as ip6-localhost has
+		{"a.example:8080", ":8080", true},
 		{"unix:/run/a", "unix:/run//x/../a", true},
 		{"unix:/run/a", "unix:/run/b", false},
 		{"unix:/run/a", ":8080", false},
