@@ -27,7 +27,7 @@ announce() {
   printf '\033[1m== the demo page is at %s - open it in two tabs\033[0m\n' "$scheme://$(reach "$(setting listen)")"
   printf '%s\n' \
     'Then paste these into another terminal; the page offers more, for the very tab it is in.' \
-    'No grpcurl yet? "make bin/grpcurl" builds one.' '' \
+    'No grpcurl yet? "make bin/grpcurl" builds bin/grpcurl.' '' \
     "  grpcurl -plaintext -d '{\"to\":{\"all\":true},\"event\":\"new message\",\"args\":[{\"msg\":\"hello\"}]}' $control fanout.v1.EmitterService/Emit" \
     "  grpcurl -plaintext -d '{\"to\":{\"all\":true}}' $control fanout.v1.RegistryService/ListConnections" '' \
     "Health and metrics are at http://$(reach "$(setting ops-listen)"). Ctrl-C ends the daemon and the chat."
@@ -58,7 +58,7 @@ reap() {
 trap stop INT TERM HUP
 announced=
 while alive "$daemon" && alive "$chat"; do
-  if [ -z "$announced" ] && "$fanoutd" healthcheck "$@" 2>/dev/null; then
+  if [ -z "$announced" ] && "$fanoutd" healthcheck "$@" >/dev/null 2>&1; then
     announce
     announced=yes
   fi
