@@ -40,8 +40,8 @@ func readHeader(r io.Reader) (client net.Addr, secure bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if bytes.HasPrefix(b, signature) && b[signatureLen] == byte(proxyproto.LOCAL) {
-		return nil, false, nil // whatever family and addresses it names: section 2.2 has them ignored
+	if bytes.HasPrefix(b, signature) && saysNobody(b[signatureLen], b[signatureLen+1]) {
+		return nil, false, nil
 	}
 	h, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(b)))
 	if err != nil {
@@ -54,6 +54,13 @@ func readHeader(r io.Reader) (client net.Addr, secure bool, err error) {
 	fields, _ := h.TLVs() // nil if they cannot be read: whom it serves it has said anyhow
 	tls, ok := tlvparse.FindSSL(fields)
 	return source, ok && tls.ClientSSL(), nil
+}
+
+// saysNobody reports whether a header of version 2 names no client, whatever follows. With LOCAL
+// the family does not count either (section 2.2); with PROXY, UNSPEC is what UNKNOWN is in
+// version 1.
+func saysNobody(command, family byte) bool {
+	return command == byte(proxyproto.LOCAL) || command == byte(proxyproto.PROXY) && family == byte(proxyproto.UNSPEC)
 }
 
 // readExactly returns the bytes of a header.

@@ -107,10 +107,9 @@ func v2(t *testing.T, command proxyproto.ProtocolVersionAndCommand, source, dest
 	return string(b)
 }
 
-// localV2 is a header of version 2 by which a proxy speaks for itself. What follows the
-// command does not count then.
-func localV2(family byte, rest string) string {
-	return string(signature) + "\x20" + string([]byte{family, 0, byte(len(rest))}) + rest
+// bareV2 is a header of version 2 with this byte for the family, and what follows its length.
+func bareV2(command proxyproto.ProtocolVersionAndCommand, family byte, rest string) string {
+	return string(signature) + string([]byte{byte(command), family, 0, byte(len(rest))}) + rest
 }
 
 func TestClientAddress(t *testing.T) {
@@ -129,8 +128,10 @@ func TestClientAddress(t *testing.T) {
 		{"version 2, IPv4", v2(t, proxyproto.PROXY, v4, to4), "203.0.113.7:4711"},
 		{"version 2, IPv6", v2(t, proxyproto.PROXY, v6, to6), "[2001:db8::7]:4711"},
 		{"version 2, health check", v2(t, proxyproto.LOCAL, v4, to4), ""},
-		{"version 2, health check without addresses", localV2(0x11, ""), ""},
-		{"version 2, health check of an unknown family", localV2(0xff, "anything"), ""},
+		{"version 2, health check without addresses", bareV2(proxyproto.LOCAL, 0x11, ""), ""},
+		{"version 2, health check of an unknown family", bareV2(proxyproto.LOCAL, 0xff, "anything"), ""},
+		{"version 2, unknown", bareV2(proxyproto.PROXY, 0, ""), ""},
+		{"version 2, unknown with fields", bareV2(proxyproto.PROXY, 0, "\x04\x00\x01x"), ""},
 	}
 	for _, network := range []string{"tcp", "unix"} {
 		address := "127.0.0.1:0"
