@@ -47,7 +47,7 @@ func (c *limitConfig) declare(s *settings.Set) {
 			Value: settings.Duration(&c.connectTimeout, sio.DefaultConnectTimeout),
 		},
 		settings.Setting{
-			Name: "upgrade-timeout", Help: "how long an upgrade to WebSocket may take",
+			Name: "upgrade-timeout", Help: "how long an upgrade to WebSocket or WebTransport may take, and a QUIC connection be without a session",
 			Value: settings.Duration(&c.upgradeTimeout, engineio.DefaultUpgradeTimeout),
 		},
 		settings.Setting{
