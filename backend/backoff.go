@@ -62,8 +62,8 @@ func pause(err error) time.Duration {
 	return 0
 }
 
-// aborted reports whether the daemon ended a stream for this reason.
-func aborted(err error, reason string) bool {
+// hasReason reports whether this is why the daemon refused a call, or ended a stream.
+func hasReason(err error, reason string) bool {
 	for _, d := range status.Convert(err).Details() {
 		if i, ok := d.(*errdetails.ErrorInfo); ok && i.GetReason() == reason {
 			return true

@@ -44,10 +44,17 @@ type world struct {
 	conns []net.Conn // from backends to the daemon
 }
 
+// Keys of daemons that ask for one: for emits alone, and for one namespace.
+const (
+	emitKey = "emits only"
+	chatKey = "/chat only"
+)
+
 // inBubble runs f twice: with one daemon, and with the browsers at another than the
 // backends.
 func inBubble(t *testing.T, f func(*world)) { t.Helper(); inBubbleWithKey(t, "", f) }
 
+// inBubbleWithKey does so with a daemon that asks for this key, emitKey or chatKey; "" asks for none.
 func inBubbleWithKey(t *testing.T, key string, f func(*world)) {
 	t.Helper()
 	inBubbleWith(t, key, sio.Options{}, f)
@@ -117,7 +124,9 @@ func (w *world) serve(hub control.Hub, o control.Options, stop func(context.Cont
 	w.t.Helper()
 	var keys []identity.Key
 	if w.key != "" {
-		keys = append(keys, identity.Key{Secret: w.key})
+		keys = append(keys, identity.Key{Secret: w.key},
+			identity.Key{Secret: emitKey, Rights: identity.Rights{Scopes: []identity.Scope{identity.Emit}}},
+			identity.Key{Secret: chatKey, Rights: identity.Rights{Namespaces: []string{"/chat"}}})
 	}
 	callers, err := identity.NewAuthenticator(keys, w.key == "")
 	if err != nil {

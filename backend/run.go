@@ -103,9 +103,9 @@ func (c *Consumer) session(ctx context.Context, qs *queues, stop context.CancelC
 	qs.detach(s)
 	s.close()
 	switch {
-	case aborted(err, "CONSUMER_REPLACED"):
+	case hasReason(err, "CONSUMER_REPLACED"):
 		err = ErrReplaced
-	case aborted(err, "GROUP_DELETED"):
+	case hasReason(err, "GROUP_DELETED"):
 		err = ErrGroupDeleted
 	case errors.Is(err, io.EOF):
 		err = errEnded

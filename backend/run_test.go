@@ -244,6 +244,18 @@ func TestDial(t *testing.T) {
 		if _, err := Dial(w.t.Context(), "passthrough:///memory", Options{DialOptions: w.options().DialOptions}); status.Code(err) != codes.Unauthenticated {
 			t.Errorf("without the key: %v, want UNAUTHENTICATED", err)
 		}
+		for _, key := range []string{emitKey, chatKey} {
+			o := w.options()
+			o.Key = key
+			c, err := Dial(w.t.Context(), "passthrough:///memory", o)
+			if err != nil {
+				t.Fatalf("with the key %q: %v", key, err)
+			}
+			if _, err := c.Emit(w.t.Context(), All().In("/chat"), "e"); err != nil {
+				t.Errorf("an emit with the key %q: %v", key, err)
+			}
+			c.Close()
+		}
 		w.away.Store(true)
 		time.AfterFunc(time.Minute, func() { w.away.Store(false) })
 		began := time.Now()
