@@ -433,17 +433,28 @@ func TestQUICWithoutSession(t *testing.T) {
 	c.next()
 	h := w.last()
 
-	dial := func(q quic.Config) *quic.Conn {
+	h3 := &tls.Config{RootCAs: pool, NextProtos: []string{http3.NextProtoH3}}
+	dial := func(q quic.Config) <-chan struct{} {
 		t.Helper()
-		conn, err := quic.DialAddr(ctx, udp.LocalAddr().String(), &tls.Config{RootCAs: pool, NextProtos: []string{http3.NextProtoH3}}, &q)
-		if err != nil {
+		conn, err := quic.DialAddr(ctx, udp.LocalAddr().String(), h3, &q)
+		var early *quic.TransportError
+		var late *quic.ApplicationError
+		switch {
+		case errors.As(err, &early) && early.ErrorCode == quic.ApplicationErrorErrorCode, errors.As(err, &late): // ended while it began
+			ended := make(chan struct{})
+			close(ended)
+			return ended
+		case err != nil:
 			t.Fatal(err)
 		}
-		return conn
+		return conn.Context().Done()
 	}
 	noStreams := alive
 	noStreams.MaxIncomingUniStreams = -1
-	half := dial(alive)
+	half, err := quic.DialAddr(ctx, udp.LocalAddr().String(), h3, &alive)
+	if err != nil {
+		t.Fatal(err)
+	}
 	request, err := half.OpenStreamSync(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -452,15 +463,15 @@ func TestQUICWithoutSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
-		name string
-		conn *quic.Conn
+		name  string
+		ended <-chan struct{}
 	}{
 		{"silent", dial(alive)},
-		{"half of a request", half},
+		{"half of a request", half.Context().Done()},
 		{"allows the server no stream", dial(noStreams)},
 	} {
 		select {
-		case <-tt.conn.Context().Done():
+		case <-tt.ended:
 		case <-ctx.Done():
 			t.Errorf("%s: the connection is not ended", tt.name)
 		}
