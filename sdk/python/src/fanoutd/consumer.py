@@ -201,7 +201,11 @@ class Consumer:
     def on_event(self, event: v1.Event) -> None:
         task = asyncio.create_task(self._handle(event))
         self._tasks[event.delivery_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(event.delivery_id, None))
+        task.add_done_callback(lambda _: self._handled(event.delivery_id, task))
+
+    def _handled(self, delivery_id: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(delivery_id) is task:  # the event may have come again meanwhile
+            del self._tasks[delivery_id]
 
     def on_assigned(self, connections: Iterable[v1.Connection], too_large: Iterable[str]) -> None: ...
 
