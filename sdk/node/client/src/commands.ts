@@ -235,7 +235,7 @@ export class Commands {
     let message: Buffer;
     try {
       message = encodeExecute({ request: { $case: "commands", value: { commands } } });
-    } catch {
+    } catch (err) {
       const wrong = new Map<Pending, Error>();
       for (const command of commands) {
         try {
@@ -244,8 +244,9 @@ export class Commands {
           wrong.set(command, err as Error);
         }
       }
+      if (wrong.size === 0) for (const command of commands) wrong.set(command, err as Error); // so that none waits for ever
       for (const [{ sequence }, err] of wrong) this.#fail(sequence, new FanoutdError("INVALID_ARGUMENT", `the command cannot be sent: ${err.message}`));
-      if (wrong.size > 0) this.#write(stream, commands.filter((command) => !wrong.has(command)));
+      this.#write(stream, commands.filter((command) => !wrong.has(command)));
       return;
     }
     if (message.length <= this.#maxRequestBytes) stream.write(message);
