@@ -105,11 +105,14 @@ func TestCluster(t *testing.T) {
 		accept(w, e)
 	}
 	inCluster(t, slow, func(nodes []*hookNode, endpoint *endpointServer) {
-		const each = 40 // events of a browser in each half
+		const (
+			each    = 40 // events of a browser in each half
+			perNode = 16 // browsers: so many that each node is sure to bring events of others' browsers
+		)
 		var browsers []*wiretest.WS
 		survives := map[string]bool{}
 		for i, n := range nodes {
-			for range 4 {
+			for range perNode {
 				c, id := n.Browsers.Connect(t, "")
 				c.Idle()
 				browsers = append(browsers, c)
@@ -148,7 +151,7 @@ func TestCluster(t *testing.T) {
 		endpoint.mu.Unlock()
 
 		dead := nodes[2]
-		say(browsers[:8], each)
+		say(browsers[:2*perNode], each)
 		time.Sleep(time.Second)
 		dead.dead.Store(true)
 		for _, n := range nodes[:2] {
