@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // begin sends the beginning of an HTTP request over a connection of its own,
@@ -118,5 +120,26 @@ func TestShutdownTwice(t *testing.T) {
 		<-first
 		expect(t, "after", time.Since(start), 0)
 		expect(t, "sessions", len(w.server.all()), 0)
+	})
+}
+
+// Who goes on sending after the end, and does not read it, is read no further than what may have
+// been under way.
+func TestCloseWhileItIsFlooded(t *testing.T) {
+	inBubble(t, Options{}, func(w *world) {
+		c := w.dial(freshWS)
+		defer c.Close()
+		c.Next()
+		w.last().session.Close(ReasonForcedServer)
+		flood := []byte("4" + strings.Repeat("x", 64<<10))
+		taken := 0
+		for ; taken <= 2*maxLate; taken += len(flood) {
+			if c.WriteMessage(websocket.TextMessage, flood) != nil {
+				break
+			}
+		}
+		if taken < maxLate/2 || taken > 2*maxLate {
+			t.Errorf("%d bytes were taken, want about %d", taken, maxLate)
+		}
 	})
 }

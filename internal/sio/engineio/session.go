@@ -315,14 +315,14 @@ func (s *Session) releaseHeartbeat() {
 	}
 }
 
-// handle handles one packet from the browser, which came over a transport. The
-// caller holds s.in.
-func (s *Session) handle(transport string, p inbound) {
+// handle handles one packet from the browser, which came over a transport, and reports
+// whether the session is open: else the packet is late, and means nothing. The caller holds s.in.
+func (s *Session) handle(transport string, p inbound) (open bool) {
 	s.countReceived(transport, p)
 	s.mu.Lock()
 	if !s.phase.open() {
 		s.mu.Unlock()
-		return
+		return false
 	}
 	s.heartbeat.heard(s, p.kind)
 	if p.kind == packetMessage {
@@ -349,4 +349,5 @@ func (s *Session) handle(transport string, p inbound) {
 		s.Close(ReasonTransportClose)
 	}
 	// Anything else means nothing here and is ignored, as in the reference.
+	return true
 }

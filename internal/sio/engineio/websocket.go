@@ -81,11 +81,20 @@ func (s *Session) openWebSocket(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// maxLate bounds, in bytes, what is read of messages that come after the session's end, until the peer
+// answers the close frame or the time for that is up: more than sockets hold, so that it was sent after
+// that frame could have been read.
+const maxLate = 16 << 20
+
+// leastFrame is what the shortest message of a client takes, in bytes.
+const leastFrame = 6
+
 // read reads until the connection ends, which it then closes, or falls silent. Input
 // says that there is something to read, or the end.
 func (t *wsConn) read(input bool) {
 	s := t.session
 	t.conn.Acquire()
+	late := 0 // bytes that came after the end
 	for ; ; input = false {
 		if !input && t.park() {
 			return
@@ -104,12 +113,15 @@ func (t *wsConn) read(input bool) {
 		}
 		s.in.Lock()
 		p, err := s.decodeFrame(opcode, data)
-		if err == nil {
-			s.handle(transportWebSocket, p)
+		if err != nil || !s.handle(transportWebSocket, p) {
+			late += len(data) + leastFrame
 		}
 		s.in.Unlock()
 		if err != nil {
 			s.CloseWith(ReasonParseError, err.Error())
+		}
+		if late > maxLate {
+			t.abort()
 		}
 	}
 }

@@ -158,6 +158,7 @@ func (t *wtConn) write() {
 func (t *wtConn) read() {
 	defer t.end()
 	s := t.session
+	late := 0 // bytes that came after the end
 	for {
 		p, err := readStreamFrame(t.reader, s.srv.opts.MaxPayload)
 		if err != nil {
@@ -173,8 +174,13 @@ func (t *wtConn) read() {
 			return
 		}
 		s.in.Lock()
-		s.handle(transportWebTransport, p)
+		if !s.handle(transportWebTransport, p) {
+			late += len(p.data) + 1
+		}
 		s.in.Unlock()
+		if late > maxLate {
+			t.abort()
+		}
 	}
 }
 
