@@ -105,7 +105,7 @@ for (const [language, command] of Object.entries({ ...languages, ...endpoints })
     await until(() => messages(b).at(-1).msg === "is anybody there?", "it is heard");
 
     // Killed, it loses nothing either.
-    program.process.kill("SIGSTOP"); // so that it holds the event, and does nothing with it
+    await program.freeze(); // so that it holds the event, and does nothing with it
     const held = say(a, "send message", "twice?");
     await until(async () => (await api.listConsumers({ group: "chat" })).groups[0].pending_events > 0, "the event is on its way");
     await program.stop("SIGKILL");

@@ -1,6 +1,8 @@
 // A backend of ours as a process of its own.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { promisify } from "node:util";
 
 import { root } from "./daemon.mjs";
 import { sleep, until } from "./until.mjs";
@@ -58,6 +60,17 @@ export class Program {
       clearTimeout(hurry);
       if (this.options.detached) this.#kill("SIGKILL");
     }
+  }
+
+  // Has it do nothing more until it is killed. The signal alone says nothing of when: a busy process goes on for a moment.
+  async freeze() {
+    this.process.kill("SIGSTOP");
+    const pid = this.process.pid;
+    const state = async () =>
+      process.platform === "linux"
+        ? (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ").at(-1)
+        : (await promisify(execFile)("ps", ["-o", "stat=", "-p", String(pid)])).stdout;
+    await until(async () => (await state()).startsWith("T"), "the program is stopped");
   }
 
   // Sends it a signal, or all of its group; says whether any was there.
