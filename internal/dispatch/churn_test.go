@@ -28,7 +28,7 @@ func TestChurn(t *testing.T) {
 					return
 				}
 				var n int
-				fmt.Sscanf(string(d.Args), "[%d]", &n)
+				fmt.Sscanf(d.Args, "[%d]", &n)
 				mu.Lock()
 				switch last := highest[d.ConnectionID]; {
 				case n == last+1:

@@ -149,7 +149,7 @@ func TestNack(t *testing.T) {
 			time.Sleep(13 * time.Second)
 			for i := range 3 {
 				d := m.get(t)
-				expect(t, "again", string(d.Args), fmt.Sprintf("[%d]", i+1))
+				expect(t, "again", d.Args, fmt.Sprintf("[%d]", i+1))
 			}
 		}
 		ok(t, m.Nack(ds[1].ID(), 0))

@@ -101,7 +101,7 @@ func TestPostponeHoldsUpNobody(t *testing.T) {
 				}
 				select {
 				case <-back:
-					settled = append(settled, string(d.Args))
+					settled = append(settled, d.Args)
 					_ = away.Ack(d.ID())
 				default:
 					_ = away.Postpone(d.ID(), time.Second)

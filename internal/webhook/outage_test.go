@@ -64,7 +64,7 @@ func TestOutage(t *testing.T) {
 						if err != nil {
 							return
 						}
-						heard[d.ConnectionID] = append(heard[d.ConnectionID], string(d.Args))
+						heard[d.ConnectionID] = append(heard[d.ConnectionID], d.Args)
 						slowest = max(slowest, time.Since(d.ReceivedAt))
 						_ = other.Ack(d.ID())
 					}

@@ -132,7 +132,7 @@ func TestVerdicts(t *testing.T) {
 				if err := c.Ack(d.ID()); !errors.Is(err, dispatch.ErrNoVerdict) {
 					t.Errorf("an ack of a CONNECTING: %v", err)
 				}
-				v := dispatch.Verdict{Allow: strings.Contains(string(d.Args), "good"), User: "u", Rooms: []string{"r"}, UserData: map[string]any{"k": "v"}, Message: "no"}
+				v := dispatch.Verdict{Allow: strings.Contains(d.Args, "good"), User: "u", Rooms: []string{"r"}, UserData: map[string]any{"k": "v"}, Message: "no"}
 				if err := c.Verdict(d.ID(), v); err != nil {
 					t.Error(err)
 				}
@@ -709,7 +709,7 @@ func TestAnyCourse(t *testing.T) {
 			for _, c := range all {
 				c.mu.Lock()
 				for _, d := range c.got {
-					got[d.ConnectionID][string(d.Args)] = true
+					got[d.ConnectionID][d.Args] = true
 				}
 				c.mu.Unlock()
 			}
@@ -835,7 +835,7 @@ func TestTail(t *testing.T) {
 				select {
 				case e := <-tail.Events():
 					tail.Took(e)
-					got = append(got, string(e.Args))
+					got = append(got, e.Args)
 				default:
 					t.Fatalf("%s: saw %d of %d", text, len(got), len(from))
 				}

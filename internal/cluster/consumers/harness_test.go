@@ -201,7 +201,7 @@ func (c *consumer) run() {
 		c.mu.Unlock()
 		if c.order != nil {
 			c.order.mu.Lock()
-			c.order.all = append(c.order.all, delivered{d.ConnectionID, string(d.Args)})
+			c.order.all = append(c.order.all, delivered{d.ConnectionID, d.Args})
 			c.order.mu.Unlock()
 		}
 		go func() {
@@ -290,5 +290,5 @@ func show(d dispatch.Delivery) string {
 	case dispatch.RecoveryExpired:
 		return "recovery " + d.Reason
 	}
-	return d.Name + string(d.Args)
+	return d.Name + d.Args
 }

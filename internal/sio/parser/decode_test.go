@@ -291,7 +291,7 @@ func TestEvent(t *testing.T) {
 				t.Fatal(err)
 			}
 			event, args := p.Event()
-			if event != tt.event || string(args) != tt.argsJSON {
+			if event != tt.event || args != tt.argsJSON {
 				t.Errorf("got %q %s, want %q %s", event, args, tt.event, tt.argsJSON)
 			}
 		})
