@@ -227,64 +227,57 @@ func TestCommandsWithAcks(t *testing.T) {
 	})
 }
 
-// A command that cannot be encoded fails alone.
-func TestCommandsThatAreNoUTF8(t *testing.T) {
-	inBubble(t, func(w *world) {
-		client := w.dial()
-		defer client.Close()
-		x := client.Commands(w.t.Context())
-		b, id := w.connect()
-		call := x.Call(Conn{ID: id}, time.Minute, "ask")
-		bad := x.Join(IDs(id), "\xff")
-		x.Emit(IDs(id), "after")
-		if _, err := bad.Wait(w.t.Context()); err == nil || errors.Is(err, ErrInterrupted) {
-			t.Errorf("it failed with %v", err)
-		}
-		var n int
-		if got := b.Next(); !strings.HasPrefix(got, "42") {
-			t.Errorf("got %s", got)
-		} else if _, err := fmt.Sscanf(got, `42%d["ask"]`, &n); err != nil {
-			t.Errorf("got %s", got)
-		}
-		expect(t, "what follows", b.Next(), `42["after"]`)
-		b.Say(fmt.Sprintf("43%d[1]", n))
-		if got := answered(w.t, call); got.JSON() != "[1]" {
-			t.Errorf("the call was answered %s", got.JSON())
-		}
-		b.Close()
-		if err := x.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+// A command that cannot be sent fails alone: what waits on the same stream goes on waiting, and
+// what follows is done.
+func TestCommandsThatCannotBeSent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		give func(x *Commands, id string) (wait func() error)
+		is   func(error) bool
+	}{
+		"no UTF-8": {
+			func(x *Commands, id string) func() error { return waitFor(x.Join(IDs(id), "\xff")) },
+			func(err error) bool { return err != nil },
+		},
+		"too large": {
+			func(x *Commands, id string) func() error {
+				return waitFor(x.Emit(IDs(id), "large", strings.Repeat("x", control.DefaultMaxRequest)))
+			},
+			func(err error) bool { return status.Code(err) == codes.ResourceExhausted },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				client := w.dial()
+				defer client.Close()
+				x := client.Commands(w.t.Context())
+				b, id := w.connect()
+				call := x.Call(Conn{ID: id}, time.Minute, "ask")
+				wait := tt.give(x, id)
+				x.Emit(IDs(id), "after")
+				if err := wait(); !tt.is(err) || errors.Is(err, ErrInterrupted) {
+					t.Errorf("it failed with %v", err)
+				}
+				var n int
+				if got := b.Next(); !strings.HasPrefix(got, "42") {
+					t.Errorf("got %s", got)
+				} else if _, err := fmt.Sscanf(got, `42%d["ask"]`, &n); err != nil {
+					t.Errorf("got %s", got)
+				}
+				expect(t, "what follows", b.Next(), `42["after"]`)
+				b.Say(fmt.Sprintf("43%d[1]", n))
+				if got := answered(w.t, call); got.JSON() != "[1]" {
+					t.Errorf("the call was answered %s", got.JSON())
+				}
+				b.Close()
+				if err := x.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
-// A command that is larger than the daemon takes fails alone.
-func TestCommandsThatAreTooLarge(t *testing.T) {
-	inBubble(t, func(w *world) {
-		client := w.dial()
-		defer client.Close()
-		x := client.Commands(w.t.Context())
-		b, id := w.connect()
-		call := x.Call(Conn{ID: id}, time.Minute, "ask")
-		large := x.Emit(IDs(id), "large", strings.Repeat("x", control.DefaultMaxRequest))
-		x.Emit(IDs(id), "after")
-		if _, err := large.Wait(w.t.Context()); status.Code(err) != codes.ResourceExhausted || errors.Is(err, ErrInterrupted) {
-			t.Errorf("it failed with %v", err)
-		}
-		var n int
-		if got := b.Next(); !strings.HasPrefix(got, "42") {
-			t.Errorf("got %s", got)
-		} else if _, err := fmt.Sscanf(got, `42%d["ask"]`, &n); err != nil {
-			t.Errorf("got %s", got)
-		}
-		expect(t, "what follows", b.Next(), `42["after"]`)
-		b.Say(fmt.Sprintf("43%d[1]", n))
-		if got := answered(w.t, call); got.JSON() != "[1]" {
-			t.Errorf("the call was answered %s", got.JSON())
-		}
-		b.Close()
-		if err := x.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+// waitFor returns what waits for the end of a command.
+func waitFor(a *Answer[Reached]) func() error {
+	return func() error { _, err := a.Wait(context.Background()); return err }
 }
