@@ -117,13 +117,13 @@ func TestNackDelay(t *testing.T) {
 // However many were in flight, few consumers end until the one event that brings them down
 // is buried, nothing else is, and all else is handled a quarter as many at a time.
 func TestCulpritAmongMany(t *testing.T) {
-	for n, tt := range map[int]struct{ together, ends int }{
-		1:    {1, 10},
-		2:    {1, 11},
-		15:   {1, 11},
-		16:   {4, 12},
-		64:   {16, 13},
-		1000: {64, 14},
+	for n, tt := range map[int]struct{ together, least, most int }{
+		1:    {1, 10, 10},
+		2:    {1, 11, 11},
+		15:   {1, 11, 11},
+		16:   {4, 12, 12},
+		64:   {16, 13, 13},
+		1000: {64, 13, 14}, // 13 in one run of 25, by which of them come together
 	} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			inCrowd(t, n, SubscriptionOptions{ConsumerID: "first", AckWait: time.Hour}, func(c *crowd, s *Subscription) {
@@ -155,9 +155,8 @@ func TestCulpritAmongMany(t *testing.T) {
 					}
 				}
 				expect(t, "handled", handled, n-1)
-				// With luck in which of them come together it is one less.
-				if least := tt.ends - 1; ends > tt.ends || ends < least {
-					t.Errorf("%d consumers ended, want %d to %d", ends, least, tt.ends)
+				if ends < tt.least || ends > tt.most {
+					t.Errorf("%d consumers ended, want %d to %d", ends, tt.least, tt.most)
 				}
 				if n > 1 {
 					expect(t, "suspects together, at most", together, tt.together)
