@@ -236,17 +236,8 @@ export class Commands {
     try {
       message = encodeExecute({ request: { $case: "commands", value: { commands } } });
     } catch (err) {
-      const wrong = new Map<Pending, Error>();
-      for (const command of commands) {
-        try {
-          ExecuteRequest_Command.encode(command);
-        } catch (err) {
-          wrong.set(command, err as Error);
-        }
-      }
-      if (wrong.size === 0) for (const command of commands) wrong.set(command, err as Error); // so that none waits for ever
-      for (const [{ sequence }, err] of wrong) this.#fail(sequence, new FanoutdError("INVALID_ARGUMENT", `the command cannot be sent: ${err.message}`));
-      this.#write(stream, commands.filter((command) => !wrong.has(command)));
+      if (commands.length > 1) for (const command of commands) this.#write(stream, [command]);
+      else this.#fail(commands[0]!.sequence, new FanoutdError("INVALID_ARGUMENT", `the command cannot be sent: ${(err as Error).message}`));
       return;
     }
     if (message.length <= this.#maxRequestBytes) stream.write(message);
