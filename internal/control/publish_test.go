@@ -161,6 +161,7 @@ func TestPublishAwaitsAnswers(t *testing.T) {
 		if a := o.resp.GetAnswers(); len(a) != 1 || len(a[0].GetAttachments()) != 1 || len(a[0].GetArgs()) != 2 || a[0].GetArgs()[1].GetNumberValue() != 1 {
 			t.Errorf("the answer: %v", a)
 		}
+		synctest.Wait() // until the members' node knows too
 		silent.say(answering(late.GetPublishId(), "[]"))
 		silent.rejection(late.GetPublishId(), codes.FailedPrecondition, "no answer is awaited")
 		small.quiet()
@@ -179,6 +180,8 @@ func TestPublishAwaitsAnswers(t *testing.T) {
 		ctx, cancel = context.WithCancel(w.ctx())
 		ended = publish(ctx, "[2]")
 		id := answers.published("t[2]?").GetPublishId()
+		silent.published("t[2]?")
+		small.published("t[2]?")
 		cancel()
 		if o := <-ended; status.Code(o.err) != codes.Canceled {
 			t.Errorf("canceled: %v", o.err)
@@ -195,7 +198,6 @@ func TestPublishAwaitsAnswers(t *testing.T) {
 		synctest.Wait()
 		again := publish(w.ctx(), "[4]")
 		for _, k := range []*worker{silent, small} {
-			k.published("t[2]?")
 			k.say(answering(k.published("t[3]?").GetPublishId(), "[0]"))
 			k.say(answering(k.published("t[4]?").GetPublishId(), "[0]"))
 		}
