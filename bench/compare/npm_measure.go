@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -40,6 +42,9 @@ var npmFigures = []struct {
 	}},
 	{"broadcast to 40, 16 every 32 ms", true, func(ctx context.Context, p *program, window time.Duration) (sample, error) {
 		return p.broadcasts(ctx, "few", few, 16, 32*time.Millisecond, window)
+	}},
+	{"write of 100 bytes, one every 2 ms", true, func(ctx context.Context, p *program, window time.Duration) (sample, error) {
+		return p.writes(ctx, window)
 	}},
 	{"broadcast to all, one every 250 ms", true, func(ctx context.Context, p *program, window time.Duration) (sample, error) {
 		return p.broadcasts(ctx, "all", len(p.clients), 1, 250*time.Millisecond, window)
@@ -181,6 +186,41 @@ func (p *program) broadcasts(ctx context.Context, room string, members, burst in
 		}
 	}
 	return of(float64(n), time.Since(began), used, p.used(ctx)), nil
+}
+
+// writes has the program do nothing but write to one socket: what a broadcast costs at least where
+// each wakes Node.js.
+func (p *program) writes(ctx context.Context, window time.Duration) (sample, error) {
+	const every = 2 * time.Millisecond
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return sample{}, err
+	}
+	defer l.Close()
+	came := make(chan int64, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			came <- 0
+			return
+		}
+		defer c.Close()
+		n, _ := io.Copy(io.Discard, c)
+		came <- n
+	}()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	n := max(1, int(window/every))
+	began, used := time.Now(), p.used(ctx)
+	sent, err := p.ask(ctx, "write", url.Values{"port": {port}, "n": {fmt.Sprint(n)}, "every": {fmt.Sprint(every.Milliseconds())}})
+	if err != nil {
+		return sample{}, err
+	}
+	took, cost := time.Since(began), p.used(ctx)
+	l.Close() // should nobody have come
+	if got := <-came; got != int64(n)*100 || int(sent) != n {
+		return sample{}, fmt.Errorf("%d bytes of %d writes came, want %d", got, int(sent), n*100)
+	}
+	return of(float64(n), took, used, cost), nil
 }
 
 // usage is processor time.
