@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -43,8 +45,11 @@ var npmFigures = []struct {
 	{"broadcast to 40, 16 every 32 ms", true, func(ctx context.Context, p *program, window time.Duration) (sample, error) {
 		return p.broadcasts(ctx, "few", few, 16, 32*time.Millisecond, window)
 	}},
-	{"write of 100 bytes, one every 2 ms", true, func(ctx context.Context, p *program, window time.Duration) (sample, error) {
-		return p.writes(ctx, window)
+	{"write to a socket, one every 2 ms", true, func(ctx context.Context, p *program, window time.Duration) (sample, error) {
+		return p.writes(ctx, "net", window)
+	}},
+	{"write to an HTTP/2 stream, one every 2 ms", true, func(ctx context.Context, p *program, window time.Duration) (sample, error) {
+		return p.writes(ctx, "http2", window)
 	}},
 	{"broadcast to all, one every 250 ms", true, func(ctx context.Context, p *program, window time.Duration) (sample, error) {
 		return p.broadcasts(ctx, "all", len(p.clients), 1, 250*time.Millisecond, window)
@@ -188,37 +193,48 @@ func (p *program) broadcasts(ctx context.Context, room string, members, burst in
 	return of(float64(n), time.Since(began), used, p.used(ctx)), nil
 }
 
-// writes has the program do nothing but write to one socket: what a broadcast costs at least where
-// each wakes Node.js.
-func (p *program) writes(ctx context.Context, window time.Duration) (sample, error) {
-	const every = 2 * time.Millisecond
+// writes has the program do nothing but write to one socket, or to one HTTP/2 stream: what a
+// broadcast costs at least where each wakes Node.js.
+func (p *program) writes(ctx context.Context, by string, window time.Duration) (sample, error) {
+	const every, size = 2 * time.Millisecond, 100
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return sample{}, err
 	}
 	defer l.Close()
 	came := make(chan int64, 1)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			came <- 0
-			return
-		}
-		defer c.Close()
-		n, _ := io.Copy(io.Discard, c)
+	take := func(r io.Reader) {
+		n, _ := io.Copy(io.Discard, r)
 		came <- n
-	}()
+	}
+	if by == "http2" {
+		server := &http.Server{Protocols: &http.Protocols{}, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { take(r.Body) })}
+		server.Protocols.SetUnencryptedHTTP2(true)
+		go func() { _ = server.Serve(l) }()
+		defer server.Close()
+	} else {
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				defer c.Close()
+				take(c)
+			}
+		}()
+	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	n := max(1, int(window/every))
 	began, used := time.Now(), p.used(ctx)
-	sent, err := p.ask(ctx, "write", url.Values{"port": {port}, "n": {fmt.Sprint(n)}, "every": {fmt.Sprint(every.Milliseconds())}})
+	_, err = p.ask(ctx, "write", url.Values{"by": {by}, "port": {port}, "n": {fmt.Sprint(n)}, "size": {fmt.Sprint(size)}, "every": {fmt.Sprint(every.Milliseconds())}})
 	if err != nil {
 		return sample{}, err
 	}
 	took, cost := time.Since(began), p.used(ctx)
-	l.Close() // should nobody have come
-	if got := <-came; got != int64(n)*100 || int(sent) != n {
-		return sample{}, fmt.Errorf("%d bytes of %d writes came, want %d", got, int(sent), n*100)
+	select {
+	case got := <-came:
+		if got != int64(n*size) {
+			return sample{}, fmt.Errorf("%d bytes came, want %d", got, n*size)
+		}
+	case <-time.After(time.Minute):
+		return sample{}, errors.New("the program does not end what it writes")
 	}
 	return of(float64(n), took, used, cost), nil
 }

@@ -8,13 +8,14 @@
 //   /events               how many events came
 //   /cpu                  how many microseconds of processor time this process has used
 //   /broadcast?to=ROOM&n=N&burst=B&every=MS   sends N events, B at once every MS milliseconds
-//   /write?port=PORT&n=N&every=MS             writes 100 bytes to one socket N times, once every MS milliseconds
+//   /write?by=net&port=PORT&n=N&size=S&every=MS  writes S bytes to one socket N times, once every MS milliseconds; by=http2: to a stream
 //   /ask?clients=C&ms=MS  asks C clients, each again when it has answered, and says how many answers came
 //
 // Every client is in the room "all", the first 40 in "few". "e" is an event, which is answered if an answer is asked for.
 
 const { once } = require("node:events");
 const http = require("node:http");
+const http2 = require("node:http2");
 const net = require("node:net");
 
 const [port, control] = process.argv.slice(2);
@@ -42,20 +43,22 @@ const actions = {
     });
     return sent;
   },
-  async write({ port, n, every }) {
-    const socket = net.connect({ port: Number(port), host: "127.0.0.1", noDelay: true });
-    await once(socket, "connect");
-    const text = "x".repeat(100);
+  async write({ by, port, n, size, every }) {
+    const session = by === "http2" ? http2.connect(`http://127.0.0.1:${port}`) : undefined;
+    const to = session?.request({ ":method": "POST" }, { endStream: false }) ?? net.connect({ port, host: "127.0.0.1", noDelay: true });
+    if (!session) await once(to, "connect");
+    const bytes = Buffer.alloc(Number(size));
     let sent = 0;
     await new Promise((resolve) => {
       const timer = setInterval(() => {
-        socket.write(text);
+        to.write(bytes);
         if (++sent < n) return;
         clearInterval(timer);
         resolve();
       }, every);
     });
-    socket.end();
+    to.resume().end();
+    session?.close(); // when the stream has ended
     return sent;
   },
   async ask({ clients, ms }) {
