@@ -282,7 +282,7 @@ func (p protocol) connect(address string, room int) (fd int, id string, err erro
 		write(fd, maskedFrame(steps[0]))
 		steps = steps[1:]
 	}
-	for range p.replies {
+	for replies := 0; replies < p.replies || begin < has; { // a ping may come with a reply
 		payload, n := frame(b[begin:has])
 		for ; n == 0; payload, n = frame(b[begin:has]) {
 			if err := more(); err != nil {
@@ -290,6 +290,13 @@ func (p protocol) connect(address string, room int) (fd int, id string, err erro
 			}
 		}
 		begin += n
+		if string(payload) == "2" { // a ping, which socketioxide sends at once
+			write(fd, maskedFrame("3"))
+			continue
+		}
+		if replies++; replies > p.replies {
+			continue // a broadcast to those that are there already
+		}
 		if len(steps) > 0 {
 			write(fd, maskedFrame(steps[0]))
 			steps = steps[1:]
