@@ -172,11 +172,14 @@ func (s scale) oneRoom(ctx context.Context, c *contestant, how protocol, _, with
 		return err
 	}
 	without := now - used
-	connects := make(chan int, 1)
-	go func() { connects <- s.storm(p.addresses[0], how) }()
+	var n int
+	var leave func()
+	var connecting sync.WaitGroup
+	connecting.Go(func() { n, leave = s.storm(p.addresses[0], how) })
 	used = now
 	beside, err := f.paced(ctx, s.crowdPaced, true, s.window)
-	n := <-connects
+	connecting.Wait()
+	defer leave()
 	if err != nil {
 		return err
 	}
@@ -190,8 +193,8 @@ func (s scale) oneRoom(ctx context.Context, c *contestant, how protocol, _, with
 }
 
 // storm connects clients for a window, at a rate, as far as the server keeps up, and returns
-// how many were. They leave when it is over.
-func (s scale) storm(address string, how protocol) int {
+// how many were, and what has them leave: all at once, which is not to be measured with it.
+func (s scale) storm(address string, how protocol) (connected int, leave func()) {
 	var fds sync.Map
 	var n, next atomic.Int64
 	began := time.Now()
@@ -212,8 +215,9 @@ func (s scale) storm(address string, how protocol) int {
 		})
 	}
 	dialling.Wait()
-	fds.Range(func(fd, _ any) bool { syscall.Close(fd.(int)); return true })
-	return int(n.Load())
+	return int(n.Load()), func() {
+		fds.Range(func(fd, _ any) bool { syscall.Close(fd.(int)); return true })
+	}
 }
 
 // echo is of events that are answered.
