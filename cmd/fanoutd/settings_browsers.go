@@ -87,7 +87,7 @@ func (c *browserConfig) declare(s *settings.Set) {
 			Value: settings.Choice(&c.cookie.SameSite, "lax", map[string]http.SameSite{"strict": http.SameSiteStrictMode, "lax": http.SameSiteLaxMode, "none": http.SameSiteNoneMode}),
 		},
 		settings.Setting{
-			Name: "cookie-secure", Help: "keep the cookie to https",
+			Name: "cookie-secure", Help: "keep the cookie to https; a name that begins with __Host- or __Secure- needs it",
 			Value: settings.Bool(&c.cookie.Secure, false),
 		},
 		settings.Setting{
@@ -133,6 +133,13 @@ func (c *browserConfig) check(s *settings.Set) error {
 	}
 	if c.cookie.SameSite == http.SameSiteNoneMode && !c.cookie.Secure {
 		return s.Get("cookie-same-site").Errorf("browsers drop such a cookie without cookie-secure")
+	}
+	secure, root := engineio.NeededByCookieName(c.cookie.Name)
+	switch {
+	case secure && !c.cookie.Secure:
+		return s.Get("cookie").Errorf("browsers drop a cookie named %s without cookie-secure", c.cookie.Name)
+	case root && c.cookie.Path != "/":
+		return s.Get("cookie-path").Errorf("browsers drop a cookie named %s with another path than /", c.cookie.Name)
 	}
 	return nil
 }

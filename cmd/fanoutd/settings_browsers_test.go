@@ -71,10 +71,15 @@ func TestPathSetting(t *testing.T) {
 
 func TestBrowserSettingsTogether(t *testing.T) {
 	for args, want := range map[string]string{
-		"--cookie=io --cookie-same-site=none":                 "cookie-secure",
-		"--cookie=io --cookie-same-site=none --cookie-secure": "",
-		"--demo --path=/":     "path is /",
-		"--demo --path=/demo": "path is /demo/",
+		"--cookie=io --cookie-same-site=none":                   "cookie-secure",
+		"--cookie=io --cookie-same-site=none --cookie-secure":   "",
+		"--cookie=__Secure-io":                                  "cookie-secure",
+		"--cookie=__host-io":                                    "cookie-secure",
+		"--cookie=__Host-io --cookie-secure --cookie-path=/a":   "cookie-path",
+		"--cookie=__Secure-io --cookie-secure --cookie-path=/a": "",
+		"--cookie=__Host-io --cookie-secure":                    "",
+		"--demo --path=/":                                       "path is /",
+		"--demo --path=/demo":                                   "path is /demo/",
 	} {
 		_, err := load(strings.Fields(args), nil)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

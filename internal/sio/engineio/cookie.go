@@ -45,7 +45,22 @@ func (c Cookie) check() error {
 	if c.SameSite == http.SameSiteNoneMode && !c.Secure {
 		return fmt.Errorf("browsers drop a cookie that says SameSite=None without Secure")
 	}
+	secure, root := NeededByCookieName(c.Name)
+	switch {
+	case secure && !c.Secure:
+		return fmt.Errorf("browsers drop a cookie named %s without Secure", c.Name)
+	case root && orDefault(c.Path, "/") != "/":
+		return fmt.Errorf("browsers drop a cookie named %s with another path than /", c.Name)
+	}
 	return nil
+}
+
+// NeededByCookieName returns what browsers drop a cookie of this name without: Secure, and
+// the path / (RFC 6265bis, 4.1.3). They take the prefixes in any case.
+func NeededByCookieName(name string) (secure, root bool) {
+	name = strings.ToLower(name)
+	root = strings.HasPrefix(name, "__host-")
+	return root || strings.HasPrefix(name, "__secure-") || strings.HasPrefix(name, "__http-"), root
 }
 
 // CheckCookieName reports why name cannot be a cookie's name (RFC 6265, 4.1.1),

@@ -166,7 +166,8 @@ func TestCookieAndInitialHeaders(t *testing.T) {
 	})
 	for what, c := range map[string]Cookie{
 		"a name with a semicolon": {Name: "a;b"}, "a path with a semicolon": {Name: "io", Path: "/;Domain=x"}, "a path without its slash": {Name: "io", Path: "x"},
-		"SameSite=None without Secure": {Name: "io", SameSite: http.SameSiteNoneMode},
+		"SameSite=None without Secure":    {Name: "io", SameSite: http.SameSiteNoneMode},
+		"a name for https without Secure": {Name: "__Secure-io"}, "a name for one path with another": {Name: "__Host-io", Secure: true, Path: "/rt"},
 	} {
 		if _, err := NewServer(Options{Cookie: c}, &world{}); err == nil {
 			t.Errorf("a cookie with %s was taken", what)
