@@ -108,7 +108,7 @@ const (
 	// The end of the connection was not handled in time, or another client was coming
 	// back as it.
 	Connection_BUSY Connection_Recovery = 9
-	// Nothing is known of the connection: it ended for good, or it is too long ago.
+	// It is not known: it ended for good, too long ago, or its end is not noticed yet.
 	Connection_UNKNOWN Connection_Recovery = 10
 )
 
