@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -111,6 +112,27 @@ func TestForward(t *testing.T) {
 	}
 	if s := all[0].Stats(); s != (Stats{Forwarded: 2}) {
 		t.Errorf("counts: %+v", s)
+	}
+}
+
+// TestForwardExpect: a client that asks before it sends a body is told once to go on.
+func TestForwardExpect(t *testing.T) {
+	all := nodes(t, 2)
+	c, err := net.Dial("tcp", all[0].server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "POST /socket.io/?sid=aaaa2xxxxxxxxxxxxxxx HTTP/1.1\r\nHost: app.example\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
+	const goOn = "HTTP/1.1 100 Continue\r\n\r\n"
+	asked := make([]byte, len(goOn))
+	if _, err := io.ReadFull(c, asked); err != nil || string(asked) != goOn {
+		t.Fatalf("%q, %v", asked, err)
+	}
+	fmt.Fprint(c, "40")
+	b, err := io.ReadAll(c)
+	if got := string(b); err != nil || !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(got, "body=2") {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -193,12 +193,13 @@ func sidOf(query string) string {
 	return ""
 }
 
-// rewrite makes the request to the other node: as it came, with the mark.
+// rewrite makes the request to the other node: as it came, but for Expect, with the mark.
 func (h *Handler) rewrite(r *httputil.ProxyRequest) {
 	to := r.In.Context().Value(targetKey{}).(target)
 	r.SetURL(&url.URL{Scheme: "http", Host: to.address})
 	r.Out.URL.Path, r.Out.URL.RawPath, r.Out.URL.RawQuery = r.In.URL.Path, r.In.URL.RawPath, r.In.URL.RawQuery
 	r.Out.Host = r.In.Host
+	r.Out.Header.Del("Expect") // this node tells the client to go on; the other's word would be a second one
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if values := r.In.Header[name]; values != nil {
 			r.Out.Header[name] = values
