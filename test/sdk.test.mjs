@@ -572,6 +572,51 @@ test("@fanoutd/client: an admission that is none turns one client away, and no s
   await ran;
 });
 
+test("@fanoutd/client: a client whose verdict the daemon cannot take is refused, and that is told", { timeout }, async (t) => {
+  const daemon = await Process.start(t, { "verdict-timeout": "1h" });
+  const it = backend(t, daemon);
+  const errors = [];
+  const consumer = it.consumer({ group: "test", onError: (err) => errors.push(err.message) }).connecting((_, { way }) => {
+    if (way === "refuse") throw new Refusal("not you", { why: "x".repeat(10_000) });
+    if (way === "neither") throw new Refusal("not you", { why: 1n });
+    return { rooms: way === "allow" ? [""] : [] };
+  });
+  const ran = consumer.run();
+  await until(async () => (await members(it, "test")).length === 1, "the consumer is there");
+  for (const [way, field] of [["allow", /allow\.rooms\[0\]/], ["refuse", /refuse\.data/], ["neither", /BigInt/]]) {
+    const socket = client(t, daemon, { auth: { way } });
+    const [refused] = await once(socket, "connect_error");
+    assert.equal(refused.message, "not authorized", way);
+    await until(() => errors.length === 1, "it was told");
+    assert.match(errors.pop(), field);
+  }
+  await once(client(t, daemon), "connect");
+  await consumer.close();
+  await ran;
+});
+
+test("@fanoutd/socket.io: a client whose verdict the daemon cannot take is refused, and that is told", { timeout }, async (t) => {
+  const daemon = await Process.start(t, { "verdict-timeout": "1h" });
+  const server = new Server({ fanoutd: { address: daemon.control } });
+  t.after(() => server.close());
+  const told = [];
+  server.engine.on("fanoutd_error", (err) => told.push(err.message));
+  server.use((socket, next) => {
+    if (socket.handshake.auth.way === "refuse") return next(Object.assign(new Error("not you"), { data: "x".repeat(10_000) }));
+    socket.join("x".repeat(2000));
+    next();
+  });
+  await server.engine.joined;
+  for (const [way, field] of [["allow", /allow\.rooms/], ["refuse", /refuse\.data/]]) {
+    const socket = client(t, daemon, { auth: { way } });
+    const [refused] = await once(socket, "connect_error");
+    assert.equal(refused.message, "not authorized", way);
+    await until(() => told.length === 1, "it was told");
+    assert.match(told.pop(), field);
+  }
+  assert.deepEqual(await server.fetchSockets(), []);
+});
+
 test("values that are nested as deep as a message is long are no end of a backend", { timeout }, async (t) => {
   const daemon = await Process.start(t);
   const it = backend(t, daemon);

@@ -175,6 +175,7 @@ export class Consumer {
         for (const id of ids) this.#goOn(id);
       },
       rejected: ({ deliveryId = "" }) => this.#goOn(deliveryId),
+      refused: (_, err) => this.#report(err),
       disconnected: (err) => {
         this.#waiting.clear();
         for (const id of [...this.#givenBack.keys()]) this.#goOn(id);
@@ -257,7 +258,12 @@ export class Consumer {
         return subscription.verdict(delivery, { $case: "refuse", value: { retry: true } });
       }
       const { message, data, retry } = err;
-      subscription.verdict(delivery, { $case: "refuse", value: { message, dataJson: data === undefined ? "" : JSON.stringify(data), retry } });
+      try {
+        subscription.verdict(delivery, { $case: "refuse", value: { message, dataJson: data === undefined ? "" : JSON.stringify(data), retry } });
+      } catch (unsendable) {
+        this.#report(unsendable as Error, event);
+        subscription.verdict(delivery, { $case: "refuse", value: {} });
+      }
     }
   }
 

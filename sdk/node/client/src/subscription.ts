@@ -8,17 +8,19 @@ import { type Arg, encodeArgs } from "./args.js";
 import { Backoff } from "./backoff.js";
 import type { Addresses } from "./commands.js";
 import { FanoutdError } from "./errors.js";
-import type {
-  ConsumeRequest,
-  ConsumeRequest_Nack,
-  ConsumeRequest_Open,
-  ConsumeRequest_Verdict,
-  ConsumeResponse,
-  ConsumeResponse_Cancelled_Reason,
-  ConsumeResponse_Published,
-  ConsumeResponse_Ready,
-  ConsumeResponse_Rejected,
-  Event,
+import {
+  type ConsumeRequest,
+  type ConsumeRequest_Nack,
+  type ConsumeRequest_Open,
+  type ConsumeRequest_Verdict,
+  type ConsumeResponse,
+  type ConsumeResponse_Cancelled_Reason,
+  type ConsumeResponse_Published,
+  type ConsumeResponse_Ready,
+  type ConsumeResponse_Rejected,
+  ConsumeResponse_Rejected_Request,
+  type Event,
+  Event_Kind,
 } from "./gen/fanout/v1/event.js";
 import type { Connection } from "./gen/fanout/v1/registry.js";
 import { InFlight } from "./inflight.js";
@@ -47,6 +49,8 @@ export interface SubscriptionHandlers {
   cancelled?(ids: string[], reason: ConsumeResponse_Cancelled_Reason): void;
   /** Something that was not carried out. */
   rejected?(rejected: ConsumeResponse_Rejected): void;
+  /** A client was refused since the verdict on it was at fault, which `rejected` tells too: its delivery, and what was wrong. */
+  refused?(deliveryId: string, err: FanoutdError): void;
   /** The stream has ended, and another one is tried. What was not settled comes again. */
   disconnected?(err: FanoutdError): void;
 }
@@ -123,10 +127,16 @@ export class Subscription {
     this.#settled(delivery);
   }
 
+  /** Decides on a CONNECTING; other events have no verdict. */
   verdict(delivery: Delivery, decision: NonNullable<ConsumeRequest_Verdict["decision"]>): void {
+    if (delivery.event.kind !== Event_Kind.CONNECTING) throw new TypeError("a verdict is about a CONNECTING");
     if (!this.holds(delivery)) return;
-    this.#write({ request: { $case: "verdict", value: { deliveryId: delivery.event.deliveryId, decision } } });
+    this.#decide(delivery.event.deliveryId, decision);
     this.#settled(delivery);
+  }
+
+  #decide(deliveryId: string | undefined, decision: NonNullable<ConsumeRequest_Verdict["decision"]>): void {
+    this.#write({ request: { $case: "verdict", value: { deliveryId, decision } } });
   }
 
   /** Answers a message that was published. */
@@ -230,8 +240,15 @@ export class Subscription {
         this.#inFlight.removeIds(ids);
         return this.#lookQuiet();
       }
-      case "rejected":
-        return handlers.rejected?.(response.value);
+      case "rejected": {
+        const { deliveryId = "", request, status = {} } = response.value;
+        apart(() => handlers.rejected?.(response.value));
+        const err = FanoutdError.fromStatus(status);
+        if (request !== ConsumeResponse_Rejected_Request.VERDICT || err.code !== "INVALID_ARGUMENT") return;
+        // The client still waits, for another member where this one has left. Nothing of a refusal without words can be at fault.
+        if (!stream.writableEnded) this.#decide(deliveryId, { $case: "refuse", value: {} });
+        return handlers.refused?.(deliveryId, err);
+      }
       case "ready":
         this.#backoff.reset();
         return handlers.ready?.(response.value);

@@ -3,7 +3,6 @@ import { EventEmitter } from "node:events";
 import {
   apart,
   type Connection,
-  type ConsumeResponse_Cancelled_Reason,
   Daemon,
   decodeArgs,
   type Delivery,
@@ -115,7 +114,11 @@ export class Engine extends EventEmitter {
           const answer = published.replyExpected ? once((value: unknown) => this.#subscription.answer(published, value)) : undefined;
           this.emit("server side", namespace, answer ? [...args, answer] : args);
         },
-        cancelled: (ids, reason) => this.#cancelled(ids, reason),
+        cancelled: (ids) => this.#cancelled(ids),
+        refused: (id, err) => {
+          this.#cancelled([id]);
+          this.report(err);
+        },
         disconnected: (err) => this.report(err),
       },
     );
@@ -431,7 +434,7 @@ export class Engine extends EventEmitter {
     for (const delivery of link.waiting.splice(0)) this.#settle(delivery);
   }
 
-  #cancelled(ids: string[], _: ConsumeResponse_Cancelled_Reason): void {
+  #cancelled(ids: string[]): void {
     const gone = new Set(ids);
     for (const link of this.#links.values()) {
       if (!link.connecting || link.phase === Phase.Open || !gone.has(link.connecting.event.deliveryId ?? "")) continue;
