@@ -21,7 +21,8 @@ overrides the file, and each is checked in full, also where another overrides it
 - A duration has a unit: `+"`300ms`, `25s`, `1m30s`"+`. Sizes are in bytes, without a unit.
 - A switch given as a flag without a value is true; `+"`--serve-client=false`"+` switches it off.
 - Where a setting has another of its name with `+"`-file`"+` at the end, the latter names a file
-  that holds the value: set one of them. Line breaks at the file's end do not count.
+  that holds the value: set one of them. Line breaks at the file's end do not count, nor
+  does, in any file, a byte order mark at its beginning.
 - A setting that has to hold something and is given empty is an error, not the default: a
   variable that was meant to be filled in was not.
 - `+"`fanoutd config check`"+` says all that is wrong with the settings, files that they name

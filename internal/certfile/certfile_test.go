@@ -49,6 +49,27 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 // A pair and a pool follow their files, each bad state is logged once, and leaves what was.
+// Editors that mark UTF-8 put the mark before the first block, which would not be seen.
+func TestByteOrderMark(t *testing.T) {
+	dir, one, two := t.TempDir(), certtest.New(t, "one"), certtest.New(t, "two")
+	issued := one.Issue(t, "leaf")
+	cert, key := certtest.Certificate{Cert: "\ufeff" + issued.Cert, Key: "\ufeff" + issued.Key}.Write(t, dir)
+	if _, err := LoadPair(cert, key); err != nil {
+		t.Error(err)
+	}
+	got, err := LoadPool(certtest.Write(t, dir, "pool.pem", "\ufeff"+one.PEM()+two.PEM()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := LoadPool(certtest.Write(t, dir, "plain.pem", one.PEM()+two.PEM()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.Equal(want) {
+		t.Error("an authority is missing")
+	}
+}
+
 func TestRun(t *testing.T) {
 	dir, authority := t.TempDir(), certtest.New(t, "authority")
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when a bubble's time does

@@ -22,7 +22,8 @@ func read(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return nil, fmt.Errorf("%s is no file of at most %d bytes", path, maxFile)
 	}
-	return os.ReadFile(path)
+	text, err := os.ReadFile(path)
+	return bytes.TrimPrefix(text, []byte("\ufeff")), err // a block after a byte order mark would not be seen
 }
 
 func readAll(paths []string) (texts [][]byte, err error) {

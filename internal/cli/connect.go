@@ -160,7 +160,7 @@ func (f *connectFlags) resolve() (string, []grpc.DialOption, error) {
 func (f *connectFlags) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.serverName}
 	if f.caFile != "" {
-		text, err := os.ReadFile(f.caFile)
+		text, err := readFile(f.caFile)
 		if err != nil {
 			return nil, usagef("--tls-ca-file: %v", err)
 		}
@@ -173,13 +173,31 @@ func (f *connectFlags) tlsConfig() (*tls.Config, error) {
 		return nil, usagef("--tls-cert-file and --tls-key-file go together")
 	}
 	if f.certFile != "" {
-		pair, err := tls.LoadX509KeyPair(f.certFile, f.certsKey)
+		pair, err := f.readPair()
 		if err != nil {
 			return nil, usagef("--tls-cert-file %s with --tls-key-file %s: %v", f.certFile, f.certsKey, err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
+}
+
+func (f *connectFlags) readPair() (tls.Certificate, error) {
+	cert, err := readFile(f.certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readFile(f.certsKey)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
+// readFile reads a file as the daemon reads its own: without a byte order mark.
+func readFile(name string) ([]byte, error) {
+	text, err := os.ReadFile(name)
+	return bytes.TrimPrefix(text, []byte("\ufeff")), err
 }
 
 // readKey returns the key, or nothing if there is none: of the flag's file, of the
@@ -195,7 +213,7 @@ func (f *connectFlags) readKey() (string, error) {
 			return "", nil
 		}
 	}
-	text, err := os.ReadFile(file)
+	text, err := readFile(file)
 	if err != nil {
 		return "", usagef("%s: %v", source, err)
 	}

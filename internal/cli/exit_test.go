@@ -72,6 +72,7 @@ func TestKey(t *testing.T) {
 		{name: "none"},
 		{name: "the variable", environ: map[string]string{variableKey: secret + ",another"}, want: secret},
 		{name: "the variable's file", environ: map[string]string{variableKeyFile: file("\n" + secret + "\nanother\n")}, want: secret},
+		{name: "a file with a byte order mark", flag: file("\ufeff" + secret + "\r\n"), want: secret},
 		{name: "the flag before the variable", flag: file(secret), environ: map[string]string{variableKey: "another"}, want: secret},
 		{name: "no such file", flag: "/nowhere/key", err: "--key-file: open /nowhere/key"},
 		{name: "an empty file", environ: map[string]string{variableKeyFile: file("\n")}, err: "there is no key in"},

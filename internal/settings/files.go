@@ -11,7 +11,8 @@ import (
 // person wrote, while a device or a pipe would never end.
 const maxFile = 1 << 20
 
-// ReadFile reads a file that a person wrote: settings, a key, a certificate.
+// ReadFile reads a file that a person wrote: settings, a key, a certificate. A byte order
+// mark, by which some editors mark UTF-8, is no part of it.
 func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -20,7 +21,8 @@ func ReadFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return nil, fmt.Errorf("%s is no file of at most %d bytes", path, maxFile)
 	}
-	return os.ReadFile(path)
+	text, err := os.ReadFile(path)
+	return bytes.TrimPrefix(text, []byte("\ufeff")), err
 }
 
 // CheckFiles returns the problems of the files that settings name and that cannot be

@@ -227,6 +227,8 @@ func TestSecretFile(t *testing.T) {
 		{"neither", nil, "", ""},
 		{"value", []string{"--key=" + secret}, "", ""},
 		{"file", []string{"--key-file=" + file}, secret, ""},
+		{"file with a byte order mark", []string{"--key-file=" + writeFile(t, "\ufeff"+secret+"\r\n")}, secret, ""},
+		{"file with a mark alone", []string{"--key-file=" + writeFile(t, "\ufeff\r\n")}, "", "is empty"},
 		{"both", []string{"--key=" + secret, "--key-file=" + file}, "", "key-file (flag --key-file): key is set too (flag --key)"},
 		{"empty value", []string{"--key="}, "", "key (flag --key): is set, but empty"},
 		{"empty name", []string{"--key-file="}, "", "key-file (flag --key-file): is set, but empty"},

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -21,7 +22,7 @@ type TLSFiles struct {
 // Check reports what is wrong with the files; those that are not named are not needed.
 func (f TLSFiles) Check() error {
 	if f.Cert != "" || f.Key != "" {
-		if _, err := tls.LoadX509KeyPair(f.Cert, f.Key); err != nil {
+		if _, err := f.certificate(); err != nil {
 			return err
 		}
 	}
@@ -40,7 +41,7 @@ type material struct {
 }
 
 func (f TLSFiles) read() (*material, error) {
-	certificate, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	certificate, err := f.certificate()
 	if err != nil {
 		return nil, err
 	}
@@ -51,8 +52,27 @@ func (f TLSFiles) read() (*material, error) {
 	return &material{&certificate, authorities}, nil
 }
 
+func (f TLSFiles) certificate() (tls.Certificate, error) {
+	cert, err := readFile(f.Cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readFile(f.Key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
+// readFile reads a file without the byte order mark that some editors begin it with: a
+// block after one would not be seen.
+func readFile(name string) ([]byte, error) {
+	text, err := os.ReadFile(name)
+	return bytes.TrimPrefix(text, []byte("\ufeff")), err
+}
+
 func (f TLSFiles) authorities() (*x509.CertPool, error) {
-	text, err := os.ReadFile(f.CA)
+	text, err := readFile(f.CA)
 	if err != nil {
 		return nil, err
 	}

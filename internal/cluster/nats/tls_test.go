@@ -194,3 +194,19 @@ func TestTLSFilesThatAreWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestTLSFilesWithByteOrderMarks(t *testing.T) {
+	f := newAuthority(t).files(t, t.TempDir(), "x")
+	for _, path := range []string{f.Cert, f.Key, f.CA} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, append([]byte("\ufeff"), text...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := NewRouteTLS(f, nil, (&log{}).logger()); err != nil {
+		t.Error(err)
+	}
+}
