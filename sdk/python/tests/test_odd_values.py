@@ -11,6 +11,7 @@ import sys
 import engineio
 import grpc
 import pytest
+import socketio as reference  # python-socketio: its clients
 
 import fanoutd
 from fanoutd import socketio
@@ -243,6 +244,42 @@ async def test_what_is_too_large_fails_alone(daemon, browser):
         with pytest.raises(fanoutd.FanoutdError, match="takes 1000"):
             await client.emit(fanoutd.everybody(), "large", "x" * 1000)
         assert await client.emit(fanoutd.everybody(), "small") == 1
+
+
+async def test_what_the_daemon_cannot_take_settles_all_the_same(start_daemon, browser, caplog):
+    daemon = start_daemon(**{"verdict-timeout": "1h"})
+    async with fanoutd.Client(daemon.control) as client:
+        consumer = client.consumer("test")
+
+        @consumer.on_connecting
+        async def connecting(event: fanoutd.Event) -> fanoutd.Allow:
+            match event.args[0]:
+                case {"way": "allow"}:
+                    return fanoutd.Allow(rooms=[""])
+                case {"way": "refuse"}:
+                    raise fanoutd.Refuse("no", data="x" * 10_000)
+            return fanoutd.Allow()
+
+        @consumer.on("odd")
+        async def odd(event: fanoutd.Event) -> list[bytes]:
+            return [b"x"] * 2000  # more attachments than an event may have
+
+        @consumer.on("even")
+        async def even(event: fanoutd.Event) -> int:
+            return 2
+
+        run = asyncio.create_task(consumer.run())
+        await joined(client)
+        for way in ["allow", "refuse"]:
+            caplog.clear()
+            with pytest.raises(reference.exceptions.ConnectionError):
+                await browser(daemon).connect({"way": way})
+            assert f"{way}." in caplog.text
+        here = await browser(daemon).connect({})
+        await here.io.emit("odd", callback=lambda *args: None)
+        assert await here.io.call("even", timeout=20) == 2
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
 
 
 async def cancelled() -> None:

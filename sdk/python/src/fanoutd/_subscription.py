@@ -155,7 +155,10 @@ class Subscription:
                         self._listener.on_cancelled(response.cancelled.delivery_ids, response.cancelled.reason)
                     case "rejected":
                         rejected = response.rejected
-                        self._listener.on_rejected(rejected.delivery_id, rejected.request, errors.of_status(rejected.status))
+                        why = errors.of_status(rejected.status)
+                        if isinstance(why, errors.InvalidArgumentError):
+                            self._last_resort(rejected)
+                        self._listener.on_rejected(rejected.delivery_id, rejected.request, why)
                     case "draining":
                         if drained is None:
                             drained = asyncio.create_task(self._finish(ended))
@@ -177,6 +180,15 @@ class Subscription:
             self._log.exception("an event of %s could not be taken", event.connection_id)
             if event.kind != v1.Event.CONNECTING:
                 self.nack(event.delivery_id)
+
+    def _last_resort(self, rejected: v1.ConsumeResponse.Rejected) -> None:
+        """What cannot be taken has settled nothing: a client that waits to be let in is refused, an event is settled without a reply."""
+        kinds = v1.ConsumeResponse.Rejected
+        if rejected.request == kinds.VERDICT:
+            refuse = v1.ConsumeRequest.Verdict.Refuse()
+            self._send(v1.ConsumeRequest(verdict=v1.ConsumeRequest.Verdict(delivery_id=rejected.delivery_id, refuse=refuse)))
+        elif rejected.request == kinds.REPLY:
+            self._send(v1.ConsumeRequest(ack=v1.ConsumeRequest.Ack(delivery_ids=[rejected.delivery_id])))
 
     async def _finish(self, ended: asyncio.Event) -> None:
         """Nothing follows: once all is settled, and that is sent, the sending side closes."""
