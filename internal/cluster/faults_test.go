@@ -104,6 +104,16 @@ func TestCutOff(t *testing.T) {
 				if r := nodes[2].apply(sio.Join{To: to(room.Selector{IDs: ids[2:]}), Rooms: []string{"r2"}}); r.Matched != 1 || !r.Partial {
 					t.Errorf("a join there: %+v", r)
 				}
+				// What rooms and users have come beyond the cut cannot be known here.
+				for _, sel := range []room.Selector{{Rooms: []string{"r2"}}, {Users: []string{"nobody"}}} {
+					r := nodes[0].apply(sio.Emit{To: to(sel), Event: "cut", Applied: true})
+					if r.Matched != 0 || !slices.Contains(r.Unreachable, "n3") {
+						t.Errorf("an emit to %+v, which may be beyond the cut: %+v", sel, r)
+					}
+				}
+				if r := nodes[0].apply(sio.Emit{To: to(room.Selector{IDs: ids[:1]}), Event: "cut", Applied: true}); r.Matched != 1 || r.Partial {
+					t.Errorf("an emit to a connection on this side of the cut: %+v", r)
+				}
 				for _, c := range cuts {
 					memory.Heal(c[0], c[1])
 				}

@@ -20,10 +20,14 @@ func (n *Node) interested(to *sio.Target) []*peer {
 }
 
 // mayHave reports whether the peer may have connections of the target. It says no only
-// where that is certain.
+// where that is certain: of a peer that does not answer it is for ids alone, which stay
+// where they are meanwhile, since rooms, users and namespaces may have come unheard.
 func (p *peer) mayHave(to *sio.Target) bool {
 	if sio.Spans(to.Namespace) {
 		return true // what it has in which namespaces is known of single names alone
+	}
+	if p.suspected.Load() && (to.All || len(to.Rooms)+len(to.Users) > 0) {
+		return true
 	}
 	if to.All || to.Namespace == "" {
 		return to.Namespace == "" || p.interest.Has(interest.Namespace, to.Namespace, "")
