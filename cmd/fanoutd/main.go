@@ -31,6 +31,8 @@ const (
 func main() {
 	if serves(os.Args[1:]) {
 		timerslack.Widen()
+		// Go ends a process that writes to a standard output or error whose reader has gone.
+		signal.Ignore(syscall.SIGPIPE)
 	}
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks for a shutdown in order. From then on signals have

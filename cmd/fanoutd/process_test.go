@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -32,6 +33,8 @@ type process struct {
 	at   map[string]string
 	logs *logs
 	done chan error // one value: what Wait returned
+
+	stderr io.Closer // of the reading end
 }
 
 // startProcess starts a daemon on ports of its own choice.
@@ -57,7 +60,7 @@ func startProcessIn(t *testing.T, environ []string, args ...string) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: cmd, logs: readLogs(stderr), done: make(chan error, 1)}
+	p := &process{cmd: cmd, logs: readLogs(stderr), done: make(chan error, 1), stderr: stderr}
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // an error says that it has ended
 	p.at = p.logs.addresses(t)
 	go func() {
@@ -94,6 +97,27 @@ func TestSIGTERM(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Fatalf("does not end:\n%s", p.logs)
+	}
+}
+
+// Who reads the log may go: that ends nothing.
+func TestLogReaderGoes(t *testing.T) {
+	p := startProcess(t)
+	b := connect(t, p.at["browsers"])
+	if err := p.stderr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil { // which is logged
+		t.Fatal(err)
+	}
+	b.end(t)
+	select {
+	case err := <-p.done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("does not end")
 	}
 }
 
