@@ -48,7 +48,6 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// A pair and a pool follow their files, each bad state is logged once, and leaves what was.
 // Editors that mark UTF-8 put the mark before the first block, which would not be seen.
 func TestByteOrderMark(t *testing.T) {
 	dir, one, two := t.TempDir(), certtest.New(t, "one"), certtest.New(t, "two")
@@ -70,6 +69,7 @@ func TestByteOrderMark(t *testing.T) {
 	}
 }
 
+// A pair and a pool follow their files, each bad state is logged once, and leaves what was.
 func TestRun(t *testing.T) {
 	dir, authority := t.TempDir(), certtest.New(t, "authority")
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when a bubble's time does
