@@ -172,6 +172,22 @@ test("a command that cannot be encoded fails alone", async (t) => {
   assert.equal(streams.length, 1);
 });
 
+test("a name where a list of names belongs is refused, not taken letter by letter", async (t) => {
+  const { daemon, streams } = await serve(t);
+  const to = { rooms: ["lobby"] };
+  const wrong = {
+    rooms: daemon.emit({ rooms: "lobby" }, "x"),
+    ids: daemon.disconnect({ ids: "lobby" }),
+    users: daemon.emitWithAck({ users: "lobby" }, 1000, "x"),
+    except: daemon.join({ all: true, except: "lobby" }, "room"),
+  };
+  for (const [field, call] of Object.entries(wrong)) await assert.rejects(call, { code: "INVALID_ARGUMENT", message: `to.${field}: "lobby" is no array` });
+  await assert.rejects(daemon.count({ rooms: "lobby" }), { code: "INVALID_ARGUMENT" });
+  await assert.rejects(daemon.list({ rooms: "lobby" }).next(), { code: "INVALID_ARGUMENT" });
+  daemon.emit(to, "after").catch(() => {});
+  await until(() => told(streams[0]).join() === "after", "the other is there");
+});
+
 test("a command that is larger than the daemon takes fails alone", async (t) => {
   const { daemon, streams } = await serve(t, { maxRequestBytes: 2000 });
   const large = (n, quiet) => new Promise((resolve) => daemon.commands.send(emit("x".repeat(n)), resolve, { quiet }));

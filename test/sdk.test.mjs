@@ -556,7 +556,7 @@ test("@fanoutd/client: an admission that is none turns one client away, and no s
   const errors = [];
   const consumer = it
     .consumer({ group: "test", onError: (err) => errors.push(err.message) })
-    .connecting((_, { name }) => (name === "ada" ? { expireAt: 2_000_000_000 } : { userId: name }))
+    .connecting((_, { name }) => ({ ada: { expireAt: 2_000_000_000 }, eve: { rooms: "lobby" } })[name] ?? { userId: name })
     .on("ask", () => "answer");
   const ran = consumer.run();
   await until(async () => (await members(it, "test")).length === 1, "the consumer is there");
@@ -567,6 +567,9 @@ test("@fanoutd/client: an admission that is none turns one client away, and no s
   assert.equal(ada.connected, false);
   assert.equal(await bob.timeout(20_000).emitWithAck("ask"), "answer");
   assert.deepEqual([...new Set(errors)], ["date.getTime is not a function"]); // and nothing of a stream
+  const eve = client(t, daemon, { auth: { name: "eve" } });
+  await until(() => errors.includes('rooms: "lobby" is no array'), "she is told of");
+  assert.equal(eve.connected, false);
   ada.close();
   await consumer.close();
   await ran;

@@ -251,6 +251,7 @@ export class Consumer {
     const subscription = this.#subscription!;
     try {
       const { userId, rooms, data, expireAt } = (await this.#connecting?.(event, (event.args[0] ?? {}) as { [key: string]: JsonValue })) ?? {};
+      if (typeof rooms === "string") throw new TypeError(`rooms: ${JSON.stringify(rooms)} is no array`);
       subscription.verdict(delivery, { $case: "allow", value: { userId, rooms, expireAt, dataJson: data && JSON.stringify(data) } });
     } catch (err) {
       if (!(err instanceof Refusal)) {

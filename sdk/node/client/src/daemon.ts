@@ -96,7 +96,7 @@ export class Daemon implements Addresses {
   }
 
   async emitWith(options: EmitOptions, to: Target, event: string, ...args: Arg[]): Promise<EmitResponse> {
-    const answer = await this.execute({ operation: { $case: "emit", value: { ...options, to, event, ...encodeArgs(args) } } });
+    const answer = await this.execute({ operation: { $case: "emit", value: { ...options, to: target(to), event, ...encodeArgs(args) } } });
     return answer?.$case === "emit" ? answer.value : {};
   }
 
@@ -108,10 +108,10 @@ export class Daemon implements Addresses {
   }
 
   /** Sends an event to every connection of a target and gathers what their clients answer until all have, or time runs out. */
-  emitWithAck(to: Target, timeoutMs: number, event: string, ...args: Arg[]): Promise<Acks> {
+  async emitWithAck(to: Target, timeoutMs: number, event: string, ...args: Arg[]): Promise<Acks> {
     const acks: Ack[] = [];
     const operation: Operation = {
-      operation: { $case: "emitWithAck", value: { emit: { to, event, ...encodeArgs(args) }, timeout: duration(timeoutMs) } },
+      operation: { $case: "emitWithAck", value: { emit: { to: target(to), event, ...encodeArgs(args) }, timeout: duration(timeoutMs) } },
     };
     return new Promise((resolve, reject) => {
       this.commands.send(operation, (result) => {
@@ -129,19 +129,19 @@ export class Daemon implements Addresses {
 
   /** Puts the connections of a target into rooms; answers how many there are, and whether any may be missing. */
   async join(to: Target, ...rooms: string[]): Promise<Affected> {
-    const answer = await this.execute({ operation: { $case: "join", value: { to, rooms } } });
+    const answer = await this.execute({ operation: { $case: "join", value: { to: target(to), rooms } } });
     return affected(answer?.$case === "join" ? answer.value : {});
   }
 
   /** Takes the connections of a target out of rooms; answers as `join` does. */
   async leave(to: Target, ...rooms: string[]): Promise<Affected> {
-    const answer = await this.execute({ operation: { $case: "leave", value: { to, rooms } } });
+    const answer = await this.execute({ operation: { $case: "leave", value: { to: target(to), rooms } } });
     return affected(answer?.$case === "leave" ? answer.value : {});
   }
 
   /** Ends the connections of a target; answers as `join` does. Mode NAMESPACE: their clients stay away. */
   async disconnect(to: Target, mode?: DisconnectRequest_Mode, reason?: string): Promise<Affected> {
-    const answer = await this.execute({ operation: { $case: "disconnect", value: { to, mode, reason } } });
+    const answer = await this.execute({ operation: { $case: "disconnect", value: { to: target(to), mode, reason } } });
     return affected(answer?.$case === "disconnect" ? answer.value : {});
   }
 
@@ -162,7 +162,7 @@ export class Daemon implements Addresses {
     let listed = 0;
     const away = new Set<string>();
     do {
-      const page = await this.unary<ListConnectionsResponse>(({ registry }, metadata, options, done) => registry.listConnections({ to, view, pageSize: 1000, pageToken }, metadata, options, done));
+      const page = await this.unary<ListConnectionsResponse>(({ registry }, metadata, options, done) => registry.listConnections({ to: target(to), view, pageSize: 1000, pageToken }, metadata, options, done));
       const { connections = [], unreachable = [] } = page;
       for (const name of unreachable) away.add(name);
       listed += connections.length;
@@ -174,7 +174,7 @@ export class Daemon implements Addresses {
 
   /** How many connections a target has. If any are missing, it fails with a PartialError. */
   async count(to: Target, { allowPartial = false }: ReadOptions = {}): Promise<number> {
-    const { total = 0, unreachable = [] } = await this.unary<CountConnectionsResponse>(({ registry }, metadata, options, done) => registry.countConnections({ to }, metadata, options, done));
+    const { total = 0, unreachable = [] } = await this.unary<CountConnectionsResponse>(({ registry }, metadata, options, done) => registry.countConnections({ to: target(to) }, metadata, options, done));
     if (unreachable.length > 0 && !allowPartial) throw new PartialError(total, unreachable);
     return total;
   }
@@ -212,6 +212,15 @@ export class Daemon implements Addresses {
     clearTimeout(hurry);
     for (const address of this.#addresses) address.close();
   }
+}
+
+// A text can be walked through as a list can, letter by letter: it would be taken for names of one letter.
+function target(to: Target): Target {
+  for (const field of ["rooms", "ids", "users", "except"] as const) {
+    const names: unknown = to?.[field];
+    if (typeof names === "string") throw new FanoutdError("INVALID_ARGUMENT", `to.${field}: ${JSON.stringify(names)} is no array`);
+  }
+  return to;
 }
 
 function affected({ affected = 0, partial = false, unreachable = [] }: JoinResponse | LeaveResponse | DisconnectResponse): Affected {
