@@ -14,7 +14,8 @@ import (
 
 // Who is blocked every node knows for itself. What is changed at one it tells the others at
 // once; what one has missed all the same it pulls, from each peer when they meet, when the
-// peer answers again, and from time to time.
+// peer answers again, and from time to time. That it has not answered for a while it may
+// not know itself, if it was paused: then the peer says so.
 
 const (
 	// pullEvery is how often a peer is asked whether it knows something else.
@@ -59,7 +60,7 @@ func (n *Node) tellBlocks(ctx context.Context, entries []blocks.Entry, result *s
 		add(a.GetResult())
 		if a == nil || a.GetCode() != clusterv1.Answer_OK {
 			n.unreachable(&result.Coverage, p.name)
-			p.pullNow() // it may know something later, and what is done next is to come after that
+			p.pullBothWays() // it may know something later, and what is done next is to come after that
 		}
 	})
 	if err != nil { // text that no message can hold
@@ -104,6 +105,9 @@ func (n *Node) serveBlocks(p *peer, request uint64, m *clusterv1.BlockEntries) {
 
 // servePull answers what a peer may not know.
 func (n *Node) servePull(p *peer, request uint64, m *clusterv1.BlockPull) {
+	if m.GetBothWays() {
+		p.pullNow() // and not both ways again: that would never end
+	}
 	n.besides(p, request, func() *clusterv1.Answer {
 		var after *blocks.Subject
 		if key := m.GetAfter(); key != "" {
@@ -167,11 +171,14 @@ func (p *peer) pullBlocks() {
 		cancel()
 	})
 	for {
-		wait := pullEvery
-		if err := n.pullFrom(ctx, p); err == nil {
+		wait, bothWays := pullEvery, p.bothWays.Swap(false)
+		if err := n.pullFrom(ctx, p, bothWays); err == nil {
 			p.pulled.Store(true)
 		} else {
 			wait = pullAgain
+			if bothWays {
+				p.bothWays.Store(true)
+			}
 		}
 		select {
 		case <-p.gone:
@@ -190,11 +197,17 @@ func (p *peer) pullNow() {
 	}
 }
 
-// pullFrom takes what a peer knows and this node does not. A peer of an older version knows
-// nothing.
-func (n *Node) pullFrom(ctx context.Context, p *peer) error {
+// pullBothWays is pullNow, and has the peer pull too.
+func (p *peer) pullBothWays() {
+	p.bothWays.Store(true)
+	p.pullNow()
+}
+
+// pullFrom takes what a peer knows and this node does not; bothWays: and the other way round. A
+// peer of an older version knows nothing.
+func (n *Node) pullFrom(ctx context.Context, p *peer, bothWays bool) error {
 	mine := n.opts.Blocks.Digest()
-	pull := &clusterv1.BlockPull{Digest: mine.Sparse()}
+	pull := &clusterv1.BlockPull{Digest: mine.Sparse(), BothWays: bothWays}
 	for {
 		a, err := n.askOne(ctx, p, &clusterv1.Message{Body: &clusterv1.Message_BlockPull{BlockPull: pull}})
 		if err != nil {
@@ -210,6 +223,7 @@ func (n *Node) pullFrom(ctx context.Context, p *peer) error {
 		}
 		_, _, _ = n.opts.Blocks.Take(entries) // the latest is in force in any case; what else went wrong it has logged
 		n.blockPages.Add(1)
+		pull.BothWays = false
 		if pull.After = a.GetBlocks().GetNext(); pull.After == "" {
 			return nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fanoutd/fanoutd/internal/blocks"
 	"github.com/fanoutd/fanoutd/internal/cluster/bus"
+	"github.com/fanoutd/fanoutd/internal/cluster/link"
 )
 
 // TestBlocksUnderFaults: while nodes are cut off from each other, stop, and come back with
@@ -98,6 +99,33 @@ func blocksUnderFaults(t *testing.T, r *rand.Rand) {
 			t.Errorf("%s and %s know differently", n.Self().Name, nodes[0].Self().Name)
 		}
 	}
+}
+
+// A node that was paused suspects nobody when it goes on: that it has missed something the
+// others know, who suspected it.
+func TestBlocksMissedWhilePaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := startNodes(t, bus.NewMemory(), 2, disks{}.keep(t))
+		synctest.Wait()
+		one := (*handler)(nodes[0].Node)
+		two := nodes[0].peer(nodes[1].Self().Epoch)
+		began := time.Now()
+		one.Changed(link.Peer{Self: link.Self{Epoch: two.epoch}, State: link.Suspected})
+		if r := nodes[0].mustBlock("missed"); !slices.Contains(r.Unreachable, two.name) || keepsOut(nodes[1], "missed") {
+			t.Fatalf("not missed: %+v", r)
+		}
+		one.Changed(link.Peer{Self: link.Self{Epoch: two.epoch}, State: link.Alive})
+		synctest.Wait()
+		if !keepsOut(nodes[1], "missed") || time.Since(began) >= pullEvery {
+			t.Errorf("after %v: %v", time.Since(began), keepsOut(nodes[1], "missed"))
+		}
+		pages := [2]uint64{nodes[0].blockPages.Load(), nodes[1].blockPages.Load()}
+		time.Sleep(pullEvery - time.Second)
+		synctest.Wait()
+		if now := [2]uint64{nodes[0].blockPages.Load(), nodes[1].blockPages.Load()}; now != pages {
+			t.Errorf("they ask each other again and again: %d pages, then %d", pages, now)
+		}
+	})
 }
 
 // keepsOut reports whether the user is blocked at the node, and that its list says so too.

@@ -150,6 +150,7 @@ type peer struct {
 	answers   chan posted   // to be sent to it
 	back      chan struct{} // holds one: it answers again
 	returned  chan struct{} // the same, for who pulls blocks; or it is to be asked for another reason
+	bothWays  atomic.Bool   // the next pull of blocks is to have the peer pull too
 	slots     chan struct{} // one for each question of the peer that is being answered
 	awaited   chan struct{} // one for each answer that Close waits for: of moves and drains
 	gone      chan struct{} // closed by end
@@ -298,7 +299,7 @@ func (h *handler) Changed(info link.Peer) {
 		case p.back <- struct{}{}:
 		default:
 		}
-		p.pullNow()
+		p.pullBothWays()
 		n.log.Info("a node answers again", "node", p.name, "epoch", p.epoch)
 	}
 }

@@ -3625,7 +3625,9 @@ type BlockPull struct {
 	// What the sender knows: blocks.Digest, by part; those that are 0 are left out.
 	Digest map[uint32]uint64 `protobuf:"bytes,1,rep,name=digest,proto3" json:"digest,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// The page begins behind this one. Empty: it is the first.
-	After         string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	After string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// The receiver may have missed something too, and is to ask the sender.
+	BothWays      bool `protobuf:"varint,3,opt,name=both_ways,json=bothWays,proto3" json:"both_ways,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3672,6 +3674,13 @@ func (x *BlockPull) GetAfter() string {
 		return x.After
 	}
 	return ""
+}
+
+func (x *BlockPull) GetBothWays() bool {
+	if x != nil {
+		return x.BothWays
+	}
+	return false
 }
 
 // AckResults are outcomes of an AckRequest. The last ones have the summary.
@@ -5526,10 +5535,11 @@ const file_fanout_cluster_v1_node_proto_rawDesc = "" +
 	"\ablocked\x18\x05 \x01(\bR\ablocked\x120\n" +
 	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
-	"\x06caller\x18\b \x01(\tR\x06caller\"\x9e\x01\n" +
+	"\x06caller\x18\b \x01(\tR\x06caller\"\xbb\x01\n" +
 	"\tBlockPull\x12@\n" +
 	"\x06digest\x18\x01 \x03(\v2(.fanout.cluster.v1.BlockPull.DigestEntryR\x06digest\x12\x14\n" +
-	"\x05after\x18\x02 \x01(\tR\x05after\x1a9\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\x12\x1b\n" +
+	"\tboth_ways\x18\x03 \x01(\bR\bbothWays\x1a9\n" +
 	"\vDigestEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x06R\x05value:\x028\x01\"\xb5\x02\n" +
