@@ -347,3 +347,44 @@ async def test_a_servers_handler_that_awaits_what_was_cancelled(daemon, browser,
 
         await until(settled, "all is settled")
     await sio.shutdown()
+
+
+@pytest.mark.parametrize("returned", [False, {"rooms": []}, fanoutd.Allow(rooms="abc"), fanoutd.Allow(user_id=42), fanoutd.Allow(data={"a": {1}})])
+async def test_only_an_allow_or_none_lets_in(start_daemon, browser, caplog, returned):
+    daemon = start_daemon(**{"verdict-timeout": "1h"})
+    async with fanoutd.Client(daemon.control) as client:
+        consumer = client.consumer("test")
+
+        @consumer.on_connecting
+        async def connecting(event: fanoutd.Event):
+            return returned
+
+        run = asyncio.create_task(consumer.run())
+        await joined(client)
+        with pytest.raises(reference.exceptions.ConnectionError):
+            await browser(daemon).connect({})
+        assert "who may connect could not be decided" in caplog.text
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+
+async def test_a_refusal_whose_data_json_cannot_hold_refuses(start_daemon, browser):
+    daemon = start_daemon(**{"verdict-timeout": "1h"})
+    async with fanoutd.Client(daemon.control) as client:
+        consumer = client.consumer("test")
+
+        @consumer.on_connecting
+        async def connecting(event: fanoutd.Event):
+            raise fanoutd.Refuse("not you", data={"a": {1}})
+
+        run = asyncio.create_task(consumer.run())
+        await joined(client)
+        with pytest.raises(reference.exceptions.ConnectionError):
+            await browser(daemon).connect({})
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+
+def test_a_name_is_no_list_of_names():
+    with pytest.raises(TypeError, match="except_: 'abc'"):
+        fanoutd.everybody(except_="abc")

@@ -250,7 +250,11 @@ export class Consumer {
   async #decide(delivery: Delivery, event: ConsumerEvent): Promise<void> {
     const subscription = this.#subscription!;
     try {
-      const { userId, rooms, data, expireAt } = (await this.#connecting?.(event, (event.args[0] ?? {}) as { [key: string]: JsonValue })) ?? {};
+      const admission: unknown = await this.#connecting?.(event, (event.args[0] ?? {}) as { [key: string]: JsonValue });
+      if (typeof (admission ?? {}) !== "object") {
+        throw new TypeError(`connecting returned ${String(admission)}: an object lets in, or nothing; a Refusal is thrown`);
+      }
+      const { userId, rooms, data, expireAt } = (admission ?? {}) as Admission;
       if (typeof rooms === "string") throw new TypeError(`rooms: ${JSON.stringify(rooms)} is no array`);
       subscription.verdict(delivery, { $case: "allow", value: { userId, rooms, expireAt, dataJson: data && JSON.stringify(data) } });
     } catch (err) {

@@ -262,7 +262,9 @@ class Consumer:
         verdict = v1.ConsumeRequest.Verdict(delivery_id=raw.delivery_id)
         assert self._connecting is not None
         try:
-            allow = await outcome(self._connecting(Event(raw))) or Allow()
+            allow = await outcome(self._connecting(Event(raw)))
+            verdict.allow.CopyFrom(_allowed(Allow() if allow is None else allow))
+            return verdict
         except UndecodableError as err:
             verdict.refuse.message = f"auth cannot be read: {err}"
             return verdict
@@ -270,18 +272,26 @@ class Consumer:
             verdict.refuse.message = sendable(err.message)
             verdict.refuse.retry = err.retry
             if err.data is not None:
-                verdict.refuse.data_json = json.dumps(err.data)
+                try:
+                    verdict.refuse.data_json = json.dumps(err.data)
+                except (TypeError, ValueError):
+                    self._log.exception("the data of a refusal is left out: %s", raw.connection_id)
             return verdict
         except Exception:
             self._log.exception("who may connect could not be decided: %s", raw.connection_id)
             await asyncio.sleep(random.uniform(0.1, 0.3))  # a storm of clients is to find a pause
             verdict.refuse.retry = True
             return verdict
-        verdict.allow.user_id = allow.user_id
-        verdict.allow.rooms.extend(allow.rooms)
-        if allow.data:
-            verdict.allow.data_json = json.dumps(dict(allow.data))
-        if allow.expire_at:
-            verdict.allow.expire_at.FromMicroseconds(int(allow.expire_at * 1_000_000))
-        verdict.allow.SetInParent()
-        return verdict
+
+
+def _allowed(allow: Allow) -> v1.ConsumeRequest.Verdict.Allow:
+    if not isinstance(allow, Allow):
+        raise TypeError(f"on_connecting returned {allow!r}: an Allow lets in, or None; a Refuse is raised")
+    if isinstance(allow.rooms, str):
+        raise TypeError(f"rooms: {allow.rooms!r} is a name, not a list of names")
+    allowed = v1.ConsumeRequest.Verdict.Allow(user_id=allow.user_id, rooms=allow.rooms)
+    if allow.data:
+        allowed.data_json = json.dumps(dict(allow.data))
+    if allow.expire_at:
+        allowed.expire_at.FromMicroseconds(int(allow.expire_at * 1_000_000))
+    return allowed

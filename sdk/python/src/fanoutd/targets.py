@@ -28,4 +28,6 @@ def users(*names: str, namespace: str = "/", except_: Iterable[str] = ()) -> v1.
 
 
 def _target(namespace: str, except_: Iterable[str], **who: object) -> v1.Target:
+    if isinstance(except_, str):
+        raise TypeError(f"except_: {except_!r} is a name, not a list of names")
     return v1.Target(namespace=namespace, **{"except": list(except_)}, **who)  # type: ignore[arg-type]
