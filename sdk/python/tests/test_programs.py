@@ -85,7 +85,7 @@ async def test_a_program_and_its_deploy(kind, daemon, browser, client, start):
     assert handshake.startswith('0{"sid"')
 
     program.end(signal.SIGTERM)
-    assert await members(client, "program") == 0
+    await until(lambda: _members(client, 0), "it has left")
     await b.io.emit("number", 1)
     start(*KINDS[kind](port))
     await until(lambda: ("got", 1) in b.heard, "what was sent in between is answered")
