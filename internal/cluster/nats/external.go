@@ -2,12 +2,15 @@ package nats
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"strings"
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
+
+	"github.com/fanoutd/fanoutd/internal/certfile"
 )
 
 // ExternalOptions are those of a bus over somebody else's NATS.
@@ -41,15 +44,31 @@ func NewExternal(o ExternalOptions) (*External, error) {
 	if o.TLS {
 		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12})) // what the server offers is not ours to choose
 	}
-	if o.CAFile != "" {
-		options = append(options, nats.RootCAs(o.CAFile))
-	}
-	if o.CertFile != "" {
-		options = append(options, nats.ClientCert(o.CertFile, o.KeyFile))
+	if o.CAFile != "" || o.CertFile != "" {
+		options = append(options, o.tlsFiles())
 	}
 	var err error
 	if c.client, err = nats.Connect(strings.Join(o.URLs, ","), options...); err != nil {
 		return nil, fmt.Errorf("connecting to the external NATS: %w", err)
 	}
 	return &External{c}, nil
+}
+
+// tlsFiles has the client read the files as routes do, and not by itself.
+func (o *ExternalOptions) tlsFiles() nats.Option {
+	var certificate nats.TLSCertHandler
+	var authorities nats.RootCAsHandler
+	if o.CertFile != "" {
+		certificate = func() (tls.Certificate, error) {
+			pair, err := certfile.LoadPair(o.CertFile, o.KeyFile)
+			if err != nil {
+				return tls.Certificate{}, err
+			}
+			return *pair, nil
+		}
+	}
+	if o.CAFile != "" {
+		authorities = func() (*x509.CertPool, error) { return certfile.LoadPool(o.CAFile) }
+	}
+	return nats.ClientTLSConfig(certificate, authorities)
 }

@@ -117,6 +117,7 @@ func TestExternalTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newServer(t, &server.Options{TLS: true, TLSVerify: true, TLSConfig: c, TLSTimeout: 5})
+	f.mark(t)
 	e := newExternal(t, ExternalOptions{URLs: []string{s.ClientURL()}, TLS: true, CAFile: f.CA, CertFile: f.Cert, KeyFile: f.Key})
 	until(t, "connected", e.Connected)
 

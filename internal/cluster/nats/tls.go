@@ -1,14 +1,14 @@
 package nats
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
+
+	"github.com/fanoutd/fanoutd/internal/certfile"
 )
 
 // TLSFiles are PEM files that may be replaced while the daemon runs: each new
@@ -22,12 +22,12 @@ type TLSFiles struct {
 // Check reports what is wrong with the files; those that are not named are not needed.
 func (f TLSFiles) Check() error {
 	if f.Cert != "" || f.Key != "" {
-		if _, err := f.certificate(); err != nil {
+		if _, err := certfile.LoadPair(f.Cert, f.Key); err != nil {
 			return err
 		}
 	}
 	if f.CA != "" {
-		if _, err := f.authorities(); err != nil {
+		if _, err := certfile.LoadPool(f.CA); err != nil {
 			return err
 		}
 	}
@@ -41,46 +41,15 @@ type material struct {
 }
 
 func (f TLSFiles) read() (*material, error) {
-	certificate, err := f.certificate()
+	certificate, err := certfile.LoadPair(f.Cert, f.Key)
 	if err != nil {
 		return nil, err
 	}
-	authorities, err := f.authorities()
+	authorities, err := certfile.LoadPool(f.CA)
 	if err != nil {
 		return nil, err
 	}
-	return &material{&certificate, authorities}, nil
-}
-
-func (f TLSFiles) certificate() (tls.Certificate, error) {
-	cert, err := readFile(f.Cert)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	key, err := readFile(f.Key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.X509KeyPair(cert, key)
-}
-
-// readFile reads a file without the byte order mark that some editors begin it with: a
-// block after one would not be seen.
-func readFile(name string) ([]byte, error) {
-	text, err := os.ReadFile(name)
-	return bytes.TrimPrefix(text, []byte("\ufeff")), err
-}
-
-func (f TLSFiles) authorities() (*x509.CertPool, error) {
-	text, err := readFile(f.CA)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("no certificate in %s", f.CA)
-	}
-	return pool, nil
+	return &material{certificate, authorities}, nil
 }
 
 // RouteTLS encrypts routes. Both ends show a certificate of one of the authorities. Who

@@ -197,6 +197,15 @@ func TestTLSFilesThatAreWrong(t *testing.T) {
 
 func TestTLSFilesWithByteOrderMarks(t *testing.T) {
 	f := newAuthority(t).files(t, t.TempDir(), "x")
+	f.mark(t)
+	if _, err := NewRouteTLS(f, nil, (&log{}).logger()); err != nil {
+		t.Error(err)
+	}
+}
+
+// mark begins the files with a byte order mark.
+func (f TLSFiles) mark(t *testing.T) {
+	t.Helper()
 	for _, path := range []string{f.Cert, f.Key, f.CA} {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -205,8 +214,5 @@ func TestTLSFilesWithByteOrderMarks(t *testing.T) {
 		if err := os.WriteFile(path, append([]byte("\ufeff"), text...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, err := NewRouteTLS(f, nil, (&log{}).logger()); err != nil {
-		t.Error(err)
 	}
 }
