@@ -556,7 +556,7 @@ test("@fanoutd/client: an admission that is none turns one client away, and no s
   const errors = [];
   const consumer = it
     .consumer({ group: "test", onError: (err) => errors.push(err.message) })
-    .connecting((_, { name }) => ({ ada: { expireAt: 2_000_000_000 }, eve: { rooms: "lobby" }, mallory: false })[name] ?? { userId: name })
+    .connecting((_, { name }) => ({ ada: { expireAt: 2_000_000_000 }, eve: { rooms: "lobby" }, mallory: false, oscar: new Refusal("not you") })[name] ?? { userId: name })
     .on("ask", () => "answer");
   const ran = consumer.run();
   await until(async () => (await members(it, "test")).length === 1, "the consumer is there");
@@ -573,6 +573,8 @@ test("@fanoutd/client: an admission that is none turns one client away, and no s
   const mallory = client(t, daemon, { auth: { name: "mallory" } });
   await until(() => errors.some((err) => err.startsWith("connecting returned false")), "she is told of");
   assert.equal(mallory.connected, false);
+  const [refused] = await once(client(t, daemon, { auth: { name: "oscar" } }), "connect_error");
+  assert.equal(refused.message, "not you");
   ada.close();
   await consumer.close();
   await ran;

@@ -251,6 +251,7 @@ export class Consumer {
     const subscription = this.#subscription!;
     try {
       const admission: unknown = await this.#connecting?.(event, (event.args[0] ?? {}) as { [key: string]: JsonValue });
+      if (admission instanceof Error) throw admission; // a Refusal that was returned
       if (typeof (admission ?? {}) !== "object") {
         throw new TypeError(`connecting returned ${String(admission)}: an object lets in, or nothing; a Refusal is thrown`);
       }
